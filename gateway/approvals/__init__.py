@@ -1,0 +1,1 @@
+"""Approval requests: states and transitions (request, pure), the desk where people decide, the outbox of cards."""

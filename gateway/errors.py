@@ -1,0 +1,64 @@
+"""The errors a client may see. What lives here: an SQLSTATE and a text that is safe to show. Nothing internal, ever.
+
+Outcomes of an approval request (denied, expired, withdrawn) are not errors: see gateway.approvals.request.
+SQLSTATEs: PostgreSQL manual, Appendix A.
+"""
+
+
+class GatewayError(Exception):
+    """Carry `sqlstate` (5 characters), `message` and `hint`; all three go to the client as they are."""
+
+    sqlstate = "XX000"
+
+    def __init__(self, message: str, *, hint: str = "", sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if sqlstate is not None:
+            self.sqlstate = sqlstate
+
+
+class ProtocolViolation(GatewayError):
+    """The peer broke the protocol; the connection can't go on."""
+
+    sqlstate = "08P01"
+
+
+class AuthenticationFailed(GatewayError):
+    """The token, the user name or the target was refused. One text for all that would tell an attacker apart."""
+
+    sqlstate = "28000"
+
+
+class NotPermitted(GatewayError):
+    """Policy or a reviewer said no."""
+
+    sqlstate = "42501"
+
+
+class SettingRefused(GatewayError):
+    """A startup parameter is not on the list of settings that clients may choose (interface.md)."""
+
+    sqlstate = "22023"
+
+
+class TargetUnavailable(GatewayError):
+    """The target can't be reached (08006) or went away under a session (57P01)."""
+
+    sqlstate = "08006"
+
+
+class StoreUnavailable(GatewayError):
+    """The gateway's own store is away: nothing held is released and nothing new is held."""
+
+    sqlstate = "57P03"
+
+
+class PolicyError(GatewayError):
+    """policies.yaml is wrong. `problems` are complete lines, `file:line: message`."""
+
+    sqlstate = "F0000"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

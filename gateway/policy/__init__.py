@@ -1,0 +1,1 @@
+"""policies.yaml: the frozen model (model.py), the judgement (decide.py), its own tests (cases.py). Pure."""

@@ -1,0 +1,53 @@
+"""Facts of a target's catalog as values. Loading them is I/O and lives in gateway.relay.side.
+
+One Catalog is a snapshot: it never changes; a new one has another `version`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One pg_class row. `kind` is relkind: r p v m f S t; `columns` is attname -> attnum in order.
+
+    `calls_user_code`: a view or rule over it reaches a function outside pg_catalog.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    columns: Mapping[str, int]
+    types: Mapping[str, str] = field(default_factory=dict)
+    calls_user_code: bool = False
+    reltuples: float = -1.0
+    view_sources: tuple[tuple[str, tuple[str, ...]], ...] = ()  # view column -> "schema.table.column" it reads
+    triggers: tuple[str, ...] = ()
+    cascades_to: tuple[str, ...] = ()  # tables whose ON DELETE CASCADE points here
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What a name means on one target.
+
+    `safe_functions`: built-in names with no overload outside pg_catalog and no volatile overload but those on the
+    written list; calling them reads only. `user_functions`: names with any overload outside pg_catalog.
+    `user_operators`, `user_types`: likewise.
+    """
+
+    version: int
+    server_version_num: int
+    relations: Mapping[tuple[str, str], Relation]
+    safe_functions: frozenset[str]
+    user_functions: frozenset[str]
+    user_operators: frozenset[str] = frozenset()
+    user_types: frozenset[str] = frozenset()
+
+    def find(self, schema: str | None, name: str, search_path: tuple[str, ...]) -> Relation | None:
+        """Resolve a relation name as PostgreSQL does: the first schema of `search_path` that has it (pg_catalog first)."""
+        for each in (schema,) if schema else ("pg_catalog", *search_path):
+            found = self.relations.get((each, name))
+            if found is not None:
+                return found
+        return None

@@ -1,0 +1,92 @@
+"""A statement as policy sees it: class, command tag, relations, functions, WHERE. Values only.
+
+What lives here: the vocabulary. How a parse tree becomes a Statement is in parse.py and effects.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class StatementClass(Enum):
+    """PostgreSQL's own division where it has one; the table is in interface.md (Statement classes)."""
+
+    HOUSEKEEPING = "housekeeping"
+    READ = "read"
+    WRITE = "write"
+    DDL = "ddl"
+    ADMIN = "admin"
+    SESSION = "session"
+    OPAQUE = "opaque"
+
+
+class Control(Enum):
+    """What a statement does to the transaction block (PostgreSQL manual, BEGIN, COMMIT, SAVEPOINT...)."""
+
+    BEGIN = "begin"
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+    SAVEPOINT = "savepoint"
+    RELEASE = "release"
+    ROLLBACK_TO = "rollback to"
+    PREPARE = "prepare transaction"
+    OTHER = "other"  # SET TRANSACTION, COMMIT PREPARED ...
+
+
+@dataclass(frozen=True, slots=True)
+class NameUse:
+    """A statement or cursor name used at the SQL level: PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE.
+
+    `verb` is that word in capitals, `name` is folded as PostgreSQL folds it (None = ALL), `body` is the text behind
+    PREPARE ... AS or DECLARE ... FOR (judged when the name is used).
+    """
+
+    verb: str
+    name: str | None
+    body: "Statement | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One parsed statement.
+
+    `tag`: the command as people say it and policies name it: "DELETE", "DROP TABLE", "COPY", "SELECT".
+    `reads`/`writes`: relations as `schema.name`, an unqualified name as `public.name` unless the catalog says otherwise.
+    `columns`: `schema.table.column` referenced, as far as they resolve.
+    `functions`: `schema.name` or bare `name`, as written.
+    `where`: True/False for UPDATE and DELETE (of any part), None where the question has no meaning.
+    `reason`: why it is opaque, or "".
+    `sql`: its own text, a slice of the string it came in.
+    """
+
+    sql: str
+    tag: str
+    classes: frozenset[StatementClass]
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    where: bool | None = None
+    reason: str = ""
+    control: Control | None = None
+    names: NameUse | None = None
+    settings: tuple[tuple[str, str | None], ...] = ()  # SET/RESET/set_config: (name, literal value or None)
+    copies: str | None = None  # COPY: "in" (FROM STDIN), "out" (TO STDOUT)
+    protected_predicates: tuple[str, ...] = ()  # columns used in WHERE / ORDER BY / GROUP BY
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A query string, read: its statements in order.
+
+    `unparsable`: PostgreSQL 18's grammar refused it, with its message; then `statements` is empty and the target's own
+    parser must be asked. `too_big`: not read at all in this process (over 8 kB or nested too deep for it).
+    `claimed_reason`: the leading `/* reason: ... */` comment, or "".
+    """
+
+    sql: str
+    statements: tuple[Statement, ...]
+    unparsable: str | None = None
+    too_big: bool = False
+    claimed_reason: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,99 @@
+"""What a store can do. A state change is one transaction: compare-and-set, audit entries, outbox, wake-up, or nothing.
+
+`record` callbacks run *inside* the transaction once the compare-and-set has won, and return sealed entries that are
+already in the spool: so a loser writes nothing, and nothing is committed that is not in the spool.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
+from gateway.audit.entry import Entry, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """An outbox row: a card of `request` in `channel` ("slack:C1"), at `wanted` rev, shown so far at `sent` rev.
+
+    `ref` is the front's own message reference (JSON text), None until posted. `attempts` counts failures in a row.
+    """
+
+    id: int
+    request: str
+    channel: str
+    wanted: int
+    sent: int
+    ref: str | None
+    attempts: int
+    created_at: float
+    dead: bool = False
+    last_error: str = ""
+
+
+Change = Callable[[ApprovalRequest, float], ApprovalRequest | Refusal]
+Record = Callable[[ApprovalRequest], Sequence[Entry]]
+
+
+class Store(Protocol):
+    """Raises StoreUnavailable when it can't answer. All times are Unix seconds of the store's own clock."""
+
+    async def open(self, request: ApprovalRequest, record: Record) -> None:
+        """Insert a pending request, its 'held' entries and one outbox row a channel, in one transaction."""
+
+    async def get(self, request_id: str) -> ApprovalRequest | None:
+        """The request, or None."""
+
+    async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
+        """Apply `change(request, now)` under the row's lock; on a new request value: store it (rev + 1), insert
+        `record`'s entries, mark its outbox rows, and NOTIFY, all in one transaction. A Refusal changes nothing."""
+
+    async def find(
+        self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100
+    ) -> list[ApprovalRequest]:
+        """Requests, newest first."""
+
+    async def due(self, limit: int = 20) -> list[Post]:
+        """Claim outbox rows whose `wanted` is above `sent` and whose next attempt is due (skip locked, claim 30 s)."""
+
+    async def sent(self, post_id: int, rev: int, ref: str) -> None:
+        """The card of `rev` is shown as `ref`."""
+
+    async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
+        """Sending failed; try again in so many seconds, or never (None: dead letter)."""
+
+    async def posts(self, request_id: str) -> list[Post]:
+        """The outbox rows of a request."""
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Insert audit entries; one that is there already (replica, seq) is left alone."""
+
+    async def checkpoint(self, replica: str, seq: int, head: str, signature: str) -> None:
+        """Keep a signed (replica, seq, hash)."""
+
+    async def audit(self, where: Mapping[str, Value], limit: int, offset: int = 0) -> list[Mapping[str, Value]]:
+        """Entries that match a query (gateway.audit.query), newest first."""
+
+    async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
+        """Entries of one chain in order, seq > after."""
+
+    async def checkpoints(self) -> list[tuple[str, int, str, str]]:
+        """(replica, seq, head, signature), oldest first."""
+
+    async def saw(self, person: Person, at: float) -> None:
+        """Remember a person's verified identity (reviewer look-up by e-mail)."""
+
+    async def person_by_email(self, email: str, not_before: float) -> Person | None:
+        """The person last seen with this verified e-mail, if seen at or after `not_before`."""
+
+    async def heartbeat(self, replica: str) -> None:
+        """This replica lives."""
+
+    async def lapsed(self, after: float) -> list[str]:
+        """Replicas whose heartbeat is older than so many seconds."""
+
+    async def listen(self, heard: Callable[[str, str], None]) -> None:
+        """Call `heard(channel, payload)` for each NOTIFY: ("approval", request id), ("outbox", "")."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
