@@ -10,7 +10,7 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 #: Every field an entry may have, in the order people read them. A field that isn't here is a programming error.
 FIELDS = (
-    "seq", "replica", "at", "kind", "session", "subject", "user", "groups", "agent", "client", "target", "request",
+    "seq", "replica", "at", "kind", "session", "subject", "user", "groups", "agent", "client", "target", "request", "statement",
     "rule", "verdict", "outcome", "tag", "tables", "sql", "parameters", "rows", "sqlstate", "duration_ms", "decided_by", "via",
     "reason", "masked", "policy", "entries", "head", "query", "prev", "hash",
 )  # fmt: skip

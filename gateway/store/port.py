@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
 from gateway.audit.entry import Entry, Value
+from gateway.audit.query import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class Store(Protocol):
     async def checkpoint(self, replica: str, seq: int, head: str, signature: str) -> None:
         """Keep a signed (replica, seq, hash)."""
 
-    async def audit(self, where: Mapping[str, Value], limit: int, offset: int = 0) -> list[Mapping[str, Value]]:
-        """Entries that match a query (gateway.audit.query), newest first."""
+    async def audit(self, query: Query, offset: int = 0) -> tuple[list[Mapping[str, Value]], int]:
+        """End entries that match, in the query's order: a page of `query.limit` from `offset`, and how many in all."""
 
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         """Entries of one chain in order, seq > after."""
