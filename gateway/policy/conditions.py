@@ -12,7 +12,7 @@ time. `rows` and `hours` come last: only a rule that matches in everything else 
 import ipaddress
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -64,7 +64,7 @@ class Unit:
     kind: str
     relation: str | None
     at: Circumstances
-    rests_on: set[str] = field(default_factory=set)
+    rests_on: set[str]
 
 
 def _who(when: Conditions, session: Session, _need: Need) -> bool:
@@ -225,6 +225,8 @@ OF_UNIT: Final[Mapping[str, tuple[tuple[str, ...], UnitCheck]]] = {
     "hours": (("hours",), _hours),
     "rows": (("rows",), _rows),
 }
+#: Those whose answer depends on nothing but the unit's class, the tag and WHERE.
+OF_KIND: Final = frozenset({"statements", "where"})
 
 
 def asked_of_session(when: Conditions) -> tuple[tuple[str, SessionCheck], ...]:

@@ -8,10 +8,12 @@ statement. What the conditions ask is in conditions.py.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from gateway.identity.claims import Identity
 from gateway.policy.conditions import (
+    OF_KIND,
     Circumstances,
     Need,
     Session,
@@ -74,13 +76,12 @@ def judge(policy: Policy, who: Identity, target: str, statement: Statement, at: 
     """Judge one statement: each of its classes must be allowed; the strictest answer over all of them wins."""
     if statement.classes == _ONLY_HOUSEKEEPING:
         return _HOUSEKEEPING
-    rules = _live_rules(policy, Session(who, target, at.application, at.client))
+    rules = _rules_of(policy, Session(who, target, at.application, at.client))
     matched: dict[int, _Live] = {}
     unmatched: Unit | None = None
     rests_on: set[str] = set()
-    for unit in _units(statement, at):
-        unit.rests_on = rests_on
-        found = [live for live in rules if live.matches(unit)]
+    for unit in _units(statement, at, rests_on):
+        found = [live for live in rules.about(unit) if live.matches(unit)]
         matched.update((live.index, live) for live in found)
         if not found and unmatched is None:
             unmatched = unit
@@ -120,7 +121,7 @@ def strictest(policy: Policy, verdicts: Iterable[Verdict]) -> Verdict:
 def judge_explained(policy: Policy, who: Identity, target: str, statement: Statement, at: Circumstances) -> Verdict:
     """Judge and say of each rule of the file why it matched or which condition it missed: `name (effect): not: groups`."""
     session = Session(who, target, at.application, at.client)
-    units = list(_units(statement, at))
+    units = list(_units(statement, at, set()))
     tried = tuple(f"{rule.name} ({rule.effect.value}): {_tried(rule, session, units)}" for rule in policy.rules)
     return replace(judge(policy, who, target, statement, at), tried=tried)
 
@@ -129,8 +130,8 @@ def may_connect(policy: Policy, who: Identity, target: str) -> bool:
     """True if some allow or hold rule could ever match this identity on this target (else 28000 at startup)."""
     if target not in policy.targets:
         return False
-    rules = _live_rules(policy, Session(who, target, None, None))
-    return any(live.rule.effect is not RuleEffect.DENY for live in rules)
+    rules = _rules_of(policy, Session(who, target, None, None))
+    return any(live.rule.effect is not RuleEffect.DENY for live in rules.live)
 
 
 def sees_clear(policy: Policy, who: Identity) -> bool:
@@ -140,7 +141,7 @@ def sees_clear(policy: Policy, who: Identity) -> bool:
 
 def rules_for(policy: Policy, who: Identity, target: str, application: str, client: str) -> tuple[Rule, ...]:
     """Return the rules that can match anything in such a session, in the file's order."""
-    return tuple(live.rule for live in _live_rules(policy, Session(who, target, application, client)))
+    return tuple(live.rule for live in _rules_of(policy, Session(who, target, application, client)).live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +151,18 @@ class _Live:
     index: int
     rule: Rule
     need: Need
+    asks_kind: tuple[UnitCheck, ...]
     asks: tuple[UnitCheck, ...]
-    unless: Conditions | None
+    unless: Conditions | None = None
     unless_asks: tuple[UnitCheck, ...] = ()
     unless_need: Need = Need.SURE
 
+    def is_about(self, unit: Unit) -> bool:
+        return all(ask(self.rule.when, unit, self.need) for ask in self.asks_kind)
+
     def matches(self, unit: Unit) -> bool:
-        when, need = self.rule.when, self.need
         for ask in self.asks:
-            if not ask(when, unit, need):
+            if not ask(self.rule.when, unit, self.need):
                 return False
         return self.unless is None or not self._excepted(unit)
 
@@ -168,26 +172,39 @@ class _Live:
 
 
 @dataclass(slots=True)
-class _Cache:
-    """Rules by session. It holds the policy itself, so that an id can't come to mean another policy."""
+class _SessionRules:
+    """The rules of a session, and which of them are about a class, tag and WHERE: few remain to be asked each time.
 
-    sessions: dict[tuple[object, ...], tuple[Policy, tuple[_Live, ...]]] = field(default_factory=dict)
+    It holds the policy itself, so that the id in the cache's key can't come to mean another policy. The inner cache is
+    bounded by the words there are: 7 classes, the parser's tags, WHERE or none.
+    """
+
+    policy: Policy
+    live: tuple[_Live, ...]
+    by_kind: dict[tuple[str, str, bool | None], tuple[_Live, ...]] = field(default_factory=dict)
+
+    def about(self, unit: Unit) -> tuple[_Live, ...]:
+        key = (unit.kind, unit.statement.tag, unit.statement.where)
+        found = self.by_kind.get(key)
+        if found is None:
+            found = self.by_kind[key] = tuple(live for live in self.live if live.is_about(unit))
+        return found
 
 
-#: Bounded: 4,096 sessions of 20 rules are about 2 MB; then it starts again.
+#: Bounded: 4,096 sessions of 20 rules are about 10 MB; then it starts again.
 _MAX_SESSIONS: Final = 4096
-_CACHE: Final = _Cache()
+_SESSIONS: Final[dict[tuple[object, ...], _SessionRules]] = {}
 
 
-def _live_rules(policy: Policy, session: Session) -> tuple[_Live, ...]:
+def _rules_of(policy: Policy, session: Session) -> _SessionRules:
     who = session.who
     key = (id(policy), who.user, who.email, who.groups, session.target, session.application, session.client)
-    found = _CACHE.sessions.get(key)
+    found = _SESSIONS.get(key)
     if found is None:
-        if len(_CACHE.sessions) >= _MAX_SESSIONS:
-            _CACHE.sessions.clear()
-        found = _CACHE.sessions[key] = (policy, tuple(_narrow(policy, session)))
-    return found[1]
+        if len(_SESSIONS) >= _MAX_SESSIONS:
+            _SESSIONS.clear()
+        found = _SESSIONS[key] = _SessionRules(policy, tuple(_narrow(policy, session)))
+    return found
 
 
 def _narrow(policy: Policy, session: Session) -> Iterator[_Live]:
@@ -196,12 +213,14 @@ def _narrow(policy: Policy, session: Session) -> Iterator[_Live]:
         need, opposite = _needs(rule, session)
         if _missed_by_session(rule.when, session, need) is not None:
             continue
-        asks = tuple(check for _, check in asked_of_unit(rule.when))
+        asked = asked_of_unit(rule.when)
+        asks_kind = tuple(check for name, check in asked if name in OF_KIND)
+        asks = tuple(check for name, check in asked if name not in OF_KIND)
         unless = rule.unless
         if unless is None or _missed_by_session(unless, session, opposite) is not None:
-            yield _Live(index, rule, need, asks, None)
+            yield _Live(index, rule, need, asks_kind, asks)
         elif left := tuple(check for _, check in asked_of_unit(unless)):
-            yield _Live(index, rule, need, asks, unless, left, opposite)
+            yield _Live(index, rule, need, asks_kind, asks, unless, left, opposite)
 
 
 def _needs(rule: Rule, session: Session) -> tuple[Need, Need]:
@@ -218,29 +237,35 @@ def _missed_by_session(when: Conditions, session: Session, need: Need) -> str | 
     return next((name for name, check in asked_of_session(when) if not check(when, session, need)), None)
 
 
-def _units(statement: Statement, at: Circumstances) -> Iterator[Unit]:
+def _units(statement: Statement, at: Circumstances, rests_on: set[str]) -> Iterator[Unit]:
     """Take a statement apart: each relation with the classes of its use, and each class that touches no relation.
 
     What is only read beside a write counts as read: DELETE ... USING secrets needs the right to read secrets.
     """
-    classes = statement.classes - _ONLY_HOUSEKEEPING or frozenset({StatementClass.OPAQUE})
-    kinds = [each.value for each in StatementClass if each in classes]
-    changing = [kind for kind in kinds if kind != "read"] or kinds
-    reading = ["read"] if "read" in kinds or "write" in kinds else kinds
-    covered: set[str] = set()
+    kinds, changing, reading = _kinds(statement.classes)
+    covered: tuple[str, ...] = ()
     for relation in statement.writes:
-        covered.update(changing)
+        covered = changing
         for kind in changing:
-            yield Unit(statement, kind, relation, at)
+            yield Unit(statement, kind, relation, at, rests_on)
     for relation in statement.reads:
         if relation in statement.writes and "read" not in kinds:
             continue
-        covered.update(reading)
+        covered = (*covered, *reading)
         for kind in reading:
-            yield Unit(statement, kind, relation, at)
+            yield Unit(statement, kind, relation, at, rests_on)
     for kind in kinds:
         if kind not in covered:
-            yield Unit(statement, kind, None, at)
+            yield Unit(statement, kind, None, at, rests_on)
+
+
+@lru_cache(maxsize=128)  # the sets of seven classes
+def _kinds(classes: frozenset[StatementClass]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return the classes' names, those that a written relation stands under, and those of a relation only read."""
+    real = classes - _ONLY_HOUSEKEEPING or frozenset({StatementClass.OPAQUE})
+    kinds = tuple(each.value for each in StatementClass if each in real)
+    changing = tuple(kind for kind in kinds if kind != "read") or kinds
+    return kinds, changing, ("read",) if {"read", "write"} & set(kinds) else kinds
 
 
 def _verdict(matched: list[_Live], unmatched: Unit | None, who: Identity, target: str, statement: Statement) -> Verdict:
