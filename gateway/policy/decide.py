@@ -96,7 +96,9 @@ def judge_script(policy: Policy, who: Identity, target: str, script: Script, at:
     A text that wasn't read (unparsable here, too big) is opaque as a whole.
     """
     if script.unparsable is not None or script.too_big:
-        why = f"it could not be parsed: {script.unparsable}" if script.unparsable else "it is too big to be read here"
+        why = script.facts.get("reason", "it is too big to be read here")
+        if script.unparsable is not None:
+            why = f"it can't be parsed: {script.unparsable}"
         return judge(policy, who, target, Statement(script.sql, "", frozenset({StatementClass.OPAQUE}), reason=why), at)
     return strictest(policy, (judge(policy, who, target, each, at) for each in script.statements))
 

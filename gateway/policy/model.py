@@ -8,6 +8,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -529,7 +530,7 @@ def _limits(top: Section) -> Limits:
 
 
 def _tests(top: Section, targets: Mapping[str, Target], rules: tuple[Rule, ...]) -> tuple[PolicyTest, ...]:
-    keys = ("user", "groups", "target", "sql", "expect", "rule")
+    keys = ("user", "groups", "target", "sql", "expect", "rule", "at", "application", "client", "rows")
     return tuple(_test(each, targets, rules) for each in top.sections("tests", "test", keys))
 
 
@@ -543,4 +544,26 @@ def _test(section: Section, targets: Mapping[str, Target], rules: tuple[Rule, ..
         expect=section.choice("expect", [each.value for each in RuleEffect], "deny"),
         rule=section.parsed("rule", one_of(rule.name for rule in rules), "") or None,
         line=section.line,
+        at=_maybe(section, "at", _moment),
+        application=section.text("application"),
+        client=section.parsed("client", _address, ""),
+        rows=_maybe(section, "rows", document.whole(0)),
     )
+
+
+def _moment(word: str) -> float:
+    wanted = "a time with its zone is wanted, like 2026-01-05T12:00:00+01:00"
+    try:
+        moment = datetime.fromisoformat(word)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if moment.tzinfo is None:
+        raise ValueError(wanted)
+    return moment.timestamp()
+
+
+def _address(word: str) -> str:
+    try:
+        return str(ipaddress.ip_address(word))
+    except ValueError:
+        raise ValueError("an IP address is wanted") from None

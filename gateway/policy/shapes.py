@@ -151,6 +151,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTest:
+    """One row of `tests:`. `at` (Unix seconds), `application`, `client` and `rows` are what a rule may ask besides."""
+
     user: str
     groups: frozenset[str]
     target: str
@@ -158,6 +160,10 @@ class PolicyTest:
     expect: str
     rule: str | None = None
     line: int = 0
+    at: float | None = None
+    application: str = ""
+    client: str = ""
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,18 +23,15 @@ _OBJECTS = _words(
     "USER,GROUP,USER MAPPING,VIEW"
 )
 
-#: Objects whose CREATE, ALTER and DROP are the server's business, not the schema's (class admin; the rest is ddl).
-_ADMIN_OBJECTS = frozenset({"EXTENSION", "ROLE", "USER", "GROUP", "SUBSCRIPTION", "TABLESPACE", "DATABASE"})
-
 _OTHER: Mapping[str, str] = {
     "read": "SELECT,TABLE,VALUES,EXPLAIN,DECLARE CURSOR,FETCH,MOVE,EXECUTE,PREPARE,SHOW",
     "read write": "INSERT,UPDATE,DELETE,MERGE,COPY",
     "write": "TRUNCATE,TRUNCATE TABLE,SELECT FOR UPDATE,SELECT FOR NO KEY UPDATE,SELECT FOR SHARE,SELECT FOR KEY SHARE",
     "read ddl": "CREATE TABLE AS,SELECT INTO,REFRESH MATERIALIZED VIEW,CREATE VIEW,CREATE MATERIALIZED VIEW",
-    "ddl": "CREATE,ALTER,DROP,COMMENT,SECURITY LABEL,IMPORT FOREIGN SCHEMA,ALTER DEFAULT PRIVILEGES,"
-    "ALTER LARGE OBJECT,ALTER CONSTRAINT,DROP OWNED,CREATE CONSTRAINT,ALTER OBJECT",
+    "ddl": "COMMENT,IMPORT FOREIGN SCHEMA,ALTER LARGE OBJECT",
+    "ddl admin": "CREATE,ALTER,DROP",
     "admin": "GRANT,REVOKE,GRANT ROLE,REVOKE ROLE,VACUUM,ANALYZE,CLUSTER,REINDEX,ALTER SYSTEM,CHECKPOINT,LOAD,"
-    "REASSIGN OWNED",
+    "REASSIGN OWNED,DROP OWNED,SECURITY LABEL,ALTER DEFAULT PRIVILEGES",
     "session": "LISTEN,NOTIFY,UNLISTEN,LOCK,LOCK TABLE,SET,RESET,SET ROLE,SET SESSION AUTHORIZATION,SET CONSTRAINTS,"
     "SET TRANSACTION,PREPARE TRANSACTION,COMMIT PREPARED,ROLLBACK PREPARED,DISCARD,DISCARD ALL,DEALLOCATE,"
     "DEALLOCATE ALL,CLOSE,CLOSE CURSOR,CLOSE CURSOR ALL",
@@ -46,7 +43,7 @@ def _table() -> dict[str, frozenset[str]]:
     tags: dict[str, frozenset[str]] = {}
     for verb in ("CREATE", "ALTER", "DROP"):
         for thing in _OBJECTS:
-            tags[f"{verb} {thing}"] = frozenset({"admin" if thing in _ADMIN_OBJECTS else "ddl"})
+            tags[f"{verb} {thing}"] = frozenset({"ddl", "admin"})
     for classes, words in _OTHER.items():
         tags.update(dict.fromkeys(_words(words), frozenset(classes.split())))
     return tags
