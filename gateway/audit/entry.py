@@ -24,7 +24,8 @@ FIELDS = (
     "decided_by", "via", "reason", "masked", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
 )  # fmt: skip
 
-_PREFIXES = tuple((name, f'"{name}":') for name in FIELDS)
+_RANK = {name: rank for rank, name in enumerate(FIELDS)}
+_PREFIX = {name: f'"{name}":' for name in FIELDS}
 _nested = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
@@ -46,18 +47,21 @@ def canonical(body: Mapping[str, Value]) -> str:
     Raises ValueError for a field that is not in FIELDS, for NaN and infinities, and for U+0000 in a text (see `clean`);
     TypeError for what is no JSON value.
     """
+    try:
+        names = sorted(body, key=_RANK.__getitem__)
+    except KeyError as unknown:
+        raise ValueError(f"not a field of an audit entry: {unknown}") from None
     parts = []
-    for name, prefix in _PREFIXES:
-        if name in body:
-            value = body[name]
-            if type(value) is str:
-                parts.append(prefix + _quoted(value))
-            elif type(value) is int:
-                parts.append(f"{prefix}{value}")
-            else:
-                parts.append(prefix + _nested(value))
-    if len(parts) != len(body):
-        raise ValueError(f"not fields of an audit entry: {', '.join(sorted(set(body) - set(FIELDS)))}")
+    for name in names:  # built by hand: this runs twice a statement, and is half as long as json.dumps
+        value = body[name]
+        if type(value) is str:
+            parts.append(_PREFIX[name] + _quoted(value))
+        elif type(value) is int:
+            parts.append(f"{_PREFIX[name]}{value}")
+        elif type(value) is list and all(type(item) is str for item in value):
+            parts.append(f"{_PREFIX[name]}[{','.join(map(_quoted, value))}]")  # type: ignore[arg-type]  # all are str
+        else:
+            parts.append(_PREFIX[name] + _nested(value))
     text = "{" + ",".join(parts) + "}"
     if "\\u0000" in text and _has_nul(dict(body)):
         raise ValueError("U+0000 in an audit entry: no jsonb can hold it")
