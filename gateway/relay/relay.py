@@ -21,7 +21,7 @@ from gateway.approvals.desk import Decided, Desk
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest
 from gateway.audit.spool import Spool
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.metrics import HELD, SESSIONS
+from gateway.metrics import Metrics
 from gateway.relay.doorway import Doorway
 from gateway.relay.target import TargetLink
 from gateway.session import events as ev
@@ -50,6 +50,7 @@ class Shell:
     desk: Desk
     spool: Spool
     parser: Parser
+    metrics: Metrics
     keep: Callable[[Coroutine[Any, Any, None]], None]  # run a task that outlives its session
     reload: Callable[[str], Awaitable[None]]  # the catalog of a target is stale
 
@@ -112,7 +113,8 @@ class Relay:
         expires = session.talk.login.identity.expires_at - time.time()
         loop = asyncio.get_running_loop()
         self._expiry = loop.call_later(min(max(expires, 0), 86400), self.feed, ev.Ended(ev.Why.TOKEN_EXPIRED))
-        SESSIONS.inc()
+        self._metrics = shell.metrics
+        self._metrics.sessions_open.labels(link.target.name).inc()
 
     def start(self, client: Doorway) -> None:
         """Take both sockets over from their doorways."""
@@ -167,6 +169,8 @@ class Relay:
                     to_target.append(data)
                 case ev.Record(kind, fields):
                     self._shell.spool.record(kind, **fields)
+                    if kind == "statement":
+                        self._metrics.statements.labels(self.target_name, fields["verdict"]).inc()
                     recorded = True
                 case ev.Close():
                     closing = True
@@ -190,7 +194,7 @@ class Relay:
             case ev.SideClose():
                 self._chore(self._close_side())
             case ev.Hold(request):
-                HELD.inc()
+                self._metrics.held.labels(self.target_name).inc()
                 self._chore(self._hold(request))
             case ev.Release(request, digest):
                 self._chore(self._release(request, digest))
@@ -356,7 +360,7 @@ class Relay:
     def _forget(self, request: str) -> None:
         unwatch = self._unwatch.pop(request, None)
         if unwatch is not None:
-            HELD.dec()
+            self._metrics.held.labels(self.target_name).dec()
             unwatch()
 
     async def _ask_aside(self, data: bytes) -> None:
@@ -382,7 +386,7 @@ class Relay:
         if self._closed:
             return
         self._closed = True
-        SESSIONS.dec()
+        self._metrics.sessions_open.labels(self.target_name).dec()
         for timer in (self._timer, self._watch, self._expiry):
             if timer is not None:
                 timer.cancel()

@@ -23,7 +23,6 @@ import structlog
 from gateway.errors import AuthenticationFailed, GatewayError, ProtocolViolation, SettingRefused
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
-from gateway.metrics import CONNECT_FAILED
 from gateway.policy.decide import may_connect
 from gateway.policy.model import Policy, Secret, Target
 from gateway.relay.cancel import CancelKeys
@@ -313,7 +312,7 @@ class Server:
             catalog = await self._catalogs.get(target)
             link = await connect(target, await self._password(target, target.password), chosen)
         except GatewayError:
-            CONNECT_FAILED.labels(target.name).inc()
+            self._shell.metrics.connects_failed.labels(target.name).inc()
             raise
         return link, catalog
 

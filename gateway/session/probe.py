@@ -9,12 +9,15 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.approvals.request import Preview
+from gateway.masking.rows import RowMasker
 from gateway.session.errands import Messages, failure, rows
 from gateway.session.judging import Judge
 from gateway.session.names import Prepared
 from gateway.session.replies import Execution
+from gateway.sql.catalog import Relation
 from gateway.sql.preview import PreviewPlan, preview
-from gateway.wire.backend import parameter_description, row_description
+from gateway.sql.statement import StatementClass
+from gateway.wire.backend import Column, data_row, parameter_description, row_description
 from gateway.wire.frontend import SYNC, Bind, bind, describe, execute, message, parse, query
 
 _GUARD = "hoop_probe"
@@ -29,6 +32,9 @@ _WRAP = {
 }
 SHOWN_ROWS = 5
 _CELL = 200
+
+
+_HARMLESS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.DDL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +89,11 @@ def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
         yield query(after)
         return Findings((), Preview(note=f"no preview: {wrong.get('M', 'the target refused to begin')}"))
     oids = yield from oid_question(relations)
-    plan = preview(statement.sql, judge.catalog, judge.search_path)
-    shown = yield from _ask(plan, subject, judge)
+    if statement.classes <= _HARMLESS:
+        shown = yield from _ask(preview(statement.sql), subject, judge)
+    else:
+        # Its WHERE clause may call anything: nothing of it runs before people said so.
+        shown = Preview(note=f"no preview: {statement.reason or 'it calls code that can not be judged'}")
     yield query(after)
     if side and not shown.note:
         shown = replace(shown, note=f"seen from a second connection: {side}")
@@ -132,26 +141,56 @@ def _question(sql: str, values: Bind | None, types: tuple[int, ...]) -> bytes:
 def _sampled(shown: Preview, plan: PreviewPlan, answer: Messages, judge: Judge) -> Preview:
     """Mask the sample by the same code as any result, and split it into before and after."""
     columns = next((row_description(body) for kind, body in answer if kind == ord("T")), ())
+    width = len(columns) - len(plan.changes)
+    names = [each.name for each in columns[:width]]
+    changed = {names.index(name): width + at for at, name in enumerate(plan.changes) if name in names}
     script = judge.read(plan.sample_sql or "")
     statement = script.statements[0] if script and script.statements else None
-    masker = judge.masker(statement, columns, [0] * len(columns))
-    found = []
-    for values in rows(answer)[:SHOWN_ROWS]:
-        if masker is not None:
-            cells = b"".join(
-                b"\xff\xff\xff\xff" if each is None else len(each).to_bytes(4, "big") + each for each in values
-            )
-            raw = masker.rows(message(b"D", len(values).to_bytes(2, "big") + cells))
-            values = rows([(ord("D"), raw[5:])])[0]  # noqa: PLW2901 - the masked row takes the row's place
-        found.append(tuple(None if each is None else _cell(each) for each in values))
-    width = plan.width or len(columns)
-    after = tuple(tuple(row[plan.after.get(at, at)] for at in range(width)) for row in found) if plan.after else ()
+    masker = judge.masker(statement, _as_stored(columns, changed, plan, judge), [0] * len(columns))
+    found = [_masked(values, masker) for values in rows(answer)[:SHOWN_ROWS]]
     return replace(
         shown,
-        columns=tuple(each.name for each in columns[:width]),
+        columns=_becoming(plan, judge)[:width] or tuple(names),
         before=tuple(row[:width] for row in found),
-        after=after,
+        after=tuple(tuple(row[changed.get(at, at)] for at in range(width)) for row in found) if changed else (),
     )
+
+
+def _as_stored(
+    columns: tuple[Column, ...], changed: dict[int, int], plan: PreviewPlan, judge: Judge
+) -> tuple[Column, ...]:
+    """Say of a new value which column it will be in, so that the column's own mask covers it."""
+    found = list(columns)
+    for old, new in changed.items():
+        found[new] = replace(columns[new], table_oid=columns[old].table_oid, attnum=columns[old].attnum)
+    relation = _relation(plan, judge)
+    if relation is not None:
+        for at, column in enumerate(_becoming(plan, judge)[: len(found)]):
+            found[at] = replace(found[at], table_oid=relation.oid, attnum=relation.columns.get(column, 0))
+    return tuple(found)
+
+
+def _becoming(plan: PreviewPlan, judge: Judge) -> tuple[str, ...]:
+    """The columns that an INSERT fills, in the order of its values; () for other statements or where it isn't known."""
+    if plan.stands_for != ("*",):
+        return plan.stands_for
+    relation = _relation(plan, judge)
+    return tuple(relation.columns) if relation else ()
+
+
+def _relation(plan: PreviewPlan, judge: Judge) -> Relation | None:
+    schema, _, name = plan.relation.rpartition(".")
+    if judge.catalog is None or not plan.stands_for:
+        return None
+    return judge.catalog.find(schema or None, name, judge.search_path)
+
+
+def _masked(values: tuple[bytes | None, ...], masker: RowMasker | None) -> tuple[str | None, ...]:
+    if masker is not None:
+        cells = b"".join(b"\xff\xff\xff\xff" if each is None else len(each).to_bytes(4, "big") + each for each in values)
+        raw = masker.rows(message(b"D", len(values).to_bytes(2, "big") + cells))
+        values = data_row(raw[5:])
+    return tuple(None if each is None else _cell(each) for each in values)
 
 
 def _cell(value: bytes) -> str:
