@@ -95,6 +95,7 @@ _NASTY = st.sampled_from(
 _TEXT = st.lists(st.one_of(_NASTY, st.text(max_size=20)), max_size=3).map("".join)
 _SQL = st.one_of(_TEXT, st.tuples(_TEXT, _NASTY, st.integers(1, 100)).map(lambda t: t[0] + t[1] * t[2] + t[0]))
 _VALUE = st.one_of(st.none(), _TEXT)
+_ROW = st.lists(_VALUE, max_size=4).map(lambda row: tuple(row * 2))
 _HELD = st.builds(
     HeldStatement,
     tag=st.one_of(st.sampled_from(["DELETE", "UPDATE", "DROP TABLE", "TRUNCATE", "DO"]), _TEXT),
@@ -104,7 +105,6 @@ _HELD = st.builds(
     parameters=st.lists(_ROW, max_size=2).map(tuple),
     executions=st.integers(1, 5000),
 )
-_ROW = st.lists(_VALUE, max_size=4).map(lambda row: tuple(row * 2))
 _PREVIEW = st.builds(
     Preview,
     rows=st.one_of(st.none(), st.integers(0, 10**9)),
