@@ -1,10 +1,12 @@
 """An approval request, its states and who may decide it. Pure; the store keeps it, the desk moves it.
 
 The states and their transitions are the only list (architecture.md, Words). A transition is a function
-request -> request, applied by the store under a row lock (compare-and-set).
+request -> request or Refusal, applied by the store under a row lock (compare-and-set). It never touches `rev`: the
+store counts. How a request is written down is in stored.py.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -45,6 +47,22 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.WITHDRAWN: frozenset(),
     State.SUPERSEDED: frozenset(),
     State.UNDELIVERABLE: frozenset(),
+}
+
+#: Nothing has run yet and something may still run: a wire waits, a person may click.
+OPEN_STATES = frozenset({State.PENDING, State.APPROVED})
+
+#: Withdrawals that take the client's connection along (FATAL 57P01); `reason` starts with one of these.
+TARGET_GONE = "target gone"
+GATEWAY_GONE = "gateway gone"
+
+#: The SQLSTATE of an outcome that the client is told; architecture.md, Words. A missing state has none.
+_SQLSTATES: dict[State, str] = {
+    State.DENIED: "42501",
+    State.EXPIRED: "57014",
+    State.WITHDRAWN: "57014",
+    State.SUPERSEDED: "42501",
+    State.UNDELIVERABLE: "42501",
 }
 
 
@@ -145,7 +163,7 @@ class ApprovalRequest:
 
 
 class Refusal(Enum):
-    """Why a click changed nothing."""
+    """Why a click, or a move of the gateway's own, changed nothing."""
 
     NOT_A_REVIEWER = "not a reviewer"
     OWN_REQUEST = "own request"
@@ -154,3 +172,193 @@ class Refusal(Enum):
     EXPIRED = "expired"
     STALE = "stale card"
     UNKNOWN_REQUEST = "unknown request"
+
+
+#: Clicks of people who had no right to click.
+UNAUTHORISED = frozenset({Refusal.NOT_A_REVIEWER, Refusal.OWN_REQUEST})
+
+
+# Who ---------------------------------------------------------------------------------------------------------------
+
+
+def same_person(one: Person, other: Person) -> bool:
+    """True if both are one human: the same (issuer, subject), or an e-mail address in common (any case).
+
+    An address in common counts even where both subjects are known and differ: a second account of the requester, or an
+    agent that carries its owner's address, must not approve.
+    """
+    if one.subject and (one.issuer, one.subject) == (other.issuer, other.subject):
+        return True
+    return bool(_addresses(one) & _addresses(other))
+
+
+def may_review(request: ApprovalRequest, person: Person) -> bool:
+    """True if the request's reviewers name one of the person's groups, or their user name or e-mail (any case)."""
+    if request.reviewer_groups & person.groups:
+        return True
+    names = {person.user.casefold()} | _addresses(person)
+    return any(user.casefold() in names for user in request.reviewer_users if user)
+
+
+def _addresses(person: Person) -> set[str]:
+    """The e-mail addresses that a person is known by; preferred_username often is one."""
+    return {text.casefold() for text in (person.email, person.user) if text and "@" in text}
+
+
+# Decisions of people -----------------------------------------------------------------------------------------------
+
+
+def approve(
+    request: ApprovalRequest, reviewer: Person, via: str, now: float, *, rev: int | None = None
+) -> ApprovalRequest | Refusal:
+    """Count one approval; the last one of the quorum makes the request APPROVED.
+
+    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval show the same question,
+    so they are no reason to turn a second reviewer away while the card is being redrawn.
+    """
+    refusal = _closed_to(request, reviewer, now)
+    if refusal is not None:
+        return refusal
+    if any(same_person(reviewer, given.by) for given in request.approvals):
+        return Refusal.ALREADY_COUNTED
+    if rev is not None and not request.rev - len(request.approvals) <= rev <= request.rev:
+        return Refusal.STALE
+    approvals = (*request.approvals, Approval(reviewer, via, now))
+    if len(approvals) < request.approvals_needed:
+        return replace(request, approvals=approvals)
+    return replace(
+        request, state=State.APPROVED, approvals=approvals, decided_by=reviewer, decided_via=via, decided_at=now
+    )
+
+
+def deny(request: ApprovalRequest, reviewer: Person, via: str, reason: str, now: float) -> ApprovalRequest | Refusal:
+    """End the request: one reviewer is enough, whatever the quorum and whatever revision they saw."""
+    refusal = _closed_to(request, reviewer, now)
+    if refusal is not None:
+        return refusal
+    return replace(
+        request, state=State.DENIED, decided_by=reviewer, decided_via=via, decided_at=now, reason=reason.strip()
+    )
+
+
+def _closed_to(request: ApprovalRequest, reviewer: Person, now: float) -> Refusal | None:
+    """Why this person can't decide this request now. Authority comes first: an outsider learns nothing of the state."""
+    if same_person(reviewer, request.requester):
+        return Refusal.OWN_REQUEST
+    if not may_review(request, reviewer):
+        return Refusal.NOT_A_REVIEWER
+    if request.state is State.EXPIRED:
+        return Refusal.EXPIRED
+    if request.state is not State.PENDING:
+        return Refusal.ALREADY_DECIDED
+    return Refusal.EXPIRED if now >= request.expires_at else None
+
+
+# Ends without a person ---------------------------------------------------------------------------------------------
+
+
+def expire(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+    """End a request whose time is over. STALE if it is not over yet by the clock that decides (the store's)."""
+    if State.EXPIRED in TRANSITIONS[request.state] and now < request.expires_at:
+        return Refusal.STALE
+    reason = "nobody decided in time" if request.state is State.PENDING else "approved, but not released in time"
+    return _end(request, State.EXPIRED, reason, now)
+
+
+def withdraw(request: ApprovalRequest, why: str, now: float) -> ApprovalRequest | Refusal:
+    """End a request that nobody waits for any more: cancelled, client gone, target gone, gateway gone ..."""
+    return _end(request, State.WITHDRAWN, why, now)
+
+
+def supersede(request: ApprovalRequest, why: str, now: float) -> ApprovalRequest | Refusal:
+    """End a request that the policy of today denies."""
+    return _end(request, State.SUPERSEDED, why, now)
+
+
+def undeliverable(request: ApprovalRequest, why: str, now: float) -> ApprovalRequest | Refusal:
+    """End a pending request that no reviewer could be shown."""
+    return _end(request, State.UNDELIVERABLE, why, now)
+
+
+def _end(request: ApprovalRequest, state: State, reason: str, now: float) -> ApprovalRequest | Refusal:
+    if state not in TRANSITIONS[request.state]:
+        return Refusal.EXPIRED if request.state is State.EXPIRED else Refusal.ALREADY_DECIDED
+    return replace(request, state=state, reason=reason, decided_at=now)
+
+
+# Release and what came of it ---------------------------------------------------------------------------------------
+
+
+def release(request: ApprovalRequest, digest: str, now: float) -> ApprovalRequest | Refusal:
+    """Let an approved request run, once. STALE: not approved, or what would run is not what was approved."""
+    if request.state is State.EXPIRED:
+        return Refusal.EXPIRED
+    if request.state is State.PENDING:
+        return Refusal.STALE
+    if request.state is not State.APPROVED:
+        return Refusal.ALREADY_DECIDED
+    if now >= request.expires_at:
+        return Refusal.EXPIRED
+    if digest != request.release_digest:
+        return Refusal.STALE
+    return replace(request, state=State.RELEASED, released_at=now)
+
+
+def finish(
+    request: ApprovalRequest, rows: int | None, sqlstate: str, duration_ms: float | None, transaction: str, now: float
+) -> ApprovalRequest | Refusal:
+    """Note what the target answered: an empty `sqlstate` is EXECUTED, any other FAILED."""
+    if request.state is not State.RELEASED:
+        return Refusal.ALREADY_DECIDED
+    return replace(
+        request,
+        state=State.FAILED if sqlstate else State.EXECUTED,
+        rows=rows,
+        sqlstate=sqlstate,
+        duration_ms=duration_ms,
+        transaction=transaction,
+        finished_at=now,
+    )
+
+
+def unknown(request: ApprovalRequest, why: str, now: float) -> ApprovalRequest | Refusal:
+    """Note that a released statement's answer never came: it may have run."""
+    if request.state is not State.RELEASED:
+        return Refusal.ALREADY_DECIDED
+    return replace(request, state=State.UNKNOWN, reason=why, finished_at=now)
+
+
+def settle(request: ApprovalRequest, transaction: str) -> ApprovalRequest | Refusal:
+    """Note how the open transaction of an executed request ended: "committed" or "rolled back"."""
+    if request.state is not State.EXECUTED or request.transaction != "open":
+        return Refusal.ALREADY_DECIDED
+    return replace(request, transaction=transaction)
+
+
+# What others ask ---------------------------------------------------------------------------------------------------
+
+
+def sqlstate_of(state: State, reason: str) -> str:
+    """The SQLSTATE that the waiting client gets for an outcome; "" for a state that is no refusal."""
+    if state is State.WITHDRAWN and is_fatal(reason):
+        return "57P01"
+    return _SQLSTATES.get(state, "")
+
+
+def is_fatal(reason: str) -> bool:
+    """True if a withdrawal for this reason ends the client's connection as well."""
+    return reason.startswith((TARGET_GONE, GATEWAY_GONE))
+
+
+def tag_of(request: ApprovalRequest) -> str:
+    """The command tags of the held statements, each once, in order: "DELETE", or "DELETE, UPDATE"."""
+    return ", ".join(_once([held.tag for held in request.statements]))
+
+
+def relations_of(request: ApprovalRequest) -> list[str]:
+    """The relations of the held statements, each once, in order."""
+    return _once([relation for held in request.statements for relation in held.relations])
+
+
+def _once(texts: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

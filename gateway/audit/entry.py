@@ -1,19 +1,32 @@
 """One audit entry: which fields exist, their order, and the one canonical JSON text that is hashed. Pure.
 
-The fields are interface.md's (Audit entries); absent fields are left out of the JSON.
+The fields are interface.md's (Audit entries); absent fields are left out of the JSON. What lives here: the text of an
+entry. How entries are linked and sealed is in chain.py, where they are written in spool.py.
+
+Canonical text: top-level fields in the order of FIELDS, nested objects with sorted keys, no spaces, characters as they
+are (UTF-8), no NaN. It survives a round trip through jsonb, which keeps neither order nor U+0000.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring as _quoted
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 #: Every field an entry may have, in the order people read them. A field that isn't here is a programming error.
+#: `statement`: seq of the statement entry (same chain) that a finished or masked entry belongs to.
+#: `entries`, `head`: a checkpoint's own chain before it. `heads`: the newest (replica, seq, hash) of other chains that
+#: a checkpoint vouches for. `shipped`: all entries up to this seq were confirmed by the store.
 FIELDS = (
     "seq", "replica", "at", "kind", "session", "subject", "user", "groups", "agent", "client", "target", "request", "statement",
-    "rule", "verdict", "outcome", "tag", "tables", "sql", "parameters", "rows", "sqlstate", "duration_ms", "decided_by", "via",
-    "reason", "masked", "policy", "entries", "head", "query", "prev", "hash",
+    "rule", "verdict", "outcome", "tag", "tables", "columns", "sql", "parameters", "rows", "sqlstate", "duration_ms",
+    "decided_by", "via", "reason", "masked", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
 )  # fmt: skip
+
+_RANK = {name: rank for rank, name in enumerate(FIELDS)}
+_PREFIX = {name: f'"{name}":' for name in FIELDS}
+_nested = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +39,49 @@ class Entry:
     hash: str
     body: Mapping[str, Value]
     text: str
+
+
+def canonical(body: Mapping[str, Value]) -> str:
+    """The one JSON text of `body`, no line end.
+
+    Raises ValueError for a field that is not in FIELDS, for NaN and infinities, and for U+0000 in a text (see `clean`);
+    TypeError for what is no JSON value.
+    """
+    try:
+        names = sorted(body, key=_RANK.__getitem__)
+    except KeyError as unknown:
+        raise ValueError(f"not a field of an audit entry: {unknown}") from None
+    parts = []
+    for name in names:  # built by hand: this runs twice a statement, and is half as long as json.dumps
+        value = body[name]
+        if type(value) is str:
+            parts.append(_PREFIX[name] + _quoted(value))
+        elif type(value) is int:
+            parts.append(f"{_PREFIX[name]}{value}")
+        elif type(value) is list and all(type(item) is str for item in value):
+            parts.append(f"{_PREFIX[name]}[{','.join(map(_quoted, value))}]")  # type: ignore[arg-type]  # all are str
+        else:
+            parts.append(_PREFIX[name] + _nested(value))
+    text = "{" + ",".join(parts) + "}"
+    if "\\u0000" in text and _has_nul(dict(body)):
+        raise ValueError("U+0000 in an audit entry: no jsonb can hold it")
+    return text
+
+
+def clean(value: Value) -> Value:
+    """The same value without U+0000 and lone surrogates, each shown as U+FFFD: neither can be stored as UTF-8 in jsonb."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {name: clean(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(inner) for inner in value]
+    return value
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+    return isinstance(value, list | tuple) and any(_has_nul(inner) for inner in value)

@@ -54,11 +54,20 @@ class Store(Protocol):
     ) -> list[ApprovalRequest]:
         """Requests, newest first."""
 
+    async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
+        """The stored rev of each of these requests, in one look: the poll that stands behind NOTIFY."""
+
+    async def overdue(self, limit: int = 100) -> list[str]:
+        """Pending and approved requests whose time is over by the store's clock, oldest first."""
+
+    async def unreachable(self, after: float) -> list[str]:
+        """Pending requests that no card shows: all their outbox rows are dead, or none was posted `after` seconds on."""
+
     async def due(self, limit: int = 20) -> list[Post]:
         """Claim outbox rows whose `wanted` is above `sent` and whose next attempt is due (skip locked, claim 30 s)."""
 
     async def sent(self, post_id: int, rev: int, ref: str) -> None:
-        """The card of `rev` is shown as `ref`."""
+        """The card of `rev` is shown as `ref`; a row that is wanted at a higher rev is due at once."""
 
     async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
         """Sending failed; try again in so many seconds, or never (None: dead letter)."""
@@ -73,7 +82,10 @@ class Store(Protocol):
         """Keep a signed (replica, seq, hash)."""
 
     async def audit(self, query: Query, offset: int = 0) -> tuple[list[Mapping[str, Value]], int]:
-        """End entries that match, in the query's order: a page of `query.limit` from `offset`, and how many in all."""
+        """End entries that match, in the query's order: a page of `query.limit` from `offset`, and how many in all.
+
+        A refused click (kind refused with `decided_by`) ends no statement and is left out.
+        """
 
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         """Entries of one chain in order, seq > after."""
@@ -94,7 +106,10 @@ class Store(Protocol):
         """Replicas whose heartbeat is older than so many seconds."""
 
     async def listen(self, heard: Callable[[str, str], None]) -> None:
-        """Call `heard(channel, payload)` for each NOTIFY: ("approval", request id), ("outbox", "")."""
+        """Call `heard(channel, payload)` for each NOTIFY: ("approval", request id), ("outbox", "").
+
+        ("approval", "") says that wake-ups may have been lost (the listening connection was renewed): look at all.
+        """
 
     async def close(self) -> None:
         """Let go of every connection."""

@@ -1,0 +1,65 @@
+"""How an approval request is written down: one JSON object. Pure; the inverse pair `to_json` and `from_json`.
+
+A field that is missing in an old row takes its default; a field that is unknown here (a newer replica wrote it) is
+dropped, so that two versions can run side by side.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from enum import Enum
+from typing import Any
+
+from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, State
+
+
+def to_json(request: ApprovalRequest) -> str:
+    """The request as JSON text (ASCII; NUL and lone surrogates are escaped)."""
+    return json.dumps(asdict(request), default=_plain, separators=(",", ":"))
+
+
+def from_json(text: str) -> ApprovalRequest:
+    """The request that `to_json` wrote. Raises ValueError, KeyError or TypeError on anything else."""
+    return ApprovalRequest(**_read(ApprovalRequest, json.loads(text)))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(f"{type(value).__name__} has no place in a stored request")
+
+
+def _person(value: Any) -> Person | None:
+    return None if value is None else Person(**_read(Person, value))
+
+
+def _rows(value: Any) -> tuple[tuple[str | None, ...], ...]:
+    return tuple(tuple(row) for row in value)
+
+
+#: (class, field) -> how the JSON value becomes the field's value; what is not here is taken as it is.
+_READ: dict[tuple[type, str], Callable[[Any], object]] = {
+    (Person, "groups"): frozenset,
+    (HeldStatement, "relations"): tuple,
+    (HeldStatement, "parameters"): _rows,
+    (Preview, "columns"): tuple,
+    (Preview, "before"): _rows,
+    (Preview, "after"): _rows,
+    (Approval, "by"): _person,
+    (ApprovalRequest, "state"): State,
+    (ApprovalRequest, "requester"): _person,
+    (ApprovalRequest, "decided_by"): _person,
+    (ApprovalRequest, "statements"): lambda held: tuple(HeldStatement(**_read(HeldStatement, one)) for one in held),
+    (ApprovalRequest, "preview"): lambda preview: Preview(**_read(Preview, preview)),
+    (ApprovalRequest, "approvals"): lambda given: tuple(Approval(**_read(Approval, one)) for one in given),
+    (ApprovalRequest, "reviewer_groups"): frozenset,
+    (ApprovalRequest, "reviewer_users"): frozenset,
+    (ApprovalRequest, "channels"): tuple,
+}
+
+
+def _read(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    names = [field.name for field in fields(kind) if field.name in values]
+    return {name: _READ.get((kind, name), lambda value: value)(values[name]) for name in names}

@@ -1,0 +1,254 @@
+"""The spool: one process's chain as lines of JSON in append-only files. What is in here happened; the store is a copy.
+
+*Recorded* means that one write(2) handed the line to the kernel: it survives kill -9 of the process. An fsync every
+50 ms bounds what a power loss takes. A write that fails, or writes only a part, breaks the spool for good (fail
+closed): the chain in memory has gone on and the file has not, so nothing may be forwarded by this process any more.
+
+Files are `REPLICA.000000.jsonl`, `REPLICA.000001.jsonl` ..., the name percent-encoded. Nothing here deletes or repairs a
+file. One process writes one chain, from one thread; `run` moves only the fsync to another.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Self, cast
+from urllib.parse import quote, unquote
+
+from gateway.audit.chain import genesis, seal, sign_checkpoint
+from gateway.audit.entry import Entry, Value, clean
+from gateway.errors import GatewayError
+
+#: A new file is begun when the next write would pass this: big enough to be few, small enough to copy away.
+MAX_FILE_BYTES = 64 * 1024 * 1024
+#: architecture.md, The record: what a power loss may take.
+FSYNC_EVERY = 0.05
+#: Entries kept in memory for the shipper; when the store is away for longer, it reads them from the files.
+MAX_WAITING = 20_000
+
+_FILE = re.compile(r"(?P<replica>.+)\.(?P<part>\d{6})\.jsonl")
+_OWN_FIELDS = frozenset({"seq", "replica", "at", "kind", "prev", "hash"})
+
+
+class SpoolUnwritable(GatewayError):  # noqa: N818 - like its siblings in errors.py, it says what happened
+    """The record can't be written, so nothing may be forwarded (57P03; 53100 when the disk is full)."""
+
+    sqlstate = "57P03"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint entry and the signature over (its replica, its seq, its hash)."""
+
+    entry: Entry
+    signature: str
+
+
+class Spool:
+    """Seal entries and append them. `open` makes one; then `record`, `flush` before what was recorded is forwarded."""
+
+    def __init__(self, directory: Path, replica: str, key: bytes, clock: Callable[[], float]) -> None:
+        self.directory = directory
+        self.replica = replica
+        self.key = key
+        self.max_file_bytes = MAX_FILE_BYTES
+        self.seq = 0
+        self.head = genesis(key, replica)
+        self._clock = clock
+        self._lines: list[str] = []
+        self._queued: list[Entry] = []
+        self._waiting: list[Entry] | None = []
+        self._part = 0
+        self._size = 0
+        self._unsynced = False
+        self._broken: SpoolUnwritable | None = None
+        self._file = self._begin_file()
+
+    @classmethod
+    def open(cls, directory: Path, replica: str, key: bytes, clock: Callable[[], float]) -> Self:
+        """Begin the chain of `replica`; `clock` gives Unix seconds. Raises SpoolUnwritable, also when that chain exists."""
+        if not key:
+            raise ValueError("the audit key is empty")
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return cls(directory, replica, key, clock)
+        except FileExistsError as error:
+            raise SpoolUnwritable(
+                "the audit spool can't be opened: a chain of this process name exists already",
+                hint="each start of a process needs a name of its own",
+            ) from error
+        except OSError as error:
+            raise _unwritable(error) from error
+
+    def record(self, kind: str, **fields: Value) -> Entry:
+        """Seal the next entry and queue its line for `flush`; fields that are None are left out.
+
+        Raises SpoolUnwritable once the spool is broken, ValueError for a field that no entry has.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if not _OWN_FIELDS.isdisjoint(fields):
+            raise ValueError(f"the spool itself fills in {', '.join(sorted(_OWN_FIELDS & set(fields)))}")
+        body: dict[str, Value] = {
+            "seq": self.seq + 1,
+            "replica": self.replica,
+            "at": _utc(self._clock()),
+            "kind": kind,
+        }
+        body |= {name: value for name, value in fields.items() if value is not None}
+        entry = self._seal(body)
+        self.seq, self.head = entry.seq, entry.hash
+        self._lines.append(entry.text)
+        self._queued.append(entry)
+        return entry
+
+    def flush(self) -> None:
+        """Hand all queued lines to the kernel in one write. Raises SpoolUnwritable, from then on always."""
+        if self._broken is not None:
+            raise self._broken
+        if not self._lines:
+            return
+        data = ("\n".join(self._lines) + "\n").encode()
+        try:
+            if self._size and self._size + len(data) > self.max_file_bytes:
+                self._next_file()
+            _write_all(self._file, data)
+        except OSError as error:
+            self._broken = _unwritable(error)
+            raise self._broken from error
+        self._size += len(data)
+        self._unsynced = True
+        self._hand_over()
+
+    def checkpoint(self, heads: list[Value] | None = None, shipped: int | None = None) -> Checkpoint:
+        """Record (and flush) an entry that names the chain so far, and sign it.
+
+        `heads`: the newest {replica, seq, hash} of other chains. `shipped`: what the store has confirmed of this one.
+        """
+        entry = self.record("checkpoint", entries=self.seq, head=self.head, heads=heads or None, shipped=shipped)
+        self.flush()
+        return Checkpoint(entry, sign_checkpoint(self.key, self.replica, entry.seq, entry.hash))
+
+    def take(self) -> list[Entry] | None:
+        """Flushed entries since the last call, for the shipper. None: there were too many, read them from the files."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    async def run(self) -> None:
+        """fsync every 50 ms while there is something to sync, until cancelled. Raises SpoolUnwritable when it fails."""
+        while True:
+            await asyncio.sleep(FSYNC_EVERY)
+            await self.sync()
+
+    async def sync(self) -> None:
+        """fsync what was written, in a thread. A failed fsync breaks the spool: the kernel may have dropped the pages."""
+        if not self._unsynced or self._broken is not None:
+            return
+        self._unsynced = False
+        try:
+            await asyncio.to_thread(_fsync_and_close, os.dup(self._file))
+        except OSError as error:
+            self._broken = _unwritable(error)
+            raise self._broken from error
+
+    @property
+    def broken(self) -> bool:
+        """True once a write or an fsync failed: readiness is lost until a new process starts."""
+        return self._broken is not None
+
+    def close(self) -> None:
+        """Flush, fsync and close; a broken spool is only closed."""
+        with contextlib.suppress(SpoolUnwritable):
+            self.flush()
+            os.fsync(self._file)
+        os.close(self._file)
+        self._broken = SpoolUnwritable("the audit spool is closed")
+
+    def _seal(self, body: dict[str, Value]) -> Entry:
+        try:
+            return seal(self.key, self.head, body)
+        except ValueError:  # U+0000 or a lone surrogate in a client's text: record it, visibly replaced
+            return seal(self.key, self.head, cast(dict[str, Value], clean(body)))
+
+    def _hand_over(self) -> None:
+        if self._waiting is not None:
+            self._waiting += self._queued
+            if len(self._waiting) > MAX_WAITING:
+                self._waiting = None
+        self._lines, self._queued = [], []
+
+    def _begin_file(self) -> int:
+        path = self.directory / f"{_file_name(self.replica)}.{self._part:06d}.jsonl"
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        folder = os.open(self.directory, os.O_RDONLY)
+        _fsync_and_close(folder)  # or a power loss could take the file's name
+        return file
+
+    def _next_file(self) -> None:
+        _fsync_and_close(self._file)
+        self._part += 1
+        self._size = 0
+        self._file = self._begin_file()
+
+
+def spooled(directory: Path) -> dict[str, list[Path]]:
+    """The chains of a spool directory: replica -> its files in order. Raises OSError when it can't be read."""
+    chains: dict[str, list[Path]] = {}
+    for path in sorted(directory.iterdir()):
+        found = _FILE.fullmatch(path.name)
+        if found is not None:
+            chains.setdefault(unquote(found["replica"]), []).append(path)
+    return chains
+
+
+def lines(files: list[Path]) -> Iterator[tuple[str, bool]]:
+    """Each line of a chain's files in order and whether it is whole: a last line without its end is torn.
+
+    Bytes that are not UTF-8 arrive as lone surrogates, so that such a line is an unreadable one and not an exception.
+    """
+    for path in files:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            for line in file:
+                yield line.removesuffix("\n"), line.endswith("\n")
+
+
+def _file_name(replica: str) -> str:
+    return quote(replica, safe="")
+
+
+def _utc(at: float) -> str:
+    second, micro = divmod(int(at * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{micro:06d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
+
+
+def _write_all(file: int, data: bytes) -> None:
+    """One write(2), or OSError: a short one on a regular file means that the disk is full."""
+    if os.write(file, data) != len(data):
+        raise OSError(errno.ENOSPC, "only a part was written")
+
+
+def _fsync_and_close(file: int) -> None:
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _unwritable(error: OSError) -> SpoolUnwritable:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return SpoolUnwritable(
+        f"the audit spool can't be written ({errno.errorcode.get(error.errno or 0, 'I/O error')}), so nothing is forwarded",
+        hint="free space or mend the disk of HOOP_SPOOL, then restart the gateway",
+        sqlstate="53100" if full else None,
+    )
