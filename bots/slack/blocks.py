@@ -1,0 +1,394 @@
+"""From a neutral card or answer to Block Kit, within every limit Slack is known to have. Pure.
+
+What lives here: layout, cutting to size, the ladder of smaller and smaller cards, the seal on a button. What does not:
+words (bots.cards, bots.commands) and sending (bots.slack.sender).
+
+How to think about it: text of people goes only into rich_text and plain_text, which Slack shows as it is: no mention,
+no link, no formatting, no broken fence can come out of it. mrkdwn is for our own words and dates, and is escaped all
+the same. Sizes are counted as JSON characters as the SDK sends them (ASCII with escapes), because the limit on a whole
+message is undocumented: posts failed from about 11,300 characters on (slackapi/bolt-js 2509, 2867).
+"""
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bots.cards import Action, Card, Fact, SqlText, Table, Tone, at, count
+from gateway.approvals.request import ApprovalRequest
+
+Json = dict[str, Any]
+
+#: All blocks of one message, as JSON characters.
+MESSAGE_BUDGET = 9_000
+#: chat.update takes no more `text` than this.
+TEXT_LIMIT = 4_000
+#: A modal holds 250 kB; ours stays well below it and under 100 blocks.
+VIEW_BUDGET = 150_000
+_CHUNK = 2_900
+_HEADER = 150
+_CONFIRM = 300
+_SQL_LINES = 40
+_SHOWN_STATEMENTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rung of the ladder: JSON characters for all SQL, for all values, for each other text; whether rows are shown."""
+
+    sql: int
+    values: int
+    prose: int
+    preview: bool
+
+
+#: From a full card to one that always fits (13 prose texts, a few hundred characters of SQL, the frame).
+LADDER = (
+    Step(2_500, 600, 1_200, preview=True),
+    Step(2_500, 600, 700, preview=False),
+    Step(1_200, 200, 400, preview=False),
+    Step(400, 0, 160, preview=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What chat.postMessage and chat.update take. `step` is the rung of LADDER; `hidden`: part of the SQL is left out."""
+
+    text: str
+    blocks: list[Json]
+    step: int
+    hidden: bool
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def escape(text: str) -> str:
+    """Escape the three characters that mrkdwn and `text` give a meaning to (Slack: Formatting text)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def cost(value: object) -> int:
+    """JSON characters of `value` as the SDK sends it."""
+    return len(json.dumps(value))
+
+
+def size(blocks: list[Json]) -> int:
+    """JSON characters of all `blocks`."""
+    return cost(blocks)
+
+
+def _prefix(text: str, budget: int) -> str:
+    """The longest beginning of `text` whose JSON costs at most `budget`."""
+    text = text[: max(budget, 0)]  # each character costs at least one
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if cost(text[:middle]) - 2 <= budget else (low, middle - 1)
+    return text[:low]
+
+
+def _suffix(text: str, budget: int) -> str:
+    return _prefix(text[::-1][: max(budget, 0)], budget)[::-1]
+
+
+def fit(text: str, budget: int) -> str:
+    """`text`, or its beginning and how much is left out, at about `budget` JSON characters."""
+    if len(text) <= budget and cost(text) - 2 <= budget:
+        return text
+    head = _prefix(text, budget)
+    return f"{head}... (+{len(text) - len(head):,} characters)"
+
+
+def excerpt(sql: SqlText, budget: int) -> tuple[str, bool]:
+    """The SQL, or its head (60 %) and tail (20 %) around what is hidden: lines, characters, digest. True if cut."""
+    text, lines = sql.text, sql.text.count("\n") + 1
+    if len(text) <= budget and lines <= _SQL_LINES and cost(text) - 2 <= budget:
+        return text or " ", False
+    head = "\n".join(_prefix(text, budget * 6 // 10).split("\n")[: _SQL_LINES * 6 // 10])
+    tail = "\n".join(_suffix(text[len(head) :], budget * 2 // 10).split("\n")[-_SQL_LINES * 2 // 10 :])
+    middle = text[len(head) : len(text) - len(tail)]
+    gone = f"{count(middle.count(chr(10)) + 1, 'line')} ({len(middle):,} of {len(text):,} characters) hidden"
+    return f"{head}\n... {gone}, sha256 {sql.sha256[:12]} ...\n{tail}".strip("\n"), True
+
+
+# --- block kit, the few shapes we use --------------------------------------------------------------------------------
+
+
+def _plain(text: str) -> Json:
+    return {"type": "plain_text", "text": text or "-", "emoji": False}
+
+
+def _run(text: str, *, bold: bool = False) -> Json:
+    return {"type": "text", "text": text or " ", **({"style": {"bold": True}} if bold else {})}
+
+
+def _lines(*lines: list[Json]) -> Json:
+    """A rich_text block of one section; each line is a list of runs."""
+    runs: list[Json] = []
+    for number, each in enumerate(line for line in lines if line):
+        runs += [_run("\n"), *each] if number else each
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": runs}]}
+
+
+def _code(text: str) -> Json:
+    return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [_run(text)]}]}
+
+
+def _context(*elements: Json) -> Json:
+    return {"type": "context", "elements": list(elements)}
+
+
+def _mrkdwn(text: str) -> Json:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _button(text: str, action: str, value: str, **more: Any) -> Json:
+    return {"type": "button", "text": _plain(text), "action_id": action, "value": value, **more}
+
+
+# --- the card --------------------------------------------------------------------------------------------------------
+
+
+def message(card: Card, value: str, start: int = 0) -> Message:
+    """Draw `card` at the first rung of LADDER from `start` on that fits MESSAGE_BUDGET; `value` goes into its buttons.
+
+    The last rung always fits; a `start` beyond it means the last.
+    """
+    last = len(LADDER) - 1
+    for number in range(min(start, last), last):
+        blocks, hidden = _draw(card, value, LADDER[number])
+        if size(blocks) <= MESSAGE_BUDGET:
+            return Message(_text(card), blocks, number, hidden)
+    blocks, hidden = _draw(card, value, LADDER[last])
+    return Message(_text(card), blocks, last, hidden)
+
+
+def _text(card: Card) -> str:
+    outcome = f" {card.outcome}" if card.outcome else ""
+    return escape(fit(card.notice + outcome, TEXT_LIMIT // 5))
+
+
+def _draw(card: Card, value: str, step: Step) -> tuple[list[Json], bool]:
+    statements, hidden = _statements(card, step)
+    blocks = [
+        {"type": "header", "text": _plain(_mark(card, step))},
+        _lines(*_opening(card, step)),
+        *statements,
+        *_rows(card, step),
+        _lines([_run("Held by  ", bold=True), _run(fit(card.why, step.prose))], *_standing(card, hidden, step)),
+        _context(*_ending(card, step)),
+        *_buttons(card, value, hidden),
+    ]
+    return blocks, hidden
+
+
+_MARKS = {Tone.ASKING: "⏳", Tone.WARNING: "⚠️", Tone.GOOD: "✅", Tone.BAD: "⛔", Tone.OVER: "⚪"}
+
+
+def _mark(card: Card, step: Step) -> str:
+    text = f"{_MARKS[card.tone]} {card.headline}"
+    return text if len(text) <= _HEADER and cost(text) <= step.prose else fit(text, min(_HEADER - 30, step.prose))
+
+
+def _opening(card: Card, step: Step) -> list[list[Json]]:
+    """What happened or would happen, and who asks."""
+    outcome = [_run(fit(card.outcome, step.prose), bold=True)] if card.outcome else []
+    consequence = [_run(fit(card.consequence, step.prose), bold=not card.outcome)]
+    risk = [_run("Risk  ", bold=True), _run(fit(card.risk, step.prose))] if card.risk else []
+    return [outcome, consequence, risk, *(_fact(each, step) for each in card.who)]
+
+
+def _fact(fact: Fact, step: Step) -> list[Json]:
+    claimed = " (claimed)" if fact.claimed else ""
+    return [_run(f"{fact.label}{claimed}  ", bold=True), _run(fit(fact.value, step.prose) or "-")]
+
+
+def _statements(card: Card, step: Step) -> tuple[list[Json], bool]:
+    shown = card.statements[:_SHOWN_STATEMENTS]
+    blocks, hidden = [], False
+    for each in shown:
+        text, was_cut = excerpt(each, step.sql // len(shown))
+        values, values_cut = _values(each, step.values // len(shown))
+        title = [[_run(each.title, bold=True)]] if len(card.statements) > 1 or ", run " in each.title else []
+        blocks += [*([_lines(*title)] if title else []), _code(text), *([_lines(*values)] if values else [])]
+        hidden = hidden or was_cut or values_cut
+    if more := len(card.statements) - len(shown):
+        blocks.append(_lines([_run(f"... {count(more, 'more statement')} not shown here.", bold=True)]))
+    return blocks, hidden or bool(more)
+
+
+def _values(sql: SqlText, budget: int) -> tuple[list[list[Json]], bool]:
+    if not sql.values:
+        return [], False
+    text = "\n".join(sql.values)
+    shown = fit(text, budget)
+    return [[_run("Values  ", bold=True), _run(shown)]], shown != text
+
+
+def _rows(card: Card, step: Step) -> list[Json]:
+    notes = [part for part in (card.preview_note, card.preview.note if card.preview else "") if part]
+    if not step.preview and card.preview is not None:
+        notes = [*notes, "The rows did not fit here"]
+    note = [_lines([_run("Rows  ", bold=True), _run(fit("; ".join(notes), step.prose))])] if notes else []
+    return [*([_table(card.preview)] if card.preview is not None and step.preview else []), *note]
+
+
+def _table(table: Table) -> Json:
+    head = [_rich_cell(each or " ") for each in table.columns]
+    body = [[_rich_cell(c.text) if c.changed else {"type": "raw_text", "text": c.text} for c in r] for r in table.rows]
+    return {
+        "type": "table",
+        "rows": [head, *body],
+        "column_settings": [{"is_wrapped": True}] * len(table.columns),
+    }
+
+
+def _rich_cell(text: str) -> Json:
+    return _lines([_run(text, bold=True)])
+
+
+def _standing(card: Card, hidden: bool, step: Step) -> list[list[Json]]:
+    lines = [[_run("Locks  ", bold=True), _run(fit(card.where_held, step.prose))]] if card.where_held else []
+    if hidden and Action.APPROVE in card.actions:
+        lines.append([_run("Part of it is not shown here: open Full SQL before you decide.", bold=True)])
+    return lines
+
+
+def _ending(card: Card, step: Step) -> list[Json]:
+    quorum = _plain(fit(card.quorum, step.prose))
+    footer = _plain(fit(card.footer, step.prose))
+    if card.expires_at is None:
+        return [quorum, footer]
+    when = f"<!date^{int(card.expires_at)}^{{time_secs}}|{at(card.expires_at)}>"
+    return [_mrkdwn(f"*Expires {when}*, then nothing runs"), quorum, footer]
+
+
+def _buttons(card: Card, value: str, hidden: bool) -> list[Json]:
+    asking = Action.APPROVE in card.actions
+    elements = [_drawn(each, card, value) for each in card.actions if asking or hidden]
+    return [{"type": "actions", "elements": elements}] if elements else []
+
+
+def _drawn(action: Action, card: Card, value: str) -> Json:
+    match action:
+        case Action.APPROVE:
+            confirm = {"confirm": _confirm(card)} if card.confirm else {}
+            label = f"Approve: {card.title}"[:75]
+            return _button("Approve", action.value, value, style="primary", accessibility_label=label, **confirm)
+        case Action.DENY:
+            label = f"Deny, with a reason: {card.title}"[:75]
+            return _button("Deny...", action.value, value, style="danger", accessibility_label=label)
+        case Action.FULL_SQL:
+            return _button("Full SQL", action.value, value, accessibility_label=f"Full SQL: {card.title}"[:75])
+
+
+def _confirm(card: Card) -> Json:
+    return {
+        "title": _plain("High risk: approve it?"),
+        "text": _plain(fit(card.confirm, _CONFIRM - 40)),
+        "confirm": _plain("Approve"),
+        "deny": _plain("Back"),
+        "style": "danger",
+    }
+
+
+# --- modals ----------------------------------------------------------------------------------------------------------
+
+DENY_VIEW = "hoop_deny_view"
+REASON_BLOCK = "reason"
+REASON_MIN, REASON_MAX = 3, 1000
+
+
+def deny_view(value: str, channel: str) -> Json:
+    """The modal that asks for the reason. What it is about stays sealed in `value`; who decides is read at submit."""
+    return {
+        "type": "modal",
+        "callback_id": DENY_VIEW,
+        "private_metadata": json.dumps({"value": value, "channel": channel}),
+        "title": _plain("Deny this statement"),
+        "submit": _plain("Deny"),
+        "close": _plain("Back"),
+        "blocks": [
+            {
+                "type": "input",
+                "block_id": REASON_BLOCK,
+                "label": _plain("Reason"),
+                "hint": _plain("The requester sees it as the error's detail: say what would pass."),
+                "element": {
+                    "type": "plain_text_input",
+                    "action_id": REASON_BLOCK,
+                    "multiline": True,
+                    "min_length": REASON_MIN,
+                    "max_length": REASON_MAX,
+                },
+            }
+        ],
+    }
+
+
+def notice_view(text: str) -> Json:
+    """A modal that says one thing: "Checking...", or why there is nothing to see."""
+    return {
+        "type": "modal",
+        "title": _plain("Full SQL"),
+        "close": _plain("Close"),
+        "blocks": [{"type": "section", "text": _plain(text)}],
+    }
+
+
+def full_view(card: Card) -> Json:
+    """Every statement in full, as far as a modal can hold it; what it can't is counted, with the digest."""
+    share = VIEW_BUDGET // max(len(card.statements), 1)
+    blocks: list[Json] = [{"type": "section", "text": _plain(fit(card.headline, 1_000))}]
+    for each in card.statements[:20]:
+        facts = f"{count(len(each.text), 'character')}, sha256 {each.sha256}"
+        blocks.append(_lines([_run(each.title, bold=True)], [_run(facts)]))
+        blocks += [_code(part) for part in _chunks(each, share)]
+        if each.values:
+            blocks.append(_lines([_run("Values", bold=True)], [_run(fit("\n".join(each.values), _CHUNK))]))
+    if more := len(card.statements) - 20:
+        blocks.append(_lines([_run(f"... {count(more, 'more statement')} not shown here.", bold=True)]))
+    return {"type": "modal", "title": _plain("Full SQL"), "close": _plain("Close"), "blocks": blocks}
+
+
+def _chunks(sql: SqlText, budget: int) -> list[str]:
+    """The text in pieces for preformatted blocks: at most 40 of one statement, fewer when there are many statements."""
+    most = max(1, min(40, budget // _CHUNK))
+    pieces: list[str] = []
+    rest = sql.text
+    while rest and len(pieces) < most:
+        piece = _prefix(rest, _CHUNK)
+        pieces.append(piece)
+        rest = rest[len(piece) :]
+    if rest:
+        pieces[-1] += f"\n... {len(rest):,} of {len(sql.text):,} characters do not fit in here ..."
+    return pieces or [" "]
+
+
+# --- the seal on a button --------------------------------------------------------------------------------------------
+
+
+def seal(key: bytes, request: ApprovalRequest) -> str:
+    """A button's value, `rid.rev.mac`: the mac binds a click to the content that was shown (chat.md, decision 5)."""
+    return f"{request.id}.{request.rev}.{_mac(key, request, request.rev)}"
+
+
+def unsealed(value: str) -> tuple[str, int, str] | None:
+    """The three parts of a button's value, or None if it isn't one. Nothing is proven yet: see `genuine`."""
+    parts = value.rsplit(".", 2)
+    if len(parts) != 3 or not parts[0] or not (parts[1].isascii() and parts[1].isdigit() and len(parts[1]) < 10):
+        return None
+    return parts[0], int(parts[1]), parts[2]
+
+
+def genuine(key: bytes, request: ApprovalRequest, rev: int, mac: str) -> bool:
+    """True if `mac` was made by us for this request's present content at `rev`."""
+    return hmac.compare_digest(_mac(key, request, rev).encode(), mac.encode("utf-8", "surrogatepass"))
+
+
+def _mac(key: bytes, request: ApprovalRequest, rev: int) -> str:
+    said = json.dumps([request.id, rev, request.content_digest]).encode()
+    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]

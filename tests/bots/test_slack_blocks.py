@@ -1,0 +1,212 @@
+"""Block Kit within its limits: by the SDK's validators and by our own figures, for plain cards and for wild ones."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from slack_sdk.models.blocks import Block
+from slack_sdk.models.views import View
+
+from bots.cards import Card, card
+from bots.slack.blocks import (
+    LADDER,
+    MESSAGE_BUDGET,
+    TEXT_LIMIT,
+    deny_view,
+    escape,
+    excerpt,
+    full_view,
+    genuine,
+    message,
+    notice_view,
+    seal,
+    size,
+    unsealed,
+)
+from gateway.approvals.request import ApprovalRequest, State
+from tests.bots.samples import DELETE, NOW, PLAIN, STATES, UPDATE, WILD
+
+KEY = b"k" * 32
+
+
+def draw(request: ApprovalRequest, now: float = NOW, start: int = 0) -> list[dict[str, Any]]:
+    drawn = message(card(request, now), seal(KEY, request), start)
+    valid(drawn.blocks)
+    assert 0 < len(drawn.text) <= TEXT_LIMIT
+    return drawn.blocks
+
+
+def valid(blocks: list[dict[str, Any]]) -> None:
+    """Hold blocks to the SDK's validators and to the figures that the SDK doesn't check."""
+    assert size(blocks) <= MESSAGE_BUDGET
+    assert sum(block["type"] == "table" for block in blocks) <= 1
+    for block in blocks:
+        parsed = Block.parse(block)
+        assert parsed is not None
+        parsed.validate_json()
+    for text in texts(blocks):
+        assert text, "Slack refuses empty texts"
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [text for each in value for text in texts(each)]
+    if isinstance(value, dict):
+        own = [value["text"]] if isinstance(value.get("text"), str) else []
+        return own + [text for each in value.values() for text in texts(each)]
+    return []
+
+
+def said(blocks: list[dict[str, Any]]) -> str:
+    return "\n".join(texts(blocks))
+
+
+def buttons(blocks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found = [each for block in blocks if block["type"] == "actions" for each in block["elements"]]
+    return {each["text"]["text"]: each for each in found}
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_renders(state: State) -> None:
+    blocks = draw(STATES[state], NOW + 70)
+    assert bool(buttons(blocks)) is (state is State.PENDING)
+    assert "public.customers" in said(blocks)
+
+
+def test_a_plain_card_has_three_buttons_with_one_sealed_value() -> None:
+    found = buttons(draw(PLAIN))
+    assert list(found) == ["Approve", "Deny...", "Full SQL"]
+    assert {each["value"] for each in found.values()} == {seal(KEY, PLAIN)}
+    assert "confirm" not in found["Approve"]
+
+
+def test_high_risk_asks_again() -> None:
+    found = buttons(draw(replace(PLAIN, statements=(replace(DELETE, where=False),))))
+    assert "DELETE without WHERE" in found["Approve"]["confirm"]["text"]["text"]
+    assert "confirm" not in found["Deny..."]
+
+
+def test_sql_and_user_texts_are_literal() -> None:
+    nasty = "<!channel> ``` *x* <@U1> &lt; :x:"
+    request = replace(
+        PLAIN, statements=(replace(DELETE, sql=nasty),), claimed_reason=nasty, reviewers=nasty, target=nasty
+    )
+    drawn = message(card(request, NOW), seal(KEY, request))
+    assert nasty in said(drawn.blocks)
+    assert "<!channel>" not in drawn.text
+    for block in drawn.blocks:
+        for element in block.get("elements", []):
+            if element["type"] == "mrkdwn":
+                assert nasty not in element["text"]
+    for element in [e for b in drawn.blocks if b["type"] == "rich_text" for s in b["elements"] for e in s["elements"]]:
+        assert element["type"] == "text"
+
+
+def test_expiry_is_in_the_readers_zone() -> None:
+    assert f"<!date^{int(PLAIN.expires_at)}^{{time_secs}}|10:30 UTC>" in said(draw(PLAIN))
+
+
+def test_long_sql_keeps_head_and_tail_and_counts_the_rest() -> None:
+    sql = "\n".join(f"-- line {k}" for k in range(1000)) + "\nDROP TABLE customers"
+    shown, was_cut = excerpt(card(replace(PLAIN, statements=(replace(DELETE, sql=sql),)), NOW).statements[0], 2500)
+    assert was_cut
+    assert shown.startswith("-- line 0\n")
+    assert shown.endswith("DROP TABLE customers")
+    assert "lines (" in shown
+    assert "sha256 " in shown
+    assert shown.count("\n") < 40
+
+
+def test_hidden_sql_is_said_next_to_the_buttons() -> None:
+    blocks = draw(replace(PLAIN, statements=(replace(DELETE, sql="SELECT " + "x" * 5000),)))
+    assert "open Full SQL before you decide" in said(blocks)
+    over = draw(replace(STATES[State.DENIED], statements=(replace(DELETE, sql="SELECT " + "x" * 5000),)))
+    assert list(buttons(over)) == ["Full SQL"]
+
+
+def test_many_statements_are_counted() -> None:
+    assert "... 7 more statements not shown here." in said(draw(replace(PLAIN, statements=(UPDATE,) * 12)))
+
+
+def test_each_rung_is_smaller_and_the_last_keeps_what_matters() -> None:
+    long = "word " * 300
+    request = replace(PLAIN, statements=(replace(DELETE, sql="SELECT " + "x " * 2000),), why=long, claimed_reason=long)
+    sizes = [size(draw(request, start=step)) for step in range(len(LADDER))]
+    assert sizes == sorted(sizes, reverse=True)
+    least = said(draw(request, start=99))
+    for word in ("DELETE", "public.customers", "production", "ann@example.com", "42 rows", "Approve", "01J9Z3K7Q8"):
+        assert word in least
+
+
+def test_the_preview_is_dropped_first() -> None:
+    assert any(block["type"] == "table" for block in draw(PLAIN))
+    dropped = draw(PLAIN, start=1)
+    assert not any(block["type"] == "table" for block in dropped)
+    assert "The rows did not fit here" in said(dropped)
+
+
+@settings(max_examples=300, deadline=None)
+@given(WILD)
+def test_any_request_fits(request: ApprovalRequest) -> None:
+    draw(request, NOW + 70)
+    draw(request, NOW + 70, len(LADDER))
+    valid_view(full_view(card(request, NOW)))
+
+
+@pytest.mark.parametrize("piece", ["1, ", "😀", "\n", "\u202e", "x"])
+def test_a_megabyte_of_sql_fits(piece: str) -> None:
+    request = replace(PLAIN, statements=(replace(DELETE, sql="DELETE " + piece * (1_000_000 // len(piece)) + "1"),))
+    draw(request)
+    valid_view(full_view(card(request, NOW)))
+
+
+def valid_view(view: dict[str, Any]) -> None:
+    View(**view).validate_json()
+    assert len(view["blocks"]) <= 100
+    assert len(json.dumps(view)) <= 250_000
+    assert all(texts(view["blocks"]))
+
+
+def test_escape() -> None:
+    assert escape("a<b>&c") == "a&lt;b&gt;&amp;c"
+
+
+def test_views_are_valid() -> None:
+    for view in (deny_view(seal(KEY, PLAIN), "C1"), notice_view("Checking...")):
+        View(**view).validate_json()
+
+
+def test_the_full_view_shows_all_of_a_long_text() -> None:
+    sql = "\n".join(f"line {k}" for k in range(3000))
+    view = full_view(card(replace(PLAIN, statements=(replace(DELETE, sql=sql),)), NOW))
+    shown = "".join(texts([block for block in view["blocks"] if "preformatted" in json.dumps(block)]))
+    assert shown == sql
+
+
+def test_the_full_view_counts_what_it_can_not_hold() -> None:
+    request = replace(PLAIN, statements=(replace(DELETE, sql="x" * 1_000_000),))
+    assert "of 1,000,000 characters do not fit in here" in said(full_view(card(request, NOW))["blocks"])
+
+
+def test_the_seal_binds_content_and_revision() -> None:
+    value = unsealed(seal(KEY, PLAIN))
+    assert value is not None
+    rid, rev, mac = value
+    assert (rid, rev) == (PLAIN.id, 1)
+    assert genuine(KEY, PLAIN, rev, mac)
+    assert not genuine(KEY, PLAIN, 2, mac)
+    assert not genuine(KEY, replace(PLAIN, content_digest="00"), rev, mac)
+    assert not genuine(b"other", PLAIN, rev, mac)
+    assert not genuine(KEY, PLAIN, rev, "é\ud800")
+
+
+@pytest.mark.parametrize("value", ["", "a", "a.b", "a.b.c", ".1.c", "a.١.c", "a.-1.c", "a.99999999999.c"])
+def test_what_is_no_seal(value: str) -> None:
+    assert unsealed(value) is None
+
+
+def test_a_card_is_five_seconds_short() -> None:
+    drawn: Card = card(PLAIN, NOW)
+    assert size(message(drawn, seal(KEY, PLAIN)).blocks) < 4_500
