@@ -25,6 +25,7 @@ class Relation:
     view_sources: tuple[tuple[str, tuple[str, ...]], ...] = ()  # view column -> "schema.table.column" it reads
     triggers: tuple[str, ...] = ()
     cascades_to: tuple[str, ...] = ()  # tables whose ON DELETE CASCADE points here
+    definition: str = ""  # a view's query, outside pg_catalog and information_schema
 
 
 @dataclass(frozen=True, slots=True)
