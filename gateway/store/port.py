@@ -32,8 +32,16 @@ class Post:
     last_error: str = ""
 
 
+#: A claimed outbox row is left to its claimer for so long: longer than any front's own time limit.
+CLAIM_SECONDS = 30.0
+
 Change = Callable[[ApprovalRequest, float], ApprovalRequest | Refusal]
 Record = Callable[[ApprovalRequest], Sequence[Entry]]
+
+
+def is_refused_click(body: Mapping[str, Value]) -> bool:
+    """True for the entry of a click that its clicker had no right to: it is about a person and ends no statement."""
+    return body.get("kind") == "refused" and "decided_by" in body
 
 
 class Store(Protocol):
