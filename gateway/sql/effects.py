@@ -14,7 +14,7 @@ from gateway.sql.commands import TRANSACTIONS, command
 from gateway.sql.queries import COMMAND_TAGS, Walk
 from gateway.sql.settings import setting_class
 from gateway.sql.statement import Control, NameUse, Statement, StatementClass
-from gateway.sql.tree import Fields, children, key_of, literal, strings, unwrap
+from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, strings, unwrap
 
 UNKNOWN_NAME = "what this name stands for isn't known here"
 
@@ -119,7 +119,7 @@ def _affected(name: str, fields: Fields) -> list[str]:
         for each in ("relation", "view", "table", "sequence", "typevar")
         if _is_relation(fields, each)
     ]
-    for each in (e for each in _LISTS for e in fields.get(each) or ()):
+    for each in [node for field in _LISTS for node in fields.get(field) or ()]:
         kind, inner = unwrap(each) or ("", {})
         if kind == "RangeVar":
             found.append(key_of(inner))
@@ -143,12 +143,12 @@ def _dropped(object_type: str, objects: list[Fields]) -> list[str]:
     for each in objects:
         kind, inner = unwrap(each) or ("", {})
         if object_type == "OBJECT_SCHEMA" and kind == "String":
-            found.append(f"{inner.get('sval', '')}.*")
+            found.append(f"{dotted([inner.get('sval', '')])}.*")
         parts = strings(inner.get("items")) if kind == "List" else []
         if object_type in _OF_A_TABLE:
             parts = parts[:-1]
         if parts and (object_type in _TABLES or object_type in _OF_A_TABLE):
-            found.append(".".join(parts[-2:]) if len(parts) > 1 else f"?.{parts[0]}")
+            found.append(key_of({"schemaname": parts[-2] if len(parts) > 1 else "", "relname": parts[-1]}))
     return found
 
 
@@ -188,8 +188,6 @@ def _set(sql: str, fields: Fields) -> Statement:
         return _set_transaction(sql, name, fields)
     values = [literal(each) if "A_Const" in each else None for each in fields.get("args") or ()]
     value = ", ".join(v for v in values if v is not None) if values and None not in values else None
-    if fields.get("args") and name == "timezone" and value is None:
-        value = None  # SET TIME ZONE INTERVAL '...': no literal, and on the list whatever it is
     found, reason = setting_class(name, value, reset=reset)
     return Statement(
         sql=sql,
@@ -327,12 +325,11 @@ def _create_as(sql: str, fields: Fields) -> Statement:
     inner = _inner(sql, fields["query"])
     key = key_of(fields["into"]["rel"])
     tag = "CREATE MATERIALIZED VIEW" if fields.get("objtype") == "OBJECT_MATVIEW" else "CREATE TABLE AS"
-    public = f"public.{key[2:]}" if key.startswith("?.") else key
     return replace(
         inner,
         tag=tag,
         classes=inner.classes | {StatementClass.DDL, StatementClass.READ},
-        writes=tuple(dict.fromkeys((*inner.writes, public))),
+        writes=tuple(dict.fromkeys((*inner.writes, as_public(key)))),
         inner_tags=_with_tag(inner, hide="SELECT"),
         written=replace(inner.written, writes=tuple(dict.fromkeys((*inner.written.writes, key)))),
     )

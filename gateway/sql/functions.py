@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from gateway.sql.statement import StatementClass as Kind
+from gateway.sql.tree import words
 
 _SPECIAL: tuple[tuple[Kind, str], ...] = (
     (Kind.HOUSEKEEPING, "pg_advisory_unlock*"),
@@ -15,22 +16,26 @@ _SPECIAL: tuple[tuple[Kind, str], ...] = (
     (Kind.WRITE, "nextval setval lo_create lo_creat lo_from_bytea lo_put lowrite lo_unlink lo_truncate*"),
     (
         Kind.ADMIN,
-        "pg_terminate_backend pg_cancel_backend pg_reload_conf pg_rotate_logfile* pg_promote pg_read_file* "
-        "pg_read_binary_file* pg_ls_* pg_stat_file pg_file_* pg_current_logfile pg_switch_wal pg_create_restore_point "
-        "pg_backup_* pg_start_backup pg_stop_backup pg_wal_replay_* pg_create_*_slot pg_drop_replication_slot "
-        "pg_copy_*_slot pg_replication_* pg_logical_* pg_sync_replication_slots pg_import_system_collations "
-        "pg_stat_reset* pg_stat_statements_reset pg_log_backend_memory_contexts pg_restore_* pg_clear_* "
-        "lo_import lo_export brin_summarize_* brin_desummarize_* gin_clean_pending_list pg_prewarm pg_logdir_ls "
-        "pg_extension_config_dump binary_upgrade_* pg_nextoid pg_reload* pg_stat_force_next_flush",
+        (
+            "pg_terminate_backend pg_cancel_backend pg_reload_conf pg_rotate_logfile* pg_promote pg_read_file* "
+            "pg_read_binary_file* pg_ls_* pg_stat_file pg_file_* pg_current_logfile pg_switch_wal pg_create_restore_point "
+            "pg_backup_* pg_start_backup pg_stop_backup pg_wal_replay_* pg_create_*_slot pg_drop_replication_slot "
+            "pg_copy_*_slot pg_replication_* pg_logical_* pg_sync_replication_slots pg_import_system_collations "
+            "pg_stat_reset* pg_stat_statements_reset pg_log_backend_memory_contexts pg_restore_* pg_clear_* "
+            "lo_import lo_export brin_summarize_* brin_desummarize_* gin_clean_pending_list pg_prewarm pg_logdir_ls "
+            "pg_extension_config_dump binary_upgrade_* pg_nextoid pg_reload* pg_stat_force_next_flush"
+        ),
     ),
     (
         Kind.OPAQUE,
-        "lo_* loread dblink* *_to_xml* *_to_xmlschema* crosstab* connectby* xpath_table ts_stat ts_rewrite "
-        "plpgsql_call_handler plpgsql_inline_handler",
+        (
+            "lo_* loread dblink* *_to_xml* *_to_xmlschema* crosstab* connectby* xpath_table ts_stat ts_rewrite "
+            "plpgsql_call_handler plpgsql_inline_handler"
+        ),
     ),
 )
 
-SAFE = frozenset(
+SAFE = words(
     # aggregates and window functions
     "count sum avg min max array_agg string_agg json_agg jsonb_agg json_object_agg jsonb_object_agg bool_and bool_or every "
     "bit_and bit_or bit_xor any_value stddev stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp "
@@ -92,10 +97,17 @@ SAFE = frozenset(
     "host hostmask netmask network broadcast masklen family abbrev inet_same_family inet_merge set_masklen "
     "hashtext greatest least coalesce nullif grouping get_bit get_byte set_bit set_byte bit_count crc32 crc32c "
     # table sampling methods
-    "system bernoulli".split()
+    "system bernoulli"
 )
 
 
+SAFE_TYPES = words(
+    "text varchar bpchar char name date time timetz timestamp timestamptz interval int2 int4 int8 float4 float8 numeric bool "
+    "uuid json jsonb jsonpath xml bytea inet cidr macaddr macaddr8 money bit varbit oid regclass regtype regproc regprocedure "
+    "regnamespace regrole regconfig regdictionary regoper regoperator regcollation xid xid8 cid tid pg_lsn point line lseg box "
+    "path polygon circle tsvector tsquery int4range int8range numrange tsrange tstzrange daterange int4multirange "
+    "int8multirange nummultirange tsmultirange tstzmultirange datemultirange record int2vector oidvector unknown"
+)
 _COMPILED = tuple(
     (kind, (frozenset(p for p in text.split() if "*" not in p), tuple(p for p in text.split() if "*" in p)))
     for kind, text in _SPECIAL

@@ -12,19 +12,35 @@ import json
 import re
 from typing import Any
 
-from pglast.parser import ParseError, parse_sql_json
+from pglast import prettify
+from pglast.parser import ParseError, parse_sql_json, scan
 
 from gateway.errors import ProtocolViolation
 from gateway.sql.effects import opaque, read_statement
+from gateway.sql.queries import TooWideError
 from gateway.sql.statement import Script, Statement
 from gateway.sql.tree import unwrap
 
 MAX_BYTES = 8192
+MAX_STATEMENTS = 2_000
 # Nested comments cost PostgreSQL's scanner, and ours, the square of their depth: 20,000 take 2.3 s (enforcement.md 4.1, row 21).
 MAX_COMMENT_DEPTH = 100
 
 _COMMENT_MARKS = re.compile(r"/\*|\*/")
 _LEADING_REASON = re.compile(r"\s*/\*\s*reason:\s*(.*?)\s*\*/", re.DOTALL | re.IGNORECASE)
+_STRINGS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST"})
+_POSITIONS = frozenset(
+    {
+        "location",
+        "stmt_location",
+        "stmt_len",
+        "rexpr_list_start",
+        "rexpr_list_end",
+        "list_start",
+        "list_end",
+        "arg_location",
+    }
+)
 _TOO_DEEP = ("stack depth limit exceeded", "memory exhausted", "out of memory")
 
 
@@ -34,7 +50,7 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Script:
     An empty string gives no statements. Raise ProtocolViolation for a NUL or for what can't be UTF-8: PostgreSQL takes
     neither, and pglast would stop reading at the NUL.
     """
-    encoded = _encode(text)
+    encoded = encode(text)
     reason = claimed_reason(text)
     if len(encoded) > max_bytes:
         return _too_big(text, f"the text is longer than {max_bytes} bytes", reason)
@@ -43,6 +59,10 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Script:
         return Script(text, (opaque(text, why),), claimed_reason=reason)
     try:
         tree = json.loads(parse_sql_json(text))
+        if len(tree.get("stmts") or ()) > MAX_STATEMENTS:
+            return Script(
+                text, (opaque(text, f"it holds more than {MAX_STATEMENTS} statements"),), claimed_reason=reason
+            )
         statements = tuple(_statement(encoded, each) for each in tree.get("stmts") or ())
     except ParseError as error:
         message = str(error.args[0]) if error.args else "syntax error"
@@ -69,7 +89,39 @@ def comment_depth(text: str) -> int:
     return deepest
 
 
-def _encode(text: str) -> bytes:
+def string_tokens(text: str) -> tuple[tuple[int, int], ...] | None:
+    """Character spans (start, end behind the last) of string constants with their quotes; None if the scanner refuses the text."""
+    try:
+        tokens = scan(text)
+    except (ParseError, UnicodeError):
+        return None
+    return tuple((each.start, each.end + 1) for each in tokens if each.name in _STRINGS)
+
+
+def pretty(text: str) -> str | None:
+    """The text re-indented, comments kept, if the result means the same: both trees are equal but for positions. Else None."""
+    if len(text) > MAX_BYTES or comment_depth(text) > MAX_COMMENT_DEPTH:
+        return None
+    try:
+        before = _meaning(json.loads(parse_sql_json(text)))
+        better = prettify(text, preserve_comments=True)
+        same = before == _meaning(json.loads(parse_sql_json(better)))
+    except (ParseError, RecursionError, UnicodeError):
+        return None
+    except Exception:  # pglast's printers raise what they like on nodes they don't know; then the text stays
+        return None
+    return str(better) if same else None
+
+
+def _meaning(tree: Any) -> Any:
+    """A tree without positions. Nested no deeper than json.loads allowed."""
+    if isinstance(tree, dict):
+        return {key: _meaning(value) for key, value in tree.items() if key not in _POSITIONS}
+    return [_meaning(each) for each in tree] if isinstance(tree, list) else tree
+
+
+def encode(text: str) -> bytes:
+    """The text as UTF-8. Raise ProtocolViolation for a NUL and for lone surrogates."""
     if "\0" in text:
         raise ProtocolViolation("the query holds a NUL character")
     try:
@@ -89,6 +141,8 @@ def _statement(encoded: bytes, raw: dict[str, Any]) -> Statement:
     name, fields = unwrap(raw.get("stmt")) or ("an empty statement", {})
     try:
         return read_statement(sql, name, fields)
+    except TooWideError:
+        return opaque(sql, "it names more columns and relations than the gateway follows")
     except (LookupError, TypeError, AttributeError, ValueError):
         # A tree that our readers don't expect: nothing is known, so nothing is let through.
         return opaque(sql, f"{name} has a form that isn't known")

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from gateway.sql.functions import special_class
 from gateway.sql.settings import ACCESS_MODES, setting_class
 from gateway.sql.statement import ColumnUse, Statement, StatementClass, Written
-from gateway.sql.tree import Fields, children, key_of, literal, strings, unwrap
+from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, strings, unwrap, words
 
 # Nodes that only hold others: walking into their children says all there is to say.
-NODES = frozenset(
+NODES = words(
     "A_ArrayExpr A_Const A_Indices A_Star Alias BitString BoolExpr Boolean BooleanTest CaseWhen CoalesceExpr CollateClause "
     "ColumnDef CTECycleClause CTESearchClause CurrentOfExpr Float GroupingFunc GroupingSet IndexElem InferClause Integer "
     "JsonAggConstructor JsonArgument JsonBehavior JsonFormat JsonIsPredicate JsonKeyValue JsonOutput JsonReturning "
     "JsonTableColumn JsonTablePathSpec JsonValueExpr List LockingClause MinMaxExpr MultiAssignRef NamedArgExpr NullTest "
     "ParamRef RangeTableFuncCol ReturningClause ReturningOption RowExpr SetToDefault SortBy SQLValueFunction String "
-    "WindowDef XmlExpr XmlSerialize".split()
+    "WindowDef XmlExpr XmlSerialize"
 )
 
 # SQL/JSON syntax that PostgreSQL before 16 or 17 reads as a call of an ordinary, shadowable function (enforcement.md, verdict 6).
@@ -40,6 +40,10 @@ JSON_FUNCTIONS: dict[str, str | dict[str, str]] = {
     "JsonFuncExpr": {"JSON_EXISTS_OP": "json_exists", "JSON_QUERY_OP": "json_query", "JSON_VALUE_OP": "json_value"},
 }
 
+GRAMMAR_FUNCTIONS = frozenset(
+    {"json_array", "json_arrayagg", "json_exists", "json_object", "json_objectagg"}
+) | frozenset({"json", "json_query", "json_scalar", "json_serialize", "json_table", "json_value", "merge_action"})
+
 COMMAND_TAGS = {
     "SelectStmt": "SELECT",
     "InsertStmt": "INSERT",
@@ -47,6 +51,14 @@ COMMAND_TAGS = {
     "DeleteStmt": "DELETE",
     "MergeStmt": "MERGE",
 }
+
+# Columns times the relations that they may belong to; 8 kB of text can otherwise ask for millions.
+MAX_FOLLOWED = 50_000
+
+
+class TooWideError(ValueError):
+    """The statement names more columns of more relations than is worth following."""
+
 
 _Uses = frozenset[ColumnUse]
 _NONE: _Uses = frozenset()
@@ -58,10 +70,20 @@ class Output:
 
     columns: list[tuple[str, _Uses]] = field(default_factory=list)
     stars: list["Source"] = field(default_factory=list)
+    _known: dict[str, _Uses] = field(
+        default_factory=dict
+    )  # else a chain of CTEs, each naming the last twice, takes 2**n
 
     def everything(self) -> _Uses:
         """Every column that any output reads."""
-        return frozenset().union(*(uses for _, uses in self.columns), *(each.column("*") for each in self.stars))
+        return self.behind("*")
+
+    def behind(self, name: str) -> _Uses:
+        """The columns that the output `name` reads; "*" is all of them."""
+        if name not in self._known:
+            found = [uses for each, uses in self.columns if name in ("*", each)]
+            self._known[name] = frozenset().union(*found, *(each.column(name) for each in self.stars))
+        return self._known[name]
 
 
 @dataclass(slots=True)
@@ -76,13 +98,7 @@ class Source:
         """What `name` reads here; "*" is the whole row. Empty when it is surely not from here."""
         if self.relation is not None:
             return frozenset({ColumnUse(name, ((self.relation,),), qualified)})
-        if self.output is None:
-            return _NONE
-        if name == "*":
-            return self.output.everything()
-        found = [uses for each, uses in self.output.columns if each == name]
-        found += [each.column(name) for each in self.output.stars]
-        return frozenset().union(*found)
+        return _NONE if self.output is None else self.output.behind(name)
 
     def has(self, name: str) -> bool:
         """Whether something derived names such an output itself, so that `source.name` is a column and calls nothing."""
@@ -136,41 +152,15 @@ class Walk:
         self._attributes: dict[str, None] = {}
         self._sinks: list[set[ColumnUse]] = []
         self._predicate_depth = 0
+        self._followed = 0
         self._reads_relations = False
         self._calls_ordinary = False
-        self._on: dict[str, Callable[[Fields, Scope], None]] = {
-            "A_Const": lambda _fields, _scope: None,
-            "A_Expr": self._on_operator,
-            "A_Indirection": self._on_indirection,
-            "CaseExpr": self._on_case,
-            "ColumnRef": self._on_column,
-            "FuncCall": self._on_function,
-            "JoinExpr": self._on_source,
-            "JsonTable": self._on_source,
-            "RangeFunction": self._on_source,
-            "RangeSubselect": self._on_source,
-            "RangeTableFunc": self._on_source,
-            "RangeTableSample": self._on_source,
-            "RangeVar": self._on_source,
-            "ResTarget": self._on_target,
-            "SubLink": self._on_sublink,
-            "TypeCast": self._on_cast,
-            "TypeName": self._on_type,
-            "WithClause": self._on_with,
-        }
-        self._queries: dict[str, Callable[[Fields, Scope], Output]] = {
-            "SelectStmt": self._select,
-            "InsertStmt": self._insert,
-            "UpdateStmt": self._update,
-            "DeleteStmt": self._delete,
-            "MergeStmt": self._merge,
-        }
 
     # --- what the caller uses ---
 
     def query(self, name: str, fields: Fields, scope: Scope | None = None) -> Output:
         """Read a query node (a key of COMMAND_TAGS)."""
-        return self._queries[name](fields, scope or Scope())
+        return _QUERIES[name](self, fields, scope or Scope())
 
     def expression(self, name: str, fields: Fields, scope: Scope | None = None) -> None:
         """Read any other node, or a query where the grammar allows one."""
@@ -209,8 +199,8 @@ class Walk:
             sql=sql,
             tag=tag,
             classes=frozenset(self.classes),
-            reads=tuple(map(_as_public, self.reads)),
-            writes=tuple(map(_as_public, self.writes)),
+            reads=tuple(map(as_public, self.reads)),
+            writes=tuple(map(as_public, self.writes)),
             columns=_spell(self._columns),
             functions=tuple(self.functions),
             where=self.where,
@@ -337,11 +327,9 @@ class Walk:
         if not clause:
             return Output()
         old_and_new = [Source(name, target.relation) for name in ("old", "new")]
-        for option in clause.get("options") or ():
-            old_and_new.append(Source(option["ReturningOption"].get("value", ""), target.relation))
+        old_and_new += [Source(o["ReturningOption"]["value"], target.relation) for o in clause.get("options") or ()]
         sources = scope.sources if target in scope.sources else [target]
-        output = self._outputs(clause.get("exprs"), Scope(Scope(scope.parent, old_and_new), sources, scope.ctes))
-        return output
+        return self._outputs(clause.get("exprs"), Scope(Scope(scope.parent, old_and_new), sources, scope.ctes))
 
     def _require_where(self, fields: Fields, scope: Scope) -> None:
         self.where = ("whereClause" in fields) and self.where is not False
@@ -380,7 +368,7 @@ class Walk:
             self._touch(_behind(value, output), predicate=True)
             self._nodes(each, scope, predicate=True)
             if name == "SortBy" and fields.get("useOp"):
-                self._operators[".".join(strings(fields["useOp"]))] = None
+                self._operators[dotted(strings(fields["useOp"]))] = None
 
     def _lock(self, clauses: list[Fields] | None, scope: Scope) -> None:
         for clause in clauses or ():
@@ -404,10 +392,10 @@ class Walk:
         self._predicate_depth -= predicate
 
     def _node(self, name: str, fields: Fields, scope: Scope) -> None:
-        if name in self._queries:
-            self._queries[name](fields, scope)
-        elif name in self._on:
-            self._on[name](fields, scope)
+        if name in _QUERIES:
+            _QUERIES[name](self, fields, scope)
+        elif name in _ON:
+            _ON[name](self, fields, scope)
         else:
             self._container(name, fields, scope)
 
@@ -447,7 +435,7 @@ class Walk:
             return Source(name, output=_renamed(self.query(kind, query, inner), names))
         if "method" in fields:
             self._nodes(fields["relation"], scope)
-            self.functions[".".join(strings(fields["method"]))] = None
+            self.functions[dotted(strings(fields["method"]))] = None
             self._nodes(fields.get("args"), scope)
             self._nodes(fields.get("repeatable"), scope)
             return scope.sources.pop()
@@ -520,6 +508,9 @@ class Walk:
 
     def _touch(self, uses: Iterable[ColumnUse], *, predicate: bool = False) -> None:
         uses = tuple(uses)
+        self._followed += sum(1 + sum(map(len, use.levels)) for use in uses)
+        if self._followed > MAX_FOLLOWED:
+            raise TooWideError
         self._columns.update(dict.fromkeys(uses))
         if predicate or self._predicate_depth:
             self._predicates.update(dict.fromkeys(uses))
@@ -532,7 +523,7 @@ class Walk:
         self._nodes(fields.get("indirection"), scope)
 
     def _on_operator(self, fields: Fields, scope: Scope) -> None:
-        self._operators[".".join(strings(fields.get("name")))] = None
+        self._operators[dotted(strings(fields.get("name")))] = None
         self._nodes(fields.get("lexpr"), scope)
         self._nodes(fields.get("rexpr"), scope)
 
@@ -544,7 +535,7 @@ class Walk:
 
     def _on_sublink(self, fields: Fields, scope: Scope) -> None:
         if "testexpr" in fields:
-            self._operators[".".join(strings(fields.get("operName"))) or "="] = None
+            self._operators[dotted(strings(fields.get("operName"))) or "="] = None
             self._nodes(fields["testexpr"], scope)
         self._nodes(fields.get("subselect"), scope)
 
@@ -553,7 +544,7 @@ class Walk:
         self._nodes(fields.get("arg"), scope)
 
     def _on_type(self, fields: Fields, scope: Scope) -> None:
-        self._types[".".join(strings(fields.get("names")))] = None
+        self._types[dotted(strings(fields.get("names")))] = None
         self._nodes(fields.get("typmods"), scope)
 
     # --- functions ---
@@ -561,11 +552,11 @@ class Walk:
     def _on_function(self, fields: Fields, scope: Scope) -> None:
         names = strings(fields.get("funcname"))
         bare = names[-1] if names else ""
-        self.functions[".".join(names)] = None
+        self.functions[dotted(names)] = None
         if bare == "set_config" and names[:-1] in ([], ["pg_catalog"]):
             self._set_config(fields.get("args") or [])
         else:
-            self._special(bare, ".".join(names))
+            self._special(bare, dotted(names))
         for name, inner in children({key: value for key, value in fields.items() if key != "funcname"}):
             self._node(name, inner, scope)
 
@@ -593,18 +584,49 @@ class Walk:
             self.refuse(reason)
 
 
-def _as_public(key: str) -> str:
-    return f"public.{key[2:]}" if key.startswith("?.") else key
+# Underscores are no secret inside the module: these are the methods that a node type leads to.
+_ON: dict[str, Callable[[Walk, Fields, Scope], None]] = {
+    "A_Const": lambda _walk, _fields, _scope: None,
+    "A_Expr": Walk._on_operator,
+    "A_Indirection": Walk._on_indirection,
+    "CaseExpr": Walk._on_case,
+    "ColumnRef": Walk._on_column,
+    "FuncCall": Walk._on_function,
+    "JoinExpr": Walk._on_source,
+    "JsonTable": Walk._on_source,
+    "RangeFunction": Walk._on_source,
+    "RangeSubselect": Walk._on_source,
+    "RangeTableFunc": Walk._on_source,
+    "RangeTableSample": Walk._on_source,
+    "RangeVar": Walk._on_source,
+    "ResTarget": Walk._on_target,
+    "SubLink": Walk._on_sublink,
+    "TypeCast": Walk._on_cast,
+    "TypeName": Walk._on_type,
+    "WithClause": Walk._on_with,
+}
+_QUERIES: dict[str, Callable[[Walk, Fields, Scope], Output]] = {
+    "SelectStmt": Walk._select,
+    "InsertStmt": Walk._insert,
+    "UpdateStmt": Walk._update,
+    "DeleteStmt": Walk._delete,
+    "MergeStmt": Walk._merge,
+}
 
 
 def _spell(uses: Iterable[ColumnUse]) -> tuple[str, ...]:
-    spelled = (f"{_as_public(key)}.{use.column}" for use in uses for level in use.levels for key in level)
+    spelled = (
+        f"{as_public(key)}.{use.column if use.column == '*' else dotted([use.column])}"
+        for use in uses
+        for level in use.levels
+        for key in level
+    )
     return tuple(dict.fromkeys(spelled))
 
 
 def _is_star(value: object) -> bool:
-    fields = value.get("ColumnRef") if isinstance(value, dict) else None
-    return bool(fields) and "A_Star" in fields["fields"][-1]
+    name, fields = unwrap(value) or ("", {})
+    return name == "ColumnRef" and "A_Star" in fields["fields"][-1]
 
 
 def _starred(column_ref: Fields, scope: Scope) -> list[Source]:

@@ -3,6 +3,8 @@
 What lives here: how to step through such a tree. It knows no statement and decides nothing.
 """
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 Fields = dict[str, Any]  # the fields of one node: JSON, so values of any kind
@@ -41,6 +43,11 @@ UNWRAPPED = {
     "value": "JsonValueExpr",
     "withClause": "WithClause",
 }
+
+
+def words(text: str) -> frozenset[str]:
+    """Make a set of the words of a long table."""
+    return frozenset(text.split())
 
 
 def unwrap(value: object) -> tuple[str, Fields] | None:
@@ -82,6 +89,31 @@ def literal(node: object) -> str | None:
     return None
 
 
+UNQUALIFIED = "?"  # stands for the schema that wasn't written; a schema of that name is quoted
+_PLAIN = re.compile(r'[^."?*]+')
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
+
+
+def dotted(names: Iterable[str]) -> str:
+    """Join names with dots; a name that would be misread is quoted as PostgreSQL does, so that `"a.b"` is never a.b."""
+    return ".".join(each if _PLAIN.fullmatch(each) else _quoted(each) for each in names)
+
+
+def parts(name: str) -> list[str]:
+    """Take a dotted name apart again."""
+    return [match[1].replace('""', '"') if match[0].startswith('"') else match[2] for match in _PART.finditer(name)]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def key_of(range_var: Fields) -> str:
     """A relation's key: `schema.name` as written, `?.name` when unqualified."""
-    return f"{range_var.get('schemaname') or '?'}.{range_var.get('relname', '')}"
+    schema = range_var.get("schemaname")
+    return f"{dotted([schema]) if schema else UNQUALIFIED}.{dotted([range_var.get('relname', '')])}"
+
+
+def as_public(key: str) -> str:
+    """A key as people read it when no catalog is at hand: `?.name` is public.name."""
+    return f"public.{key[2:]}" if key.startswith(f"{UNQUALIFIED}.") else key
