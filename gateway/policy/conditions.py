@@ -101,20 +101,24 @@ def _network(when: Conditions, session: Session, need: Need) -> bool:
 def _statements(when: Conditions, unit: Unit, need: Need) -> bool:
     if when.classes and unit.kind in when.classes:
         return True
-    return bool(when.tags) and any(_tag(named, unit, need) for named in when.tags or ())
+    if not when.tags:
+        return False
+    tags = (unit.statement.tag, *unit.statement.inner_tags)
+    if need is Need.POSSIBLE:
+        return any(_named(tag, when.tags) for tag in tags)
+    vouching = [tag for tag in tags if unit.kind in _vouches_for(tag)]
+    return bool(vouching) and all(_named(tag, when.tags) for tag in vouching)
 
 
-def _tag(named: str, unit: Unit, need: Need) -> bool:
-    tag = unit.statement.tag
-    if need is Need.SURE:
-        return covers(named, tag) and unit.kind in TAGS.get(tag, TAGS[named])
-    # an UPDATE or DELETE inside a WITH or under EXPLAIN ANALYZE: the outer tag hides it, `where` tells of it
-    return covers(named, tag) or (
-        named in ("UPDATE", "DELETE") and unit.statement.where is not None and tag not in _PLAIN
-    )
+def _named(tag: str, words: frozenset[str]) -> bool:
+    return tag in words or any(covers(word, tag) for word in words)
 
 
-_PLAIN: Final = ("UPDATE", "DELETE")
+def _vouches_for(tag: str) -> frozenset[str]:
+    """An unlisted tag ("CREATE UNLOGGED ...") vouches for what its family does."""
+    while tag and tag not in TAGS:
+        tag = tag.rpartition(" ")[0]
+    return TAGS.get(tag, frozenset())
 
 
 def _where(when: Conditions, unit: Unit, _need: Need) -> bool:

@@ -178,7 +178,7 @@ class _SessionRules:
     """The rules of a session, and which of them are about a class, tag and WHERE: few remain to be asked each time.
 
     It holds the policy itself, so that the id in the cache's key can't come to mean another policy. The inner cache is
-    bounded by the words there are: 7 classes, the parser's tags, WHERE or none.
+    bounded by the words there are: 7 classes, the parser's tags, WHERE or none (and no inner tags, whose number is not).
     """
 
     policy: Policy
@@ -186,6 +186,8 @@ class _SessionRules:
     by_kind: dict[tuple[str, str, bool | None], tuple[_Live, ...]] = field(default_factory=dict)
 
     def about(self, unit: Unit) -> tuple[_Live, ...]:
+        if unit.statement.inner_tags:
+            return tuple(live for live in self.live if live.is_about(unit))
         key = (unit.kind, unit.statement.tag, unit.statement.where)
         found = self.by_kind.get(key)
         if found is None:
