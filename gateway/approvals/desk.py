@@ -201,7 +201,7 @@ class Desk:
 
         return await self._move(request_id, change, None)
 
-    async def unknown(self, request_id: str, why: str) -> Answer:
+    async def unknown(self, request_id: str, why: str = "the target's answer never came") -> Answer:
         """The target's answer to a released statement never came."""
         return await self._move(request_id, lambda request, now: rules.unknown(request, why, now), None)
 
