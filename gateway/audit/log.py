@@ -11,7 +11,8 @@ What the store has confirmed is never shipped twice by a later process: a hole t
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -59,7 +60,10 @@ class AuditLog:
 
     async def stop(self) -> None:
         """Ship what is left and sign the end of the chain. The store may be away: a later process picks it up."""
-        await self.checkpoint()
+        if self.spool.broken:
+            _log.error("audit.spool_broken", replica=self.spool.replica, seq=self.spool.seq)
+        else:
+            await self.checkpoint()
 
     async def ship(self) -> None:
         """Copy flushed entries to the store, in order. Raises StoreUnavailable; what was not confirmed is kept."""
@@ -141,7 +145,9 @@ class AuditLog:
                 await self.ship()
                 await asyncio.sleep(SHIP_EVERY)
             except StoreUnavailable as error:
-                _log.warning("audit.not_shipped", replica=self.spool.replica, confirmed=self.shipped, error=error.message)
+                _log.warning(
+                    "audit.not_shipped", replica=self.spool.replica, confirmed=self.shipped, error=error.message
+                )
                 await asyncio.sleep(RETRY_AFTER)
 
     async def _checkpoint_on(self) -> None:
@@ -174,11 +180,21 @@ def _entries(files: list[Path], after: int, key: bytes) -> Iterator[Entry]:
 
 def _confirmed(files: list[Path]) -> tuple[int, list[Path]]:
     """How far the store had confirmed a chain by its newest checkpoint that says so, and the files from there on."""
-    for index in range(len(files) - 1, -1, -1):
-        marks = [_shipped_mark(line) for line, _ in lines([files[index]]) if '"kind":"checkpoint"' in line]
+    for newest in range(len(files) - 1, -1, -1):
+        marks = [_shipped_mark(line) for line, _ in lines([files[newest]]) if '"kind":"checkpoint"' in line]
         if any(marks):
-            return max(marks), files[index:] if index == 0 else files[index - 1 :]
+            first = newest
+            while first and _first_seq(files[first]) > max(marks):
+                first -= 1
+            return max(marks), files[first:]
     return 0, files
+
+
+def _first_seq(file: Path) -> int:
+    try:
+        return read_entry(next(lines([file]))[0]).seq
+    except (ValueError, StopIteration):
+        return 0
 
 
 def _shipped_mark(line: str) -> int:
@@ -206,6 +222,23 @@ def _unrecorded_tear(directory: Path, replica: str, files: list[Path]) -> dict[s
 
 
 # Verifying
+
+
+def logged_checkpoints(log: Iterable[str]) -> list[tuple[str, int, str, str]]:
+    """The checkpoints among the lines of a JSON log (event audit.checkpoint); other lines are skipped."""
+    found = []
+    for line in log:
+        with contextlib.suppress(ValueError):
+            match json.loads(line):
+                case {
+                    "event": "audit.checkpoint",
+                    "replica": str(replica),
+                    "seq": int(seq),
+                    "head": str(head),
+                    "signature": str(signature),
+                }:
+                    found.append((replica, seq, head, signature))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,24 +285,34 @@ _PASSING = frozenset({Wrong.DISAGREE, Wrong.MISSING, Wrong.TORN, Wrong.CUT})
 
 
 async def verify(
-    store: Store | None, directory: Path | None, key: bytes, *, host: str = "", grace: float = 0.0
+    store: Store | None,
+    directory: Path | None,
+    key: bytes,
+    *,
+    host: str = "",
+    logged: Sequence[tuple[str, int, str, str]] = (),
+    grace: float = 0.0,
 ) -> Report:
     """Verify all chains of the store and of a spool directory against each other and against every checkpoint.
 
     `host`: this machine's name as replicas carry it; chains of it, and of every host that has a file in `directory`,
-    must be in the spool. `grace`: seconds to wait once for shippers at work, if something looks behind.
+    must be in the spool. `logged`: (replica, seq, head, signature) of checkpoints from the log output, see
+    `logged_checkpoints`. `grace`: seconds to wait once for shippers at work, if something looks behind.
     Raises StoreUnavailable, OSError when the directory can't be read.
     """
-    report = await _verify_once(store, directory, key, host)
+    report = await _verify_once(store, directory, key, host, logged)
     if grace and report.findings and {finding.wrong for finding in report.findings} <= _PASSING:
         await asyncio.sleep(grace)
-        report = await _verify_once(store, directory, key, host)
+        report = await _verify_once(store, directory, key, host, logged)
     return report
 
 
-async def _verify_once(store: Store | None, directory: Path | None, key: bytes, host: str) -> Report:
+async def _verify_once(
+    store: Store | None, directory: Path | None, key: bytes, host: str, logged: Sequence[tuple[str, int, str, str]]
+) -> Report:
     """The spool is read first, then the store: what the spool's checkpoints vouch for must be in the store by then."""
     seen = _Seen(hosts={host} if host and directory else set())
+    _trust_signed(seen, logged, key, "log output")
     if directory is not None:
         await _read_spool(seen, directory, key)
     if store is not None:
@@ -289,12 +332,11 @@ async def _read_spool(seen: _Seen, directory: Path, key: bytes) -> None:
 
 async def _read_on(seen: _Seen, directory: Path, key: bytes) -> None:
     """Chains that were written on while the store was read: read their files again, vouching for no more than before."""
-    files = await asyncio.to_thread(spooled, directory)
-    for replica, check in seen.spool.items():
-        there = seen.store.get(replica)
-        if there is not None and there.last > check.last and replica in files:
-            again = await asyncio.to_thread(_check_files, replica, files[replica], key)
-            again.vouched = check.vouched
+    for replica, files in (await asyncio.to_thread(spooled, directory)).items():
+        before, there = seen.spool.get(replica), seen.store.get(replica)
+        if there is not None and there.last > (before.last if before else 0):
+            again = await asyncio.to_thread(_check_files, replica, files, key)
+            again.vouched = before.vouched if before else []
             seen.spool[replica] = again
 
 
@@ -316,29 +358,93 @@ def _check_files(replica: str, files: list[Path], key: bytes) -> ChainCheck:
 
 async def _read_store(seen: _Seen, store: Store, key: bytes) -> None:
     """Checkpoint rows before heads, heads before entries: so neither can be ahead of the entries read."""
-    for replica, seq, head, signature in await store.checkpoints():
-        if checkpoint_holds(key, replica, seq, head, signature):
-            anchor = Anchor(replica, seq, head, f"a checkpoint of the store at #{seq}")
-            seen.anchors.setdefault(replica, []).append(anchor)
-        else:
-            text = "a checkpoint of the store bears a signature that is not ours"
-            seen.forged.append(Finding(replica, seq, Wrong.FORGED, text, "store"))
-            seen.anchors.setdefault(replica, [])
+    _trust_signed(seen, await store.checkpoints(), key, "store")
     seen.silent = await store.lapsed(SILENT)
-    for replica, last, _ in await store.heads():
+    for replica, last, head in await store.heads():
+        anchor = Anchor(replica, last, head, "the store's own newest row")
+        seen.anchors.setdefault(replica, []).append(anchor)
         seen.store[replica] = await _check_rows(replica, last, store, key)
 
 
+def _trust_signed(seen: _Seen, rows: Sequence[tuple[str, int, str, str]], key: bytes, where: str) -> None:
+    for replica, seq, head, signature in rows:
+        anchors = seen.anchors.setdefault(replica, [])
+        if checkpoint_holds(key, replica, seq, head, signature):
+            anchors.append(Anchor(replica, seq, head, f"a signed checkpoint ({where})"))
+        else:
+            text = "a checkpoint bears a signature that is not ours"
+            seen.forged.append(Finding(replica, seq, Wrong.FORGED, text, where))
+
+
 async def _check_rows(replica: str, last: int, store: Store, key: bytes) -> ChainCheck:
+    """Page through a chain up to its head; what was written since may vouch for nothing, it came after the other chains."""
     check = ChainCheck(key, replica, "store")
     after = 0
     while after < last:
         rows = await store.chain(replica, after, BATCH)
-        for number, row in enumerate(rows, start=1):
+        for row in rows:
             seq = row.get("seq")
-            after = max(after + (number == len(rows)), seq if isinstance(seq, int) else 0)
+            vouched = len(check.vouched)
             check.see(row)
+            if isinstance(seq, int) and seq > last:
+                del check.vouched[vouched:]
+            after = max(after + 1, seq if row is rows[-1] and isinstance(seq, int) else 0)
         if len(rows) < BATCH:
             break
     check.end()
     return check
+
+
+def _gather_anchors(seen: _Seen) -> None:
+    """Collect what all checkpoint entries vouch for."""
+    for check in (*seen.spool.values(), *seen.store.values()):
+        seen.torn |= check.torn
+        for anchor in check.vouched:
+            seen.anchors.setdefault(anchor.replica, []).append(anchor)
+
+
+def _compare(seen: _Seen, replica: str, key: bytes, with_store: bool, with_spool: bool) -> ChainReport:
+    """Hold the two copies of one chain against each other and against what others vouch for."""
+    here = with_spool and (replica in seen.spool or _host(replica) in seen.hosts or not seen.spool)
+    store = seen.store.get(replica) or ChainCheck(key, replica, "store")
+    spool = seen.spool.get(replica) or ChainCheck(key, replica, "spool")
+    findings = [finding for finding in seen.forged if finding.replica == replica]
+    anchors = seen.anchors.get(replica, [])
+    if with_store:
+        store.hold_against([*anchors, *spool.vouch(max(spool.shipped, store.shipped), "the spool, as stored,")])
+        findings += store.findings or (_behind(store, spool) if here else [])
+    if here:
+        newest = max(store.hashes, default=0)
+        spool.hold_against([*anchors, *store.vouch(newest, "the store")])
+        findings += [finding for finding in spool.findings if not _recorded(finding, seen)]
+    if replica in seen.silent and not (store.count or spool.count or findings):
+        text = "the whole chain is gone: this process reported to the store, and no entry of it is anywhere"
+        findings.append(Finding(replica, 0, Wrong.GONE, text))
+    return ChainReport(
+        replica,
+        store.last if with_store else None,
+        spool.last if here else None,
+        tuple(findings),
+        tuple(str(finding) for finding in spool.findings if _recorded(finding, seen)),
+    )
+
+
+def _behind(store: ChainCheck, spool: ChainCheck) -> list[Finding]:
+    """The store lacks entries that it never confirmed."""
+    if store.last >= spool.last:
+        return []
+    text = (
+        f"ends at #{store.last} and the spool at #{spool.last}: the rest was not shipped yet "
+        "(start a gateway with this spool), or it was cut off"
+    )
+    return [Finding(store.replica, store.last + 1, Wrong.DISAGREE, text, "store")]
+
+
+def _recorded(finding: Finding, seen: _Seen) -> bool:
+    """True for a torn line that a later process found and recorded in its own chain."""
+    return finding.wrong is Wrong.TORN and (finding.replica, finding.seq - 1) in seen.torn
+
+
+def _host(replica: str) -> str:
+    """The host of host:start:worker."""
+    return replica.rsplit(":", 2)[0]
