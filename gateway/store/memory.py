@@ -151,6 +151,11 @@ class MemoryStore:
         keys = sorted(key for key in self._entries if key[0] == replica and key[1] > after)[:limit]
         return [json.loads(self._entries[key]) for key in keys]
 
+    async def heads(self) -> list[tuple[str, int, str]]:
+        self._here()
+        newest = dict(sorted(self._entries))
+        return [(replica, seq, json.loads(self._entries[replica, seq])["hash"]) for replica, seq in newest.items()]
+
     async def checkpoints(self) -> list[tuple[str, int, str, str]]:
         self._here()
         return [(replica, seq, *kept) for (replica, seq), kept in self._checkpoints.items()]

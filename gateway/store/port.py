@@ -98,6 +98,9 @@ class Store(Protocol):
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         """Entries of one chain in order, seq > after."""
 
+    async def heads(self) -> list[tuple[str, int, str]]:
+        """(replica, seq, hash) of the newest entry of every chain, of one moment. Asked every 10 s: no full scan."""
+
     async def checkpoints(self) -> list[tuple[str, int, str, str]]:
         """(replica, seq, head, signature), oldest first."""
 
