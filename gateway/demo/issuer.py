@@ -17,9 +17,10 @@ from typing import Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from joserfc import jwt
-from joserfc.jwk import KeySet, RSAKey
+from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jws import JWSRegistry
 
-from gateway.identity.claims import Identity
+from gateway.approvals.request import Person
 
 AUDIENCE = "hoop"
 CLIENT_ID = "hoop-cli"
@@ -30,7 +31,7 @@ _USER_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # RFC 8628 section 6.1: no vowels, 
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Account:
     """Somebody the issuer knows. An agent has a subject of its own, no mailbox, and says whom it `acts_for`."""
 
     name: str
@@ -41,14 +42,14 @@ class Person:
     acts_for: str | None = None
 
 
-PEOPLE: Mapping[str, Person] = {
+PEOPLE: Mapping[str, Account] = {
     person.name: person
     for person in (
-        Person("ann", "person-ann", "ann@example.com", "ann@example.com", ("engineering",)),
-        Person("cursor", "agent-cursor", "cursor", None, ("agents",), acts_for="ann@example.com"),
-        Person("bob", "person-bob", "bob@example.com", "bob@example.com", ("dba",)),
-        Person("dana", "person-dana", "dana@example.com", "dana@example.com", ("dba",)),
-        Person("eve", "person-eve", "eve@example.com", "eve@example.com", ("marketing",)),
+        Account("ann", "person-ann", "ann@example.com", "ann@example.com", ("engineering",)),
+        Account("cursor", "agent-cursor", "cursor", None, ("agents",), acts_for="ann@example.com"),
+        Account("bob", "person-bob", "bob@example.com", "bob@example.com", ("dba",)),
+        Account("dana", "person-dana", "dana@example.com", "dana@example.com", ("dba",)),
+        Account("eve", "person-eve", "eve@example.com", "eve@example.com", ("marketing",)),
     )
 }
 
@@ -72,7 +73,7 @@ class _Device:
     user_code: str
     expires_at: float
     polled_at: float = float("-inf")
-    person: Person | None = None
+    person: Account | None = None
     denied: bool = False
 
 
@@ -88,7 +89,7 @@ class DemoIssuer:
         self._clock = clock
         self._devices: dict[str, _Device] = {}
         self._released = asyncio.Event()
-        self._keys: list[RSAKey] = [_new_key()]
+        self._keys: list[RSAKey | ECKey] = [_new_key()]
         self._runner: web.AppRunner | None = None
 
     @classmethod
@@ -121,7 +122,7 @@ class DemoIssuer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def mint(self, person: str | Person, *, lifetime: float = 3600, **extra: object) -> str:
+    def mint(self, person: str | Account, *, lifetime: float = 3600, **extra: object) -> str:
         """An access token. `extra` claims go over the usual ones; None takes a claim out."""
         who = PEOPLE[person] if isinstance(person, str) else person
         now = int(self._clock())
@@ -146,22 +147,27 @@ class DemoIssuer:
     def sign(self, claims: Mapping[str, object], **header: object) -> str:
         """Any claims under the newest key; `header` fields go over the usual ones."""
         key = self._keys[0]
-        return jwt.encode({"alg": "RS256", "typ": "at+jwt", "kid": key.kid, **header}, dict(claims), key)
+        registry = JWSRegistry(
+            algorithms=("RS256", "ES256", "PS256"), strict_check_header=False
+        )  # any header goes: tests make odd ones
+        return jwt.encode(
+            {"alg": "RS256", "typ": "at+jwt", "kid": key.kid, **header}, dict(claims), key, registry=registry
+        )
 
-    def rotate(self, *, keep_old: bool = False) -> None:
+    def rotate(self, key: RSAKey | ECKey | None = None, *, keep_old: bool = False) -> None:
         """Sign with a new key from now on; tokens of the old one live on only if it is kept in the key set."""
-        self._keys = [_new_key(), *(self._keys if keep_old else [])]
+        self._keys = [key or _new_key(), *(self._keys if keep_old else [])]
 
-    def public_key(self) -> RSAKey:
+    def public_key(self) -> RSAKey | ECKey:
         """The newest key as anyone can read it from the key set."""
-        return RSAKey.import_key(self._keys[0].as_dict(private=False))
+        key = self._keys[0]
+        return type(key).import_key(key.as_dict(private=False))
 
-    def directory(self, email: str) -> Identity | None:
+    def directory(self, email: str) -> Person | None:
         """The person with this mailbox, as a directory look-up answers; never an agent."""
         for who in PEOPLE.values():
             if who.email is not None and who.email == email.lower():
-                groups = frozenset(who.groups)
-                return Identity(self.url, who.subject, who.user, who.email, groups, expires_at=float("inf"))
+                return Person(self.url, who.subject, who.user, who.email, frozenset(who.groups))
         return None
 
     def decide(self, user_code: str, person: str | None) -> bool:
