@@ -162,16 +162,20 @@ class Session:
     def _advance(self) -> None:
         """Take messages from the inbox until something must be waited for."""
         talk = self.talk
-        self.holding.advance()
-        self._start_errand()
+        self._go_on()
         while self.inbox and not talk.busy:
             kind, raw = self.inbox[0]
             if not self._pull(kind, raw):
                 break
+        self._go_on()
         full = self.waiting > READ_AHEAD
         if full != self.paused and talk.phase is not Phase.CLOSED:
             self.paused = full
             talk.emit(ev.PauseClient() if full else ev.ResumeClient())
+
+    def _go_on(self) -> None:
+        self.holding.advance()
+        self._start_errand()
 
     def _taken(self) -> None:
         self.waiting -= len(self.inbox.popleft()[1])

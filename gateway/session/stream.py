@@ -292,7 +292,7 @@ class Stream:
                 talk.failed[execution.request] = (sqlstate, execution)
             head.at += 1
         talk.broke = True
-        if head.kind == ord("Q"):
+        if head.kind in b"QF":
             self._skip(head)
         else:
             self._skip_to_sync()
