@@ -232,6 +232,9 @@ class Walk:
         for limit in ("limitCount", "limitOffset"):
             self._nodes(fields.get(limit), scope)
         self._lock(fields.get("lockingClause"), scope)
+        if "intoClause" in fields:
+            self.classes |= {StatementClass.DDL, StatementClass.READ}
+            self.writes[key_of(fields["intoClause"]["rel"])] = None
         return output
 
     def _values(self, row: Fields, scope: Scope) -> Output:
