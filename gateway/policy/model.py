@@ -483,8 +483,8 @@ def _masking(top: Section, targets: Mapping[str, Target]) -> Masking:
 def _column_mask(section: Section, targets: Mapping[str, Target]) -> ColumnMask:
     section.require("column", "mask")
     column = (_globs(section, "column", 4, "") or ("",))[0]
-    target = column.split(".", maxsplit=1)[0]
-    if target and not set("*?") & set(target) and target not in targets:
+    target, dot, _ = column.partition(".")
+    if dot and column.count(".") == 3 and not set("*?") & set(target) and target not in targets:
         section.wrong("column", f'column "{column}": no target "{target}"{nearest(target, targets)}')
     return ColumnMask(column, section.choice("mask", MASKS, "redact"))
 
