@@ -31,7 +31,7 @@ class Acts:
         """Click a button, or choose the option `value` of a menu, on a message the person can see."""
         message = self._seen_message(person, channel, ts)
         block_id, element = _element(message.blocks, action_id)
-        message.warnings.pop(action_id, None)
+        message.warnings.pop((person.id, action_id), None)
         payload = payloads.message_click(
             message,
             channel,
@@ -43,7 +43,7 @@ class Acts:
         )
         answer = await self._delivery.interaction(payload)
         if answer.error:
-            message.warnings[action_id] = NO_ANSWER
+            message.warnings[person.id, action_id] = NO_ANSWER
         self._state.changed()
         return answer
 

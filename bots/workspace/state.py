@@ -98,7 +98,7 @@ class Message:
     edited_ts: str = ""
     broadcast: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
-    warnings: dict[str, str] = field(default_factory=dict)  # action_id -> what the client shows beside the button
+    warnings: dict[tuple[str, str], str] = field(default_factory=dict)  # (person, action_id) -> shown beside it
 
 
 @dataclass(slots=True, eq=False)

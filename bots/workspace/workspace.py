@@ -27,6 +27,7 @@ from bots.workspace.acts import Acts
 from bots.workspace.api import Api, Tokens
 from bots.workspace.delivery import ANSWER_SECONDS, Answer, Delivery, Sent
 from bots.workspace.faults import Fault, Faults
+from bots.workspace.page import Page
 from bots.workspace.rates import Rates
 from bots.workspace.state import Channel, Message, Person, State, Team, View
 
@@ -39,7 +40,7 @@ class Workspace:
     """A local workspace with one installed app.
 
     `relaxed=True` switches rate limits off (content limits stay); `burst` is how many messages a channel takes at once
-    before it is one a second. `clock` gives seconds since the epoch. `answer_seconds` is the time an app has to answer.
+    before it is one a second. `suggestions` are commands that the page offers. `clock` gives seconds since the epoch. `answer_seconds` is the time an app has to answer.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Workspace:
         *,
         name: str = "Example",
         app_name: str = "Hoop",
-        command: str = "/hoop",
+        suggestions: tuple[str, ...] = ("/hoop pending", "/hoop audit", "/hoop help"),
         relaxed: bool = False,
         burst: int = 5,
         clock: Callable[[], float] = time.time,
@@ -56,7 +57,6 @@ class Workspace:
         self.signing_secret = secrets.token_hex(16)
         self.bot_token = f"xoxb-{secrets.token_hex(24)}"
         self.app_token = f"xapp-1-{secrets.token_hex(24)}"
-        self.command_name = command
         team = Team(
             id="T0WS00000",
             domain="example",
@@ -69,12 +69,12 @@ class Workspace:
         )
         bot = Person(team.bot_user, app_name.lower(), "", "App", team.id, is_bot=True)
         self.state = State(team, bot, clock)
-        self.acts: Acts
         self._faults = Faults()
         self._delivery = Delivery(self.state, self.signing_secret, answer_seconds)
-        self.acts = Acts(self.state, self._delivery)
+        self._acts = Acts(self.state, self._delivery)
         tokens = Tokens(self.bot_token, self.app_token)
         self._api = Api(self.state, self._delivery, tokens, self._faults, None if relaxed else Rates(burst))
+        self._page = Page(self.state, self._acts, suggestions)
         self._runner: web.AppRunner | None = None
 
     # --- setting up ---
@@ -155,7 +155,7 @@ class Workspace:
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Serve on host:port (0: a free one); raises OSError when the port is taken."""
         app = web.Application()
-        app.add_routes(self._api.routes())
+        app.add_routes([*self._api.routes(), *self._page.routes()])
         self._delivery.start()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -167,14 +167,21 @@ class Workspace:
     async def stop(self) -> None:
         """Stop serving."""
         self._api.stop()
+        self._page.stop()
         await self._delivery.stop()
         if self._runner:
             await self._runner.cleanup()
 
     @property
     def url(self) -> str:
-        """The address of the page's server, `http://host:port`."""
+        """The server's address, `http://host:port`."""
         return self.state.base_url
+
+    def page_url(self, user: Who = "", channel: Where = "") -> str:
+        """Return the page's address, for one person and one of their channels if given."""
+        shown = [self.state.person(user).name] if user else []
+        shown += [self.state.channel(channel).name] if user and channel else []
+        return f"{self.state.base_url}/workspace" + (f"#{'/'.join(shown)}" if shown else "")
 
     @property
     def api_url(self) -> str:
@@ -216,27 +223,27 @@ class Workspace:
         Raises LookupError when that person sees no such message or button.
         """
         person, place = self.state.person(user), self.state.channel(channel)
-        return (await self.acts.click(person, place, ts, action_id, value)).status
+        return (await self._acts.click(person, place, ts, action_id, value)).status
 
     async def click_in_view(self, user: Who, view_id: str, action_id: str, value: str | None = None) -> int:
         """Click a button in an open modal or on the home tab; as `click`."""
-        return (await self.acts.click_in_view(self.state.person(user), view_id, action_id, value)).status
+        return (await self._acts.click_in_view(self.state.person(user), view_id, action_id, value)).status
 
     async def submit(self, view_id: str, user: Who, values: Mapping[str, str]) -> Answer:
         """Submit a modal with `values` by block_id or action_id; `Answer.errors` is what it shows (block_id -> text)."""
-        return await self.acts.submit(self.state.person(user), view_id, values)
+        return await self._acts.submit(self.state.person(user), view_id, values)
 
     async def close(self, view_id: str, user: Who) -> None:
         """Close a modal."""
-        await self.acts.close(self.state.person(user), view_id)
+        await self._acts.close(self.state.person(user), view_id)
 
     async def command(self, user: Who, channel: Where, text: str) -> Answer:
         """Type a slash command with its text, `/hoop pending`; `Answer.body` is what the app said in its ack."""
-        return await self.acts.command(self.state.person(user), self.state.channel(channel), text)
+        return await self._acts.command(self.state.person(user), self.state.channel(channel), text)
 
     async def open_home(self, user: Who) -> Answer:
         """Open the app's home tab (event app_home_opened)."""
-        return await self.acts.open_home(self.state.person(user))
+        return await self._acts.open_home(self.state.person(user))
 
     # --- reading ---
 

@@ -305,7 +305,13 @@ def release(request: ApprovalRequest, digest: str, now: float) -> ApprovalReques
 
 
 def finish(
-    request: ApprovalRequest, rows: int | None, sqlstate: str, duration_ms: float | None, transaction: str, now: float
+    request: ApprovalRequest,
+    now: float,
+    *,
+    rows: int | None,
+    sqlstate: str,
+    duration_ms: float | None,
+    transaction: str,
 ) -> ApprovalRequest | Refusal:
     """Note what the target answered: an empty `sqlstate` is EXECUTED, any other FAILED."""
     if request.state is not State.RELEASED:

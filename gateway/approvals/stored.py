@@ -35,6 +35,10 @@ def _person(value: Any) -> Person | None:
     return None if value is None else Person(**_read(Person, value))
 
 
+def _same(value: Any) -> object:
+    return value
+
+
 def _rows(value: Any) -> tuple[tuple[str | None, ...], ...]:
     return tuple(tuple(row) for row in value)
 
@@ -62,4 +66,4 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
 
 def _read(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     names = [field.name for field in fields(kind) if field.name in values]
-    return {name: _READ.get((kind, name), lambda value: value)(values[name]) for name in names}
+    return {name: _READ.get((kind, name), _same)(values[name]) for name in names}

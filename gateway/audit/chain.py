@@ -93,6 +93,11 @@ def checkpoint_holds(key: bytes, replica: str, seq: int, head: str, signature: s
     return hmac.compare_digest(sign_checkpoint(key, replica, seq, head).encode(), signature.encode())
 
 
+def is_sealed(key: bytes, entry: Entry) -> bool:
+    """True if the entry's own hash is ours; whether it stands where it belongs is not looked at."""
+    return hmac.compare_digest(_digest(key, entry.body), entry.hash)
+
+
 def verify_chain(
     key: bytes, replica: str, entries: Iterable[Mapping[str, Value]], anchors: Iterable[Anchor] = ()
 ) -> list[Finding]:
@@ -110,7 +115,8 @@ class ChainCheck:
     """Verify one chain entry by entry: `see` each in the order kept, then `end`, then `hold_against` what others vouch for.
 
     `where`: spool or store. `last`: the newest seq seen. `shipped`: the highest seq that the chain itself says the store
-    confirmed. `vouched`: what its checkpoints say of other chains. `hashes`: of good entries by seq (32 bytes each).
+    confirmed. `vouched`: what its checkpoints say of other chains. `torn`: (replica, seq) behind which a torn line was
+    seen and recorded. `hashes`: of good entries by seq.
     """
 
     key: bytes
@@ -120,6 +126,7 @@ class ChainCheck:
     last: int = 0
     shipped: int = 0
     vouched: list[Anchor] = field(default_factory=list)
+    torn: set[tuple[str, int]] = field(default_factory=set)
     hashes: dict[int, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     _head: str = ""
@@ -147,12 +154,16 @@ class ChainCheck:
             self._find(seq, Wrong.EDITED, f"{_span(seq, seq)} edited: its line is not the canonical text")
         self._place(sealed, prev, str(claimed))
         self.hashes[sealed] = bytes.fromhex(str(claimed))
-        if body.get("kind") == "checkpoint":
-            self._note_checkpoint(body, sealed)
+        if body.get("kind") in ("checkpoint", "spool_torn"):
+            self._note_heads(body, sealed)
 
     def unreadable(self) -> None:
         """Take a line that is no JSON object, or no entry."""
         self._find(self.last + 1, Wrong.UNREADABLE, f"what stands behind #{self.last} can't be read as an audit entry")
+
+    def torn_line(self) -> None:
+        """Take a last line without its end: a write that never finished (power loss, full disk), or a cut file."""
+        self._find(self.last + 1, Wrong.TORN, f"a torn line stands behind #{self.last}")
 
     def end(self) -> None:
         """Close the chain: name what is missing, and what was written again up to the end."""
@@ -178,10 +189,9 @@ class ChainCheck:
             text = f"ends at #{self.last}, but {beyond.by} shows #{beyond.seq}: its end was cut off"
             self._find(self.last + 1, Wrong.CUT, text)
 
-    def head(self) -> Anchor | None:
-        """The newest good entry, as an anchor for the other copy of the chain."""
-        newest = max(self.hashes, default=0)
-        return Anchor(self.replica, newest, self.hashes[newest].hex(), f"the {self.where}") if newest else None
+    def vouch(self, seq: int, by: str) -> list[Anchor]:
+        """Entry `seq` as an anchor for the other copy of this chain; none if it was not seen here."""
+        return [Anchor(self.replica, seq, self.hashes[seq].hex(), by)] if seq in self.hashes else []
 
     def _find(self, seq: int, wrong: Wrong, text: str) -> None:
         self.findings.append(Finding(self.replica, seq, wrong, text, self.where))
@@ -229,15 +239,17 @@ class ChainCheck:
         else:
             self._find(low, Wrong.EDITED, f"{_span(low, high)} edited")
 
-    def _note_checkpoint(self, body: Mapping[str, Value], seq: int) -> None:
-        """Keep what a checkpoint entry vouches for; its hash is ours, so its shapes are."""
+    def _note_heads(self, body: Mapping[str, Value], seq: int) -> None:
+        """Keep what a checkpoint entry vouches for, or which torn line was seen; its hash is ours, so its shapes are."""
         shipped, heads = body.get("shipped"), body.get("heads")
         self.shipped = max(self.shipped, shipped if isinstance(shipped, int) else 0)
-        by = f"the checkpoint {self.replica} #{seq}"
+        by = f"{body['kind']} entry {self.replica} #{seq}"
         for head in heads if isinstance(heads, list) else ():
             match head:
                 case {"replica": str(replica), "seq": int(number), "hash": str(digest)}:
                     self.vouched.append(Anchor(replica, number, digest, by))
+                    if body["kind"] == "spool_torn":
+                        self.torn.add((replica, number))
 
 
 def _digest(key: bytes, body: Mapping[str, Value]) -> str:

@@ -68,6 +68,18 @@ def canonical(body: Mapping[str, Value]) -> str:
     return text
 
 
+def read_entry(line: str) -> Entry:
+    """An entry from its line. Raises ValueError if the line is none; whether its hash is ours is chain.py's question."""
+    found = json.loads(line)
+    if not isinstance(found, dict):
+        raise ValueError("an audit entry is a JSON object")  # noqa: TRY004 - one exception for every unreadable line
+    match found:
+        case {"replica": str(replica), "seq": int(seq), "kind": str(kind), "hash": str(digest)}:
+            body = {name: value for name, value in found.items() if name != "hash"}
+            return Entry(replica, seq, kind, digest, body, line)
+    raise ValueError("an audit entry has replica, seq, kind and hash")
+
+
 def clean(value: Value) -> Value:
     """The same value without U+0000 and lone surrogates, each shown as U+FFFD: neither can be stored as UTF-8 in jsonb."""
     if isinstance(value, str):

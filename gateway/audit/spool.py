@@ -11,6 +11,7 @@ file. One process writes one chain, from one thread; `run` moves only the fsync 
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -186,6 +187,7 @@ class Spool:
     def _begin_file(self) -> int:
         path = self.directory / f"{_file_name(self.replica)}.{self._part:06d}.jsonl"
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # while this process lives: see `is_live`
         folder = os.open(self.directory, os.O_RDONLY)
         _fsync_and_close(folder)  # or a power loss could take the file's name
         return file
@@ -205,6 +207,16 @@ def spooled(directory: Path) -> dict[str, list[Path]]:
         if found is not None:
             chains.setdefault(unquote(found["replica"]), []).append(path)
     return chains
+
+
+def is_live(files: list[Path]) -> bool:
+    """True while the process that writes this chain lives: it holds a lock on its newest file, which ends with it."""
+    with files[-1].open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def lines(files: list[Path]) -> Iterator[tuple[str, bool]]:

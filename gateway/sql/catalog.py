@@ -25,6 +25,7 @@ class Relation:
     view_sources: tuple[tuple[str, tuple[str, ...]], ...] = ()  # view column -> "schema.table.column" it reads
     triggers: tuple[str, ...] = ()
     cascades_to: tuple[str, ...] = ()  # tables whose ON DELETE CASCADE points here
+    definition: str = ""  # a view's query, outside pg_catalog and information_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Catalog:
     `safe_functions`: built-in names with no overload outside pg_catalog and no volatile overload but those on the
     written list; calling them reads only. `user_functions`: names with any overload outside pg_catalog.
     `user_operators`, `user_types`: likewise.
+    `builtin_functions`: every function name in pg_catalog; with it a name that exists nowhere can be told apart (empty: it can't).
     """
 
     version: int
@@ -43,6 +45,7 @@ class Catalog:
     user_functions: frozenset[str]
     user_operators: frozenset[str] = frozenset()
     user_types: frozenset[str] = frozenset()
+    builtin_functions: frozenset[str] = frozenset()
 
     def find(self, schema: str | None, name: str, search_path: tuple[str, ...]) -> Relation | None:
         """Resolve a relation name as PostgreSQL does: the first schema of `search_path` that has it (pg_catalog first)."""

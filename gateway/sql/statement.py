@@ -47,6 +47,34 @@ class NameUse:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnUse:
+    """A column as written. `levels`: the relations it may belong to, the innermost query first (keys as in Written).
+
+    `qualified`: written with its relation, so that a name which is no column calls a function (`v.evil` = `evil(v)`).
+    """
+
+    column: str
+    levels: tuple[tuple[str, ...], ...]
+    qualified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Names as they stand in the text, for resolve(). A relation's key is `schema.name`, or `?.name` when unqualified.
+
+    `operators` and `types`: `schema.name` or bare. `attributes`: names behind a dot whose left side is no relation.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    columns: tuple[ColumnUse, ...] = ()
+    predicates: tuple[ColumnUse, ...] = ()
+    operators: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One parsed statement.
 
@@ -57,6 +85,10 @@ class Statement:
     `where`: True/False for UPDATE and DELETE (of any part), None where the question has no meaning.
     `reason`: why it is opaque, or "".
     `sql`: its own text, a slice of the string it came in.
+    `inner_tags`: data-modifying parts that the tag doesn't name: ("DELETE",) for WITH ... (DELETE ...) SELECT and for
+    EXPLAIN ANALYZE DELETE. A rule on a command tag has to look at them too.
+    `unresolved`: names that the catalog doesn't have; the target will refuse the statement itself.
+    `chain`: COMMIT or ROLLBACK ... AND CHAIN.
     """
 
     sql: str
@@ -73,6 +105,10 @@ class Statement:
     settings: tuple[tuple[str, str | None], ...] = ()  # SET/RESET/set_config: (name, literal value or None)
     copies: str | None = None  # COPY: "in" (FROM STDIN), "out" (TO STDOUT)
     protected_predicates: tuple[str, ...] = ()  # columns used in WHERE / ORDER BY / GROUP BY
+    inner_tags: tuple[str, ...] = ()
+    unresolved: tuple[str, ...] = ()
+    chain: bool = False
+    written: Written = Written()
 
 
 @dataclass(frozen=True, slots=True)

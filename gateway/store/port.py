@@ -32,8 +32,16 @@ class Post:
     last_error: str = ""
 
 
+#: A claimed outbox row is left to its claimer for so long: longer than any front's own time limit.
+CLAIM_SECONDS = 30.0
+
 Change = Callable[[ApprovalRequest, float], ApprovalRequest | Refusal]
 Record = Callable[[ApprovalRequest], Sequence[Entry]]
+
+
+def is_refused_click(body: Mapping[str, Value]) -> bool:
+    """True for the entry of a click that its clicker had no right to: it is about a person and ends no statement."""
+    return body.get("kind") == "refused" and "decided_by" in body
 
 
 class Store(Protocol):
@@ -89,6 +97,9 @@ class Store(Protocol):
 
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         """Entries of one chain in order, seq > after."""
+
+    async def heads(self) -> list[tuple[str, int, str]]:
+        """(replica, seq, hash) of the newest entry of every chain, of one moment. Asked every 10 s: no full scan."""
 
     async def checkpoints(self) -> list[tuple[str, int, str, str]]:
         """(replica, seq, head, signature), oldest first."""

@@ -227,7 +227,9 @@ async def test_a_listener_slower_than_the_limit_is_shown_as_no_answer(bot: Bot) 
     blocks = [{"type": "actions", "elements": [button]}]
     answer = await bot.client.chat_postMessage(channel="#db-approvals", text="x", blocks=blocks)
     assert await workspace.click("Bob", "db-approvals", str(answer["ts"]), "stall") == 0
-    assert workspace.messages("db-approvals")[0].warnings == {"stall": "The app did not answer. Try again."}
+    assert workspace.messages("db-approvals")[0].warnings == {
+        (workspace.state.person("Bob").id, "stall"): "The app did not answer. Try again."
+    }
     bot.stall.set()
 
 

@@ -1,0 +1,451 @@
+"""The desk: where requests are opened, decided, released and finished, and where those who wait hear of it.
+
+Every change is one `store.move`: compare-and-set, audit entries and wake-up in one transaction, or nothing. What a change
+may be is said in request.py; nothing here decides. A wire that waits is woken by NOTIFY and reads the row before it
+believes anything; a look at all watched rows each second stands behind it.
+
+        relay            desk (replica A)           store            desk (replica B)        chat
+          | open            |  request+held+outbox    |                    |                   |
+          |---------------->|------------------------>|  NOTIFY outbox     |     card          |
+          | watch           |                         |------------------->|------------------>|
+          |                 |                         |  decided, NOTIFY   |<------- click ----|
+          |   heard(...)    |<------------------------|<-------------------|                   |
+          |<----------------|  get                    |                    |                   |
+          | release(digest) |  released               |                    |                   |
+
+When a transaction fails after its entries were written to the spool, the next entry voids them, so that the log is true.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from gateway.approvals import request as rules
+from gateway.approvals.request import (
+    GATEWAY_GONE,
+    OPEN_STATES,
+    UNAUTHORISED,
+    ApprovalRequest,
+    Person,
+    Refusal,
+    State,
+)
+from gateway.audit.entry import Entry, Value
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.port import Change, Store
+
+#: Seconds: the poll behind NOTIFY; a replica's sign of life; how long without one until others take it for dead.
+POLL_EVERY = 1.0
+BEAT_EVERY = 5.0
+LAPSE = 15.0
+
+log = logging.getLogger(__name__)
+
+
+class Spool(Protocol):
+    """What the desk needs of gateway.audit.spool."""
+
+    def record(self, kind: str, **fields: Value) -> Entry: ...
+
+    def flush(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """A click on Approve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """A click on Deny; the reason goes to the client and on the card."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The change took place; this is what is stored now."""
+
+    request: ApprovalRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing changed; `request` is what is stored, None if there is no such request."""
+
+    refusal: Refusal
+    request: ApprovalRequest | None
+
+
+Decision = Approve | Deny
+Answer = Decided | Refused
+Heard = Callable[[ApprovalRequest], None]
+Directory = Callable[[str], Awaitable[Person | None]]
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Who waits for one request, and the newest rev that they were told. A request is opened at rev 1."""
+
+    told: int = 1
+    ears: list[Heard] = field(default_factory=list)
+
+
+class Desk:
+    """Moves requests. Every method may raise StoreUnavailable, and what the spool raises: then nothing may run."""
+
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        *,
+        clock: Callable[[], float],
+        link_max_age: float,
+        directory: Directory | None = None,
+    ) -> None:
+        self._store = store
+        self._spool = spool
+        self._clock = clock
+        self._link_max_age = link_max_age
+        self._directory = directory
+        self._watches: dict[str, _Watch] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Life ----------------------------------------------------------------------------------------------------------
+
+    async def start(self, replica: str, gone: Iterable[str] = ()) -> None:
+        """Listen, give signs of life as `replica`, and look after what others left behind.
+
+        `gone` names replicas that are known to be dead: former runs whose spool this process found. Their requests are
+        withdrawn before this returns; those of other dead replicas once their heartbeat has lapsed.
+        """
+        await self._store.heartbeat(replica)
+        await self._store.listen(self._on_notify)
+        for former in gone:
+            if former != replica:
+                await self._bury(former)
+        self._spawn(self._poll())
+        self._spawn(self._beat(replica))
+
+    async def close(self) -> None:
+        """Stop timers and tasks. What is still pending stays so; the relay withdraws its own holds before."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Requests ------------------------------------------------------------------------------------------------------
+
+    async def open(self, request: ApprovalRequest) -> None:
+        """Store a pending request, its `held` entry and its cards to send, in one transaction."""
+        spooled: list[Entry] = []
+        try:
+            await self._store.open(request, partial(self._record, spooled, "held"))
+        except BaseException as error:
+            self._void(request.id, spooled, error)
+            raise
+        self._arm(request.id, request.expires_at)
+
+    async def decide(self, request_id: str, rev: int | None, reviewer: Person, decision: Decision, via: str) -> Answer:
+        """A click. `rev` is the one that the card showed, None where no card was involved."""
+
+        def change(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+            match decision:
+                case Approve():
+                    return rules.approve(request, reviewer, via, now, rev=rev)
+                case Deny(reason):
+                    return rules.deny(request, reviewer, via, reason, now)
+
+        answer = await self._move(request_id, change, "decided")
+        if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
+            self._record_click(request_id, answer, reviewer, via)
+        return answer
+
+    async def withdraw(self, request_id: str, why: str) -> Answer:
+        """Nobody waits any more. `why` is shown; TARGET_GONE and GATEWAY_GONE (request.py) make it fatal."""
+        return await self._move(request_id, lambda request, now: rules.withdraw(request, why, now), "decided")
+
+    async def expire(self, request_id: str) -> Answer:
+        """End a request whose time is over by the store's clock; STALE if it isn't."""
+        return await self._move(request_id, rules.expire, "decided")
+
+    async def supersede(self, request_id: str, why: str) -> Answer:
+        """The policy of today denies it."""
+        return await self._move(request_id, lambda request, now: rules.supersede(request, why, now), "decided")
+
+    async def undeliverable(self, request_id: str, why: str) -> Answer:
+        """No reviewer could be shown the card."""
+        return await self._move(request_id, lambda request, now: rules.undeliverable(request, why, now), "decided")
+
+    async def release(self, request_id: str, digest: str) -> Answer:
+        """Let it run, once: only a Decided that was returned from here does. Committed before it returns."""
+        return await self._move(request_id, lambda request, now: rules.release(request, digest, now), "released")
+
+    async def finish(
+        self, request_id: str, rows: int | None, sqlstate: str, duration_ms: float | None, transaction: str
+    ) -> Answer:
+        """What the target answered; `transaction` is "committed", "rolled back" or "open". Entry: the Session's."""
+
+        def change(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+            return rules.finish(
+                request, now, rows=rows, sqlstate=sqlstate, duration_ms=duration_ms, transaction=transaction
+            )
+
+        return await self._move(request_id, change, None)
+
+    async def unknown(self, request_id: str, why: str = "the target's answer never came") -> Answer:
+        """The target's answer to a released statement never came."""
+        return await self._move(request_id, lambda request, now: rules.unknown(request, why, now), None)
+
+    async def settle(self, request_id: str, transaction: str) -> Answer:
+        """The open transaction of an executed request ended: "committed" or "rolled back"."""
+        return await self._move(request_id, lambda request, _now: rules.settle(request, transaction), None)
+
+    # Looking -------------------------------------------------------------------------------------------------------
+
+    async def show(self, request_id: str) -> ApprovalRequest | None:
+        """The request, or None."""
+        return await self._store.get(request_id)
+
+    async def pending(self, limit: int = 100) -> list[ApprovalRequest]:
+        """What waits for a decision, newest first."""
+        return await self._store.find(states=frozenset({State.PENDING}), limit=limit)
+
+    async def find(
+        self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100
+    ) -> list[ApprovalRequest]:
+        """Requests, newest first."""
+        return await self._store.find(states=states, replica=replica, limit=limit)
+
+    async def reviewer(self, email: str) -> Person | None:
+        """Who clicks, by the e-mail that the chat vouches for; None for an empty one.
+
+        Where a directory is configured its answer is final: a person it doesn't know has no groups, however fresh an
+        old token of theirs is. Without one the last verified token counts, up to link_max_age. Nobody known: a Person
+        with the e-mail alone, which matches `users` of reviewers and no group.
+        """
+        if not email:
+            return None
+        if self._directory is not None:
+            known = await self._directory(email)
+        else:
+            known = await self._store.person_by_email(email, self._clock() - self._link_max_age)
+        return known or Person(issuer="", subject="", user=email, email=email, groups=frozenset())
+
+    def watch(self, request_id: str, heard: Heard) -> Callable[[], None]:
+        """Call `heard` with the newest stored request after each change, in order; changes close together may be told as
+        one. Returns the function that ends it. `heard` must not raise and runs on the loop, never inside a call here."""
+        watch = self._watches.setdefault(request_id, _Watch())
+        watch.ears.append(heard)
+        self._spawn(self._confirm(request_id))
+
+        def unwatch() -> None:
+            if heard in watch.ears:
+                watch.ears.remove(heard)
+            if not watch.ears and self._watches.get(request_id) is watch:
+                del self._watches[request_id]
+
+        return unwatch
+
+    # Moving --------------------------------------------------------------------------------------------------------
+
+    async def _move(self, request_id: str, change: Change, kind: str | None) -> Answer:
+        spooled: list[Entry] = []
+        try:
+            moved = await self._store.move(request_id, change, partial(self._record, spooled, kind))
+        except BaseException as error:
+            self._void(request_id, spooled, error)
+            raise
+        if isinstance(moved, Refusal):
+            return Refused(moved, await self._store.get(request_id))
+        if moved.state not in OPEN_STATES:
+            self._disarm(request_id)
+        self._tell(moved)
+        return Decided(moved)
+
+    def _record(self, spooled: list[Entry], kind: str | None, request: ApprovalRequest) -> list[Entry]:
+        """Runs inside the store's transaction once the change has won."""
+        if kind is not None:
+            spooled.append(self._spool.record(kind, **_entry_fields(request, kind)))
+            self._spool.flush()
+        return spooled
+
+    def _record_click(self, request_id: str, answer: Refused, reviewer: Person, via: str) -> None:
+        about = {} if answer.request is None else _identity_fields(answer.request)
+        about |= {"request": request_id[:64], "decided_by": _name(reviewer), "via": via}
+        self._spool.record("refused", **about, reason=answer.refusal.value)
+        self._spool.flush()
+
+    def _void(self, request_id: str, spooled: list[Entry], error: BaseException) -> None:
+        """Say in the log that the entries just written never took effect. A broken spool says so to everybody itself."""
+        if not spooled:
+            return
+        numbers = ", ".join(f"#{entry.seq}" for entry in spooled)
+        reason = f"{numbers}: not confirmed by the store ({type(error).__name__}); what the store holds counts"
+        with contextlib.suppress(GatewayError):
+            self._spool.record("voided", request=request_id, reason=reason)
+            self._spool.flush()
+
+    # Waking --------------------------------------------------------------------------------------------------------
+
+    def _tell(self, request: ApprovalRequest) -> None:
+        watch = self._watches.get(request.id)
+        if watch is None or request.rev <= watch.told:
+            return
+        watch.told = request.rev
+        loop = asyncio.get_running_loop()
+        for heard in tuple(watch.ears):
+            loop.call_soon(self._say, watch, heard, request)
+
+    @staticmethod
+    def _say(watch: _Watch, heard: Heard, request: ApprovalRequest) -> None:
+        if heard in watch.ears:  # not if it was unsubscribed meanwhile
+            heard(request)
+
+    def _on_notify(self, channel: str, payload: str) -> None:
+        if channel != "approval":
+            return
+        if not payload:
+            self._spawn(self._look())
+        elif payload in self._watches:
+            self._spawn(self._confirm(payload))
+
+    async def _confirm(self, request_id: str) -> None:
+        """Read the row before anybody believes a wake-up. The store being away is the poll's business."""
+        with contextlib.suppress(StoreUnavailable):
+            request = await self._store.get(request_id)
+            if request is not None:
+                self._tell(request)
+
+    async def _look(self) -> None:
+        """One look at all watched rows; read those that have changed."""
+        watched = list(self._watches)
+        if not watched:
+            return
+        for request_id, rev in (await self._store.revisions(watched)).items():
+            watch = self._watches.get(request_id)
+            if watch is not None and rev > watch.told:
+                await self._confirm(request_id)
+
+    # Time ----------------------------------------------------------------------------------------------------------
+
+    def _arm(self, request_id: str, expires_at: float) -> None:
+        delay = max(0.0, expires_at - self._clock())
+        loop = asyncio.get_running_loop()
+        self._timers[request_id] = loop.call_later(delay, self._on_timer, request_id)
+
+    def _disarm(self, request_id: str) -> None:
+        timer = self._timers.pop(request_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _on_timer(self, request_id: str) -> None:
+        self._timers.pop(request_id, None)
+        self._spawn(self._expire_due(request_id))
+
+    async def _expire_due(self, request_id: str) -> None:
+        """The store's clock decides; where it is behind ours, or away, the poll's `overdue` ends the request."""
+        with contextlib.suppress(StoreUnavailable):
+            await self.expire(request_id)
+
+    async def _poll(self) -> None:
+        """Each second: what NOTIFY lost, and what nobody's timer ended. Any replica may; the row lock picks one."""
+        while True:
+            await asyncio.sleep(POLL_EVERY)
+            with contextlib.suppress(StoreUnavailable):
+                await self._look()
+                for request_id in await self._store.overdue():
+                    await self.expire(request_id)
+
+    async def _beat(self, replica: str) -> None:
+        while True:
+            await asyncio.sleep(BEAT_EVERY)
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.heartbeat(replica)
+                for lapsed in await self._store.lapsed(LAPSE):
+                    if lapsed != replica:
+                        await self._bury(lapsed)
+
+    async def _bury(self, replica: str) -> None:
+        """End what a dead replica held: nothing of it can run any more, except what already runs (then: unknown)."""
+        why = f"{GATEWAY_GONE} (its process ended)"
+        for request in await self._store.find(states=OPEN_STATES, replica=replica, limit=1000):
+            await self.withdraw(request.id, why)
+        for request in await self._store.find(states=frozenset({State.RELEASED}), replica=replica, limit=1000):
+            await self.unknown(request.id, why)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("desk.task_failed", exc_info=task.exception())
+
+
+# Entries -----------------------------------------------------------------------------------------------------------
+
+
+def _identity_fields(request: ApprovalRequest) -> dict[str, Value]:
+    who = request.requester
+    return {
+        "session": request.session,
+        "subject": who.subject,
+        "user": who.user,
+        "groups": [*sorted(who.groups)],
+        "agent": request.agent,
+        "client": request.client,
+        "target": request.target,
+        "request": request.id,
+        "rule": request.rule,
+    }
+
+
+def _entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
+    """Everything that the audit grammar asks for; SQL and values are masked in the request already."""
+    sets: list[Value] = [list(values) for held in request.statements for values in held.parameters]
+    about: dict[str, Value] = {
+        **_identity_fields(request),
+        "verdict": "hold",
+        "tag": rules.tag_of(request),
+        "tables": [*rules.relations_of(request)],
+        "sql": ";\n".join(held.sql for held in request.statements),
+    }
+    if sets:
+        about["parameters"] = sets
+    if kind == "held":
+        return about | {"rows": request.preview.rows, "reason": request.claimed_reason or None}
+    return about | _decision_fields(request)
+
+
+def _decision_fields(request: ApprovalRequest) -> dict[str, Value]:
+    """Who and why. One approval of a quorum is recorded as such, in the name of the one who gave it."""
+    if request.state in {State.PENDING, State.APPROVED}:
+        given = request.approvals[-1]
+        counted = f"{len(request.approvals)} of {request.approvals_needed} approvals"
+        return {
+            "outcome": "approved",
+            "decided_by": _name(given.by),
+            "via": given.via,
+            "reason": counted if request.approvals_needed > 1 else None,
+        }
+    about: dict[str, Value] = {"reason": request.reason or None}
+    if request.decided_by is not None:
+        about |= {"decided_by": _name(request.decided_by), "via": request.decided_via}
+    if request.state is not State.RELEASED:
+        about |= {"outcome": request.state.value, "sqlstate": rules.sqlstate_of(request.state, request.reason) or None}
+    return about
+
+
+def _name(person: Person) -> str:
+    return person.user or person.email or person.subject

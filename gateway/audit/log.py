@@ -1,0 +1,450 @@
+"""The log: copies the spool into the store, signs checkpoints, and verifies spool, store and checkpoints together.
+
+Order: an entry is in the spool first, in the store later. The shipper goes through its own chain without a gap; entries
+of held, decided and released may stand in the store before it arrives there, and inserting one again changes nothing.
+Every 10 s a checkpoint entry says how far the chain is (`head`), how far the store had confirmed it (`shipped`), and
+how far all *other* chains were (`heads`): so the end of a chain, or a whole chain, can't be taken out of the store
+without contradicting the chains of the other processes. Its signature also goes to the log output, off this machine.
+
+What the store has confirmed is never shipped twice by a later process: a hole that somebody made stays to be seen.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import structlog
+
+from gateway.audit.chain import Anchor, ChainCheck, Finding, Wrong, checkpoint_holds, is_sealed
+from gateway.audit.entry import Entry, Value, read_entry
+from gateway.audit.spool import MAX_WAITING, Spool, is_live, lines, spooled
+from gateway.errors import StoreUnavailable
+from gateway.store.port import Store
+
+#: How soon an entry is in the store, in seconds; and how long to wait when the store is away.
+SHIP_EVERY = 0.1
+RETRY_AFTER = 1.0
+#: architecture.md, The record.
+CHECKPOINT_EVERY = 10.0
+#: Entries a store call: some 500 kB.
+BATCH = 500
+#: A replica that is silent for so long has shipped what it ever will.
+SILENT = 60.0
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class AuditLog:
+    """One process's shipper. `run` until cancelled, then `stop`. Raises SpoolUnwritable: then the process must end."""
+
+    def __init__(self, spool: Spool, store: Store) -> None:
+        self.spool = spool
+        self.shipped = 0
+        self._store = store
+        self._buffer: list[Entry] = []
+        self._behind = False
+        self._named: dict[str, int] = {}
+        self._shipping = asyncio.Lock()
+
+    async def run(self) -> None:
+        """fsync, ship and checkpoint on their intervals; first pick up what earlier processes left."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.spool.run())
+            tasks.create_task(self._pick_up_once())
+            tasks.create_task(self._ship_on())
+            tasks.create_task(self._checkpoint_on())
+
+    async def stop(self) -> None:
+        """Ship what is left and sign the end of the chain. The store may be away: a later process picks it up."""
+        if self.spool.broken:
+            _log.error("audit.spool_broken", replica=self.spool.replica, seq=self.spool.seq)
+        else:
+            await self.checkpoint()
+
+    async def ship(self) -> None:
+        """Copy flushed entries to the store, in order. Raises StoreUnavailable; what was not confirmed is kept."""
+        async with self._shipping:
+            self._collect()
+            if self._behind:
+                await self._ship_own_files()
+            while self._buffer:
+                batch = self._buffer[:BATCH]
+                await self._store.append(batch)
+                del self._buffer[: len(batch)]
+                self.shipped = batch[-1].seq
+
+    async def checkpoint(self) -> None:
+        """Write a checkpoint entry, tell the log output, ship it and keep its signature in the store."""
+        heads: list[Value] = []
+        with contextlib.suppress(StoreUnavailable):  # the chain and the log output still get theirs
+            await self.ship()
+            heads = await self._heads_of_others()
+        made = self.spool.checkpoint(heads, self.shipped or None)
+        replica, seq, head = made.entry.replica, made.entry.seq, made.entry.hash
+        _log.info("audit.checkpoint", replica=replica, seq=seq, head=head, signature=made.signature)
+        try:
+            await self.ship()
+            await self._store.checkpoint(replica, seq, head, made.signature)
+        except StoreUnavailable as error:
+            _log.warning("audit.not_shipped", replica=replica, confirmed=self.shipped, seq=seq, error=error.message)
+
+    async def pick_up(self) -> int:
+        """Ship what dead processes of this spool directory left unconfirmed; returns how many entries that were."""
+        count = 0
+        for replica, files in (await asyncio.to_thread(spooled, self.spool.directory)).items():
+            if replica != self.spool.replica and not await asyncio.to_thread(is_live, files):
+                count += await self._pick_up_chain(replica, files)
+        return count
+
+    async def _pick_up_chain(self, replica: str, files: list[Path]) -> int:
+        confirmed, newest = await asyncio.to_thread(_confirmed, files)
+        left = _entries(newest, confirmed, self.spool.key)
+        count = 0
+        while batch := await asyncio.to_thread(lambda: list(islice(left, BATCH))):
+            await self._store.append(batch)
+            count += len(batch)
+        torn = await asyncio.to_thread(_unrecorded_tear, self.spool.directory, replica, files)
+        if torn is not None:
+            self.spool.record("spool_torn", heads=[torn], reason="a torn line was found at the end of this spool")
+            self.spool.flush()
+            _log.error("audit.spool_torn", torn=replica, seq=torn["seq"])
+        return count
+
+    async def _heads_of_others(self) -> list[Value]:
+        """Heads that no checkpoint of this process has named yet."""
+        heads: list[Value] = []
+        for replica, seq, digest in await self._store.heads():
+            if replica != self.spool.replica and self._named.get(replica) != seq:
+                self._named[replica] = seq
+                heads.append({"replica": replica, "seq": seq, "hash": digest})
+        return heads
+
+    def _collect(self) -> None:
+        taken = self.spool.take()
+        if taken is None or len(self._buffer) + len(taken) > MAX_WAITING:
+            self._behind = True
+            self._buffer.clear()
+        elif not self._behind:
+            self._buffer += [entry for entry in taken if entry.seq > self.shipped]
+
+    async def _ship_own_files(self) -> None:
+        files = (await asyncio.to_thread(spooled, self.spool.directory))[self.spool.replica]
+        left = _entries(files, self.shipped, self.spool.key)
+        while batch := await asyncio.to_thread(lambda: list(islice(left, BATCH))):
+            await self._store.append(batch)
+            self.shipped = batch[-1].seq
+        self._behind = False
+
+    async def _ship_on(self) -> None:
+        while True:
+            try:
+                await self.ship()
+                await asyncio.sleep(SHIP_EVERY)
+            except StoreUnavailable as error:
+                _log.warning(
+                    "audit.not_shipped", replica=self.spool.replica, confirmed=self.shipped, error=error.message
+                )
+                await asyncio.sleep(RETRY_AFTER)
+
+    async def _checkpoint_on(self) -> None:
+        while True:
+            await self.checkpoint()
+            await asyncio.sleep(CHECKPOINT_EVERY)
+
+    async def _pick_up_once(self) -> None:
+        while True:
+            try:
+                count = await self.pick_up()
+            except (StoreUnavailable, OSError) as error:
+                _log.warning("audit.not_picked_up", error=str(error))
+                await asyncio.sleep(CHECKPOINT_EVERY)
+            else:
+                _log.info("audit.picked_up", entries=count)
+                return
+
+
+# Reading what others left
+
+
+def _entries(files: list[Path], after: int, key: bytes) -> Iterator[Entry]:
+    """The whole, sealed entries of these files with seq > after. What is not sealed is left to `verify` to complain of."""
+    for line, whole in lines(files):
+        with contextlib.suppress(ValueError):
+            if whole and (entry := read_entry(line)).seq > after and is_sealed(key, entry):
+                yield entry
+
+
+def _confirmed(files: list[Path]) -> tuple[int, list[Path]]:
+    """How far the store had confirmed a chain by its newest checkpoint that says so, and the files from there on."""
+    for newest in range(len(files) - 1, -1, -1):
+        marks = [_shipped_mark(line) for line, _ in lines([files[newest]]) if '"kind":"checkpoint"' in line]
+        if any(marks):
+            first = newest
+            while first and _first_seq(files[first]) > max(marks):
+                first -= 1
+            return max(marks), files[first:]
+    return 0, files
+
+
+def _first_seq(file: Path) -> int:
+    try:
+        return read_entry(next(lines([file]))[0]).seq
+    except (ValueError, StopIteration):
+        return 0
+
+
+def _shipped_mark(line: str) -> int:
+    try:
+        mark = read_entry(line).body.get("shipped")
+    except ValueError:
+        return 0
+    return mark if isinstance(mark, int) else 0
+
+
+def _unrecorded_tear(directory: Path, replica: str, files: list[Path]) -> dict[str, Value] | None:
+    """The last whole entry before a torn line at a chain's end, unless some chain of this directory has recorded it."""
+    last: Entry | None = None
+    torn = False
+    for line, whole in lines(files):
+        torn = not whole
+        with contextlib.suppress(ValueError):
+            last = read_entry(line) if whole else last
+    if not torn or last is None:
+        return None
+    for others in spooled(directory).values():
+        if any('"kind":"spool_torn"' in line and f'"{replica}"' in line for line, _ in lines(others)):
+            return None
+    return {"replica": replica, "seq": last.seq, "hash": last.hash}
+
+
+# Verifying
+
+
+def logged_checkpoints(log: Iterable[str]) -> list[tuple[str, int, str, str]]:
+    """The checkpoints among the lines of a JSON log (event audit.checkpoint); other lines are skipped."""
+    found = []
+    for line in log:
+        with contextlib.suppress(ValueError):
+            match json.loads(line):
+                case {
+                    "event": "audit.checkpoint",
+                    "replica": str(replica),
+                    "seq": int(seq),
+                    "head": str(head),
+                    "signature": str(signature),
+                }:
+                    found.append((replica, seq, head, signature))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """One chain: its last seq in the store and in the spool (None: not looked at there), and what is wrong with it."""
+
+    replica: str
+    in_store: int | None
+    in_spool: int | None
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `verify` saw. `ok` only if every chain is whole and there is at least one."""
+
+    chains: tuple[ChainReport, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(finding for chain in self.chains for finding in chain.findings)
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.chains) and not self.findings
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Everything read, before it is compared. `forged`: checkpoint rows whose signature is not ours."""
+
+    store: dict[str, ChainCheck] = field(default_factory=dict)
+    spool: dict[str, ChainCheck] = field(default_factory=dict)
+    hosts: set[str] = field(default_factory=set)
+    anchors: dict[str, list[Anchor]] = field(default_factory=dict)
+    forged: list[Finding] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+    torn: set[tuple[str, int]] = field(default_factory=set)
+
+
+#: What a copy that is behind can look like for a moment while gateways are writing.
+_PASSING = frozenset({Wrong.DISAGREE, Wrong.MISSING, Wrong.TORN, Wrong.CUT})
+
+
+async def verify(
+    store: Store | None,
+    directory: Path | None,
+    key: bytes,
+    *,
+    host: str = "",
+    logged: Sequence[tuple[str, int, str, str]] = (),
+    grace: float = 0.0,
+) -> Report:
+    """Verify all chains of the store and of a spool directory against each other and against every checkpoint.
+
+    `host`: this machine's name as replicas carry it; chains of it, and of every host that has a file in `directory`,
+    must be in the spool. `logged`: (replica, seq, head, signature) of checkpoints from the log output, see
+    `logged_checkpoints`. `grace`: seconds to wait once for shippers at work, if something looks behind.
+    Raises StoreUnavailable, OSError when the directory can't be read.
+    """
+    report = await _verify_once(store, directory, key, host, logged)
+    if grace and report.findings and {finding.wrong for finding in report.findings} <= _PASSING:
+        await asyncio.sleep(grace)
+        report = await _verify_once(store, directory, key, host, logged)
+    return report
+
+
+async def _verify_once(
+    store: Store | None, directory: Path | None, key: bytes, host: str, logged: Sequence[tuple[str, int, str, str]]
+) -> Report:
+    """The spool is read first, then the store: what the spool's checkpoints vouch for must be in the store by then."""
+    seen = _Seen(hosts={host} if host and directory else set())
+    _trust_signed(seen, logged, key, "log output")
+    if directory is not None:
+        await _read_spool(seen, directory, key)
+    if store is not None:
+        await _read_store(seen, store, key)
+    if store is not None and directory is not None:
+        await _read_on(seen, directory, key)
+    _gather_anchors(seen)
+    names = sorted({*seen.store, *seen.spool, *seen.anchors, *seen.silent})
+    return Report(tuple(_compare(seen, name, key, store is not None, directory is not None) for name in names))
+
+
+async def _read_spool(seen: _Seen, directory: Path, key: bytes) -> None:
+    for replica, files in (await asyncio.to_thread(spooled, directory)).items():
+        seen.spool[replica] = await asyncio.to_thread(_check_files, replica, files, key)
+        seen.hosts.add(_host(replica))
+
+
+async def _read_on(seen: _Seen, directory: Path, key: bytes) -> None:
+    """Chains that were written on while the store was read: read their files again, vouching for no more than before."""
+    for replica, files in (await asyncio.to_thread(spooled, directory)).items():
+        before, there = seen.spool.get(replica), seen.store.get(replica)
+        if there is not None and there.last > (before.last if before else 0):
+            again = await asyncio.to_thread(_check_files, replica, files, key)
+            again.vouched = before.vouched if before else []
+            seen.spool[replica] = again
+
+
+def _check_files(replica: str, files: list[Path], key: bytes) -> ChainCheck:
+    check = ChainCheck(key, replica, "spool")
+    for line, whole in lines(files):
+        if not whole:
+            check.torn_line()
+            continue
+        try:
+            entry = read_entry(line)
+        except ValueError:
+            check.unreadable()
+        else:
+            check.see({**entry.body, "hash": entry.hash}, line)
+    check.end()
+    return check
+
+
+async def _read_store(seen: _Seen, store: Store, key: bytes) -> None:
+    """Checkpoint rows before heads, heads before entries: so neither can be ahead of the entries read."""
+    _trust_signed(seen, await store.checkpoints(), key, "store")
+    seen.silent = await store.lapsed(SILENT)
+    for replica, last, head in await store.heads():
+        anchor = Anchor(replica, last, head, "the store's own newest row")
+        seen.anchors.setdefault(replica, []).append(anchor)
+        seen.store[replica] = await _check_rows(replica, last, store, key)
+
+
+def _trust_signed(seen: _Seen, rows: Sequence[tuple[str, int, str, str]], key: bytes, where: str) -> None:
+    for replica, seq, head, signature in rows:
+        anchors = seen.anchors.setdefault(replica, [])
+        if checkpoint_holds(key, replica, seq, head, signature):
+            anchors.append(Anchor(replica, seq, head, f"a signed checkpoint ({where})"))
+        else:
+            text = "a checkpoint bears a signature that is not ours"
+            seen.forged.append(Finding(replica, seq, Wrong.FORGED, text, where))
+
+
+async def _check_rows(replica: str, last: int, store: Store, key: bytes) -> ChainCheck:
+    """Page through a chain up to its head; what was written since may vouch for nothing, it came after the other chains."""
+    check = ChainCheck(key, replica, "store")
+    after = 0
+    while after < last:
+        rows = await store.chain(replica, after, BATCH)
+        for row in rows:
+            seq = row.get("seq")
+            vouched = len(check.vouched)
+            check.see(row)
+            if isinstance(seq, int) and seq > last:
+                del check.vouched[vouched:]
+            after = max(after + 1, seq if row is rows[-1] and isinstance(seq, int) else 0)
+        if len(rows) < BATCH:
+            break
+    check.end()
+    return check
+
+
+def _gather_anchors(seen: _Seen) -> None:
+    """Collect what all checkpoint entries vouch for."""
+    for check in (*seen.spool.values(), *seen.store.values()):
+        seen.torn |= check.torn
+        for anchor in check.vouched:
+            seen.anchors.setdefault(anchor.replica, []).append(anchor)
+
+
+def _compare(seen: _Seen, replica: str, key: bytes, with_store: bool, with_spool: bool) -> ChainReport:
+    """Hold the two copies of one chain against each other and against what others vouch for."""
+    here = with_spool and (replica in seen.spool or _host(replica) in seen.hosts or not seen.spool)
+    store = seen.store.get(replica) or ChainCheck(key, replica, "store")
+    spool = seen.spool.get(replica) or ChainCheck(key, replica, "spool")
+    findings = [finding for finding in seen.forged if finding.replica == replica]
+    anchors = seen.anchors.get(replica, [])
+    if with_store:
+        store.hold_against([*anchors, *spool.vouch(max(spool.shipped, store.shipped), "the spool, as stored,")])
+        findings += store.findings or (_behind(store, spool) if here else [])
+    if here:
+        newest = max(store.hashes, default=0)
+        spool.hold_against([*anchors, *store.vouch(newest, "the store")])
+        findings += [finding for finding in spool.findings if not _recorded(finding, seen)]
+    if replica in seen.silent and not (store.count or spool.count or findings):
+        text = "the whole chain is gone: this process reported to the store, and no entry of it is anywhere"
+        findings.append(Finding(replica, 0, Wrong.GONE, text))
+    return ChainReport(
+        replica,
+        store.last if with_store else None,
+        spool.last if here else None,
+        tuple(findings),
+        tuple(str(finding) for finding in spool.findings if _recorded(finding, seen)),
+    )
+
+
+def _behind(store: ChainCheck, spool: ChainCheck) -> list[Finding]:
+    """The store lacks entries that it never confirmed."""
+    if store.last >= spool.last:
+        return []
+    text = (
+        f"ends at #{store.last} and the spool at #{spool.last}: the rest was not shipped yet "
+        "(start a gateway with this spool), or it was cut off"
+    )
+    return [Finding(store.replica, store.last + 1, Wrong.DISAGREE, text, "store")]
+
+
+def _recorded(finding: Finding, seen: _Seen) -> bool:
+    """True for a torn line that a later process found and recorded in its own chain."""
+    return finding.wrong is Wrong.TORN and (finding.replica, finding.seq - 1) in seen.torn
+
+
+def _host(replica: str) -> str:
+    """The host of host:start:worker."""
+    return replica.rsplit(":", 2)[0]

@@ -1,0 +1,80 @@
+"""`hoop check`: is a policies file right, and do its own `tests:` pass? Reads one file, connects to nothing."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.errors import PolicyError
+from gateway.policy.cases import CaseResult, run
+from gateway.policy.model import Policy, load
+from gateway.sql.parse import read
+
+
+def check(
+    file: Annotated[Path, typer.Argument(envvar="HOOP_POLICIES", help="The policies file.")] = Path("policies.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")] = False,
+) -> None:
+    """Validate a policies file and run its tests. Exit 1 if the file has an error or a test fails."""
+    text = read_policies(file)
+    try:
+        policy = load(text, str(file))
+    except PolicyError as error:
+        _print_problems(file, error.problems, as_json)
+        raise typer.Exit(1) from None
+    results = run(policy, read, time.time())
+    if as_json:
+        typer.echo(json.dumps(_as_json(file, [], results)))
+    else:
+        _print_results(file, policy, results)
+    if any(result.problem for result in results):
+        raise typer.Exit(1)
+
+
+def read_policies(file: Path) -> str:
+    """Read the file's text, or end with exit code 2 and the reason."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        reason = f"it is not UTF-8 text (byte {error.start})"
+    except OSError as error:
+        reason = str(error.strerror)
+    typer.echo(f"hoop: {file} can't be read: {reason}", err=True)
+    raise typer.Exit(2)
+
+
+def _print_problems(file: Path, problems: list[str], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_as_json(file, problems, ())))
+        return
+    for problem in problems:
+        typer.echo(problem, err=True)
+    typer.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {file}", err=True)
+
+
+def _print_results(file: Path, policy: Policy, results: tuple[CaseResult, ...]) -> None:
+    failed = [result for result in results if result.problem]
+    for result in failed:
+        typer.echo(f"{file}:{result.test.line}: {result.test.sql}: {result.problem}", err=True)
+    passed = f"{len(results) - len(failed)} of {len(results)} tests pass" if results else "it has no tests"
+    typer.echo(f"{file}: {len(policy.rules)} rules, {len(policy.targets)} targets; {passed}")
+
+
+def _as_json(file: Path, problems: list[str], results: tuple[CaseResult, ...]) -> dict[str, Any]:
+    ok = not problems and not any(result.problem for result in results)
+    return {"file": str(file), "ok": ok, "problems": problems, "tests": [_case_as_json(result) for result in results]}
+
+
+def _case_as_json(result: CaseResult) -> dict[str, Any]:
+    test, verdict = result.test, result.verdict
+    return {
+        "line": test.line,
+        "sql": test.sql,
+        "expect": test.expect,
+        "verdict": verdict.answer.value if verdict else None,
+        "rule": verdict.rule if verdict else None,
+        "passed": not result.problem,
+        "problem": result.problem,
+    }

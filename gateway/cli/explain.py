@@ -1,0 +1,189 @@
+"""`hoop explain`: what would policy answer to this statement, and why? Nothing is executed.
+
+The target's catalog is read (names, functions, columns), unless --offline; then unqualified names are taken as `public`
+ones and functions as harmless, so the answer on the wire can be stricter, never milder.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from gateway.cli.check import read_policies
+from gateway.errors import GatewayError, PolicyError
+from gateway.identity.claims import Identity
+from gateway.policy.cases import person
+from gateway.policy.decide import Answer, Circumstances, Verdict, judge_explained, judge_script, may_connect
+from gateway.policy.document import nearest
+from gateway.policy.model import Policy, Target, load
+from gateway.sql.catalog import Catalog
+from gateway.sql.parse import read
+from gateway.sql.statement import Script, StatementClass
+
+CatalogLoader = Callable[[Target], Coroutine[None, None, Catalog]]
+MaskExplainer = Callable[[Policy, str, Script, Catalog | None], list[dict[str, str]]]
+
+#: Plug points. None: this build can't, and the answer says so.
+load_catalog: CatalogLoader | None = None
+explain_masks: MaskExplainer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who asks, where, under what: everything but the statement."""
+
+    policy: Policy
+    who: Identity
+    target: str
+    at: Circumstances
+    catalog: Catalog | None
+
+
+def explain(
+    sql: Annotated[str, typer.Argument(help='The statement; - reads JSON lines {"sql": ...} from standard input.')],
+    *,
+    target: Annotated[str, typer.Option("--target", help="A target of the policies file.")],
+    user: Annotated[str, typer.Option("--user", help="Whose statement it is, as in `users:`.")],
+    group: Annotated[list[str] | None, typer.Option("--group", help="A group of theirs; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Don't read the target's catalog.")] = False,
+    application: Annotated[str, typer.Option("--application", help="The application_name to suppose.")] = "",
+    client: Annotated[str, typer.Option("--client", help="The client's address to suppose.")] = "",
+    policies: Annotated[Path, typer.Option("--policies", envvar="HOOP_POLICIES", help="The policies file.")] = Path(
+        "policies.yaml"
+    ),
+) -> None:
+    """Say what policy answers to a statement, and why. Nothing is executed; exit 0 whatever the verdict."""
+    policy = _policy(policies)
+    if target not in policy.targets:
+        _stop(f'unknown target "{target}"{nearest(target, policy.targets)}')
+    at = Circumstances(time.time(), application, client)
+    catalog = None if offline else _catalog(policy.targets[target])
+    question = Question(policy, person(user, frozenset(group or ())), target, at, catalog)
+    if sql == "-":
+        _answer_lines(question, sys.stdin)
+        return
+    try:
+        script = _read(sql, catalog)
+    except GatewayError as error:
+        _stop(error.message)
+    typer.echo(json.dumps(as_object(question, script)) if as_json else as_text(question, script))
+
+
+def as_object(question: Question, script: Script) -> dict[str, Any]:
+    """Return the answer for programs (interface.md, hoop explain --json)."""
+    verdict = _verdict(question, script)
+    statements = script.statements
+    kinds = frozenset[StatementClass]().union(*(each.classes for each in statements))
+    if not statements and (script.unparsable is not None or script.too_big):
+        kinds = frozenset({StatementClass.OPAQUE})
+    return {
+        "verdict": verdict.answer.value,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "effects": [kind.value for kind in StatementClass if kind in kinds],
+        "reads": _unique(name for each in statements for name in each.reads),
+        "writes": _unique(name for each in statements for name in each.writes),
+        "statements": [{"tag": each.tag, "where": each.where} for each in statements],
+        "masks": _masks(question, script) or [],
+    }
+
+
+def as_text(question: Question, script: Script) -> str:
+    """Return the answer for people: verdict, effects, and for each statement the rules tried."""
+    found, verdict = as_object(question, script), _verdict(question, script)
+    lines = [f"{found['verdict'].upper()}: {found['reason']}"]
+    if verdict.message:
+        lines.append(f"message: {verdict.message}")
+    if "rows" in verdict.rests_on:
+        lines.append("note: this depends on how many rows it would change; the strict answer is shown")
+    lines.extend(f"{name}: {', '.join(found[name])}" for name in ("effects", "reads", "writes") if found[name])
+    for number, statement in enumerate(script.statements, 1):
+        judged = judge_explained(question.policy, question.who, question.target, statement, question.at)
+        lines.append(f"statement {number} ({statement.tag or 'unknown'}): {judged.answer.value}")
+        lines.extend(f"  {tried}" for tried in judged.tried)
+    lines.extend(_mask_lines(_masks(question, script), offline=question.catalog is None))
+    return "\n".join(lines)
+
+
+def _verdict(question: Question, script: Script) -> Verdict:
+    if not may_connect(question.policy, question.who, question.target):
+        reason = f"no rule lets {question.who.user} connect to {question.target}"
+        return Verdict(Answer.DENY, None, reason)
+    return judge_script(question.policy, question.who, question.target, script, question.at)
+
+
+def _masks(question: Question, script: Script) -> list[dict[str, str]] | None:
+    if explain_masks is None:
+        return None
+    return explain_masks(question.policy, question.target, script, question.catalog)
+
+
+def _mask_lines(masks: list[dict[str, str]] | None, *, offline: bool) -> list[str]:
+    if masks is None:
+        return ["masks: not known; they depend on the target's catalog" if offline else "masks: not known"]
+    return [f"mask: {each['column']} ({each['source']}): {each['mask']}" for each in masks]
+
+
+def _answer_lines(question: Question, lines: Iterable[str]) -> None:
+    """Answer each JSON line by a line; one that can't be read gets {"error": ...} and makes the exit code 2."""
+    broken = False
+    for line in lines:
+        if not line.strip():
+            continue
+        answer = _answer_line(question, line)
+        broken = broken or "error" in answer
+        typer.echo(json.dumps(answer))
+        sys.stdout.flush()
+    if broken:
+        raise typer.Exit(2)
+
+
+def _answer_line(question: Question, line: str) -> dict[str, Any]:
+    try:
+        asked = json.loads(line)
+    except ValueError as error:
+        return {"error": f"no JSON: {error}"}
+    if not isinstance(asked, dict) or not isinstance(asked.get("sql"), str):
+        return {"error": 'a line looks like {"sql": "SELECT 1"}'}
+    try:
+        return as_object(question, _read(asked["sql"], question.catalog))
+    except GatewayError as error:
+        return {"error": error.message}
+
+
+def _read(sql: str, _catalog: Catalog | None) -> Script:
+    return read(sql)
+
+
+def _policy(file: Path) -> Policy:
+    try:
+        return load(read_policies(file), str(file))
+    except PolicyError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        raise typer.Exit(2) from None
+
+
+def _catalog(target: Target) -> Catalog:
+    if load_catalog is None:
+        _stop("this build can't read a target's catalog; use --offline")
+    try:
+        return asyncio.run(load_catalog(target))
+    except GatewayError as error:
+        _stop(f"{target.name}: {error.message}; use --offline to explain without its catalog")
+
+
+def _stop(message: str) -> NoReturn:
+    typer.echo(f"hoop explain: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,287 @@
+"""The issuers that sign tokens: discovery, their keys, and the one door `Issuers.verify`.
+
+What lives here: fetching and caching keys, checking signature, issuer, audience and times. What must not: reading names
+and groups (claims.py), opinions about what a person may do.
+
+A token is judged in the order in which an attacker pays most: size and shape, issuer and audience (both signed, so read
+before the signature only to find the key), key, signature, header, times, claims. Nothing here blocks the event loop;
+one issuer that hangs delays only those who log in with its tokens. Sources: RFC 7515, RFC 7519, RFC 8725, RFC 9068,
+OpenID Connect Discovery 1.0.
+"""
+
+import asyncio
+import base64
+import ipaddress
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import aiohttp
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
+from yarl import URL
+
+from gateway.identity.claims import Identity, TokenRefused, check_times, identity_of
+from gateway.policy.model import Issuer as IssuerRule
+
+ALGORITHMS = ("RS256", "ES256", "PS256")  # asymmetric only: an HMAC "key" would be the public one
+MAX_TOKEN = 16 * 1024  # bytes; Entra's largest are about 8 KiB
+MAX_DOCUMENT = 512 * 1024  # bytes of a discovery document or key set; Entra's is 20 KiB
+FETCH_TIMEOUT = 5.0  # seconds
+KEYS_TTL = 3600.0  # seconds until the keys are fetched again
+KEYS_STALE = 24 * 3600.0  # seconds that known keys outlive an issuer that is away
+COOLDOWN = 10.0  # seconds between fetches that unknown key ids cause: anyone can invent those
+RETRY = 1.0  # seconds between fetches while there are no keys at all
+_DISCOVERY = "/.well-known/openid-configuration"
+_TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
+_ONLY_IN_ID_TOKENS = ("at_hash", "c_hash")
+
+
+class IssuerError(Exception):
+    """The issuer's documents can't be had or can't be believed; the text is for the log and for /readyz."""
+
+
+class _Registry(JWSRegistry):
+    max_header_length = 4096  # issuers put certificate chains there
+
+
+_REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
+
+
+class Issuers:
+    """Verifies tokens of the issuers in policies.yaml. One event loop; `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        rules: Sequence[IssuerRule],
+        *,
+        insecure_loopback: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._documents = Documents(insecure_loopback=insecure_loopback)
+        self._clock = clock
+        self._rules: tuple[IssuerRule, ...] = ()
+        self._keys: dict[tuple[str, str | None], Keys] = {}
+        self.use(rules)
+
+    def use(self, rules: Sequence[IssuerRule]) -> None:
+        """Take the rules of a new policy; known keys of issuers that stay are kept."""
+        known = self._keys
+        self._rules = tuple(rules)
+        self._keys = {
+            (rule.issuer, rule.jwks_uri): known.get((rule.issuer, rule.jwks_uri))
+            or Keys(rule.issuer, rule.jwks_uri, self._documents, self._clock)
+            for rule in rules
+        }
+
+    async def verify(self, token: str) -> Identity:
+        """Who the token is about. Raises TokenRefused, and nothing else, for any string whatever."""
+        header, unverified = _peek(token)
+        rule = self._rule_for(unverified)
+        kid = header.get("kid")
+        try:
+            keys = await self._keys[rule.issuer, rule.jwks_uri].for_kid(kid if isinstance(kid, str) else None)
+        except IssuerError as error:
+            raise TokenRefused(f"no keys of {rule.issuer}: {error}") from error
+        claims = _signed(token, keys)
+        now = self._clock()
+        check_times(claims, now)
+        return identity_of(claims, rule.issuer, rule.claims)
+
+    def _rule_for(self, claims: Mapping[str, object]) -> IssuerRule:
+        issuer, audience = claims.get("iss"), claims.get("aud")
+        ours = [rule for rule in self._rules if rule.issuer == issuer]
+        if not ours:
+            raise TokenRefused("claim iss: not an issuer of policies.yaml")
+        audiences = audience if isinstance(audience, list) else [audience]
+        for rule in ours:
+            if rule.audience in audiences:
+                return rule
+        raise TokenRefused("claim aud: the token is for somebody else")
+
+    async def ready(self) -> str:
+        """`ok`, or which issuers' keys can't be had and why, for /readyz."""
+        problems = await asyncio.gather(*(keys.problem() for keys in self._keys.values()))
+        return "; ".join(filter(None, problems)) or "ok"
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._documents.close()
+
+
+class Documents:
+    """Fetches an issuer's JSON: https only, no redirects, no cookies, bounded in size and time."""
+
+    def __init__(self, *, insecure_loopback: bool = False) -> None:
+        self._insecure_loopback = insecure_loopback
+        self._http: aiohttp.ClientSession | None = None
+
+    async def fetch(self, url: str) -> Mapping[str, object]:
+        """Raises IssuerError."""
+        self._check(url)
+        if self._http is None:
+            timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT)
+            self._http = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        try:
+            async with self._http.get(url, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise IssuerError(f"{url}: HTTP status {response.status}")
+                document = json.loads(await _bounded(response))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise IssuerError(f"{url}: {type(error).__name__}") from error
+        except (ValueError, RecursionError) as error:
+            raise IssuerError(f"{url}: no JSON") from error
+        if not isinstance(document, dict):
+            raise IssuerError(f"{url}: no JSON object")
+        return document
+
+    async def discover(self, issuer: str) -> Mapping[str, object]:
+        """The issuer's metadata, which must name the issuer that was asked for. Raises IssuerError."""
+        document = await self.fetch(issuer.rstrip("/") + _DISCOVERY)
+        if document.get("issuer") != issuer:
+            raise IssuerError(f"{issuer}: its discovery document names another issuer")
+        return document
+
+    async def endpoint(self, issuer: str, name: str) -> str:
+        """One URL of the issuer's metadata, such as jwks_uri. Raises IssuerError."""
+        url = (await self.discover(issuer)).get(name)
+        if not isinstance(url, str):
+            raise IssuerError(f"{issuer}: its discovery document has no {name}")
+        return url
+
+    def _check(self, url: str) -> None:
+        try:
+            parsed = URL(url)
+        except ValueError as error:
+            raise IssuerError("not a URL") from error
+        plain_allowed = self._insecure_loopback and is_loopback(parsed.host or "")
+        if not parsed.host or not (parsed.scheme == "https" or (parsed.scheme == "http" and plain_allowed)):
+            raise IssuerError(f"{url}: https is required (HOOP_INSECURE_LOOPBACK=1 allows http on loopback)")
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+
+class Keys:
+    """The public keys of one issuer: fetched once for all who wait, kept, and outliving a short absence of the issuer."""
+
+    def __init__(self, issuer: str, jwks_uri: str | None, documents: Documents, clock: Callable[[], float]) -> None:
+        self._issuer = issuer
+        self._jwks_uri = jwks_uri
+        self._documents = documents
+        self._clock = clock
+        self._known: KeySet | None = None
+        self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._problem = "not fetched yet"
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def for_kid(self, kid: str | None) -> KeySet:
+        """Keys that may hold this id. Raises IssuerError when there are none that are fresh enough."""
+        if self._age() > KEYS_TTL or not self._holds(kid):
+            await self._refresh()
+        if self._known is None or self._age() > KEYS_STALE:
+            raise IssuerError(self._problem)
+        return self._known
+
+    async def problem(self) -> str:
+        """Empty when there are keys to check tokens with."""
+        try:
+            await self.for_kid(None)
+        except IssuerError as error:
+            return str(error)
+        return ""
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched_at
+
+    def _holds(self, kid: str | None) -> bool:
+        return self._known is not None and (kid is None or any(key.kid == kid for key in self._known))
+
+    async def _refresh(self) -> None:
+        """Join a fetch that is under way, else start one if the last is long enough ago."""
+        if self._fetching is None:
+            if self._clock() - self._tried_at < (COOLDOWN if self._known else RETRY):
+                return
+            self._tried_at = self._clock()
+            self._fetching = asyncio.create_task(self._fetch(), name=f"keys of {self._issuer}")
+        # shielded: one client that gives up must not take the keys from those who wait with it
+        await asyncio.shield(self._fetching)
+
+    async def _fetch(self) -> None:
+        try:
+            uri = self._jwks_uri or await self._documents.endpoint(self._issuer, "jwks_uri")
+            self._known = _key_set(await self._documents.fetch(uri), uri)
+            self._fetched_at = self._clock()
+        except IssuerError as error:
+            self._problem = str(error)
+        finally:
+            self._fetching = None
+
+
+def _key_set(document: Mapping[str, object], uri: str) -> KeySet:
+    try:
+        return KeySet.import_key_set(document)  # type: ignore[arg-type]  # checked by the import itself
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise IssuerError(f"{uri}: no usable keys ({type(error).__name__})") from error
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The body after decompression, so that a small one can't unpack into a large one."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > MAX_DOCUMENT:
+            raise IssuerError(f"{response.url}: larger than {MAX_DOCUMENT} bytes")
+    return bytes(body)
+
+
+def is_loopback(host: str) -> bool:
+    """127.0.0.0/8, ::1 and the name localhost."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _peek(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Header and claims of a compact JWS, unverified."""
+    if len(token) > MAX_TOKEN:
+        raise TokenRefused(f"the token is larger than {MAX_TOKEN} bytes")
+    parts = token.split(".")
+    if not token.isascii() or len(parts) != 3:
+        raise TokenRefused("not a signed JWT: three parts with dots between were expected")
+    return _json_part(parts[0], "header"), _json_part(parts[1], "payload")
+
+
+def _json_part(part: str, name: str) -> Mapping[str, object]:
+    try:
+        value = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise TokenRefused(f"the token's {name} is no JSON object")
+    return value
+
+
+def _signed(token: str, keys: KeySet) -> Mapping[str, object]:
+    """The claims, once the signature and the header are good."""
+    try:
+        verified = jwt.decode(token, keys, registry=_REGISTRY)
+    except (JoseError, ValueError, TypeError) as error:
+        raise TokenRefused(f"signature: {type(error).__name__}") from error
+    if "crit" in verified.header:
+        raise TokenRefused("header crit: no extension is understood")
+    kind = verified.header.get("typ", "")
+    if not isinstance(kind, str) or kind.lower() not in _TYPES:
+        raise TokenRefused("header typ: not an access token")
+    claims: Mapping[str, object] = verified.claims
+    if any(name in claims for name in _ONLY_IN_ID_TOKENS):
+        raise TokenRefused("an ID token: an access token was expected")
+    return claims

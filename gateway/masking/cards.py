@@ -1,0 +1,186 @@
+"""Payment card numbers: issuer ranges, lengths, groups, Luhn. Used by detectors.py only.
+
+A candidate is a maximal run of digits with separators. Inside it a card may begin and end where a group of digits does;
+the run's own ends must not touch a letter or digit (9 of 150,000 md5 tokens hold a Luhn-valid run of 16 digits).
+Full-width digits and zero-width characters count as what they look like.
+
+Left out: UATP (prefix 1: it is what timestamps and order numbers begin with) and lengths under 13.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Match(Protocol):
+    """The part of re2's match object that is used: byte offsets of a group."""
+
+    def start(self, group: int = 0, /) -> int: ...
+    def end(self, group: int = 0, /) -> int: ...
+
+
+#: First digits (from, to) -> lengths that are issued. Wider ranges may hold narrower ones: any row that fits will do.
+ISSUERS: tuple[tuple[str, str, frozenset[int]], ...] = (
+    ("4", "4", frozenset({13, 16, 19})),  # Visa (13 is no longer issued but still stored)
+    ("51", "55", frozenset({16})),  # Mastercard
+    ("2221", "2720", frozenset({16})),  # Mastercard, 2-series
+    ("34", "34", frozenset({15})),  # American Express
+    ("37", "37", frozenset({15})),
+    ("36", "36", frozenset({14, 16, 19})),  # Diners Club
+    ("38", "39", frozenset({14, 16, 19})),
+    ("300", "305", frozenset({14, 16, 19})),
+    ("3095", "3095", frozenset({14, 16, 19})),
+    ("3528", "3589", frozenset({16, 17, 18, 19})),  # JCB
+    ("6011", "6011", frozenset({16, 17, 18, 19})),  # Discover
+    ("644", "659", frozenset({16, 17, 18, 19})),  # Discover; 65 also RuPay, Elo, Verve, Troy
+    ("62", "62", frozenset({16, 17, 18, 19})),  # UnionPay
+    ("81", "81", frozenset({16, 17, 18, 19})),
+    ("60", "60", frozenset({16})),  # RuPay, Hipercard
+    ("82", "82", frozenset({16})),  # RuPay
+    ("508", "508", frozenset({16})),
+    ("5018", "5020", frozenset({13, 14, 15, 16, 17, 18, 19})),  # Maestro
+    ("5038", "5038", frozenset({13, 14, 15, 16, 17, 18, 19})),
+    ("5893", "5893", frozenset({13, 14, 15, 16, 17, 18, 19})),
+    ("6304", "6304", frozenset({13, 14, 15, 16, 17, 18, 19})),
+    ("6759", "6759", frozenset({13, 14, 15, 16, 17, 18, 19})),
+    ("6761", "6763", frozenset({13, 14, 15, 16, 17, 18, 19})),
+    ("6390", "6390", frozenset({16, 18, 19})),
+    ("6334", "6334", frozenset({16, 18, 19})),  # Solo
+    ("6767", "6767", frozenset({16, 18, 19})),
+    ("4903", "4936", frozenset({16, 18, 19})),  # Switch
+    ("564182", "564182", frozenset({16, 18, 19})),
+    ("633110", "633110", frozenset({16, 18, 19})),
+    ("2200", "2205", frozenset({16, 17, 18, 19})),  # Mir, Borica
+    ("506099", "506198", frozenset({16, 18, 19})),  # Verve
+    ("5067", "5067", frozenset({16})),  # Elo
+    ("5090", "5099", frozenset({16})),
+    ("6362", "6363", frozenset({16})),
+    ("637", "639", frozenset({16})),  # InstaPayment
+    ("9792", "9792", frozenset({16})),  # Troy
+    ("9860", "9860", frozenset({16})),  # Humo
+    ("8600", "8600", frozenset({16})),  # Uzcard
+)
+_FIRST = "[2-689２-６８９]"
+_DIGIT = "[0-9０-９]"
+#: Characters that no one sees: soft hyphen, zero-width space and joiners, word joiner, byte order mark.
+_ZERO_WIDTH = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+_SEPARATOR = "[ \t._\\-\u00a0\u2007\u2009\u202f\u3000\u2010-\u2015" + _ZERO_WIDTH + "]"
+
+#: On raw bytes: a first digit of an issuer and 12 more digits, whatever stands before and behind.
+NEAR = f"{_FIRST}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12}}"
+#: On a value: the whole run.
+RUN = f"{_DIGIT}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12,}}"
+
+_LONGEST = 19
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # the digit sum of twice the digit
+_E164_LONGEST = 15  # digits of a phone number: behind a "+" these are no cards
+_ALNUM = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Digits without a visible separator between them: as ASCII, byte offsets, and the separator before them."""
+
+    digits: str
+    start: int
+    end: int
+    before: str
+
+
+def luhn(digits: str) -> bool:
+    """Check the last digit (ISO/IEC 7812-1, Annex B)."""
+    odd = sum(map(int, digits[-1::-2]))
+    return (odd + sum(_DOUBLED[int(d)] for d in digits[-2::-2])) % 10 == 0
+
+
+def issued(digits: str) -> bool:
+    """Whether an issuer has numbers that begin so and are so long."""
+    return any(low <= digits[: len(low)] <= high and len(digits) in lengths for low, high, lengths in ISSUERS)
+
+
+def mask(digits: str) -> str:
+    """What people see of a card: the last four digits."""
+    return f"**** **** **** {digits[-4:]}"
+
+
+def find(data: bytes, m: Match) -> list[tuple[int, int, str]]:
+    """The cards in a run of digits, with what replaces each."""
+    start, end = m.start(), m.end()
+    groups = _groups(data[start:end], start)
+    if start and data[start - 1] in _ALNUM:
+        groups = groups[1:]
+    if groups and end < len(data) and data[end] in _ALNUM:
+        groups = groups[:-1]
+    plus = start > 0 and data[start - 1] == 0x2B
+    found, at = [], 0
+    while at < len(groups):
+        shortest = _E164_LONGEST + 1 if plus and groups[at].start == start else 13
+        count, digits = _card_at(groups, at, shortest)
+        if count:
+            found.append((groups[at].start, groups[at + count - 1].end, mask(digits)))
+        at += count or 1
+    return found
+
+
+def _groups(run: bytes, offset: int) -> list[_Group]:
+    """Split a run at its visible separators."""
+    groups: list[_Group] = []
+    digits, before, first, at = "", "", offset, offset
+    for char in run.decode("utf-8"):
+        width = len(char.encode())
+        if char.isdecimal():
+            if not digits:
+                first = at
+            digits, last = digits + str(int(char)), at + width
+        elif char not in _ZERO_WIDTH:
+            if digits:
+                groups.append(_Group(digits, first, last, before))
+                digits, before = "", ""
+            before += char
+        at += width
+    return [*groups, _Group(digits, first, last, before)] if digits else groups
+
+
+def _card_at(groups: list[_Group], at: int, shortest: int) -> tuple[int, str]:
+    """The longest card that begins with groups[at]: how many groups, and its digits; (0, "") when there is none."""
+    if groups[at].before == "." and at:
+        return 0, ""  # the fraction of a decimal number
+    digits, best = "", (0, "")
+    for count, group in enumerate(groups[at : at + _LONGEST], 1):
+        digits += group.digits
+        if len(digits) > _LONGEST or (count > 2 and group.before != groups[at + 1].before):
+            break
+        sizes = [len(g.digits) for g in groups[at : at + count]]
+        if len(digits) >= shortest and _written_so(sizes) and issued(digits) and luhn(digits):
+            best = (count, digits)
+    return best
+
+
+#: How people group card numbers, beside equal groups with a shorter last one.
+_GROUPINGS = (
+    (4, 6, 5),
+    (4, 6, 4),
+    (6, 13),
+    (6, 10),
+    (4, 4, 5),
+    (4, 3, 3, 3),
+    (4, 4, 4, 7),
+    (6, 4, 5),
+    (4, 12),
+    (8, 4, 4),
+    (4, 8, 4),
+    (4, 4, 8),
+)
+
+
+def _written_so(sizes: list[int]) -> bool:
+    """Whether a card is written in groups of these sizes. Dates, phone numbers and UUIDs are not."""
+    if len(sizes) == 1 or tuple(sizes) in _GROUPINGS:
+        return True
+    return sizes[0] in (1, 4, 8) and all(s == sizes[0] for s in sizes[:-1]) and sizes[-1] <= sizes[0]
+
+
+def example() -> str:
+    """A Visa test number in groups, built here."""
+    body = "4" + "1" * 14
+    full = next(body + str(d) for d in range(10) if luhn(body + str(d)))
+    return " ".join(full[i : i + 4] for i in range(0, 16, 4))

@@ -1,0 +1,61 @@
+"""The catalogs of the targets, kept fresh. Loading one is side.py's; what is done with it is the session's.
+
+One loader a target at a time; an entry older than `catalog_refresh` is reloaded, and at once after DDL that a session saw.
+A target whose catalog can't be read has none: sessions then judge names by the static list, everything else is opaque.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from gateway.errors import GatewayError
+from gateway.policy.model import Target
+from gateway.sql.catalog import Catalog
+
+log = structlog.get_logger()
+
+Load = Callable[[Target], Awaitable[Catalog]]
+
+
+class Catalogs:
+    """Give each target's Catalog; `changed(name, catalog)` is called for each new one."""
+
+    def __init__(self, load: Load, refresh: float, changed: Callable[[str, Catalog | None], None]) -> None:
+        self._load = load
+        self._refresh = refresh
+        self._changed = changed
+        self._known: dict[str, tuple[Catalog | None, float]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def get(self, target: Target) -> Catalog | None:
+        """The catalog, at most `refresh` seconds old."""
+        known = self._known.get(target.name)
+        if known is None or time.monotonic() - known[1] > self._refresh:
+            return await self.reload(target)
+        return known[0]
+
+    async def reload(self, target: Target) -> Catalog | None:
+        """Read it again now. A call that waited for another's reload begun after it takes that one's result."""
+        asked = time.monotonic()
+        async with self._locks.setdefault(target.name, asyncio.Lock()):
+            known = self._known.get(target.name)
+            if known is not None and known[1] > asked:
+                return known[0]
+            began = time.monotonic()
+            try:
+                catalog: Catalog | None = await self._load(target)
+            except GatewayError as error:
+                log.warning("catalog.not_loaded", target=target.name, problem=error.message)
+                catalog = None
+            self._known[target.name] = (catalog, began)
+        self._changed(target.name, catalog)
+        return catalog
+
+    async def run(self, in_use: Callable[[], list[Target]]) -> None:
+        """Refresh the catalogs of targets that have sessions, until cancelled."""
+        while True:
+            await asyncio.sleep(self._refresh)
+            for target in in_use():
+                await self.reload(target)

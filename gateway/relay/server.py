@@ -1,0 +1,419 @@
+"""The front door: from an accepted socket to a running Relay. Read `_meet` top-down.
+
+    greet (TLS or refusal) -> password = token -> identity -> may it connect -> target -> ready -> relay
+
+Nothing is asked of the target before the token is verified. Every refusal of identity, token, user or target is 28000.
+Startup packets are read from the bare socket, byte for byte, so nothing can hide behind an SSLRequest
+(CVE-2021-23214 class) and direct TLS is told by its first byte.
+"""
+
+import asyncio
+import ipaddress
+import itertools
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from gateway.errors import AuthenticationFailed, GatewayError, ProtocolViolation, SettingRefused
+from gateway.identity.claims import Identity
+from gateway.identity.issuers import Issuers
+from gateway.policy.decide import may_connect
+from gateway.policy.model import Policy, Secret, Target
+from gateway.relay.cancel import CancelKeys
+from gateway.relay.catalogs import Catalogs
+from gateway.relay.doorway import Doorway
+from gateway.relay.relay import Relay, Shell
+from gateway.relay.target import TargetLink, connect
+from gateway.session import events as ev
+from gateway.session.judging import Login
+from gateway.session.session import Session
+from gateway.sql.settings import setting_class
+from gateway.sql.statement import StatementClass
+from gateway.wire import startup
+from gateway.wire.backend import (
+    AUTHENTICATION_CLEARTEXT_PASSWORD,
+    AUTHENTICATION_OK,
+    backend_key_data,
+    fatal,
+    negotiate_protocol_version,
+    parameter_status,
+    ready_for_query,
+)
+from gateway.wire.frontend import read_password
+from gateway.wire.startup import Cancel, Encryption, Startup
+
+log = structlog.get_logger()
+
+#: Seconds until the password must have come (PostgreSQL's authentication_timeout is 60; a token needs no typing).
+GREETING = 20.0
+BACKLOG = 512
+_PASSWORD = 64 << 10
+_NEWEST_MINOR = 2
+_TLS_CLIENT_HELLO = 0x16
+_OURS = frozenset({"user", "database", "options", "replication"})
+_REFUSED = "login refused: unknown token, user or target"
+_HINT = "The password is a token (`hoop token`), the database is a target's name."
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """How clients may come in. `tls` None: plain text, from loopback addresses only."""
+
+    tls: ssl.SSLContext | None
+    plaintext_loopback: bool
+    replica: str
+    mask_key: bytes
+    digest_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A client that has said hello."""
+
+    door: Doorway
+    hello: Startup
+    address: str
+
+
+class Server:
+    """Listens, and knows the sessions of this process. `password` reads a target's secret."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        policy: Policy,
+        issuers: Issuers,
+        shell: Shell,
+        catalogs: Catalogs,
+        password: Callable[[Target, Secret], Coroutine[Any, Any, str]],
+        saw: Callable[[Identity], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._doors = doors
+        self.policy = policy
+        self._issuers = issuers
+        self._shell = shell
+        self._catalogs = catalogs
+        self._password = password
+        self._saw = saw
+        self._keys = CancelKeys()
+        self._relays: dict[Relay, Session] = {}
+        self._meetings: set[asyncio.Task[None]] = set()
+        self._listening: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._session_numbers = itertools.count(1)
+        self._prefix = secrets.token_hex(4)
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def listen(self, host: str, port: int) -> int:
+        """Begin to listen; returns the port. Raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        sock.setblocking(False)
+        self._listening = sock
+        self._accepting = asyncio.get_running_loop().create_task(self._accept(sock))
+        bound: int = sock.getsockname()[1]
+        return bound
+
+    async def close(self) -> None:
+        """Take no more sessions, end those that are (57P01, holds withdrawn and told), wait for their chores."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+        if self._listening is not None:
+            self._listening.close()
+        for meeting in list(self._meetings):
+            meeting.cancel()
+        for relay in list(self._relays):
+            relay.feed(ev.Ended(ev.Why.DRAINING))
+
+    def adopt(self, policy: Policy) -> None:
+        """Judge by this policy from now on, in running sessions too."""
+        self.policy = policy
+        for relay in list(self._relays):
+            relay.feed(ev.PolicyChanged(policy))
+
+    def catalog_changed(self, target: str, catalog: object) -> None:
+        for relay in list(self._relays):
+            if relay.target_name == target:
+                relay.feed(ev.CatalogChanged(catalog))  # type: ignore[arg-type] # Catalog or None, as Catalogs gives it
+
+    def targets_in_use(self) -> list[Target]:
+        names = {relay.target_name for relay in self._relays}
+        return [each for name, each in self.policy.targets.items() if name in names]
+
+    @property
+    def sessions(self) -> int:
+        return len(self._relays)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, address = await loop.sock_accept(listening)
+            except OSError as error:  # out of file descriptors: say so and go on
+                log.error("accept.failed", problem=str(error))
+                await asyncio.sleep(0.1)
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            meeting = loop.create_task(self._meet(sock, str(address[0])))
+            self._meetings.add(meeting)
+            meeting.add_done_callback(self._meetings.discard)
+
+    # --- one client ---------------------------------------------------------------------------------------------------
+
+    async def _meet(self, sock: socket.socket, address: str) -> None:
+        guest: Guest | None = None
+        try:
+            async with asyncio.timeout(GREETING):
+                guest = await self._greet(sock, address)
+                if guest is None:
+                    return
+                token = await _token(guest)
+            identity, target = await self._admit(guest, token)
+            await self._start(guest, identity, target)
+        except GatewayError as error:
+            self._turn_away(guest, sock, address, error)
+        except (OSError, ConnectionError, TimeoutError, ValueError, ssl.SSLError) as error:
+            log.info("client.lost", client=address, problem=type(error).__name__)
+            self._drop(guest, sock)
+        except Exception:
+            log.exception("client.failed", client=address)
+            self._turn_away(guest, sock, address, GatewayError("internal error during login"))
+
+    def _turn_away(self, guest: Guest | None, sock: socket.socket, address: str, error: GatewayError) -> None:
+        detail = str(getattr(error, "detail", "") or error.message)
+        log.warning("client.refused", client=address, sqlstate=error.sqlstate, reason=detail)
+        hello = guest.hello.parameters if guest else {}
+        self._shell.spool.record(
+            "refused", client=address, sqlstate=error.sqlstate, reason=detail, agent=hello.get("application_name", "")
+        )
+        self._shell.spool.flush()
+        if guest is not None:
+            guest.door.write(fatal(error))
+        else:
+            try:
+                sock.send(fatal(error))
+            except OSError:
+                log.debug("client.gone", client=address)
+        self._drop(guest, sock)
+
+    @staticmethod
+    def _drop(guest: Guest | None, sock: socket.socket) -> None:
+        if guest is not None:
+            guest.door.close()
+        else:
+            sock.close()
+
+    async def _greet(self, sock: socket.socket, address: str) -> Guest | None:
+        """From the first byte to a StartupMessage over an allowed transport; None where the connection is done."""
+        loop = asyncio.get_running_loop()
+        tls = self._doors.tls
+        if await _first_byte(sock) == _TLS_CLIENT_HELLO:
+            if tls is None:
+                raise ProtocolViolation("TLS is not configured here")
+            return await self._greet_inside_tls(sock, tls, address, direct=True)
+        while True:
+            opening = startup.read(await _packet(sock))
+            match opening:
+                case Cancel(pid, secret):
+                    self._keys.use(pid, secret)
+                    sock.close()
+                    return None
+                case Encryption(gss):
+                    if gss or tls is None:
+                        await loop.sock_sendall(sock, b"N")
+                        continue
+                    _nothing_behind(sock)
+                    await loop.sock_sendall(sock, b"S")
+                    return await self._greet_inside_tls(sock, tls, address, direct=False)
+                case Startup():
+                    if not (self._doors.plaintext_loopback and ipaddress.ip_address(address).is_loopback):
+                        raise AuthenticationFailed("TLS is required: connect with sslmode=require or stricter")
+                    _, door = await loop.connect_accepted_socket(Doorway, sock)
+                    return Guest(door, opening, address)
+
+    async def _greet_inside_tls(
+        self, sock: socket.socket, tls: ssl.SSLContext, address: str, *, direct: bool
+    ) -> Guest | None:
+        loop = asyncio.get_running_loop()
+        transport, door = await loop.connect_accepted_socket(Doorway, sock, ssl=tls, ssl_handshake_timeout=GREETING)
+        if direct and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "postgresql":
+            door.close()
+            raise ConnectionError("direct TLS without ALPN postgresql")
+        head = await door.take(4)
+        opening = startup.read(head + await door.take(startup.packet_length(head) - 4))
+        match opening:
+            case Cancel(pid, secret):
+                self._keys.use(pid, secret)
+                door.close()
+                return None
+            case Startup():
+                return Guest(door, opening, address)
+        raise ProtocolViolation("an encryption request inside TLS")
+
+    async def _admit(self, guest: Guest, token: str) -> tuple[Identity, Target]:
+        """Who is it, and may it come to this target? Unknown target and no grant give one text."""
+        identity = await self._issuers.verify(token)
+        hello = guest.hello.parameters
+        user, name = hello.get("user", ""), hello.get("database", hello.get("user", ""))
+        if user.lower() not in {"hoop", identity.user.lower(), (identity.email or "").lower()} - {""}:
+            raise AuthenticationFailed(
+                f'user "{user}" is not the token\'s user', hint=f'Connect as "{identity.user}" or as "hoop".'
+            )
+        target = self.policy.targets.get(name)
+        if target is None or not may_connect(self.policy, identity, name):
+            raise AuthenticationFailed(_REFUSED, hint=_HINT)
+        return identity, target
+
+    async def _start(self, guest: Guest, identity: Identity, target: Target) -> None:
+        chosen = settings(guest.hello.parameters)
+        link, catalog = await self._reach(target, chosen)
+        await self._saw(identity)
+        login = Login(
+            f"{self._prefix}-{next(self._session_numbers)}",
+            self._doors.replica,
+            identity,
+            target,
+            chosen.get("application_name", ""),
+            guest.address,
+            self._doors.mask_key,
+            self._doors.digest_key,
+        )
+        session = Session(login, self.policy, catalog, _request_ids())
+        relay = Relay(session, guest.door, link, self._shell, lambda: self._aside(target), self._ended)
+        self._relays[relay] = session
+        minor = min(guest.hello.minor, _NEWEST_MINOR)
+        pid, secret = self._keys.give(relay.cancel, 32 if minor == _NEWEST_MINOR else 4)
+        relay.forget_key = lambda: self._keys.forget(pid)
+        self._shell.spool.record(
+            "session_started",
+            session=login.session,
+            subject=identity.subject,
+            user=identity.user,
+            groups=sorted(identity.groups),
+            agent=login.agent,
+            client=login.client,
+            target=target.name,
+            policy=self.policy.version,
+        )
+        self._shell.spool.flush()
+        guest.door.write(_welcome(guest.hello, link, pid, secret))
+        relay.start(guest.door)
+
+    async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
+        try:
+            catalog = await self._catalogs.get(target)
+            link = await connect(target, await self._password(target, target.password), chosen)
+        except GatewayError:
+            self._shell.metrics.connects_failed.labels(target.name).inc()
+            raise
+        return link, catalog
+
+    async def _aside(self, target: Target) -> TargetLink:
+        return await connect(
+            target, await self._password(target, target.password), {"application_name": "hoop preview"}
+        )
+
+    def _ended(self, relay: Relay) -> None:
+        self._relays.pop(relay, None)
+
+
+def settings(parameters: Mapping[str, str]) -> dict[str, str]:
+    """The client's startup settings, if each is on the list that SET has too. Raises SettingRefused by its name (22023)."""
+    if "replication" in parameters:
+        raise SettingRefused('startup setting "replication" is not allowed through the gateway')
+    found = {name: value for name, value in parameters.items() if name not in _OURS and not name.startswith("_pq_.")}
+    found.update(startup.options(parameters.get("options", "")))
+    for name, value in list(found.items()):
+        if name.lower() == "client_encoding":
+            if value.upper().replace("-", "").strip("'\"") not in ("UTF8", "UNICODE", "SQL_ASCII", "SQLASCII", ""):
+                raise SettingRefused(f'client_encoding "{value}" is not supported', hint="Set PGCLIENTENCODING=UTF8.")
+            del found[name]
+        elif setting_class(name, value)[0] is not StatementClass.HOUSEKEEPING:
+            raise SettingRefused(f'startup setting "{name}" is not allowed through the gateway')
+    return found
+
+
+def _welcome(hello: Startup, link: TargetLink, pid: int, secret: bytes) -> bytes:
+    return b"".join(
+        (
+            AUTHENTICATION_OK,
+            *(parameter_status(name, value) for name, value in link.parameters.items()),
+            backend_key_data(pid, secret),
+            ready_for_query("I"),
+        )
+    )
+
+
+async def _token(guest: Guest) -> str:
+    """Ask for the password and return it. Negotiates the protocol version first where the client wants a newer one."""
+    unknown = [name for name in guest.hello.parameters if name.startswith("_pq_.")]
+    if guest.hello.minor > _NEWEST_MINOR or unknown:
+        agreed = startup.PROTOCOL_3_0 | min(guest.hello.minor, _NEWEST_MINOR)
+        guest.door.write(negotiate_protocol_version(agreed, unknown))
+    guest.door.write(AUTHENTICATION_CLEARTEXT_PASSWORD)
+    kind, raw = await guest.door.message(_PASSWORD)
+    if kind != ord("p"):
+        raise ProtocolViolation("expected a password message")
+    token = read_password(raw)
+    if not token:
+        raise AuthenticationFailed("empty password: the password is a token", hint=_HINT)
+    return token
+
+
+async def _first_byte(sock: socket.socket) -> int:
+    """Look at the first byte without taking it. Raises ConnectionError at the end of the stream."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+    try:
+        await readable
+    finally:
+        loop.remove_reader(sock)
+    seen = sock.recv(1, socket.MSG_PEEK)
+    if not seen:
+        raise ConnectionError("closed before the first byte")
+    return seen[0]
+
+
+async def _packet(sock: socket.socket) -> bytes:
+    head = await _exactly(sock, 4)
+    return head + await _exactly(sock, startup.packet_length(head) - 4)
+
+
+async def _exactly(sock: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = await asyncio.get_running_loop().sock_recv(sock, count - len(data))
+        if not more:
+            raise ConnectionError("closed inside a startup packet")
+        data += more
+    return data
+
+
+def _nothing_behind(sock: socket.socket) -> None:
+    """Refuse bytes sent behind an SSLRequest before TLS has begun: they would be taken for encrypted ones."""
+    try:
+        stuffed = sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return
+    if stuffed:
+        raise ProtocolViolation("received unencrypted data after SSL request")
+
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def _request_ids() -> Iterator[str]:
+    """Request ids: 4 characters of time (they sort by the hour), 6 of chance, in Crockford's base 32."""
+    while True:
+        hours = int(time.time()) >> 10
+        head = "".join(_ALPHABET[(hours >> shift) & 31] for shift in (15, 10, 5, 0))
+        yield head + "".join(secrets.choice(_ALPHABET) for _ in range(6))

@@ -1,0 +1,185 @@
+"""Side connections to a target by asyncpg: reading its catalog, and the doctor's look. Never the client's statements.
+
+One Catalog is read by a handful of queries over pg_catalog, each name in full, so that nothing on the path can shadow it.
+"""
+
+import asyncio
+import itertools
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from gateway.errors import TargetUnavailable
+from gateway.policy.model import Target
+from gateway.relay.target import tls_context
+from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.functions import SAFE
+
+DEADLINE = 20.0
+_versions = itertools.count(1)
+
+_RELATIONS = """
+SELECT c.oid::pg_catalog.int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind::pg_catalog.text AS kind,
+       c.reltuples::pg_catalog.float8 AS rows,
+       coalesce(pg_catalog.array_agg(a.attname ORDER BY a.attnum) FILTER (WHERE a.attnum > 0), '{}') AS columns,
+       coalesce(pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE a.attnum > 0), '{}') AS numbers,
+       coalesce(pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum)
+                FILTER (WHERE a.attnum > 0), '{}') AS types
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_(toast|temp)'
+ GROUP BY c.oid, n.nspname, c.relname, c.relkind, c.reltuples
+"""
+
+# provolatile 'v' of any overload, or any overload outside pg_catalog, makes a name unsafe: resolution is by name only.
+_FUNCTIONS = """
+SELECT p.proname AS name,
+       pg_catalog.bool_or(n.nspname <> 'pg_catalog') AS foreign_overload,
+       pg_catalog.bool_or(p.provolatile = 'v') AS volatile
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+ GROUP BY p.proname
+"""
+
+_OPERATORS = """
+SELECT DISTINCT o.oprname AS name
+  FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+ WHERE n.nspname <> 'pg_catalog'
+"""
+
+# A type is user code when it is a domain, a base type of an extension, or has a cast by a function outside pg_catalog.
+_TYPES = """
+SELECT t.typname AS name
+  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND t.typtype IN ('d', 'b', 'r', 'm') AND t.typcategory <> 'A'
+"""
+
+# What each view's rule depends on: user functions and operators, foreign tables, other relations.
+_VIEW_CODE = """
+SELECT r.ev_class::pg_catalog.int8 AS view, d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AS relation,
+       d.refobjid::pg_catalog.int8 AS used
+  FROM pg_catalog.pg_rewrite r
+  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+  JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
+  LEFT JOIN pg_catalog.pg_proc p ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = d.refobjid
+  LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+ WHERE (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class)
+    OR p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+    OR o.oprnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+"""
+
+# Tables with a rule of their own (not views): a plain SELECT or INSERT may then do something else.
+_RULES = """
+SELECT DISTINCT r.ev_class::pg_catalog.int8 AS relation
+  FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+ WHERE r.rulename <> '_RETURN'
+"""
+
+_DEFINITIONS = """
+SELECT c.oid::pg_catalog.int8 AS oid, pg_catalog.pg_get_viewdef(c.oid) AS definition
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+
+_TRIGGERS = """
+SELECT t.tgrelid::pg_catalog.int8 AS relation, pg_catalog.array_agg(t.tgname ORDER BY t.tgname) AS names
+  FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal GROUP BY t.tgrelid
+"""
+
+_CASCADES = """
+SELECT f.confrelid::pg_catalog.int8 AS relation,
+       pg_catalog.array_agg(n.nspname || '.' || c.relname ORDER BY 1) AS names
+  FROM pg_catalog.pg_constraint f
+  JOIN pg_catalog.pg_class c ON c.oid = f.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE f.contype = 'f' AND f.confdeltype = 'c' GROUP BY f.confrelid
+"""
+
+
+async def load_catalog(target: Target, password: str) -> Catalog:
+    """Read what names mean on this target. Raises TargetUnavailable."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            connection = await asyncpg.connect(
+                host=target.host,
+                port=target.port,
+                user=target.user,
+                password=password,
+                database=target.database,
+                ssl=False if target.sslmode == "disable" else tls_context(target),
+                server_settings={"application_name": "hoop catalog", "search_path": "pg_catalog"},
+            )
+            try:
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    return await _read(connection)
+            finally:
+                await connection.close()
+    except TimeoutError:
+        raise TargetUnavailable(f"the catalog of target {target.name} could not be read in {DEADLINE:.0f} s") from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        text = f"the catalog of target {target.name} can't be read ({type(error).__name__})"
+        raise TargetUnavailable(text) from error
+
+
+async def _read(connection: Any) -> Catalog:
+    functions = await connection.fetch(_FUNCTIONS)
+    user = frozenset(each["name"] for each in functions if each["foreign_overload"])
+    safe = frozenset(
+        each["name"]
+        for each in functions
+        if not each["foreign_overload"] and (not each["volatile"] or each["name"] in SAFE)
+    )
+    relations = await _relations(connection)
+    return Catalog(
+        version=next(_versions),
+        server_version_num=int(await connection.fetchval("SHOW server_version_num")),
+        relations={(each.schema, each.name): each for each in relations},
+        safe_functions=safe,
+        user_functions=user,
+        user_operators=frozenset(each["name"] for each in await connection.fetch(_OPERATORS)),
+        user_types=frozenset(each["name"] for each in await connection.fetch(_TYPES)),
+    )
+
+
+async def _relations(connection: Any) -> list[Relation]:
+    rows = await connection.fetch(_RELATIONS)
+    kinds = {each["oid"]: each["kind"] for each in rows}
+    suspicious = _suspicious(await connection.fetch(_VIEW_CODE), kinds)
+    suspicious |= {each["relation"] for each in await connection.fetch(_RULES)}
+    triggers = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_TRIGGERS)}
+    cascades = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_CASCADES)}
+    definitions = {each["oid"]: each["definition"] for each in await connection.fetch(_DEFINITIONS)}
+    return [
+        Relation(
+            oid=each["oid"],
+            schema=each["schema"],
+            name=each["name"],
+            kind=each["kind"],
+            columns=dict(zip(each["columns"], each["numbers"], strict=True)),
+            types=dict(zip(each["columns"], each["types"], strict=True)),
+            calls_user_code=each["oid"] in suspicious,
+            reltuples=each["rows"],
+            triggers=triggers.get(each["oid"], ()),
+            cascades_to=cascades.get(each["oid"], ()),
+            definition=definitions.get(each["oid"], ""),
+        )
+        for each in rows
+    ]
+
+
+def _suspicious(uses: list[Mapping[str, Any]], kinds: Mapping[int, str]) -> set[int]:
+    """Views that reach user code or a foreign table, directly or through other views."""
+    above: defaultdict[int, set[int]] = defaultdict(set)
+    found: set[int] = {oid for oid, kind in kinds.items() if kind == "f"}
+    for each in uses:
+        if each["relation"]:
+            above[each["used"]].add(each["view"])
+        else:
+            found.add(each["view"])
+    todo = list(found)
+    while todo:
+        for view in above[todo.pop()] - found:
+            found.add(view)
+            todo.append(view)
+    return found

@@ -1,0 +1,171 @@
+"""Connecting to a target: TLS, our own StartupMessage, SCRAM-SHA-256. The database credential never leaves this file.
+
+Manual 55.2.1 (start-up), 55.3 (SASL). The parameters sent are the caller's allow-list and ours; nothing of the client's
+StartupMessage is forwarded as it came (enforcement.md 1.3).
+"""
+
+import asyncio
+import secrets
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.errors import GatewayError, TargetUnavailable
+from gateway.policy.model import Target
+from gateway.relay.doorway import Doorway
+from gateway.wire import frontend, scram, startup
+from gateway.wire.backend import fields, read_parameter_status
+
+#: Seconds for the whole login; beyond it the client gets 08006 instead of hanging.
+LOGIN = 15.0
+_MAX_MESSAGE = 1 << 20
+
+#: Ours, whatever the client asks: the parser and the target must read alike, and a hold must not be timed out under us.
+PINNED = {
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
+
+
+@dataclass(slots=True)
+class TargetLink:
+    """A logged-in connection to a target, idle. `parameters` are its ParameterStatus reports; pid and secret its cancel key."""
+
+    door: Doorway
+    target: Target
+    parameters: dict[str, str]
+    pid: int
+    secret: bytes
+
+    async def cancel(self) -> None:
+        """Send a CancelRequest and wait until the target has closed that connection, so that it can't hit what follows."""
+        try:
+            async with asyncio.timeout(LOGIN):
+                door = await _dial(self.target)
+                door.write(startup.cancel_request(self.pid, self.secret))
+                while True:
+                    await door.take(1)
+        except (OSError, TimeoutError, GatewayError):
+            return
+
+
+async def connect(target: Target, password: str, parameters: Mapping[str, str]) -> TargetLink:
+    """Dial, encrypt as `sslmode` asks, log in. Raises TargetUnavailable with a text that is safe to show."""
+    try:
+        async with asyncio.timeout(LOGIN):
+            door = await _dial(target)
+            try:
+                return await _log_in(door, target, password, parameters)
+            except BaseException:
+                door.close()
+                raise
+    except TimeoutError:
+        raise TargetUnavailable(f"target {target.name} did not answer within {LOGIN:.0f} s") from None
+    except (OSError, ValueError) as error:
+        raise TargetUnavailable(f"target {target.name} can't be reached ({type(error).__name__})") from error
+
+
+async def _dial(target: Target) -> Doorway:
+    loop = asyncio.get_running_loop()
+    sock = await _socket(target.host, target.port)
+    try:
+        context = None
+        if target.sslmode != "disable":
+            await loop.sock_sendall(sock, startup.ssl_request())
+            if await loop.sock_recv(sock, 1) != b"S":
+                raise TargetUnavailable(f"target {target.name} does not offer TLS and sslmode is {target.sslmode}")
+            context = tls_context(target)
+        name = target.host if context else None
+        _, door = await loop.create_connection(Doorway, sock=sock, ssl=context, server_hostname=name)
+    except BaseException:
+        sock.close()
+        raise
+    return door
+
+
+async def _socket(host: str, port: int) -> socket.socket:
+    """The first address of `host` that takes a connection."""
+    loop = asyncio.get_running_loop()
+    failed: OSError = OSError(f"no address for {host}")
+    for family, kind, proto, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, proto)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            failed = error
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            return sock
+    raise failed
+
+
+def tls_context(target: Target) -> ssl.SSLContext:
+    """libpq's sslmode as an SSLContext: require does not verify, verify-ca not the name, verify-full both."""
+    context = ssl.create_default_context(cafile=target.sslrootcert)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = target.sslmode == "verify-full"
+    context.verify_mode = ssl.CERT_NONE if target.sslmode == "require" else ssl.CERT_REQUIRED
+    return context
+
+
+async def _log_in(door: Doorway, target: Target, password: str, parameters: Mapping[str, str]) -> TargetLink:
+    wanted = {"user": target.user, "database": target.database, **parameters, **PINNED}
+    door.write(startup.startup_message(wanted))
+    await _authenticate(door, target, password)
+    link = TargetLink(door, target, {}, 0, b"")
+    while True:
+        kind, raw = await door.message(_MAX_MESSAGE)
+        match chr(kind):
+            case "S":
+                name, value = read_parameter_status(raw[5:])
+                link.parameters[name] = value
+            case "K":
+                link.pid, link.secret = int.from_bytes(raw[5:9], "big"), raw[9:]
+            case "Z":
+                return link
+            case "N" | "v":
+                continue
+            case _:
+                raise _refused(target, kind, raw)
+
+
+async def _authenticate(door: Doorway, target: Target, password: str) -> None:
+    exchange = scram.Scram(password, secrets.token_urlsafe(24))
+    proved = False
+    while True:
+        kind, raw = await door.message(_MAX_MESSAGE)
+        if kind != ord("R"):
+            raise _refused(target, kind, raw)
+        method, data = int.from_bytes(raw[5:9], "big"), raw[9:]
+        if method == 0 and proved:
+            return
+        if method == 10 and scram.MECHANISM.encode() in data.split(b"\0"):
+            door.write(frontend.sasl_initial_response(scram.MECHANISM, exchange.first()))
+        elif method == 11:
+            door.write(frontend.sasl_response(exchange.final(data)))
+        elif method == 12:
+            exchange.verify(data)
+            proved = True
+        else:
+            # Also `trust` and cleartext: a target that asks for no proof may be anyone (0 without 12 before it).
+            raise TargetUnavailable(f"target {target.name} does not offer SCRAM-SHA-256")
+
+
+def _refused(target: Target, kind: int, raw: bytes) -> TargetUnavailable:
+    if kind != ord("E"):
+        return TargetUnavailable(f"target {target.name} sent an unexpected message during login")
+    found = fields(raw[5:])
+    code = found.get("C", "08006")
+    # 28xxx is our credential's trouble, not the client's: its text names the database user, so it goes to the log only.
+    if code.startswith("28"):
+        return TargetUnavailable(f"target {target.name} refused the gateway's own login")
+    return TargetUnavailable(f"target {target.name}: {found.get('M', 'login refused')}", sqlstate=code)

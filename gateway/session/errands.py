@@ -1,0 +1,105 @@
+"""Questions of the gateway's own to the target, between two batches of the client: a generator of messages each.
+
+An errand yields messages that end in one ReadyForQuery, is sent back what was answered, and returns a value. It runs only
+when nothing is owed to the client; the answers are collected, never shown. The same generators run on a side connection.
+"""
+
+from collections.abc import Callable, Generator
+
+from gateway.session.judging import Judge
+from gateway.wire.backend import data_row, fields
+from gateway.wire.frontend import SYNC, message, parse, query
+
+Messages = list[tuple[int, bytes]]
+Questions = Generator[bytes, Messages, object]
+
+
+class Errand:
+    """A running generator. `then` gets its return value."""
+
+    def __init__(self, questions: Questions, then: Callable[[object], None]) -> None:
+        self._questions = questions
+        self._then = then
+        self._answer: Messages | None = None
+        self._value: object = None
+        self.asked = False
+        self.repaired = False
+        self.waiting = False
+        self._over = False
+
+    def next(self) -> bytes | None:
+        """The next question, or None when it is done."""
+        if self._over:
+            return None
+        try:
+            question = next(self._questions) if self._answer is None else self._questions.send(self._answer)
+        except StopIteration as stop:
+            self._value, self._over = stop.value, True
+            return None
+        self.asked = True
+        return question
+
+    def answer(self, messages: Messages) -> None:
+        self.waiting = False
+        self._answer = messages
+
+    def finish(self) -> None:
+        self._then(self._value)
+
+
+def rows(messages: Messages) -> list[tuple[bytes | None, ...]]:
+    """All rows of an answer."""
+    return [data_row(body) for kind, body in messages if kind == ord("D")]
+
+
+def failure(messages: Messages) -> dict[str, str] | None:
+    """The first error's fields, or None."""
+    return next((fields(body) for kind, body in messages if kind == ord("E")), None)
+
+
+def path_question(role: str) -> Questions:
+    """Ask for search_path; returns it as a tuple of schemas, `$user` replaced."""
+    found = rows((yield query("SHOW search_path")))
+    text = (found[0][0] or b"").decode() if found else ""
+    return tuple(_schemas(text, role))
+
+
+def _schemas(text: str, role: str) -> list[str]:
+    """Split a search_path as SHOW prints it: names, quoted where needed, separated by commas."""
+    names: list[str] = []
+    at = 0
+    while at < len(text):
+        if text[at] == '"':
+            end = at + 1
+            name = ""
+            while end < len(text):
+                if text[end] == '"':
+                    if text[end + 1 : end + 2] != '"':
+                        break
+                    end += 1
+                name += text[end]
+                end += 1
+            at = end + 1
+            names.append(role if name == "$user" else name)
+        elif text[at] in ", ":
+            at += 1
+        else:
+            end = text.find(",", at)
+            end = len(text) if end < 0 else end
+            names.append(text[at:end].strip())
+            at = end
+    return [name for name in names if name]
+
+
+def syntax_question(sql: str, judge: Judge) -> Questions:
+    """Let the target's own parser read a text; returns None if it takes it, else ErrorResponse and ReadyForQuery."""
+    answer = yield parse("", sql) + SYNC
+    if failure(answer) is None:
+        return None
+    shown = b""
+    for kind, body in answer:
+        if kind == ord("E"):
+            shown += message(b"E", judge.diagnostics(body, protected=False))
+        elif kind == ord("Z"):
+            shown += message(b"Z", body)
+    return shown

@@ -1,0 +1,294 @@
+"""What goes into a Session and what comes out of it. Values only.
+
+Effects come out in the order in which they must be performed; the relay performs one event's effects before it takes the
+next event of that session. Nothing here is an `if` about SQL.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from gateway.approvals.request import ApprovalRequest
+from gateway.audit.entry import Value
+from gateway.policy.model import Policy
+from gateway.sql.catalog import Catalog
+from gateway.sql.statement import Script
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FromClient:
+    """A chunk of the client's bytes, however it was split."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FromTarget:
+    """A chunk of the target's bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to Ask: the text, read by the parser process."""
+
+    sql: str
+    script: Script
+
+
+@dataclass(frozen=True, slots=True)
+class SideAnswered:
+    """What the side connection answered to SideAsk, up to its ReadyForQuery; None and the `problem` where it could not."""
+
+    data: bytes | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The request is stored, with its audit entry and its outbox rows."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """It could not be stored (or a cap was reached): refuse the batch with this text."""
+
+    request: str
+    sqlstate: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """The stored request changed; its state says what people (or time) decided."""
+
+    request: ApprovalRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The release is committed: the held bytes may go."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotReleased:
+    """The release was refused; `request` is the stored truth if it could be read."""
+
+    id: str
+    request: ApprovalRequest | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time that WakeAt asked for has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanged:
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogChanged:
+    catalog: Catalog
+
+
+class Why(Enum):
+    """Why the gateway ends a session."""
+
+    TOKEN_EXPIRED = "token expired"  # noqa: S105 - not a password
+    REVOKED = "revoked"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGone:
+    """The client's socket is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGone:
+    """The target's socket is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """A CancelRequest with this session's key arrived on another connection."""
+
+
+Event = (
+    FromClient
+    | FromTarget
+    | Answered
+    | SideAnswered
+    | Opened
+    | NotOpened
+    | Ruled
+    | Released
+    | NotReleased
+    | Tick
+    | PolicyChanged
+    | CatalogChanged
+    | Ended
+    | ClientGone
+    | TargetGone
+    | CancelRequested
+)
+
+# --- effects ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToClient:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ToTarget:
+    """Bytes for the target. Every Record that came before must be in the kernel's hands first."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An audit entry for the spool, synchronously."""
+
+    kind: str
+    fields: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Read this text in the parser process (it is too big for this one): Answered follows."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class SideAsk:
+    """Send these messages on a side connection to the same target (opened at the first): SideAnswered follows."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SideClose:
+    """The side connection is no longer needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Store this request and show it to people: Opened or NotOpened follows, later Ruled."""
+
+    request: ApprovalRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Commit the release of an approved request: Released or NotReleased follows."""
+
+    request: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The request is void; nothing is owed to the wire for it."""
+
+    request: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A released request ran to its end. `transaction`: committed, rolled back, open."""
+
+    request: str
+    rows: int | None
+    sqlstate: str
+    duration_ms: float
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A released request's end was never seen (the target went away under it)."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The transaction that an executed request was part of has ended: "committed" or "rolled back"."""
+
+    request: str
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Send Tick at this time (Unix seconds); a later WakeAt replaces an earlier one."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTarget:
+    """Send a CancelRequest to the target: it is executing something of this session."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseClient:
+    """Read no more from the client (but watch for its end) until ResumeClient."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeClient:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadCatalog:
+    """DDL ran: the catalog's facts are stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close both sides, after what was sent has left."""
+
+
+Effect = (
+    ToClient
+    | ToTarget
+    | Record
+    | Ask
+    | SideAsk
+    | SideClose
+    | Hold
+    | Release
+    | Withdraw
+    | Finished
+    | Unknown
+    | Settled
+    | WakeAt
+    | CancelTarget
+    | PauseClient
+    | ResumeClient
+    | ReloadCatalog
+    | Close
+)

@@ -1,0 +1,83 @@
+"""Refusing a held message without losing step: messages that are bound to fail, and the texts put in their place.
+
+A denial replaces the held message by one that the target must refuse, and rewrites the ErrorResponse; ReadyForQuery is
+always the target's own, so client and target agree on I, T and E (enforcement.md 2). Here also: the two digests.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from gateway.approvals.request import ApprovalRequest, State
+from gateway.policy.decide import Verdict
+from gateway.wire.backend import error_response
+from gateway.wire.frontend import execute, message, query
+
+#: No client can make a portal of this name: names reach the target through us, and this one is refused at Bind.
+NO_PORTAL = "\x01hoop refused"
+_BAD_EXECUTE = execute(NO_PORTAL)
+_BAD_QUERY = query("\x01")
+#: OID 1 is no function; two zero counts and a text result follow.
+_BAD_CALL = message(b"F", (1).to_bytes(4, "big") + b"\0\0\0\0\0\0")
+_BAD = {ord("E"): _BAD_EXECUTE, ord("Q"): _BAD_QUERY, ord("F"): _BAD_CALL}
+
+
+def sure_fail(kind: int) -> bytes:
+    """A message of this type (Q, E or F) that the target is bound to refuse in every transaction status."""
+    return _BAD[kind]
+
+
+def refused_by_policy(verdict: Verdict) -> bytes:
+    """The ErrorResponse for a DENY."""
+    rule = f"rule: {verdict.rule}" if verdict.rule else "no rule allows it"
+    return error_response(
+        "42501",
+        f"refused by policy: {verdict.message or verdict.reason}",
+        detail=f"{rule}; {verdict.reason}",
+        hint=verdict.message or "Ask for a rule in policies.yaml that covers this statement.",
+    )
+
+
+def refused_by_outcome(request: ApprovalRequest) -> bytes:
+    """The ErrorResponse for a request that ended without a release: message first, DETAIL who and why, HINT what next."""
+    by = request.decided_by.user if request.decided_by else "the gateway"
+    name = f"request {request.id}"
+    why = request.reason or "no reason given"
+    texts: dict[State, tuple[str, str, str, str]] = {
+        State.DENIED: (
+            "42501",
+            f"denied by {by}: {why}",
+            f"{name}, rule: {request.rule}; nothing ran",
+            "Change the statement as the reviewer asks, or talk to them.",
+        ),
+        State.EXPIRED: (
+            "57014",
+            f"approval {name} expired: nobody decided in time",
+            f"reviewers: {request.reviewers}, rule: {request.rule}; nothing ran",
+            "Send the statement again when a reviewer is at hand.",
+        ),
+        State.WITHDRAWN: ("57014", f"approval {name} withdrawn: {why}", "nothing ran", ""),
+        State.SUPERSEDED: ("42501", f"approval {name} is void: {why}", "nothing ran", "Send the statement again."),
+        State.UNDELIVERABLE: (
+            "42501",
+            f"approval {name} reached nobody: {why}",
+            f"reviewers: {request.reviewers}; nothing ran",
+            "Tell whoever runs the gateway; `hoop doctor` says what is wrong with chat.",
+        ),
+    }
+    sqlstate, text, detail, hint = texts.get(
+        request.state, ("42501", f"approval {name} ended as {request.state.value}", "nothing ran", "")
+    )
+    return error_response(sqlstate, text, detail=detail, hint=hint)
+
+
+def digest(key: bytes, parts: Iterable[bytes | str | int | None]) -> str:
+    """A keyed digest over a sequence of values, each with its length, so that no two sequences read alike (hex)."""
+    mac = hmac.new(key, digestmod=hashlib.sha256)
+    for part in parts:
+        if part is None:
+            mac.update(b"-")
+            continue
+        raw = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+        mac.update(len(raw).to_bytes(8, "big") + raw)
+    return mac.hexdigest()

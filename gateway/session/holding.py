@@ -1,0 +1,423 @@
+"""A held batch, from the HOLD to its release or refusal. Pure; people's answers arrive as events.
+
+    begin -> (target answers what went before) -> probe -> Hold -> Opened -> Ruled(approved) -> recheck -> Release
+          -> Released -> the held bytes go; anything else -> sure-fail with the outcome's text
+
+The request lives in the store: what happened to it is only believed when it comes back as Ruled, Released or NotReleased.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, State
+from gateway.policy.decide import Answer, Verdict
+from gateway.policy.model import HoldTerms
+from gateway.session import events as ev
+from gateway.session.errands import Errand, Messages
+from gateway.session.guard import digest, refused_by_outcome, refused_by_policy
+from gateway.session.names import Portal
+from gateway.session.probe import Findings, Subject, isolation_question, oid_question, probe
+from gateway.session.replies import Batch, Part
+from gateway.session.state import Conversation, Phase
+from gateway.wire.backend import error_response, notice_response
+
+#: Time between NoticeResponses while a client waits (interface.md).
+NOTICE_EVERY = 30.0
+SHOWN_VALUE_SETS = 5
+
+
+class Stage(Enum):
+    DRAINING = "draining"  # waiting for the target's answers to what went before
+    PROBING = "probing"
+    OPENING = "opening"
+    WAITING = "waiting"
+    RELEASING = "releasing"
+
+
+@dataclass(slots=True)
+class Held:
+    """One held batch. `verdict` is the one that asks for most; `parts` are the held messages of `batch`."""
+
+    id: str
+    batch: Batch
+    verdict: Verdict
+    terms: HoldTerms
+    began: float
+    until: float
+    stage: Stage = Stage.DRAINING
+    findings: Findings = field(default_factory=lambda: Findings((), Preview()))
+    release_digest: str = ""
+    cancelled: str = ""  # why it was withdrawn while it was not stored yet
+    side: bool = False
+    asked: bool = False
+
+    @property
+    def parts(self) -> list[Part]:
+        return [part for part in self.batch.parts if part.held is not None]
+
+
+class Holding:
+    """The holds of one session, one at a time."""
+
+    def __init__(self, talk: Conversation, request_ids: Iterator[str]) -> None:
+        self._talk = talk
+        self._ids = request_ids
+        self._held: Held | None = None
+        self._forward: Callable[[Batch], None] = lambda _: None
+        self._side: Errand | None = None
+
+    @property
+    def active(self) -> bool:
+        return self._held is not None
+
+    @property
+    def request_id(self) -> str | None:
+        return self._held.id if self._held else None
+
+    # --- holding ------------------------------------------------------------------------------------------------------
+
+    def begin(self, batch: Batch, forward: Callable[[Batch], None]) -> None:
+        """Keep this batch back. `forward` sends it once it was approved, or with its held parts denied."""
+        talk = self._talk
+        verdicts = [part.held for part in batch.parts if part.held is not None and part.held.hold is not None]
+        verdict = max(verdicts, key=lambda each: each.hold.reviewers.approvals if each.hold else 0)
+        assert verdict.hold is not None  # a HOLD always carries its terms (policy.decide)  # noqa: S101
+        self._forward = forward
+        self._held = Held(next(self._ids), batch, verdict, verdict.hold, talk.now, talk.now)
+        talk.phase = Phase.HELD
+
+    def advance(self) -> None:
+        """Go on when the target has answered all that went before (an open batch can't be waited for)."""
+        held, talk = self._held, self._talk
+        if held is None or held.stage is not Stage.DRAINING or talk.phase is Phase.CLOSED:
+            return
+        if not talk.drained and not talk.open_batch:
+            return
+        held.stage = Stage.PROBING
+        in_transaction = talk.status != "I" or talk.open_batch
+        wait = min(held.terms.timeout, held.terms.hold_in_transaction) if in_transaction else held.terms.timeout
+        held.until = talk.now + wait
+        self._notice()
+        if talk.open_batch:
+            self._probe_aside("the batch is half forwarded")
+        elif talk.status == "I" and "" not in talk.names.portals:
+            self._probe_here()
+        elif talk.status == "T" and "" not in talk.names.portals:
+            talk.errand = Errand(isolation_question(), self._isolation_known)
+        elif talk.status == "T":
+            self._probe_aside("the session has an open portal")
+        else:
+            self._found(Findings((), Preview(note="no preview: the transaction is aborted")))
+
+    def _isolation_known(self, may: object) -> None:
+        if may:
+            self._probe_here()
+        else:
+            self._probe_aside("a preview here would fix the transaction's snapshot")
+
+    def _subject(self) -> Subject:
+        held = self._held
+        assert held is not None  # noqa: S101 - callers hold
+        reply = next(part.reply for part in held.parts if part.reply is not None)
+        wanted = [each for each in reply.executions if each.verdict.answer is Answer.HOLD] or reply.executions
+        changing = [each for each in wanted if each.statement.writes] or wanted
+        portal = reply.portal
+        return Subject(changing[0], portal.prepared if portal else None, portal.bind if portal else None)
+
+    def _probe_here(self) -> None:
+        talk = self._talk
+        talk.errand = Errand(probe(self._subject(), talk.judge, talk.status), self._found_any)
+
+    def _probe_aside(self, why: str) -> None:
+        held = self._held
+        assert held is not None  # noqa: S101 - callers hold
+        held.side = True
+        self._side = Errand(probe(self._subject(), self._talk.judge, "I", why), self._found_any)
+        self._ask_aside()
+
+    def _ask_aside(self) -> None:
+        errand = self._side
+        if errand is None:
+            return
+        question = errand.next()
+        if question is None:
+            self._side = None
+            self._talk.emit(ev.SideClose())
+            errand.finish()
+        else:
+            self._talk.emit(ev.SideAsk(question))
+
+    def side_answered(self, data: bytes | None, problem: str) -> None:
+        """The side connection's answer to the last question, or why there is none."""
+        if self._side is None or self._held is None:
+            return
+        if data is None:
+            self._side = None
+            self._found(Findings((), Preview(note=f"no preview: {problem}")))
+        else:
+            self._side.answer(split(data))
+            self._ask_aside()
+
+    def _found_any(self, findings: object) -> None:
+        assert isinstance(findings, Findings)  # noqa: S101 - probe returns nothing else
+        self._found(findings)
+
+    def _found(self, findings: Findings) -> None:
+        """The preview is there (or why not): store the question."""
+        held, talk = self._held, self._talk
+        if held is None:
+            return
+        held.findings = findings
+        if held.cancelled:
+            self._refuse(error_response("57014", f"statement {held.cancelled}; nothing ran"))
+            return
+        verdict = self._judged_again(held)
+        if verdict is not None and verdict.answer is Answer.DENY:
+            self._refuse(refused_by_policy(verdict))
+            return
+        held.stage = Stage.OPENING
+        request = self._request(held)
+        held.release_digest = request.release_digest
+        for part in held.parts:
+            for execution in part.reply.executions if part.reply else []:
+                execution.request = held.id
+        talk.emit(ev.Hold(request))
+
+    def _judged_again(self, held: Held) -> Verdict | None:
+        """Some rules ask for the row count, which is known only now; the answer may only get stricter."""
+        rows = held.findings.preview.rows
+        if rows is None:
+            return None
+        statements = [each.statement for part in held.parts if part.reply for each in part.reply.executions]
+        return self._talk.judge.verdict(statements, self._talk.now, rows)
+
+    def _request(self, held: Held) -> ApprovalRequest:
+        talk = self._talk
+        who = talk.login.identity
+        reviewers = held.terms.reviewers
+        exact = self._meaning(held)
+        key = talk.login.digest_key
+        return ApprovalRequest(
+            id=held.id,
+            state=State.PENDING,
+            requester=Person(who.issuer, who.subject, who.user, who.email, who.groups),
+            session=talk.login.session,
+            replica=talk.login.replica,
+            agent=talk.judge.scrub_value(talk.judge.agent),
+            client=talk.login.client,
+            claimed_reason=talk.judge.scrub_value(talk.claimed_reason),
+            target=talk.login.target.name,
+            environment=talk.login.target.environment,
+            statements=_statements(held),
+            preview=held.findings.preview,
+            rule=held.verdict.rule or "",
+            why=held.verdict.message or held.verdict.reason,
+            reviewers=reviewers.name,
+            reviewer_groups=reviewers.groups,
+            reviewer_users=reviewers.users,
+            approvals_needed=reviewers.approvals,
+            channels=reviewers.channels,
+            opened_at=talk.now,
+            expires_at=held.until,
+            release_digest=digest(key, (held.id, talk.login.session, talk.status, *exact)),
+            content_digest=digest(key, (who.issuer, who.subject, talk.login.target.name, *exact)),
+            where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
+        )
+
+    def _meaning(self, held: Held) -> list[bytes | str]:
+        """What an approval binds: exact bytes, role, database, search_path, relation OIDs, rule (decision 5)."""
+        talk = self._talk
+        target = talk.login.target
+        bound = [portal.prepared.sql for part in held.parts if part.reply and (portal := part.reply.portal) is not None]
+        raw = [part.raw for part in held.batch.parts]
+        oids = held.findings.oids
+        return [
+            *raw,
+            "|",
+            *bound,
+            "|",
+            target.user,
+            target.database,
+            *talk.judge.search_path,
+            "|",
+            *oids,
+            held.verdict.rule or "",
+        ]
+
+    def _notice(self) -> None:
+        """Tell the waiting client, and ask to be woken for the next time."""
+        held, talk = self._held, self._talk
+        if held is None:
+            return
+        if not talk.mid_message:
+            left = max(0, round(held.until - talk.now))
+            text = (
+                f"held for approval: request {held.id}, reviewers {held.terms.reviewers.name},"
+                f" until {_clock(held.until)} UTC ({left} s)"
+            )
+            talk.emit(ev.ToClient(notice_response(text, detail=f"rule: {held.verdict.rule}")))
+        talk.emit(ev.WakeAt(talk.now + NOTICE_EVERY))
+
+    def tick(self) -> None:
+        held = self._held
+        if held is not None and held.stage is not Stage.RELEASING:
+            self._notice()
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def opened(self, request_id: str) -> None:
+        held = self._held
+        if held is None or held.id != request_id:
+            self._talk.emit(ev.Withdraw(request_id, "the session ended"))
+            return
+        held.stage = Stage.WAITING
+        if held.cancelled:
+            self._talk.emit(ev.Withdraw(held.id, held.cancelled))
+
+    def not_opened(self, event: ev.NotOpened) -> None:
+        if self._held is not None and self._held.id == event.request:
+            self._refuse(error_response(event.sqlstate, event.message, detail="nothing ran", hint=event.hint))
+
+    def ruled(self, request: ApprovalRequest) -> None:
+        """The stored request changed."""
+        held = self._held
+        if held is None or held.id != request.id:
+            return
+        if request.state is State.PENDING:
+            return
+        if request.state is not State.APPROVED:
+            if request.state is not State.RELEASED:
+                self._refuse(refused_by_outcome(request))
+            return
+        if held.stage is Stage.WAITING:
+            self._recheck(held)
+
+    def _recheck(self, held: Held) -> None:
+        """Approved: ask again what the names mean, then commit the release."""
+        talk = self._talk
+        held.stage = Stage.RELEASING
+        if talk.now >= talk.login.identity.expires_at:
+            talk.emit(ev.Withdraw(held.id, "token expired while the statement waited"))
+            held.stage = Stage.WAITING
+            return
+        relations = [each.rpartition("=")[0] for each in held.findings.oids]
+        if held.side or not relations or not talk.drained:
+            self._release(held.findings.oids)
+        else:
+            talk.errand = Errand(oid_question(relations), self._release)
+
+    def _release(self, oids: object) -> None:
+        held, talk = self._held, self._talk
+        if held is None:
+            return
+        if oids != held.findings.oids:
+            held.stage = Stage.WAITING
+            talk.emit(ev.Withdraw(held.id, "a table's name means another table now"))
+            return
+        talk.emit(ev.Release(held.id, held.release_digest))
+
+    def released(self, request_id: str) -> None:
+        """The release is committed: exactly the held bytes go, once."""
+        held = self._held
+        if held is None or held.id != request_id:
+            self._talk.emit(ev.Unknown(request_id))
+            return
+        for part in held.parts:
+            part.held = None
+            if part.reply is not None and isinstance(part.reply.portal, Portal):
+                part.reply.portal.released = True
+        self._go(held)
+        if held.cancelled:
+            self._talk.emit(ev.CancelTarget())  # it came too late for the hold: the statement is running now
+
+    def not_released(self, event: ev.NotReleased) -> None:
+        held = self._held
+        if held is None or held.id != event.id:
+            return
+        if event.request is not None and event.request.state not in (State.PENDING, State.APPROVED):
+            self._refuse(refused_by_outcome(event.request))
+        else:
+            self._refuse(error_response("57P03", event.problem, detail=f"request {held.id}; nothing ran"))
+
+    def _refuse(self, text: bytes) -> None:
+        held = self._held
+        if held is None:
+            return
+        for part in held.parts:
+            part.held, part.denied = None, text
+        self._go(held)
+
+    def _go(self, held: Held) -> None:
+        talk = self._talk
+        self._held = None
+        self._side = None
+        if held.side:
+            talk.emit(ev.SideClose())
+        if talk.phase is Phase.HELD:
+            talk.phase = Phase.READY
+        self._forward(held.batch)
+        last = held.batch.parts[-1].reply
+        talk.open_batch = last is None
+
+    # --- ends that don't wait for people ------------------------------------------------------------------------------
+
+    def cancelled(self, why: str) -> None:
+        """The client gave the statement up, or may not have it any more: withdraw, and answer when that is stored."""
+        held = self._held
+        if held is None:
+            return
+        held.cancelled = why
+        if held.stage is Stage.WAITING:
+            self._talk.emit(ev.Withdraw(held.id, why))
+
+    def withdraw(self, why: str) -> None:
+        """The session ends: nobody is left to answer."""
+        held = self._held
+        if held is not None:
+            self._held = None
+            self._talk.emit(ev.Withdraw(held.id, why))
+
+    def policy_changed(self) -> None:
+        """A pending request keeps its rule, unless the new policy denies it now (interface.md, Semantics)."""
+        held, talk = self._held, self._talk
+        if held is None:
+            return
+        statements = [each.statement for part in held.parts if part.reply for each in part.reply.executions]
+        if talk.judge.verdict(statements, talk.now).answer is Answer.DENY:
+            self.cancelled("the policy changed and now denies it")
+
+
+def _statements(held: Held) -> tuple[HeldStatement, ...]:
+    """What is on the card: equal texts once, with how often and the first value sets."""
+    found: dict[str, HeldStatement] = {}
+    for part in held.parts:
+        for each in part.reply.executions if part.reply else []:
+            known = found.get(each.sql)
+            sets = known.parameters if known else ()
+            if each.parameters is not None and len(sets) < SHOWN_VALUE_SETS:
+                sets = (*sets, each.parameters)
+            found[each.sql] = HeldStatement(
+                each.statement.tag,
+                each.sql,
+                tuple(sorted({*each.statement.writes, *each.statement.reads})),
+                each.statement.where,
+                sets,
+                (known.executions if known else 0) + 1,
+            )
+    return tuple(found.values())
+
+
+def _clock(at: float) -> str:
+    seconds = int(at) % 86400
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def split(data: bytes) -> Messages:
+    """Cut whole backend messages into (type, body)."""
+    at, found = 0, []
+    while at < len(data):
+        end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+        found.append((data[at], data[at + 5 : end]))
+        at = end
+    return found

@@ -1,0 +1,189 @@
+"""What a session knows about policy, catalog and masks, and the questions it asks of them. Pure.
+
+What lives here: from a text to a verdict, from a result's columns to a masker. How a verdict changes the conversation is
+in session.py. Reading a text is cached; judging it is not (rules may look at the clock).
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.identity.claims import Identity
+from gateway.masking.detectors import Detectors
+from gateway.masking.diagnostics import scrub_fields, scrub_sql
+from gateway.masking.rows import RowMasker, plan
+from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear
+from gateway.policy.model import Policy, Target
+from gateway.session.names import Names, Space
+from gateway.session.replies import Batch
+from gateway.sql.catalog import Catalog
+from gateway.sql.effects import resolve
+from gateway.sql.lineage import lineage
+from gateway.sql.parse import read
+from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.wire.backend import Column
+
+#: Texts kept per session, read: drivers repeat themselves. Texts over 4 kB are not kept (performance.md 7).
+CACHED_TEXTS = 256
+CACHED_BYTES = 4096
+
+_BY_NAME = {"EXECUTE": Space.STATEMENT, "FETCH": Space.PORTAL, "MOVE": Space.PORTAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who is connected to what: fixed for the session's life. `mask_key` and `digest_key` are derived secrets."""
+
+    session: str
+    replica: str
+    identity: Identity
+    target: Target
+    agent: str
+    client: str
+    mask_key: bytes
+    digest_key: bytes
+
+
+class Judge:
+    """Reads and judges texts for one login under one policy, catalog and search_path."""
+
+    def __init__(self, login: Login, policy: Policy, catalog: Catalog | None) -> None:
+        self.login = login
+        self.catalog = catalog
+        self.agent = login.agent
+        self.search_path: tuple[str, ...] = ("public",)
+        self._read: OrderedDict[str, Script] = OrderedDict()
+        self._big: dict[str, Script] = {}
+        self.adopt(policy)
+
+    def adopt(self, policy: Policy) -> None:
+        """Judge by this policy from now on."""
+        self.policy = policy
+        masking = policy.masking
+        self.detectors = Detectors.build(masking.detect, masking.patterns)
+        self._clear = sees_clear(policy, self.login.identity)
+        target = self.login.target.name
+        self._masks = tuple((each.column, each.mask) for each in masking.columns)
+        self.protects = not self._clear and any(
+            column.split(".", 1)[0] in ("*", target) or "*" in column.split(".", 1)[0] for column, _ in self._masks
+        )
+        self._read.clear()
+
+    def refresh(self, catalog: Catalog) -> None:
+        """Know the target by these facts from now on."""
+        self.catalog = catalog
+        self._read.clear()
+
+    def moved(self, search_path: tuple[str, ...]) -> None:
+        """Unqualified names resolve by this path from now on."""
+        if search_path != self.search_path:
+            self.search_path = search_path
+            self._read.clear()
+
+    def answered(self, sql: str, script: Script) -> None:
+        """The parser process has read a big text; it is kept until it was judged once."""
+        self._big[sql] = script
+
+    def read(self, sql: str) -> Script | None:
+        """The text, read and resolved; None where the parser process must read it first."""
+        known = self._read.get(sql)
+        if known is not None:
+            self._read.move_to_end(sql)
+            return known
+        script = read(sql)
+        if script.too_big:
+            if sql not in self._big:
+                return None
+            script = self._big.pop(sql)
+        script = resolve(script, self.catalog, self.search_path)
+        if len(sql) <= CACHED_BYTES:
+            self._read[sql] = script
+            if len(self._read) > CACHED_TEXTS:
+                self._read.popitem(last=False)
+        return script
+
+    def expand(self, statement: Statement, batch: Batch, names: Names) -> Statement:
+        """Put the meaning of a name in the place of EXECUTE, FETCH and MOVE; an unknown name stays opaque."""
+        use = statement.names
+        if use is None or use.verb not in _BY_NAME or use.name is None:
+            return statement
+        space = _BY_NAME[use.verb]
+        if names.unverified:
+            return opaque(statement, f"what {use.name} means can't be known: code ran that may have changed it")
+        if space is Space.STATEMENT:
+            found = batch.statements[use.name] if use.name in batch.statements else names.statements.get(use.name)
+        else:
+            portal = batch.portals[use.name] if use.name in batch.portals else names.portals.get(use.name)
+            found = portal.prepared if portal else None
+        if found is None or len(found.script.statements) != 1:
+            return opaque(statement, f"{use.verb} of a name that this session has not defined")
+        return replace(found.script.statements[0], sql=statement.sql, names=use)
+
+    def verdict(self, statements: Sequence[Statement], now: float, rows: int | None = None) -> Verdict:
+        """The strictest verdict over the statements of one message; the first of the strictest names the rule."""
+        at = Circumstances(now, self.agent, self.login.client, rows)
+        verdicts = [judge(self.policy, self.login.identity, self.login.target.name, each, at) for each in statements]
+        order = list(Answer)
+        return max(verdicts, key=lambda each: order.index(each.answer), default=Verdict(Answer.ALLOW, None, "empty"))
+
+    def scrub(self, sql: str) -> str:
+        """A SQL text as it may be stored and shown."""
+        return scrub_sql(sql, self.detectors)
+
+    def scrub_value(self, value: str) -> str:
+        return self.detectors.scrub(value)[0]
+
+    def diagnostics(self, body: bytes, *, protected: bool) -> bytes:
+        """The body of an ErrorResponse or NoticeResponse as the client may see it."""
+        return scrub_fields(body, self.detectors, protected)
+
+    def touches_protected(self, statement: Statement) -> bool:
+        """True where an error text could quote a protected value: the statement's relations hold a masked column."""
+        if not self.protects:
+            return False
+        names = {*statement.reads, *statement.writes}
+        return any(_covers(self.login.target.name, name, column) for name in names for column, _ in self._masks)
+
+    def masker(
+        self, statement: Statement | None, columns: Sequence[Column], formats: Sequence[int]
+    ) -> RowMasker | None:
+        """The masker of one result, or None where no value can need one."""
+        if self._clear:
+            return None
+        sources = None
+        if statement is not None and self.protects:
+            sources = lineage(statement.sql, self.catalog, self.search_path, len(columns))
+        elif not self.protects:
+            sources = [frozenset[str]()] * len(columns)
+        planned = plan(
+            columns,
+            formats,
+            sources,
+            self._masks,
+            self.login.target.name,
+            self._tables(),
+            self.detectors,
+            self.policy.masking.unresolved,
+        )
+        return RowMasker(planned, self.detectors, self.login.mask_key) if planned.touches else None
+
+    def _tables(self) -> dict[int, tuple[str, str, dict[int, str]]]:
+        if self.catalog is None:
+            return {}
+        return {
+            each.oid: (each.schema, each.name, {number: name for name, number in each.columns.items()})
+            for each in self.catalog.relations.values()
+        }
+
+
+def opaque(statement: Statement, reason: str) -> Statement:
+    """The statement as one whose meaning is not known."""
+    return replace(statement, classes=frozenset({StatementClass.OPAQUE}), reason=reason)
+
+
+def _covers(target: str, relation: str, column: str) -> bool:
+    from fnmatch import fnmatchcase
+
+    parts = column.split(".")
+    wanted = f"{target}.{relation}".split(".")
+    return all(fnmatchcase(name, glob) for name, glob in zip(wanted, parts[:3], strict=False))

@@ -1,0 +1,91 @@
+"""Statement and portal names: one map for the protocol level (Parse, Bind) and the SQL level (PREPARE, DECLARE).
+
+Both levels share PostgreSQL's two name spaces. The map changes only when the target confirms (architecture.md; a refused
+Parse must not rename anything: enforcement.md 4.2, 24). What is on its way is counted, so that nobody judges by it early.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+
+from gateway.sql.statement import Script
+from gateway.wire.backend import Column
+from gateway.wire.frontend import Bind
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A prepared statement: its text as judged, its parameter types, and its columns once they were described."""
+
+    sql: str
+    script: Script
+    types: tuple[int, ...] = ()
+    columns: tuple[Column, ...] | None = None
+
+
+@dataclass(slots=True)
+class Portal:
+    """A portal or a cursor. `released`: people approved it, so going on with it asks nobody again."""
+
+    prepared: Prepared
+    bind: Bind | None = None
+    columns: tuple[Column, ...] | None = None
+    released: bool = False
+
+
+class Space(Enum):
+    STATEMENT = "statement"
+    PORTAL = "portal"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Give `name` a new meaning, or none (`value` None). `name` None: all names of the space."""
+
+    space: Space
+    name: str | None
+    value: Prepared | Portal | None = None
+
+
+@dataclass(slots=True)
+class Names:
+    """What each name means to the target, as far as it has confirmed."""
+
+    statements: dict[str, Prepared] = field(default_factory=dict)
+    portals: dict[str, Portal] = field(default_factory=dict)
+    #: Code ran that may have changed names behind our back: every use is opaque from here on (decision 5).
+    unverified: bool = False
+    _on_the_way: Counter[tuple[Space, str | None]] = field(default_factory=Counter)
+
+    def sent(self, change: Change) -> None:
+        """The change is on its way to the target."""
+        self._on_the_way[change.space, change.name] += 1
+
+    def dropped(self, change: Change) -> None:
+        """The target refused or skipped it."""
+        self._on_the_way[change.space, change.name] -= 1
+
+    def confirmed(self, change: Change) -> None:
+        """The target did it."""
+        self.dropped(change)
+        self.apply(change)
+
+    def apply(self, change: Change) -> None:
+        names: dict[str, Prepared] | dict[str, Portal]
+        names = self.statements if change.space is Space.STATEMENT else self.portals
+        if change.name is None:
+            names.clear()
+        elif change.value is None:
+            names.pop(change.name, None)
+        elif isinstance(change.value, Prepared):
+            self.statements[change.name] = change.value
+        else:
+            self.portals[change.name] = change.value
+
+    def uncertain(self, space: Space, name: str) -> bool:
+        """True while a change of this name (or of all) is on its way."""
+        return self._on_the_way[space, name] > 0 or self._on_the_way[space, None] > 0
+
+    def transaction_ended(self) -> None:
+        """Protocol portals die with their transaction; a cursor may be WITH HOLD and then lives."""
+        self.portals = {name: each for name, each in self.portals.items() if each.bind is None}

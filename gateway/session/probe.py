@@ -1,0 +1,200 @@
+"""What a held statement would touch: the questions of the preview, asked read-only and time-limited, as an errand.
+
+The questions run in the held session's own connection when that is idle or READ COMMITTED (so that they see its
+search_path, role and uncommitted rows), else on a side connection, and the preview says so. Nothing stays behind: they run
+in a transaction or savepoint that is rolled back. Source: enforcement.md 5, L4.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.approvals.request import Preview
+from gateway.masking.rows import RowMasker
+from gateway.session.errands import Messages, failure, rows
+from gateway.session.judging import Judge
+from gateway.session.names import Prepared
+from gateway.session.replies import Execution
+from gateway.sql.catalog import Relation
+from gateway.sql.preview import PreviewPlan, preview
+from gateway.sql.statement import StatementClass
+from gateway.wire.backend import Column, data_row, parameter_description, row_description
+from gateway.wire.frontend import SYNC, Bind, bind, describe, execute, message, parse, query
+
+_GUARD = "hoop_probe"
+_LIMIT = "SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '500ms'"
+#: How the questions are wrapped, by transaction status: (before, after).
+_WRAP = {
+    "I": (f"BEGIN READ ONLY; {_LIMIT}", "ROLLBACK"),
+    "T": (
+        f"SAVEPOINT {_GUARD}; SET TRANSACTION READ ONLY; {_LIMIT}",
+        f"ROLLBACK TO SAVEPOINT {_GUARD}; RELEASE SAVEPOINT {_GUARD}",
+    ),
+}
+SHOWN_ROWS = 5
+_CELL = 200
+
+
+_HARMLESS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.DDL})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is asked about: the held execution, and its prepared statement and values if it has some."""
+
+    execution: Execution
+    prepared: Prepared | None = None
+    bind: Bind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`oids`: "schema.name=oid" of each relation, in order; compared again at release."""
+
+    oids: tuple[str, ...]
+    preview: Preview
+
+
+Probe = Generator[bytes, Messages, Findings]
+
+
+def isolation_question() -> Generator[bytes, Messages, bool]:
+    """May the preview run inside this open transaction? Only under READ COMMITTED: elsewhere it would fix the snapshot."""
+    found = rows((yield query("SHOW transaction_isolation")))
+    return bool(found) and found[0][0] == b"read committed"
+
+
+def oid_question(relations: Sequence[str]) -> Generator[bytes, Messages, tuple[str, ...]]:
+    """What the relation names mean now."""
+    found = rows((yield query(_oid_sql(relations)))) if relations else []
+    return tuple(f"{(name or b'').decode()}={(oid or b'').decode()}" for name, oid in found)
+
+
+def _oid_sql(relations: Sequence[str]) -> str:
+    names = ", ".join("'" + each.replace("'", "''") + "'" for each in relations)
+    return (
+        "SELECT n.nspname || '.' || c.relname, c.oid FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+        f" WHERE (n.nspname || '.' || c.relname) OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::text[]) ORDER BY 1"
+    )
+
+
+def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
+    """Ask for OIDs, count and sample. `side` says why it runs on a side connection ("" = in the session itself)."""
+    statement = subject.execution.statement
+    relations = sorted({*statement.writes, *statement.reads})
+    before, after = _WRAP["I" if side else status]
+    answer = yield query(before)
+    wrong = failure(answer)
+    if wrong is not None:
+        yield query(after)
+        return Findings((), Preview(note=f"no preview: {wrong.get('M', 'the target refused to begin')}"))
+    oids = yield from oid_question(relations)
+    if statement.classes <= _HARMLESS:
+        shown = yield from _ask(preview(statement.sql), subject, judge)
+    else:
+        # Its WHERE clause may call anything: nothing of it runs before people said so.
+        shown = Preview(note=f"no preview: {statement.reason or 'it calls code that can not be judged'}")
+    yield query(after)
+    if side and not shown.note:
+        shown = replace(shown, note=f"seen from a second connection: {side}")
+    return Findings(oids, shown)
+
+
+def _ask(plan: PreviewPlan, subject: Subject, judge: Judge) -> Generator[bytes, Messages, Preview]:
+    """Count, then sample; the first failure ends it and becomes the note (masked)."""
+    shown = Preview(relation=plan.relation, note=plan.note)
+    types: tuple[int, ...] = ()
+    if subject.prepared is not None and subject.bind is not None and subject.bind.parameters:
+        answer = yield parse("", subject.prepared.sql, subject.prepared.types) + describe("S", "") + SYNC
+        types = next((parameter_description(body) for kind, body in answer if kind == ord("t")), ())
+    if plan.count_sql:
+        answer = yield _question(plan.count_sql, subject.bind, types)
+        wrong = failure(answer)
+        if wrong is not None:
+            return replace(shown, note=_why(wrong, judge))
+        shown = replace(shown, rows=int(rows(answer)[0][0] or b"0"))
+    elif plan.rows is not None:
+        shown = replace(shown, rows=plan.rows)
+    if plan.sample_sql:
+        answer = yield _question(plan.sample_sql, subject.bind, types)
+        wrong = failure(answer)
+        if wrong is not None:
+            return replace(shown, note=_why(wrong, judge))
+        shown = _sampled(shown, plan, answer, judge)
+    return shown
+
+
+def _why(wrong: dict[str, str], judge: Judge) -> str:
+    code = wrong.get("C", "")
+    text = "it took longer than 2 s" if code == "57014" else judge.scrub_value(wrong.get("M", "unknown"))
+    return f"no preview: {text}"
+
+
+def _question(sql: str, values: Bind | None, types: tuple[int, ...]) -> bytes:
+    """As a query string, or with the held statement's own values and types; results as text either way."""
+    if values is None or not values.parameters:
+        return query(sql)
+    given = bind("", "", values.parameters, values.parameter_formats, (0,))
+    return parse("", sql, types) + given + describe("P", "") + execute("", 0) + SYNC
+
+
+def _sampled(shown: Preview, plan: PreviewPlan, answer: Messages, judge: Judge) -> Preview:
+    """Mask the sample by the same code as any result, and split it into before and after."""
+    columns = next((row_description(body) for kind, body in answer if kind == ord("T")), ())
+    width = len(columns) - len(plan.changes)
+    names = [each.name for each in columns[:width]]
+    changed = {names.index(name): width + at for at, name in enumerate(plan.changes) if name in names}
+    script = judge.read(plan.sample_sql or "")
+    statement = script.statements[0] if script and script.statements else None
+    masker = judge.masker(statement, _as_stored(columns, changed, plan, judge), [0] * len(columns))
+    found = [_masked(values, masker) for values in rows(answer)[:SHOWN_ROWS]]
+    return replace(
+        shown,
+        columns=_becoming(plan, judge)[:width] or tuple(names),
+        before=tuple(row[:width] for row in found),
+        after=tuple(tuple(row[changed.get(at, at)] for at in range(width)) for row in found) if changed else (),
+    )
+
+
+def _as_stored(
+    columns: tuple[Column, ...], changed: dict[int, int], plan: PreviewPlan, judge: Judge
+) -> tuple[Column, ...]:
+    """Say of a new value which column it will be in, so that the column's own mask covers it."""
+    found = list(columns)
+    for old, new in changed.items():
+        found[new] = replace(columns[new], table_oid=columns[old].table_oid, attnum=columns[old].attnum)
+    relation = _relation(plan, judge)
+    if relation is not None:
+        for at, column in enumerate(_becoming(plan, judge)[: len(found)]):
+            found[at] = replace(found[at], table_oid=relation.oid, attnum=relation.columns.get(column, 0))
+    return tuple(found)
+
+
+def _becoming(plan: PreviewPlan, judge: Judge) -> tuple[str, ...]:
+    """The columns that an INSERT fills, in the order of its values; () for other statements or where it isn't known."""
+    if plan.stands_for != ("*",):
+        return plan.stands_for
+    relation = _relation(plan, judge)
+    return tuple(relation.columns) if relation else ()
+
+
+def _relation(plan: PreviewPlan, judge: Judge) -> Relation | None:
+    schema, _, name = plan.relation.rpartition(".")
+    if judge.catalog is None or not plan.stands_for:
+        return None
+    return judge.catalog.find(schema or None, name, judge.search_path)
+
+
+def _masked(values: tuple[bytes | None, ...], masker: RowMasker | None) -> tuple[str | None, ...]:
+    if masker is not None:
+        cells = b"".join(
+            b"\xff\xff\xff\xff" if each is None else len(each).to_bytes(4, "big") + each for each in values
+        )
+        raw = masker.rows(message(b"D", len(values).to_bytes(2, "big") + cells))
+        values = data_row(raw[5:])
+    return tuple(None if each is None else _cell(each) for each in values)
+
+
+def _cell(value: bytes) -> str:
+    text = value.decode("utf-8", "replace")
+    return text if len(text) <= _CELL else f"{text[:_CELL]}... ({len(text)} characters)"

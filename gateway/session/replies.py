@@ -1,0 +1,90 @@
+"""What the client is still owed, in request order: the reply queue, and the batch that fills it.
+
+A Reply stands for one frontend message that went to the target. Without the queue a denied Execute would send its
+ErrorResponse before the ParseComplete and BindComplete still owed (architecture.md, ReplyQueue).
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from gateway.masking.rows import RowMasker
+from gateway.policy.decide import Verdict
+from gateway.session.names import Change, Portal, Prepared
+from gateway.sql.statement import Statement
+from gateway.wire.backend import Column
+
+
+class Mode(Enum):
+    EXPECT = "expect"  # the target's answer goes to the client
+    SWALLOW = "swallow"  # an answer to something of ours: nobody sees it
+    COLLECT = "collect"  # an answer that the session itself reads
+
+
+@dataclass(slots=True)
+class Execution:
+    """One statement of the client on its way through the target. `number` counts the session's statements from 1."""
+
+    number: int
+    statement: Statement
+    verdict: Verdict
+    sql: str  # masked
+    parameters: tuple[str | None, ...] | None  # masked
+    request: str | None = None
+    started: float = 0.0
+    rows: int = 0
+    changes: tuple[Change, ...] = ()
+    protected: bool = False
+
+
+@dataclass(slots=True)
+class Reply:
+    """`kind` is the frontend message's type byte. `denial`: the ErrorResponse to send in the place of the target's."""
+
+    kind: int
+    mode: Mode = Mode.EXPECT
+    change: Change | None = None
+    executions: list[Execution] = field(default_factory=list)
+    at: int = 0
+    denial: bytes | None = None
+    prepared: Prepared | None = None
+    portal: Portal | None = None
+    columns: tuple[Column, ...] | None = None
+    masker: RowMasker | None = None
+    planned: bool = False
+    collected: list[tuple[int, bytes]] = field(default_factory=list)
+
+    @property
+    def execution(self) -> Execution | None:
+        """The statement that the target is at, in a query string or an Execute."""
+        return self.executions[self.at] if self.at < len(self.executions) else None
+
+
+@dataclass(slots=True)
+class Part:
+    """One frontend message of a batch, judged. `held` and `denied` are set by its verdict; both None means it may go."""
+
+    raw: bytes
+    reply: Reply | None
+    held: Verdict | None = None
+    denied: bytes | None = None  # the ErrorResponse
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read since the last Sync, Flush, Query or forwarding. Its own names come before the confirmed ones."""
+
+    parts: list[Part] = field(default_factory=list)
+    size: int = 0
+    statements: dict[str, Prepared | None] = field(default_factory=dict)
+    portals: dict[str, Portal | None] = field(default_factory=dict)
+    control: bool = False  # it holds BEGIN, COMMIT ...: the transaction status inside it is unknown
+    binds: bool = False  # it binds or executes something
+    too_big: bool = False
+
+    def add(self, part: Part) -> None:
+        self.parts.append(part)
+        self.size += len(part.raw)
+
+    @property
+    def holds(self) -> bool:
+        return any(part.held is not None for part in self.parts)

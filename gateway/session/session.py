@@ -1,0 +1,570 @@
+"""One client's conversation with one target, judged. Pure: `handle(event, now)` returns effects in order.
+
+Read it top-down: what happens to a DELETE is `handle` -> `_from_client` -> `_pull` -> `_read_query` or `_read_execute`
+(judged) -> `_end_batch` -> `_hold` or `_forward`; its answer comes back through `_from_target` (stream.py walks it).
+
+Rules:
+- Nothing of a batch is forwarded before it is judged; from the first HOLD on the rest of it is kept (architecture.md).
+- A hold waits until the target has answered all that went before, so that its transaction status is known.
+- Record comes before the ToTarget it belongs to. Released bytes go only after the release is committed.
+- ReadyForQuery is never invented.
+
+What must not live here: sockets, clocks, ids (they arrive), SQL parsing (gateway.sql), who decides (gateway.approvals).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import assert_never
+
+from gateway.errors import GatewayError, ProtocolViolation
+from gateway.policy.decide import Answer, Verdict
+from gateway.policy.model import Policy
+from gateway.session import events as ev
+from gateway.session.errands import Errand, path_question, syntax_question
+from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
+from gateway.session.holding import Holding
+from gateway.session.judging import Judge, Login
+from gateway.session.names import Change, Names, Portal, Prepared, Space
+from gateway.session.replies import Batch, Mode, Part, Reply
+from gateway.session.state import Conversation, Phase, values
+from gateway.session.stream import Stream
+from gateway.sql.catalog import Catalog
+from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.wire import frontend
+from gateway.wire.backend import error_response, fatal
+from gateway.wire.frames import Frames
+
+#: What is judged goes on when this much has gathered (architecture.md: executemany of 20,000 rows before one Sync).
+OPEN_AT = 64 << 10
+#: Behind a held or waiting batch this much is read; then the client is paused.
+READ_AHEAD = 1 << 20
+
+
+class Session:
+    """See the module. `request_ids` gives a new id for each approval request."""
+
+    def __init__(
+        self, login: Login, policy: Policy, catalog: Catalog | None, request_ids: Iterator[str], status: str = "I"
+    ) -> None:
+        self.talk = Conversation(login, Judge(login, policy, catalog), Names(), status)
+        self.frames = Frames()
+        self.inbox: deque[tuple[int, bytes]] = deque()
+        self.waiting = 0  # bytes in the inbox
+        self.paused = False
+        self.batch = Batch()
+        self.stream = Stream(self.talk)
+        self.holding = Holding(self.talk, request_ids)
+        self._errand_done: Callable[[object], None] | None = None
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def handle(self, event: ev.Event, now: float) -> list[ev.Effect]:  # noqa: PLR0912 - the table of events
+        """Take one event and return what must be done, in order."""
+        talk = self.talk
+        talk.now, talk.effects = now, []
+        try:
+            match event:
+                case ev.FromClient(data):
+                    self._from_client(data)
+                case ev.FromTarget(data):
+                    self.stream.feed(data)
+                case ev.Answered(sql, script):
+                    talk.judge.answered(sql, script)
+                    talk.asking = False
+                case ev.SideAnswered(data, problem):
+                    self.holding.side_answered(data, problem)
+                case ev.Opened(request):
+                    self.holding.opened(request)
+                case ev.NotOpened():
+                    self.holding.not_opened(event)
+                case ev.Ruled(request):
+                    self.holding.ruled(request)
+                case ev.Released(request):
+                    self.holding.released(request)
+                case ev.NotReleased():
+                    self.holding.not_released(event)
+                case ev.Tick():
+                    self.holding.tick()
+                case ev.PolicyChanged(policy):
+                    talk.judge.adopt(policy)
+                    self.holding.policy_changed()
+                case ev.CatalogChanged(catalog):
+                    talk.judge.refresh(catalog)
+                case ev.Ended(why):
+                    self._ended(why)
+                case ev.ClientGone():
+                    self._client_gone()
+                case ev.TargetGone():
+                    self._target_gone()
+                case ev.CancelRequested():
+                    self._cancel()
+                case _:
+                    assert_never(event)
+            self._advance()
+        except GatewayError as error:
+            self._fatal(error)
+        return talk.effects
+
+    def _fatal(self, error: GatewayError) -> None:
+        """End the session with a FATAL text; a hold is withdrawn first."""
+        self.holding.withdraw(error.message)
+        self.stream.abandon()
+        self.talk.emit(ev.ToClient(fatal(error)))
+        self._close(error.message)
+
+    def _close(self, reason: str) -> None:
+        talk = self.talk
+        if talk.phase is not Phase.CLOSED:
+            talk.phase = Phase.CLOSED
+            talk.record("session_ended", reason=reason)
+            talk.emit(ev.Close())
+
+    def _ended(self, why: ev.Why) -> None:
+        talk = self.talk
+        talk.ending = why
+        if why is ev.Why.DRAINING:
+            self.holding.withdraw("the gateway is shutting down")
+            self.stream.abandon()
+            talk.emit(ev.ToClient(fatal(GatewayError("the gateway is shutting down", sqlstate="57P01"))))
+            self._close(why.value)
+        else:
+            self.holding.cancelled(f"{why.value} while the statement waited")
+
+    def _client_gone(self) -> None:
+        self.holding.withdraw("the client went away")
+        self.stream.abandon()
+        self._close("the client went away")
+
+    def _target_gone(self) -> None:
+        if self.talk.phase is Phase.CLOSED:
+            return
+        self.holding.withdraw("the target went away")
+        self.stream.abandon()
+        if not self.talk.target_said_fatal:
+            gone = GatewayError("the target closed the connection", sqlstate="57P01")
+            self.talk.emit(ev.ToClient(fatal(gone)))
+        self._close("the target went away")
+
+    def _cancel(self) -> None:
+        talk = self.talk
+        talk.record("cancelled", request=self.holding.request_id)
+        self.holding.cancelled("cancelled by the client")
+        if talk.replies and talk.errand is None:
+            talk.emit(ev.CancelTarget())
+
+    # --- from the client ----------------------------------------------------------------------------------------------
+
+    def _from_client(self, data: bytes) -> None:
+        for frame in self.frames.feed(data):
+            self.inbox.append(frame)
+            self.waiting += len(frame[1])
+
+    def _advance(self) -> None:
+        """Take messages from the inbox until something must be waited for."""
+        talk = self.talk
+        self.holding.advance()
+        self._start_errand()
+        while self.inbox and not talk.busy:
+            kind, raw = self.inbox[0]
+            if not self._pull(kind, raw):
+                break
+        full = self.waiting > READ_AHEAD
+        if full != self.paused and talk.phase is not Phase.CLOSED:
+            self.paused = full
+            talk.emit(ev.PauseClient() if full else ev.ResumeClient())
+
+    def _taken(self) -> None:
+        self.waiting -= len(self.inbox.popleft()[1])
+
+    def _pull(self, kind: int, raw: bytes) -> bool:
+        """Read one message into the batch; False where it must wait (and stays in the inbox)."""
+        talk = self.talk
+        if talk.phase is Phase.COPY_IN:
+            self._taken()
+            self._in_copy(kind, raw)
+            return True
+        if talk.phase is Phase.SKIPPING:
+            self._taken()
+            if kind == ord("S"):
+                talk.phase = Phase.READY
+                self._forward_sync()
+            elif kind == ord("X"):
+                self._terminate()
+            return True
+        if kind in b"QPBDCEF" and self._token_over():
+            return False
+        if not self._READERS[kind](self, raw):
+            return False
+        if self.batch.size >= OPEN_AT:
+            self._overflow()
+        return True
+
+    def _token_over(self) -> bool:
+        """A wire whose token has expired ends at its next statement outside a transaction (interface.md)."""
+        talk = self.talk
+        expired = talk.ending is not None or talk.now >= talk.login.identity.expires_at
+        if not expired or talk.status != "I" or talk.replies or self.batch.parts:
+            return False
+        why = talk.ending.value if talk.ending else "token expired"
+        raise GatewayError(why, sqlstate="28000", hint="Get a new token with `hoop token` and connect again.")
+
+    def _overflow(self) -> None:
+        batch = self.batch
+        if not batch.holds:
+            self._forward(batch)
+            self.batch = Batch(control=batch.control)
+            self.talk.open_batch = True
+        elif batch.size > self.talk.judge.policy.limits.max_held_bytes and not batch.too_big:
+            batch.too_big = True
+
+    # --- readers: one a message type; each returns False to wait ------------------------------------------------------
+
+    def _read_query(self, raw: bytes) -> bool:
+        sql = frontend.read_query(raw)
+        talk = self.talk
+        script = talk.read(sql)
+        if script is None:
+            return False
+        if script.unparsable is not None and sql not in talk.accepted:
+            return self._ask_syntax(sql)
+        if not self._names_known(script):
+            return False
+        self._taken()
+        reply = Reply(ord("Q"))
+        verdict = self._judge(script, reply, None)
+        self._add(Part(raw, reply), verdict)
+        self._end_batch()
+        return True
+
+    def _read_parse(self, raw: bytes) -> bool:
+        parse = frontend.read_parse(raw)
+        script = self.talk.read(parse.sql)
+        if script is None:
+            return False
+        self._taken()
+        change = Change(Space.STATEMENT, parse.name, Prepared(parse.sql, script, parse.parameter_types))
+        self._note(change)
+        self.batch.add(Part(raw, Reply(ord("P"), change=change)))
+        return True
+
+    def _read_bind(self, raw: bytes) -> bool:
+        bind = frontend.read_bind(raw)
+        if bind.portal == NO_PORTAL:
+            raise ProtocolViolation("this portal name is reserved")
+        if self._uncertain(Space.STATEMENT, bind.statement):
+            return False
+        self._taken()
+        prepared = self._statement(bind.statement)
+        change = None
+        if prepared is not None:
+            change = Change(Space.PORTAL, bind.portal, Portal(prepared, bind))
+            self._note(change)
+        self.batch.add(Part(raw, Reply(ord("B"), change=change)))
+        self.batch.binds = True
+        return True
+
+    def _read_describe(self, raw: bytes) -> bool:
+        named = frontend.read_named(raw)
+        space = Space.STATEMENT if named.kind == "S" else Space.PORTAL
+        if self._uncertain(space, named.name):
+            return False
+        self._taken()
+        reply = Reply(ord("D"))
+        if space is Space.STATEMENT:
+            reply.prepared = self._statement(named.name)
+        else:
+            reply.portal = self._portal(named.name)
+            self.batch.binds = True
+        self.batch.add(Part(raw, reply))
+        return True
+
+    def _read_close(self, raw: bytes) -> bool:
+        named = frontend.read_named(raw)
+        self._taken()
+        change = Change(Space.STATEMENT if named.kind == "S" else Space.PORTAL, named.name)
+        self._note(change)
+        self.batch.add(Part(raw, Reply(ord("C"), change=change)))
+        return True
+
+    def _read_execute(self, raw: bytes) -> bool:
+        name = frontend.read_execute(raw).portal
+        if self._uncertain(Space.PORTAL, name):
+            return False
+        portal = self._portal(name)
+        if portal is None:
+            return self._refuse_portal(name)
+        script = portal.prepared.script
+        if not self._names_known(script):
+            return False
+        self._taken()
+        reply = Reply(ord("E"), portal=portal)
+        verdict = self._judge(script, reply, portal)
+        self._add(Part(raw, reply), verdict)
+        self.batch.binds = True
+        return True
+
+    def _refuse_portal(self, name: str) -> bool:
+        """No portal of this name is known: answered as PostgreSQL would, and not forwarded (it may know one that we don't)."""
+        self._taken()
+        text = error_response("34000", f'portal "{name}" does not exist')
+        self.batch.add(Part(b"", Reply(ord("E")), denied=text))
+        self.batch.binds = True
+        return True
+
+    def _read_sync(self, raw: bytes) -> bool:
+        self._taken()
+        self.batch.add(Part(raw, Reply(ord("S"))))
+        self._end_batch()
+        return True
+
+    def _read_flush(self, raw: bytes) -> bool:
+        self._taken()
+        batch, talk = self.batch, self.talk
+        if batch.holds:
+            batch.add(Part(raw, None))
+            self._end_batch()
+        elif batch.parts and not batch.binds and not talk.open_batch:
+            # Parse, Describe, Close alone: Sync in the place of Flush, so that no lock stays (architecture.md, Flush).
+            batch.add(Part(frontend.SYNC, Reply(ord("S"), Mode.SWALLOW)))
+            self._forward(batch)
+            self.batch = Batch()
+            talk.flushed = True
+        else:
+            batch.add(Part(raw, None))
+            self._forward(batch)
+            self.batch = Batch(control=batch.control)
+            talk.open_batch = True
+        return True
+
+    def _read_call(self, raw: bytes) -> bool:
+        """FunctionCall runs any function by OID with no text to judge: refused and recorded, never forwarded."""
+        self._taken()
+        verdict = Verdict(Answer.DENY, None, "the function call protocol is not supported: send SQL")
+        self._add(Part(raw, Reply(ord("F"))), verdict)
+        self._end_batch()
+        return True
+
+    def _read_terminate(self, _raw: bytes) -> bool:
+        self._taken()
+        self._terminate()
+        return True
+
+    def _read_stray_copy(self, _raw: bytes) -> bool:
+        """Copy messages outside COPY are dropped silently, as PostgreSQL does."""
+        self._taken()
+        return True
+
+    def _read_password(self, _raw: bytes) -> bool:
+        raise ProtocolViolation("unexpected password message")
+
+    _READERS: dict[int, Callable[["Session", bytes], bool]] = {  # noqa: RUF012 - a table, never changed
+        ord("Q"): _read_query,
+        ord("P"): _read_parse,
+        ord("B"): _read_bind,
+        ord("D"): _read_describe,
+        ord("C"): _read_close,
+        ord("E"): _read_execute,
+        ord("S"): _read_sync,
+        ord("H"): _read_flush,
+        ord("F"): _read_call,
+        ord("X"): _read_terminate,
+        ord("d"): _read_stray_copy,
+        ord("c"): _read_stray_copy,
+        ord("f"): _read_stray_copy,
+        ord("p"): _read_password,
+    }
+
+    def _terminate(self) -> None:
+        self.talk.emit(ev.ToTarget(frontend.TERMINATE))
+        self._close("the client said goodbye")
+
+    def _in_copy(self, kind: int, raw: bytes) -> None:
+        talk = self.talk
+        if kind in b"dcfSH":
+            talk.emit(ev.ToTarget(raw))
+            if kind in b"cf":
+                talk.phase = Phase.READY
+        elif kind == ord("X"):
+            self._terminate()
+        else:
+            # The target would take it for an error or, if its COPY has just failed, run it unjudged.
+            raise ProtocolViolation(f"unexpected message type {chr(kind)} during COPY from stdin")
+
+    # --- names --------------------------------------------------------------------------------------------------------
+
+    def _note(self, change: Change) -> None:
+        """Inside its own batch a change counts at once: if the target refuses it, it skips what follows."""
+        names: dict[str, Prepared | None] | dict[str, Portal | None]
+        batch = self.batch
+        names = batch.statements if change.space is Space.STATEMENT else batch.portals
+        if change.name is None:
+            known = self.talk.names.statements if change.space is Space.STATEMENT else self.talk.names.portals
+            names.update(dict.fromkeys([*known, *names]))
+        else:
+            names[change.name] = change.value  # type: ignore[assignment] # the space says which of the two it is
+
+    def _statement(self, name: str) -> Prepared | None:
+        batch = self.batch.statements
+        return batch[name] if name in batch else self.talk.names.statements.get(name)
+
+    def _portal(self, name: str) -> Portal | None:
+        batch = self.batch.portals
+        return batch[name] if name in batch else self.talk.names.portals.get(name)
+
+    def _uncertain(self, space: Space, name: str) -> bool:
+        own = self.batch.statements if space is Space.STATEMENT else self.batch.portals
+        return name not in own and self.talk.names.uncertain(space, name)
+
+    def _names_known(self, script: Script) -> bool:
+        """False while a name that the script uses is still on its way to the target."""
+        for statement in script.statements:
+            use = statement.names
+            if use and use.name is not None and use.verb in ("EXECUTE", "FETCH", "MOVE"):
+                space = Space.STATEMENT if use.verb == "EXECUTE" else Space.PORTAL
+                if self._uncertain(space, use.name):
+                    return False
+        return True
+
+    # --- judgement ----------------------------------------------------------------------------------------------------
+
+    def _judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
+        """Judge a query string or an Execute, and put its executions into the reply."""
+        talk = self.talk
+        judge = talk.judge
+        if talk.names.unverified and portal is not None:
+            script = _script_of(script, "a name is used that code may have changed")
+        statements: list[Statement] = []
+        for each in script.statements:
+            statements.append(judge.expand(each, self.batch, talk.names))
+            for change in _sql_changes(each, judge):
+                self._note(change)
+        aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
+        if any(each.control for each in statements):
+            self.batch.control = True
+        if aborted and len(statements) == 1 and statements[0].control is None:
+            verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
+        elif portal is not None and portal.released:
+            verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
+        else:
+            verdict = judge.verdict(statements, talk.now)
+        parameters = values(portal) if portal else None
+        reply.executions = [
+            talk.execution(each, verdict, parameters, tuple(_sql_changes(original, judge)))
+            for each, original in zip(statements, script.statements, strict=True)
+        ]
+        return verdict
+
+    def _add(self, part: Part, verdict: Verdict) -> None:
+        if verdict.answer is Answer.HOLD:
+            part.held = verdict
+        elif verdict.answer is Answer.DENY:
+            part.denied = refused_by_policy(verdict)
+        self.batch.add(part)
+
+    def _ask_syntax(self, sql: str) -> bool:
+        """Our grammar refused the text: let the target's parser say so, or hear that it would take it (decision 2)."""
+        talk = self.talk
+        if self.batch.parts or talk.open_batch:
+            self._taken()
+            reply = Reply(ord("Q"))
+            verdict = self._judge(_script_of(talk.read(sql) or Script(sql, ()), "it can't be read"), reply, None)
+            self._add(Part(frontend.query(sql), reply), verdict)
+            self._end_batch()
+            return True
+
+        def then(refusal: object) -> None:
+            if refusal is None:
+                talk.accepted.add(sql)
+            else:
+                self._taken()
+                talk.record("refused", sql=talk.judge.scrub(sql), sqlstate="42601", reason="syntax error")
+                talk.emit(ev.ToClient(bytes(refusal)))  # type: ignore[call-overload] # the errand gives bytes
+
+        talk.errand = Errand(syntax_question(sql, talk.judge), then)
+        return False
+
+    # --- ending a batch -----------------------------------------------------------------------------------------------
+
+    def _end_batch(self) -> None:
+        batch, self.batch = self.batch, Batch()
+        if batch.too_big:
+            self._refuse_oversize(batch)
+        elif batch.holds:
+            self.holding.begin(batch, self._forward)
+        else:
+            self._forward(batch)
+            if batch.parts[-1].reply is not None:
+                self.talk.open_batch = False
+
+    def _refuse_oversize(self, batch: Batch) -> None:
+        text = error_response(
+            "54000",
+            f"a held batch may have {self.talk.judge.policy.limits.max_held_bytes} bytes",
+            hint="Send fewer rows in one batch.",
+        )
+        for part in batch.parts:
+            if part.held:
+                part.held, part.denied = None, text
+        self._forward(batch)
+
+    def _forward(self, batch: Batch) -> None:
+        """Record what the batch runs, then send it, with sure-fails in the place of what is refused."""
+        talk = self.talk
+        chunks: list[bytes] = []
+        for part in batch.parts:
+            reply = part.reply
+            if reply is None:
+                chunks.append(part.raw)
+                continue
+            if part.denied is not None:
+                reply.denial = part.denied
+                chunks.append(sure_fail(reply.kind))
+                talk.record_refused(reply)
+            else:
+                chunks.append(part.raw)
+                talk.record_statements(reply)
+            talk.expect(reply)
+        talk.emit(ev.ToTarget(b"".join(chunks)))
+
+    def _forward_sync(self) -> None:
+        self.talk.expect(Reply(ord("S")))
+        self.talk.open_batch = False
+        self.talk.emit(ev.ToTarget(frontend.SYNC))
+
+    def _start_errand(self) -> None:
+        talk = self.talk
+        ready = talk.phase is Phase.READY and talk.errand is None and talk.drained
+        if ready and talk.path_stale and talk.status != "E" and not self.batch.parts:
+
+            def then(path: object) -> None:
+                if isinstance(path, tuple):
+                    talk.judge.moved(path)
+                talk.path_stale = False
+
+            talk.errand = Errand(path_question(talk.login.target.user), then)
+        talk.run_errand()
+
+
+def _script_of(script: Script, reason: str) -> Script:
+    """A script of one opaque statement in the place of `script`."""
+    return Script(script.sql, (Statement(script.sql, "UNKNOWN", frozenset({StatementClass.OPAQUE}), reason=reason),))
+
+
+def _sql_changes(statement: Statement, judge: Judge) -> list[Change]:
+    """What a SQL-level statement will do to names once it has run."""
+    use = statement.names
+    if statement.tag == "DISCARD ALL":
+        return [Change(Space.STATEMENT, None), Change(Space.PORTAL, None)]
+    if use is None:
+        return []
+    match use.verb:
+        case "PREPARE" | "DECLARE" if use.name is not None and use.body is not None:
+            prepared = Prepared(use.body.sql, Script(use.body.sql, (use.body,)))
+            if use.verb == "PREPARE":
+                return [Change(Space.STATEMENT, use.name, prepared)]
+            return [Change(Space.PORTAL, use.name, Portal(prepared))]
+        case "DEALLOCATE":
+            return [Change(Space.STATEMENT, use.name)]
+        case "CLOSE":
+            return [Change(Space.PORTAL, use.name)]
+    return []

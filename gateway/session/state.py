@@ -1,0 +1,293 @@
+"""What the parts of one session share: who, names, transaction status, replies owed, effects so far. No decisions.
+
+session.py reads the client, stream.py the target, holding.py waits for people; all three change this and nothing else.
+"""
+
+from collections import deque
+from enum import Enum
+
+from gateway.audit.entry import Value
+from gateway.session import events as ev
+from gateway.session.errands import Errand
+from gateway.session.guard import NO_PORTAL
+from gateway.session.judging import Judge, Login
+from gateway.session.names import Change, Names, Portal
+from gateway.session.replies import Execution, Mode, Reply
+from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.policy.decide import Verdict
+from gateway.wire.frontend import SYNC, parse
+
+__all__ = ["NO_PORTAL", "Conversation", "Phase", "values"]
+
+_TEXT_SHOWN = 1000
+
+
+class Phase(Enum):
+    READY = "ready"
+    HELD = "held"
+    SKIPPING = "skipping"  # to the client's Sync: the target has already been synchronised by us
+    COPY_IN = "copy in"
+    CLOSED = "closed"
+
+
+class Conversation:
+    """One session's shared state. `status` is I, T or E from the last ReadyForQuery."""
+
+    def __init__(self, login: Login, judge: Judge, names: Names, status: str) -> None:
+        self.login = login
+        self.judge = judge
+        self.names = names
+        self.status = status
+        self.phase = Phase.READY
+        self.replies: deque[Reply] = deque()
+        self.effects: list[ev.Effect] = []
+        self.now = 0.0
+        self.open_batch = False  # something was forwarded since the last Sync, without a Sync
+        self.flushed = False  # waiting for the ReadyForQuery of a Sync that we put in the place of a Flush
+        self.asking = False  # waiting for the parser process
+        self.errand: Errand | None = None
+        self.accepted: set[str] = set()  # texts that our grammar refuses and the target takes
+        self.ending: ev.Why | None = None
+        self.path_stale = True  # search_path is not known (any more): ask the target before judging by it
+        self.path_in_transaction = False
+        self.target_said_fatal = False
+        self.claimed_reason = ""
+        self.last_tag = ""
+        self.broke = False  # an error was answered since the last ReadyForQuery
+        self.mid_message = False  # the client has had a part of a row: nothing of ours may go out now
+        self.ran: list[Execution] = []  # approved and executed since the last ReadyForQuery
+        self.failed: dict[str, tuple[str, Execution]] = {}  # approved and failed: request -> (SQLSTATE, which)
+        self.unsettled: list[str] = []  # executed requests whose transaction is still open
+        self._number = 0
+        self._who: dict[str, Value] = {
+            "session": login.session,
+            "subject": login.identity.subject,
+            "user": login.identity.user,
+            "groups": sorted(login.identity.groups),
+            "agent": login.agent,
+            "client": login.client,
+            "target": login.target.name,
+        }
+
+    # --- what can happen now ------------------------------------------------------------------------------------------
+
+    @property
+    def drained(self) -> bool:
+        """Nothing is owed and the target is synchronised: its transaction status is known and we may ask it things."""
+        return not self.replies and not self.open_batch
+
+    @property
+    def busy(self) -> bool:
+        """True while no client message may be read."""
+        return (
+            self.phase in (Phase.HELD, Phase.CLOSED)
+            or self.errand is not None
+            or self.asking
+            or self.flushed
+            or (self.path_stale and not self.open_batch and self.status != "E")
+        )
+
+    # --- effects ------------------------------------------------------------------------------------------------------
+
+    def emit(self, effect: ev.Effect) -> None:
+        self.effects.append(effect)
+
+    def record(self, kind: str, **fields: Value) -> None:
+        """Put an audit entry among the effects, with who and where."""
+        known = {name: value for name, value in fields.items() if value not in (None, "", [])}
+        self.emit(ev.Record(kind, self._who | known))
+
+    def read(self, sql: str) -> Script | None:
+        """Read a text; None where the parser process was asked and has not answered."""
+        script = self.judge.read(sql)
+        if script is None:
+            self.asking = True
+            self.emit(ev.Ask(sql))
+        elif script.claimed_reason:
+            self.claimed_reason = script.claimed_reason
+        return script
+
+    # --- executions ---------------------------------------------------------------------------------------------------
+
+    def execution(
+        self,
+        statement: Statement,
+        verdict: Verdict,
+        parameters: tuple[str | None, ...] | None,
+        changes: tuple[Change, ...],
+    ) -> Execution:
+        """Number a statement of the client and mask what will be told about it."""
+        self._number += 1
+        shown = parameters and tuple(each and self.judge.scrub_value(each) for each in parameters)
+        return Execution(
+            self._number,
+            statement,
+            verdict,
+            self.judge.scrub(statement.sql),
+            shown,
+            changes=changes,
+            protected=self.judge.touches_protected(statement),
+        )
+
+    def _story(self, execution: Execution) -> dict[str, Value]:
+        statement = execution.statement
+        return {
+            "statement": execution.number,
+            "tag": statement.tag,
+            "tables": sorted({*statement.writes, *statement.reads}),
+            "sql": execution.sql,
+            "parameters": list(execution.parameters) if execution.parameters else None,
+            "verdict": execution.verdict.answer.value,
+            "rule": execution.verdict.rule,
+            "request": execution.request,
+            "policy": self.judge.policy.version,
+        }
+
+    def record_statements(self, reply: Reply) -> None:
+        """Record what is about to be forwarded, and start its clock."""
+        for each in reply.executions:
+            each.started = self.now
+            self.record("statement", **self._story(each), reason=self.claimed_reason)
+
+    def record_refused(self, reply: Reply) -> None:
+        """Record what policy refused; a request's end is recorded by the desk."""
+        for each in reply.executions:
+            if each.request is None:
+                self.record("refused", **self._story(each), sqlstate="42501", reason=each.verdict.reason)
+        reply.executions = []
+
+    def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None) -> None:
+        """Record the end of one statement."""
+        story = self._story(execution)
+        story["rows"] = execution.rows if rows is None else rows
+        story["outcome"] = "failed" if sqlstate else "executed"
+        self.record("finished", **story, sqlstate=sqlstate, duration_ms=round((self.now - execution.started) * 1000, 3))
+
+    def skipped(self, execution: Execution) -> None:
+        """Record that an earlier error made the target skip it: it did not run."""
+        self.record("finished", **self._story(execution), outcome="failed", reason="skipped after an error")
+
+    # --- replies ------------------------------------------------------------------------------------------------------
+
+    def expect(self, reply: Reply) -> None:
+        """One more message is on its way to the target."""
+        self.replies.append(reply)
+        if reply.change is not None:
+            self.names.sent(reply.change)
+        for execution in reply.executions:
+            for change in execution.changes:
+                self.names.sent(change)
+            self._watch(execution.statement)
+
+    def _watch(self, statement: Statement) -> None:
+        """Note what this statement may change behind our back once it runs."""
+        if StatementClass.OPAQUE in statement.classes:
+            self.names.unverified = True
+            self.path_stale = True
+        if statement.tag in ("DISCARD ALL", "RESET ALL") or any(
+            name.lower() == "search_path" for name, _ in statement.settings
+        ):
+            self.path_stale = self.path_in_transaction = True
+        for name, value in statement.settings:
+            if name.lower() == "application_name" and value is not None:
+                self.judge.agent = self._who["agent"] = value[:_TEXT_SHOWN]  # type: ignore[assignment]
+            elif name.lower() == "hoop.reason" and value is not None:
+                self.claimed_reason = value[:_TEXT_SHOWN]
+
+    def status_is(self, status: str) -> None:
+        """ReadyForQuery: tell how approved statements ended, and forget what died with the transaction."""
+        before, self.status = self.status, status
+        ended = status == "I"
+        rolled_back = self.last_tag == "ROLLBACK" or self.broke
+        fate = "open" if not ended else "rolled back" if rolled_back else "committed"
+        for request, executions in _by_request(self.ran).items():
+            if request not in self.failed:
+                rows = sum(each.rows for each in executions)
+                self.emit(ev.Finished(request, rows, "", self._took(executions[0]), fate))
+                if not ended:
+                    self.unsettled.append(request)
+        for request, (sqlstate, execution) in self.failed.items():
+            self.emit(ev.Finished(request, None, sqlstate or "25P02", self._took(execution), "rolled back"))
+        self.ran, self.failed = [], {}
+        if ended:
+            if before != "I":
+                for request in self.unsettled:
+                    self.emit(ev.Settled(request, "rolled back" if rolled_back else "committed"))
+                self.unsettled = []
+                self.path_stale = self.path_stale or self.path_in_transaction
+            self.path_in_transaction = False
+            self.names.transaction_ended()
+
+    def _took(self, execution: Execution) -> float:
+        return round((self.now - execution.started) * 1000, 3)
+
+    # --- errands ------------------------------------------------------------------------------------------------------
+
+    def run_errand(self) -> None:
+        """Send the errand's next question, if there is one and the target is ready for it."""
+        errand = self.errand
+        if errand is None or errand.waiting or not self.drained or self.phase is Phase.CLOSED:
+            return
+        question = errand.next()
+        if question is None:
+            unnamed = self.names.statements.get("")
+            if unnamed is not None and errand.asked and not errand.repaired and self.status != "E":
+                # A simple Query drops the unnamed statement; the client may still bind it.
+                errand.repaired = True
+                question = parse("", unnamed.sql, unnamed.types) + SYNC
+            else:
+                self.errand = None
+                errand.finish()
+                return
+        errand.waiting = True
+        self.expect(Reply(ord("Q"), Mode.COLLECT))
+        self.emit(ev.ToTarget(question))
+
+    def errand_answered(self, messages: list[tuple[int, bytes]]) -> None:
+        """The target has answered the errand's question, up to ReadyForQuery."""
+        if self.errand is not None:
+            self.errand.answer(messages)
+            self.run_errand()
+
+
+def _by_request(executions: list[Execution]) -> dict[str, list[Execution]]:
+    grouped: dict[str, list[Execution]] = {}
+    for each in executions:
+        grouped.setdefault(each.request or "", []).append(each)
+    return grouped
+
+
+def values(portal: Portal) -> tuple[str | None, ...] | None:
+    """The bound values as text, for people. Binary values of unknown types are shown by their length."""
+    bind = portal.bind
+    if bind is None:
+        return None
+    types = portal.prepared.types
+    shown: list[str | None] = []
+    for at, value in enumerate(bind.parameters):
+        formats = bind.parameter_formats
+        binary = (formats[at] if at < len(formats) else formats[0] if len(formats) == 1 else 0) == 1
+        shown.append(None if value is None else _shown(value, binary, types[at] if at < len(types) else 0))
+    return tuple(shown)
+
+
+#: Binary formats that people can be shown as they are: type OID -> reader (pg_type.dat).
+_BOOL, _INT8, _INT2, _INT4, _UUID = 16, 20, 21, 23, 2950
+_TEXTS = frozenset({25, 1043, 1042, 19, 114, 142, 0})
+
+
+def _shown(value: bytes, binary: bool, oid: int) -> str:  # noqa: FBT001 - a format code has two values
+    if not binary or oid in _TEXTS:
+        try:
+            text = value.decode("utf-8")
+        except UnicodeDecodeError:
+            return f"<{len(value)} bytes>"
+        return text if len(text) <= _TEXT_SHOWN else f"{text[:_TEXT_SHOWN]}... ({len(text)} characters)"
+    if oid in (_INT2, _INT4, _INT8):
+        return str(int.from_bytes(value, "big", signed=True))
+    if oid == _BOOL:
+        return "true" if value == b"\x01" else "false"
+    if oid == _UUID and len(value) == 16:
+        text = value.hex()
+        return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+    return f"<{len(value)} bytes, type {oid}>"

@@ -1,0 +1,445 @@
+"""Walking the target's byte stream: headers first, then untouched runs in one slice (architecture.md, Server chunks).
+
+What lives here: matching each backend message with the reply that is owed, masks on the way, and what the target's answers
+say about names, status and executions. Nothing is sent to the target from here.
+
+DataRow and CopyData that need no mask pass as slices, an incomplete one included; everything else is handled whole.
+"""
+
+from collections.abc import Callable
+
+from gateway.errors import ProtocolViolation, TargetUnavailable
+from gateway.session import events as ev
+from gateway.session.names import Names
+from gateway.session.replies import Execution, Mode, Reply
+from gateway.session.state import Conversation, Phase
+from gateway.sql.statement import StatementClass
+from gateway.wire.backend import (
+    Column,
+    command_tag,
+    fields,
+    parameter_description,
+    read_parameter_status,
+    row_description,
+    tag_rows,
+)
+from gateway.wire.frontend import message
+
+_D, _COPY_DATA = ord("D"), ord("d")
+#: No message of PostgreSQL is longer (MaxAllocSize); a target that says otherwise is broken or malicious.
+_MAX = 1 << 30
+#: Settings under which the target would read a text otherwise than we did (enforcement.md 4.1, 1 to 3).
+_PINNED = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
+
+
+class Stream:
+    """The target's side of one conversation."""
+
+    def __init__(self, talk: Conversation) -> None:
+        self._talk = talk
+        self._tail: list[bytes] = []
+        self._held = 0
+        self._wanted = 5
+        self._passing = 0  # bytes of an untouched row that are still to come
+        self._copy: Callable[[bytes], bytes] | None = None
+
+    def abandon(self) -> None:
+        """The conversation ends here: say of everything on its way that its end was not seen."""
+        talk = self._talk
+        for reply in talk.replies:
+            for execution in reply.executions[reply.at :]:
+                talk.record("finished", statement=execution.number, request=execution.request, outcome="unknown")
+                if execution.request:
+                    talk.emit(ev.Unknown(execution.request))
+            reply.executions = []
+
+    def feed(self, data: bytes) -> None:
+        """Take a chunk; what may go to the client is emitted as ToClient, in order."""
+        talk = self._talk
+        if self._tail:
+            self._tail.append(data)
+            self._held += len(data)
+            if self._held < self._wanted:
+                return
+            data = b"".join(self._tail)
+            self._tail.clear()
+        at, start, size = 0, 0, len(data)
+        if self._passing:
+            at = min(self._passing, size)
+            self._passing -= at
+        while size - at >= 5:
+            kind = data[at]
+            length = int.from_bytes(data[at + 1 : at + 5], "big")
+            if not 4 <= length <= _MAX:
+                raise TargetUnavailable("the target broke the protocol: impossible message length")
+            end = at + 1 + length
+            if kind in (_D, _COPY_DATA) and self._untouched(kind):
+                self._passing = max(0, end - size)
+                at = min(end, size)
+                continue
+            if end > size:
+                self._wanted = end - at
+                break
+            if kind == _D:
+                end = _run(data, at, size)
+            self._flush(data, start, at)
+            self._message(kind, data[at:end])
+            at = start = end
+        else:
+            self._wanted = 5
+        self._flush(data, start, at)
+        self._held = size - at
+        if self._held:
+            self._tail.append(data[at:])
+        talk.mid_message = self._passing > 0
+        if talk.errand is not None and not talk.replies:
+            talk.run_errand()
+
+    def _flush(self, data: bytes, start: int, end: int) -> None:
+        if end > start:
+            self._talk.emit(ev.ToClient(data if end - start == len(data) else data[start:end]))
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def _untouched(self, kind: int) -> bool:
+        """May rows pass as they are? Only when the queue's head expects them and plans no mask."""
+        replies = self._talk.replies
+        if not replies or replies[0].mode is not Mode.EXPECT or replies[0].kind not in b"EQ":
+            return False
+        if kind == _COPY_DATA:
+            return self._copy is None
+        head = replies[0]
+        if not head.planned:
+            columns = _described(head)
+            if columns is None:
+                return False
+            self._plan(head, columns)
+        return head.masker is None
+
+    def _plan(self, reply: Reply, columns: tuple[Column, ...]) -> None:
+        """Make the mask plan of the result that begins."""
+        reply.planned = True
+        statement = reply.execution.statement if reply.execution else None
+        formats = reply.portal.bind.result_formats if reply.portal and reply.portal.bind else ()
+        shown = tuple(_format(formats, at, each) for at, each in enumerate(columns))
+        reply.masker = self._talk.judge.masker(statement, columns, shown)
+
+    def _rows(self, raw: bytes) -> None:
+        talk = self._talk
+        head = self._head("DataRow")
+        if head.mode is Mode.COLLECT:
+            at = 0
+            while at < len(raw):
+                end = at + 1 + int.from_bytes(raw[at + 1 : at + 5], "big")
+                head.collected.append((_D, raw[at + 5 : end]))
+                at = end
+        elif head.mode is Mode.EXPECT:
+            if not head.planned:
+                self._plan(head, _described(head) or _unknown(raw))
+            talk.emit(ev.ToClient(head.masker.rows(raw) if head.masker else raw))
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def _message(self, kind: int, raw: bytes) -> None:
+        if kind == _D:
+            self._rows(raw)
+            return
+        handle = self._TABLE.get(kind)
+        if handle is None:
+            raise TargetUnavailable(f"the target sent an unexpected message of type {chr(kind)}")
+        body = raw[5:]
+        if kind not in b"NSA" and self._talk.replies and self._talk.replies[0].mode is Mode.COLLECT:
+            self._collect(kind, body)
+            return
+        shown = handle(self, body)
+        if shown is not None:
+            self._talk.emit(ev.ToClient(raw if shown is body else message(bytes((kind,)), shown)))
+
+    def _collect(self, kind: int, body: bytes) -> None:
+        talk = self._talk
+        head = talk.replies[0]
+        head.collected.append((kind, body))
+        if kind == ord("Z"):
+            talk.replies.popleft()
+            talk.status = chr(body[0])
+            talk.errand_answered(head.collected)
+
+    def _head(self, what: str) -> Reply:
+        if not self._talk.replies:
+            raise TargetUnavailable(f"the target sent {what} and nothing was asked")
+        return self._talk.replies[0]
+
+    def _pop(self, what: str, kinds: bytes) -> Reply:
+        head = self._head(what)
+        if head.kind not in kinds:
+            raise TargetUnavailable(f"the target sent {what} in answer to {chr(head.kind)}")
+        return self._talk.replies.popleft()
+
+    def _seen(self, head: Reply, body: bytes) -> bytes | None:
+        return body if head.mode is Mode.EXPECT else None
+
+    def _parse_complete(self, body: bytes) -> bytes | None:
+        return self._named("ParseComplete", b"P", body)
+
+    def _bind_complete(self, body: bytes) -> bytes | None:
+        return self._named("BindComplete", b"B", body)
+
+    def _close_complete(self, body: bytes) -> bytes | None:
+        return self._named("CloseComplete", b"C", body)
+
+    def _named(self, what: str, kinds: bytes, body: bytes) -> bytes | None:
+        head = self._pop(what, kinds)
+        if head.change is not None:
+            self._talk.names.confirmed(head.change)
+        return self._seen(head, body)
+
+    def _parameter_description(self, body: bytes) -> bytes | None:
+        head = self._head("ParameterDescription")
+        if head.prepared is not None:
+            head.prepared.types = parameter_description(body)
+        return self._seen(head, body)
+
+    def _row_description(self, body: bytes) -> bytes | None:
+        head = self._head("RowDescription")
+        columns = row_description(body)
+        if head.kind == ord("D"):
+            if head.prepared is not None:
+                head.prepared.columns = columns
+            if head.portal is not None:
+                head.portal.columns = columns
+            self._talk.replies.popleft()
+        else:
+            self._plan(head, columns)
+        return self._seen(head, body)
+
+    def _no_data(self, body: bytes) -> bytes | None:
+        return self._seen(self._pop("NoData", b"D"), body)
+
+    def _command_complete(self, body: bytes) -> bytes | None:
+        talk = self._talk
+        head = self._head("CommandComplete")
+        tag = command_tag(body)
+        talk.last_tag = tag
+        execution = head.execution
+        if execution is not None:
+            self._done(head, execution, tag_rows(tag))
+        self._copy = None
+        self._next(head)
+        return self._seen(head, body)
+
+    def _empty(self, body: bytes) -> bytes | None:
+        head = self._head("EmptyQueryResponse")
+        if head.execution is not None:
+            self._done(head, head.execution, 0)
+        self._next(head)
+        return self._seen(head, body)
+
+    def _suspended(self, body: bytes) -> bytes | None:
+        head = self._pop("PortalSuspended", b"E")
+        if head.execution is not None:
+            self._done(head, head.execution, None)
+        return self._seen(head, body)
+
+    def _next(self, head: Reply) -> None:
+        """The statement the target was at is over: an Execute is answered, a query string goes on to its next."""
+        if head.kind == ord("E"):
+            self._talk.replies.popleft()
+        elif head.at < len(head.executions):
+            head.at += 1
+        head.planned, head.masker = False, None
+
+    def _done(self, head: Reply, execution: Execution, rows: int | None) -> None:
+        talk = self._talk
+        self._masked(head, execution)
+        talk.finish(execution, rows=rows)
+        for change in execution.changes:
+            talk.names.confirmed(change)
+        execution.changes = ()
+        if StatementClass.DDL in execution.statement.classes:
+            talk.emit(ev.ReloadCatalog())
+        if execution.request:
+            execution.rows = rows or 0
+            talk.ran.append(execution)
+
+    def _masked(self, head: Reply, execution: Execution) -> None:
+        """Record what was masked in a result: column, detector or mask, count; never a value."""
+        if head.masker is not None and head.masker.counts:
+            found: list[ev.Value] = [
+                {"column": column, "detector": detector, "count": count}
+                for (column, detector), count in sorted(head.masker.counts.items())
+            ]
+            self._talk.record("masked", statement=execution.number, masked=found, request=execution.request)
+
+    def _error(self, body: bytes) -> bytes | None:
+        talk = self._talk
+        found = fields(body)
+        sqlstate = found.get("C", "XX000")
+        if found.get("V") == "FATAL" or found.get("S") == "FATAL":
+            talk.target_said_fatal = True
+        if not talk.replies:
+            return talk.judge.diagnostics(body, protected=False)
+        head = talk.replies[0]
+        if talk.phase is Phase.COPY_IN:
+            talk.phase = Phase.READY
+        self._copy = None
+        execution = head.execution
+        denial, mode = head.denial, head.mode
+        if execution is not None and not denial:
+            self._masked(head, execution)
+            talk.finish(execution, sqlstate, 0)
+            self._drop_changes(execution)
+            if execution.request:
+                talk.failed[execution.request] = (sqlstate, execution)
+            head.at += 1
+        talk.broke = True
+        if head.kind == ord("Q"):
+            self._skip(head)
+        else:
+            self._skip_to_sync()
+        if denial is not None:
+            talk.emit(ev.ToClient(denial))
+            return None
+        protected = talk.judge.protects and (execution is None or execution.protected)
+        shown = talk.judge.diagnostics(body, protected=protected)
+        return shown if mode is Mode.EXPECT or talk.flushed else None
+
+    def _drop_changes(self, execution: Execution) -> None:
+        for change in execution.changes:
+            self._talk.names.dropped(change)
+        execution.changes = ()
+
+    def _skip(self, reply: Reply) -> None:
+        """The rest of this message's statements will not run."""
+        names: Names = self._talk.names
+        if reply.change is not None:
+            names.dropped(reply.change)
+            reply.change = None
+        for execution in reply.executions[reply.at :]:
+            self._talk.skipped(execution)
+            self._drop_changes(execution)
+            if execution.request:
+                self._talk.failed[execution.request] = ("", execution)
+        reply.executions = reply.executions[: reply.at]
+
+    def _skip_to_sync(self) -> None:
+        """After an error the target discards messages up to Sync, and so must we."""
+        replies = self._talk.replies
+        while replies and replies[0].kind != ord("S"):
+            self._skip(replies.popleft())
+
+    def _ready(self, body: bytes) -> bytes | None:
+        talk = self._talk
+        head = self._pop("ReadyForQuery", b"SQF")
+        status = chr(body[0]) if body else "?"
+        talk.status_is(status)
+        if head.mode is Mode.SWALLOW:
+            talk.flushed = False
+            if talk.broke:
+                talk.phase = Phase.SKIPPING
+        talk.broke = False
+        return self._seen(head, body)
+
+    def _copy_in(self, body: bytes) -> bytes | None:
+        talk = self._talk
+        head = self._head("CopyInResponse")
+        if head.kind == ord("E"):
+            # The Syncs already forwarded behind this Execute are ignored in COPY: the client is owed nothing for them.
+            while len(talk.replies) > 1 and talk.replies[1].kind == ord("S"):
+                del talk.replies[1]
+                talk.open_batch = True
+        talk.phase = Phase.COPY_IN
+        return self._seen(head, body)
+
+    def _copy_out(self, body: bytes) -> bytes | None:
+        talk = self._talk
+        head = self._head("CopyOutResponse")
+        self._copy = talk.judge.copier(head.execution.statement if head.execution else None, body)
+        return self._seen(head, body)
+
+    def _copy_both(self, _body: bytes) -> bytes | None:
+        raise TargetUnavailable("the target began a replication stream")
+
+    def _copy_data(self, body: bytes) -> bytes | None:
+        head = self._head("CopyData")
+        if head.mode is not Mode.EXPECT:
+            return None
+        return self._copy(body) if self._copy else body
+
+    def _copy_done(self, body: bytes) -> bytes | None:
+        return self._seen(self._head("CopyDone"), body)
+
+    def _call_response(self, _body: bytes) -> bytes | None:
+        raise TargetUnavailable("the target answered a function call that was not forwarded")
+
+    def _notice(self, body: bytes) -> bytes | None:
+        talk = self._talk
+        if talk.replies and talk.replies[0].mode is not Mode.EXPECT:
+            return None
+        execution = talk.replies[0].execution if talk.replies else None
+        return talk.judge.diagnostics(body, protected=execution is not None and execution.protected)
+
+    def _notification(self, body: bytes) -> bytes | None:
+        channel, _, payload = body[4:].partition(b"\0")
+        shown = self._talk.judge.scrub_value(payload.rstrip(b"\0").decode("utf-8", "replace"))
+        return body[:4] + channel + b"\0" + shown.encode() + b"\0"
+
+    def _parameter_status(self, body: bytes) -> bytes | None:
+        name, value = read_parameter_status(body)
+        pinned = _PINNED.get(name)
+        if pinned is not None and value.upper() != pinned.upper():
+            raise ProtocolViolation(
+                f"{name} was changed to {value}: statements could then be read in two ways", sqlstate="42501"
+            )
+        if name == "search_path":
+            self._talk.path_stale = True
+        return name.encode() + b"\0" + self._talk.judge.scrub_value(value).encode() + b"\0"
+
+    _TABLE: dict[int, Callable[["Stream", bytes], bytes | None]] = {  # noqa: RUF012 - a table, never changed
+        ord("1"): _parse_complete,
+        ord("2"): _bind_complete,
+        ord("3"): _close_complete,
+        ord("t"): _parameter_description,
+        ord("T"): _row_description,
+        ord("n"): _no_data,
+        ord("C"): _command_complete,
+        ord("I"): _empty,
+        ord("s"): _suspended,
+        ord("E"): _error,
+        ord("Z"): _ready,
+        ord("G"): _copy_in,
+        ord("H"): _copy_out,
+        ord("W"): _copy_both,
+        ord("d"): _copy_data,
+        ord("c"): _copy_done,
+        ord("V"): _call_response,
+        ord("N"): _notice,
+        ord("A"): _notification,
+        ord("S"): _parameter_status,
+    }
+
+
+def _run(data: bytes, at: int, size: int) -> int:
+    """The end of the run of whole DataRows that begins at `at`."""
+    while size - at >= 5 and data[at] == _D:
+        end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+        if end > size or end < at + 5:
+            break
+        at = end
+    return at
+
+
+def _described(reply: Reply) -> tuple[Column, ...] | None:
+    """The columns of an Execute's result, if the client has had them described."""
+    portal = reply.portal
+    return (portal.columns or portal.prepared.columns) if portal else None
+
+
+def _unknown(raw: bytes) -> tuple[Column, ...]:
+    """Columns of a result that was never described: as many as the row has, each text of unknown origin."""
+    return (Column("?", 0, 0, 25, -1, -1, 0),) * int.from_bytes(raw[5:7], "big")
+
+
+def _format(formats: tuple[int, ...], at: int, column: Column) -> int:
+    if not formats:
+        return column.format
+    return formats[0] if len(formats) == 1 else formats[at] if at < len(formats) else 0

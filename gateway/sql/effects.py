@@ -1,0 +1,385 @@
+"""One statement's tree -> a Statement: class, tag, relations, names. The table is in interface.md (Statement classes).
+
+What lives here: utility statements, and what wraps a query (EXPLAIN, PREPARE, DECLARE, COPY, CREATE TABLE AS). Queries
+themselves are read by queries.py, plain tables of tags are in commands.py. A statement that no table knows is opaque.
+
+The classes say what the text does if every function, operator, type and relation in it is what it looks like. Whether they
+are is resolve()'s question: nothing may be allowed as a read before resolve() has seen it.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.sql.commands import TRANSACTIONS, command
+from gateway.sql.queries import COMMAND_TAGS, Walk
+from gateway.sql.settings import setting_class
+from gateway.sql.statement import Control, NameUse, Statement, StatementClass
+from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, strings, unwrap
+
+UNKNOWN_NAME = "what this name stands for isn't known here"
+
+
+def read_statement(sql: str, name: str, fields: Fields) -> Statement:
+    """Read one statement node. Raise RecursionError when it is nested too deep, LookupError or TypeError on a tree we don't expect."""
+    if name in COMMAND_TAGS:
+        return _query(sql, name, fields)
+    reader = _READERS.get(name)
+    return reader(sql, fields) if reader else _utility(sql, name, fields)
+
+
+def opaque(sql: str, reason: str, tag: str = "") -> Statement:
+    """A statement of which nothing is known but that it can't be let through as anything else."""
+    return Statement(sql=sql, tag=tag, classes=frozenset({StatementClass.OPAQUE}), reason=reason)
+
+
+def named(statement: Statement, body: Statement) -> Statement:
+    """What EXECUTE, FETCH or MOVE does once its name is known: the body's effects, and those of its own parameters."""
+    mine = statement.classes
+    if statement.reason == UNKNOWN_NAME:
+        mine = mine - {StatementClass.OPAQUE}
+    reasons = [r for r in (statement.reason.removeprefix(UNKNOWN_NAME).removeprefix("; "), body.reason) if r]
+    return replace(
+        body,
+        sql=statement.sql,
+        tag=statement.tag,
+        classes=mine | body.classes,
+        functions=tuple(dict.fromkeys((*statement.functions, *body.functions))),
+        reason="; ".join(reasons),
+        names=statement.names,
+        inner_tags=tuple(dict.fromkeys((body.tag, *body.inner_tags))),
+        unresolved=statement.unresolved + body.unresolved,
+    )
+
+
+def _query(sql: str, name: str, fields: Fields) -> Statement:
+    tag = COMMAND_TAGS[name]
+    walk = Walk()
+    walk.query(name, fields)
+    if walk.is_read(tag):
+        walk.classes.add(StatementClass.READ)
+    into = _into(fields)
+    if into is not None:
+        walk.classes.add(StatementClass.DDL)
+        walk.classes.add(StatementClass.READ)
+        walk.writes[key_of(into["rel"])] = None
+        tag = "SELECT INTO"
+    return walk.finish(sql, tag)
+
+
+def _into(fields: Fields) -> Fields | None:
+    """The INTO of a SELECT; in a set operation it sits in the leftmost arm."""
+    while "larg" in fields and "intoClause" not in fields:
+        fields = fields["larg"]
+    found: Fields | None = fields.get("intoClause")
+    return found
+
+
+# --- utility statements that only need names ---
+
+
+def _utility(sql: str, name: str, fields: Fields) -> Statement:
+    known = command(name, fields)
+    if known is None:
+        return opaque(sql, f"{name} isn't known")
+    tag, kind = known
+    walk = Walk(strict=False)
+    for key in _affected(name, fields):
+        (walk.reads if name == "LockStmt" else walk.writes)[key] = None
+    if name in _WITH_EXPRESSIONS:
+        for child, inner in children({k: v for k, v in fields.items() if k not in ("relation", "view")}):
+            walk.expression(child, inner)
+        walk.where = None
+    walk.classes = {kind}
+    walk.reasons = []
+    walk.inner_tags = []
+    names = NameUse("CLOSE", fields.get("portalname")) if name == "ClosePortalStmt" else None
+    return walk.finish(sql, tag, names=names)
+
+
+# Their expressions name relations and functions that a reviewer wants to see. They aren't run as a query.
+_WITH_EXPRESSIONS = frozenset({"ViewStmt", "IndexStmt", "AlterTableStmt", "CreateStmt", "CreatePolicyStmt", "RuleStmt"})
+_LISTS = ("relations", "rels", "objects")
+_TABLES = frozenset(
+    {
+        "OBJECT_TABLE",
+        "OBJECT_VIEW",
+        "OBJECT_MATVIEW",
+        "OBJECT_FOREIGN_TABLE",
+        "OBJECT_SEQUENCE",
+        "OBJECT_INDEX",
+    }
+)
+_OF_A_TABLE = frozenset({"OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY"})
+
+
+def _affected(name: str, fields: Fields) -> list[str]:
+    """Keys of the relations that a utility statement acts on; `schema.*` for a whole schema."""
+    found = [
+        key_of(fields[each])
+        for each in ("relation", "view", "table", "sequence", "typevar")
+        if _is_relation(fields, each)
+    ]
+    for each in [node for field in _LISTS for node in fields.get(field) or ()]:
+        kind, inner = unwrap(each) or ("", {})
+        if kind == "RangeVar":
+            found.append(key_of(inner))
+        elif kind == "VacuumRelation" and "relation" in inner:
+            found.append(key_of(inner["relation"]))
+    if name == "CreateForeignTableStmt":
+        found.append(key_of(fields["base"]["relation"]))
+    if name == "DropStmt":
+        found += _dropped(str(fields.get("removeType")), fields.get("objects") or [])
+    if name == "CommentStmt":
+        found += _dropped(str(fields.get("objtype")), [fields.get("object") or {}])
+    return found
+
+
+def _is_relation(fields: Fields, field: str) -> bool:
+    return isinstance(fields.get(field), dict) and "relname" in fields[field]
+
+
+def _dropped(object_type: str, objects: list[Fields]) -> list[str]:
+    found = []
+    for each in objects:
+        kind, inner = unwrap(each) or ("", {})
+        if object_type == "OBJECT_SCHEMA" and kind == "String":
+            found.append(f"{dotted([inner.get('sval', '')])}.*")
+        parts = strings(inner.get("items")) if kind == "List" else []
+        if object_type in _OF_A_TABLE:
+            parts = parts[:-1]
+        if parts and (object_type in _TABLES or object_type in _OF_A_TABLE):
+            found.append(key_of({"schemaname": parts[-2] if len(parts) > 1 else "", "relname": parts[-1]}))
+    return found
+
+
+# --- statements with a reader of their own ---
+
+
+def _transaction(sql: str, fields: Fields) -> Statement:
+    tag, control, kind = TRANSACTIONS.get(fields["kind"], ("", Control.OTHER, StatementClass.OPAQUE))
+    return Statement(
+        sql=sql,
+        tag=tag,
+        classes=frozenset({kind}),
+        control=control,
+        settings=_modes(fields.get("options"), ""),
+        chain=bool(fields.get("chain")),
+        reason="" if tag else f"{fields['kind']} isn't known",
+    )
+
+
+def _modes(options: list[Fields] | None, prefix: str) -> tuple[tuple[str, str | None], ...]:
+    """Transaction modes as settings; booleans come as the integers 0 and 1."""
+    found = []
+    for each in options or ():
+        option = each["DefElem"]
+        value = literal(option.get("arg"))
+        found.append((prefix + option["defname"], {"0": "off", "1": "on"}.get(value or "", value)))
+    return tuple(found)
+
+
+def _set(sql: str, fields: Fields) -> Statement:
+    kind, name = fields["kind"], str(fields.get("name", "")).lower()
+    reset = kind in ("VAR_RESET", "VAR_SET_DEFAULT")
+    tag = "RESET" if kind.startswith("VAR_RESET") else "SET"
+    if kind == "VAR_RESET_ALL":
+        return Statement(sql=sql, tag=tag, classes=frozenset({StatementClass.HOUSEKEEPING}))
+    if kind == "VAR_SET_MULTI":
+        return _set_transaction(sql, name, fields)
+    values = [literal(each) if "A_Const" in each else None for each in fields.get("args") or ()]
+    value = ", ".join(v for v in values if v is not None) if values and None not in values else None
+    found, reason = setting_class(name, value, reset=reset)
+    return Statement(
+        sql=sql,
+        tag=tag,
+        classes=frozenset({found}),
+        settings=((name, value),),
+        reason=reason,
+        control=_mode_control(name),
+    )
+
+
+def _mode_control(name: str) -> Control | None:
+    return Control.OTHER if name.startswith("transaction_") else None
+
+
+def _set_transaction(sql: str, name: str, fields: Fields) -> Statement:
+    if name == "transaction snapshot":
+        return Statement(sql=sql, tag="SET", classes=frozenset({StatementClass.SESSION}), control=Control.OTHER)
+    settings = _modes(fields.get("args"), "default_" if name == "session characteristics" else "")
+    kind = StatementClass.HOUSEKEEPING if name in ("transaction", "session characteristics") else StatementClass.SESSION
+    return Statement(sql=sql, tag="SET", classes=frozenset({kind}), settings=settings, control=Control.OTHER)
+
+
+def _discard(sql: str, fields: Fields) -> Statement:
+    tag = str(fields["target"]).replace("_", " ")
+    names = NameUse("DEALLOCATE", None) if tag == "DISCARD ALL" else None
+    return Statement(sql=sql, tag=tag, classes=frozenset({StatementClass.HOUSEKEEPING}), names=names)
+
+
+def _deallocate(sql: str, fields: Fields) -> Statement:
+    name = None if fields.get("isall") else fields.get("name")
+    return Statement(
+        sql=sql,
+        tag="DEALLOCATE ALL" if name is None else "DEALLOCATE",
+        classes=frozenset({StatementClass.HOUSEKEEPING}),
+        names=NameUse("DEALLOCATE", name),
+    )
+
+
+def _prepare(sql: str, fields: Fields) -> Statement:
+    """PREPARE runs nothing, so it is a read whatever its body is; the body is judged when the name is used."""
+    body = _inner(sql, fields["query"])
+    return Statement(
+        sql=sql, tag="PREPARE", classes=frozenset({StatementClass.READ}), names=NameUse("PREPARE", fields["name"], body)
+    )
+
+
+def _declare(sql: str, fields: Fields) -> Statement:
+    body = _inner(sql, fields["query"])
+    return replace(
+        body,
+        tag="DECLARE CURSOR",
+        names=NameUse("DECLARE", fields["portalname"], body),
+        inner_tags=_with_tag(body, hide="SELECT"),
+    )
+
+
+def _execute(sql: str, fields: Fields) -> Statement:
+    walk = Walk()
+    for name, inner in children({"params": fields.get("params")}):
+        walk.expression(name, inner)
+    walk.reasons.insert(0, UNKNOWN_NAME)
+    walk.classes.add(StatementClass.OPAQUE)
+    return walk.finish(sql, "EXECUTE", names=NameUse("EXECUTE", fields["name"]))
+
+
+def _fetch(sql: str, fields: Fields) -> Statement:
+    verb = "MOVE" if fields.get("ismove") else "FETCH"
+    return replace(opaque(sql, UNKNOWN_NAME, verb), names=NameUse(verb, fields["portalname"]))
+
+
+def _explain(sql: str, fields: Fields) -> Statement:
+    inner = _inner(sql, fields["query"])
+    tags = _with_tag(inner, hide="SELECT")
+    if _analyzes(fields.get("options")):
+        return replace(inner, tag="EXPLAIN", inner_tags=tags)
+    if inner.names is not None and inner.names.verb == "EXECUTE":
+        return replace(inner, tag="EXPLAIN")
+    # Planned, not run. The planner may still call functions to fold constants: they stay for resolve().
+    written = replace(inner.written, reads=inner.written.reads + inner.written.writes, writes=())
+    return replace(
+        inner,
+        tag="EXPLAIN",
+        classes=frozenset({StatementClass.READ}) | (inner.classes & {StatementClass.OPAQUE}),
+        reads=tuple(dict.fromkeys(inner.reads + inner.writes)),
+        writes=(),
+        where=None,
+        inner_tags=(),
+        settings=(),
+        names=None,
+        written=written,
+    )
+
+
+def _analyzes(options: list[Fields] | None) -> bool:
+    """Whether EXPLAIN runs the statement. Any ANALYZE that isn't plainly switched off counts, should there be several."""
+    off = {"false", "off", "0"}
+    found = [each["DefElem"] for each in options or () if each["DefElem"]["defname"] == "analyze"]
+    return any(str(_option(each)).lower() not in off for each in found)
+
+
+def _option(element: Fields) -> str:
+    kind, value = unwrap(element.get("arg")) or ("", {})
+    if kind == "Integer":
+        return str(value.get("ival", 0))
+    if kind == "Boolean":
+        return str(value.get("boolval", False))
+    return str(value.get("sval", ""))
+
+
+def _copy(sql: str, fields: Fields) -> Statement:
+    walk = Walk()
+    incoming = bool(fields.get("is_from"))
+    outside = bool(fields.get("is_program") or "filename" in fields)
+    name, query = unwrap(fields.get("query")) or ("", {})
+    if name:
+        if name not in COMMAND_TAGS:
+            return opaque(sql, f"{name} inside COPY isn't known", "COPY")
+        walk.query(name, query)
+        walk.inner_tags += [COMMAND_TAGS[name]] if name != "SelectStmt" else []
+        walk.classes.add(StatementClass.READ)
+    if "relation" in fields:
+        (walk.writes if incoming else walk.reads)[key_of(fields["relation"])] = None
+        walk.classes.add(StatementClass.WRITE if incoming else StatementClass.READ)
+        if not incoming:
+            walk.columns_of(fields["relation"], strings(fields.get("attlist")) or ["*"])
+        for child, inner in children({"where": fields.get("whereClause")}):
+            walk.expression(child, inner)
+    if outside:
+        walk.classes.add(StatementClass.ADMIN)
+    return walk.finish(sql, "COPY", copies=None if outside else "in" if incoming else "out")
+
+
+def _create_as(sql: str, fields: Fields) -> Statement:
+    inner = _inner(sql, fields["query"])
+    key = key_of(fields["into"]["rel"])
+    tag = "CREATE MATERIALIZED VIEW" if fields.get("objtype") == "OBJECT_MATVIEW" else "CREATE TABLE AS"
+    return replace(
+        inner,
+        tag=tag,
+        classes=inner.classes | {StatementClass.DDL, StatementClass.READ},
+        writes=tuple(dict.fromkeys((*inner.writes, as_public(key)))),
+        inner_tags=_with_tag(inner, hide="SELECT"),
+        written=replace(inner.written, writes=tuple(dict.fromkeys((*inner.written.writes, key)))),
+    )
+
+
+def _do(sql: str, _fields: Fields) -> Statement:
+    return opaque(sql, "DO runs code that the gateway can't see through", "DO")
+
+
+def _call(sql: str, fields: Fields) -> Statement:
+    walk = Walk()
+    walk.expression("FuncCall", fields["funccall"])
+    walk.refuse("CALL runs a procedure that the gateway can't see through")
+    return walk.finish(sql, "CALL")
+
+
+def _create_schema(sql: str, fields: Fields) -> Statement:
+    """CREATE SCHEMA holds whole statements (CREATE TABLE, GRANT ...): it does what they do."""
+    parts = [_inner(sql, each) for each in fields.get("schemaElts") or ()]
+    own = Statement(sql=sql, tag="CREATE SCHEMA", classes=frozenset({StatementClass.DDL}))
+    return replace(
+        own,
+        classes=own.classes.union(*(part.classes for part in parts)),
+        writes=tuple(dict.fromkeys(name for part in parts for name in part.writes)),
+        inner_tags=tuple(dict.fromkeys(part.tag for part in parts)),
+    )
+
+
+def _inner(sql: str, node: object) -> Statement:
+    name, fields = unwrap(node) or ("an empty statement", {})
+    return read_statement(sql, name, fields)
+
+
+def _with_tag(inner: Statement, *, hide: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(([] if inner.tag == hide else [inner.tag]) + list(inner.inner_tags)))
+
+
+_READERS: dict[str, Callable[[str, Fields], Statement]] = {
+    "CallStmt": _call,
+    "CopyStmt": _copy,
+    "CreateSchemaStmt": _create_schema,
+    "CreateTableAsStmt": _create_as,
+    "DeallocateStmt": _deallocate,
+    "DeclareCursorStmt": _declare,
+    "DiscardStmt": _discard,
+    "DoStmt": _do,
+    "ExecuteStmt": _execute,
+    "ExplainStmt": _explain,
+    "FetchStmt": _fetch,
+    "PrepareStmt": _prepare,
+    "TransactionStmt": _transaction,
+    "VariableSetStmt": _set,
+}

@@ -1,0 +1,148 @@
+"""The one door to pglast: a query string -> a Script.
+
+What lives here: sizes and nesting that are safe for this process, byte offsets to text, and what the grammar refuses. Not
+here: what a statement does (effects.py). Trees are dicts from parse_sql_json, never pglast's AST objects: those cost 17
+times as much (performance.md section 7) and parse_sql can be crashed by any client (enforcement.md 4.1, rows 19-20).
+
+Texts over `max_bytes` and trees nested too deep come back as `too_big`, with the reason in `facts["reason"]`; the caller
+asks the worker process of gateway.relay.parser then, which has a larger stack and may be killed.
+"""
+
+import json
+import re
+from typing import Any
+
+from pglast import prettify
+from pglast.parser import ParseError, parse_sql_json, scan
+
+from gateway.errors import ProtocolViolation
+from gateway.sql.effects import opaque, read_statement
+from gateway.sql.queries import TooWideError
+from gateway.sql.statement import Script, Statement
+from gateway.sql.tree import unwrap
+
+MAX_BYTES = 8192
+MAX_STATEMENTS = 2_000
+# Nested comments cost PostgreSQL's scanner, and ours, the square of their depth: 20,000 take 2.3 s (enforcement.md 4.1, row 21).
+MAX_COMMENT_DEPTH = 100
+
+_COMMENT_MARKS = re.compile(r"/\*|\*/")
+_LEADING_REASON = re.compile(r"\s*/\*\s*reason:\s*(.*?)\s*\*/", re.DOTALL | re.IGNORECASE)
+_STRINGS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST"})
+_POSITIONS = frozenset(
+    {
+        "location",
+        "stmt_location",
+        "stmt_len",
+        "rexpr_list_start",
+        "rexpr_list_end",
+        "list_start",
+        "list_end",
+        "arg_location",
+    }
+)
+_TOO_DEEP = ("stack depth limit exceeded", "memory exhausted", "out of memory")
+
+
+def read(text: str, *, max_bytes: int = MAX_BYTES) -> Script:
+    """Read a query string of one or more statements.
+
+    An empty string gives no statements. Raise ProtocolViolation for a NUL or for what can't be UTF-8: PostgreSQL takes
+    neither, and pglast would stop reading at the NUL.
+    """
+    encoded = encode(text)
+    reason = claimed_reason(text)
+    if len(encoded) > max_bytes:
+        return _too_big(text, f"the text is longer than {max_bytes} bytes", reason)
+    if comment_depth(text) > MAX_COMMENT_DEPTH:
+        why = f"comments are nested deeper than {MAX_COMMENT_DEPTH}"
+        return Script(text, (opaque(text, why),), claimed_reason=reason)
+    try:
+        tree = json.loads(parse_sql_json(text))
+        if len(tree.get("stmts") or ()) > MAX_STATEMENTS:
+            return Script(
+                text, (opaque(text, f"it holds more than {MAX_STATEMENTS} statements"),), claimed_reason=reason
+            )
+        statements = tuple(_statement(encoded, each) for each in tree.get("stmts") or ())
+    except ParseError as error:
+        message = str(error.args[0]) if error.args else "syntax error"
+        if any(each in message for each in _TOO_DEEP):
+            return _too_big(text, "the text is nested too deep", reason)
+        return Script(text, (), unparsable=message, claimed_reason=reason)
+    except RecursionError:
+        return _too_big(text, "the text is nested too deep", reason)
+    return Script(text, statements, claimed_reason=reason)
+
+
+def claimed_reason(text: str) -> str:
+    """The text of a leading `/* reason: ... */` comment, else ""."""
+    found = _LEADING_REASON.match(text)
+    return found.group(1) if found else ""
+
+
+def comment_depth(text: str) -> int:
+    """An upper bound of how deep comments are nested. Marks inside strings count too: cheap, and never too low."""
+    depth = deepest = 0
+    for mark in _COMMENT_MARKS.findall(text):
+        depth = depth + 1 if mark == "/*" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def string_tokens(text: str) -> tuple[tuple[int, int], ...] | None:
+    """Character spans (start, end behind the last) of string constants with their quotes; None if the scanner refuses the text."""
+    try:
+        tokens = scan(text)
+    except (ParseError, UnicodeError):
+        return None
+    return tuple((each.start, each.end + 1) for each in tokens if each.name in _STRINGS)
+
+
+def pretty(text: str) -> str | None:
+    """The text re-indented, comments kept, if the result means the same: both trees are equal but for positions. Else None."""
+    if len(text) > MAX_BYTES or comment_depth(text) > MAX_COMMENT_DEPTH:
+        return None
+    try:
+        before = _meaning(json.loads(parse_sql_json(text)))
+        better = prettify(text, preserve_comments=True)
+        same = before == _meaning(json.loads(parse_sql_json(better)))
+    except (ParseError, RecursionError, UnicodeError):
+        return None
+    except Exception:  # pglast's printers raise what they like on nodes they don't know; then the text stays
+        return None
+    return str(better) if same else None
+
+
+def _meaning(tree: Any) -> Any:
+    """A tree without positions. Nested no deeper than json.loads allowed."""
+    if isinstance(tree, dict):
+        return {key: _meaning(value) for key, value in tree.items() if key not in _POSITIONS}
+    return [_meaning(each) for each in tree] if isinstance(tree, list) else tree
+
+
+def encode(text: str) -> bytes:
+    """The text as UTF-8. Raise ProtocolViolation for a NUL and for lone surrogates."""
+    if "\0" in text:
+        raise ProtocolViolation("the query holds a NUL character")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ProtocolViolation("the query isn't valid UTF-8") from error
+
+
+def _too_big(text: str, why: str, reason: str) -> Script:
+    return Script(text, (), too_big=True, claimed_reason=reason, facts={"reason": why})
+
+
+def _statement(encoded: bytes, raw: dict[str, Any]) -> Statement:
+    start = raw.get("stmt_location", 0)
+    end = start + raw["stmt_len"] if raw.get("stmt_len") else len(encoded)
+    sql = encoded[start:end].decode().strip()
+    name, fields = unwrap(raw.get("stmt")) or ("an empty statement", {})
+    try:
+        return read_statement(sql, name, fields)
+    except TooWideError:
+        return opaque(sql, "it names more columns and relations than the gateway follows")
+    except (LookupError, TypeError, AttributeError, ValueError):
+        # A tree that our readers don't expect: nothing is known, so nothing is let through.
+        return opaque(sql, f"{name} has a form that isn't known")

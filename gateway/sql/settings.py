@@ -1,0 +1,61 @@
+"""Which settings a client may change by itself, and what it costs to change another one.
+
+What lives here: the list of interface.md (Statement classes, housekeeping) as a table, and the one function that reads it.
+Not here: applying a setting, or the client's wish for an access mode (gateway.session).
+"""
+
+from gateway.sql.statement import StatementClass
+
+HOUSEKEEPING_SETTINGS = frozenset(
+    {
+        "application_name",
+        "datestyle",
+        "intervalstyle",
+        "timezone",
+        "extra_float_digits",
+        "search_path",
+        "statement_timeout",
+        "lock_timeout",
+        "client_min_messages",
+        "work_mem",
+        "jit",
+        "bytea_output",
+        "transaction_isolation",
+        "transaction_deferrable",
+        "transaction_read_only",
+        "default_transaction_isolation",
+        "default_transaction_deferrable",
+        "default_transaction_read_only",
+    }
+)
+HOUSEKEEPING_PREFIXES = ("enable_", "hoop.")
+
+# Settings that change how the target reads the very bytes that we classify (enforcement.md 4.1, rows 1-3).
+READING_SETTINGS = {
+    "client_encoding": (frozenset({"utf8", "utf-8", "unicode", "utf_8"}), "the gateway reads UTF8 only"),
+    "standard_conforming_strings": (
+        frozenset({"on", "true", "yes", "1", "t", "y", "tr", "tru", "ye"}),
+        "the gateway reads strings with standard_conforming_strings=on only",
+    ),
+}
+# set_config() of these can't be kept as the client's wish: the call sits inside a query. NULL resets (enforcement.md 1.2).
+ACCESS_MODES = frozenset({"transaction_read_only", "default_transaction_read_only"})
+
+
+def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple[StatementClass, str]:
+    """Say the class of changing setting `name` and, when it is opaque, why.
+
+    `value` is None when it isn't a literal; `reset` means RESET or TO DEFAULT (back to what the gateway chose at startup).
+    """
+    name = name.lower()
+    if name in READING_SETTINGS:
+        fine, reason = READING_SETTINGS[name]
+        if reset or (value is not None and value.strip().lower() in fine):
+            return StatementClass.HOUSEKEEPING, ""
+        return StatementClass.OPAQUE, f"{name} can't be changed to this: {reason}"
+    if reset and name == "transaction_read_only":
+        # Before PostgreSQL 16 this switches a read-only transaction to read-write, even after its first snapshot.
+        return StatementClass.SESSION, ""
+    if name in HOUSEKEEPING_SETTINGS or name.startswith(HOUSEKEEPING_PREFIXES):
+        return StatementClass.HOUSEKEEPING, ""
+    return StatementClass.SESSION, ""

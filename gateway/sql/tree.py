@@ -1,0 +1,119 @@
+"""The parse tree as dicts, the way parse_sql_json spells it: {"SelectStmt": {...}}, and some fields without the node's name.
+
+What lives here: how to step through such a tree. It knows no statement and decides nothing.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+Fields = dict[str, Any]  # the fields of one node: JSON, so values of any kind
+
+# Fields whose C type is a concrete struct come without the node's name. A test compares this table with pglast.ast.
+UNWRAPPED = {
+    "alias": "Alias",
+    "arg": "JsonValueExpr",
+    "argType": "TypeName",
+    "collClause": "CollateClause",
+    "constructor": "JsonAggConstructor",
+    "context_item": "JsonValueExpr",
+    "cycle_clause": "CTECycleClause",
+    "expr": "JsonValueExpr",
+    "format": "JsonFormat",
+    "identitySequence": "RangeVar",
+    "infer": "InferClause",
+    "join_using_alias": "Alias",
+    "larg": "SelectStmt",
+    "ofTypename": "TypeName",
+    "on_empty": "JsonBehavior",
+    "on_error": "JsonBehavior",
+    "output": "JsonOutput",
+    "over": "WindowDef",
+    "partbound": "PartitionBoundSpec",
+    "partspec": "PartitionSpec",
+    "pathspec": "JsonTablePathSpec",
+    "pktable": "RangeVar",
+    "rarg": "SelectStmt",
+    "rel": "RangeVar",
+    "relation": "RangeVar",
+    "returning": "JsonReturning",
+    "search_clause": "CTESearchClause",
+    "typeName": "TypeName",
+    "val": "JsonValueExpr",
+    "value": "JsonValueExpr",
+    "withClause": "WithClause",
+}
+
+
+def words(text: str) -> frozenset[str]:
+    """Make a set of the words of a long table."""
+    return frozenset(text.split())
+
+
+def unwrap(value: object) -> tuple[str, Fields] | None:
+    """Split a wrapped node into its name and its fields; None for anything else."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, fields),) = value.items()
+        if name[:1].isupper() and isinstance(fields, dict):
+            return name, fields
+    return None
+
+
+def children(fields: Fields) -> list[tuple[str, Fields]]:
+    """Name and fields of each node directly below; an unwrapped struct that UNWRAPPED doesn't know is called `?field`."""
+    found: list[tuple[str, Fields]] = []
+    for field, value in fields.items():
+        for each in value if isinstance(value, list) else (value,):
+            if not isinstance(each, dict) or not each:
+                continue
+            found.append(unwrap(each) or (UNWRAPPED.get(field, f"?{field}"), each))
+    return found
+
+
+def strings(nodes: list[Any] | None) -> list[str]:
+    """The texts of a list of String nodes, as in a qualified name."""
+    return [each["String"].get("sval", "") for each in nodes or () if "String" in each]
+
+
+def literal(node: object) -> str | None:
+    """The value of an A_Const as text (numbers and booleans too); None for NULL and for what is no constant."""
+    constant = (unwrap(node) or ("", {}))[1] if (unwrap(node) or ("",))[0] == "A_Const" else {}
+    if "sval" in constant:
+        return str(constant["sval"].get("sval", ""))
+    if "ival" in constant:
+        return str(constant["ival"].get("ival", 0))
+    if "fval" in constant:
+        return str(constant["fval"].get("fval", ""))
+    if "boolval" in constant:
+        return "true" if constant["boolval"].get("boolval") else "false"
+    return None
+
+
+UNQUALIFIED = "?"  # stands for the schema that wasn't written; a schema of that name is quoted
+_PLAIN = re.compile(r'[^."?*]+')
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
+
+
+def dotted(names: Iterable[str]) -> str:
+    """Join names with dots; a name that would be misread is quoted as PostgreSQL does, so that `"a.b"` is never a.b."""
+    return ".".join(each if _PLAIN.fullmatch(each) else _quoted(each) for each in names)
+
+
+def parts(name: str) -> list[str]:
+    """Take a dotted name apart again."""
+    return [match[1].replace('""', '"') if match[0].startswith('"') else match[2] for match in _PART.finditer(name)]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def key_of(range_var: Fields) -> str:
+    """A relation's key: `schema.name` as written, `?.name` when unqualified."""
+    schema = range_var.get("schemaname")
+    return f"{dotted([schema]) if schema else UNQUALIFIED}.{dotted([range_var.get('relname', '')])}"
+
+
+def as_public(key: str) -> str:
+    """A key as people read it when no catalog is at hand: `?.name` is public.name."""
+    return f"public.{key[2:]}" if key.startswith(f"{UNQUALIFIED}.") else key

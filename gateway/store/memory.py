@@ -1,0 +1,212 @@
+"""The store as plain values in one process: for tests, with the same contract suite as PostgreSQL.
+
+Nothing in here awaits between reading and writing, so each method is one transaction. What it does not have: a second
+process, and anything that survives this one.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refusal, State
+from gateway.audit.entry import Entry, Value
+from gateway.audit.query import Query, matches, ordered
+from gateway.errors import StoreUnavailable
+from gateway.store.port import CLAIM_SECONDS, Change, Post, Record, is_refused_click
+
+
+@dataclass(slots=True)
+class _Row:
+    post: Post
+    next_at: float
+
+
+@dataclass(slots=True)
+class _Seen:
+    person: Person
+    at: float
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A store.port.Store. `away = True` makes every call raise StoreUnavailable, as a lost PostgreSQL does."""
+
+    clock: Callable[[], float]
+    away: bool = False
+    _requests: dict[str, ApprovalRequest] = field(default_factory=dict)
+    _created: dict[str, float] = field(default_factory=dict)
+    _outbox: dict[int, _Row] = field(default_factory=dict)
+    _entries: dict[tuple[str, int], str] = field(default_factory=dict)
+    _checkpoints: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
+    _persons: dict[tuple[str, str], _Seen] = field(default_factory=dict)
+    _beats: dict[str, float] = field(default_factory=dict)
+    _ears: list[Callable[[str, str], None]] = field(default_factory=list)
+
+    async def open(self, request: ApprovalRequest, record: Record) -> None:
+        self._here()
+        if request.id in self._requests:
+            raise StoreUnavailable(f"request {request.id} is stored already")
+        self._insert(record(request))
+        now = self.clock()
+        self._requests[request.id] = request
+        self._created[request.id] = now
+        for channel in dict.fromkeys(request.channels):
+            post_id = len(self._outbox) + 1
+            self._outbox[post_id] = _Row(Post(post_id, request.id, channel, request.rev, 0, None, 0, now), now)
+        self._notify(request.id)
+
+    async def get(self, request_id: str) -> ApprovalRequest | None:
+        self._here()
+        return self._requests.get(request_id)
+
+    async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
+        self._here()
+        old = self._requests.get(request_id)
+        if old is None:
+            return Refusal.UNKNOWN_REQUEST
+        changed = change(old, self.clock())
+        if isinstance(changed, Refusal):
+            return changed
+        new = replace(changed, rev=old.rev + 1)
+        self._insert(record(new))
+        self._requests[request_id] = new
+        for row in self._outbox.values():
+            if row.post.request == request_id:
+                row.post = replace(row.post, wanted=new.rev)
+        self._notify(request_id)
+        return new
+
+    async def find(
+        self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100
+    ) -> list[ApprovalRequest]:
+        self._here()
+        found = [
+            request
+            for request in self._requests.values()
+            if (states is None or request.state in states) and (replica is None or request.replica == replica)
+        ]
+        return sorted(found, key=lambda request: (request.opened_at, request.id), reverse=True)[:limit]
+
+    async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
+        self._here()
+        return {each: self._requests[each].rev for each in request_ids if each in self._requests}
+
+    async def overdue(self, limit: int = 100) -> list[str]:
+        self._here()
+        now = self.clock()
+        late = [each for each in self._requests.values() if each.state in OPEN_STATES and each.expires_at <= now]
+        return [each.id for each in sorted(late, key=lambda each: each.expires_at)][:limit]
+
+    async def unreachable(self, after: float) -> list[str]:
+        self._here()
+        pending = [each.id for each in self._requests.values() if each.state is State.PENDING]
+        return [each for each in pending if self._unreachable(each, after)]
+
+    async def due(self, limit: int = 20) -> list[Post]:
+        self._here()
+        now = self.clock()
+        rows = [
+            row
+            for row in self._outbox.values()
+            if row.post.wanted > row.post.sent and not row.post.dead and row.next_at <= now
+        ]
+        claimed = sorted(rows, key=lambda row: (row.next_at, row.post.id))[:limit]
+        for row in claimed:
+            row.next_at = now + CLAIM_SECONDS
+        return [row.post for row in claimed]
+
+    async def sent(self, post_id: int, rev: int, ref: str) -> None:
+        self._here()
+        row = self._outbox[post_id]
+        row.post = replace(row.post, sent=max(rev, row.post.sent), ref=ref, attempts=0, last_error="")
+        row.next_at = self.clock()
+
+    async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
+        self._here()
+        row = self._outbox[post_id]
+        row.post = replace(row.post, attempts=row.post.attempts + 1, last_error=error, dead=retry_in is None)
+        row.next_at = self.clock() + (retry_in or 0.0)
+
+    async def posts(self, request_id: str) -> list[Post]:
+        self._here()
+        return [row.post for row in self._outbox.values() if row.post.request == request_id]
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        self._here()
+        self._insert(entries)
+
+    async def checkpoint(self, replica: str, seq: int, head: str, signature: str) -> None:
+        self._here()
+        self._checkpoints.setdefault((replica, seq), (head, signature))
+
+    async def audit(self, query: Query, offset: int = 0) -> tuple[list[Mapping[str, Value]], int]:
+        self._here()
+        bodies: list[Mapping[str, Value]] = [json.loads(text) for text in self._entries.values()]
+        hits = ordered(query, [body for body in bodies if matches(query, body) and not is_refused_click(body)])
+        return hits[offset : offset + query.limit], len(hits)
+
+    async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
+        self._here()
+        keys = sorted(key for key in self._entries if key[0] == replica and key[1] > after)[:limit]
+        return [json.loads(self._entries[key]) for key in keys]
+
+    async def heads(self) -> list[tuple[str, int, str]]:
+        self._here()
+        newest = dict(sorted(self._entries))
+        return [(replica, seq, json.loads(self._entries[replica, seq])["hash"]) for replica, seq in newest.items()]
+
+    async def checkpoints(self) -> list[tuple[str, int, str, str]]:
+        self._here()
+        return [(replica, seq, *kept) for (replica, seq), kept in self._checkpoints.items()]
+
+    async def saw(self, person: Person, at: float) -> None:
+        self._here()
+        seen = self._persons.get((person.issuer, person.subject))
+        if seen is None or seen.at <= at:
+            self._persons[person.issuer, person.subject] = _Seen(person, at)
+
+    async def person_by_email(self, email: str, not_before: float) -> Person | None:
+        self._here()
+        known = [
+            seen
+            for seen in self._persons.values()
+            if seen.at >= not_before and (seen.person.email or "").lower() == email.lower() != ""
+        ]
+        return max(known, key=lambda seen: seen.at).person if known else None
+
+    async def heartbeat(self, replica: str) -> None:
+        self._here()
+        self._beats[replica] = self.clock()
+
+    async def lapsed(self, after: float) -> list[str]:
+        self._here()
+        return [replica for replica, at in self._beats.items() if at < self.clock() - after]
+
+    async def listen(self, heard: Callable[[str, str], None]) -> None:
+        self._here()
+        self._ears.append(heard)
+
+    async def close(self) -> None:
+        self._ears.clear()
+
+    def _here(self) -> None:
+        if self.away:
+            raise StoreUnavailable("the gateway's store does not answer")
+
+    def _insert(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._entries.setdefault((entry.replica, entry.seq), entry.text)
+
+    def _unreachable(self, request_id: str, after: float) -> bool:
+        posts = [row.post for row in self._outbox.values() if row.post.request == request_id]
+        if any(post.ref is not None for post in posts):
+            return False
+        all_dead = bool(posts) and all(post.dead for post in posts)
+        return all_dead or self._created[request_id] <= self.clock() - after
+
+    def _notify(self, request_id: str) -> None:
+        loop = asyncio.get_running_loop()
+        for heard in self._ears:
+            loop.call_soon(heard, "approval", request_id)
+            loop.call_soon(heard, "outbox", "")

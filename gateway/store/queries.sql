@@ -1,0 +1,153 @@
+-- Every query of postgres.py, by name. Times go in and come out as Unix seconds; the clock is always the database's
+-- own (clock_timestamp(), not now(): a transaction that waited for a lock must not judge by the time it began).
+
+-- name: migrated
+-- What has been run; fails with 42P01 or 3F000 on a database that never saw us.
+SELECT number FROM hoop.migration;
+
+-- name: migration_lock
+-- Held to the end of the transaction; the number is "hoop" in ASCII.
+SELECT pg_advisory_xact_lock(1752133488);
+
+-- name: migration_begin
+CREATE SCHEMA IF NOT EXISTS hoop;
+
+-- name: migration_table
+CREATE TABLE IF NOT EXISTS hoop.migration (
+    number integer PRIMARY KEY, title text NOT NULL, run_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- name: migration_done
+INSERT INTO hoop.migration (number, title) VALUES ($1, $2);
+
+-- name: request_insert
+-- One outbox row a channel; the notification goes out at commit.
+WITH request AS (
+    INSERT INTO hoop.approval (id, state, rev, replica, session, requester_issuer, requester_subject,
+                               opened_at, expires_at, body)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10)
+    RETURNING id
+), cards AS (
+    INSERT INTO hoop.outbox (request, channel, wanted) SELECT $1, channel, $3 FROM unnest($11::text[]) AS channel
+)
+SELECT pg_notify('hoop_approval', id), pg_notify('hoop_outbox', '') FROM request;
+
+-- name: request_get
+SELECT body FROM hoop.approval WHERE id = $1;
+
+-- name: request_lock
+-- The clock is read above the lock, so after it was granted: who waited behind an approval sees the time it is now.
+SELECT held.body, extract(epoch FROM clock_timestamp())::double precision AS now
+  FROM (SELECT body FROM hoop.approval WHERE id = $1 FOR UPDATE) AS held;
+
+-- name: request_move
+-- Compare-and-set on rev, the cards, the wake-up. No row: somebody else was faster (can't be, under the lock).
+-- A claimed card stays claimed: its sender sees the higher `wanted` when it reports.
+WITH moved AS (
+    UPDATE hoop.approval SET state = $3, rev = $2 + 1, body = $4, changed_at = clock_timestamp()
+     WHERE id = $1 AND rev = $2
+    RETURNING id, rev
+), cards AS (
+    UPDATE hoop.outbox SET wanted = moved.rev FROM moved WHERE outbox.request = moved.id
+)
+SELECT pg_notify('hoop_approval', id), pg_notify('hoop_outbox', '') FROM moved;
+
+-- name: request_find
+SELECT body FROM hoop.approval
+ WHERE ($1::text[] IS NULL OR state = ANY ($1)) AND ($2::text IS NULL OR replica = $2)
+ ORDER BY opened_at DESC, id DESC
+ LIMIT $3;
+
+-- name: request_revisions
+SELECT id, rev FROM hoop.approval WHERE id = ANY ($1::text[]);
+
+-- name: request_overdue
+SELECT id FROM hoop.approval
+ WHERE state IN ('pending', 'approved') AND expires_at <= clock_timestamp()
+ ORDER BY expires_at
+ LIMIT $1;
+
+-- name: request_unreachable
+-- Pending, no card anywhere, and no hope (all dead) or no time left ($1 seconds).
+SELECT approval.id FROM hoop.approval
+ WHERE approval.state = 'pending'
+   AND NOT EXISTS (SELECT FROM hoop.outbox WHERE request = approval.id AND ref IS NOT NULL)
+   AND (approval.stored_at <= clock_timestamp() - make_interval(secs => $1)
+        OR (EXISTS (SELECT FROM hoop.outbox WHERE request = approval.id)
+            AND NOT EXISTS (SELECT FROM hoop.outbox WHERE request = approval.id AND NOT dead)));
+
+-- name: outbox_due
+-- Claim for $2 seconds; two replicas never take the same row.
+WITH claimed AS (
+    SELECT id FROM hoop.outbox
+     WHERE wanted > sent AND NOT dead AND next_at <= clock_timestamp()
+     ORDER BY next_at, id
+     LIMIT $1
+       FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE hoop.outbox SET next_at = clock_timestamp() + make_interval(secs => $2)
+      FROM claimed WHERE outbox.id = claimed.id
+    RETURNING outbox.*
+)
+SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error,
+       extract(epoch FROM created_at)::double precision AS created_at
+  FROM taken ORDER BY id;
+
+-- name: outbox_sent
+UPDATE hoop.outbox
+   SET sent = greatest(sent, $2), ref = $3, attempts = 0, last_error = '', next_at = clock_timestamp()
+ WHERE id = $1;
+
+-- name: outbox_failed
+-- $3 null: never again.
+UPDATE hoop.outbox
+   SET attempts = attempts + 1, last_error = $2, dead = $3::double precision IS NULL,
+       next_at = clock_timestamp() + make_interval(secs => coalesce($3, 0))
+ WHERE id = $1;
+
+-- name: outbox_of_request
+SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error,
+       extract(epoch FROM created_at)::double precision AS created_at
+  FROM hoop.outbox WHERE request = $1 ORDER BY id;
+
+-- name: audit_insert
+-- $1: canonical lines. An entry that is there already is left alone, whatever it says: verify compares.
+INSERT INTO hoop.audit (replica, seq, at, kind, outcome, verdict, "user", subject, agent, client, target, tables, columns,
+                        tag, rule, request, session, sqlstate, rows, duration_ms, decided_by, body, text)
+SELECT e.replica, e.seq, e.at, e.kind, e.outcome, e.verdict, e."user", e.subject, e.agent, e.client, e.target, e.tables,
+       e.columns, e.tag, e.rule, e.request, e.session, e.sqlstate, e.rows, e.duration_ms, e.decided_by, line::jsonb, line
+  FROM unnest($1::text[]) AS line,
+       jsonb_to_record(line::jsonb) AS e (
+           replica text, seq bigint, at timestamptz, kind text, outcome text, verdict text, "user" text, subject text,
+           agent text, client text, target text, tables text[], columns text[], tag text, rule text, request text,
+           session text, sqlstate text, rows bigint, duration_ms double precision, decided_by text)
+ON CONFLICT (replica, seq) DO NOTHING;
+
+-- name: audit_chain
+SELECT text FROM hoop.audit WHERE replica = $1 AND seq > $2 ORDER BY seq LIMIT $3;
+
+-- name: checkpoint_insert
+INSERT INTO hoop.checkpoint (replica, seq, head, signature) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
+
+-- name: checkpoint_all
+SELECT replica, seq, head, signature FROM hoop.checkpoint ORDER BY kept_at, replica, seq;
+
+-- name: person_seen
+-- Tokens may be looked at out of order: the newest sight stays.
+INSERT INTO hoop.person (issuer, subject, "user", email, groups, seen_at)
+VALUES ($1, $2, $3, $4, $5, to_timestamp($6))
+ON CONFLICT (issuer, subject) DO UPDATE
+   SET "user" = excluded."user", email = excluded.email, groups = excluded.groups, seen_at = excluded.seen_at
+ WHERE person.seen_at <= excluded.seen_at;
+
+-- name: person_by_email
+SELECT issuer, subject, "user", email, groups FROM hoop.person
+ WHERE lower(email) = lower($1) AND seen_at >= to_timestamp($2)
+ ORDER BY seen_at DESC
+ LIMIT 1;
+
+-- name: replica_beat
+INSERT INTO hoop.replica (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET beat_at = clock_timestamp();
+
+-- name: replica_lapsed
+SELECT name FROM hoop.replica WHERE beat_at < clock_timestamp() - make_interval(secs => $1) ORDER BY beat_at;

@@ -1,0 +1,115 @@
+-- The gateway's own schema, as migrations. Each section is run once, in order, in one transaction; never edit one that
+-- was released, add another. Two replicas may start at once: an advisory lock lets one of them through.
+--
+-- Least privilege. The owner of the schema runs the migrations. A gateway that logs in as somebody else needs:
+--   GRANT USAGE ON SCHEMA hoop; GRANT SELECT ON ALL TABLES; GRANT INSERT, UPDATE ON approval, outbox, person, replica;
+--   GRANT INSERT, UPDATE, DELETE ON session; GRANT INSERT ON audit, checkpoint. Nobody needs UPDATE or DELETE on audit
+--   and checkpoint, nor DELETE on approval.
+-- Then it starts only on a schema that is up to date; the owner starts it once after each upgrade.
+
+-- migration 1: requests, cards, the record, people, replicas
+
+-- The questions. `body` is the whole request (approvals/stored.py); the other columns are what queries ask for. It is
+-- json and not jsonb: jsonb can't hold U+0000, and nothing looks inside.
+CREATE TABLE hoop.approval (
+    id                text PRIMARY KEY,
+    state             text NOT NULL CHECK (state IN ('pending', 'approved', 'released', 'executed', 'failed', 'unknown',
+                                                     'denied', 'expired', 'withdrawn', 'superseded', 'undeliverable')),
+    rev               integer NOT NULL CHECK (rev > 0),
+    replica           text NOT NULL,
+    session           text NOT NULL,
+    requester_issuer  text NOT NULL,
+    requester_subject text NOT NULL,
+    opened_at         timestamptz NOT NULL,  -- by the gateway's clock, as in body
+    expires_at        timestamptz NOT NULL,
+    stored_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    changed_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    body              json NOT NULL
+);
+CREATE INDEX approval_newest ON hoop.approval (opened_at DESC, id DESC);
+-- Open and running requests are few among all that ever were.
+CREATE INDEX approval_open ON hoop.approval (expires_at) WHERE state IN ('pending', 'approved');
+CREATE INDEX approval_of_replica ON hoop.approval (replica) WHERE state IN ('pending', 'approved', 'released');
+
+-- A card of a request in one channel: shown at `sent`, wanted at `wanted`. A claim is `next_at` in the future.
+CREATE TABLE hoop.outbox (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    request    text NOT NULL REFERENCES hoop.approval,
+    channel    text NOT NULL,
+    wanted     integer NOT NULL,
+    sent       integer NOT NULL DEFAULT 0,
+    ref        text,
+    attempts   integer NOT NULL DEFAULT 0,
+    next_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    dead       boolean NOT NULL DEFAULT false,
+    last_error text NOT NULL DEFAULT '',
+    UNIQUE (request, channel)
+);
+CREATE INDEX outbox_due ON hoop.outbox (next_at) WHERE wanted > sent AND NOT dead;
+
+-- Copies of the spools' entries. `text` is the canonical line, byte for byte; `body` the same for queries; the columns
+-- are what the audit grammar filters by (audit/query.py, PATTERNS). Append-only.
+CREATE TABLE hoop.audit (
+    replica     text NOT NULL,
+    seq         bigint NOT NULL,
+    at          timestamptz NOT NULL,
+    kind        text NOT NULL,
+    outcome     text,
+    verdict     text,
+    "user"      text,
+    subject     text,
+    agent       text,
+    client      text,
+    target      text,
+    tables      text[],
+    columns     text[],
+    tag         text,
+    rule        text,
+    request     text,
+    session     text,
+    sqlstate    text,
+    rows        bigint,
+    duration_ms double precision,
+    decided_by  text,
+    body        jsonb NOT NULL,
+    text        text NOT NULL,
+    PRIMARY KEY (replica, seq)
+);
+CREATE INDEX audit_ends ON hoop.audit (at DESC) WHERE kind IN ('finished', 'refused', 'decided');
+CREATE INDEX audit_of_request ON hoop.audit (request) WHERE request IS NOT NULL;
+
+-- Signed heads of chains: what makes a cut tail visible.
+CREATE TABLE hoop.checkpoint (
+    replica   text NOT NULL,
+    seq       bigint NOT NULL,
+    head      text NOT NULL,
+    signature text NOT NULL,
+    kept_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (replica, seq)
+);
+
+-- The last verified token of each person: whom a chat user's e-mail belongs to.
+CREATE TABLE hoop.person (
+    issuer  text NOT NULL,
+    subject text NOT NULL,
+    "user"  text NOT NULL,
+    email   text,
+    groups  text[] NOT NULL,
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (issuer, subject)
+);
+CREATE INDEX person_email ON hoop.person (lower(email), seen_at DESC) WHERE email IS NOT NULL;
+
+-- Signs of life.
+CREATE TABLE hoop.replica (
+    name    text PRIMARY KEY,
+    beat_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Which replica a cancel key belongs to, so that a CancelRequest that lands elsewhere finds its session.
+CREATE TABLE hoop.session (
+    cancel_key bytea PRIMARY KEY,
+    session    text NOT NULL,
+    replica    text NOT NULL
+);

@@ -1,0 +1,20 @@
+"""Fixtures that several rooms share; what only one room needs lives next to its tests."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL 18 for the whole run. Make databases and roles of your own in it; leave the others alone."""
+    with tempfile.TemporaryDirectory(prefix="hoop-tests-") as base:
+        Path(base).chmod(0o711)  # as root the server runs as another uid; pytest's own directories are 0700
+        server = asyncio.run(EmbeddedPostgres.start(Path(base)))
+        yield server
+        asyncio.run(server.stop())

@@ -1,0 +1,183 @@
+"""Protocol tests as conversations: events go in with `>>`, effects come out as short lines that read like a transcript.
+
+    play = Playbook(policy)
+    play.client(query("DELETE FROM t WHERE id = 1"))  -> ["client N[held ...]", "target Q[BEGIN READ ONLY ...]"]
+
+A line is one effect: `client` and `target` name the messages in order (`C[DELETE 1]`, `E42501`, `ZI`), `record` the entry's kind.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+from gateway.approvals.request import ApprovalRequest
+from gateway.identity.claims import Identity
+from gateway.policy.model import Policy, load
+from gateway.session import events as ev
+from gateway.session.judging import Login
+from gateway.session.session import Session
+from gateway.sql.catalog import Catalog, Relation
+from gateway.wire import frontend
+from gateway.wire.backend import command_tag, error_response, fields
+from gateway.wire.frontend import message
+
+NOW = 1_750_000_000.0
+
+POLICY = """
+version: 1
+issuers: [{issuer: "https://issuer.test", audience: hoop}]
+targets:
+  shop: {environment: production, host: db.test, port: 5432, database: shop, sslmode: disable, user: hoop, password: {env: X}}
+reviewers:
+  dba: {groups: [dba], channels: ["slack:C1"]}
+rules:
+  - {name: reads, effect: allow, statements: [read]}
+  - {name: writes wait, effect: hold, statements: [write, ddl, session, opaque], reviewers: dba}
+  - {name: no drop, effect: deny, statements: ["DROP TABLE"], message: never drop}
+  - {name: inserts go, effect: allow, statements: [INSERT]}
+"""
+
+ANN = Identity("https://issuer.test", "ann-1", "ann@example.com", "ann@example.com", frozenset({"eng"}), NOW + 3600)
+
+
+def catalog() -> Catalog:
+    """A target with customers(id, name, card_number) and the few functions the tests call."""
+    columns = {"id": 1, "name": 2, "card_number": 3}
+    customers = Relation(16400, "public", "customers", "r", columns)
+    other = Relation(16500, "public", "orders", "r", {"id": 1, "customer": 2})
+    return Catalog(
+        1,
+        180000,
+        {("public", "customers"): customers, ("public", "orders"): other},
+        frozenset({"count", "now", "lower", "length"}),
+        frozenset({"evil"}),
+    )
+
+
+class Playbook:
+    """One session and its transcript."""
+
+    def __init__(self, policy: str = POLICY, who: Identity = ANN, status: str = "I") -> None:
+        self.policy: Policy = load(policy)
+        login = Login("s-1", "r-1", who, self.policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
+        ids = (f"REQ{number}" for number in itertools.count(1))
+        self.session = Session(login, self.policy, catalog(), ids, status)
+        self.session.talk.path_stale = False  # most conversations start behind the question for search_path
+        self.now = NOW
+        self.effects: list[ev.Effect] = []
+        self.requests: list[ApprovalRequest] = []
+
+    def send(self, event: ev.Event) -> list[str]:
+        """Give one event; returns the effects as lines."""
+        self.effects = self.session.handle(event, self.now)
+        self.requests += [each.request for each in self.effects if isinstance(each, ev.Hold)]
+        return [line for effect in self.effects for line in _lines(effect)]
+
+    def client(self, *messages: bytes) -> list[str]:
+        return self.send(ev.FromClient(b"".join(messages)))
+
+    def target(self, *messages: bytes) -> list[str]:
+        return self.send(ev.FromTarget(b"".join(messages)))
+
+    def to_client(self) -> bytes:
+        return b"".join(each.data for each in self.effects if isinstance(each, ev.ToClient))
+
+    def to_target(self) -> bytes:
+        return b"".join(each.data for each in self.effects if isinstance(each, ev.ToTarget))
+
+    def recorded(self, kind: str) -> list[dict[str, object]]:
+        return [dict(each.fields) for each in self.effects if isinstance(each, ev.Record) and each.kind == kind]
+
+    def preview(self, status: str = "I", rows: int = 1) -> list[str]:
+        """Answer the preview's questions for customers: OIDs, a count, an empty sample; returns the last lines."""
+        if status == "T":
+            self.target(row(b"read committed"), complete("SHOW"), ready(status))
+        inside = "T"
+        self.target(complete("BEGIN"), complete("SET"), ready(inside))
+        self.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready(inside))
+        self.target(row(str(rows).encode()), complete("SELECT 1"), ready(inside))
+        self.target(complete("SELECT 0"), ready(inside))
+        return self.target(complete("ROLLBACK"), ready(status))
+
+    def recheck(self, status: str = "I", oid: bytes = b"16400") -> list[str]:
+        """Answer the question what the held names mean now."""
+        return self.target(row(b"public.customers", oid), complete("SELECT 1"), ready(status))
+
+
+def ready(status: str = "I") -> bytes:
+    return message(b"Z", status.encode())
+
+
+def complete(tag: str) -> bytes:
+    return message(b"C", tag.encode() + b"\0")
+
+
+def row(*values: bytes | None) -> bytes:
+    cells = b"".join(b"\xff\xff\xff\xff" if each is None else len(each).to_bytes(4, "big") + each for each in values)
+    return message(b"D", len(values).to_bytes(2, "big") + cells)
+
+
+def columns(*names: str, table: int = 16400, oid: int = 25, first: int = 1, binary: bool = False) -> bytes:
+    """RowDescription of columns of one table, attnum counted from `first`."""
+    body = len(names).to_bytes(2, "big")
+    for at, name in enumerate(names):
+        body += name.encode() + b"\0" + table.to_bytes(4, "big") + (first + at).to_bytes(2, "big")
+        body += oid.to_bytes(4, "big") + b"\xff\xff" + b"\xff\xff\xff\xff" + (b"\0\x01" if binary else b"\0\0")
+    return message(b"T", body)
+
+
+def error(sqlstate: str, text: str = "boom") -> bytes:
+    return error_response(sqlstate, text)
+
+
+PARSED, BOUND, CLOSED, NO_DATA = (message(each, b"") for each in (b"1", b"2", b"3", b"n"))
+
+
+def split(data: bytes) -> Sequence[tuple[str, bytes]]:
+    at, found = 0, []
+    while at < len(data):
+        end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+        found.append((chr(data[at]), data[at + 5 : end]))
+        at = end
+    return found
+
+
+def _lines(effect: ev.Effect) -> list[str]:
+    match effect:
+        case ev.ToClient(data):
+            return ["client " + " ".join(_backend(kind, body) for kind, body in split(data))]
+        case ev.ToTarget(data):
+            return ["target " + " ".join(_frontend(kind, body) for kind, body in split(data))]
+        case ev.Record(kind, _):
+            return [f"record {kind}"]
+        case ev.Hold(request):
+            return [f"hold {request.id}"]
+        case ev.Release(request, _) | ev.Withdraw(request, _) | ev.Unknown(request):
+            return [f"{type(effect).__name__.lower()} {request}"]
+        case ev.Finished(request, rows, sqlstate, _, transaction):
+            return [f"finished {request} {rows if not sqlstate else sqlstate} {transaction}"]
+        case ev.Settled(request, transaction):
+            return [f"settled {request} {transaction}"]
+        case ev.WakeAt():
+            return []
+    return [type(effect).__name__.lower()]
+
+
+def _backend(kind: str, body: bytes) -> str:
+    match kind:
+        case "C":
+            return f"C[{command_tag(body)}]"
+        case "E":
+            return f"E{fields(body)['C']}"
+        case "Z":
+            return f"Z{body.decode()}"
+        case "N":
+            return "N"
+    return kind
+
+
+def _frontend(kind: str, body: bytes) -> str:
+    if kind == "Q":
+        return f"Q[{frontend.read_query(message(b'Q', body))}]"
+    if kind == "P":
+        return f"P[{frontend.read_parse(message(b'P', body)).sql}]"
+    return kind

@@ -1,0 +1,76 @@
+"""SCRAM-SHA-256: the RFC's own exchange, and a server that lies."""
+
+import base64
+import hashlib
+import hmac
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import TargetUnavailable
+from gateway.wire.scram import MAX_ITERATIONS, Scram
+
+# RFC 7677, section 3 (its user name is "user"; PostgreSQL takes the StartupMessage's, so ours is empty and the proof differs).
+NONCE = "rOprNGfwEbeRWgbNEkqO"
+SERVER_NONCE = NONCE + "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
+SALT = "W22ZaJ0SNY7soEsUEjb6gQ=="
+
+
+def first(nonce: str = SERVER_NONCE, salt: str = SALT, iterations: str = "4096") -> bytes:
+    return f"r={nonce},s={salt},i={iterations}".encode()
+
+
+def server_final(password: bytes, scram_first: bytes, without_proof: str) -> bytes:
+    """The server's side, written from RFC 5802 section 3."""
+    salted = hashlib.pbkdf2_hmac("sha256", password, base64.b64decode(SALT), 4096)
+    auth = b",".join((scram_first[3:], first(), without_proof.encode()))
+    key = hmac.digest(salted, b"Server Key", "sha256")
+    return b"v=" + base64.b64encode(hmac.digest(key, auth, "sha256"))
+
+
+def test_a_server_that_knows_the_password_is_believed() -> None:
+    exchange = Scram("pencil", NONCE)
+    opening = exchange.first()
+    assert opening == f"n,,n=,r={NONCE}".encode()
+    final = exchange.final(first()).decode()
+    without_proof, _, proof = final.rpartition(",p=")
+    assert len(base64.b64decode(proof)) == 32
+    exchange.verify(server_final(b"pencil", opening, without_proof))
+
+
+def test_a_server_that_does_not_know_the_password_is_refused() -> None:
+    exchange = Scram("pencil", NONCE)
+    opening = exchange.first()
+    without_proof = exchange.final(first()).decode().rpartition(",p=")[0]
+    with pytest.raises(TargetUnavailable, match="signature"):
+        exchange.verify(server_final(b"other", opening, without_proof))
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (first(nonce="other"), "nonce"),
+        (first(nonce=NONCE), "nonce"),
+        (first(iterations="0"), "iteration count"),
+        (first(iterations=str(MAX_ITERATIONS + 1)), "iteration count"),
+        (first(iterations="9" * 40), "iteration count"),
+        (first(iterations="-1"), "iteration count"),
+        (first(salt="***"), "base64"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_server_that_lies_is_refused(message: bytes, why: str) -> None:
+    with pytest.raises(TargetUnavailable, match=why):
+        Scram("pencil", NONCE).final(message)
+
+
+def test_a_final_message_before_the_proof_is_refused() -> None:
+    with pytest.raises(TargetUnavailable):
+        Scram("pencil", NONCE).verify(b"v=")
+
+
+@given(st.binary(max_size=80))
+def test_garbage_from_a_server_is_refused(data: bytes) -> None:
+    with pytest.raises(TargetUnavailable):
+        Scram("pencil", NONCE).final(data)
