@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bots.cards import Action, Card, Fact, SqlText, Table, Tone, at, count
+from bots.commands import Answer, Page
 from gateway.approvals.request import ApprovalRequest
 
 Json = dict[str, Any]
@@ -293,6 +294,59 @@ def _confirm(card: Card) -> Json:
         "deny": _plain("Back"),
         "style": "danger",
     }
+
+
+# --- answers to commands ---------------------------------------------------------------------------------------------
+
+PAGE_ACTION = "hoop_page"
+_ANSWER_TEXT = 2_500
+
+
+def answer_message(answer: Answer) -> Message:
+    """Draw an answer: title, lines, card (its buttons left out), table, literal text, footer, pages; within the budget.
+
+    Rows that do not fit are counted; the ladder takes a card down before anything else is cut.
+    """
+    hidden, step = False, 0
+    for step, rung in enumerate(LADDER):
+        inner, hidden = _draw(answer.card, "", rung) if answer.card is not None else ([], False)
+        frame = [*_answer_head(answer), *_answer_code(answer), *inner, *_answer_foot(answer)]
+        blocks = _with_rows(frame, len(_answer_head(answer)), answer.table)
+        if size(blocks) <= MESSAGE_BUDGET:
+            break
+    return Message(escape(fit(". ".join((answer.title, *answer.lines)), _ANSWER_TEXT // 5)), blocks, step, hidden)
+
+
+def _answer_head(answer: Answer) -> list[Json]:
+    text = fit("\n".join(answer.lines), _ANSWER_TEXT)
+    return [_lines([_run(fit(answer.title, 300), bold=True)], [_run(text)] if text else [])]
+
+
+def _answer_code(answer: Answer) -> list[Json]:
+    return [_code(fit(answer.code, _ANSWER_TEXT))] if answer.code else []
+
+
+def _answer_foot(answer: Answer) -> list[Json]:
+    footer = [_context(_plain(fit(answer.footer, 600)))] if answer.footer else []
+    return [*footer, *([{"type": "actions", "elements": _page_buttons(answer.pages)}] if answer.pages else [])]
+
+
+def _page_buttons(pages: tuple[Page, ...]) -> list[Json]:
+    return [_button(page.label, f"{PAGE_ACTION}_{page.label.lower()}", page.cursor) for page in pages]
+
+
+def _with_rows(frame: list[Json], place: int, table: Table | None) -> list[Json]:
+    """The frame with as many of the table's rows at `place` as fit; the rest is counted below it."""
+    if table is None:
+        return frame
+    for shown in range(len(table.rows), 0, -1):
+        missing = len(table.rows) - shown
+        note = [_context(_plain(f"{count(missing, 'row')} did not fit here"))] if missing else []
+        part = Table(table.columns, table.rows[:shown])
+        blocks = [*frame[:place], _table(part), *note, *frame[place:]]
+        if size(blocks) <= MESSAGE_BUDGET:
+            return blocks
+    return [*frame[:place], _context(_plain(f"{count(len(table.rows), 'row')} did not fit here")), *frame[place:]]
 
 
 # --- modals ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,423 @@
+"""`/hoop ...` as an Answer, for every front: what is asked, who may see it, what is written down about it.
+
+What lives here: words and order of the answers, paging, who sees whose records. What does not: the query grammar
+(gateway.audit.query), decisions (gateway.approvals.desk), any chat's format. An Answer's texts are literal and safe to
+look at, as a Card's.
+
+Who sees what: auditors see every record; anybody else sees their own, and the requests that they may review. The rest is
+counted ("3 hidden"), never shown. Each look at the record is itself recorded, before anything is shown.
+"""
+
+import base64
+import binascii
+import csv
+import difflib
+import hashlib
+import hmac
+import io
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from bots.cards import Card, Cell, Table, at, card, count, line, span, title, visible
+from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
+from gateway.audit.entry import Value
+from gateway.audit.query import Filter, Query, QueryError, describe, parse
+
+Row = Mapping[str, Value]
+#: `store.audit`: a page of end entries and how many there are in all.
+Audit = Callable[[Query, int], Awaitable[tuple[list[Row], int]]]
+
+#: Rows of a page in a chat.
+PAGE = 8
+#: A button's value holds 2,000 characters in Slack.
+_CURSOR = 1_900
+_REASON_MIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks, as the front has verified them, and where: "slack", "teams" or "cli"."""
+
+    person: Person
+    front: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A way to another page; `cursor` is signed and goes back to `Commands.page`."""
+
+    label: str
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a front shows: title, lines, a card, a table, literal text, footer, in this order. `share`: for all to see."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    card: Card | None = None
+    table: Table | None = None
+    code: str = ""
+    footer: str = ""
+    pages: tuple[Page, ...] = ()
+    share: bool = False
+
+
+HELP = {
+    "audit": (
+        "audit [filters] - the record of statements; without filters the last 24 hours.",
+        "Filters: user: table: verb: decision: approver: rule: rows: text: since: until: last: (a leading - excludes).",
+        "Examples:",
+        "audit table:customers verb:update last:7d",
+        "audit decision:denied,expired last:30d",
+        'audit who ran "UPDATE customers" last:30d',
+        "audit did cursor expose a secret last:24h",
+        "audit rows:>1000 sort:rows limit:5",
+        "audit user:ann@* format:csv share",
+    ),
+    "pending": ("pending [mine] - what waits for a decision, with its age, expiry and quorum.",),
+    "show": ("show ID - one request: its card and what has happened to it.",),
+    "approve": ("approve ID - as the button does. A request of your own is refused.",),
+    "deny": ("deny ID REASON - as the button does; the requester sees the reason.",),
+    "whoami": ("whoami - who the gateway takes you for, and your groups.",),
+    "help": ("help [command]",),
+}
+
+#: What a refused decision is told; ALREADY_DECIDED and EXPIRED get the request's own outcome line instead.
+REFUSALS = {
+    Refusal.NOT_A_REVIEWER: "You are not a reviewer of this request, so nothing was decided.",
+    Refusal.OWN_REQUEST: "This is your own request: somebody else has to decide it.",
+    Refusal.ALREADY_COUNTED: "Your approval was counted already.",
+    Refusal.ALREADY_DECIDED: "It was decided already.",
+    Refusal.EXPIRED: "Its time is up. Nothing ran.",
+    Refusal.STALE: "The request has changed since this card was drawn. Look at it again, then decide.",
+    Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
+}
+_NO_GROUPS = (
+    "The gateway knows no groups of yours: no sign-in of {email} is fresh enough. "
+    "Connect once through the gateway with a new token (hoop token), then try again."
+)
+
+
+def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
+    """The truth after a decision, for the person who made it: what happened, by whom, when."""
+    if isinstance(answer, Decided):
+        return f"{title(answer.request)}: {card(answer.request, now).outcome}"
+    text = REFUSALS[answer.refusal]
+    if answer.request is None:
+        return text
+    if answer.refusal is Refusal.NOT_A_REVIEWER:
+        how = f" {_NO_GROUPS.format(email=line(reviewer.user))}" if not reviewer.subject else ""
+        return f"{text} Reviewers: {line(answer.request.reviewers)}.{how}"
+    if answer.refusal is Refusal.OWN_REQUEST:
+        return text
+    outcome = card(answer.request, now).outcome
+    return f"{text} {outcome}" if outcome else text
+
+
+class Commands:
+    """Answers commands. `record` writes an audit entry (kind and fields of gateway.audit.entry) and raises if it can't;
+    `proof` says how far the log is intact and its head; `auditor` tells who sees everything; `clock` is Unix seconds."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        audit: Audit,
+        *,
+        record: Callable[..., object],
+        proof: Callable[[], Awaitable[str]],
+        auditor: Callable[[Person], bool],
+        cursor_key: bytes,
+        clock: Callable[[], float],
+    ) -> None:
+        self._desk = desk
+        self._audit = audit
+        self._record = record
+        self._proof = proof
+        self._auditor = auditor
+        self._key = cursor_key
+        self._clock = clock
+        self._verbs: dict[str, Callable[[str, Viewer], Awaitable[Answer]]] = {
+            "audit": self._audited,
+            "pending": self._pending,
+            "show": self._show,
+            "approve": self._approve,
+            "deny": self._deny,
+            "whoami": self._whoami,
+            "help": self._help,
+        }
+
+    async def answer(self, text: str, viewer: Viewer) -> Answer:
+        """Answer a command's text (without "/hoop"). Raises StoreUnavailable, and what `record` raises."""
+        verb, _, rest = text.strip().partition(" ")
+        known = self._verbs.get(verb.lower() or "help")
+        if known is None:
+            near = difflib.get_close_matches(verb.lower(), self._verbs, n=1, cutoff=0.4)
+            hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(self._verbs)}."
+            return Answer(f"Unknown command {line(verb, 40)}", (hint, "help [command] tells more."))
+        return await known(rest.strip(), viewer)
+
+    async def page(self, cursor: str, viewer: Viewer) -> Answer:
+        """Another page of an audit query; a cursor that isn't ours says so and shows nothing."""
+        opened = _opened(self._key, cursor)
+        if opened is None:
+            return Answer("This page is not available", ("Ask again: audit ...",))
+        text, offset = opened
+        return await self._listed(parse(text, self._clock()), offset, viewer)
+
+    # The record ----------------------------------------------------------------------------------------------------
+
+    async def _audited(self, text: str, viewer: Viewer) -> Answer:
+        try:
+            query = parse(text, self._clock())
+        except QueryError as error:
+            return Answer("This query can't be read", code=visible(str(error), keep="\n"))
+        return await self._listed(query, 0, viewer)
+
+    async def _listed(self, query: Query, offset: int, viewer: Viewer) -> Answer:
+        size = query.limit if viewer.front == "cli" else min(query.limit, PAGE)
+        rows, total, hidden = await self._seen(replace(query, limit=size), offset, viewer)
+        self._write_down(describe(query), len(rows), viewer)
+        lines = [line(describe(query), 400)]
+        lines += [f"{hidden:,} hidden: records of others that you may not see"] if hidden else []
+        more = [] if query.share else self._pages(query, offset, size, total)
+        return Answer(
+            title=f"Audit: {count(total, 'statement')}" + (f", {_range(offset, rows)}" if total > size else ""),
+            lines=tuple(lines if rows else [*lines, "Nothing matches."]),
+            table=_table(rows) if rows and query.format == "table" else None,
+            code=_FORMATS[query.format](rows) if rows and query.format in _FORMATS else "",
+            footer=await self._proof(),
+            pages=tuple(more),
+            share=query.share,
+        )
+
+    async def _seen(self, query: Query, offset: int, viewer: Viewer) -> tuple[list[Row], int, int]:
+        """The rows that the viewer may see, how many there are, and how many are hidden from them."""
+        if self._auditor(viewer.person):
+            rows, total = await self._audit(query, offset)
+            return list(rows), total, 0
+        mine = replace(query, filters=(*query.filters, Filter("user", (viewer.person.user,))))
+        rows, total = await self._audit(mine, offset)
+        _, everybodys = await self._audit(replace(query, limit=1), 0)
+        # the filter is a glob over names; whose a record is, is said by its subject
+        return [row for row in rows if _is_of(row, viewer.person)], total, max(0, everybodys - total)
+
+    def _write_down(self, query: str, rows: int, viewer: Viewer) -> None:
+        who = viewer.person
+        self._record(
+            kind="audit_read", subject=who.subject, user=who.user, query=query[:2000], rows=rows, via=viewer.front
+        )
+
+    def _pages(self, query: Query, offset: int, size: int, total: int) -> list[Page]:
+        places = [("Prev", max(0, offset - size))] if offset > 0 else []
+        places += [("Next", offset + size)] if offset + size < total else []
+        pages = [Page(label, _cursor(self._key, describe(query), place)) for label, place in places]
+        return [page for page in pages if len(page.cursor) <= _CURSOR]
+
+    # Requests ------------------------------------------------------------------------------------------------------
+
+    async def _pending(self, text: str, viewer: Viewer) -> Answer:
+        now = self._clock()
+        waiting = await self._desk.pending()
+        seen = [each for each in waiting if self._may_see(each, viewer.person)]
+        shown = [each for each in seen if same_person(each.requester, viewer.person)] if text == "mine" else seen
+        self._write_down(f"pending {text}".strip(), len(shown), viewer)
+        hidden = len(waiting) - len(seen)
+        lines = [f"{hidden:,} hidden: you may not review them"] if hidden else []
+        lines += [] if shown else ["Nothing waits for a decision."]
+        lines += [f"{count(len(shown) - PAGE, 'older request')} not shown here"] if len(shown) > PAGE else []
+        rows = tuple(_waiting(each, now) for each in shown[:PAGE])
+        return Answer(
+            title=f"Pending: {count(len(shown), 'request')}",
+            lines=tuple(lines),
+            table=Table(("what", "who", "age", "expires", "approvals", "id"), rows) if rows else None,
+            footer="show ID, approve ID, deny ID REASON" if rows else "",
+        )
+
+    async def _show(self, text: str, viewer: Viewer) -> Answer:
+        request = await self._desk.show(text) if text else None
+        if request is None or not self._may_see(request, viewer.person):
+            return Answer(f"No request {line(text, 60)} that you may see", ("pending lists those that wait.",))
+        query = Query((Filter("id", (request.id,)),), 0.0, self._clock() + 60, limit=PAGE)
+        rows, _ = await self._audit(query, 0)
+        self._write_down(f"show {request.id}", len(rows), viewer)
+        drawn = replace(card(request, self._clock()), actions=())
+        lines = (*_story(request), *(_proved(row) for row in rows if row.get("request") == request.id))
+        return Answer(f"Request {line(request.id, 60)}", lines, drawn, footer=await self._proof())
+
+    def _may_see(self, request: ApprovalRequest, person: Person) -> bool:
+        own = same_person(request.requester, person)
+        return own or may_review(request, person) or self._auditor(person)
+
+    async def _approve(self, text: str, viewer: Viewer) -> Answer:
+        if not text or " " in text:
+            return Answer("Which request?", HELP["approve"])
+        return await self._decide(text, Approve(), viewer)
+
+    async def _deny(self, text: str, viewer: Viewer) -> Answer:
+        request_id, _, reason = text.partition(" ")
+        if len(reason.strip()) < _REASON_MIN:
+            return Answer("A denial needs a reason", HELP["deny"])
+        return await self._decide(request_id, Deny(reason.strip()[:1000]), viewer)
+
+    async def _decide(self, request_id: str, decision: Decision, viewer: Viewer) -> Answer:
+        answer = await self._desk.decide(request_id, None, viewer.person, decision, viewer.front)
+        done = "Decided" if isinstance(answer, Decided) else "Nothing was decided"
+        return Answer(done, (told(answer, viewer.person, self._clock()),))
+
+    # The viewer ----------------------------------------------------------------------------------------------------
+
+    async def _whoami(self, _text: str, viewer: Viewer) -> Answer:
+        who = viewer.person
+        if not who.subject:
+            return Answer(line(who.user), (_NO_GROUPS.format(email=line(who.user)),))
+        groups = ", ".join(line(each, 60) for each in sorted(who.groups)) or "none"
+        sees = "every record" if self._auditor(who) else "your own records, and requests that you may review"
+        lines = (f"Subject {line(who.subject)} at {line(who.issuer)}", f"Groups: {groups}", f"You see {sees}.")
+        return Answer(line(who.user), lines)
+
+    async def _help(self, text: str, _viewer: Viewer) -> Answer:
+        topic = text.partition(" ")[0].lower()
+        if topic in HELP:
+            return Answer(f"Help: {topic}", HELP[topic])
+        return Answer("Commands", tuple(lines[0] for lines in HELP.values()))
+
+
+# Rows ----------------------------------------------------------------------------------------------------------------
+
+
+def _is_of(row: Row, person: Person) -> bool:
+    if person.subject:
+        return row.get("subject") == person.subject
+    return str(row.get("user", "")).casefold() == person.user.casefold()
+
+
+def _range(offset: int, rows: list[Row]) -> str:
+    return f"{offset + 1:,} to {offset + len(rows):,}" if rows else "no more"
+
+
+def _text(row: Row, key: str) -> str:
+    value = row.get(key)
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    return "" if value is None else str(value)
+
+
+def _table(rows: list[Row]) -> Table:
+    columns = ("time (UTC)", "who", "what", "rows", "decision", "id")
+    return Table(columns, tuple(tuple(Cell(line(each, 60) or "-") for each in _cells(row)) for row in rows))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    agent = f" (via {_text(row, 'agent')})" if row.get("agent") else ""
+    where = f" {_text(row, 'tables')}" if row.get("tables") else ""
+    rows = row.get("rows")
+    return (
+        _moment(_text(row, "at")),
+        _text(row, "user") + agent,
+        _text(row, "tag") + where,
+        f"{rows:,}" if isinstance(rows, int) else "",
+        _decision(row),
+        _text(row, "request"),
+    )
+
+
+def _moment(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).strftime("%d %b %H:%M:%S")
+    except ValueError:
+        return text
+
+
+def _decision(row: Row) -> str:
+    by = f" by {_text(row, 'decided_by')}" if row.get("decided_by") else ""
+    outcome = _text(row, "outcome")
+    match row.get("kind"):
+        case "refused":
+            return f"blocked by rule {_text(row, 'rule')}" if row.get("rule") else "blocked"
+        case "finished":
+            code = f" {_text(row, 'sqlstate')}" if outcome == "failed" else ""
+            return f"{outcome}{code}" + (f", approved{by}" if by else "")
+        case _:
+            return f"{outcome}{by}"
+
+
+def _csv(rows: list[Row]) -> str:
+    """CSV that no spreadsheet takes for formulas: a leading = + - @ gets an apostrophe before it."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("time", "who", "what", "rows", "decision", "id"))
+    for row in rows:
+        cells = (_text(row, "at"), *_cells(row)[1:])
+        writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell for cell in cells])
+    return visible(out.getvalue().rstrip("\n"), keep="\n")
+
+
+def _json(rows: list[Row]) -> str:
+    return "\n".join(json.dumps(dict(row)) for row in rows)
+
+
+_FORMATS: dict[str, Callable[[list[Row]], str]] = {"csv": _csv, "json": _json}
+
+
+def _waiting(request: ApprovalRequest, now: float) -> tuple[Cell, ...]:
+    given = f"{len(request.approvals)} of {request.approvals_needed}"
+    texts = (
+        title(request),
+        line(request.requester.user, 60),
+        span(max(0.0, now - request.opened_at)),
+        at(request.expires_at),
+        given,
+        line(request.id, 60),
+    )
+    return tuple(Cell(text) for text in texts)
+
+
+def _story(request: ApprovalRequest) -> list[str]:
+    """What happened to a request, a line each, from its own times."""
+    story = [f"{at(request.opened_at)} held, {len(request.channels)} channel(s) asked"]
+    for each in request.approvals:
+        took = span(max(0.0, each.at - request.opened_at))
+        story.append(f"{at(each.at)} approved by {line(each.by.user, 80)} after {took}, via {line(each.via, 20)}")
+    if request.decided_at is not None and not request.approvals:
+        by = f" by {line(request.decided_by.user, 80)}, via {request.decided_via}" if request.decided_by else ""
+        story.append(f"{at(request.decided_at)} {request.state.value}{by}")
+    if request.released_at is not None:
+        story.append(f"{at(request.released_at)} released")
+    if request.finished_at is not None:
+        story.append(f"{at(request.finished_at)} {request.state.value}")
+    return story
+
+
+def _proved(row: Row) -> str:
+    where = f"#{_text(row, 'seq')} of {line(_text(row, 'replica'), 60)}"
+    return f"{_moment(_text(row, 'at'))} {_decision(row)}: entry {where}, hash {_text(row, 'hash')[:12]}"
+
+
+# Cursors -------------------------------------------------------------------------------------------------------------
+
+
+def _cursor(key: bytes, query: str, offset: int) -> str:
+    """A page as signed text. It grants nothing: whoever uses it sees what they may see."""
+    payload = base64.urlsafe_b64encode(json.dumps([query, offset]).encode()).decode()
+    return f"{payload}.{_mac(key, payload)}"
+
+
+def _opened(key: bytes, cursor: str) -> tuple[str, int] | None:
+    payload, _, mac = cursor.rpartition(".")
+    if not hmac.compare_digest(_mac(key, payload).encode(), mac.encode("utf-8", "surrogatepass")):
+        return None
+    try:
+        query, offset = json.loads(base64.urlsafe_b64decode(payload))
+    except (ValueError, binascii.Error):
+        return None
+    return str(query), int(offset)
+
+
+def _mac(key: bytes, payload: str) -> str:
+    said = b"cursor:" + payload.encode("utf-8", "surrogatepass")
+    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]

@@ -1,0 +1,447 @@
+"""Slack's side of the desk: clicks, modals and commands, over HTTP or Socket Mode, with the same listeners.
+
+    Slack --POST /slack/events--> Edge (raw bytes) --> slack_bolt --> a listener here --> users.info --> Desk.decide
+                                                                          |--> ack within 3 s, then the answer
+
+What lives here: the order of things. A click is decided first (one compare-and-set in the store), acknowledged second;
+everything else happens in tasks of our own, because bolt takes an ack back when its listener fails after it. Every click
+gets an answer with the truth. Who clicks is asked of Slack at each click, never taken from a cache or from metadata; what
+they may do is the desk's to say. What does not live here: texts (bots.commands.told), layout (blocks), sending cards
+(sender, driven by the outbox).
+"""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bots.cards import Action, card
+from bots.commands import REFUSALS, Answer, Commands, Viewer, told
+from bots.slack import blocks
+from bots.slack.blocks import Json
+from bots.slack.edge import Edge, Refused
+from bots.slack.sender import error_of
+from gateway.approvals.desk import Approve, Decided, Deny, Desk
+from gateway.approvals.desk import Refused as NotDecided
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
+from gateway.errors import GatewayError
+
+PATH = "/slack/events"
+#: Seconds for the one call that says who clicked, and for opening a modal (its trigger lives 3 s).
+LOOK_UP, OPEN_VIEW = 2.0, 2.0
+#: Seconds until a command is acknowledged empty-handed; its answer then comes through the response_url.
+COMMAND = 2.4
+
+Body = dict[str, Any]
+Act = Callable[[AsyncAck, Body], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+NOT_VALID = "This card is no longer valid: the gateway does not know its button. Nothing was decided. Try /hoop pending."
+FORGED = "This button does not belong to what the request holds now. Nothing was decided. Look at the newest card."
+NO_LOOK_UP = "Slack could not say who you are just now. Nothing was decided: please try again."
+FAILED = "Something went wrong on our side. What the card shows counts: look at it, then try again if it is still open."
+CLICK_AGAIN = "Slack did not open the dialog in time. The request still waits: please click Deny again."
+
+
+class SlackRefused(Exception):  # noqa: N818 - named as what happened, like the errors in gateway.errors
+    """Slack refuses our token at start; the text says what to do."""
+
+
+class Unproven(Exception):  # noqa: N818 - likewise
+    """Who clicked can't be said, or is nobody who could review; the text is for them."""
+
+
+class SlackFront:
+    """Mount `routes()`, then `start()`; `stop()` ends it. `client` has a session of its own (sender.open_client).
+
+    `button_key` seals buttons (the same as the SlackSender's), `clock` gives Unix seconds, `app_token` switches Socket
+    Mode on.
+    """
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        signing_secret: str,
+        desk: Desk,
+        commands: Commands,
+        button_key: bytes,
+        clock: Callable[[], float],
+        app_token: str | None = None,
+    ) -> None:
+        self._client = client
+        self._desk = desk
+        self._commands = commands
+        self._key = button_key
+        self._clock = clock
+        self._edge = Edge(signing_secret, clock)
+        self._known: AuthorizeResult | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bolt = self._listeners(signing_secret)
+        self._app_token = app_token
+        self._socket: AsyncSocketModeHandler | None = None
+
+    # Life ----------------------------------------------------------------------------------------------------------
+
+    def routes(self) -> list[web.RouteDef]:
+        """The one route for events, interactivity and commands."""
+        return [web.post(PATH, self._receive)]
+
+    async def start(self) -> None:
+        """Ask Slack who we are (bolt would do it inside the first click), and connect when in Socket Mode.
+
+        Raises SlackRefused for a token that Slack refuses. Slack being away is no reason not to start.
+        """
+        try:
+            await self._ourselves()
+        except SlackApiError as error:
+            raise SlackRefused(f"Slack refuses SLACK_BOT_TOKEN: {error_of(error)}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning("slack.unreachable at start: %s", type(error).__name__)
+        if self._app_token:
+            await self._connect(self._app_token)
+
+    async def _connect(self, app_token: str) -> None:
+        client = AsyncWebClient(token=app_token, base_url=self._client.base_url, session=self._client.session)
+        self._socket = AsyncSocketModeHandler(self._bolt, app_token, web_client=client)
+        try:
+            await self._socket.connect_async()
+        except SlackApiError as error:
+            raise SlackRefused(f"Slack refuses SLACK_APP_TOKEN: {error_of(error)}") from error
+
+    async def stop(self) -> None:
+        """Take nothing more, finish the answers under way."""
+        if self._socket is not None:
+            await self._socket.close_async()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait for answers that are under way."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    # The way in ----------------------------------------------------------------------------------------------------
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        checked = self._edge.check(request.headers, await request.read())
+        if isinstance(checked, Refused):
+            return web.Response(status=checked.status, text=checked.why)
+        headers: dict[str, Any] = dict(request.headers)
+        bolt_request = AsyncBoltRequest(body=checked, query=request.query_string, headers=headers)
+        return await to_aiohttp_response(await self._bolt.async_dispatch(bolt_request))
+
+    def _listeners(self, signing_secret: str) -> AsyncApp:
+        """bolt with our listeners. Edge has verified the signature already, by our clock and on raw bytes."""
+        bolt_log = logging.getLogger("slack_bolt.hoop")
+        bolt_log.setLevel(logging.WARNING)  # at INFO it logs whole bodies of refused requests
+        app = AsyncApp(
+            client=self._client,
+            signing_secret=signing_secret,
+            authorize=self._authorize,
+            request_verification_enabled=False,
+            logger=bolt_log,
+        )
+        clicks: dict[Any, Act] = {
+            Action.APPROVE.value: self._approve,
+            Action.DENY.value: self._ask_why,
+            Action.FULL_SQL.value: self._full_sql,
+            re.compile(f"^{blocks.PAGE_ACTION}_"): self._page,
+            re.compile(".*"): self._no_such_button,
+        }
+        for name, act in clicks.items():
+            app.action(name)(self._guarded(act))
+        app.view(blocks.DENY_VIEW)(self._guarded(self._deny))
+        app.command("/hoop")(self._guarded(self._command))
+        app.event(re.compile(".*"))(self._guarded(self._ignore))
+        return app
+
+    async def _authorize(self) -> AuthorizeResult:
+        return await self._ourselves()
+
+    async def _ourselves(self) -> AuthorizeResult:
+        if self._known is None:
+            async with asyncio.timeout(LOOK_UP):
+                said = await self._client.auth_test()
+            self._known = AuthorizeResult.from_auth_test_response(
+                bot_token=self._client.token, auth_test_response=said
+            )
+        return self._known
+
+    def _guarded(self, act: Act) -> Callable[..., Awaitable[None]]:
+        """A listener that never raises: bolt would answer 500, or take an ack back that was given."""
+
+        async def listener(ack: AsyncAck, body: Body) -> None:
+            try:
+                await act(ack, body)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the person gets an answer
+                text = str(error) if isinstance(error, Unproven) else self._explain(error)
+                if ack.response is None:
+                    await ack(**_shown_in(body, text))
+                if body.get("type") == "block_actions":
+                    self._later(self._say(body, text))
+
+        return listener
+
+    @staticmethod
+    def _explain(error: Exception) -> str:
+        if isinstance(error, GatewayError):
+            return f"{error.message}. Nothing was decided: please try again."
+        log.error("slack.listener_failed", exc_info=error)
+        return FAILED
+
+    # Who -----------------------------------------------------------------------------------------------------------
+
+    async def _person(self, user_id: str) -> Person:
+        """The person behind a Slack user, asked afresh. Raises Unproven with a text for them."""
+        try:
+            async with asyncio.timeout(LOOK_UP):
+                user: Json = (await self._client.users_info(user=user_id))["user"]
+                team = (await self._ourselves()).team_id
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("slack.users_info_failed: %s", type(error).__name__)
+            raise Unproven(NO_LOOK_UP) from error
+        problem = next((text for test, text in _DISQUALIFIED if test(user, team)), None)
+        if problem is not None:
+            raise Unproven(f"{problem} Nothing was decided.")
+        email = str(user.get("profile", {}).get("email") or "")
+        known = await self._desk.reviewer(email)
+        if known is None:
+            raise Unproven(
+                "Slack gives no e-mail address for you, so the gateway can't tell who you are. Nothing was decided. "
+                "The app needs the scope users:read.email, your profile an address."
+            )
+        return known
+
+    # Decisions -----------------------------------------------------------------------------------------------------
+
+    async def _approve(self, ack: AsyncAck, body: Body) -> None:
+        person = await self._person(body["user"]["id"])
+        text, request = await self._decide(_value(body), person, None)
+        await ack()
+        self._later(self._say(body, text))
+        if request is not None:
+            self._later(self._repair(body, request.id))
+
+    async def _decide(self, value: str, person: Person, reason: str | None) -> tuple[str, ApprovalRequest | None]:
+        """One decision by a sealed button: the text for the person, and the request if its card may need repair."""
+        opened = blocks.unsealed(value)
+        if opened is None:
+            return NOT_VALID, None
+        request_id, rev, mac = opened
+        request = await self._desk.show(request_id)
+        if request is not None and not blocks.genuine(self._key, request, rev, mac):
+            log.warning("slack.forged_button request=%s", request.id)
+            return FORGED, None
+        decision = Approve() if reason is None else Deny(reason)
+        answer = await self._desk.decide(request_id, rev, person, decision, "slack")
+        needs_repair = isinstance(answer, NotDecided) and answer.refusal in _CARD_IS_OLD
+        return told(answer, person, self._clock()), answer.request if needs_repair else None
+
+    async def _ask_why(self, ack: AsyncAck, body: Body) -> None:
+        """Deny: the modal first, its trigger lives 3 s. Whoever may not deny is told when they submit it."""
+        value = _value(body)
+        if blocks.unsealed(value) is None:
+            await ack()
+            self._later(self._say(body, NOT_VALID))
+            return
+        opened = await self._open(body, blocks.deny_view(value, _channel(body)))
+        await ack()
+        if opened is None:
+            self._later(self._say(body, CLICK_AGAIN))
+
+    async def _deny(self, ack: AsyncAck, body: Body) -> None:
+        """The modal comes back. Who decides is who submits it, whatever its metadata says."""
+        view = body["view"]
+        typed = view["state"]["values"][blocks.REASON_BLOCK][blocks.REASON_BLOCK].get("value") or ""
+        reason = typed.strip()
+        if not blocks.REASON_MIN <= len(reason) <= blocks.REASON_MAX:
+            await ack(**_in_place(f"Write {blocks.REASON_MIN} to {blocks.REASON_MAX:,} characters."))
+            return
+        person = await self._person(body["user"]["id"])
+        sealed = json.loads(view["private_metadata"])["value"]
+        opened = blocks.unsealed(sealed)
+        request = await self._desk.show(opened[0]) if opened is not None else None
+        if opened is None or (request is not None and not blocks.genuine(self._key, request, *opened[1:])):
+            await ack(**_in_place(FORGED))
+            return
+        answer = await self._desk.decide(opened[0], opened[1], person, Deny(reason), "slack")
+        if isinstance(answer, Decided):
+            await ack()
+        else:
+            await ack(**_in_place(told(answer, person, self._clock())))
+
+    async def _full_sql(self, ack: AsyncAck, body: Body) -> None:
+        view = await self._open(body, blocks.notice_view("Looking it up..."))
+        await ack()
+        if view is None:
+            self._later(self._say(body, "Slack did not open the dialog in time: please click Full SQL again."))
+            return
+        self._later(self._fill(body, str(view["id"])))
+
+    async def _fill(self, body: Body, view_id: str) -> None:
+        try:
+            view = await self._full_view(body)
+        except Unproven as error:
+            view = blocks.notice_view(str(error))
+        except GatewayError as error:
+            view = blocks.notice_view(self._explain(error))
+        await self._client.views_update(view_id=view_id, view=view)
+
+    async def _full_view(self, body: Body) -> Json:
+        person = await self._person(body["user"]["id"])
+        opened = blocks.unsealed(_value(body))
+        request = await self._desk.show(opened[0]) if opened is not None else None
+        if request is None:
+            return blocks.notice_view(REFUSALS[Refusal.UNKNOWN_REQUEST])
+        if not (may_review(request, person) or same_person(request.requester, person)):
+            return blocks.notice_view("Only its reviewers and its requester may see it in full.")
+        return blocks.full_view(card(request, self._clock()))
+
+    async def _no_such_button(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        if body["actions"][0].get("type") == "button" and not body["actions"][0].get("url"):
+            self._later(self._say(body, NOT_VALID))
+
+    async def _ignore(self, ack: AsyncAck, body: Body) -> None:  # noqa: ARG002 - bolt gives both
+        await ack()
+
+    # Commands ------------------------------------------------------------------------------------------------------
+
+    async def _command(self, ack: AsyncAck, body: Body) -> None:
+        answering = asyncio.ensure_future(self._answer(body))
+        done, _ = await asyncio.wait({answering}, timeout=COMMAND)
+        if done:
+            await ack(**answering.result())
+            return
+        await ack()
+        self._later(self._answer_late(body, answering))
+
+    async def _answer(self, body: Body) -> Json:
+        try:
+            viewer = Viewer(await self._person(body["user_id"]), "slack")
+            return _payload(await self._commands.answer(body.get("text") or "", viewer))
+        except Unproven as error:
+            return _payload(Answer("Not answered", (str(error),)))
+        except GatewayError as error:
+            return _payload(Answer("Not answered", (self._explain(error),)))
+
+    async def _answer_late(self, body: Body, answering: Awaitable[Json]) -> None:
+        await self._respond(body, await answering)
+
+    async def _page(self, ack: AsyncAck, body: Body) -> None:
+        viewer = Viewer(await self._person(body["user"]["id"]), "slack")
+        answer = await self._commands.page(_value(body), viewer)
+        await ack()
+        self._later(self._respond(body, {**_payload(answer), "replace_original": True}))
+
+    # The way out ---------------------------------------------------------------------------------------------------
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it after the ack, in a task that is kept (bolt's lazy listeners are neither kept nor awaited)."""
+        task = asyncio.create_task(self._quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except SlackApiError as error:
+            log.warning("slack.answer_failed: %s", error_of(error))
+        except Exception as error:  # noqa: BLE001 - an answer that fails must not take others along
+            log.warning("slack.answer_failed: %s", type(error).__name__)
+
+    async def _say(self, body: Body, text: str) -> None:
+        """Tell the person alone."""
+        await self._respond(body, {"text": blocks.escape(text), "response_type": "ephemeral", "replace_original": False})
+
+    async def _respond(self, body: Body, payload: Json) -> None:
+        """By the response_url (works where the app is no member), else by an ephemeral message."""
+        url = body.get("response_url")
+        if url:
+            webhook = AsyncWebhookClient(url, timeout=5, session=self._client.session)
+            if (await webhook.send_dict(payload)).status_code == 200:
+                return
+        user = body["user"]["id"] if "user" in body else body["user_id"]
+        shown = {key: payload[key] for key in ("text", "blocks") if key in payload}
+        await self._client.chat_postEphemeral(channel=_channel(body), user=user, **shown)
+
+    async def _open(self, body: Body, view: Json) -> Json | None:
+        """Open a modal; None if Slack would not (an expired trigger most often)."""
+        try:
+            async with asyncio.timeout(OPEN_VIEW):
+                opened: Json = (await self._client.views_open(trigger_id=body["trigger_id"], view=view))["view"]
+        except SlackApiError as error:
+            log.warning("slack.view_not_opened: %s", error_of(error))
+            return None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning("slack.view_not_opened: %s", type(error).__name__)
+            return None
+        return opened
+
+    async def _repair(self, body: Body, request_id: str) -> None:
+        """Redraw the card that was clicked: it shows buttons that are over. The newest state, read just before."""
+        ts = body.get("container", {}).get("message_ts")
+        request = await self._desk.show(request_id)
+        if not ts or request is None:
+            return
+        drawn = blocks.message(card(request, self._clock()), blocks.seal(self._key, request))
+        await self._client.chat_update(channel=_channel(body), ts=ts, text=drawn.text, blocks=drawn.blocks)
+
+
+#: Refusals that a card with live buttons should not have led to.
+_CARD_IS_OLD = frozenset({Refusal.ALREADY_DECIDED, Refusal.EXPIRED, Refusal.STALE})
+
+#: Who can't be relied on to be a member of this workspace with a proven e-mail address; the first match is told.
+_DISQUALIFIED: tuple[tuple[Callable[[Json, str | None], bool], str], ...] = (
+    (lambda user, _: bool(user.get("deleted")), "This account is deactivated."),
+    (lambda user, _: bool(user.get("is_bot")), "Bots decide nothing here."),
+    (lambda user, _: bool(user.get("is_stranger")), "People of other workspaces decide nothing here."),
+    (lambda user, team: user.get("team_id") != team, "People of other workspaces decide nothing here."),
+    (lambda user, _: bool(user.get("is_restricted")), "Guests decide nothing here."),
+    (lambda user, _: bool(user.get("is_ultra_restricted")), "Guests decide nothing here."),
+    (
+        lambda user, _: user.get("is_email_confirmed") is not True,
+        "Your e-mail address is not confirmed in Slack: confirm it, then try again.",
+    ),
+)
+
+
+def _value(body: Body) -> str:
+    return str(body["actions"][0].get("value") or "")
+
+
+def _channel(body: Body) -> str:
+    if "channel" in body:
+        return str(body["channel"]["id"])
+    return str(body.get("channel_id") or body.get("container", {}).get("channel_id") or "")
+
+
+def _in_place(text: str) -> Json:
+    return {"response_action": "errors", "errors": {blocks.REASON_BLOCK: text}}
+
+
+def _shown_in(body: Body, text: str) -> Json:
+    """What an ack carries when the answer is a text: an error in the modal, or the command's answer."""
+    if body.get("type") == "view_submission":
+        return _in_place(text)
+    return {"text": blocks.escape(text)} if "command" in body else {}
+
+
+def _payload(answer: Answer) -> Json:
+    drawn = blocks.answer_message(answer)
+    kind = "in_channel" if answer.share else "ephemeral"
+    return {"response_type": kind, "text": drawn.text, "blocks": drawn.blocks}
