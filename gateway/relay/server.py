@@ -107,6 +107,8 @@ class Server:
         self._listening: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._session_numbers = itertools.count(1)
+        #: Chores of sessions, ended ones too: what must be done before the store may close.
+        self.working: set[asyncio.Task[None]] = set()
         self._prefix = secrets.token_hex(4)
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -291,6 +293,7 @@ class Server:
         self._relays[relay] = session
         minor = min(guest.hello.minor, _NEWEST_MINOR)
         pid, secret = self._keys.give(relay.cancel, 32 if minor == _NEWEST_MINOR else 4)
+        relay.ongoing = self._ongoing
         relay.forget_key = lambda: self._keys.forget(pid)
         self._shell.spool.record(
             "session_started",
@@ -320,6 +323,10 @@ class Server:
         return await connect(
             target, await self._password(target, target.password), {"application_name": "hoop preview"}
         )
+
+    def _ongoing(self, work: asyncio.Task[None]) -> None:
+        self.working.add(work)
+        work.add_done_callback(self.working.discard)
 
     def _ended(self, relay: Relay) -> None:
         self._relays.pop(relay, None)
