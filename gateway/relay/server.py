@@ -317,7 +317,9 @@ class Server:
         return link, catalog
 
     async def _aside(self, target: Target) -> TargetLink:
-        return await connect(target, await self._password(target, target.password), {"application_name": "hoop preview"})
+        return await connect(
+            target, await self._password(target, target.password), {"application_name": "hoop preview"}
+        )
 
     def _ended(self, relay: Relay) -> None:
         self._relays.pop(relay, None)
@@ -327,18 +329,12 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     """The client's startup settings, if each is on the list that SET has too. Raises SettingRefused by its name (22023)."""
     if "replication" in parameters:
         raise SettingRefused('startup setting "replication" is not allowed through the gateway')
-    found = {
-        name: value
-        for name, value in parameters.items()
-        if name not in _OURS and not name.startswith("_pq_.")
-    }
+    found = {name: value for name, value in parameters.items() if name not in _OURS and not name.startswith("_pq_.")}
     found.update(startup.options(parameters.get("options", "")))
     for name, value in list(found.items()):
         if name.lower() == "client_encoding":
             if value.upper().replace("-", "").strip("'\"") not in ("UTF8", "UNICODE", "SQL_ASCII", "SQLASCII", ""):
-                raise SettingRefused(
-                    f'client_encoding "{value}" is not supported', hint="Set PGCLIENTENCODING=UTF8."
-                )
+                raise SettingRefused(f'client_encoding "{value}" is not supported', hint="Set PGCLIENTENCODING=UTF8.")
             del found[name]
         elif setting_class(name, value)[0] is not StatementClass.HOUSEKEEPING:
             raise SettingRefused(f'startup setting "{name}" is not allowed through the gateway')

@@ -229,12 +229,21 @@ class Holding:
         """What an approval binds: exact bytes, role, database, search_path, relation OIDs, rule (decision 5)."""
         talk = self._talk
         target = talk.login.target
-        bound = [
-            portal.prepared.sql for part in held.parts if part.reply and (portal := part.reply.portal) is not None
-        ]
+        bound = [portal.prepared.sql for part in held.parts if part.reply and (portal := part.reply.portal) is not None]
         raw = [part.raw for part in held.batch.parts]
         oids = held.findings.oids
-        return [*raw, "|", *bound, "|", target.user, target.database, *talk.judge.search_path, "|", *oids, held.verdict.rule or ""]
+        return [
+            *raw,
+            "|",
+            *bound,
+            "|",
+            target.user,
+            target.database,
+            *talk.judge.search_path,
+            "|",
+            *oids,
+            held.verdict.rule or "",
+        ]
 
     def _notice(self) -> None:
         """Tell the waiting client, and ask to be woken for the next time."""

@@ -187,7 +187,9 @@ def _relation(plan: PreviewPlan, judge: Judge) -> Relation | None:
 
 def _masked(values: tuple[bytes | None, ...], masker: RowMasker | None) -> tuple[str | None, ...]:
     if masker is not None:
-        cells = b"".join(b"\xff\xff\xff\xff" if each is None else len(each).to_bytes(4, "big") + each for each in values)
+        cells = b"".join(
+            b"\xff\xff\xff\xff" if each is None else len(each).to_bytes(4, "big") + each for each in values
+        )
         raw = masker.rows(message(b"D", len(values).to_bytes(2, "big") + cells))
         values = data_row(raw[5:])
     return tuple(None if each is None else _cell(each) for each in values)

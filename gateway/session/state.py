@@ -161,9 +161,7 @@ class Conversation:
         story = self._story(execution)
         story["rows"] = execution.rows if rows is None else rows
         story["outcome"] = "failed" if sqlstate else "executed"
-        self.record(
-            "finished", **story, sqlstate=sqlstate, duration_ms=round((self.now - execution.started) * 1000, 3)
-        )
+        self.record("finished", **story, sqlstate=sqlstate, duration_ms=round((self.now - execution.started) * 1000, 3))
 
     def skipped(self, execution: Execution) -> None:
         """Record that an earlier error made the target skip it: it did not run."""
