@@ -69,6 +69,13 @@ def test_a_file_that_cannot_be_read_is_exit_2(content: bytes | None, tmp_path: P
     assert f"{path} can't be read" in result.stderr
 
 
+def test_the_tests_see_unknown_functions_as_opaque(file: Path) -> None:
+    file.write_text(GOOD.replace("SELECT 1", "SELECT purge_everything()"))
+    result = run(str(file))
+    assert result.exit_code == 1
+    assert "isn't known to be harmless" in result.stderr
+
+
 def test_bad_usage_is_exit_2() -> None:
     assert run("--jsn").exit_code == 2
 

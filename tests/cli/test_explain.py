@@ -60,6 +60,12 @@ def test_sql_that_does_not_parse_is_opaque_with_the_parser_s_words() -> None:
     assert "syntax error" in answer["reason"]
 
 
+def test_a_function_that_no_list_knows_is_opaque_offline() -> None:
+    answer = json.loads(run(*ANN, "--offline", "--json", "SELECT purge_everything()").stdout)
+    assert (answer["verdict"], answer["effects"]) == ("hold", ["read", "opaque"])
+    assert "purge_everything() isn't known to be harmless" in answer["reason"]
+
+
 def test_groups_may_be_repeated() -> None:
     arguments = (
         "--policies",
