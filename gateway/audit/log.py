@@ -361,9 +361,8 @@ async def _read_store(seen: _Seen, store: Store, key: bytes) -> None:
     _trust_signed(seen, await store.checkpoints(), key, "store")
     seen.silent = await store.lapsed(SILENT)
     for replica, last, head in await store.heads():
-        anchor = Anchor(replica, last, head, "the store's own newest row")
-        seen.anchors.setdefault(replica, []).append(anchor)
-        seen.store[replica] = await _check_rows(replica, last, store, key)
+        check = seen.store[replica] = await _check_rows(replica, last, store, key)
+        check.hold_against([Anchor(replica, last, head, "its own newest row")])
 
 
 def _trust_signed(seen: _Seen, rows: Sequence[tuple[str, int, str, str]], key: bytes, where: str) -> None:

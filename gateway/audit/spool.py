@@ -164,11 +164,14 @@ class Spool:
         return self._broken is not None
 
     def close(self) -> None:
-        """Flush, fsync and close; a broken spool is only closed."""
+        """Flush, fsync and close; a broken spool is only closed, a closed one left alone."""
+        if self._file < 0:
+            return
         with contextlib.suppress(SpoolUnwritable):
             self.flush()
             os.fsync(self._file)
         os.close(self._file)
+        self._file = -1
         self._broken = SpoolUnwritable("the audit spool is closed")
 
     def _seal(self, body: dict[str, Value]) -> Entry:
