@@ -176,9 +176,11 @@ async def obtain(grant: Grant, tell: Tell) -> str:
     """A token from whichever kind of issuer this is. Raises TokenError."""
     if not is_entra(grant.issuer):
         return await device_token(grant, tell)
+    from msal.exceptions import MsalError  # noqa: PLC0415  # as in entra_app
+
     try:
         return await entra_token(await asyncio.to_thread(entra_app, grant), grant, tell)
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError is msal's for an unknown tenant
+    except (OSError, ValueError, MsalError) as error:  # requests' are OSErrors; an unknown tenant is a ValueError
         raise TokenError(f"{grant.issuer}: {_printable(error)}") from error
 
 
