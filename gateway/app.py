@@ -156,7 +156,7 @@ class Gateway:
         key = derive(self.settings.secret, "buttons")
         commands = Commands(
             self.desk,
-            self.store,
+            self.store.audit,
             record=self._record,
             proof=self._proof,
             auditor=self._is_auditor,
@@ -191,8 +191,8 @@ class Gateway:
         parser = ParserProcess()
         self._stops.append(parser.close)
 
-        async def password(target: Target, secret: Secret) -> str:
-            return await credentials.password(target, secret)
+        async def password(_target: Target, secret: Secret) -> str:
+            return await credentials.password(secret)
 
         async def catalog(target: Target) -> Any:
             return await load_catalog(target, await password(target, target.password))

@@ -300,7 +300,7 @@ class Server:
             session=login.session,
             subject=identity.subject,
             user=identity.user,
-            groups=sorted(identity.groups),
+            groups=[*sorted(identity.groups)],
             agent=login.agent,
             client=login.client,
             target=target.name,
@@ -379,7 +379,12 @@ async def _first_byte(sock: socket.socket) -> int:
     """Look at the first byte without taking it. Raises ConnectionError at the end of the stream."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
-    loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+
+    def arrived() -> None:
+        if not readable.done():
+            readable.set_result(None)
+
+    loop.add_reader(sock, arrived)
     try:
         await readable
     finally:

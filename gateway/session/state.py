@@ -63,7 +63,7 @@ class Conversation:
             "session": login.session,
             "subject": login.identity.subject,
             "user": login.identity.user,
-            "groups": sorted(login.identity.groups),
+            "groups": [*sorted(login.identity.groups)],
             "agent": login.agent,
             "client": login.client,
             "target": login.target.name,
@@ -134,7 +134,7 @@ class Conversation:
         return {
             "statement": execution.number,
             "tag": statement.tag,
-            "tables": sorted({*statement.writes, *statement.reads}),
+            "tables": [*sorted({*statement.writes, *statement.reads})],
             "sql": execution.sql,
             "parameters": list(execution.parameters) if execution.parameters else None,
             "verdict": execution.verdict.answer.value,
@@ -190,7 +190,7 @@ class Conversation:
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:
             if name.lower() == "application_name" and value is not None:
-                self.judge.agent = self._who["agent"] = value[:_TEXT_SHOWN]  # type: ignore[assignment]
+                self.judge.agent = self._who["agent"] = value[:_TEXT_SHOWN]
             elif name.lower() == "hoop.reason" and value is not None:
                 self.claimed_reason = value[:_TEXT_SHOWN]
 
