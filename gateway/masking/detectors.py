@@ -70,7 +70,7 @@ def loosened(pattern: str) -> str | None:
 _CLASS_HEAD = re2.compile(r"\[\^?\]?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Detectors:
     """The rules of one policy, compiled. Immutable; safe to share between sessions.
 
@@ -78,6 +78,7 @@ class Detectors:
     """
 
     names: tuple[str, ...]
+    patterns: Mapping[str, str]
     _rules: tuple[tuple[str, Find, Any], ...] = field(repr=False)
     _near: Any = field(repr=False)  # None: there is a pattern that can't be loosened, every value is a candidate
     _which: Any = field(repr=False)  # re2.Set of the same: which rules to try on a value; None likewise
@@ -100,7 +101,11 @@ class Detectors:
         rules = [(rule.name, rule.find, compile_pattern(rule.what, rule.pattern)) for rule in chosen]
         rules += [(name, whole(f"[{name}]"), compile_pattern(name, pattern)) for name, pattern in patterns.items()]
         nears = [rule.near or rule.pattern for rule in chosen] + [loosened(p) for p in patterns.values()]
-        return cls((*wanted, *patterns), tuple(rules), _alternation(nears), _set(nears))
+        return cls((*wanted, *patterns), dict(patterns), tuple(rules), _alternation(nears), _set(nears))
+
+    def also(self, names: Iterable[str]) -> Self:
+        """The same detectors and `names` as well."""
+        return type(self).build((*(n for n in self.names if n not in self.patterns), *names), self.patterns)
 
     def first(self, data: bytes, start: int = 0) -> int:
         """Offset of the first candidate in raw bytes at or behind `start`, -1 when there is none. Loose, never misses."""

@@ -64,8 +64,10 @@ class FieldMasker:
         return replace
 
     def _scan(self, column: ColumnPlan, detectors: Detectors) -> Replace:
+        scanner = _SCANNERS[kind_of(column.type_oid, column.format)]
+
         def replace(value: bytes) -> bytes | None:
-            cleaned, names = scan(value, column.type_oid, column.format, detectors)
+            cleaned, names = scanner(value, column.type_oid, column.format, detectors, 0)
             for name in names:
                 self._count(column.name, name, 1)
             return cleaned
@@ -86,22 +88,59 @@ def replace_fields(
     """
     out: list[bytes] = []
     copied = at
-    try:
-        for i in range(count):
-            length = _INT32.unpack_from(data, at)[0]
-            start, at = at + 4, at + 4 + max(length, 0)
-            if at > end or length < -1:
-                raise ProtocolViolation("the target sent a row whose field lengths do not fit")
-            if length < 0 or i not in replacers:
-                continue
-            value = data[start:at]
-            new = replacers[i](value)
-            if new is not value:
-                out += [data[copied : start - 4], _NULL if new is None else _INT32.pack(len(new)) + new]
-                copied = at
-    except error:
-        raise ProtocolViolation("the target sent a row that ends inside a field") from None
+    for i in range(count):
+        start, at = _field(data, at, end)
+        if at < start or i not in replacers:
+            at = max(at, start)
+            continue
+        value = data[start:at]
+        new = replacers[i](value)
+        if new is not value:
+            out += [data[copied : start - 4], _packed(new)]
+            copied = at
     return (b"".join((*out, data[copied:at])) if out else None), at
+
+
+def replace_candidates(
+    data: bytes, at: int, end: int, masker: "FieldMasker", candidate: int
+) -> tuple[bytes | None, int]:
+    """Replace only the scanned fields that hold a candidate; `candidate` is the first one, at or behind `at`.
+
+    Answers (the new fields or None, the next candidate at or behind `end`, -1 for none). Raises ProtocolViolation.
+    """
+    out: list[bytes] = []
+    copied = at
+    for i in range(len(masker.columns)):
+        if not 0 <= candidate < end:
+            break
+        start, at = _field(data, at, end)
+        at = max(at, start)
+        if at <= candidate:
+            continue
+        if i in masker.scanned and at > start:
+            value = data[start:at]
+            new = masker.scanned[i](value)
+            if new is not value:
+                out += [data[copied : start - 4], _packed(new)]
+                copied = at
+        candidate = masker.first(data, at)
+    if 0 <= candidate < end:
+        candidate = masker.first(data, end)
+    return (b"".join((*out, data[copied:end])) if out else None), candidate
+
+
+def _field(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """(start, end) of the value whose length word is at `at`; end is start - 1 for NULL. Raises ProtocolViolation."""
+    if at + 4 > end:
+        raise ProtocolViolation("the target sent a row that ends inside a field")
+    (length,) = _INT32.unpack_from(data, at)
+    if length < -1 or at + 4 + length > end:
+        raise ProtocolViolation("the target sent a row whose field lengths do not fit")
+    return at + 4, at + 4 + length
+
+
+def _packed(value: bytes | None) -> bytes:
+    return _NULL if value is None else _INT32.pack(len(value)) + value
 
 
 # --- scanning one value -----------------------------------------------------------------------------------------------
@@ -217,7 +256,7 @@ def _scan_elements(
         old = value[start:at]
         new, found = scan(old, oid, BINARY_FORMAT, detectors, depth + 1)
         if new is not old:
-            out += [value[copied : start - 4], _NULL if new is None else _INT32.pack(len(new)) + new]
+            out += [value[copied : start - 4], _packed(new)]
             copied, names = at, names | found
     if not names:
         return value, _CLEAN

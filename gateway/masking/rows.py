@@ -13,7 +13,7 @@ from struct import Struct
 from gateway.errors import ProtocolViolation
 from gateway.masking.columns import ColumnPlan, MaskPlan, plan
 from gateway.masking.detectors import Detectors
-from gateway.masking.fields import Counts, FieldMasker, Replace, replace_fields
+from gateway.masking.fields import Counts, FieldMasker, Replace, replace_candidates, replace_fields
 
 _LENGTH = Struct("!i")
 _HEAD = Struct("!cih")  # DataRow: 'D', length (itself included), number of columns
@@ -60,12 +60,11 @@ class RowMasker:
         while candidate >= 0:
             row = _row_at(run, row, candidate)
             end = self._end(run, row)
-            new = self._row(run, row, end, self._fields.scanned)
-            if new is not None:
-                out += [run[copied:row], new]
+            fields, candidate = replace_candidates(run, row + _HEAD.size, end, self._fields, candidate)
+            if fields is not None:
+                out += [run[copied:row], self._packed(fields)]
                 copied = end
             row = end
-            candidate = self._fields.first(run, row) if row < len(run) else -1
         return b"".join((*out, run[copied:])) if out else run
 
     def _end(self, run: bytes, row: int) -> int:
@@ -83,7 +82,10 @@ class RowMasker:
         fields, behind = replace_fields(run, row + _HEAD.size, end, self._width, replacers)
         if behind != end:
             raise ProtocolViolation("the target sent a row with bytes behind its last field")
-        return None if fields is None else _HEAD.pack(b"D", 6 + len(fields), self._width) + fields
+        return None if fields is None else self._packed(fields)
+
+    def _packed(self, fields: bytes) -> bytes:
+        return _HEAD.pack(b"D", 6 + len(fields), self._width) + fields
 
 
 def _row_at(run: bytes, row: int, offset: int) -> int:
