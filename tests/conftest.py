@@ -18,3 +18,10 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         server = asyncio.run(EmbeddedPostgres.start(Path(base)))
         yield server
         asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def store_dsn(postgres: EmbeddedPostgres) -> str:
+    """An empty database for the gateway's store; its schema is made by the first who connects."""
+    asyncio.run(postgres.psql("CREATE DATABASE store;"))
+    return postgres.dsn("store")

@@ -18,11 +18,12 @@ When a transaction fails after its entries were written to the spool, the next e
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
+
+import structlog
 
 from gateway.approvals import request as rules
 from gateway.approvals.request import (
@@ -43,7 +44,7 @@ POLL_EVERY = 1.0
 BEAT_EVERY = 5.0
 LAPSE = 15.0
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 class Spool(Protocol):

@@ -1,0 +1,182 @@
+"""The outbox: what the store wants shown in chat is sent from here, once per revision, until it is shown or hopeless.
+
+A card is a projection: whatever was missed, the newest revision is what gets sent. A row is claimed for 30 s, so another
+replica takes over when this one dies while sending; at worst a card is posted twice, and both know the same request.
+Decisions never wait for anything in here.
+
+    NOTIFY outbox / each second -> due() -> one task a row -> front.post or front.update -> sent() | failed()
+                                         -> unreachable() -> undeliverable(request)
+A request that changed while its card was being posted is due again the moment `sent` is stored.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from gateway.approvals.request import ApprovalRequest, State
+from gateway.audit.entry import clean
+from gateway.errors import StoreUnavailable
+from gateway.store.port import CLAIM_SECONDS, Post, Store
+
+#: Seconds. A front's own limit is 5 s a call and it may make a few; the claim must outlive it.
+SEND_TIMEOUT = CLAIM_SECONDS - 10.0
+POLL_EVERY = 1.0
+BACKOFF_MOST = 30.0
+FLUSH_WITHIN = 5.0
+#: Failures in a row until a card is given up: about 20 minutes.
+MAX_ATTEMPTS = 45
+
+log = structlog.get_logger()
+
+
+class RetryLater(Exception):  # noqa: N818 - an instruction of the front, not an error
+    """The chat says when to come back (429, Retry-After): not before `seconds` are over."""
+
+    def __init__(self, seconds: float, message: str = "rate limited") -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class PermanentFailure(Exception):  # noqa: N818 - as above
+    """The chat will never take this card (channel gone, not a member, token revoked); the text goes to operators."""
+
+
+class Front(Protocol):
+    """One chat platform. `channel` is without the platform's name ("C1" of "slack:C1")."""
+
+    async def post(self, channel: str, request: ApprovalRequest) -> str:
+        """Post the card; returns the reference (JSON text) by which it is updated. Raises RetryLater, PermanentFailure."""
+
+    async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
+        """Draw the card anew; returns the reference from now on (another one if it had to be posted again)."""
+
+
+class Outbox:
+    """`start` it after the desk, `close` it before the store. `undeliverable` is the desk's."""
+
+    def __init__(
+        self,
+        store: Store,
+        fronts: Mapping[str, Front],
+        clock: Callable[[], float],
+        *,
+        undeliverable: Callable[[str, str], Awaitable[object]],
+        give_up_after: float = 20.0,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._fronts = fronts
+        self._clock = clock
+        self._undeliverable = undeliverable
+        self._give_up_after = give_up_after
+        self._jitter = jitter
+        self._wake = asyncio.Event()
+        self._loop_task: asyncio.Task[None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to send. Raises StoreUnavailable when it can't listen."""
+        await self._store.listen(self._on_notify)
+        self._loop_task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop, after one more round for what is due now; at most 5 s. What is left over another replica sends."""
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+            await asyncio.gather(self._loop_task, return_exceptions=True)
+            self._loop_task = None
+        try:
+            async with asyncio.timeout(FLUSH_WITHIN):
+                while await self.send_due() or self._sending:
+                    await asyncio.gather(*self._sending)
+        except (TimeoutError, StoreUnavailable) as error:
+            log.warning("outbox.not_flushed", reason=type(error).__name__)
+        for task in tuple(self._sending):
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def _on_notify(self, channel: str, _payload: str) -> None:
+        if channel == "outbox":
+            self._wake.set()
+
+    async def _run(self) -> None:
+        next_look = self._clock()
+        while True:
+            self._wake.clear()
+            try:
+                await self.send_due()
+                if self._clock() >= next_look:
+                    next_look = self._clock() + POLL_EVERY
+                    await self.give_up()
+            except StoreUnavailable:
+                log.warning("outbox.store_away")
+            except Exception:
+                log.exception("outbox.round_failed")
+            try:
+                async with asyncio.timeout(POLL_EVERY):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def send_due(self) -> int:
+        """Claim what is due and begin to send it, each card in a task of its own; returns how many."""
+        posts = await self._store.due()
+        for post in posts:
+            task = asyncio.get_running_loop().create_task(self._send(post))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        return len(posts)
+
+    async def give_up(self) -> None:
+        """End the pending requests that no reviewer can see. Nothing that is posted somewhere is touched."""
+        for request_id in await self._store.unreachable(self._give_up_after):
+            errors = {post.last_error for post in await self._store.posts(request_id) if post.last_error}
+            why = "the card could not be posted" + (f" ({'; '.join(sorted(errors))})" if errors else "")
+            await self._undeliverable(request_id, why)
+
+    async def _send(self, post: Post) -> None:
+        try:
+            await self._send_once(post)
+        except StoreUnavailable:
+            log.warning("outbox.store_away", request=post.request)  # the claim runs out and the row is due again
+        finally:
+            self._wake.set()  # it may have changed meanwhile, or its death may end the request
+
+    async def _send_once(self, post: Post) -> None:
+        request = await self._store.get(post.request)
+        if request is None or (post.ref is None and request.state is not State.PENDING):
+            await self._failed(post, PermanentFailure("it ended before it could be posted"), None)
+            return
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                ref = await self._show(post, request)
+        except PermanentFailure as error:
+            await self._failed(post, error, None)
+        except RetryLater as error:
+            await self._failed(post, error, error.seconds)
+        except Exception as error:  # a front may fail in any way; the card is tried again
+            await self._failed(post, error, self._backoff(post.attempts))
+        else:
+            await self._store.sent(post.id, request.rev, ref)
+
+    async def _show(self, post: Post, request: ApprovalRequest) -> str:
+        platform, _, channel = post.channel.partition(":")
+        front = self._fronts.get(platform)
+        if front is None:
+            raise PermanentFailure(f"{platform} is not configured")
+        if post.ref is None:
+            return await front.post(channel, request)
+        return await front.update(channel, post.ref, request)
+
+    async def _failed(self, post: Post, error: Exception, retry_in: float | None) -> None:
+        hopeless = post.attempts + 1 >= MAX_ATTEMPTS
+        text = str(clean(f"{post.channel}: {error or type(error).__name__}"))[:200]
+        log.warning("outbox.failed", request=post.request, channel=post.channel, error=text, retry_in=retry_in)
+        await self._store.failed(post.id, text, None if hopeless else retry_in)
+
+    def _backoff(self, attempts: int) -> float:
+        """1, 2, 4 ... 30 s, each less up to half of it: many cards that failed together don't come back together."""
+        return min(BACKOFF_MOST, 2.0**attempts) * (1.0 - self._jitter() / 2)

@@ -1,0 +1,94 @@
+"""An audit query as SQL. Says the same as audit/query.py's `matches` and `ordered`, from the same tables.
+
+Values travel as parameters only. One difference is known: upper and lower case of letters outside ASCII is compared as
+the store's database compares it (LC_CTYPE), so a store with locale C is stricter there than `matches`.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.audit.query import DECISIONS, PATTERNS, Filter, Query, flat, like, patterns, row_range
+
+# The end entries (is_end), less the refused clicks (port.is_refused_click).
+_ENDS = (
+    "kind IN ('finished', 'refused', 'decided') AND NOT (kind = 'decided' AND outcome IS NOT DISTINCT FROM 'approved')"
+    " AND NOT (kind = 'refused' AND decided_by IS NOT NULL)"
+)
+
+#: A list field -> its items as rows of `item`.
+_LISTS = {
+    "tables": "unnest(tables) AS item",
+    "columns": "unnest(columns) AS item",
+    "masked": "(SELECT coalesce(one ->> 'detector', one #>> '{}') AS item FROM jsonb_array_elements("
+    "CASE jsonb_typeof(body -> 'masked') WHEN 'array' THEN body -> 'masked' END) AS one) AS items",
+}
+
+_SORTS = {
+    "time": "",
+    "rows": "rows DESC NULLS LAST, ",
+    "duration": "duration_ms DESC NULLS LAST, ",
+}
+
+
+@dataclass(slots=True)
+class _Where:
+    """Conditions and their parameters while they are gathered."""
+
+    parameters: list[object] = field(default_factory=list)
+
+    def bind(self, value: object, type_: str) -> str:
+        self.parameters.append(value)
+        return f"${len(self.parameters)}::{type_}"
+
+
+def select(query: Query, offset: int) -> tuple[str, str, list[object]]:
+    """(SQL of the page, SQL of the count, their common parameters). The page has one column: the canonical `text`."""
+    where = _Where()
+    since, until = where.bind(query.since, "double precision"), where.bind(query.until, "double precision")
+    conditions = [_ENDS, f"at >= to_timestamp({since})", f"at < to_timestamp({until})"]
+    conditions += [_condition(where, each) for each in query.filters]
+    source = f"FROM hoop.audit WHERE {' AND '.join(conditions)}"
+    order = f'ORDER BY {_SORTS[query.sort]}at DESC, replica COLLATE "C" DESC, seq DESC'
+    return (
+        f"SELECT text {source} {order} LIMIT {int(query.limit)} OFFSET {int(offset)}",
+        f"SELECT count(*) {source}",
+        where.parameters,
+    )
+
+
+def _condition(where: _Where, each: Filter) -> str:
+    special = {"decision": _decision, "rows": _rows, "text": _text}
+    condition = special.get(each.key, _pattern)(where, each)
+    return f"NOT coalesce({condition}, false)" if each.negated else f"({condition})"
+
+
+def _pattern(where: _Where, each: Filter) -> str:
+    name = PATTERNS[each.key][0]
+    globs = where.bind([like(glob) for glob in patterns(each)], "text[]")
+    if name in _LISTS:
+        return f"EXISTS (SELECT FROM {_LISTS[name]} WHERE lower(item) LIKE ANY ({globs}))"
+    return f'lower("{name}") LIKE ANY ({globs})'
+
+
+def _decision(where: _Where, each: Filter) -> str:
+    parts = []
+    for kind, outcome, held in (one for value in each.values for one in DECISIONS[value]):
+        part = f"kind = {where.bind(kind, 'text')}"
+        if outcome is not None:
+            part += f" AND outcome = {where.bind(outcome, 'text')}"
+        if held is not None:
+            part += f" AND request IS {'NOT ' if held else ''}NULL"
+        parts.append(f"({part})")
+    return " OR ".join(parts)
+
+
+def _rows(where: _Where, each: Filter) -> str:
+    ranges = [row_range(value) for value in each.values]
+    return " OR ".join(
+        f"rows BETWEEN {where.bind(low, 'bigint')} AND {where.bind(high, 'bigint')}" for low, high in ranges
+    )
+
+
+def _text(where: _Where, each: Filter) -> str:
+    texts = [where.bind(flat(value), "text") for value in each.values]
+    sql = r"lower(btrim(regexp_replace(body ->> 'sql', '\s+', ' ', 'g')))"
+    return " OR ".join(f"position({text} IN {sql}) > 0" for text in texts)

@@ -1,0 +1,243 @@
+"""The store in PostgreSQL: each method one short transaction or one statement of queries.sql.
+
+What lives here: rows to values and back, time limits, and the one place where asyncpg's errors become StoreUnavailable.
+What must not: decisions (they arrive as `change`), SQL text (queries.sql, audit_sql.py).
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+import asyncpg
+import structlog
+
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
+from gateway.approvals.stored import from_json, to_json
+from gateway.audit.entry import Entry, Value
+from gateway.audit.query import Query
+from gateway.errors import StoreUnavailable
+from gateway.store.audit_sql import select
+from gateway.store.listener import TROUBLE, Listener
+from gateway.store.port import CLAIM_SECONDS, Change, Post, Record
+from gateway.store.queries import load_migrations, load_queries
+
+if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+#: Seconds a call may take; a click that takes longer has failed for the one who clicked.
+TIMEOUT = 5.0
+MAX_CONNECTIONS = 10
+
+Q = load_queries()
+log = structlog.get_logger()
+
+
+class PostgresStore:
+    """A store.port.Store. `connect` makes one; the DSN's login needs what schema.sql says."""
+
+    def __init__(self, pool: "Pool", listener: Listener, timeout: float) -> None:
+        self._pool = pool
+        self._listener = listener
+        self._timeout = timeout
+
+    @classmethod
+    async def connect(cls, dsn: str, *, timeout: float = TIMEOUT) -> Self:  # noqa: ASYNC109  # of each later call
+        """Connect and bring the schema up to date. Raises StoreUnavailable; its text never holds the DSN."""
+        settings = {"application_name": "hoop store", "statement_timeout": str(int(timeout * 1000)), "timezone": "UTC"}
+
+        async def connection() -> object:
+            return await asyncpg.connect(dsn, timeout=timeout, server_settings=settings)
+
+        try:
+            pool = await asyncpg.create_pool(
+                dsn, min_size=1, max_size=MAX_CONNECTIONS, timeout=timeout, server_settings=settings
+            )
+        except (*TROUBLE, ValueError) as error:  # ValueError: a DSN that is none
+            raise StoreUnavailable("the gateway's store can't be reached", hint="check HOOP_STORE") from error
+        try:
+            async with pool.acquire() as first:
+                await migrate(first)
+        except TROUBLE as error:
+            await pool.close()
+            raise StoreUnavailable(f"the store's schema can't be brought up to date: {error}") from error
+        return cls(pool, Listener(connection, timeout), timeout)
+
+    async def open(self, request: ApprovalRequest, record: Record) -> None:
+        async with self._transaction() as connection:
+            entries = record(request)
+            await connection.fetch(
+                Q["request_insert"],
+                request.id,
+                request.state.value,
+                request.rev,
+                request.replica,
+                request.session,
+                request.requester.issuer,
+                request.requester.subject,
+                request.opened_at,
+                request.expires_at,
+                to_json(request),
+                list(dict.fromkeys(request.channels)),
+            )
+            await _insert(connection, entries)
+
+    async def get(self, request_id: str) -> ApprovalRequest | None:
+        async with self._connection() as connection:
+            body = await connection.fetchval(Q["request_get"], request_id)
+        return None if body is None else from_json(body)
+
+    async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
+        async with self._transaction() as connection:
+            row = await connection.fetchrow(Q["request_lock"], request_id)
+            if row is None:
+                return Refusal.UNKNOWN_REQUEST
+            old = from_json(row["body"])
+            changed = change(old, row["now"])
+            if isinstance(changed, Refusal):
+                return changed
+            new = replace(changed, rev=old.rev + 1)
+            entries = record(new)
+            moved = await connection.fetch(Q["request_move"], request_id, old.rev, new.state.value, to_json(new))
+            if not moved:
+                raise StoreUnavailable("the gateway's store holds a request in two revisions")
+            await _insert(connection, entries)
+        return new
+
+    async def find(
+        self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100
+    ) -> list[ApprovalRequest]:
+        wanted = None if states is None else [state.value for state in states]
+        rows = await self._fetch("request_find", wanted, replica, limit)
+        return [from_json(row["body"]) for row in rows]
+
+    async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
+        rows = await self._fetch("request_revisions", list(request_ids))
+        return {row["id"]: row["rev"] for row in rows}
+
+    async def overdue(self, limit: int = 100) -> list[str]:
+        return [row["id"] for row in await self._fetch("request_overdue", limit)]
+
+    async def unreachable(self, after: float) -> list[str]:
+        return [row["id"] for row in await self._fetch("request_unreachable", after)]
+
+    async def due(self, limit: int = 20) -> list[Post]:
+        return [Post(**row) for row in await self._fetch("outbox_due", limit, CLAIM_SECONDS)]
+
+    async def sent(self, post_id: int, rev: int, ref: str) -> None:
+        await self._fetch("outbox_sent", post_id, rev, ref)
+
+    async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
+        await self._fetch("outbox_failed", post_id, error, retry_in)
+
+    async def posts(self, request_id: str) -> list[Post]:
+        return [Post(**row) for row in await self._fetch("outbox_of_request", request_id)]
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        async with self._connection() as connection:
+            await _insert(connection, entries)
+
+    async def checkpoint(self, replica: str, seq: int, head: str, signature: str) -> None:
+        await self._fetch("checkpoint_insert", replica, seq, head, signature)
+
+    async def audit(self, query: Query, offset: int = 0) -> tuple[list[Mapping[str, Value]], int]:
+        page, count, parameters = select(query, offset)
+        async with self._connection() as connection:
+            rows = await connection.fetch(page, *parameters)
+            total = await connection.fetchval(count, *parameters)
+        return [json.loads(row["text"]) for row in rows], total
+
+    async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
+        return [json.loads(row["text"]) for row in await self._fetch("audit_chain", replica, after, limit)]
+
+    async def checkpoints(self) -> list[tuple[str, int, str, str]]:
+        rows = await self._fetch("checkpoint_all")
+        return [(row["replica"], row["seq"], row["head"], row["signature"]) for row in rows]
+
+    async def saw(self, person: Person, at: float) -> None:
+        groups = sorted(person.groups)
+        await self._fetch("person_seen", person.issuer, person.subject, person.user, person.email, groups, at)
+
+    async def person_by_email(self, email: str, not_before: float) -> Person | None:
+        rows = await self._fetch("person_by_email", email, not_before)
+        return _person(rows[0]) if rows else None
+
+    async def heartbeat(self, replica: str) -> None:
+        await self._fetch("replica_beat", replica)
+
+    async def lapsed(self, after: float) -> list[str]:
+        return [row["name"] for row in await self._fetch("replica_lapsed", after)]
+
+    async def listen(self, heard: Callable[[str, str], None]) -> None:
+        try:
+            await self._listener.add(heard)
+        except TROUBLE as error:
+            raise _unavailable() from error
+
+    async def close(self) -> None:
+        await self._listener.close()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._pool.close()
+        except TROUBLE:
+            self._pool.terminate()
+
+    async def _fetch(self, query: str, *parameters: object) -> "list[asyncpg.Record]":
+        async with self._connection() as connection:
+            return await connection.fetch(Q[query], *parameters)
+
+    @asynccontextmanager
+    async def _connection(self) -> "AsyncIterator[Connection]":
+        """A connection for one call, within the time limit. A GatewayError of the block's own passes as it is."""
+        try:
+            async with asyncio.timeout(self._timeout), self._pool.acquire(timeout=self._timeout) as connection:
+                yield connection
+        except TROUBLE as error:
+            log.warning("store.unavailable", exc_info=error)
+            raise _unavailable() from error
+
+    @asynccontextmanager
+    async def _transaction(self) -> "AsyncIterator[Connection]":
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
+
+async def migrate(connection: "Connection") -> None:
+    """Run the migrations that are missing; two replicas at once are fine. Raises what asyncpg raises."""
+    migrations = load_migrations()
+    try:
+        if await _missing(connection, len(migrations)) == 0:
+            return
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        pass  # a new database
+    async with connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        await connection.execute(Q["migration_lock"])
+        await connection.execute(Q["migration_begin"])
+        await connection.execute(Q["migration_table"])
+        missing = await _missing(connection, len(migrations))
+        for each in migrations[len(migrations) - missing :]:
+            await connection.execute(each.script)
+            await connection.execute(Q["migration_done"], each.number, each.title)
+
+
+async def _missing(connection: "Connection", known: int) -> int:
+    """How many of the known migrations have not been run; they run in order, so these are the last ones."""
+    done = {row["number"] for row in await connection.fetch(Q["migrated"])}
+    return len(set(range(1, known + 1)) - done)
+
+
+async def _insert(connection: "Connection", entries: Sequence[Entry]) -> None:
+    if entries:
+        await connection.execute(Q["audit_insert"], [entry.text for entry in entries])
+
+
+def _person(row: "asyncpg.Record") -> Person:
+    return Person(row["issuer"], row["subject"], row["user"], row["email"], frozenset(row["groups"]))
+
+
+def _unavailable() -> StoreUnavailable:
+    return StoreUnavailable("the gateway's store does not answer", hint="try again; nothing was released")

@@ -1,0 +1,443 @@
+"""What every store does: the same tests on memory and on a real PostgreSQL."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from gateway.approvals import request as rules
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
+from gateway.audit.entry import Entry
+from gateway.audit.query import Query, parse
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.memory import MemoryStore
+from gateway.store.port import Store
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, UPDATE, WILD
+from tests.fakes.stores import ListSpool, fresh, postgres_store
+
+DEADLINE = 10.0
+
+
+@asynccontextmanager
+async def _memory() -> AsyncIterator[Store]:
+    yield MemoryStore(time.time)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def made(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
+    """Not async: the server's own fixture starts a loop."""
+    return _memory() if request.param == "memory" else postgres_store(request.getfixturevalue("store_dsn"))
+
+
+@pytest.fixture
+async def store(made: AbstractAsyncContextManager[Store]) -> AsyncIterator[Store]:
+    async with made as store:
+        yield store
+
+
+def nothing(_request: ApprovalRequest) -> Sequence[Entry]:
+    return ()
+
+
+def deny(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+    return rules.deny(request, BOB, "slack", "no", now)
+
+
+def bump(request: ApprovalRequest, _now: float) -> ApprovalRequest | Refusal:
+    return request
+
+
+class TestRequests:
+    async def test_what_was_opened_is_there_whole(self, store: Store) -> None:
+        request = fresh(statements=(DELETE, UPDATE))
+        await store.open(request, nothing)
+        assert await store.get(request.id) == request
+        assert await store.get("no-such-request") is None
+
+    async def test_opening_twice_is_refused_and_leaves_the_first(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        with pytest.raises(StoreUnavailable):
+            await store.open(replace(request, target="other"), nothing)
+        assert await store.get(request.id) == request
+
+    async def test_a_move_counts_the_revision_and_stores_the_change(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        moved = await store.move(request.id, deny, nothing)
+        assert isinstance(moved, ApprovalRequest)
+        assert (moved.state, moved.rev, moved.reason) == (State.DENIED, 2, "no")
+        assert await store.get(request.id) == moved
+
+    async def test_a_refusal_changes_nothing_and_records_nothing(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        recorded: list[ApprovalRequest] = []
+
+        def record(moved: ApprovalRequest) -> Sequence[Entry]:
+            recorded.append(moved)
+            return ()
+
+        assert await store.move(request.id, lambda _request, _now: Refusal.STALE, record) is Refusal.STALE
+        assert await store.get(request.id) == request
+        assert recorded == []
+
+    async def test_an_unknown_request_is_a_refusal(self, store: Store) -> None:
+        assert await store.move("no-such-request", deny, nothing) is Refusal.UNKNOWN_REQUEST
+
+    async def test_a_record_that_fails_takes_the_move_along(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+
+        def fails(_request: ApprovalRequest) -> Sequence[Entry]:
+            raise GatewayError("the spool is full", sqlstate="53100")
+
+        with pytest.raises(GatewayError, match="the spool is full") as caught:
+            await store.move(request.id, deny, fails)
+        assert caught.value.sqlstate == "53100"
+        assert await store.get(request.id) == request
+        assert [(post.wanted, post.sent) for post in await store.posts(request.id)] == [(1, 0)]
+
+    async def test_an_open_whose_record_fails_stores_nothing(self, store: Store) -> None:
+        def fails(_request: ApprovalRequest) -> Sequence[Entry]:
+            raise GatewayError("the spool is full")
+
+        request = fresh()
+        with pytest.raises(GatewayError):
+            await store.open(request, fails)
+        assert await store.get(request.id) is None
+        assert await store.due() == []
+
+    async def test_now_is_the_time_of_the_change(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        seen: list[float] = []
+
+        def look(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+            seen.append(now)
+            return request
+
+        before = time.time()
+        await store.move(request.id, look, nothing)
+        assert before - 1 < seen[0] < time.time() + 1
+
+    async def test_find_by_state_and_replica_newest_first(self, store: Store) -> None:
+        first, second, third = (
+            fresh(opened_at=at, replica=replica) for at, replica in ((1.0, "a"), (3.0, "a"), (2.0, "b"))
+        )
+        for each in (first, second, third):
+            await store.open(each, nothing)
+        await store.move(first.id, deny, nothing)
+        assert [each.id for each in await store.find()] == [second.id, third.id, first.id]
+        assert [each.id for each in await store.find(limit=1)] == [second.id]
+        assert [each.id for each in await store.find(states=frozenset({State.PENDING}))] == [second.id, third.id]
+        assert [each.id for each in await store.find(replica="a")] == [second.id, first.id]
+        assert await store.find(states=frozenset({State.EXPIRED})) == []
+
+    async def test_revisions_of_those_asked_for(self, store: Store) -> None:
+        one, two = fresh(), fresh()
+        await store.open(one, nothing)
+        await store.open(two, nothing)
+        await store.move(two.id, bump, nothing)
+        assert await store.revisions([one.id, two.id, "no-such-request"]) == {one.id: 1, two.id: 2}
+        assert await store.revisions([]) == {}
+
+    async def test_overdue_are_open_requests_whose_time_is_over(self, store: Store) -> None:
+        now = time.time()
+        late, later, waiting, ended = (fresh(expires_at=now + left) for left in (-20, -10, 600, -30))
+        for each in (later, late, waiting, ended):
+            await store.open(each, nothing)
+        await store.move(ended.id, lambda request, now: rules.withdraw(request, "cancelled", now), nothing)
+        assert await store.overdue() == [late.id, later.id]
+        assert await store.overdue(limit=1) == [late.id]
+
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(wild=WILD)
+    async def test_any_request_survives(self, store: Store, wild: ApprovalRequest) -> None:
+        request = replace(wild, id=fresh().id)
+        await store.open(request, nothing)
+        assert await store.get(request.id) == request
+
+
+class TestOutbox:
+    async def test_one_row_a_channel_and_due_at_once(self, store: Store) -> None:
+        request = fresh(channels=("slack:C1", "teams:19:x", "slack:C1"))
+        await store.open(request, nothing)
+        posts = await store.due()
+        assert [(post.request, post.channel, post.wanted, post.sent, post.ref) for post in posts] == [
+            (request.id, "slack:C1", 1, 0, None),
+            (request.id, "teams:19:x", 1, 0, None),
+        ]
+        assert await store.posts(request.id) == posts
+
+    async def test_what_is_claimed_is_not_due_again(self, store: Store) -> None:
+        await store.open(fresh(channels=("slack:C1", "slack:C2")), nothing)
+        assert len(await store.due(limit=1)) == 1
+        assert len(await store.due()) == 1
+        assert await store.due() == []
+
+    async def test_what_is_sent_is_done_until_the_request_changes(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        [post] = await store.due()
+        await store.sent(post.id, 1, '{"ts": "1.2"}')
+        assert await store.due() == []
+        await store.move(request.id, deny, nothing)
+        [again] = await store.due()
+        assert (again.wanted, again.sent, again.ref) == (2, 1, '{"ts": "1.2"}')
+
+    async def test_a_change_while_it_is_being_posted_is_due_right_after(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        [post] = await store.due()
+        await store.move(request.id, deny, nothing)
+        assert await store.due() == []
+        await store.sent(post.id, 1, "ref")
+        [again] = await store.due()
+        assert (again.wanted, again.sent, again.ref) == (2, 1, "ref")
+
+    async def test_a_failure_waits_and_a_success_forgets_it(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        [post] = await store.due()
+        await store.failed(post.id, "rate limited", 60.0)
+        assert await store.due() == []
+        [kept] = await store.posts(request.id)
+        assert (kept.attempts, kept.last_error, kept.dead) == (1, "rate limited", False)
+        await store.failed(post.id, "hiccup", 0.0)
+        [again] = await store.due()
+        assert again.attempts == 2
+        await store.sent(post.id, 1, "ref")
+        [kept] = await store.posts(request.id)
+        assert (kept.attempts, kept.last_error) == (0, "")
+
+    async def test_a_dead_letter_is_never_due_again(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        [post] = await store.due()
+        await store.failed(post.id, "not_in_channel", None)
+        await store.move(request.id, bump, nothing)
+        assert await store.due() == []
+        [kept] = await store.posts(request.id)
+        assert (kept.dead, kept.last_error) == (True, "not_in_channel")
+
+    async def test_unreachable_when_all_are_dead_or_nothing_was_posted_in_time(self, store: Store) -> None:
+        one_dead, all_dead, posted = (fresh(channels=("slack:C1", "slack:C2")) for _ in range(3))
+        silent = fresh(channels=())
+        for each in (one_dead, all_dead, posted, silent):
+            await store.open(each, nothing)
+        dead = [(await store.posts(one_dead.id))[0], *await store.posts(all_dead.id), (await store.posts(posted.id))[0]]
+        for post in dead:
+            await store.failed(post.id, "gone", None)
+        await store.sent((await store.posts(posted.id))[1].id, 1, "ref")
+        assert await store.unreachable(60.0) == [all_dead.id]
+        assert set(await store.unreachable(0.0)) == {one_dead.id, all_dead.id, silent.id}
+        await store.move(all_dead.id, deny, nothing)
+        assert await store.unreachable(60.0) == []
+
+
+class TestRecord:
+    async def test_entries_come_with_their_move(self, store: Store) -> None:
+        request, spool = fresh(), ListSpool()
+
+        def record(moved: ApprovalRequest) -> Sequence[Entry]:
+            return [spool.record("decided", outcome=moved.state.value, request=moved.id)]
+
+        await store.open(request, lambda opened: [spool.record("held", request=opened.id)])
+        await store.move(request.id, deny, record)
+        assert [entry["kind"] for entry in await store.chain("gate-1", 0, 10)] == ["held", "decided"]
+
+    async def test_an_entry_comes_back_as_it_was_sealed(self, store: Store) -> None:
+        spool = ListSpool()
+        entry = spool.record("statement", sql="SELECT 'ä\n\ud7ff', 1.50", parameters=[["x", None]], duration_ms=0.1)
+        await store.append([entry])
+        assert await store.chain("gate-1", 0, 10) == [{**entry.body, "hash": entry.hash}]
+
+    async def test_an_entry_that_is_there_is_left_alone(self, store: Store) -> None:
+        spool = ListSpool()
+        first = spool.record("statement", sql="SELECT 1")
+        await store.append([first])
+        await store.append([replace(first, text=first.text.replace("SELECT 1", "SELECT 2"))])
+        assert [entry["sql"] for entry in await store.chain("gate-1", 0, 10)] == ["SELECT 1"]
+        await store.append([])
+
+    async def test_a_chain_is_read_in_pages(self, store: Store) -> None:
+        spool, other = ListSpool(), ListSpool("gate-2")
+        entries = [spool.record("statement", rows=number) for number in range(5)]
+        await store.append([*reversed(entries), other.record("statement")])
+        assert [entry["seq"] for entry in await store.chain("gate-1", 0, 3)] == [1, 2, 3]
+        assert [entry["seq"] for entry in await store.chain("gate-1", 3, 3)] == [4, 5]
+
+    async def test_checkpoints_stay_as_they_were_first(self, store: Store) -> None:
+        await store.checkpoint("b", 7, "head-7", "sig-7")
+        await store.checkpoint("a", 3, "head-3", "sig-3")
+        await store.checkpoint("b", 7, "forged", "forged")
+        assert await store.checkpoints() == [("b", 7, "head-7", "sig-7"), ("a", 3, "head-3", "sig-3")]
+
+
+def _story(spool: ListSpool) -> list[Entry]:
+    """Ends of statements of every kind, and entries that end none."""
+    ann = {
+        "user": "ann@example.com",
+        "agent": "cursor",
+        "client": "10.0.0.7:5555",
+        "target": "shop",
+        "session": "8f31c2",
+    }
+    eve = {"user": "eve@example.com", "agent": "psql 15", "client": "10.0.0.9", "target": "books", "session": "77aa01"}
+    customers, orders = ["public.customers"], ["sales.orders", "public.Items"]
+    return [
+        spool.record("statement", **ann, tag="SELECT", tables=[*customers], sql="SELECT 1"),
+        spool.record(
+            "finished", **ann, tag="SELECT", tables=[*customers], columns=["public.customers.card_number"],
+            outcome="executed", rows=12, duration_ms=1.5, sql="SELECT *\n  FROM Customers", rule="reads",
+            masked=[{"column": "card_number", "detector": "card", "count": 12}],
+        ),
+        spool.record(
+            "finished", **ann, tag="DELETE", tables=[*customers], outcome="executed", rows=42, duration_ms=412.0,
+            sql="DELETE FROM customers", rule="writes wait", request="req-a", decided_by="bob@example.com", verdict="hold",
+        ),
+        spool.record("finished", **eve, tag="UPDATE", tables=[*orders], outcome="failed", sqlstate="23503", request="req-b"),
+        spool.record("decided", **ann, outcome="approved", request="req-a", decided_by="bob@example.com", tag="DELETE"),
+        spool.record(
+            "decided", **ann, outcome="denied", request="req-c", decided_by="carol@example.com", tag="DROP TABLE, DELETE",
+            sql="DROP TABLE customers", tables=[*customers],
+        ),
+        spool.record("decided", **eve, outcome="expired", request="req-d", tag="DELETE"),
+        spool.record("refused", **eve, tag="TRUNCATE", sql="TRUNCATE 100%_sure", rule="no truncate"),
+        spool.record("refused", **eve, decided_by="eve@example.com", request="req-a", reason="not a reviewer"),
+        spool.record("session_ended", **ann),
+    ]  # fmt: skip
+
+
+QUERIES = [
+    "", "user:ann", "user:ANN@*", "-user:ann", "user:ann,eve", "db:shop", "table:customers", "table:public.*", "-table:customers",
+    "table:items", "column:card_number", "column:customers.*", "-column:*", "verb:delete", "verb:drop", "-verb:select",
+    "decision:allowed", "decision:held", "decision:approved", "decision:denied,expired", "-decision:blocked",
+    "decision:blocked", "decision:executed", "decision:failed", "decision:unknown", "decision:undeliverable",
+    "approver:bob", "-approver:*", "rule:writes*", 'rule:"no truncate"', "session:8f", "app:psql", "app:cursor",
+    "ip:10.0.0.7", "ip:10.0.0.*", "id:req-a", "-id:*", "secret:card", "secret:any", "-secret:any", "rows:>12", "rows:<=12",
+    "rows:12..50", "-rows:>0", "text:customers", 'text:"* from customers"', 'text:"100%_sure"', "text:10_%", "-text:delete",
+    "sort:rows", "sort:duration", "limit:2", "sort:rows limit:3 -verb:truncate", "user:%", "table:customer_", "user:ann verb:delete rows:>1",
+]  # fmt: skip
+
+
+class TestAudit:
+    @pytest.mark.parametrize("text", QUERIES)
+    async def test_both_stores_answer_as_the_grammar_says(self, store: Store, text: str) -> None:
+        """The oracle is `matches`, which the memory store applies to the same entries."""
+        entries, oracle = _story(ListSpool()), MemoryStore(time.time)
+        await store.append(entries)
+        await oracle.append(entries)
+        query = parse(text, time.time())
+        assert await store.audit(query) == await oracle.audit(query)
+
+    async def test_ends_once_each_and_no_refused_click(self, store: Store) -> None:
+        await store.append(_story(ListSpool()))
+        found, total = await store.audit(parse("", time.time()))
+        assert total == 6
+        assert [entry["seq"] for entry in found] == [8, 7, 6, 4, 3, 2]
+
+    async def test_pages_and_how_many_in_all(self, store: Store) -> None:
+        await store.append(_story(ListSpool()))
+        query = parse("limit:4", time.time())
+        assert [entry["seq"] for entry in (await store.audit(query, 0))[0]] == [8, 7, 6, 4]
+        found, total = await store.audit(query, 4)
+        assert ([entry["seq"] for entry in found], total) == ([3, 2], 6)
+        assert await store.audit(query, 99) == ([], 6)
+
+    async def test_since_is_inclusive_and_until_is_not(self, store: Store) -> None:
+        spool = ListSpool()
+        entry = spool.record("finished", outcome="executed")
+        await store.append([entry])
+        at = time.mktime(time.strptime(str(entry.body["at"]), "%Y-%m-%dT%H:%M:%S.000000Z")) - time.timezone
+        assert (await store.audit(Query((), at, at + 1)))[1] == 1
+        assert (await store.audit(Query((), at - 1, at)))[1] == 0
+
+
+class TestPeople:
+    async def test_the_newest_sight_of_an_address_in_any_case(self, store: Store) -> None:
+        now = time.time()
+        await store.saw(replace(BOB, subject="old-account"), now - 100)
+        await store.saw(BOB, now - 10)
+        assert await store.person_by_email("BOB@Example.com", now - 50) == BOB
+        assert await store.person_by_email("bob@example.com", now) is None
+        assert await store.person_by_email("nobody@example.com", 0) is None
+
+    async def test_a_later_token_takes_groups_away_and_an_older_one_gives_none_back(self, store: Store) -> None:
+        now = time.time()
+        await store.saw(BOB, now - 10)
+        await store.saw(replace(BOB, groups=frozenset()), now)
+        await store.saw(BOB, now - 5)
+        found = await store.person_by_email("bob@example.com", 0)
+        assert found is not None
+        assert found.groups == frozenset()
+
+    async def test_a_person_without_an_address_is_found_by_none(self, store: Store) -> None:
+        await store.saw(Person("https://issuer.example", "agent", "agent", None, frozenset()), time.time())
+        assert await store.person_by_email("", 0) is None
+
+
+class TestReplicas:
+    async def test_a_replica_lapses_until_it_beats_again(self, store: Store) -> None:
+        await store.heartbeat("a")
+        await store.heartbeat("b")
+        assert await store.lapsed(60.0) == []
+        assert await store.lapsed(-60.0) == ["a", "b"]
+        await store.heartbeat("a")
+        assert await store.lapsed(60.0) == []
+
+
+class TestWaking:
+    async def test_opens_and_moves_are_heard_by_all_ears(self, store: Store) -> None:
+        first: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        second: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        await store.listen(lambda channel, payload: first.put_nowait((channel, payload)))
+        await store.listen(lambda channel, payload: second.put_nowait((channel, payload)))
+        request = fresh()
+        await store.open(request, nothing)
+        await store.move(request.id, deny, nothing)
+        async with asyncio.timeout(DEADLINE):
+            for ear in (first, second):
+                heard = [await ear.get() for _ in range(4)]
+                assert sorted(heard) == [("approval", request.id)] * 2 + [("outbox", "")] * 2
+
+    async def test_a_refusal_wakes_nobody(self, store: Store) -> None:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        request, other = fresh(), fresh()
+        await store.open(request, nothing)
+        await store.open(other, nothing)
+        await store.listen(lambda channel, payload: heard.put_nowait(payload) if channel == "approval" else None)
+        await store.move(request.id, lambda _request, _now: Refusal.STALE, nothing)
+        await store.move(other.id, deny, nothing)
+        async with asyncio.timeout(DEADLINE):
+            assert await heard.get() == other.id
+
+
+async def test_clicks_at_once_have_one_winner(store: Store) -> None:
+    request, spool = fresh(), ListSpool()
+    await store.open(request, nothing)
+
+    async def click(number: int) -> ApprovalRequest | Refusal:
+        who = (BOB, CAROL)[number % 2]
+        if number % 3:
+            return await store.move(
+                request.id,
+                lambda request, now: rules.approve(request, who, "slack", now),
+                lambda _: [spool.record("decided")],
+            )
+        return await store.move(
+            request.id,
+            lambda request, now: rules.deny(request, who, "slack", "no", now),
+            lambda _: [spool.record("decided")],
+        )
+
+    answers = await asyncio.gather(*(click(number) for number in range(50)))
+    assert len([answer for answer in answers if isinstance(answer, ApprovalRequest)]) == 1
+    assert answers.count(Refusal.ALREADY_DECIDED) == 49
+    assert len(await store.chain("gate-1", 0, 100)) == 1
+    assert ANN not in (BOB, CAROL)
