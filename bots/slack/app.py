@@ -15,9 +15,11 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import structlog
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -35,9 +37,8 @@ from bots.slack import blocks
 from bots.slack.blocks import Json
 from bots.slack.edge import Edge, Refused
 from bots.slack.sender import error_of
-from gateway.approvals.desk import Approve, Decided, Deny, Desk
-from gateway.approvals.desk import Refused as NotDecided
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
+from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk
+from gateway.approvals.request import Person, Refusal, may_review, same_person
 from gateway.errors import GatewayError
 
 PATH = "/slack/events"
@@ -49,9 +50,11 @@ COMMAND = 2.4
 Body = dict[str, Any]
 Act = Callable[[AsyncAck, Body], Awaitable[None]]
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
-NOT_VALID = "This card is no longer valid: the gateway does not know its button. Nothing was decided. Try /hoop pending."
+NOT_VALID = (
+    "This card is no longer valid: the gateway does not know its button. Nothing was decided. Try /hoop pending."
+)
 FORGED = "This button does not belong to what the request holds now. Nothing was decided. Look at the newest card."
 NO_LOOK_UP = "Slack could not say who you are just now. Nothing was decided: please try again."
 FAILED = "Something went wrong on our side. What the card shows counts: look at it, then try again if it is still open."
@@ -64,6 +67,15 @@ class SlackRefused(Exception):  # noqa: N818 - named as what happened, like the 
 
 class Unproven(Exception):  # noqa: N818 - likewise
     """Who clicked can't be said, or is nobody who could review; the text is for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a click came to: the text for the person, and the id of a request whose clicked card is out of date."""
+
+    text: str
+    decided: bool = False
+    redraw: str = ""
 
 
 class SlackFront:
@@ -79,6 +91,7 @@ class SlackFront:
         signing_secret: str,
         desk: Desk,
         commands: Commands,
+        *,
         button_key: bytes,
         clock: Callable[[], float],
         app_token: str | None = None,
@@ -111,7 +124,7 @@ class SlackFront:
         except SlackApiError as error:
             raise SlackRefused(f"Slack refuses SLACK_BOT_TOKEN: {error_of(error)}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("slack.unreachable at start: %s", type(error).__name__)
+            log.warning("slack.unreachable", error=type(error).__name__)
         if self._app_token:
             await self._connect(self._app_token)
 
@@ -119,14 +132,14 @@ class SlackFront:
         client = AsyncWebClient(token=app_token, base_url=self._client.base_url, session=self._client.session)
         self._socket = AsyncSocketModeHandler(self._bolt, app_token, web_client=client)
         try:
-            await self._socket.connect_async()
+            await self._socket.connect_async()  # type: ignore[no-untyped-call] # bolt leaves it unannotated
         except SlackApiError as error:
             raise SlackRefused(f"Slack refuses SLACK_APP_TOKEN: {error_of(error)}") from error
 
     async def stop(self) -> None:
         """Take nothing more, finish the answers under way."""
         if self._socket is not None:
-            await self._socket.close_async()
+            await self._socket.close_async()  # type: ignore[no-untyped-call] # bolt leaves it unannotated
         await self.settle()
 
     async def settle(self) -> None:
@@ -142,19 +155,27 @@ class SlackFront:
             return web.Response(status=checked.status, text=checked.why)
         headers: dict[str, Any] = dict(request.headers)
         bolt_request = AsyncBoltRequest(body=checked, query=request.query_string, headers=headers)
-        return await to_aiohttp_response(await self._bolt.async_dispatch(bolt_request))
+        answer = await self._bolt.async_dispatch(bolt_request)
+        if answer.status >= 500:  # no listener of ours raises: bolt itself stumbled over a payload of an odd shape
+            return web.Response(status=400, text="the payload can't be read")
+        return await to_aiohttp_response(answer)
 
     def _listeners(self, signing_secret: str) -> AsyncApp:
         """bolt with our listeners. Edge has verified the signature already, by our clock and on raw bytes."""
+
+        async def authorize() -> AuthorizeResult:  # a plain function: bolt passes arguments by their names
+            return await self._ourselves()
+
         bolt_log = logging.getLogger("slack_bolt.hoop")
-        bolt_log.setLevel(logging.WARNING)  # at INFO it logs whole bodies of refused requests
+        bolt_log.setLevel(logging.ERROR)  # it warns that the client's token is ignored, which is meant
         app = AsyncApp(
             client=self._client,
             signing_secret=signing_secret,
-            authorize=self._authorize,
+            authorize=authorize,
             request_verification_enabled=False,
             logger=bolt_log,
         )
+        bolt_log.setLevel(logging.WARNING)  # at INFO it logs whole bodies of refused requests
         clicks: dict[Any, Act] = {
             Action.APPROVE.value: self._approve,
             Action.DENY.value: self._ask_why,
@@ -169,16 +190,11 @@ class SlackFront:
         app.event(re.compile(".*"))(self._guarded(self._ignore))
         return app
 
-    async def _authorize(self) -> AuthorizeResult:
-        return await self._ourselves()
-
     async def _ourselves(self) -> AuthorizeResult:
         if self._known is None:
             async with asyncio.timeout(LOOK_UP):
                 said = await self._client.auth_test()
-            self._known = AuthorizeResult.from_auth_test_response(
-                bot_token=self._client.token, auth_test_response=said
-            )
+            self._known = AuthorizeResult.from_auth_test_response(bot_token=self._client.token, auth_test_response=said)
         return self._known
 
     def _guarded(self, act: Act) -> Callable[..., Awaitable[None]]:
@@ -187,7 +203,7 @@ class SlackFront:
         async def listener(ack: AsyncAck, body: Body) -> None:
             try:
                 await act(ack, body)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the person gets an answer
+            except Exception as error:  # whatever it is, the person gets an answer
                 text = str(error) if isinstance(error, Unproven) else self._explain(error)
                 if ack.response is None:
                     await ack(**_shown_in(body, text))
@@ -212,7 +228,7 @@ class SlackFront:
                 user: Json = (await self._client.users_info(user=user_id))["user"]
                 team = (await self._ourselves()).team_id
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
-            log.warning("slack.users_info_failed: %s", type(error).__name__)
+            log.warning("slack.users_info_failed", error=type(error).__name__)
             raise Unproven(NO_LOOK_UP) from error
         problem = next((text for test, text in _DISQUALIFIED if test(user, team)), None)
         if problem is not None:
@@ -230,26 +246,27 @@ class SlackFront:
 
     async def _approve(self, ack: AsyncAck, body: Body) -> None:
         person = await self._person(body["user"]["id"])
-        text, request = await self._decide(_value(body), person, None)
+        said = await self._decide(_value(body), person, Approve())
         await ack()
-        self._later(self._say(body, text))
-        if request is not None:
-            self._later(self._repair(body, request.id))
+        self._later(self._say(body, said.text))
+        if said.redraw:
+            self._later(self._repair(body, said.redraw))
 
-    async def _decide(self, value: str, person: Person, reason: str | None) -> tuple[str, ApprovalRequest | None]:
-        """One decision by a sealed button: the text for the person, and the request if its card may need repair."""
+    async def _decide(self, value: str, person: Person, decision: Decision) -> _Said:
+        """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now."""
         opened = blocks.unsealed(value)
         if opened is None:
-            return NOT_VALID, None
+            return _Said(NOT_VALID)
         request_id, rev, mac = opened
         request = await self._desk.show(request_id)
         if request is not None and not blocks.genuine(self._key, request, rev, mac):
-            log.warning("slack.forged_button request=%s", request.id)
-            return FORGED, None
-        decision = Approve() if reason is None else Deny(reason)
+            log.warning("slack.forged_button", request=request.id, user=person.user)
+            return _Said(FORGED)
         answer = await self._desk.decide(request_id, rev, person, decision, "slack")
-        needs_repair = isinstance(answer, NotDecided) and answer.refusal in _CARD_IS_OLD
-        return told(answer, person, self._clock()), answer.request if needs_repair else None
+        text = told(answer, person, self._clock())
+        if isinstance(answer, Decided):
+            return _Said(text, decided=True)
+        return _Said(text, redraw=request_id if answer.refusal in _CARD_IS_OLD else "")
 
     async def _ask_why(self, ack: AsyncAck, body: Body) -> None:
         """Deny: the modal first, its trigger lives 3 s. Whoever may not deny is told when they submit it."""
@@ -272,17 +289,11 @@ class SlackFront:
             await ack(**_in_place(f"Write {blocks.REASON_MIN} to {blocks.REASON_MAX:,} characters."))
             return
         person = await self._person(body["user"]["id"])
-        sealed = json.loads(view["private_metadata"])["value"]
-        opened = blocks.unsealed(sealed)
-        request = await self._desk.show(opened[0]) if opened is not None else None
-        if opened is None or (request is not None and not blocks.genuine(self._key, request, *opened[1:])):
-            await ack(**_in_place(FORGED))
-            return
-        answer = await self._desk.decide(opened[0], opened[1], person, Deny(reason), "slack")
-        if isinstance(answer, Decided):
+        said = await self._decide(json.loads(view["private_metadata"])["value"], person, Deny(reason))
+        if said.decided:
             await ack()
         else:
-            await ack(**_in_place(told(answer, person, self._clock())))
+            await ack(**_in_place(said.text))
 
     async def _full_sql(self, ack: AsyncAck, body: Body) -> None:
         view = await self._open(body, blocks.notice_view("Looking it up..."))
@@ -360,13 +371,15 @@ class SlackFront:
         try:
             await work
         except SlackApiError as error:
-            log.warning("slack.answer_failed: %s", error_of(error))
-        except Exception as error:  # noqa: BLE001 - an answer that fails must not take others along
-            log.warning("slack.answer_failed: %s", type(error).__name__)
+            log.warning("slack.answer_failed", error=error_of(error))
+        except Exception as error:  # an answer that fails must not take others along
+            log.warning("slack.answer_failed", error=type(error).__name__)
 
     async def _say(self, body: Body, text: str) -> None:
         """Tell the person alone."""
-        await self._respond(body, {"text": blocks.escape(text), "response_type": "ephemeral", "replace_original": False})
+        await self._respond(
+            body, {"text": blocks.escape(text), "response_type": "ephemeral", "replace_original": False}
+        )
 
     async def _respond(self, body: Body, payload: Json) -> None:
         """By the response_url (works where the app is no member), else by an ephemeral message."""
@@ -385,10 +398,10 @@ class SlackFront:
             async with asyncio.timeout(OPEN_VIEW):
                 opened: Json = (await self._client.views_open(trigger_id=body["trigger_id"], view=view))["view"]
         except SlackApiError as error:
-            log.warning("slack.view_not_opened: %s", error_of(error))
+            log.warning("slack.view_not_opened", error=error_of(error))
             return None
         except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("slack.view_not_opened: %s", type(error).__name__)
+            log.warning("slack.view_not_opened", error=type(error).__name__)
             return None
         return opened
 

@@ -307,14 +307,17 @@ def answer_message(answer: Answer) -> Message:
 
     Rows that do not fit are counted; the ladder takes a card down before anything else is cut.
     """
-    hidden, step = False, 0
-    for step, rung in enumerate(LADDER):
-        inner, hidden = _draw(answer.card, "", rung) if answer.card is not None else ([], False)
-        frame = [*_answer_head(answer), *_answer_code(answer), *inner, *_answer_foot(answer)]
-        blocks = _with_rows(frame, len(_answer_head(answer)), answer.table)
+    for step in range(len(LADDER)):
+        blocks, hidden = _answered(answer, LADDER[step])
         if size(blocks) <= MESSAGE_BUDGET:
             break
-    return Message(escape(fit(". ".join((answer.title, *answer.lines)), _ANSWER_TEXT // 5)), blocks, step, hidden)
+    return Message(escape(fit(". ".join((answer.title, *answer.lines)), TEXT_LIMIT // 5)), blocks, step, hidden)
+
+
+def _answered(answer: Answer, step: Step) -> tuple[list[Json], bool]:
+    inner, hidden = _draw(answer.card, "", step) if answer.card is not None else ([], False)
+    head = [*_answer_head(answer), *_answer_code(answer)]
+    return _with_rows(head, answer.table, [*inner, *_answer_foot(answer)]), hidden
 
 
 def _answer_head(answer: Answer) -> list[Json]:
@@ -335,18 +338,19 @@ def _page_buttons(pages: tuple[Page, ...]) -> list[Json]:
     return [_button(page.label, f"{PAGE_ACTION}_{page.label.lower()}", page.cursor) for page in pages]
 
 
-def _with_rows(frame: list[Json], place: int, table: Table | None) -> list[Json]:
-    """The frame with as many of the table's rows at `place` as fit; the rest is counted below it."""
+def _with_rows(head: list[Json], table: Table | None, foot: list[Json]) -> list[Json]:
+    """As many of the table's rows between head and foot as fit; the rest is counted below them."""
     if table is None:
-        return frame
+        return [*head, *foot]
     for shown in range(len(table.rows), 0, -1):
-        missing = len(table.rows) - shown
-        note = [_context(_plain(f"{count(missing, 'row')} did not fit here"))] if missing else []
-        part = Table(table.columns, table.rows[:shown])
-        blocks = [*frame[:place], _table(part), *note, *frame[place:]]
+        blocks = [*head, _table(Table(table.columns, table.rows[:shown])), *_missing(len(table.rows) - shown), *foot]
         if size(blocks) <= MESSAGE_BUDGET:
             return blocks
-    return [*frame[:place], _context(_plain(f"{count(len(table.rows), 'row')} did not fit here")), *frame[place:]]
+    return [*head, *_missing(len(table.rows)), *foot]
+
+
+def _missing(rows: int) -> list[Json]:
+    return [_context(_plain(f"{count(rows, 'row')} did not fit here"))] if rows else []
 
 
 # --- modals ----------------------------------------------------------------------------------------------------------

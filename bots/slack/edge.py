@@ -66,7 +66,10 @@ class Edge:
         now = self._clock()
         while self._seen and (len(self._seen) >= _MOST_SIGNATURES or self._oldest() <= now - REPLAY_SECONDS):
             self._seen.pop(next(iter(self._seen)))
-        return self._seen.setdefault(signature, now) is now
+        if signature in self._seen:
+            return False
+        self._seen[signature] = now
+        return True
 
     def _oldest(self) -> float:
         return next(iter(self._seen.values()))

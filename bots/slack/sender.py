@@ -21,8 +21,6 @@ from gateway.approvals.request import ApprovalRequest
 
 #: Seconds for one call; slack_sdk's 30 s would outlast many holds.
 TIMEOUT = 5.0
-#: Seconds to wait after an error that says no time of its own.
-RETRY_SECONDS = 2.0
 
 _INVITE = "invite the app to the channel: /invite @hoop"
 _TOKEN = "check SLACK_BOT_TOKEN, or install the app again"  # noqa: S105 - a hint, not a secret
@@ -74,7 +72,11 @@ def error_of(error: SlackApiError) -> str:
 
 
 class SlackSender:
-    """A Front of the outbox; `clock` gives Unix seconds. `ref` is JSON: {"channel": "C1", "ts": "1.2"}."""
+    """A Front of the outbox; `clock` gives Unix seconds. `ref` is JSON: {"channel": "C1", "ts": "1.2"}.
+
+    Both methods raise RetryLater (429), PermanentFailure (with a hint for operators), and SlackUnwellError, an aiohttp
+    ClientError or TimeoutError for what the outbox tries again at its own pace.
+    """
 
     def __init__(self, client: AsyncWebClient, button_key: bytes, clock: Callable[[], float]) -> None:
         self._client = client
@@ -82,14 +84,14 @@ class SlackSender:
         self._clock = clock
 
     async def post(self, channel: str, request: ApprovalRequest) -> str:
-        """Post the card; raises RetryLater or PermanentFailure."""
+        """Post the card."""
         place = channel.removeprefix("slack:")
         return await self._down_the_ladder(
             request, lambda drawn: self._client.chat_postMessage(channel=place, **_arguments(drawn, request))
         )
 
     async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
-        """Redraw the card; posts a new one if the old is gone. Raises RetryLater or PermanentFailure."""
+        """Redraw the card; posts a new one if the old is gone."""
         known: dict[str, str] = json.loads(ref)
         try:
             return await self._down_the_ladder(
@@ -115,10 +117,12 @@ class SlackSender:
                 step = drawn.step + 1
                 if step == len(LADDER):
                     raise PermanentFailure(f"Slack refuses even the smallest card: {error_of(error)}") from error
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise RetryLater(RETRY_SECONDS) from error
             else:
                 return json.dumps({"channel": answer["channel"], "ts": answer["ts"]})
+
+
+class SlackUnwellError(Exception):
+    """Slack answered with an error of its own that goes away by itself; the text is its code."""
 
 
 class _GoneError(Exception):
@@ -133,7 +137,7 @@ def _meaning(error: SlackApiError) -> Exception:
         return _GoneError(code)
     if code in HINTS:
         return PermanentFailure(f"{code}: {HINTS[code]}")
-    return RetryLater(RETRY_SECONDS)
+    return SlackUnwellError(code)
 
 
 def _status(error: SlackApiError) -> int:

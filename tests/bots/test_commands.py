@@ -1,0 +1,327 @@
+"""`/hoop ...` against a real desk, memory store and spool: what is answered, who sees it, what is written down."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bots.commands import Answer, Commands, Viewer
+from gateway.approvals.desk import Approve, Desk
+from gateway.approvals.request import Person, State
+from gateway.audit.entry import Entry, Value
+from gateway.audit.spool import Spool
+from gateway.store.memory import MemoryStore
+from tests.bots.samples import ANN, BOB, CAROL, EVE, NOW, PLAIN, person
+
+ID = PLAIN.id
+AUDITOR = person("olga", "audit")
+
+
+class Record:
+    """A store with entries, a desk over it, and the commands; time stands still at NOW + 60."""
+
+    def __init__(self, spool_at: Path) -> None:
+        self.now = NOW
+        self.store = MemoryStore(self.clock)
+        self.spool = Spool.open(spool_at, "gate-1", b"k" * 32, self.clock)
+        self.desk = Desk(self.store, self.spool, clock=self.clock, link_max_age=3600.0)
+        self.commands = Commands(
+            self.desk,
+            self.store.audit,
+            record=self.record,
+            proof=self.proof,
+            auditor=lambda who: "audit" in who.groups,
+            cursor_key=b"c" * 32,
+            clock=self.clock,
+        )
+        self.written: list[dict[str, Value]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def proof(self) -> str:
+        return "log intact through #4,812, head 7c1e0000"
+
+    def record(self, kind: str, **fields: Value) -> Entry:
+        self.written.append({"kind": kind, **fields})
+        return self.spool.record(kind, **fields)
+
+    async def happened(self, who: Person, kind: str = "finished", **fields: Value) -> None:
+        told: dict[str, Value] = {"subject": who.subject, "user": who.user, "target": "shop", **fields}
+        self.spool.record(kind, **told)
+        self.spool.flush()
+        await self.store.append(self.spool.take() or [])
+
+    async def ask(self, text: str, who: Person = BOB, front: str = "slack") -> Answer:
+        return await self.commands.answer(text, Viewer(who, front))
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Record]:
+    made = Record(tmp_path)
+    yield made
+    made.spool.close()
+
+
+def texts(answer: Answer) -> list[list[str]]:
+    assert answer.table is not None
+    return [[cell.text for cell in row] for row in answer.table.rows]
+
+
+# audit ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_row_says_when_who_what_how_many_and_who_decided(record: Record) -> None:
+    await record.happened(
+        ANN, tag="UPDATE", tables=["public.customers"], rows=18240, outcome="executed", agent="cursor",
+        decided_by=BOB.user, request=ID,
+    )  # fmt: skip
+    answer = await record.ask("audit table:customers verb:update last:7d", AUDITOR)
+    assert answer.title == "Audit: 1 statement"
+    assert texts(answer) == [
+        [
+            "25 Nov 10:20:00",
+            "ann@example.com (via cursor)",
+            "UPDATE public.customers",
+            "18,240",
+            "executed, approved by bob@example.com",
+            ID,
+        ]
+    ]
+    assert answer.footer == "log intact through #4,812, head 7c1e0000"
+    assert answer.lines[0].startswith("table:customers verb:update since:2025-11-18T10:20:00Z")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"kind": "refused", "rule": "no write without a WHERE"}, "blocked by rule no write without a WHERE"),
+        ({"kind": "decided", "outcome": "denied", "decided_by": "bob@example.com"}, "denied by bob@example.com"),
+        ({"kind": "decided", "outcome": "expired"}, "expired"),
+        ({"kind": "finished", "outcome": "failed", "sqlstate": "23503"}, "failed 23503"),
+        ({"kind": "finished", "outcome": "executed"}, "executed"),
+    ],
+)
+async def test_decisions_in_words(record: Record, fields: dict[str, Value], said: str) -> None:
+    await record.happened(ANN, **fields)  # type: ignore[arg-type] # kind is among them
+    assert texts(await record.ask("audit", AUDITOR))[0][4] == said
+
+
+async def test_others_records_are_counted_not_shown(record: Record) -> None:
+    await record.happened(ANN, tag="SELECT", outcome="executed")
+    for _ in range(3):
+        await record.happened(EVE, tag="DELETE", outcome="executed")
+    answer = await record.ask("audit", ANN)
+    assert [row[1] for row in texts(answer)] == [ANN.user]
+    assert "3 hidden: records of others that you may not see" in answer.lines
+    everything = await record.ask("audit", AUDITOR)
+    assert everything.title == "Audit: 4 statements"
+    assert not any("hidden" in line for line in everything.lines)
+
+
+async def test_a_name_like_a_glob_opens_nothing(record: Record) -> None:
+    await record.happened(ANN, tag="SELECT", outcome="executed")
+    sly = Person("https://issuer.example", "sub-sly", "*", None, frozenset())
+    answer = await record.ask("audit", sly)
+    assert answer.table is None
+
+
+async def test_asking_for_others_by_name_opens_nothing(record: Record) -> None:
+    await record.happened(ANN, tag="SELECT", outcome="executed")
+    answer = await record.ask("audit user:ann*", EVE)
+    assert answer.table is None
+    assert "Nothing matches." in answer.lines
+
+
+async def test_every_query_is_written_down(record: Record) -> None:
+    await record.ask("audit verb:update", AUDITOR)
+    await record.ask("pending", BOB)
+    assert [(each["kind"], each["user"], each["via"], each["rows"]) for each in record.written] == [
+        ("audit_read", AUDITOR.user, "slack", 0),
+        ("audit_read", BOB.user, "slack", 0),
+    ]
+    assert str(record.written[0]["query"]).startswith("verb:update since:")
+
+
+async def test_nothing_is_shown_if_it_can_not_be_written_down(record: Record) -> None:
+    record.commands._record = lambda **_: (_ for _ in ()).throw(OSError("full"))
+    with pytest.raises(OSError, match="full"):
+        await record.ask("audit", AUDITOR)
+
+
+async def test_pages_of_eight(record: Record) -> None:
+    for number in range(19):
+        record.now = NOW + number
+        await record.happened(ANN, tag=f"T{number}", outcome="executed")
+    first = await record.ask("audit", AUDITOR)
+    assert first.title == "Audit: 19 statements, 1 to 8"
+    assert [page.label for page in first.pages] == ["Next"]
+    second = await record.commands.page(first.pages[0].cursor, Viewer(AUDITOR, "slack"))
+    assert second.title == "Audit: 19 statements, 9 to 16"
+    assert [page.label for page in second.pages] == ["Prev", "Next"]
+    third = await record.commands.page(second.pages[1].cursor, Viewer(AUDITOR, "slack"))
+    assert third.title == "Audit: 19 statements, 17 to 19"
+    seen = [row[2] for answer in (first, second, third) for row in texts(answer)]
+    assert seen == [f"T{number}" for number in range(18, -1, -1)]
+
+
+async def test_a_page_shows_what_its_viewer_may_see(record: Record) -> None:
+    for _ in range(9):
+        await record.happened(ANN, tag="SELECT", outcome="executed")
+    first = await record.ask("audit", AUDITOR)
+    stolen = await record.commands.page(first.pages[0].cursor, Viewer(EVE, "slack"))
+    assert stolen.table is None
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "x.y", "WyJhIiwgOF0=." + "0" * 32, "\udcff.\udcff"])
+async def test_a_forged_cursor_shows_nothing(record: Record, cursor: str) -> None:
+    answer = await record.commands.page(cursor, Viewer(AUDITOR, "slack"))
+    assert answer.title == "This page is not available"
+    assert record.written == []
+
+
+async def test_a_query_that_can_not_be_read_shows_where(record: Record) -> None:
+    answer = await record.ask("audit tabel:customers")
+    assert "did you mean table:" in answer.code
+    assert "^" in answer.code
+    assert record.written == []
+
+
+async def test_csv_is_no_formula(record: Record) -> None:
+    await record.happened(ANN, tag="=cmd()", outcome="executed")
+    answer = await record.ask("audit format:csv", AUDITOR)
+    (head, row) = csv.reader(answer.code.splitlines())
+    assert head[2] == "what"
+    assert row[2] == "'=cmd()"
+    assert answer.table is None
+
+
+async def test_json_is_the_record_itself(record: Record) -> None:
+    await record.happened(ANN, tag="SELECT", outcome="executed")
+    answer = await record.ask("audit format:json", AUDITOR)
+    assert json.loads(answer.code)["subject"] == ANN.subject
+
+
+async def test_the_command_line_gets_as_many_as_it_asks_for(record: Record) -> None:
+    for _ in range(12):
+        await record.happened(ANN, tag="SELECT", outcome="executed")
+    assert len(texts(await record.ask("audit limit:100", AUDITOR, "cli"))) == 12
+    assert len(texts(await record.ask("audit limit:100", AUDITOR, "slack"))) == 8
+
+
+async def test_a_shared_answer_has_no_pages(record: Record) -> None:
+    for _ in range(9):
+        await record.happened(ANN, tag="SELECT", outcome="executed")
+    answer = await record.ask("audit share", AUDITOR)
+    assert answer.share
+    assert answer.pages == ()
+
+
+# pending, show -------------------------------------------------------------------------------------------------------
+
+
+async def test_pending_lists_what_the_viewer_may_see(record: Record) -> None:
+    await record.desk.open(PLAIN)
+    record.now = NOW + 204
+    answer = await record.ask("pending")
+    assert texts(answer) == [
+        [
+            "DELETE on public.customers in production (shop)",
+            ANN.user,
+            "3 m 24 s",
+            "10:30 UTC",
+            "0 of 1",
+            ID,
+        ]
+    ]
+    for_eve = await record.ask("pending", EVE)
+    assert for_eve.table is None
+    assert for_eve.lines == ("1 hidden: you may not review them", "Nothing waits for a decision.")
+    assert len(texts(await record.ask("pending mine", ANN))) == 1
+    assert (await record.ask("pending mine", BOB)).table is None
+
+
+async def test_show_tells_the_story(record: Record) -> None:
+    await record.desk.open(PLAIN)
+    record.now = NOW + 204
+    await record.desk.decide(ID, None, BOB, Approve(), "slack")
+    await record.desk.release(ID, PLAIN.release_digest)
+    await record.desk.finish(ID, 42, "", 12.0, "committed")
+    await record.happened(ANN, tag="DELETE", outcome="executed", request=ID, decided_by=BOB.user)
+    answer = await record.ask(f"show {ID}")
+    assert answer.card is not None
+    assert answer.card.state is State.EXECUTED
+    assert answer.card.actions == ()
+    assert answer.lines[:4] == (
+        "10:20 UTC held, 1 channel(s) asked",
+        "10:23 UTC approved by bob@example.com after 3 m 24 s, via slack",
+        "10:23 UTC released",
+        "10:23 UTC executed",
+    )
+    assert "executed, approved by bob@example.com: entry #" in answer.lines[-1]
+
+
+async def test_show_does_not_tell_strangers_that_it_exists(record: Record) -> None:
+    await record.desk.open(PLAIN)
+    answer = await record.ask(f"show {ID}", EVE)
+    assert answer.title == f"No request {ID} that you may see"
+    assert answer.card is None
+    assert (await record.ask("show nonsense")).title == "No request nonsense that you may see"
+
+
+# approve, deny -------------------------------------------------------------------------------------------------------
+
+
+async def test_approve_and_deny_go_through_the_desk(record: Record) -> None:
+    await record.desk.open(PLAIN)
+    assert (await record.ask(f"approve {ID}", ANN)).title == "Nothing was decided"
+    assert (await record.ask(f"approve {ID}", EVE)).title == "Nothing was decided"
+    assert (await record.ask(f"deny {ID}", BOB)).title == "A denial needs a reason"
+    assert (await record.ask(f"approve {ID}", BOB)).title == "Decided"
+    answer = await record.ask(f"deny {ID} too late", CAROL)
+    assert answer.title == "Nothing was decided"
+    assert "It was decided already. Approved by bob@example.com" in answer.lines[0]
+    assert (await record.ask("approve", BOB)).title == "Which request?"
+
+
+async def test_deny_keeps_the_reason(record: Record) -> None:
+    await record.desk.open(replace(PLAIN, id="01K"))
+    await record.ask("deny 01K use the archive job", BOB)
+    stored = await record.desk.show("01K")
+    assert stored is not None
+    assert (stored.state, stored.reason, stored.decided_via) == (State.DENIED, "use the archive job", "slack")
+
+
+# whoami, help --------------------------------------------------------------------------------------------------------
+
+
+async def test_whoami(record: Record) -> None:
+    answer = await record.ask("whoami")
+    assert answer.title == BOB.user
+    assert "Groups: dba" in answer.lines
+    unknown = Person("", "", "dan@example.com", "dan@example.com", frozenset())
+    assert "no sign-in of dan@example.com" in (await record.ask("whoami", unknown)).lines[0]
+
+
+@pytest.mark.parametrize("text", ["", "help", "help nonsense"])
+async def test_help_lists_every_command(record: Record, text: str) -> None:
+    answer = await record.ask(text)
+    assert [each.partition(" ")[0] for each in answer.lines] == list(record.commands._verbs)
+
+
+async def test_help_of_one_command_has_examples(record: Record) -> None:
+    answer = await record.ask("help audit")
+    examples = [each for each in answer.lines if each.startswith("audit ")][1:]
+    assert len(examples) >= 5
+    for example in examples:
+        assert (await record.ask(example, AUDITOR)).title.startswith("Audit: ")
+
+
+async def test_an_unknown_command_names_the_nearest(record: Record) -> None:
+    answer = await record.ask("pendign")
+    assert answer.title == "Unknown command pendign"
+    assert answer.lines[0] == "Did you mean pending?"
+    assert "There are: audit" in (await record.ask("xyzzy")).lines[0]

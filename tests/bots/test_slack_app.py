@@ -1,0 +1,414 @@
+"""Real slack_bolt and the real SDK against the local workspace, a real desk and spool: clicks, modals, commands."""
+
+import io
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from bots.cards import Action
+from bots.slack.app import FORGED, NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused
+from bots.slack.blocks import DENY_VIEW, seal
+from bots.slack.sender import open_client
+from bots.workspace import Workspace
+from gateway.approvals.desk import Deny
+from gateway.approvals.request import State
+from tests.bots.samples import BOB, DELETE
+from tests.bots.slack_office import BUTTON_KEY, Office, Serve
+from tests.bots.test_slack_edge import sign
+
+APPROVE, DENY, FULL = Action.APPROVE.value, Action.DENY.value, Action.FULL_SQL.value
+ID = "01J9Z3K7Q8"
+
+
+@pytest_asyncio.fixture
+async def office(tmp_path: Path, aiohttp_server: Serve) -> AsyncIterator[Office]:
+    opened = await Office.open(tmp_path, aiohttp_server)
+    yield opened
+    await opened.close()
+
+
+# Approve -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reviewer_approves(office: Office) -> None:
+    await office.hold()
+    said = await office.click(office.bob, APPROVE)
+    stored = await office.stored()
+    assert stored.state is State.APPROVED
+    assert stored.decided_by == BOB
+    assert stored.decided_via == "slack"
+    assert "Approved by bob@example.com" in said
+    await office.redraw(ID)
+    assert "Approved" in office.card.text
+    assert not [block for block in office.card.blocks if block["type"] == "actions"]
+
+
+async def test_others_are_refused_and_told_why(office: Office) -> None:
+    await office.hold()
+    assert "You are not a reviewer" in await office.click(office.eve, APPROVE)
+    assert "This is your own request" in await office.click(office.ann, APPROVE)
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_a_reviewer_that_the_gateway_has_not_seen_is_told_how(office: Office) -> None:
+    await office.hold()
+    dan = office.workspace.add_person("Dan", "dan@example.com", groups=["dba"])
+    office.channel.members.append(dan.id)
+    said = await office.click(dan, APPROVE)
+    assert "You are not a reviewer" in said
+    assert "hoop token" in said
+
+
+async def test_a_reviewer_by_e_mail_needs_no_sign_in(office: Office) -> None:
+    await office.hold(reviewer_users=frozenset({"dan@example.com"}))
+    dan = office.workspace.add_person("Dan", "dan@example.com")
+    office.channel.members.append(dan.id)
+    await office.click(dan, APPROVE)
+    assert (await office.stored()).state is State.APPROVED
+
+
+async def test_a_second_click_tells_the_truth_and_repairs_the_card(office: Office) -> None:
+    await office.hold()
+    await office.click(office.bob, APPROVE)
+    said = await office.click(office.carol, APPROVE)
+    assert "It was decided already. Approved by bob@example.com" in said
+    assert (await office.stored()).rev == 2
+    assert not [block for block in office.card.blocks if block["type"] == "actions"]
+
+
+async def test_a_quorum_counts_each_person_once(office: Office) -> None:
+    await office.hold(approvals_needed=2)
+    assert "1 of 2 approvals" in await office.click(office.bob, APPROVE)
+    assert "counted already" in await office.click(office.bob, APPROVE)
+    assert (await office.stored()).state is State.PENDING
+    await office.redraw(ID)
+    await office.click(office.carol, APPROVE)
+    assert (await office.stored()).state is State.APPROVED
+
+
+async def test_an_expired_request_says_so(office: Office) -> None:
+    await office.hold(expires_at=time.time() + 60)
+    await office.desk.decide(ID, None, BOB, Deny("no thanks"), "web")
+    said = await office.click(office.carol, APPROVE)
+    assert "Denied by bob@example.com" in said
+    assert "no thanks" in said
+
+
+async def test_a_click_after_the_time_is_refused(office: Office) -> None:
+    request = await office.hold()
+    office.store.clock = lambda: request.expires_at + 1
+    said = await office.click(office.bob, APPROVE)
+    assert "Its time is up" in said
+    assert (await office.stored()).state is State.PENDING
+
+
+# Buttons that are not what they seem ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["nonsense", "a.b.c", "1"])
+async def test_a_value_that_is_none_of_ours(office: Office, value: str) -> None:
+    await office.hold()
+    assert await office.click(office.bob, APPROVE, value) == NOT_VALID
+
+
+async def test_a_forged_mac_decides_nothing(office: Office) -> None:
+    request = await office.hold()
+    other = replace(request, content_digest="00")
+    for value in (f"{ID}.1.{'0' * 32}", seal(BUTTON_KEY, other), seal(b"x" * 32, request)):
+        assert await office.click(office.bob, APPROVE, value) == FORGED
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_a_revision_that_was_not_shown_is_stale(office: Office) -> None:
+    request = await office.hold()
+    value = seal(BUTTON_KEY, replace(request, rev=7))
+    assert "has changed since this card was drawn" in await office.click(office.bob, APPROVE, value)
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_an_unknown_request_is_said_to_be_unknown(office: Office) -> None:
+    request = await office.hold()
+    value = seal(BUTTON_KEY, replace(request, id="01ZZZZZZZZ"))
+    assert "does not know this request" in await office.click(office.bob, APPROVE, value)
+
+
+async def test_a_button_of_an_older_app_is_answered(office: Office) -> None:
+    block = {
+        "type": "actions",
+        "elements": [
+            {"type": "button", "text": {"type": "plain_text", "text": "Old"}, "action_id": "old", "value": "x"}
+        ],
+    }
+    await office.client.chat_postMessage(channel=office.channel.id, text="old", blocks=[block])
+    assert await office.click(office.bob, "old") == NOT_VALID
+
+
+# Who clicks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "text"),
+    [
+        ("deleted", True, "deactivated"),
+        ("is_bot", True, "Bots decide nothing"),
+        ("is_restricted", True, "Guests decide nothing"),
+        ("is_ultra_restricted", True, "Guests decide nothing"),
+        ("is_stranger", True, "other workspaces"),
+        ("team_id", "T0OTHER", "other workspaces"),
+        ("is_email_confirmed", False, "not confirmed"),
+        ("email", "", "no e-mail address"),
+    ],
+)
+async def test_who_is_no_proven_member_decides_nothing(office: Office, flag: str, value: object, text: str) -> None:
+    await office.hold()
+    setattr(office.bob, flag, value)
+    assert text in await office.click(office.bob, APPROVE)
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_who_clicks_is_asked_each_time(office: Office) -> None:
+    await office.hold(approvals_needed=2)
+    await office.click(office.bob, APPROVE)
+    await office.hold("01J9Z3K7Q9")
+    office.bob.deleted = True
+    assert "deactivated" in await office.click(office.bob, APPROVE)
+
+
+async def test_without_a_look_up_nothing_is_decided(office: Office) -> None:
+    await office.hold()
+    office.workspace.fail("users.info", error="internal_error")
+    assert await office.click(office.bob, APPROVE) == NO_LOOK_UP
+    office.workspace.fail("users.info", status=502)
+    assert await office.click(office.bob, APPROVE) == NO_LOOK_UP
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_a_store_that_is_away_is_told(office: Office) -> None:
+    await office.hold()
+    office.store.away = True
+    said = await office.click(office.bob, APPROVE)
+    office.store.away = False
+    assert "Nothing was decided: please try again" in said
+
+
+# Deny ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_denial_asks_for_its_reason(office: Office) -> None:
+    await office.hold()
+    await office.click(office.bob, DENY)
+    (view,) = office.workspace.open_views(office.bob)
+    assert view.body["callback_id"] == DENY_VIEW
+    assert (await office.stored()).state is State.PENDING
+    answer = await office.workspace.submit(view.id, office.bob, {"reason": "Use the archive job."})
+    assert answer.status == 200
+    stored = await office.stored()
+    assert (stored.state, stored.reason, stored.decided_by) == (State.DENIED, "Use the archive job.", BOB)
+    assert office.workspace.open_views(office.bob) == []
+
+
+async def test_a_refused_denial_is_told_in_the_modal(office: Office) -> None:
+    await office.hold()
+    await office.click(office.eve, DENY)
+    (view,) = office.workspace.open_views(office.eve)
+    answer = await office.workspace.submit(view.id, office.eve, {"reason": "because"})
+    assert "You are not a reviewer" in answer.errors["reason"]
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_who_submits_decides_whoever_opened(office: Office) -> None:
+    """Metadata names nobody: a modal that Bob opened, submitted by Eve's id, is Eve's."""
+    await office.hold()
+    await office.click(office.bob, DENY)
+    (view,) = office.workspace.open_views(office.bob)
+    view.user = office.eve.id
+    answer = await office.workspace.submit(view.id, office.eve, {"reason": "because"})
+    assert "You are not a reviewer" in answer.errors["reason"]
+
+
+async def test_a_reason_of_blanks_is_no_reason(office: Office) -> None:
+    await office.hold()
+    await office.click(office.bob, DENY)
+    (view,) = office.workspace.open_views(office.bob)
+    answer = await office.workspace.submit(view.id, office.bob, {"reason": "     "})
+    assert answer.errors["reason"] == "Write 3 to 1,000 characters."
+
+
+async def test_a_modal_that_slack_does_not_open_is_told(office: Office) -> None:
+    await office.hold()
+    office.workspace.fail("views.open", error="expired_trigger_id")
+    assert "please click Deny again" in await office.click(office.bob, DENY)
+
+
+async def test_a_guest_in_the_modal_is_told_there(office: Office) -> None:
+    await office.hold()
+    await office.click(office.bob, DENY)
+    office.bob.is_restricted = True
+    (view,) = office.workspace.open_views(office.bob)
+    answer = await office.workspace.submit(view.id, office.bob, {"reason": "because"})
+    assert "Guests decide nothing" in answer.errors["reason"]
+
+
+# Full SQL ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reviewer_reads_all_of_it(office: Office) -> None:
+    sql = "DELETE FROM customers WHERE id IN (" + ", ".join(map(str, range(3000))) + ")"
+    await office.hold(statements=(replace(DELETE, sql=sql),))
+    await office.click(office.bob, FULL)
+    (view,) = office.workspace.open_views(office.bob)
+    assert "2998, 2999)" in str(view.blocks)
+    assert "2998, 2999)" in str(office.card.blocks)
+    assert "1500, 1501" in str(view.blocks)
+    assert "1500, 1501" not in str(office.card.blocks)
+
+
+async def test_others_do_not(office: Office) -> None:
+    await office.hold()
+    await office.click(office.eve, FULL)
+    (view,) = office.workspace.open_views(office.eve)
+    assert "Only its reviewers" in str(view.blocks)
+
+
+# Commands ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_command_is_answered_in_the_ack(office: Office) -> None:
+    await office.hold()
+    answer = await office.workspace.command(office.bob, office.channel, "/hoop pending")
+    assert answer.body["response_type"] == "ephemeral"
+    assert "Pending: 1 request" in office.workspace.ephemerals(office.bob)[-1].text
+
+
+async def test_a_share_is_for_all(office: Office) -> None:
+    answer = await office.workspace.command(office.bob, office.channel, "/hoop audit last:1h share")
+    assert answer.body["response_type"] == "in_channel"
+
+
+async def test_a_command_decides_as_a_button_does(office: Office) -> None:
+    await office.hold()
+    await office.workspace.command(office.ann, office.channel, f"/hoop approve {ID}")
+    assert "own request" in office.workspace.ephemerals(office.ann)[-1].text
+    await office.workspace.command(office.bob, office.channel, f"/hoop deny {ID} not today")
+    stored = await office.stored()
+    assert (stored.state, stored.reason, stored.decided_via) == (State.DENIED, "not today", "slack")
+
+
+async def test_pages_are_turned_in_place(office: Office) -> None:
+    for number in range(10):
+        request = await office.hold(f"01J9Z3K7{number:02d}", statements=(DELETE,))
+        await office.desk.decide(request.id, None, BOB, Deny("no thanks"), "slack")
+    await office.ship()
+    await office.workspace.command(office.bob, office.channel, "/hoop audit last:1h")
+    page = office.workspace.ephemerals(office.bob)[-1]
+    assert "10 statements, 1 to 8" in page.text
+    await office.workspace.click(office.bob, office.channel, page.ts, "hoop_page_next")
+    await office.front.settle()
+    assert "9 to 10" in office.workspace.ephemerals(office.bob)[-1].text
+    assert len(office.workspace.ephemerals(office.bob)) == 1
+
+
+async def test_a_bot_gets_no_records(office: Office) -> None:
+    office.bob.is_bot = True
+    await office.workspace.command(office.bob, office.channel, "/hoop audit")
+    assert "Bots decide nothing" in office.workspace.ephemerals(office.bob)[-1].text
+
+
+# The edge, over a real socket ----------------------------------------------------------------------------------------
+
+
+async def test_the_edge_never_answers_500(office: Office) -> None:
+    url, secret, now = office.workspace.events_url, office.workspace.signing_secret, int(time.time())
+    cases: list[tuple[int, bytes, dict[str, str]]] = [
+        (401, b"payload=%7B%7D", {}),
+        (401, b"payload=%7B%7D", sign(b"payload=%7B%7D", "abc", secret)),
+        (401, b"a=b", sign(b"a=b", now - 301, secret)),
+        (401, b"a=b", sign(b"a=b", now, "wrong")),
+        (400, b"payload=nonsense", sign(b"payload=nonsense", now, secret)),
+        (400, b"a=\xff", sign(b"a=\xff", now, secret)),
+        (413, b"a=" + b"x" * 1_100_000, {}),
+    ]
+    async with aiohttp.ClientSession() as session:
+        for status, raw, headers in cases:
+            async with session.post(url, data=io.BytesIO(raw), headers=headers) as answer:
+                assert answer.status == status, raw[:30]
+
+
+async def test_a_replayed_click_is_refused_and_decides_once(office: Office) -> None:
+    await office.hold(approvals_needed=2)
+    await office.click(office.bob, APPROVE)
+    answer = await office.workspace.replay(office.workspace.sent[-1])
+    assert answer.status == 401
+    assert len((await office.stored()).approvals) == 1
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"payload=%7B%7D",
+        b"payload=%7B%22type%22%3A%22block_actions%22%7D",
+        b"payload=%7B%22type%22%3A%22block_actions%22%2C%22actions%22%3A%5B%5D%7D",
+        b"payload=%7B%22type%22%3A%22view_submission%22%7D",
+        b"command=%2Fhoop",
+        b"command=%2Fother&text=x",
+        b"hello=1",
+        b"",
+    ],
+)
+async def test_odd_but_genuine_payloads_are_no_500(office: Office, payload: bytes) -> None:
+    headers = sign(payload, int(time.time()), office.workspace.signing_secret)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(office.workspace.events_url, data=payload, headers=headers) as answer,
+    ):
+        assert answer.status < 500
+
+
+# Start, Socket Mode --------------------------------------------------------------------------------------------------
+
+
+async def test_the_first_click_makes_no_auth_test(office: Office) -> None:
+    await office.hold()
+    office.workspace.fail("auth.test", error="internal_error", times=99)
+    await office.click(office.bob, APPROVE)
+    assert (await office.stored()).state is State.APPROVED
+
+
+async def test_a_refused_token_is_told_at_start(office: Office) -> None:
+    client = open_client("xoxb-wrong", office.workspace.api_url)
+    front = SlackFront(client, "s", office.desk, office.front._commands, button_key=b"k", clock=time.time)
+    with pytest.raises(SlackRefused, match="SLACK_BOT_TOKEN: invalid_auth"):
+        await front.start()
+    assert client.session is not None
+    await client.session.close()
+
+
+async def test_slack_being_away_is_no_reason_not_to_start(office: Office) -> None:
+    workspace = Workspace()
+    await workspace.start()
+    client = open_client("xoxb-any", workspace.api_url)
+    await workspace.stop()
+    front = SlackFront(client, "s", office.desk, office.front._commands, button_key=b"k", clock=time.time)
+    await front.start()
+    await front.stop()
+    assert client.session is not None
+    await client.session.close()
+
+
+async def test_socket_mode_has_the_same_listeners(tmp_path: Path, aiohttp_server: Serve) -> None:
+    office = await Office.open(tmp_path, aiohttp_server, socket=True)
+    try:
+        await office.workspace.wait_for(lambda: office.workspace.sockets)
+        await office.hold()
+        said = await office.click(office.bob, APPROVE)
+        assert "Approved by bob@example.com" in said
+        assert (await office.stored()).state is State.APPROVED
+        await office.workspace.command(office.bob, office.channel, "/hoop whoami")
+        assert "bob@example.com" in office.workspace.ephemerals(office.bob)[-1].text
+    finally:
+        await office.close()

@@ -1,0 +1,136 @@
+"""Posting and redrawing cards through the real SDK, with each fault that Slack has for it."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from bots.slack.blocks import LADDER
+from bots.slack.sender import HINTS, SlackSender, SlackUnwellError, open_client
+from bots.workspace import Workspace
+from bots.workspace.state import Channel
+from gateway.approvals.outbox import Front, PermanentFailure, RetryLater
+from gateway.approvals.request import State
+from tests.bots.samples import DELETE, PLAIN, STATES
+
+REQUEST = replace(PLAIN, opened_at=time.time(), expires_at=time.time() + 600)
+
+
+class Room:
+    def __init__(self, workspace: Workspace, channel: Channel, sender: SlackSender) -> None:
+        self.workspace = workspace
+        self.channel = channel
+        self.sender = sender
+
+    async def post(self) -> str:
+        return await self.sender.post(self.channel.id, REQUEST)
+
+
+@pytest_asyncio.fixture
+async def room() -> AsyncIterator[Room]:
+    workspace = Workspace(relaxed=True)
+    bob = workspace.add_person("Bob", "bob@example.com")
+    channel = workspace.add_channel("db-approvals", [bob])
+    await workspace.start()
+    client = open_client(workspace.bot_token, workspace.api_url)
+    yield Room(workspace, channel, SlackSender(client, b"k" * 32, time.time))
+    assert client.session is not None
+    await client.session.close()
+    await workspace.stop()
+
+
+async def test_it_is_a_front(room: Room) -> None:
+    front: Front = room.sender
+    ref = json.loads(await front.post(room.channel.id, REQUEST))
+    assert ref == {"channel": room.channel.id, "ts": room.workspace.messages(room.channel)[0].ts}
+
+
+async def test_a_card_is_posted_and_redrawn(room: Room) -> None:
+    ref = await room.post()
+    (posted,) = room.workspace.messages(room.channel)
+    assert posted.text.startswith("ann@example.com (cursor) wants to DELETE 42 rows")
+    assert posted.metadata == {"event_type": "hoop_request", "event_payload": {"id": REQUEST.id, "rev": 1}}
+    assert await room.sender.update(room.channel.id, ref, STATES[State.EXECUTED]) == ref
+    (redrawn,) = room.workspace.messages(room.channel)
+    assert "Executed: 42 rows" in redrawn.text
+    assert redrawn.ts == posted.ts
+
+
+@pytest.mark.parametrize("state", list(State))
+async def test_slack_takes_every_state(room: Room, state: State) -> None:
+    ref = await room.post()
+    assert await room.sender.update(room.channel.id, ref, STATES[state]) == ref
+
+
+async def test_rate_limits_say_when(room: Room) -> None:
+    room.workspace.fail("chat.postMessage", status=429, retry_after=7)
+    with pytest.raises(RetryLater) as caught:
+        await room.post()
+    assert caught.value.seconds == 7
+    room.workspace.fail("chat.postMessage", status=429, retry_after=4000)
+    with pytest.raises(RetryLater) as caught:
+        await room.post()
+    assert caught.value.seconds == 30
+
+
+@pytest.mark.parametrize("code", sorted(HINTS))
+async def test_what_will_not_go_away_is_permanent_with_a_hint(room: Room, code: str) -> None:
+    room.workspace.fail("chat.postMessage", error=code)
+    with pytest.raises(PermanentFailure, match=code) as caught:
+        await room.post()
+    assert HINTS[code] in str(caught.value)
+
+
+@pytest.mark.parametrize("error", ["internal_error", "fatal_error", "service_unavailable", "something_new"])
+async def test_what_goes_away_is_tried_again(room: Room, error: str) -> None:
+    room.workspace.fail("chat.postMessage", error=error)
+    with pytest.raises(SlackUnwellError, match=error):
+        await room.post()
+    await room.post()
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_html_of_a_proxy_is_tried_again(room: Room, status: int) -> None:
+    room.workspace.fail("chat.postMessage", status=status)
+    with pytest.raises(SlackUnwellError, match=f"http {status}"):
+        await room.post()
+
+
+async def test_slack_away_is_tried_again(room: Room) -> None:
+    await room.workspace.stop()
+    with pytest.raises(aiohttp.ClientError):
+        await room.post()
+
+
+async def test_a_card_too_big_is_drawn_smaller(room: Room) -> None:
+    room.workspace.fail("chat.postMessage", error="msg_blocks_too_long", times=2)
+    await room.post()
+    (posted,) = room.workspace.messages(room.channel)
+    assert not [block for block in posted.blocks if block["type"] == "table"]
+    assert [block for block in posted.blocks if block["type"] == "actions"]
+
+
+async def test_the_ladder_ends(room: Room) -> None:
+    room.workspace.fail("chat.postMessage", error="invalid_blocks", times=len(LADDER))
+    with pytest.raises(PermanentFailure, match="even the smallest card: invalid_blocks"):
+        await room.post()
+
+
+@pytest.mark.parametrize("error", ["message_not_found", "edit_window_closed", "cant_update_message"])
+async def test_a_card_that_is_gone_is_posted_again(room: Room, error: str) -> None:
+    ref = await room.post()
+    room.workspace.fail("chat.update", error=error)
+    again = await room.sender.update(room.channel.id, ref, STATES[State.DENIED])
+    assert again != ref
+    assert len(room.workspace.messages(room.channel)) == 2
+
+
+async def test_a_megabyte_of_sql_is_posted(room: Room) -> None:
+    request = replace(REQUEST, statements=(replace(DELETE, sql="DELETE " + "x, " * 330_000),))
+    await room.sender.post(room.channel.id, request)
+    (posted,) = room.workspace.messages(room.channel)
+    assert "hidden, sha256" in str(posted.blocks)
