@@ -442,7 +442,7 @@ class Walk:
             self._nodes(fields.get("args"), scope)
             self._nodes(fields.get("repeatable"), scope)
             return scope.sources.pop()
-        self._calls_ordinary = True
+        self._calls_ordinary |= "functions" not in fields
         uses = self._derived_from(fields, scope)
         columns = names + [
             c["ColumnDef"].get("colname", "") for c in fields.get("coldeflist") or () if "ColumnDef" in c
