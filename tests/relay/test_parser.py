@@ -13,16 +13,13 @@ from gateway.sql.portable import load
 from gateway.sql.statement import Script, StatementClass
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def worker() -> AsyncIterator[ParserProcess]:
     parser = ParserProcess(
         deadline=60
     )  # the machine that runs tests may be slow; what the deadline does has its own test
     yield parser
     await parser.close()
-
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def is_opaque(script: Script) -> str:

@@ -163,7 +163,8 @@ def test_predicates_follow_the_catalog() -> None:
 
 def test_names_found_nowhere_are_said() -> None:
     found = one("SELECT 1 FROM nowhere")
-    assert (found.classes, found.unresolved) == ({StatementClass.READ}, ("public.nowhere",))
+    assert found.classes == {StatementClass.READ}
+    assert found.unresolved == ("public.nowhere",)
     found = one("SELECT uper(name) FROM customers")
     assert StatementClass.OPAQUE in found.classes
     assert found.unresolved == ("uper",)

@@ -11,9 +11,40 @@ from gateway.sql.tree import UNWRAPPED, as_public, children, dotted, key_of, lit
 # What a query can hold (the C structs behind queries.py); DDL is walked for names only.
 IN_QUERIES = [
     *(each for each in NODES if hasattr(pglast.ast, each)),
-    *["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CommonTableExpr", "OnConflictClause", "MergeWhenClause", "ResTarget"],
-    *["RangeVar", "RangeSubselect", "RangeFunction", "RangeTableFunc", "RangeTableSample", "JoinExpr", "JsonTable", "FuncCall", "SubLink", "TypeCast"],
-    *["A_Expr", "A_Indirection", "CaseExpr", "JsonFuncExpr", "JsonScalarExpr", "JsonSerializeExpr", "JsonParseExpr", "JsonObjectAgg", "JsonArrayAgg"],
+    *[
+        "SelectStmt",
+        "InsertStmt",
+        "UpdateStmt",
+        "DeleteStmt",
+        "MergeStmt",
+        "CommonTableExpr",
+        "OnConflictClause",
+        "MergeWhenClause",
+        "ResTarget",
+    ],
+    *[
+        "RangeVar",
+        "RangeSubselect",
+        "RangeFunction",
+        "RangeTableFunc",
+        "RangeTableSample",
+        "JoinExpr",
+        "JsonTable",
+        "FuncCall",
+        "SubLink",
+        "TypeCast",
+    ],
+    *[
+        "A_Expr",
+        "A_Indirection",
+        "CaseExpr",
+        "JsonFuncExpr",
+        "JsonScalarExpr",
+        "JsonSerializeExpr",
+        "JsonParseExpr",
+        "JsonObjectAgg",
+        "JsonArrayAgg",
+    ],
     *["JsonObjectConstructor", "JsonArrayConstructor", "JsonArrayQueryConstructor", "MergeSupportFunc"],
 ]
 READ_BY_NAME = {"intoClause", "onConflictClause", "returningClause", "clause"}  # queries.py takes these fields itself
