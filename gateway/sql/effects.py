@@ -193,6 +193,7 @@ def _set(sql: str, fields: Fields) -> Statement:
         tag=tag,
         classes=frozenset({found}),
         settings=((name, value),),
+        local=bool(fields.get("is_local")),
         reason=reason,
         control=_mode_control(name),
     )

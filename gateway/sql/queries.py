@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from gateway.sql.functions import special_class
 from gateway.sql.settings import ACCESS_MODES, setting_class
 from gateway.sql.statement import ColumnUse, Statement, StatementClass, Written
-from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, strings, unwrap, words
+from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, spelled, strings, unwrap, words
 
 # Nodes that only hold others: walking into their children says all there is to say.
 NODES = words(
@@ -442,7 +442,7 @@ class Walk:
             self._nodes(fields.get("args"), scope)
             self._nodes(fields.get("repeatable"), scope)
             return scope.sources.pop()
-        self._calls_ordinary = True
+        self._calls_ordinary |= "functions" not in fields
         uses = self._derived_from(fields, scope)
         columns = names + [
             c["ColumnDef"].get("colname", "") for c in fields.get("coldeflist") or () if "ColumnDef" in c
@@ -618,13 +618,8 @@ _QUERIES: dict[str, Callable[[Walk, Fields, Scope], Output]] = {
 
 
 def _spell(uses: Iterable[ColumnUse]) -> tuple[str, ...]:
-    spelled = (
-        f"{as_public(key)}.{use.column if use.column == '*' else dotted([use.column])}"
-        for use in uses
-        for level in use.levels
-        for key in level
-    )
-    return tuple(dict.fromkeys(spelled))
+    pairs = ((key, use.column) for use in uses for level in use.levels for key in level)
+    return tuple(dict.fromkeys(f"{as_public(key)}.{spelled(column)}" for key, column in pairs))
 
 
 def _is_star(value: object) -> bool:

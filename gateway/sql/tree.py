@@ -99,6 +99,11 @@ def dotted(names: Iterable[str]) -> str:
     return ".".join(each if _PLAIN.fullmatch(each) else _quoted(each) for each in names)
 
 
+def spelled(column: str) -> str:
+    """A column's name as the last part of a dotted one; the star stays a star."""
+    return column if column == "*" else dotted([column])
+
+
 def parts(name: str) -> list[str]:
     """Take a dotted name apart again."""
     return [match[1].replace('""', '"') if match[0].startswith('"') else match[2] for match in _PART.finditer(name)]
