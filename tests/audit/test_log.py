@@ -130,6 +130,10 @@ def delete(site: Installation) -> None:
     del site.store._entries[A, 5]
 
 
+def no_json(site: Installation) -> None:
+    site.store._entries[A, 5] = "garbage"
+
+
 def swap(site: Installation) -> None:
     entries = site.store._entries
     entries[A, 5], entries[A, 6] = entries[A, 6], entries[A, 5]
@@ -191,6 +195,7 @@ def forge_checkpoint(site: Installation) -> None:
         (edit, {(A, 5, Wrong.EDITED, "store")}),
         (edit_last, {(A, 22, Wrong.EDITED, "store")}),
         (delete, {(A, 5, Wrong.MISSING, "store")}),
+        (no_json, {(A, 5, Wrong.UNREADABLE, "store"), (A, 5, Wrong.MISSING, "store")}),
         (swap, {(A, 5, Wrong.OUT_OF_ORDER, "store")}),
         (renumber, {(A, 6, Wrong.RENUMBERED, "store")}),
         (renumber_far, {(A, 10**15, Wrong.RENUMBERED, "store")}),
@@ -478,3 +483,21 @@ async def test_verify_waits_once_for_a_shipper_at_work(site: Installation) -> No
     site.statements(A)
     assert (await site.verify(grace=0.001)).ok
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("text", ["garbage", '{"seq":3,"hash":""}'])
+async def test_a_row_put_in_far_away_ends_the_reading(
+    site: Installation, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counted(MemoryStore):
+        async def heads(self) -> list[tuple[str, int, str]]:
+            return [(A, 10**15, "")]
+
+    monkeypatch.setattr("gateway.audit.log.ENOUGH_FINDINGS", 20)
+    site.store = Counted(lambda: site.now)
+    site.start(A)
+    site.statements(A)
+    await site.logs[A].ship()
+    site.store._entries[A, 10**15] = text
+    async with asyncio.timeout(30):
+        assert any(finding.wrong is Wrong.UNREADABLE for finding in (await site.verify()).findings)
