@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from gateway.identity.claims import Identity
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
-from gateway.masking.rows import RowMasker, plan
+from gateway.masking.columns import plan
+from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear
 from gateway.policy.model import Policy, Target
 from gateway.session.names import Names, Space
