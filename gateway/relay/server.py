@@ -307,7 +307,7 @@ class Server:
             policy=self.policy.version,
         )
         self._shell.spool.flush()
-        guest.door.write(_welcome(guest.hello, link, pid, secret))
+        guest.door.write(_welcome(link, pid, secret))
         relay.start(guest.door)
 
     async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
@@ -348,7 +348,7 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _welcome(hello: Startup, link: TargetLink, pid: int, secret: bytes) -> bytes:
+def _welcome(link: TargetLink, pid: int, secret: bytes) -> bytes:
     return b"".join(
         (
             AUTHENTICATION_OK,

@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
+from gateway.masking.columns import plan
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
-from gateway.masking.columns import plan
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear
 from gateway.policy.model import Policy, Target
 from gateway.session.names import Names, Space
 from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog
-from gateway.sql.resolve import resolve
 from gateway.sql.lineage import lineage
 from gateway.sql.parse import read
+from gateway.sql.resolve import resolve
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire.backend import Column
 

@@ -7,6 +7,7 @@ from collections import deque
 from enum import Enum
 
 from gateway.audit.entry import Value
+from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand
 from gateway.session.guard import NO_PORTAL
@@ -14,7 +15,6 @@ from gateway.session.judging import Judge, Login
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Script, Statement, StatementClass
-from gateway.policy.decide import Verdict
 from gateway.wire.frontend import SYNC, parse
 
 __all__ = ["NO_PORTAL", "Conversation", "Phase", "values"]
@@ -276,7 +276,7 @@ _BOOL, _INT8, _INT2, _INT4, _UUID = 16, 20, 21, 23, 2950
 _TEXTS = frozenset({25, 1043, 1042, 19, 114, 142, 0})
 
 
-def _shown(value: bytes, binary: bool, oid: int) -> str:  # noqa: FBT001 - a format code has two values
+def _shown(value: bytes, binary: bool, oid: int) -> str:
     if not binary or oid in _TEXTS:
         try:
             text = value.decode("utf-8")
