@@ -124,6 +124,10 @@ def _affected(name: str, fields: Fields) -> list[str]:
             found.append(key_of(inner["relation"]))
     if name == "CreateForeignTableStmt":
         found.append(key_of(fields["base"]["relation"]))
+    if name == "GrantStmt" and (
+        fields.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA" or fields.get("objtype") == "OBJECT_SCHEMA"
+    ):
+        found += _dropped("OBJECT_SCHEMA", fields.get("objects") or [])
     if name == "DropStmt":
         found += _dropped(str(fields.get("removeType")), fields.get("objects") or [])
     if name == "CommentStmt":
@@ -350,10 +354,12 @@ def _create_schema(sql: str, fields: Fields) -> Statement:
     """CREATE SCHEMA holds whole statements (CREATE TABLE, GRANT ...): it does what they do."""
     parts = [_inner(sql, each) for each in fields.get("schemaElts") or ()]
     own = Statement(sql=sql, tag="CREATE SCHEMA", classes=frozenset({StatementClass.DDL}))
+    schema = dotted([fields.get("schemaname") or fields.get("authrole", {}).get("rolename", "public")])
+    writes = [key for part in parts for key in part.written.writes]
     return replace(
         own,
         classes=own.classes.union(*(part.classes for part in parts)),
-        writes=tuple(dict.fromkeys(name for part in parts for name in part.writes)),
+        writes=tuple(dict.fromkeys(f"{schema}.{key[2:]}" if key.startswith("?.") else key for key in writes)),
         inner_tags=tuple(dict.fromkeys(part.tag for part in parts)),
     )
 

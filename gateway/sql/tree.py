@@ -24,6 +24,7 @@ UNWRAPPED = {
     "infer": "InferClause",
     "join_using_alias": "Alias",
     "larg": "SelectStmt",
+    "name": "RangeVar",
     "ofTypename": "TypeName",
     "on_empty": "JsonBehavior",
     "on_error": "JsonBehavior",

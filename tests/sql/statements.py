@@ -345,7 +345,7 @@ DDL: list[Row] = [
         "ddl admin",
         "CREATE SCHEMA",
         "",
-        "public.t",
+        "app.t",
         None,
         "CREATE SCHEMA app CREATE TABLE t (a int) GRANT SELECT ON t TO PUBLIC",
     ),
@@ -357,6 +357,7 @@ DDL: list[Row] = [
 ADMIN: list[Row] = [
     ("admin", "GRANT", "", "public.t", None, "GRANT SELECT ON t TO bob"),
     ("admin", "REVOKE", "", "public.t", None, "REVOKE ALL ON TABLE t FROM bob"),
+    ("admin", "GRANT", "", "app.*", None, "GRANT ALL ON ALL TABLES IN SCHEMA app TO bob"),
     ("admin", "GRANT ROLE", "", "", None, "GRANT admin TO bob"),
     ("admin", "REVOKE ROLE", "", "", None, "REVOKE admin FROM bob"),
     ("admin", "CREATE ROLE", "", "", None, "CREATE USER bob PASSWORD 'x'"),

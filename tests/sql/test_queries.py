@@ -129,3 +129,45 @@ def test_too_many_names_are_not_followed() -> None:
     columns, tables = (",".join(f"{letter}{n}" for n in range(700)) for letter in "ct")
     found = one(f"SELECT {columns} FROM {tables}")
     assert found.classes == {StatementClass.OPAQUE}
+
+
+EVERYWHERE = [
+    "SELECT * FROM v ORDER BY evil(1)",
+    "SELECT 1 WHERE (SELECT evil()) IS NULL",
+    "SELECT count(*) FILTER (WHERE evil()) FROM t",
+    "SELECT sum(x) OVER (ORDER BY evil()) FROM t",
+    "SELECT a FROM t WINDOW w AS (ORDER BY evil())",
+    "SELECT 1 LIMIT evil()",
+    "SELECT 1 OFFSET evil()",
+    "SELECT 1 FROM t TABLESAMPLE system (evil())",
+    "SELECT 1 FROM a JOIN b ON evil()",
+    "SELECT 1 FROM ROWS FROM (evil()) AS x",
+    "VALUES (evil())",
+    "SELECT * FROM (VALUES (evil())) AS x",
+    "SELECT ARRAY[evil()], a[evil2()] FROM t",
+    "SELECT CASE WHEN evil() THEN evil2() ELSE evil3() END",
+    "SELECT XMLELEMENT(NAME a, evil()), COALESCE(evil2(), 1), GREATEST(evil3())",
+    "SELECT JSON_VALUE('{}', '$' PASSING evil() AS x DEFAULT evil2() ON EMPTY)",
+    "SELECT JSON_OBJECT(evil(): evil2()), JSON_ARRAYAGG(evil3() ORDER BY evil4())",
+    "SELECT * FROM XMLTABLE('/' PASSING evil() COLUMNS x int DEFAULT evil2())",
+    "SELECT * FROM JSON_TABLE(evil(), '$' COLUMNS (a int PATH '$' DEFAULT evil2() ON ERROR))",
+    "SELECT a FROM t GROUP BY ROLLUP (evil()) HAVING evil2()",
+    "SELECT DISTINCT ON (evil()) 1",
+    "WITH a AS MATERIALIZED (SELECT evil()) SELECT 1",
+    "SELECT ROW(evil()) = ROW(1), NOT evil2(), -evil3(), evil4() IS TRUE, (evil5()).*",
+    "SELECT 1 UNION SELECT evil()",
+    "DELETE FROM t USING evil() WHERE a = evil2() RETURNING evil3()",
+    "UPDATE t SET a[evil()] = evil2() FROM evil3() WHERE evil4()",
+    "INSERT INTO t VALUES (1) ON CONFLICT (a) WHERE evil() DO UPDATE SET a = evil2() WHERE evil3()",
+    "MERGE INTO t USING s ON evil() WHEN MATCHED AND evil2() THEN UPDATE SET a = evil3() WHEN NOT MATCHED THEN INSERT VALUES (evil4())",
+    "COPY t FROM STDIN WHERE evil()",
+    "EXPLAIN ANALYZE EXECUTE p(evil())",
+    'SELECT U&"\\0065vil"()',
+    "SELECT evil /* */ ()",
+]
+
+
+@pytest.mark.parametrize("sql", EVERYWHERE)
+def test_a_call_is_found_wherever_an_expression_can_stand(sql: str) -> None:
+    names = {"evil"} | {f"evil{n}" for n in range(2, 6) if f"evil{n}" in sql}
+    assert names <= set(one(sql).functions)
