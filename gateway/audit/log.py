@@ -32,6 +32,8 @@ RETRY_AFTER = 1.0
 CHECKPOINT_EVERY = 10.0
 #: Entries a store call: some 500 kB.
 BATCH = 500
+#: How long `verify` waits once for shippers at work: a few of their rounds.
+GRACE = 2.0
 #: A chain with so many findings is read no further: somebody wrote rows without end.
 ENOUGH_FINDINGS = 1000
 #: A replica that is silent for so long has shipped what it ever will.
@@ -293,7 +295,7 @@ async def verify(
     *,
     host: str = "",
     logged: Sequence[tuple[str, int, str, str]] = (),
-    grace: float = 0.0,
+    grace: float = GRACE,
 ) -> Report:
     """Verify all chains of the store and of a spool directory against each other and against every checkpoint.
 

@@ -31,14 +31,12 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from gateway.audit.entry import Value
-from gateway.audit.log import ChainReport, Report, logged_checkpoints, verify
+from gateway.audit.log import GRACE, ChainReport, Report, logged_checkpoints, verify
 from gateway.audit.query import MAX_LIMIT, Query, QueryError, describe, parse, timestamp
 from gateway.errors import GatewayError
 from gateway.store.port import Store
 from gateway.store.postgres import PostgresStore
 
-#: How long `verify` waits once for shippers at work: a few of their rounds (log.SHIP_EVERY).
-GRACE = 2.0
 #: What a spreadsheet gets, in this order; the rest of an entry is in the JSON lines.
 CSV_FIELDS = (
     "at", "user", "subject", "agent", "client", "target", "kind", "outcome", "tag", "tables", "rows", "duration_ms", "sqlstate",
@@ -67,13 +65,26 @@ class _Asks(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+_HELP = "\n\n".join(
+    (
+        "Ask the audit log, verify it, export it. Each statement appears once, as it ended.",
+        "hoop audit user:ann verb:delete last:7d (options: --store DSN, --json)",
+        "Filters: user db table column verb decision approver rule rows session app ip secret id text.",
+        "-key:value negates, commas separate alternatives, * and ? match anything.",
+        "Times: last:7d, since: and until: with a date, today or 10m.",
+        "Options: limit:20, sort:time|rows|duration, format:table|csv|json.",
+        'Or ask: who ran "UPDATE customers" last:30d',
+    )
+)
+
 app = typer.Typer(
     cls=_Asks,
-    help="Ask the audit log (hoop audit user:ann verb:delete last:7d), verify it, export it.",
+    help=_HELP,
+    subcommand_metavar="[QUERY]... | COMMAND [ARGS]...",
     pretty_exceptions_enable=False,  # its tracebacks print local variables, and those hold secrets
 )
 
-Words = Annotated[list[str] | None, typer.Argument(help="The query; nothing: the last 24 hours.", metavar="[QUERY]...")]
+Words = Annotated[list[str] | None, typer.Argument(help="The query; nothing: the last 24 hours.", metavar="QUERY")]
 StoreOption = Annotated[
     str,
     typer.Option(
@@ -90,12 +101,7 @@ def ask(
     store: StoreOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object: query, total, entries.")] = False,
 ) -> None:
-    """Ask the audit log. Each statement appears once, as it ended.
-
-    Filters: user db table column verb decision approver rule rows session app ip secret id text; -key:value negates,
-    commas separate alternatives, * and ? match anything. Times: last:7d, since: and until: with a date, today or 10m.
-    Then limit:20, sort:time|rows|duration, format:table|csv|json. Or: who ran "UPDATE customers" last:30d
-    """
+    """Ask the audit log; `hoop audit --help` has the grammar."""
     query = _parsed(words)
     entries, total = _with_store(store, lambda opened: opened.audit(query))
     if as_json or query.format == "json":

@@ -126,20 +126,6 @@ ON CONFLICT (replica, seq) DO NOTHING;
 -- name: audit_chain
 SELECT text FROM hoop.audit WHERE replica = $1 AND seq > $2 ORDER BY seq LIMIT $3;
 
--- name: audit_heads
--- The newest entry of each chain, without reading the chains: one step through the primary key per chain (a loose index
--- scan; PostgreSQL wiki). SELECT DISTINCT ON would read every entry, and this is asked every 10 s.
-WITH RECURSIVE chain AS (
-    SELECT min(replica) AS replica FROM hoop.audit
-    UNION ALL
-    SELECT (SELECT min(next.replica) FROM hoop.audit AS next WHERE next.replica > chain.replica)
-    FROM chain WHERE chain.replica IS NOT NULL
-)
-SELECT newest.replica, newest.seq, newest.body ->> 'hash' AS hash
-FROM chain CROSS JOIN LATERAL (
-    SELECT replica, seq, body FROM hoop.audit WHERE replica = chain.replica ORDER BY seq DESC LIMIT 1
-) AS newest;
-
 -- name: checkpoint_insert
 INSERT INTO hoop.checkpoint (replica, seq, head, signature) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 

@@ -43,8 +43,8 @@ class Installation:
         spool.flush()
         return entries
 
-    async def verify(self, key: bytes = KEY, **more: Any) -> Report:
-        return await verify(self.store, self.folder / "one", key, **more)
+    async def verify(self, key: bytes = KEY, *, grace: float = 0.0, **more: Any) -> Report:
+        return await verify(self.store, self.folder / "one", key, grace=grace, **more)
 
     def file(self, replica: str) -> Path:
         return spooled(self.folder / replica.rsplit(":", 2)[0])[replica][-1]
@@ -227,7 +227,7 @@ async def test_a_touched_store_does_not_pass(
 async def test_the_store_alone_shows_it_too(site: Installation, touch: Callable[[Installation], None]) -> None:
     await busy(site)
     touch(site)
-    assert (await verify(site.store, None, KEY)).findings
+    assert (await verify(site.store, None, KEY, grace=0)).findings
 
 
 def line_edit(path: Path) -> None:
@@ -391,7 +391,7 @@ async def test_a_later_process_picks_up_what_a_dead_one_left(site: Installation)
     entries = site.statements(A)
     await site.store.append([entries[-1]])  # a hole before it: only the shipper's own mark says how far it came
     dead.spool.close()
-    assert (await verify(site.store, None, KEY)).findings
+    assert (await verify(site.store, None, KEY, grace=0)).findings
     heir = site.start(B)
     assert await heir.pick_up() == 11
     await heir.checkpoint()
