@@ -20,6 +20,8 @@ import re2
 
 from gateway.masking.rules import NAMES, OWN_TEXTS, RULES, Find, Span, whole
 
+#: After a false hit longer than this the search goes on behind it: else a value made of false starts costs n * n.
+_LONG_MISS = 512
 _MAX_MEM = 64 << 20  # bytes of RE2 programs and DFA caches a pattern; the default of 8 MiB is small for the alternation
 
 
@@ -31,6 +33,16 @@ class Hit:
     end: int
     mask: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A rule of the table or of the policy, ready to search with."""
+
+    name: str
+    find: Find
+    regexp: Any
+    run: bool = False
 
 
 def compile_pattern(name: str, pattern: str) -> Any:
@@ -79,7 +91,7 @@ class Detectors:
 
     names: tuple[str, ...]
     patterns: Mapping[str, str]
-    _rules: tuple[tuple[str, Find, Any], ...] = field(repr=False)
+    _rules: tuple[_Compiled, ...] = field(repr=False)
     _near: Any = field(repr=False)  # None: there is a pattern that can't be loosened, every value is a candidate
     _which: Any = field(repr=False)  # re2.Set of the same: which rules to try on a value; None likewise
 
@@ -98,8 +110,8 @@ class Detectors:
         if "api_key" in wanted:
             wanted["password"] = None
         chosen = [rule for rule in RULES if rule.name in wanted]
-        rules = [(rule.name, rule.find, compile_pattern(rule.what, rule.pattern)) for rule in chosen]
-        rules += [(name, whole(f"[{name}]"), compile_pattern(name, pattern)) for name, pattern in patterns.items()]
+        rules = [_Compiled(r.name, r.find, compile_pattern(r.what, r.pattern), r.run) for r in chosen]
+        rules += [_Compiled(name, whole(f"[{name}]"), compile_pattern(name, p)) for name, p in patterns.items()]
         nears = [rule.near or rule.pattern for rule in chosen] + [loosened(p) for p in patterns.values()]
         return cls((*wanted, *patterns), dict(patterns), tuple(rules), _alternation(nears), _set(nears))
 
@@ -124,7 +136,7 @@ class Detectors:
             return []
         tried = (self._which and self._which.Match(value)) or range(len(self._rules))
         rules = [self._rules[i] for i in tried]
-        found = [Hit(*span, name) for name, find, regexp in rules for span in _spans(value, find, regexp)]
+        found = [Hit(*span, rule.name) for rule in rules for span in _spans(value, rule)]
         found.sort(key=lambda hit: (hit.start, -hit.end))
         return _apart(found)
 
@@ -179,13 +191,15 @@ def _options(*, never_capture: bool) -> Any:
     return options
 
 
-def _spans(value: bytes, find: Find, regexp: Any) -> Iterator[Span]:
+def _spans(value: bytes, rule: _Compiled) -> Iterator[Span]:
     """All spans of one rule. After a false hit the search goes on one byte later: a true one may start inside it."""
     at = 0
-    while (found := regexp.search(value, at)) is not None:
-        spans = find(value, found)
+    while (found := rule.regexp.search(value, at)) is not None:
+        start, end = found.start(), found.end()
+        spans = rule.find(value, found)
         yield from (span for span in spans if span[1] > span[0])
-        at = max(found.end(), found.start() + 1) if spans else found.start() + 1
+        again = not spans and not rule.run and end - start <= _LONG_MISS
+        at = start + 1 if again or end == start else end
 
 
 def _apart(hits: list[Hit]) -> list[Hit]:

@@ -30,7 +30,7 @@ class Rule:
     """One row: `name` is what policies and counts call it, `what` says which kind.
 
     `find` gets the value and a match of `pattern` and answers the spans to replace ([] = a false hit, the search goes on
-    one byte later). `near` defaults to `pattern`. `example` builds a value that is found: nothing key-shaped is committed.
+    one byte later unless `run`). `near` defaults to `pattern`. `example` builds a value that is found: nothing key-shaped is committed.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Rule:
     find: Find
     example: Callable[[], str]
     near: str = ""
+    run: bool = False  # `pattern` matches whole runs: what `find` doesn't take of one is not looked at again
 
 
 # --- finders: from a match to the spans that are replaced -------------------------------------------------------------
@@ -237,7 +238,7 @@ def _key_rule(what: str, pattern: str, find: Find | None = None, *, example: Cal
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("card", "payment card, all brands", cards.RUN, cards.find, cards.example, cards.NEAR),
+    Rule("card", "payment card, all brands", cards.RUN, cards.find, cards.example, cards.NEAR, run=True),
     _key_rule("AWS key id and secret side by side", r"A[KS]IA[A-Z0-9]{16}[\s,:;|=\"']{1,4}([A-Za-z0-9/+]{40})", _group(_KEY),
               example=lambda: _key("AKIA", 16, _CAPITALS)() + "," + _body(40), near=r"A[KS]IA[A-Z0-9]{4}"),
     _key_rule("AWS key id", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}", _alone(_KEY), example=_key("AKIA", 16, _CAPITALS),
