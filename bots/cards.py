@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
-from gateway.approvals.request import ApprovalRequest, HeldStatement, Preview, State
+from gateway.approvals.request import OPEN_STATES, ApprovalRequest, HeldStatement, Preview, State
 
 
 class Action(Enum):
@@ -82,7 +82,7 @@ class Card:
     `title` is what and where, `headline` puts the state or the risk before it.
     `notice` is a whole sentence for notifications and screen readers. `risk` is why it is high, "" if it is not.
     `outcome` is the line that says how it stands or ended ("" while nobody has done anything). `expires_at` is None
-    once it no longer matters. `confirm` is the question asked before an approval of high risk.
+    once it no longer matters; so are `preview`, `where_held` and `quorum` empty: an ended card is short. `confirm` is the question asked before an approval of high risk.
     """
 
     request_id: str
@@ -218,7 +218,7 @@ def card(request: ApprovalRequest, now: float) -> Card:
     """Draw `request` as it stands at `now` (Unix seconds). Total: every state and any text gives a card."""
     open_for_clicks = request.state is State.PENDING and now < request.expires_at
     risk = "; ".join(_risks(request))
-    preview, preview_note = _preview(request.preview)
+    preview, preview_note = _preview(request.preview) if request.state is State.PENDING else (None, "")
     return Card(
         request_id=request.id,
         rev=request.rev,
@@ -236,7 +236,7 @@ def card(request: ApprovalRequest, now: float) -> Card:
         preview_note=preview_note,
         where_held=_WHERE_HELD.get(request.where_held, line(request.where_held)) if open_for_clicks else "",
         why=_why(request),
-        quorum=_quorum(request),
+        quorum=_quorum(request) if open_for_clicks else "",
         expires_at=request.expires_at if open_for_clicks else None,
         footer=_footer(request),
         actions=(Action.APPROVE, Action.DENY, Action.FULL_SQL) if open_for_clicks else (Action.FULL_SQL,),
@@ -384,12 +384,20 @@ def _rows(preview: Preview) -> str:
 
 
 def _consequence(request: ApprovalRequest) -> str:
+    """What it would do; nothing once it has run, for then the outcome says what it did."""
     preview = request.preview
+    if request.state in _HAS_RUN:
+        return ""
     if preview.rows is None:
         return "How many rows it touches is not known."
-    how = "the planner's estimate" if preview.kind == "estimate" else "counted just now, nothing was changed"
+    how = "the planner's estimate" if preview.kind == "estimate" else "exact count"
+    would = "would be" if request.state in OPEN_STATES else "would have been"
     word = _PAST.get(request.statements[0].tag.upper(), "touched") if len(request.statements) == 1 else "touched"
-    return f"{_rows(preview)} would be {word} ({how})."
+    rows = _rows(preview)
+    return f"{rows[0].upper()}{rows[1:]} {would} {word} ({how})."
+
+
+_HAS_RUN = frozenset({State.EXECUTED, State.FAILED, State.UNKNOWN})
 
 
 def _preview(preview: Preview) -> tuple[Table | None, str]:
@@ -448,7 +456,9 @@ def _why(request: ApprovalRequest) -> str:
 
 def _quorum(request: ApprovalRequest) -> str:
     who = line(request.reviewers, 60)
-    return f"{len(request.approvals)} of {request.approvals_needed} approvals (reviewers: {who})"
+    if request.approvals_needed == 1:
+        return f"Needs 1 approval from {who}"
+    return f"{len(request.approvals)} of {request.approvals_needed} approvals from {who}"
 
 
 def _footer(request: ApprovalRequest) -> str:

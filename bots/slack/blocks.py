@@ -30,7 +30,8 @@ VIEW_BUDGET = 150_000
 _CHUNK = 2_900
 _HEADER = 150
 _CONFIRM = 300
-_SQL_LINES = 40
+#: Lines of SQL on a card: head, the line that counts what is hidden, and tail stay in sight together.
+_SQL_LINES = 18
 _SHOWN_STATEMENTS = 5
 
 
@@ -179,14 +180,15 @@ def _draw(card: Card, value: str, step: Step) -> tuple[list[Json], bool]:
         _lines(*_opening(card, step)),
         *statements,
         *_rows(card, step),
-        _lines([_run("Held by  ", bold=True), _run(fit(card.why, step.prose))], *_standing(card, hidden, step)),
+        _lines([_run("Why held  ", bold=True), _run(fit(card.why, step.prose))], *_standing(card, hidden, step)),
         _context(*_ending(card, step)),
         *_buttons(card, value, hidden),
     ]
     return blocks, hidden
 
 
-_MARKS = {Tone.ASKING: "⏳", Tone.WARNING: "⚠️", Tone.GOOD: "✅", Tone.BAD: "⛔", Tone.OVER: "⚪"}
+#: Plain symbols: they are in every font, and read the same in a notification.
+_MARKS = {Tone.ASKING: "●", Tone.WARNING: "⚠", Tone.GOOD: "✓", Tone.BAD: "✗", Tone.OVER: "○"}
 
 
 def _mark(card: Card, step: Step) -> str:
@@ -197,9 +199,9 @@ def _mark(card: Card, step: Step) -> str:
 def _opening(card: Card, step: Step) -> list[list[Json]]:
     """What happened or would happen, and who asks."""
     outcome = [_run(fit(card.outcome, step.prose), bold=True)] if card.outcome else []
-    consequence = [_run(fit(card.consequence, step.prose), bold=not card.outcome)]
+    consequence = [_run(fit(card.consequence, step.prose), bold=not card.outcome)] if card.consequence else []
     risk = [_run("Risk  ", bold=True), _run(fit(card.risk, step.prose))] if card.risk else []
-    return [outcome, consequence, risk, *(_fact(each, step) for each in card.who)]
+    return [outcome, risk, consequence, *(_fact(each, step) for each in card.who)]
 
 
 def _fact(fact: Fact, step: Step) -> list[Json]:
@@ -259,10 +261,10 @@ def _standing(card: Card, hidden: bool, step: Step) -> list[list[Json]]:
 
 
 def _ending(card: Card, step: Step) -> list[Json]:
-    quorum = _plain(fit(card.quorum, step.prose))
     footer = _plain(fit(card.footer, step.prose))
     if card.expires_at is None:
-        return [quorum, footer]
+        return [footer]
+    quorum = _plain(fit(card.quorum, step.prose))
     when = f"<!date^{int(card.expires_at)}^{{time_secs}}|{at(card.expires_at)}>"
     return [_mrkdwn(f"*Expires {when}*, then nothing runs"), quorum, footer]
 

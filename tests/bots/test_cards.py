@@ -16,14 +16,14 @@ def test_a_pending_card_says_it_all_in_two_lines() -> None:
     assert drawn.notice == (
         "ann@example.com (cursor) wants to DELETE 42 rows of public.customers in production/shop. Expires 10:30 UTC."
     )
-    assert drawn.consequence == "42 rows would be deleted (counted just now, nothing was changed)."
+    assert drawn.consequence == "42 rows would be deleted (exact count)."
     assert [(fact.label, fact.value, fact.claimed) for fact in drawn.who] == [
         ("Who", "ann@example.com (engineering)", False),
         ("Agent", "cursor", True),
         ("Reason", "clean up customers that never came back", True),
     ]
     assert drawn.statements[0].values == ("$1 = 2020-01-01",)
-    assert drawn.quorum == "0 of 1 approvals (reviewers: dba)"
+    assert drawn.quorum == "Needs 1 approval from dba"
     assert drawn.why == 'Rule "writes wait for a DBA": DELETE is a write on production'
     assert drawn.footer == "Request 01J9Z3K7Q8 - digest 9f2c1d9f2c1d - session 8f31c2 from 10.0.0.7"
     assert drawn.actions == (Action.APPROVE, Action.DENY, Action.FULL_SQL)
@@ -70,6 +70,24 @@ def test_each_state_tells_how_it_stands(state: State, headline: str, outcome: st
     assert drawn.outcome == outcome
     assert drawn.headline == (f"{headline}: " if headline else "") + drawn.title
     assert drawn.state is state
+
+
+@pytest.mark.parametrize(
+    ("state", "consequence"),
+    [
+        (State.PENDING, "42 rows would be deleted (exact count)."),
+        (State.APPROVED, "42 rows would be deleted (exact count)."),
+        (State.DENIED, "42 rows would have been deleted (exact count)."),
+        (State.EXECUTED, ""),
+    ],
+)
+def test_the_consequence_keeps_to_the_truth(state: State, consequence: str) -> None:
+    assert card(STATES[state], NOW + 70).consequence == consequence
+
+
+def test_an_ended_card_is_short() -> None:
+    drawn = card(STATES[State.DENIED], NOW + 70)
+    assert (drawn.preview, drawn.where_held, drawn.quorum) == (None, "", "")
 
 
 def test_there_is_a_sample_of_every_state() -> None:
@@ -151,7 +169,7 @@ def test_null_and_empty_are_told_apart() -> None:
 def test_a_quorum_names_who_has_approved() -> None:
     drawn = card(replace(PLAIN, rev=2, approvals_needed=2, approvals=(Approval(BOB, "slack", NOW + 60),)), NOW + 61)
     assert drawn.outcome == "1 of 2 approvals: bob@example.com at 10:21 UTC"
-    assert drawn.quorum == "1 of 2 approvals (reviewers: dba)"
+    assert drawn.quorum == "1 of 2 approvals from dba"
     assert Action.APPROVE in drawn.actions
 
 
