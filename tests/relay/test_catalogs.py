@@ -1,0 +1,67 @@
+"""Catalogs are loaded once at a time, kept while they are fresh, and reloaded when told; a failure means none."""
+
+import asyncio
+
+from gateway.errors import TargetUnavailable
+from gateway.policy.model import Secret, Target
+from gateway.relay.catalogs import Catalogs
+from gateway.sql.catalog import Catalog
+
+TARGET = Target("shop", "test", "db", 5432, "shop", "hoop", Secret(env="X"))
+
+
+class Loader:
+    """Counts loads; waits for `go` when it is cleared; fails when told."""
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.began = asyncio.Event()
+        self.go = asyncio.Event()
+        self.go.set()
+        self.fails = False
+
+    async def __call__(self, _target: Target) -> Catalog:
+        self.loads += 1
+        self.began.set()
+        await self.go.wait()
+        if self.fails:
+            raise TargetUnavailable("away")
+        return Catalog(self.loads, 180000, {}, frozenset(), frozenset())
+
+
+async def test_a_fresh_catalog_is_kept() -> None:
+    load, changed = Loader(), []
+    catalogs = Catalogs(load, 60, lambda name, catalog: changed.append((name, catalog)))
+    first = await catalogs.get(TARGET)
+    assert await catalogs.get(TARGET) is first
+    assert load.loads == 1
+    assert changed == [("shop", first)]
+
+
+async def test_a_stale_one_is_read_again() -> None:
+    load = Loader()
+    catalogs = Catalogs(load, -1, lambda *_: None)
+    await catalogs.get(TARGET)
+    second = await catalogs.get(TARGET)
+    assert second is not None
+    assert second.version == 2
+
+
+async def test_callers_that_come_while_it_loads_share_the_next_load() -> None:
+    load = Loader()
+    load.go.clear()
+    catalogs = Catalogs(load, 60, lambda *_: None)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(catalogs.reload(TARGET)) for _ in range(10)]
+        await load.began.wait()
+        load.go.set()
+    assert load.loads == 2, "one that was under way and may be stale, and one for all who came behind it"
+    assert {each.result().version for each in waiting if each.result()} == {1, 2}
+
+
+async def test_a_catalog_that_can_not_be_read_is_none() -> None:
+    load, changed = Loader(), []
+    load.fails = True
+    catalogs = Catalogs(load, 60, lambda name, catalog: changed.append((name, catalog)))
+    assert await catalogs.get(TARGET) is None
+    assert changed == [("shop", None)]
