@@ -36,6 +36,7 @@ from gateway.policy.shapes import (
 )
 from gateway.policy.tags import TAGS
 from gateway.sql.statement import StatementClass
+from gateway.sql.tree import parts as parts_of
 
 __all__ = [
     "ColumnMask",
@@ -326,14 +327,21 @@ def _globs(section: Section, key: str, parts: int, prefix: str) -> tuple[str, ..
     """Read name globs of `parts` parts; with a `prefix` a bare name stands for prefix + name."""
 
     def parse(word: str) -> str:
-        whole = prefix + word if prefix and "." not in word else word
-        if len(whole.split(".")) != parts or not re.fullmatch(r"[^\s\[\]{}\"\'.;,]+(\.[^\s\[\]{}\"\'.;,]+)*", whole):
+        whole = prefix + word if prefix and _GLOB.fullmatch(word) else word
+        if not re.fullmatch(rf"{_GLOB.pattern}(\.{_GLOB.pattern}){{{parts - 1}}}", whole):
             raise ValueError(f"{_GLOB_FORMS[parts]} is wanted; * and ? stand for any characters and one")
-        return whole
+        return ".".join(_spelled(part) for part in parts_of(whole))
 
     return _parsed_list(section, key, parse)
 
 
+def _spelled(part: str) -> str:
+    """Quote a part as statements spell it: only where a dot or a quote in it would be misread."""
+    return '"' + part.replace('"', '""') + '"' if {".", '"'} & set(part) else part
+
+
+#: One part of a name, in double quotes if it holds a dot, a space or the like; spelled as statements spell it.
+_GLOB = re.compile(r"""(?:"(?:[^"\[\]]|"")+"|[^\s\[\]{}"'.;,]+)""")
 _GLOB_FORMS = {2: "schema.name", 3: "schema.table.column", 4: "target.schema.table.column"}
 
 

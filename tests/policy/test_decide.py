@@ -191,6 +191,16 @@ def test_an_allow_by_table_needs_all_of_them_a_deny_any() -> None:
     assert ask(rules, "SELECT pg_catalog.version()").answer is Answer.ALLOW
 
 
+def test_a_table_with_an_odd_name_is_named_in_quotes() -> None:
+    rules = """\
+      - {name: r, effect: allow}
+      - {name: d, effect: deny, tables: ['"order items"', 'app."a.b"', Orders]}
+    """
+    for sql in ('SELECT * FROM "order items"', 'SELECT * FROM app."a.b"', 'SELECT * FROM "Orders"'):
+        assert ask(rules, sql).rule == "d"
+    assert ask(rules, "SELECT * FROM orders").rule == "r"
+
+
 def test_opaque_names_no_tables_so_no_allow_by_table_covers_it() -> None:
     rules = '  - {name: scratch, effect: allow, statements: [opaque], tables: ["scratch.*"]}\n'
     verdict = ask(rules, "DO $$ BEGIN END $$")
