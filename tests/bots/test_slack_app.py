@@ -285,6 +285,21 @@ async def test_a_command_is_answered_in_the_ack(office: Office) -> None:
     assert "Pending: 1 request" in office.workspace.ephemerals(office.bob)[-1].text
 
 
+async def test_a_slow_answer_comes_after_the_ack(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bots.slack.app.COMMAND", 0.0)
+    answer = await office.workspace.command(office.bob, office.channel, "/hoop whoami")
+    assert not answer.body
+    await office.front.settle()
+    assert "bob@example.com" in office.workspace.ephemerals(office.bob)[-1].text
+
+
+async def test_a_store_that_is_away_is_told_to_a_command(office: Office) -> None:
+    office.store.away = True
+    await office.workspace.command(office.bob, office.channel, "/hoop pending")
+    office.store.away = False
+    assert "Nothing was decided: please try again" in office.workspace.ephemerals(office.bob)[-1].text
+
+
 async def test_a_share_is_for_all(office: Office) -> None:
     answer = await office.workspace.command(office.bob, office.channel, "/hoop audit last:1h share")
     assert answer.body["response_type"] == "in_channel"
