@@ -8,13 +8,21 @@ from typing import Any
 
 import typer
 
+from gateway.cli.audit import app as audit
 from gateway.cli.check import check
+from gateway.cli.demo import demo
 from gateway.cli.explain import explain
+from gateway.cli.serve import serve
+from gateway.cli.token import token
 
 #: Verb -> its function, or a typer app of its own where it has verbs below it (`hoop audit verify`).
 VERBS: Mapping[str, Callable[..., Any] | typer.Typer] = {
+    "serve": serve,
+    "demo": demo,
     "check": check,
     "explain": explain,
+    "token": token,
+    "audit": audit,
 }
 
 

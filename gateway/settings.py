@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 #: NIST SP 800-107: a key of HMAC-SHA-256 and HKDF-SHA-256 has no use for less than the hash's strength.
 MIN_SECRET: Final = 32
 #: What keys are derived for; the same secret gives another key for each.
-PURPOSES: Final = ("buttons", "cursors", "links", "masks", "cancel keys")
+PURPOSES: Final = ("buttons", "cursors", "links", "masks", "cancel keys", "digests")
 
 _SECRETS: Final = (
     *("HOOP_STORE", "HOOP_AUDIT_KEY", "HOOP_SECRET", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN"),

@@ -3,7 +3,7 @@
     play = Playbook(policy)
     play.client(query("DELETE FROM t WHERE id = 1"))  -> ["client N[held ...]", "target Q[BEGIN READ ONLY ...]"]
 
-A line is one effect: `client` and `target` name the messages in order (`C[DELETE 1]`, `E42501`, `ZI`), `record` the entry's kind.
+A line is one effect, neighbours of one side joined: `client` and `target` name the messages in order (`C[DELETE 1]`, `E42501`, `ZI`), `record` the entry's kind.
 """
 
 import itertools
@@ -70,7 +70,14 @@ class Playbook:
         """Give one event; returns the effects as lines."""
         self.effects = self.session.handle(event, self.now)
         self.requests += [each.request for each in self.effects if isinstance(each, ev.Hold)]
-        return [line for effect in self.effects for line in _lines(effect)]
+        lines: list[str] = []
+        for line in (line for effect in self.effects for line in _lines(effect)):
+            side, _, rest = line.partition(" ")
+            if lines and side in ("client", "target") and lines[-1].startswith(side + " "):
+                lines[-1] += " " + rest
+            else:
+                lines.append(line)
+        return lines
 
     def client(self, *messages: bytes) -> list[str]:
         return self.send(ev.FromClient(b"".join(messages)))
@@ -154,7 +161,7 @@ def _lines(effect: ev.Effect) -> list[str]:
         case ev.Release(request, _) | ev.Withdraw(request, _) | ev.Unknown(request):
             return [f"{type(effect).__name__.lower()} {request}"]
         case ev.Finished(request, rows, sqlstate, _, transaction):
-            return [f"finished {request} {rows if not sqlstate else sqlstate} {transaction}"]
+            return [f"finished {request} {sqlstate or rows} {transaction}"]
         case ev.Settled(request, transaction):
             return [f"settled {request} {transaction}"]
         case ev.WakeAt():

@@ -61,11 +61,11 @@ FAILED = "Something went wrong on our side. What the card shows counts: look at 
 CLICK_AGAIN = "Slack did not open the dialog in time. The request still waits: please click Deny again."
 
 
-class SlackRefused(Exception):  # noqa: N818 - named as what happened, like the errors in gateway.errors
+class SlackRefused(Exception):
     """Slack refuses our token at start; the text says what to do."""
 
 
-class Unproven(Exception):  # noqa: N818 - likewise
+class Unproven(Exception):
     """Who clicked can't be said, or is nobody who could review; the text is for them."""
 
 

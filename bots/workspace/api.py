@@ -80,10 +80,18 @@ class Api:
             raise ApiError("unknown_method", req_method=name)
         self._authorize(method, token)
         if self._rates:
-            seconds = self._rates.retry_after(name, str(args.get("channel") or ""), self._state.clock())
+            seconds = self._rates.retry_after(name, self._place(args), self._state.clock())
             if seconds:
                 raise ApiError("ratelimited", retry_after=seconds)
         return {"ok": True, **method.call(self._state, args)}
+
+    def _place(self, args: Json) -> str:
+        """Return the id of the channel meant, so that a channel has one bucket whatever it is called by."""
+        ref = str(args.get("channel") or "")
+        try:
+            return self._state.channel(ref).id
+        except LookupError:
+            return ref
 
     def _authorize(self, method: Method, token: str) -> None:
         if not token:

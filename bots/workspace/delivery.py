@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import uuid
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from bots.workspace.payloads import Json
 from bots.workspace.state import State
 
 ANSWER_SECONDS = 3.0
+KEPT_REQUESTS = 200
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
@@ -59,7 +61,7 @@ class Delivery:
 
     def __init__(self, state: State, signing_secret: str, answer_seconds: float) -> None:
         self.events_url = ""
-        self.sent: list[Sent] = []
+        self.sent: deque[Sent] = deque(maxlen=KEPT_REQUESTS)
         self._state = state
         self._secret = signing_secret
         self._seconds = answer_seconds

@@ -17,6 +17,7 @@ from typing import Any
 TRIGGER_SECONDS = 3.0
 RESPONSE_URL_SECONDS = 30 * 60.0
 RESPONSE_URL_USES = 5
+KEPT_SECONDS = 3600.0
 SCOPES = (
     "commands",
     "chat:write",
@@ -184,6 +185,7 @@ class State:
 
     def new_trigger(self, user: str, view: str = "") -> str:
         """Return a trigger id for one modal of `user`, good for 3 s."""
+        self._forget_expired()
         key = f"{secrets.randbelow(10**12)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
         self.triggers[key] = Trigger(user, self.clock() + TRIGGER_SECONDS, view)
         return key
@@ -193,6 +195,12 @@ class State:
         key = secrets.token_urlsafe(24)
         self.response_urls[key] = ResponseUrl(channel, user, message_ts, self.clock() + RESPONSE_URL_SECONDS)
         return f"{self.base_url}/{kind}/{self.team.id}/{key}"
+
+    def _forget_expired(self) -> None:
+        """Drop keys an hour after they expired: until then a late use gets the right error."""
+        keep = self.clock() - KEPT_SECONDS
+        self.triggers = {key: t for key, t in self.triggers.items() if t.expires > keep}
+        self.response_urls = {key: u for key, u in self.response_urls.items() if u.expires > keep}
 
     def person(self, who: str | Person) -> Person:
         """Return a person by id, name or the object itself; raises LookupError."""
@@ -208,7 +216,7 @@ class State:
         if isinstance(where, Channel):
             return where
         for channel in self.channels.values():
-            if where.removeprefix("#") in {channel.id, channel.name}:
+            if where.removeprefix("#") in {channel.id, channel.name or channel.id}:
                 return channel
         raise LookupError(f"no channel {where!r}; known: {', '.join(c.name for c in self.channels.values())}")
 

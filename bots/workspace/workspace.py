@@ -204,8 +204,8 @@ class Workspace:
 
     @property
     def sent(self) -> list[Sent]:
-        """Every signed request that went to the app, oldest first."""
-        return self._delivery.sent
+        """The signed requests that went to the app (the last 200), oldest first."""
+        return list(self._delivery.sent)
 
     async def replay(self, sent: Sent) -> Answer:
         """Send a signed request again, byte for byte."""
@@ -244,6 +244,14 @@ class Workspace:
     async def open_home(self, user: Who) -> Answer:
         """Open the app's home tab (event app_home_opened)."""
         return await self._acts.open_home(self.state.person(user))
+
+    def say(self, user: Who, channel: Where, text: str) -> Message:
+        """Say something in a channel as a person."""
+        return self._acts.say(self.state.person(user), self.state.channel(channel), text)
+
+    def dismiss(self, user: Who, ts: str) -> None:
+        """Take an ephemeral message off a person's screen."""
+        self._acts.dismiss(self.state.person(user), ts)
 
     # --- reading ---
 

@@ -32,7 +32,7 @@ MAX_ATTEMPTS = 45
 log = structlog.get_logger()
 
 
-class RetryLater(Exception):  # noqa: N818 - an instruction of the front, not an error
+class RetryLater(Exception):
     """The chat says when to come back (429, Retry-After): not before `seconds` are over."""
 
     def __init__(self, seconds: float, message: str = "rate limited") -> None:
@@ -40,7 +40,7 @@ class RetryLater(Exception):  # noqa: N818 - an instruction of the front, not an
         self.seconds = seconds
 
 
-class PermanentFailure(Exception):  # noqa: N818 - as above
+class PermanentFailure(Exception):
     """The chat will never take this card (channel gone, not a member, token revoked); the text goes to operators."""
 
 

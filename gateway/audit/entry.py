@@ -15,7 +15,7 @@ from json.encoder import encode_basestring as _quoted
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 #: Every field an entry may have, in the order people read them. A field that isn't here is a programming error.
-#: `statement`: seq of the statement entry (same chain) that a finished or masked entry belongs to.
+#: `statement`: the number, within its session, of the statement that an entry belongs to.
 #: `entries`, `head`: a checkpoint's own chain before it. `heads`: the newest (replica, seq, hash) of other chains that
 #: a checkpoint vouches for. `shipped`: all entries up to this seq were confirmed by the store.
 FIELDS = (

@@ -12,7 +12,7 @@ What the store has confirmed is never shipped twice by a later process: a hole t
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,10 @@ RETRY_AFTER = 1.0
 CHECKPOINT_EVERY = 10.0
 #: Entries a store call: some 500 kB.
 BATCH = 500
+#: How long `verify` waits once for shippers at work: a few of their rounds.
+GRACE = 2.0
+#: A chain with so many findings is read no further: somebody wrote rows without end.
+ENOUGH_FINDINGS = 1000
 #: A replica that is silent for so long has shipped what it ever will.
 SILENT = 60.0
 
@@ -291,7 +295,7 @@ async def verify(
     *,
     host: str = "",
     logged: Sequence[tuple[str, int, str, str]] = (),
-    grace: float = 0.0,
+    grace: float = GRACE,
 ) -> Report:
     """Verify all chains of the store and of a spool directory against each other and against every checkpoint.
 
@@ -361,9 +365,8 @@ async def _read_store(seen: _Seen, store: Store, key: bytes) -> None:
     _trust_signed(seen, await store.checkpoints(), key, "store")
     seen.silent = await store.lapsed(SILENT)
     for replica, last, head in await store.heads():
-        anchor = Anchor(replica, last, head, "the store's own newest row")
-        seen.anchors.setdefault(replica, []).append(anchor)
-        seen.store[replica] = await _check_rows(replica, last, store, key)
+        check = seen.store[replica] = await _check_rows(replica, last, store, key)
+        check.hold_against([Anchor(replica, last, head, "its own newest row")])
 
 
 def _trust_signed(seen: _Seen, rows: Sequence[tuple[str, int, str, str]], key: bytes, where: str) -> None:
@@ -380,19 +383,32 @@ async def _check_rows(replica: str, last: int, store: Store, key: bytes) -> Chai
     """Page through a chain up to its head; what was written since may vouch for nothing, it came after the other chains."""
     check = ChainCheck(key, replica, "store")
     after = 0
-    while after < last:
-        rows = await store.chain(replica, after, BATCH)
-        for row in rows:
+    while after < last and len(check.findings) < ENOUGH_FINDINGS:
+        rows = await _page(check, store, replica, after)
+        if rows == []:
+            break
+        for row in rows or ():
             seq = row.get("seq")
             vouched = len(check.vouched)
             check.see(row)
             if isinstance(seq, int) and seq > last:
                 del check.vouched[vouched:]
-            after = max(after + 1, seq if row is rows[-1] and isinstance(seq, int) else 0)
-        if len(rows) < BATCH:
-            break
+        final = rows[-1].get("seq") if rows else None
+        after = max(after + (len(rows) if rows else 1), final if isinstance(final, int) else 0)
     check.end()
     return check
+
+
+async def _page(check: ChainCheck, store: Store, replica: str, after: int) -> list[Mapping[str, Value]] | None:
+    """The next rows. Where one of them is no JSON any more, what can be read before it, else None: that is a finding."""
+    limit = BATCH
+    while limit:
+        try:
+            return await store.chain(replica, after, limit)
+        except ValueError:
+            limit //= 2
+    check.unreadable()
+    return None
 
 
 def _gather_anchors(seen: _Seen) -> None:

@@ -37,7 +37,7 @@ _FILE = re.compile(r"(?P<replica>.+)\.(?P<part>\d{6})\.jsonl")
 _OWN_FIELDS = frozenset({"seq", "replica", "at", "kind", "prev", "hash"})
 
 
-class SpoolUnwritable(GatewayError):  # noqa: N818 - like its siblings in errors.py, it says what happened
+class SpoolUnwritable(GatewayError):
     """The record can't be written, so nothing may be forwarded (57P03; 53100 when the disk is full)."""
 
     sqlstate = "57P03"
@@ -164,11 +164,14 @@ class Spool:
         return self._broken is not None
 
     def close(self) -> None:
-        """Flush, fsync and close; a broken spool is only closed."""
+        """Flush, fsync and close; a broken spool is only closed, a closed one left alone."""
+        if self._file < 0:
+            return
         with contextlib.suppress(SpoolUnwritable):
             self.flush()
             os.fsync(self._file)
         os.close(self._file)
+        self._file = -1
         self._broken = SpoolUnwritable("the audit spool is closed")
 
     def _seal(self, body: dict[str, Value]) -> Entry:

@@ -1,7 +1,7 @@
 """`hoop explain`: what would policy answer to this statement, and why? Nothing is executed.
 
-The target's catalog is read (names, functions, columns), unless --offline; then unqualified names are taken as `public`
-ones and functions as harmless, so the answer on the wire can be stricter, never milder.
+The target's catalog is read (names, functions, columns), unless --offline; then functions, operators and types that
+aren't on the gateway's own lists are opaque. Unqualified names are `public` ones: search_path is a session's own.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from gateway.policy.document import nearest
 from gateway.policy.model import Policy, Target, load
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
+from gateway.sql.resolve import resolve
 from gateway.sql.statement import Script, StatementClass
 
 CatalogLoader = Callable[[Target], Coroutine[None, None, Catalog]]
@@ -158,8 +159,8 @@ def _answer_line(question: Question, line: str) -> dict[str, Any]:
         return {"error": error.message}
 
 
-def _read(sql: str, _catalog: Catalog | None) -> Script:
-    return read(sql)
+def _read(sql: str, catalog: Catalog | None) -> Script:
+    return resolve(read(sql), catalog, ("public",))
 
 
 def _policy(file: Path) -> Policy:

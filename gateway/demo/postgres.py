@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 Kind = Literal["embedded", "celerp", "debian"]
 
-# PostgreSQL refuses to run as root; nobody's numeric id needs no entry in /etc/passwd.
+# PostgreSQL refuses to run as root. This is nobody on Debian, Fedora and Alpine; initdb insists on a name for its uid.
 _UNPRIVILEGED = 65534
 _START_TIMEOUT = 30.0  # seconds; measured 0.04 to 0.2, so this only bounds a machine in trouble
 _STOP_TIMEOUT = 10.0

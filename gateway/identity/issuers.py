@@ -120,7 +120,7 @@ class Documents:
 
     async def fetch(self, url: str) -> Mapping[str, object]:
         """Raises IssuerError."""
-        self._check(url)
+        self.check(url)
         if self._http is None:
             timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT)
             self._http = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
@@ -128,7 +128,7 @@ class Documents:
             async with self._http.get(url, allow_redirects=False) as response:
                 if response.status != 200:
                     raise IssuerError(f"{url}: HTTP status {response.status}")
-                document = json.loads(await _bounded(response))
+                document = json.loads(await read_bounded(response))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise IssuerError(f"{url}: {type(error).__name__}") from error
         except (ValueError, RecursionError) as error:
@@ -151,7 +151,8 @@ class Documents:
             raise IssuerError(f"{issuer}: its discovery document has no {name}")
         return url
 
-    def _check(self, url: str) -> None:
+    def check(self, url: str) -> None:
+        """Raises IssuerError for what is neither https nor allowed plain http."""
         try:
             parsed = URL(url)
         except ValueError as error:
@@ -230,8 +231,8 @@ def _key_set(document: Mapping[str, object], uri: str) -> KeySet:
         raise IssuerError(f"{uri}: no usable keys ({type(error).__name__})") from error
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    """The body after decompression, so that a small one can't unpack into a large one."""
+async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The body, measured after decompression: a small one can't unpack into a large one. Raises IssuerError."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(64 * 1024):
         body += chunk

@@ -92,9 +92,15 @@ def luhn(digits: str) -> bool:
     return (odd + sum(_DOUBLED[int(d)] for d in digits[-2::-2])) % 10 == 0
 
 
+_BY_FIRST = {first: [row for row in ISSUERS if row[0][0] <= first <= row[1][0]] for first in "0123456789"}
+
+
 def issued(digits: str) -> bool:
     """Whether an issuer has numbers that begin so and are so long."""
-    return any(low <= digits[: len(low)] <= high and len(digits) in lengths for low, high, lengths in ISSUERS)
+    for low, high, lengths in _BY_FIRST[digits[0]]:
+        if low <= digits[: len(low)] <= high and len(digits) in lengths:
+            return True
+    return False
 
 
 def mask(digits: str) -> str:

@@ -5,7 +5,8 @@ column names, wire formats, policy files.
 
 All patterns are RE2 (linear time, no way to hang the gateway from a policies.yaml). The look over raw bytes is one
 alternation of all `near` patterns, not re2.Set: measured as fast (570 MB/s), it tells where the hit is, and when its
-memory is used up it falls back to the NFA, where Set says "no match".
+memory is used up it falls back to the NFA, where a Set says "no match". A Set tells which rules to try on one value; when
+it names none although the alternation hit, all are tried.
 
 What is not found: secrets that are cut, reversed, encoded or written in words. Lineage (gateway.sql) is for those.
 """
@@ -19,6 +20,8 @@ import re2
 
 from gateway.masking.rules import NAMES, OWN_TEXTS, RULES, Find, Span, whole
 
+#: After a false hit longer than this the search goes on behind it: else a value made of false starts costs n * n.
+_LONG_MISS = 512
 _MAX_MEM = 64 << 20  # bytes of RE2 programs and DFA caches a pattern; the default of 8 MiB is small for the alternation
 
 
@@ -32,13 +35,20 @@ class Hit:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A rule of the table or of the policy, ready to search with."""
+
+    name: str
+    find: Find
+    regexp: Any
+    run: bool = False
+
+
 def compile_pattern(name: str, pattern: str) -> Any:
     """Compile an RE2 pattern. Raises ValueError that names the pattern and what RE2 said."""
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = _MAX_MEM
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(pattern, _options(never_capture=False))
     except re2.error as error:
         said = error.args[0] if error.args else "no reason given"
         said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
@@ -72,7 +82,7 @@ def loosened(pattern: str) -> str | None:
 _CLASS_HEAD = re2.compile(r"\[\^?\]?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Detectors:
     """The rules of one policy, compiled. Immutable; safe to share between sessions.
 
@@ -80,8 +90,10 @@ class Detectors:
     """
 
     names: tuple[str, ...]
-    _rules: tuple[tuple[str, Find, Any], ...] = field(repr=False)
+    patterns: Mapping[str, str]
+    _rules: tuple[_Compiled, ...] = field(repr=False)
     _near: Any = field(repr=False)  # None: there is a pattern that can't be loosened, every value is a candidate
+    _which: Any = field(repr=False)  # re2.Set of the same: which rules to try on a value; None likewise
 
     @classmethod
     def build(cls, names: Iterable[str], patterns: Mapping[str, str]) -> Self:
@@ -98,10 +110,14 @@ class Detectors:
         if "api_key" in wanted:
             wanted["password"] = None
         chosen = [rule for rule in RULES if rule.name in wanted]
-        rules = [(rule.name, rule.find, compile_pattern(rule.what, rule.pattern)) for rule in chosen]
-        rules += [(name, whole(f"[{name}]"), compile_pattern(name, pattern)) for name, pattern in patterns.items()]
+        rules = [_Compiled(r.name, r.find, compile_pattern(r.what, r.pattern), r.run) for r in chosen]
+        rules += [_Compiled(name, whole(f"[{name}]"), compile_pattern(name, p)) for name, p in patterns.items()]
         nears = [rule.near or rule.pattern for rule in chosen] + [loosened(p) for p in patterns.values()]
-        return cls((*wanted, *patterns), tuple(rules), _alternation(nears))
+        return cls((*wanted, *patterns), dict(patterns), tuple(rules), _alternation(nears), _set(nears))
+
+    def also(self, names: Iterable[str]) -> Self:
+        """The same detectors and `names` as well."""
+        return type(self).build((*(n for n in self.names if n not in self.patterns), *names), self.patterns)
 
     def first(self, data: bytes, start: int = 0) -> int:
         """Offset of the first candidate in raw bytes at or behind `start`, -1 when there is none. Loose, never misses."""
@@ -118,9 +134,9 @@ class Detectors:
         """Find the secrets in one value (UTF-8 as far as it goes), in order, never overlapping."""
         if self.first(value) < 0:
             return []
-        found = [
-            Hit(a, b, mask, name) for name, find, regexp in self._rules for a, b, mask in _spans(value, find, regexp)
-        ]
+        tried = (self._which and self._which.Match(value)) or range(len(self._rules))
+        rules = [self._rules[i] for i in tried]
+        found = [Hit(*span, rule.name) for rule in rules for span in _spans(value, rule)]
         found.sort(key=lambda hit: (hit.start, -hit.end))
         return _apart(found)
 
@@ -144,23 +160,46 @@ class Detectors:
 
 def _alternation(nears: list[str | None]) -> Any:
     """One pattern for all, without captures. None when one of them can't be loosened or doesn't compile without edges."""
-    if any(near is None for near in nears):
+    if None in nears:
         return None
-    options = re2.Options()
-    options.log_errors, options.never_capture, options.max_mem = False, True, _MAX_MEM
     try:
-        return re2.compile("|".join(f"(?:{near})" for near in nears) or r"[^\x00-\x{10FFFF}]", options)
+        return re2.compile("|".join(f"(?:{near})" for near in nears) or _NEVER, _options(never_capture=True))
     except re2.error:
         return None
 
 
-def _spans(value: bytes, find: Find, regexp: Any) -> Iterator[Span]:
+def _set(nears: list[str | None]) -> Any:
+    """The same patterns as a set: it answers the indices of those that match somewhere."""
+    if None in nears or not nears:
+        return None
+    patterns = re2.Set.SearchSet(_options(never_capture=True))
+    try:
+        for near in nears:
+            patterns.Add(near)
+        patterns.Compile()
+    except re2.error:
+        return None
+    return patterns
+
+
+_NEVER = r"[^\x00-\x{10FFFF}]"
+
+
+def _options(*, never_capture: bool) -> Any:
+    options = re2.Options()
+    options.log_errors, options.never_capture, options.max_mem = False, never_capture, _MAX_MEM
+    return options
+
+
+def _spans(value: bytes, rule: _Compiled) -> Iterator[Span]:
     """All spans of one rule. After a false hit the search goes on one byte later: a true one may start inside it."""
     at = 0
-    while (found := regexp.search(value, at)) is not None:
-        spans = find(value, found)
+    while (found := rule.regexp.search(value, at)) is not None:
+        start, end = found.start(), found.end()
+        spans = rule.find(value, found)
         yield from (span for span in spans if span[1] > span[0])
-        at = max(found.end(), found.start() + 1) if spans else found.start() + 1
+        again = not spans and not rule.run and end - start <= _LONG_MISS
+        at = start + 1 if again or end == start else end
 
 
 def _apart(hits: list[Hit]) -> list[Hit]:

@@ -76,7 +76,7 @@ def judge(policy: Policy, who: Identity, target: str, statement: Statement, at: 
     """Judge one statement: each of its classes must be allowed; the strictest answer over all of them wins."""
     if statement.classes == _ONLY_HOUSEKEEPING:
         return _HOUSEKEEPING
-    rules = _rules_of(policy, Session(who, target, at.application, at.client))
+    rules = _rules_of(policy, who, target, at.application, at.client)
     matched: dict[int, _Live] = {}
     unmatched: Unit | None = None
     rests_on: set[str] = set()
@@ -132,7 +132,7 @@ def may_connect(policy: Policy, who: Identity, target: str) -> bool:
     """True if some allow or hold rule could ever match this identity on this target (else 28000 at startup)."""
     if target not in policy.targets:
         return False
-    rules = _rules_of(policy, Session(who, target, None, None))
+    rules = _rules_of(policy, who, target, None, None)
     return any(live.rule.effect is not RuleEffect.DENY for live in rules.live)
 
 
@@ -143,7 +143,7 @@ def sees_clear(policy: Policy, who: Identity) -> bool:
 
 def rules_for(policy: Policy, who: Identity, target: str, application: str, client: str) -> tuple[Rule, ...]:
     """Return the rules that can match anything in such a session, in the file's order."""
-    return tuple(live.rule for live in _rules_of(policy, Session(who, target, application, client)).live)
+    return tuple(live.rule for live in _rules_of(policy, who, target, application, client).live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +200,14 @@ _MAX_SESSIONS: Final = 4096
 _SESSIONS: Final[dict[tuple[object, ...], _SessionRules]] = {}
 
 
-def _rules_of(policy: Policy, session: Session) -> _SessionRules:
-    who = session.who
-    key = (id(policy), who.user, who.email, who.groups, session.target, session.application, session.client)
+def _rules_of(policy: Policy, who: Identity, target: str, application: str | None, client: str | None) -> _SessionRules:
+    key = (id(policy), who.user, who.email, who.groups, target, application, client)
     found = _SESSIONS.get(key)
     if found is None:
         if len(_SESSIONS) >= _MAX_SESSIONS:
             _SESSIONS.clear()
-        found = _SESSIONS[key] = _SessionRules(policy, tuple(_narrow(policy, session)))
+        live = tuple(_narrow(policy, Session(who, target, application, client)))
+        found = _SESSIONS[key] = _SessionRules(policy, live)
     return found
 
 

@@ -23,6 +23,8 @@ MAX_DEPTH: Final = 32
 MAX_NODES: Final = 500_000
 
 _CORE = "tag:yaml.org,2002:"
+#: What a plain scalar can be in YAML 1.1; anything else was asked for by a tag of the writer's.
+_SCALARS = frozenset(_CORE + kind for kind in ("str", "int", "float", "bool", "timestamp", "merge", "value"))
 _UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES: Mapping[str, int] = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2}
 
@@ -52,7 +54,8 @@ class Problems:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean "x"?`, or the known names if none is near, or "" if there are none."""
     names = sorted(known)
-    close = get_close_matches(word, names, n=1, cutoff=0.6) or get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    close = get_close_matches(word, names, n=1) or get_close_matches(word.lower(), names, n=1)
+    close = close or [name for name in names if len(word) > 2 and name.startswith(word)]
     if close:
         return f'; did you mean "{close[0]}"?'
     return f" (known: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''})" if names else ""
@@ -75,6 +78,7 @@ class Section:
         self.problems = problems
         self._nodes: dict[str, yaml.Node] = {}
         self._key_lines: dict[str, int] = {}
+        self._is_open = isinstance(node, yaml.MappingNode)  # if not, that is the one thing to report
         if isinstance(node, yaml.MappingNode):
             self._open(node, tuple(keys))
         else:
@@ -110,7 +114,7 @@ class Section:
         self.problems.add(self.line_of(key), f"{self.title}: {message}")
 
     def require(self, *keys: str) -> None:
-        for key in keys:
+        for key in keys if self._is_open else ():
             if key not in self:
                 self.wrong(key, f'"{key}" is missing')
 
@@ -198,7 +202,7 @@ class Section:
         return found
 
     def _scalar(self, node: yaml.Node, key: str) -> Text | None:
-        if isinstance(node, yaml.ScalarNode) and node.tag.startswith(_CORE) and not _is_null(node):
+        if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
             return Text(node.value, _line(node))
         self.problems.add(_line(node), f"{self.title}: {key} must be a word or a number, not {_kind(node)}")
         return None

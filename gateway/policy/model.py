@@ -214,15 +214,17 @@ def _channel(section: Section, text: Text) -> str:
 
 def _rules(top: Section, targets: Mapping[str, Target], reviewers: Mapping[str, Reviewers]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
+    lines: dict[str, int] = {}
     for section in top.sections("rules", "rule", _RULE_KEYS):
         section.require("name", "effect")
-        if "name" in section:
-            section.title = f'rule "{section.text("name")}"'
-        twin = next((rule for rule in rules if rule.name and rule.name == section.text("name")), None)
-        if twin:
+        name = section.text("name")
+        section.title = f'rule "{name}"' if name else section.title
+        if name in lines:
             section.wrong(
-                "name", f"another rule has this name (line {twin.line}); verdicts and audit entries name rules"
+                "name", f"another rule has this name (line {lines[name]}); verdicts and audit entries name rules"
             )
+        if name:
+            lines.setdefault(name, section.line)
         rules.append(_rule(section, targets, reviewers))
     return tuple(rules)
 
@@ -483,8 +485,8 @@ def _masking(top: Section, targets: Mapping[str, Target]) -> Masking:
 def _column_mask(section: Section, targets: Mapping[str, Target]) -> ColumnMask:
     section.require("column", "mask")
     column = (_globs(section, "column", 4, "") or ("",))[0]
-    target = column.split(".", maxsplit=1)[0]
-    if target and not set("*?") & set(target) and target not in targets:
+    target, dot, _ = column.partition(".")
+    if dot and column.count(".") == 3 and not set("*?") & set(target) and target not in targets:
         section.wrong("column", f'column "{column}": no target "{target}"{nearest(target, targets)}')
     return ColumnMask(column, section.choice("mask", MASKS, "redact"))
 
@@ -530,11 +532,12 @@ def _limits(top: Section) -> Limits:
 
 
 def _tests(top: Section, targets: Mapping[str, Target], rules: tuple[Rule, ...]) -> tuple[PolicyTest, ...]:
+    names = [rule.name for rule in rules]
     keys = ("user", "groups", "target", "sql", "expect", "rule", "at", "application", "client", "rows")
-    return tuple(_test(each, targets, rules) for each in top.sections("tests", "test", keys))
+    return tuple(_test(each, targets, names) for each in top.sections("tests", "test", keys))
 
 
-def _test(section: Section, targets: Mapping[str, Target], rules: tuple[Rule, ...]) -> PolicyTest:
+def _test(section: Section, targets: Mapping[str, Target], names: list[str]) -> PolicyTest:
     section.require("user", "target", "sql", "expect")
     return PolicyTest(
         user=section.text("user"),
@@ -542,7 +545,7 @@ def _test(section: Section, targets: Mapping[str, Target], rules: tuple[Rule, ..
         target=section.parsed("target", one_of(targets), ""),
         sql=section.text("sql"),
         expect=section.choice("expect", [each.value for each in RuleEffect], "deny"),
-        rule=section.parsed("rule", one_of(rule.name for rule in rules), "") or None,
+        rule=section.parsed("rule", one_of(names), "") or None,
         line=section.line,
         at=_maybe(section, "at", _moment),
         application=section.text("application"),

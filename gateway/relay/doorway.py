@@ -5,6 +5,7 @@ uvloop (performance.md 10), so the protocol itself is exchanged.
 """
 
 import asyncio
+from typing import cast
 
 
 class Doorway(asyncio.Protocol):
@@ -18,8 +19,7 @@ class Doorway(asyncio.Protocol):
         self._limit = limit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream transport by construction
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports are not registered as such
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

@@ -82,6 +82,7 @@ class ParserProcess:
     async def _start(self) -> Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # the working directory is no place to import from
             "-m",
             "gateway.relay.parser",
             stdin=PIPE,

@@ -51,7 +51,7 @@ class Shell:
     spool: Spool
     parser: Parser
     metrics: Metrics
-    keep: Callable[[Coroutine[Any, Any, None]], None]  # run a task that outlives its session
+    keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]  # run a task that outlives its session
     reload: Callable[[str], Awaitable[None]]  # the catalog of a target is stale
 
 
@@ -98,6 +98,7 @@ class Relay:
         self._open_side = side
         self._side: TargetLink | None = None
         self._ended = ended
+        self.ongoing: Callable[[asyncio.Task[None]], None] = lambda _: None
         self.forget_key: Callable[[], None] = lambda: None
         self._closed = False
         self._why_paused: set[str] = set()
@@ -235,7 +236,12 @@ class Relay:
                 self._send(data)
 
     async def _parse(self, sql: str) -> None:
-        self.feed(ev.Answered(sql, await self._shell.parser.read(sql)))
+        try:
+            script = await self._shell.parser.read(sql)
+        except GatewayError as error:
+            self._broken(error)
+        else:
+            self.feed(ev.Answered(sql, script))
 
     async def _reload(self) -> None:
         await self._shell.reload(self._link.target.name)
@@ -286,7 +292,7 @@ class Relay:
         self._chores.append(work)
         if not self._working:
             self._working = True
-            self._shell.keep(self._work())
+            self.ongoing(self._shell.keep(self._work()))
 
     async def _work(self) -> None:
         try:

@@ -107,6 +107,8 @@ class Server:
         self._listening: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._session_numbers = itertools.count(1)
+        #: Chores of sessions, ended ones too: what must be done before the store may close.
+        self.working: set[asyncio.Task[None]] = set()
         self._prefix = secrets.token_hex(4)
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -291,20 +293,21 @@ class Server:
         self._relays[relay] = session
         minor = min(guest.hello.minor, _NEWEST_MINOR)
         pid, secret = self._keys.give(relay.cancel, 32 if minor == _NEWEST_MINOR else 4)
+        relay.ongoing = self._ongoing
         relay.forget_key = lambda: self._keys.forget(pid)
         self._shell.spool.record(
             "session_started",
             session=login.session,
             subject=identity.subject,
             user=identity.user,
-            groups=sorted(identity.groups),
+            groups=[*sorted(identity.groups)],
             agent=login.agent,
             client=login.client,
             target=target.name,
             policy=self.policy.version,
         )
         self._shell.spool.flush()
-        guest.door.write(_welcome(guest.hello, link, pid, secret))
+        guest.door.write(_welcome(link, pid, secret))
         relay.start(guest.door)
 
     async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
@@ -320,6 +323,10 @@ class Server:
         return await connect(
             target, await self._password(target, target.password), {"application_name": "hoop preview"}
         )
+
+    def _ongoing(self, work: asyncio.Task[None]) -> None:
+        self.working.add(work)
+        work.add_done_callback(self.working.discard)
 
     def _ended(self, relay: Relay) -> None:
         self._relays.pop(relay, None)
@@ -341,7 +348,7 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _welcome(hello: Startup, link: TargetLink, pid: int, secret: bytes) -> bytes:
+def _welcome(link: TargetLink, pid: int, secret: bytes) -> bytes:
     return b"".join(
         (
             AUTHENTICATION_OK,
@@ -372,7 +379,12 @@ async def _first_byte(sock: socket.socket) -> int:
     """Look at the first byte without taking it. Raises ConnectionError at the end of the stream."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
-    loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+
+    def arrived() -> None:
+        if not readable.done():
+            readable.set_result(None)
+
+    loop.add_reader(sock, arrived)
     try:
         await readable
     finally:

@@ -75,15 +75,19 @@ async def _dial(target: Target) -> Doorway:
         context = None
         if target.sslmode != "disable":
             await loop.sock_sendall(sock, startup.ssl_request())
-            if await loop.sock_recv(sock, 1) != b"S":
-                raise TargetUnavailable(f"target {target.name} does not offer TLS and sslmode is {target.sslmode}")
-            context = tls_context(target)
+            context = _offered(await loop.sock_recv(sock, 1), target)
         name = target.host if context else None
         _, door = await loop.create_connection(Doorway, sock=sock, ssl=context, server_hostname=name)
     except BaseException:
         sock.close()
         raise
     return door
+
+
+def _offered(answer: bytes, target: Target) -> ssl.SSLContext:
+    if answer != b"S":
+        raise TargetUnavailable(f"target {target.name} does not offer TLS and sslmode is {target.sslmode}")
+    return tls_context(target)
 
 
 async def _socket(host: str, port: int) -> socket.socket:

@@ -29,11 +29,10 @@ def sure_fail(kind: int) -> bytes:
 
 def refused_by_policy(verdict: Verdict) -> bytes:
     """The ErrorResponse for a DENY."""
-    rule = f"rule: {verdict.rule}" if verdict.rule else "no rule allows it"
     return error_response(
         "42501",
         f"refused by policy: {verdict.message or verdict.reason}",
-        detail=f"{rule}; {verdict.reason}",
+        detail=verdict.reason,
         hint=verdict.message or "Ask for a rule in policies.yaml that covers this statement.",
     )
 

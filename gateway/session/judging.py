@@ -5,21 +5,23 @@ in session.py. Reading a text is cached; judging it is not (rules may look at th
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
+from gateway.masking.columns import plan
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
-from gateway.masking.rows import RowMasker, plan
+from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear
 from gateway.policy.model import Policy, Target
 from gateway.session.names import Names, Space
 from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog
-from gateway.sql.effects import resolve
 from gateway.sql.lineage import lineage
 from gateway.sql.parse import read
+from gateway.sql.resolve import resolve
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire.backend import Column
 
@@ -167,6 +169,10 @@ class Judge:
         )
         return RowMasker(planned, self.detectors, self.login.mask_key) if planned.touches else None
 
+    def copier(self, statement: Statement | None, body: bytes) -> Callable[[bytes], bytes] | None:
+        """What masks the CopyData of a COPY TO STDOUT; `body` is CopyOutResponse's."""
+        return None
+
     def _tables(self) -> dict[int, tuple[str, str, dict[int, str]]]:
         if self.catalog is None:
             return {}
@@ -182,8 +188,6 @@ def opaque(statement: Statement, reason: str) -> Statement:
 
 
 def _covers(target: str, relation: str, column: str) -> bool:
-    from fnmatch import fnmatchcase
-
     parts = column.split(".")
     wanted = f"{target}.{relation}".split(".")
     return all(fnmatchcase(name, glob) for name, glob in zip(wanted, parts[:3], strict=False))

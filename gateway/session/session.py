@@ -162,16 +162,20 @@ class Session:
     def _advance(self) -> None:
         """Take messages from the inbox until something must be waited for."""
         talk = self.talk
-        self.holding.advance()
-        self._start_errand()
+        self._go_on()
         while self.inbox and not talk.busy:
             kind, raw = self.inbox[0]
             if not self._pull(kind, raw):
                 break
+        self._go_on()
         full = self.waiting > READ_AHEAD
         if full != self.paused and talk.phase is not Phase.CLOSED:
             self.paused = full
             talk.emit(ev.PauseClient() if full else ev.ResumeClient())
+
+    def _go_on(self) -> None:
+        self.holding.advance()
+        self._start_errand()
 
     def _taken(self) -> None:
         self.waiting -= len(self.inbox.popleft()[1])
@@ -436,7 +440,7 @@ class Session:
         statements: list[Statement] = []
         for each in script.statements:
             statements.append(judge.expand(each, self.batch, talk.names))
-            for change in _sql_changes(each, judge):
+            for change in _sql_changes(each):
                 self._note(change)
         aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
         if any(each.control for each in statements):
@@ -449,7 +453,7 @@ class Session:
             verdict = judge.verdict(statements, talk.now)
         parameters = values(portal) if portal else None
         reply.executions = [
-            talk.execution(each, verdict, parameters, tuple(_sql_changes(original, judge)))
+            talk.execution(each, verdict, parameters, tuple(_sql_changes(original)))
             for each, original in zip(statements, script.statements, strict=True)
         ]
         return verdict
@@ -550,7 +554,7 @@ def _script_of(script: Script, reason: str) -> Script:
     return Script(script.sql, (Statement(script.sql, "UNKNOWN", frozenset({StatementClass.OPAQUE}), reason=reason),))
 
 
-def _sql_changes(statement: Statement, judge: Judge) -> list[Change]:
+def _sql_changes(statement: Statement) -> list[Change]:
     """What a SQL-level statement will do to names once it has run."""
     use = statement.names
     if statement.tag == "DISCARD ALL":

@@ -7,6 +7,7 @@ from collections import deque
 from enum import Enum
 
 from gateway.audit.entry import Value
+from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand
 from gateway.session.guard import NO_PORTAL
@@ -14,7 +15,6 @@ from gateway.session.judging import Judge, Login
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Script, Statement, StatementClass
-from gateway.policy.decide import Verdict
 from gateway.wire.frontend import SYNC, parse
 
 __all__ = ["NO_PORTAL", "Conversation", "Phase", "values"]
@@ -63,7 +63,7 @@ class Conversation:
             "session": login.session,
             "subject": login.identity.subject,
             "user": login.identity.user,
-            "groups": sorted(login.identity.groups),
+            "groups": [*sorted(login.identity.groups)],
             "agent": login.agent,
             "client": login.client,
             "target": login.target.name,
@@ -134,7 +134,7 @@ class Conversation:
         return {
             "statement": execution.number,
             "tag": statement.tag,
-            "tables": sorted({*statement.writes, *statement.reads}),
+            "tables": [*sorted({*statement.writes, *statement.reads})],
             "sql": execution.sql,
             "parameters": list(execution.parameters) if execution.parameters else None,
             "verdict": execution.verdict.answer.value,
@@ -190,7 +190,7 @@ class Conversation:
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:
             if name.lower() == "application_name" and value is not None:
-                self.judge.agent = self._who["agent"] = value[:_TEXT_SHOWN]  # type: ignore[assignment]
+                self.judge.agent = self._who["agent"] = value[:_TEXT_SHOWN]
             elif name.lower() == "hoop.reason" and value is not None:
                 self.claimed_reason = value[:_TEXT_SHOWN]
 
@@ -276,7 +276,7 @@ _BOOL, _INT8, _INT2, _INT4, _UUID = 16, 20, 21, 23, 2950
 _TEXTS = frozenset({25, 1043, 1042, 19, 114, 142, 0})
 
 
-def _shown(value: bytes, binary: bool, oid: int) -> str:  # noqa: FBT001 - a format code has two values
+def _shown(value: bytes, binary: bool, oid: int) -> str:
     if not binary or oid in _TEXTS:
         try:
             text = value.decode("utf-8")

@@ -8,6 +8,7 @@ DataRow and CopyData that need no mask pass as slices, an incomplete one include
 
 from collections.abc import Callable
 
+from gateway.audit.entry import Value
 from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.session import events as ev
 from gateway.session.names import Names
@@ -264,7 +265,7 @@ class Stream:
     def _masked(self, head: Reply, execution: Execution) -> None:
         """Record what was masked in a result: column, detector or mask, count; never a value."""
         if head.masker is not None and head.masker.counts:
-            found: list[ev.Value] = [
+            found: list[Value] = [
                 {"column": column, "detector": detector, "count": count}
                 for (column, detector), count in sorted(head.masker.counts.items())
             ]
@@ -292,7 +293,7 @@ class Stream:
                 talk.failed[execution.request] = (sqlstate, execution)
             head.at += 1
         talk.broke = True
-        if head.kind == ord("Q"):
+        if head.kind in b"QF":
             self._skip(head)
         else:
             self._skip_to_sync()

@@ -48,8 +48,10 @@ class Catalog:
     builtin_functions: frozenset[str] = frozenset()
 
     def find(self, schema: str | None, name: str, search_path: tuple[str, ...]) -> Relation | None:
-        """Resolve a relation name as PostgreSQL does: the first schema of `search_path` that has it (pg_catalog first)."""
-        for each in (schema,) if schema else ("pg_catalog", *search_path):
+        """Resolve a relation name as PostgreSQL does: the first schema of `search_path` that has it (pg_catalog first,
+        unless the path itself says where it comes)."""
+        path = search_path if "pg_catalog" in search_path else ("pg_catalog", *search_path)
+        for each in (schema,) if schema else path:
             found = self.relations.get((each, name))
             if found is not None:
                 return found

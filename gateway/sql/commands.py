@@ -71,7 +71,6 @@ FIXED: dict[str, tuple[str, StatementClass]] = {
     "AlterTypeStmt": ("ALTER TYPE", DDL),
     "AlterUserMappingStmt": ("ALTER USER MAPPING", ADMIN),
     "CheckPointStmt": ("CHECKPOINT", ADMIN),
-    "ClosePortalStmt": ("CLOSE CURSOR", HOUSEKEEPING),
     "ClusterStmt": ("CLUSTER", ADMIN),
     "CommentStmt": ("COMMENT", DDL),
     "CompositeTypeStmt": ("CREATE TYPE", DDL),
@@ -126,6 +125,9 @@ FIXED: dict[str, tuple[str, StatementClass]] = {
     "ViewStmt": ("CREATE VIEW", DDL),
 }
 
+# What people call these beside PostgreSQL's own tag; they go into `inner_tags`.
+ALSO_CALLED = {"CLOSE CURSOR": "CLOSE", "CLOSE CURSOR ALL": "CLOSE", "LOCK TABLE": "LOCK", "TRUNCATE TABLE": "TRUNCATE"}
+
 # TransactionStmt.kind -> (tag, control, class).
 TRANSACTIONS: dict[str, tuple[str, Control, StatementClass]] = {
     "TRANS_STMT_BEGIN": ("BEGIN", Control.BEGIN, HOUSEKEEPING),
@@ -178,6 +180,7 @@ def command(name: str, fields: Fields) -> tuple[str, StatementClass] | None:
 
 # Node -> (field, tag if set, tag if not, class).
 _BY_FLAG = {
+    "ClosePortalStmt": ("portalname", "CLOSE CURSOR", "CLOSE CURSOR ALL", HOUSEKEEPING),
     "CreateFunctionStmt": ("is_procedure", "CREATE PROCEDURE", "CREATE FUNCTION", DDL),
     "GrantRoleStmt": ("is_grant", "GRANT ROLE", "REVOKE ROLE", ADMIN),
     "GrantStmt": ("is_grant", "GRANT", "REVOKE", ADMIN),

@@ -10,9 +10,9 @@ are is resolve()'s question: nothing may be allowed as a read before resolve() h
 from collections.abc import Callable
 from dataclasses import replace
 
-from gateway.sql.commands import TRANSACTIONS, command
+from gateway.sql.commands import ALSO_CALLED, TRANSACTIONS, command
 from gateway.sql.queries import COMMAND_TAGS, Walk
-from gateway.sql.settings import setting_class
+from gateway.sql.settings import quoted_schema, setting_class
 from gateway.sql.statement import Control, NameUse, Statement, StatementClass
 from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, strings, unwrap
 
@@ -33,22 +33,32 @@ def opaque(sql: str, reason: str, tag: str = "") -> Statement:
 
 
 def named(statement: Statement, body: Statement) -> Statement:
-    """What EXECUTE, FETCH or MOVE does once its name is known: the body's effects, and those of its own parameters."""
-    mine = statement.classes
-    if statement.reason == UNKNOWN_NAME:
+    """What EXECUTE, FETCH or MOVE does once its name is known: the body's effects, and those of its own parameters.
+
+    Both have gone through resolve(), the body with the search_path of now. Also for what holds an EXECUTE (CREATE TABLE AS).
+    """
+    mine, reason = statement.classes, statement.reason.removeprefix(UNKNOWN_NAME).removeprefix("; ")
+    if not reason:
         mine = mine - {StatementClass.OPAQUE}
-    reasons = [r for r in (statement.reason.removeprefix(UNKNOWN_NAME).removeprefix("; "), body.reason) if r]
     return replace(
-        body,
-        sql=statement.sql,
-        tag=statement.tag,
+        statement,
         classes=mine | body.classes,
-        functions=tuple(dict.fromkeys((*statement.functions, *body.functions))),
-        reason="; ".join(reasons),
-        names=statement.names,
-        inner_tags=tuple(dict.fromkeys((body.tag, *body.inner_tags))),
-        unresolved=statement.unresolved + body.unresolved,
+        reads=_both(statement.reads, body.reads),
+        writes=_both(statement.writes, body.writes),
+        columns=_both(statement.columns, body.columns),
+        functions=_both(statement.functions, body.functions),
+        protected_predicates=_both(statement.protected_predicates, body.protected_predicates),
+        where=body.where,
+        reason="; ".join(each for each in (reason, body.reason) if each),
+        settings=statement.settings + body.settings,
+        inner_tags=_both(statement.inner_tags, _with_tag(body)),
+        unresolved=_both(statement.unresolved, body.unresolved),
+        written=body.written,
     )
+
+
+def _both(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(first + second))
 
 
 def _query(sql: str, name: str, fields: Fields) -> Statement:
@@ -57,21 +67,7 @@ def _query(sql: str, name: str, fields: Fields) -> Statement:
     walk.query(name, fields)
     if walk.is_read(tag):
         walk.classes.add(StatementClass.READ)
-    into = _into(fields)
-    if into is not None:
-        walk.classes.add(StatementClass.DDL)
-        walk.classes.add(StatementClass.READ)
-        walk.writes[key_of(into["rel"])] = None
-        tag = "SELECT INTO"
-    return walk.finish(sql, tag)
-
-
-def _into(fields: Fields) -> Fields | None:
-    """The INTO of a SELECT; in a set operation it sits in the leftmost arm."""
-    while "larg" in fields and "intoClause" not in fields:
-        fields = fields["larg"]
-    found: Fields | None = fields.get("intoClause")
-    return found
+    return walk.finish(sql, "SELECT INTO" if StatementClass.DDL in walk.classes else tag)
 
 
 # --- utility statements that only need names ---
@@ -91,9 +87,10 @@ def _utility(sql: str, name: str, fields: Fields) -> Statement:
         walk.where = None
     walk.classes = {kind}
     walk.reasons = []
-    walk.inner_tags = []
+    walk.inner_tags = [ALSO_CALLED[tag]] if tag in ALSO_CALLED else []
     names = NameUse("CLOSE", fields.get("portalname")) if name == "ClosePortalStmt" else None
-    return walk.finish(sql, tag, names=names)
+    shows = str(fields.get("name", "")).lower() if name == "VariableShowStmt" else None
+    return walk.finish(sql, tag, names=names, shows=shows)
 
 
 # Their expressions name relations and functions that a reviewer wants to see. They aren't run as a query.
@@ -127,6 +124,10 @@ def _affected(name: str, fields: Fields) -> list[str]:
             found.append(key_of(inner["relation"]))
     if name == "CreateForeignTableStmt":
         found.append(key_of(fields["base"]["relation"]))
+    if name == "GrantStmt" and (
+        fields.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA" or fields.get("objtype") == "OBJECT_SCHEMA"
+    ):
+        found += _dropped("OBJECT_SCHEMA", fields.get("objects") or [])
     if name == "DropStmt":
         found += _dropped(str(fields.get("removeType")), fields.get("objects") or [])
     if name == "CommentStmt":
@@ -187,13 +188,16 @@ def _set(sql: str, fields: Fields) -> Statement:
     if kind == "VAR_SET_MULTI":
         return _set_transaction(sql, name, fields)
     values = [literal(each) if "A_Const" in each else None for each in fields.get("args") or ()]
-    value = ", ".join(v for v in values if v is not None) if values and None not in values else None
+    if name == "search_path":
+        values = [None if each is None else quoted_schema(each) for each in values]
+    value = ", ".join(each for each in values if each is not None) if values and None not in values else None
     found, reason = setting_class(name, value, reset=reset)
     return Statement(
         sql=sql,
         tag=tag,
         classes=frozenset({found}),
         settings=((name, value),),
+        local=bool(fields.get("is_local")),
         reason=reason,
         control=_mode_control(name),
     )
@@ -241,7 +245,7 @@ def _declare(sql: str, fields: Fields) -> Statement:
         body,
         tag="DECLARE CURSOR",
         names=NameUse("DECLARE", fields["portalname"], body),
-        inner_tags=_with_tag(body, hide="SELECT"),
+        inner_tags=_with_tag(body),
     )
 
 
@@ -261,7 +265,7 @@ def _fetch(sql: str, fields: Fields) -> Statement:
 
 def _explain(sql: str, fields: Fields) -> Statement:
     inner = _inner(sql, fields["query"])
-    tags = _with_tag(inner, hide="SELECT")
+    tags = _with_tag(inner)
     if _analyzes(fields.get("options")):
         return replace(inner, tag="EXPLAIN", inner_tags=tags)
     if inner.names is not None and inner.names.verb == "EXECUTE":
@@ -330,7 +334,7 @@ def _create_as(sql: str, fields: Fields) -> Statement:
         tag=tag,
         classes=inner.classes | {StatementClass.DDL, StatementClass.READ},
         writes=tuple(dict.fromkeys((*inner.writes, as_public(key)))),
-        inner_tags=_with_tag(inner, hide="SELECT"),
+        inner_tags=_with_tag(inner),
         written=replace(inner.written, writes=tuple(dict.fromkeys((*inner.written.writes, key)))),
     )
 
@@ -350,10 +354,12 @@ def _create_schema(sql: str, fields: Fields) -> Statement:
     """CREATE SCHEMA holds whole statements (CREATE TABLE, GRANT ...): it does what they do."""
     parts = [_inner(sql, each) for each in fields.get("schemaElts") or ()]
     own = Statement(sql=sql, tag="CREATE SCHEMA", classes=frozenset({StatementClass.DDL}))
+    schema = dotted([fields.get("schemaname") or fields.get("authrole", {}).get("rolename", "public")])
+    writes = [key for part in parts for key in part.written.writes]
     return replace(
         own,
         classes=own.classes.union(*(part.classes for part in parts)),
-        writes=tuple(dict.fromkeys(name for part in parts for name in part.writes)),
+        writes=tuple(dict.fromkeys(f"{schema}.{key[2:]}" if key.startswith("?.") else key for key in writes)),
         inner_tags=tuple(dict.fromkeys(part.tag for part in parts)),
     )
 
@@ -363,8 +369,8 @@ def _inner(sql: str, node: object) -> Statement:
     return read_statement(sql, name, fields)
 
 
-def _with_tag(inner: Statement, *, hide: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(([] if inner.tag == hide else [inner.tag]) + list(inner.inner_tags)))
+def _with_tag(inner: Statement) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(([] if inner.tag == "SELECT" else [inner.tag]) + list(inner.inner_tags)))
 
 
 _READERS: dict[str, Callable[[str, Fields], Statement]] = {

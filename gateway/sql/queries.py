@@ -4,21 +4,34 @@ What lives here: one walk over a query. It works from an allow-list of node type
 a node that it doesn't know makes the statement opaque, with the node's name as the reason (enforcement.md, decision 2).
 Not here: utility statements (effects.py), and what a name means on a target (resolve.py).
 
-Columns are over-reported on purpose. Without a catalog an unqualified name may belong to any relation in scope; ColumnUse
-keeps the levels, and resolve() narrows them down. Subqueries and CTEs are looked through by output name.
+Which columns a name means is scope.py's part.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from gateway.sql.functions import special_class
+from gateway.sql.scope import (
+    NOTHING,
+    Output,
+    Scope,
+    Source,
+    Uses,
+    columns_named,
+    find_source,
+    is_star,
+    natural_name,
+    renamed,
+    sort_key,
+    starred,
+    united,
+)
 from gateway.sql.settings import ACCESS_MODES, setting_class
 from gateway.sql.statement import ColumnUse, Statement, StatementClass, Written
-from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, strings, unwrap, words
+from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, spelled, strings, unwrap, words
 
 # Nodes that only hold others: walking into their children says all there is to say.
 NODES = words(
-    "A_ArrayExpr A_Const A_Indices A_Star Alias BitString BoolExpr Boolean BooleanTest CaseWhen CoalesceExpr CollateClause "
+    "A_ArrayExpr A_Indices A_Star Alias BitString BoolExpr Boolean BooleanTest CaseWhen CoalesceExpr CollateClause "
     "ColumnDef CTECycleClause CTESearchClause CurrentOfExpr Float GroupingFunc GroupingSet IndexElem InferClause Integer "
     "JsonAggConstructor JsonArgument JsonBehavior JsonFormat JsonIsPredicate JsonKeyValue JsonOutput JsonReturning "
     "JsonTableColumn JsonTablePathSpec JsonValueExpr List LockingClause MinMaxExpr MultiAssignRef NamedArgExpr NullTest "
@@ -40,9 +53,11 @@ JSON_FUNCTIONS: dict[str, str | dict[str, str]] = {
     "JsonFuncExpr": {"JSON_EXISTS_OP": "json_exists", "JSON_QUERY_OP": "json_query", "JSON_VALUE_OP": "json_value"},
 }
 
-GRAMMAR_FUNCTIONS = frozenset(
-    {"json_array", "json_arrayagg", "json_exists", "json_object", "json_objectagg"}
-) | frozenset({"json", "json_query", "json_scalar", "json_serialize", "json_table", "json_value", "merge_action"})
+# What the grammar itself calls, and the two built-in sampling methods: PostgreSQL's own unless the catalog knows a user's.
+GRAMMAR_FUNCTIONS = words(
+    "json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table "
+    "json_value merge_action system bernoulli"
+)
 
 COMMAND_TAGS = {
     "SelectStmt": "SELECT",
@@ -58,77 +73,6 @@ MAX_FOLLOWED = 50_000
 
 class TooWideError(ValueError):
     """The statement names more columns of more relations than is worth following."""
-
-
-_Uses = frozenset[ColumnUse]
-_NONE: _Uses = frozenset()
-
-
-@dataclass(slots=True)
-class Output:
-    """What a query hands out: (name, columns behind it) in order, and the sources that a star passes through."""
-
-    columns: list[tuple[str, _Uses]] = field(default_factory=list)
-    stars: list["Source"] = field(default_factory=list)
-    _known: dict[str, _Uses] = field(
-        default_factory=dict
-    )  # else a chain of CTEs, each naming the last twice, takes 2**n
-
-    def everything(self) -> _Uses:
-        """Every column that any output reads."""
-        return self.behind("*")
-
-    def behind(self, name: str) -> _Uses:
-        """The columns that the output `name` reads; "*" is all of them."""
-        if name not in self._known:
-            found = [uses for each, uses in self.columns if name in ("*", each)]
-            self._known[name] = frozenset().union(*found, *(each.column(name) for each in self.stars))
-        return self._known[name]
-
-
-@dataclass(slots=True)
-class Source:
-    """One item of FROM: a relation (its key), or something derived with its outputs (None: a function, nothing known)."""
-
-    name: str
-    relation: str | None = None
-    output: Output | None = None
-
-    def column(self, name: str, *, qualified: bool = False) -> _Uses:
-        """What `name` reads here; "*" is the whole row. Empty when it is surely not from here."""
-        if self.relation is not None:
-            return frozenset({ColumnUse(name, ((self.relation,),), qualified)})
-        return _NONE if self.output is None else self.output.behind(name)
-
-    def has(self, name: str) -> bool:
-        """Whether something derived names such an output itself, so that `source.name` is a column and calls nothing."""
-        return self.output is not None and any(each == name for each, _ in self.output.columns)
-
-
-@dataclass(slots=True)
-class Scope:
-    """The sources and CTEs that a query sees; `parent` is the query around it."""
-
-    parent: "Scope | None" = None
-    sources: list[Source] = field(default_factory=list)
-    ctes: dict[str, Output] = field(default_factory=dict)
-
-    def cte(self, name: str) -> Output | None:
-        """The CTE of that name, the innermost first."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.ctes:
-                return scope.ctes[name]
-            scope = scope.parent
-        return None
-
-    def levels(self) -> list[list[Source]]:
-        """The sources of this query, then those of the query around it, and so on."""
-        found, scope = [], self
-        while scope is not None:
-            found.append(scope.sources)
-            scope = scope.parent  # type: ignore[assignment]  # the loop ends at None
-        return found
 
 
 class Walk:
@@ -218,13 +162,13 @@ class Walk:
         scope = Scope(outer)
         self._with(fields, scope)
         if fields.get("op", "SETOP_NONE") != "SETOP_NONE":
-            output = _united(self._select(fields["larg"], scope), self._select(fields["rarg"], scope))
+            output = united(self._select(fields["larg"], scope), self._select(fields["rarg"], scope))
         else:
             self._nodes(fields.get("fromClause"), scope)
             self._predicates_of(fields, ("whereClause",), scope)
             output = self._outputs(fields.get("targetList"), scope)
             for row in fields.get("valuesLists") or ():
-                output = _united(output, self._values(row, scope))
+                output = united(output, self._values(row, scope))
             self._predicates_of(fields, ("havingClause", "windowClause"), scope)
             self._nodes([e for e in fields.get("distinctClause") or () if e], scope, predicate=True)
         self._sorted(fields.get("groupClause"), output, scope)
@@ -232,6 +176,9 @@ class Walk:
         for limit in ("limitCount", "limitOffset"):
             self._nodes(fields.get(limit), scope)
         self._lock(fields.get("lockingClause"), scope)
+        if "intoClause" in fields:
+            self.classes |= {StatementClass.DDL, StatementClass.READ}
+            self.writes[key_of(fields["intoClause"]["rel"])] = None
         return output
 
     def _values(self, row: Fields, scope: Scope) -> Output:
@@ -305,9 +252,11 @@ class Walk:
             if name != "SelectStmt":
                 self.inner_tags.append(COMMAND_TAGS[name])
             inner = Scope(scope)
-            output = _renamed(self.query(name, query, inner), strings(cte.get("aliascolnames")))
+            output = renamed(self.query(name, query, inner), strings(cte.get("aliascolnames")))
             for clause in ("search_clause", "cycle_clause"):
-                output.columns += [(cte[clause][key], _NONE) for key in cte.get(clause, {}) if key.endswith("_column")]
+                output.columns += [
+                    (cte[clause][key], NOTHING) for key in cte.get(clause, {}) if key.endswith("_column")
+                ]
             scope.ctes[cte["ctename"]] = output
 
     def _target(self, tag: str, fields: Fields, scope: Scope) -> Source:
@@ -347,12 +296,12 @@ class Walk:
         for each in targets or ():
             target = each["ResTarget"]
             value = target.get("val")
-            if _is_star(value):
-                output.stars += _starred(value["ColumnRef"], scope)
-            output.columns.append((target.get("name") or _natural_name(value), self._collect(value, scope)))
+            if is_star(value):
+                output.stars += starred(value["ColumnRef"], scope)
+            output.columns.append((target.get("name") or natural_name(value), self._collect(value, scope)))
         return output
 
-    def _collect(self, node: object, scope: Scope) -> _Uses:
+    def _collect(self, node: object, scope: Scope) -> Uses:
         self._sinks.append(set())
         self._nodes(node, scope)
         found = self._sinks.pop()
@@ -365,7 +314,7 @@ class Walk:
         for each in nodes or ():
             name, fields = unwrap(each) or ("?", {})
             value = fields.get("node") if name == "SortBy" else each
-            self._touch(_behind(value, output), predicate=True)
+            self._touch(sort_key(value, output), predicate=True)
             self._nodes(each, scope, predicate=True)
             if name == "SortBy" and fields.get("useOp"):
                 self._operators[dotted(strings(fields["useOp"]))] = None
@@ -432,14 +381,14 @@ class Walk:
             if kind not in COMMAND_TAGS:
                 self.refuse(f"{kind} in FROM isn't known")
                 return Source(name)
-            return Source(name, output=_renamed(self.query(kind, query, inner), names))
+            return Source(name, output=renamed(self.query(kind, query, inner), names))
         if "method" in fields:
             self._nodes(fields["relation"], scope)
             self.functions[dotted(strings(fields["method"]))] = None
             self._nodes(fields.get("args"), scope)
             self._nodes(fields.get("repeatable"), scope)
             return scope.sources.pop()
-        self._calls_ordinary = True
+        self._calls_ordinary |= "functions" not in fields
         uses = self._derived_from(fields, scope)
         columns = names + [
             c["ColumnDef"].get("colname", "") for c in fields.get("coldeflist") or () if "ColumnDef" in c
@@ -447,7 +396,7 @@ class Walk:
         columns += [inner.get("colname") or inner.get("name", "") for _, inner in children({"": fields.get("columns")})]
         return Source(name, output=Output([(each, uses) for each in (*columns, name) if each]))
 
-    def _derived_from(self, fields: Fields, scope: Scope) -> _Uses:
+    def _derived_from(self, fields: Fields, scope: Scope) -> Uses:
         """A function, XMLTABLE or JSON_TABLE in FROM: its outputs come from whatever its arguments read."""
         self._sinks.append(set())
         if "context_item" in fields:
@@ -467,11 +416,11 @@ class Walk:
         self._reads_relations = True
         cte = None if fields.get("schemaname") else scope.cte(name)
         if cte is not None:
-            return Source(alias or name, output=_renamed(cte, names))
+            return Source(alias or name, output=renamed(cte, names))
         key = key_of(fields)
         self.reads[key] = None
         source = Source(alias or name, key)
-        return Source(source.name, output=_renamed(Output(stars=[source]), names)) if names else source
+        return Source(source.name, output=renamed(Output(stars=[source]), names)) if names else source
 
     def _join(self, fields: Fields, alias: str, names: list[str], scope: Scope) -> Source:
         before = len(scope.sources)
@@ -490,18 +439,18 @@ class Walk:
         if not alias:
             # The sides are in the scope already; the caller appends the last of them again.
             return scope.sources.pop() if len(scope.sources) > before else Source("")
-        return Source(alias, output=_renamed(Output(stars=sides), names))
+        return Source(alias, output=renamed(Output(stars=sides), names))
 
     def _on_column(self, fields: Fields, scope: Scope) -> None:
         names = strings(fields.get("fields"))
-        if _is_star({"ColumnRef": fields}):
-            for source in _starred(fields, scope):
+        if is_star({"ColumnRef": fields}):
+            for source in starred(fields, scope):
                 self._touch(source.column("*"))
             return
         if len(names) == 1:
-            self._touch(_unqualified(names[0], scope))
+            self._touch(columns_named(names[0], scope))
             return
-        source = _find(names[:-1], scope)
+        source = find_source(names[:-1], scope)
         if source.relation is None and not source.has(names[-1]):
             self._attributes[names[-1]] = None
         self._touch(source.column(names[-1], qualified=True))
@@ -615,96 +564,5 @@ _QUERIES: dict[str, Callable[[Walk, Fields, Scope], Output]] = {
 
 
 def _spell(uses: Iterable[ColumnUse]) -> tuple[str, ...]:
-    spelled = (
-        f"{as_public(key)}.{use.column if use.column == '*' else dotted([use.column])}"
-        for use in uses
-        for level in use.levels
-        for key in level
-    )
-    return tuple(dict.fromkeys(spelled))
-
-
-def _is_star(value: object) -> bool:
-    name, fields = unwrap(value) or ("", {})
-    return name == "ColumnRef" and "A_Star" in fields["fields"][-1]
-
-
-def _starred(column_ref: Fields, scope: Scope) -> list[Source]:
-    names = strings(column_ref["fields"])
-    return [_find(names, scope)] if names else list(scope.sources)
-
-
-def _find(names: list[str], scope: Scope) -> Source:
-    """The source that a qualifier means: an alias, or schema.table (a database name in front is dropped)."""
-    if len(names) == 1:
-        for level in scope.levels():
-            for source in level:
-                if source.name == names[0]:
-                    return source
-    key = ".".join(names[-2:]) if len(names) > 1 else f"?.{names[0]}"
-    return Source(names[-1], key)
-
-
-def _unqualified(name: str, scope: Scope) -> list[ColumnUse]:
-    """Every column that a bare name can mean, and the whole row when a source has that name."""
-    found: list[ColumnUse] = []
-    levels: list[tuple[str, ...]] = []
-    for level in scope.levels():
-        relations = [s.relation for s in level if s.relation]
-        if relations:
-            levels.append(tuple(dict.fromkeys(relations)))
-        for source in level:
-            if source.relation is None:
-                found += source.column(name)
-            if source.name == name:
-                found += source.column("*")
-    if levels:
-        found.append(ColumnUse(name, tuple(levels)))
-    return found
-
-
-def _behind(value: object, output: Output) -> _Uses:
-    name, fields = unwrap(value) or ("", {})
-    if name == "ColumnRef":
-        names = strings(fields.get("fields"))
-        return frozenset().union(*(uses for each, uses in output.columns if [each] == names))
-    position = literal(value)
-    if name == "A_Const" and position is not None and position.isdigit() and not output.stars:
-        place = int(position) - 1
-        return output.columns[place][1] if 0 <= place < len(output.columns) else _NONE
-    return output.everything() if name == "A_Const" else _NONE
-
-
-def _united(left: Output, right: Output) -> Output:
-    """The output of a set operation: the left names, the columns of both sides (by position where no star hides it)."""
-    if not left.columns:
-        return right
-    if left.stars or right.stars or len(left.columns) != len(right.columns):
-        both = right.everything()
-        return Output([(name, uses | both) for name, uses in left.columns], left.stars + right.stars)
-    pairs = zip(left.columns, right.columns, strict=True)
-    return Output([(name, uses | others) for (name, uses), (_, others) in pairs])
-
-
-def _renamed(output: Output, names: list[str]) -> Output:
-    """Column aliases: by position, or everything behind each name when a star hides the positions."""
-    if not names:
-        return output
-    if output.stars or len(names) > len(output.columns):
-        everything = output.everything()
-        return Output([(name, everything) for name in names], output.stars)
-    head = [(name, uses) for name, (_, uses) in zip(names, output.columns, strict=False)]
-    return Output(head + output.columns[len(names) :])
-
-
-def _natural_name(value: object) -> str:
-    """The name that PostgreSQL gives an output without AS, where it matters here (FigureColname)."""
-    name, fields = unwrap(value) or ("", {})
-    if name == "ColumnRef":
-        return (strings(fields.get("fields")) or ["?column?"])[-1]
-    if name == "FuncCall":
-        return (strings(fields.get("funcname")) or ["?column?"])[-1]
-    if name == "TypeCast":
-        inner = _natural_name(fields.get("arg"))
-        return inner if inner != "?column?" else (strings(fields["typeName"].get("names")) or [inner])[-1]
-    return "?column?"
+    pairs = ((key, use.column) for use in uses for level in use.levels for key in level)
+    return tuple(dict.fromkeys(f"{as_public(key)}.{spelled(column)}" for key, column in pairs))

@@ -15,7 +15,7 @@ from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.functions import SAFE, SAFE_TYPES, special_class
 from gateway.sql.queries import GRAMMAR_FUNCTIONS
 from gateway.sql.statement import ColumnUse, Script, Statement, StatementClass
-from gateway.sql.tree import UNQUALIFIED, dotted, parts
+from gateway.sql.tree import UNQUALIFIED, dotted, parts, spelled
 
 _RUNS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.OPAQUE})
 
@@ -112,6 +112,8 @@ class _Lookup:
         return self.catalog.find(schema, name, self.path)
 
     def _name(self, key: str) -> str:
+        if key.endswith(".*"):
+            return key
         schema, name = _relation_parts(key)
         found = self._find(key)
         if found is not None:
@@ -131,7 +133,7 @@ class _Lookup:
             for key in level:
                 relation = self._find(key)
                 if relation is None:
-                    found.append(f"{self._name(key)}.{dotted([use.column])}")
+                    found.append(f"{self._name(key)}.{spelled(use.column)}")
                 elif use.column in relation.columns:
                     found += _with_sources(relation, [use.column])
                     certain = True
@@ -165,7 +167,7 @@ class _Lookup:
             return f"{name}() is user code"
         if bare in self.catalog.user_types:
             return f"a cast to {name} may run user code"
-        if schema is None and (_judged(bare) or bare in self.catalog.safe_functions):
+        if schema is None and (_judged(bare) or bare in SAFE or bare in self.catalog.safe_functions):
             return ""
         if self._is_nowhere(name):
             return f"{name}() isn't in the target's catalog"

@@ -4,6 +4,8 @@ What lives here: the list of interface.md (Statement classes, housekeeping) as a
 Not here: applying a setting, or the client's wish for an access mode (gateway.session).
 """
 
+import re
+
 from gateway.sql.statement import StatementClass
 
 HOUSEKEEPING_SETTINGS = frozenset(
@@ -32,7 +34,7 @@ HOUSEKEEPING_PREFIXES = ("enable_", "hoop.")
 
 # Settings that change how the target reads the very bytes that we classify (enforcement.md 4.1, rows 1-3).
 READING_SETTINGS = {
-    "client_encoding": (frozenset({"utf8", "utf-8", "unicode", "utf_8"}), "the gateway reads UTF8 only"),
+    "client_encoding": (frozenset({"utf8", "unicode"}), "the gateway reads UTF8 only"),
     "standard_conforming_strings": (
         frozenset({"on", "true", "yes", "1", "t", "y", "tr", "tru", "ye"}),
         "the gateway reads strings with standard_conforming_strings=on only",
@@ -40,6 +42,20 @@ READING_SETTINGS = {
 }
 # set_config() of these can't be kept as the client's wish: the call sits inside a query. NULL resets (enforcement.md 1.2).
 ACCESS_MODES = frozenset({"transaction_read_only", "default_transaction_read_only"})
+_ODD = re.compile("[^a-z0-9]")  # PostgreSQL ignores all others in an encoding's name (clean_encoding_name)
+_PLAIN_SCHEMA = re.compile("[a-z_][a-z0-9_$]*")
+_SCHEMA = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+?))\s*(?:,|$)')
+
+
+def quoted_schema(name: str) -> str:
+    """One element of a search_path value, quoted where reading it back would change it."""
+    return name if _PLAIN_SCHEMA.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+def schemas(search_path: str) -> tuple[str, ...]:
+    """Take a search_path value apart (SplitIdentifierString): quoted names as they are, others in lower case. "$user" stays."""
+    found = _SCHEMA.finditer(search_path)
+    return tuple(m[1].replace('""', '"') if m[1] is not None else m[2].lower() for m in found)
 
 
 def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple[StatementClass, str]:
@@ -50,7 +66,7 @@ def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple
     name = name.lower()
     if name in READING_SETTINGS:
         fine, reason = READING_SETTINGS[name]
-        if reset or (value is not None and value.strip().lower() in fine):
+        if reset or (value is not None and _ODD.sub("", value.lower()) in fine):
             return StatementClass.HOUSEKEEPING, ""
         return StatementClass.OPAQUE, f"{name} can't be changed to this: {reason}"
     if reset and name == "transaction_read_only":

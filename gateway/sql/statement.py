@@ -86,9 +86,9 @@ class Statement:
     `reason`: why it is opaque, or "".
     `sql`: its own text, a slice of the string it came in.
     `inner_tags`: data-modifying parts that the tag doesn't name: ("DELETE",) for WITH ... (DELETE ...) SELECT and for
-    EXPLAIN ANALYZE DELETE. A rule on a command tag has to look at them too.
+    EXPLAIN ANALYZE DELETE; and other names of the command ("TRUNCATE"). A rule on a command tag has to look at them too.
     `unresolved`: names that the catalog doesn't have; the target will refuse the statement itself.
-    `chain`: COMMIT or ROLLBACK ... AND CHAIN.
+    `chain`: COMMIT or ROLLBACK ... AND CHAIN. `local`: SET LOCAL. `shows`: SHOW of this setting, in lower case.
     """
 
     sql: str
@@ -108,6 +108,8 @@ class Statement:
     inner_tags: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
     chain: bool = False
+    local: bool = False
+    shows: str | None = None
     written: Written = Written()
 
 

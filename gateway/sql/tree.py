@@ -24,6 +24,7 @@ UNWRAPPED = {
     "infer": "InferClause",
     "join_using_alias": "Alias",
     "larg": "SelectStmt",
+    "name": "RangeVar",
     "ofTypename": "TypeName",
     "on_empty": "JsonBehavior",
     "on_error": "JsonBehavior",
@@ -97,6 +98,11 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 def dotted(names: Iterable[str]) -> str:
     """Join names with dots; a name that would be misread is quoted as PostgreSQL does, so that `"a.b"` is never a.b."""
     return ".".join(each if _PLAIN.fullmatch(each) else _quoted(each) for each in names)
+
+
+def spelled(column: str) -> str:
+    """A column's name as the last part of a dotted one; the star stays a star."""
+    return column if column == "*" else dotted([column])
 
 
 def parts(name: str) -> list[str]:

@@ -153,6 +153,10 @@ class PostgresStore:
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         return [json.loads(row["text"]) for row in await self._fetch("audit_chain", replica, after, limit)]
 
+    async def heads(self) -> list[tuple[str, int, str]]:
+        rows = await self._fetch("chain_heads")
+        return [(row["replica"], row["seq"], row["hash"]) for row in rows]
+
     async def checkpoints(self) -> list[tuple[str, int, str, str]]:
         rows = await self._fetch("checkpoint_all")
         return [(row["replica"], row["seq"], row["head"], row["signature"]) for row in rows]

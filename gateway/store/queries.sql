@@ -132,6 +132,20 @@ INSERT INTO hoop.checkpoint (replica, seq, head, signature) VALUES ($1, $2, $3, 
 -- name: checkpoint_all
 SELECT replica, seq, head, signature FROM hoop.checkpoint ORDER BY kept_at, replica, seq;
 
+-- name: chain_heads
+-- A loose index scan: one look a chain, whatever their length.
+WITH RECURSIVE chain AS (
+    (SELECT replica FROM hoop.audit ORDER BY replica LIMIT 1)
+    UNION ALL
+    SELECT (SELECT a.replica FROM hoop.audit AS a WHERE a.replica > chain.replica ORDER BY a.replica LIMIT 1)
+      FROM chain WHERE chain.replica IS NOT NULL
+)
+SELECT chain.replica, newest.seq, newest.hash
+  FROM chain, LATERAL (
+       SELECT a.seq, a.body ->> 'hash' AS hash FROM hoop.audit AS a
+        WHERE a.replica = chain.replica ORDER BY a.seq DESC LIMIT 1) AS newest
+ WHERE chain.replica IS NOT NULL;
+
 -- name: person_seen
 -- Tokens may be looked at out of order: the newest sight stays.
 INSERT INTO hoop.person (issuer, subject, "user", email, groups, seen_at)

@@ -1,12 +1,11 @@
 """Stores for tests: an empty PostgresStore, and requests that a store and a desk of today can work with."""
 
+import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-
-import asyncpg
 
 from gateway.approvals.request import ApprovalRequest
 from gateway.audit.chain import genesis, seal
@@ -26,15 +25,21 @@ def fresh(**changes: object) -> ApprovalRequest:
     return replace(plain, **changes)  # type: ignore[arg-type]  # the caller's test names fields of ApprovalRequest
 
 
+async def until(holds: Callable[[], Awaitable[bool]], deadline: float = 15.0) -> None:
+    """Wait until it holds; after `deadline` seconds the test fails with TimeoutError."""
+    async with asyncio.timeout(deadline):
+        while not await holds():  # noqa: ASYNC110  # what is waited for happens in another process, which sets no Event
+            await asyncio.sleep(0)
+
+
 @asynccontextmanager
 async def postgres_store(dsn: str, *, timeout: float = 5.0) -> AsyncIterator[PostgresStore]:  # noqa: ASYNC109  # its calls'
     """A PostgresStore with every table empty."""
     store = await PostgresStore.connect(dsn, timeout=timeout)
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(
-        "TRUNCATE hoop.approval, hoop.outbox, hoop.audit, hoop.checkpoint, hoop.person, hoop.replica, hoop.session"
-    )
-    await connection.close()
+    async with store._connection() as connection:
+        await connection.execute(
+            "TRUNCATE hoop.approval, hoop.outbox, hoop.audit, hoop.checkpoint, hoop.person, hoop.replica, hoop.session"
+        )
     try:
         yield store
     finally:

@@ -272,6 +272,15 @@ class TestRecord:
         assert [entry["seq"] for entry in await store.chain("gate-1", 0, 3)] == [1, 2, 3]
         assert [entry["seq"] for entry in await store.chain("gate-1", 3, 3)] == [4, 5]
 
+    async def test_the_newest_entry_of_every_chain(self, store: Store) -> None:
+        assert await store.heads() == []
+        chains = [ListSpool("gate-2"), ListSpool("gate-1"), ListSpool("Gate:3")]
+        for count, spool in enumerate(chains, start=1):
+            await store.append([spool.record("statement") for _ in range(count)])
+        assert sorted(await store.heads()) == sorted(
+            (spool.replica, count, spool.queued[-1].hash) for count, spool in enumerate(chains, start=1)
+        )
+
     async def test_checkpoints_stay_as_they_were_first(self, store: Store) -> None:
         await store.checkpoint("b", 7, "head-7", "sig-7")
         await store.checkpoint("a", 3, "head-3", "sig-3")

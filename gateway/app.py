@@ -1,0 +1,323 @@
+"""The composition root: settings and policy in, a running gateway out. Read `start` top-down; `stop` is its mirror.
+
+    store -> spool -> audit log -> desk -> issuers -> server <- Slack, outbox, HTTP
+
+Nothing is decided here. What is started last is stopped first, so that no hold is left without somebody to withdraw it and
+no entry without a shipper.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from bots.commands import Commands
+from bots.slack.app import SlackFront
+from bots.slack.sender import SlackSender, open_client
+from gateway import http
+from gateway.approvals.desk import Desk, Directory
+from gateway.approvals.outbox import Front, Outbox
+from gateway.approvals.request import Person
+from gateway.audit.log import AuditLog
+from gateway.audit.spool import Spool
+from gateway.errors import GatewayError, PolicyError, StoreUnavailable
+from gateway.identity.claims import Identity
+from gateway.identity.issuers import Issuers
+from gateway.metrics import Metrics
+from gateway.policy.model import Policy, Secret, Target, load
+from gateway.relay.catalogs import Catalogs
+from gateway.relay.credentials import Credentials
+from gateway.relay.parser import ParserProcess
+from gateway.relay.relay import Shell
+from gateway.relay.server import Doors, Server
+from gateway.relay.side import load_catalog
+from gateway.settings import Settings, derive
+from gateway.store.postgres import PostgresStore
+
+log = structlog.get_logger()
+
+#: Seconds that running sessions get to hear 57P01 and withdraw their holds.
+DRAIN = 5.0
+POLICY_LOOK_EVERY = 2.0
+
+
+def replica_name(worker: int = 0) -> str:
+    """host:start:worker, the name of this process's audit chain (architecture.md, The record)."""
+    return f"{socket.gethostname()}:{int(time.time())}-{secrets.token_hex(2)}:{worker}"
+
+
+@dataclass(slots=True)
+class Ports:
+    """Where it listens once it has started."""
+
+    wire: int = 0
+    http: int = 0
+
+
+class Gateway:
+    """A running gateway. `auditors` are groups that may read everybody's audit (the reviewers' groups)."""
+
+    def __init__(self, settings: Settings, policy: Policy, directory: Directory | None = None) -> None:
+        self.settings = settings
+        self.policy = policy
+        self.ports = Ports()
+        self.metrics = Metrics()
+        self.routes: list[web.RouteDef] = []  # further routes of whoever starts it (the demo's)
+        self._directory = directory
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._seen = _stamp(settings.policies)
+        self.broken = asyncio.Event()
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start everything in order. Raises StoreUnavailable, OSError, SlackRefused; what had started is stopped again."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings = self.settings
+        replica = replica_name()
+        self.store = await PostgresStore.connect(settings.store)
+        self._stops.append(self.store.close)
+        self.spool = Spool.open(settings.spool, replica, settings.audit_key, time.time)
+        self.audit = AuditLog(self.spool, self.store)
+        self._background(self.audit.run(), vital=True)
+        self._stops.append(self.audit.stop)
+        self.desk = Desk(
+            self.store,
+            self.spool,
+            clock=time.time,
+            link_max_age=self.policy.limits.link_max_age,
+            directory=self._directory,
+        )
+        await self.desk.start(replica)
+        self._stops.append(self.desk.close)
+        self._record_policy()
+        self.issuers = Issuers(self.policy.issuers, insecure_loopback=settings.insecure_loopback)
+        self._stops.append(self.issuers.close)
+        fronts = await self._start_slack()
+        await self._start_http()
+        self.outbox = Outbox(self.store, fronts, time.time, undeliverable=self.desk.undeliverable)
+        await self.outbox.start()
+        self._stops.append(self.outbox.close)
+        self._start_server(replica)
+        self._background(self._watch_policy())
+        log.info("gateway.started", wire=self.ports.wire, http=self.ports.http, replica=replica)
+
+    async def stop(self) -> None:
+        """No new sessions; holds withdrawn and told; cards updated; the log's end signed."""
+        for stop in reversed(self._stops):
+            try:
+                await stop()
+            except Exception:
+                log.exception("gateway.stop_failed", part=getattr(stop, "__qualname__", "?"))
+        self._stops.clear()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _background(self, work: Coroutine[Any, Any, Any], *, vital: bool = False) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if vital:
+            task.add_done_callback(self._vital_ended)
+        return task
+
+    def _vital_ended(self, task: asyncio.Task[Any]) -> None:
+        """Without its audit log the gateway must not go on."""
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("gateway.audit_broken", problem=str(task.exception()))
+            self.broken.set()
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    async def _start_slack(self) -> dict[str, Front]:
+        slack = self.settings.slack
+        self._slack: SlackFront | None = None
+        if slack is None:
+            return {}
+        client = open_client(slack.bot_token, slack.api_url)
+        self._stops.append(_closing(client))
+        key = derive(self.settings.secret, "buttons")
+        commands = Commands(
+            self.desk,
+            self.store.audit,
+            record=self._record,
+            proof=self._proof,
+            auditor=self._is_auditor,
+            cursor_key=derive(self.settings.secret, "cursors"),
+            clock=time.time,
+        )
+        self._slack = SlackFront(
+            client,
+            slack.signing_secret,
+            self.desk,
+            commands,
+            button_key=key,
+            clock=time.time,
+            app_token=slack.app_token or None,
+        )
+        await self._slack.start()
+        self._stops.append(self._slack.stop)
+        return {"slack": SlackSender(client, key, time.time)}
+
+    async def _start_http(self) -> None:
+        routes = [*self.routes, *(self._slack.routes() if self._slack else [])]
+        app = http.make(self._ready, self.metrics.registry, routes)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, self.settings.http.host, self.settings.http.port).start()
+        self.ports.http = runner.addresses[0][1]
+        self._stops.append(runner.cleanup)
+
+    def _start_server(self, replica: str) -> None:
+        settings = self.settings
+        credentials = Credentials(os.environ)
+        parser = ParserProcess()
+        self._stops.append(parser.close)
+
+        async def password(_target: Target, secret: Secret) -> str:
+            return await credentials.password(secret)
+
+        async def catalog(target: Target) -> Any:
+            return await load_catalog(target, await password(target, target.password))
+
+        async def reload(name: str) -> None:
+            target = self.policy.targets.get(name)
+            if target is not None:
+                await catalogs.reload(target)
+
+        catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
+        shell = Shell(self.desk, self.spool, parser, self.metrics, self._background, reload)
+        doors = Doors(
+            _tls(settings.tls_cert, settings.tls_key),
+            settings.insecure_loopback,
+            replica,
+            derive(settings.secret, "masks"),
+            derive(settings.secret, "digests"),
+        )
+        self.server = Server(doors, self.policy, self.issuers, shell, catalogs, password, self._saw)
+        self.ports.wire = self.server.listen(settings.listen.host, settings.listen.port)
+        self._stops.append(self._drain)
+        self._background(catalogs.run(self.server.targets_in_use))
+
+    def _catalog_changed(self, target: str, catalog: Any) -> None:
+        self.server.catalog_changed(target, catalog)
+
+    async def _drain(self) -> None:
+        await self.server.close()
+        try:
+            async with asyncio.timeout(DRAIN):
+                while self.server.working:
+                    await asyncio.gather(*self.server.working, return_exceptions=True)
+        except TimeoutError:
+            log.warning("gateway.drain_timed_out", sessions=self.server.sessions)
+
+    # --- what the parts ask of each other -----------------------------------------------------------------------------
+
+    async def _ready(self) -> dict[str, str]:
+        try:
+            await self.store.checkpoints()
+            store = http.OK
+        except StoreUnavailable as error:
+            store = error.message
+        spool = "unwritable" if self.spool.broken else http.OK
+        return {"store": store, "spool": spool, "issuers": await self.issuers.ready() or http.OK}
+
+    async def _saw(self, identity: Identity) -> None:
+        """Remember who logged in, so that a reviewer's groups are known by e-mail. The store being away hinders nobody."""
+        person = Person(identity.issuer, identity.subject, identity.user, identity.email, identity.groups)
+        try:
+            await self.store.saw(person, time.time())
+        except StoreUnavailable:
+            log.warning("person.not_stored")
+
+    def _record(self, kind: str, **fields: Any) -> None:
+        self.spool.record(kind, **fields)
+        self.spool.flush()
+
+    async def _proof(self) -> str:
+        """How far the log is known to be intact: this process's own chain."""
+        return f"log intact through #{self.spool.seq}, head {self.spool.head[:8]}"
+
+    def _is_auditor(self, person: Person) -> bool:
+        return any(person.groups & each.groups for each in self.policy.reviewers.values())
+
+    # --- policy -------------------------------------------------------------------------------------------------------
+
+    def reload(self) -> bool:
+        """Read the policies file again; a bad one is refused and the old one stays."""
+        self._seen = _stamp(self.settings.policies)
+        try:
+            policy = read_policy(self.settings.policies)
+        except PolicyError as error:
+            log.error("policy.refused", problems=error.problems)
+            return False
+        if policy.version != self.policy.version:
+            self.policy = policy
+            self.issuers.use(policy.issuers)
+            self.server.adopt(policy)
+            self._record_policy()
+            log.info("policy.loaded", version=policy.version)
+        return True
+
+    def _record_policy(self) -> None:
+        self._record("policy_loaded", policy=self.policy.version)
+
+    async def _watch_policy(self) -> None:
+        while True:
+            await asyncio.sleep(POLICY_LOOK_EVERY)
+            if _stamp(self.settings.policies) != self._seen:
+                self.reload()
+
+
+def read_policy(path: Path) -> Policy:
+    """Read a policies file. Raises PolicyError, also where the file can't be read."""
+    try:
+        return load(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError([f"{path}: can't be read ({type(error).__name__})"]) from error
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["postgresql"])
+    return context
+
+
+def _closing(client: Any) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def close() -> None:
+        if client.session is not None:
+            await client.session.close()
+
+    return close
+
+
+__all__ = ["Gateway", "GatewayError", "read_policy", "replica_name"]

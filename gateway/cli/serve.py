@@ -1,0 +1,63 @@
+"""`hoop serve`: the gateway, until SIGTERM or SIGINT. SIGHUP reads the policies file again."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from gateway import logs, settings
+from gateway.app import Gateway, read_policy
+from gateway.errors import GatewayError, PolicyError
+
+USAGE = 2
+
+
+def serve(
+    policies: Annotated[
+        Path | None, typer.Option(help="The policies file; default HOOP_POLICIES or policies.yaml.")
+    ] = None,
+) -> None:
+    """Run the gateway; settings come from the environment (.env.example lists them)."""
+    environ = dict(os.environ)
+    if policies is not None:
+        environ["HOOP_POLICIES"] = str(policies)
+    try:
+        chosen = settings.read(environ)
+        policy = read_policy(chosen.policies)
+    except settings.SettingsError as error:
+        _refuse(error.problems)
+    except PolicyError as error:
+        _refuse(error.problems)
+    logs.configure(chosen.log)
+    sys.exit(uvloop.run(run(Gateway(chosen, policy))))
+
+
+def _refuse(problems: list[str]) -> None:
+    for problem in problems:
+        typer.echo(problem, err=True)
+    raise typer.Exit(USAGE)
+
+
+async def run(gateway: Gateway) -> int:
+    """Start, wait for a signal (or for the audit to break), stop. Returns the exit code."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+    try:
+        await gateway.start()
+    except (GatewayError, OSError) as error:
+        typer.echo(getattr(error, "message", str(error)), err=True)
+        return USAGE
+    waits = [loop.create_task(each.wait()) for each in (stopping, gateway.broken)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await gateway.stop()
+    return 1 if gateway.broken.is_set() else 0

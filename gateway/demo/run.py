@@ -1,0 +1,160 @@
+"""The demo: an embedded PostgreSQL, a loopback issuer, a local workspace and the real gateway, on 127.0.0.1 only.
+
+Nothing here is a mock of the gateway: it is `gateway.app` with real Slack code that talks to bots.workspace through its
+API address. Everything lives in one temporary directory and is gone when the demo ends.
+"""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from aiohttp import web
+
+from bots.workspace.workspace import Workspace
+from gateway.app import Gateway, read_policy
+from gateway.approvals.request import Person
+from gateway.demo import sample
+from gateway.demo.issuer import CLIENT_ID, DemoIssuer
+from gateway.demo.postgres import EmbeddedPostgres
+from gateway.settings import Address, Settings, Slack
+
+CHANNEL = "C0APPROVALS"
+HOST = "127.0.0.1"
+_TOKEN_LIFETIME = 12 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What to listen on; 0 takes a free port."""
+
+    wire: int = 6432
+    http: int = 8080
+
+
+class Demo:
+    """`start`, use `gateway`, `workspace`, `issuer`, `postgres`; `stop` takes everything away again."""
+
+    def __init__(self, ports: Ports, settings: Mapping[str, str] | None = None) -> None:
+        self._ports = ports
+        self._postgres_settings = settings or {}
+        self._base = Path(tempfile.mkdtemp(prefix="hoop-demo-"))
+        self.postgres: EmbeddedPostgres | None = None
+        self.workspace = Workspace(
+            name="Example Inc", app_name="Hoop", suggestions=("/hoop pending", "/hoop audit", "/hoop help")
+        )
+        self.issuer: DemoIssuer
+        self.gateway: Gateway
+
+    async def start(self) -> None:
+        """Start everything. Raises PostgresError, OSError and what the gateway raises; what had started is stopped."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        self._base.chmod(0o711)  # as root the database runs as another user and must reach its own directory
+        self.postgres = await EmbeddedPostgres.start(self._base, settings=self._postgres_settings)
+        loaded = await sample.load(self.postgres)
+        self.issuer = await DemoIssuer.start()
+        await self._open_workspace()
+        policies = self._write_policy(loaded.shop_password)
+        settings = Settings(
+            store=loaded.store_dsn,
+            audit_key=secrets.token_bytes(32),
+            secret=secrets.token_bytes(32),
+            listen=Address(HOST, self._ports.wire),
+            http=Address(HOST, self._ports.http),
+            policies=policies,
+            insecure_loopback=True,
+            spool=self._base / "spool",
+            slack=Slack(self.workspace.bot_token, self.workspace.signing_secret, api_url=self.workspace.api_url),
+        )
+        self.gateway = Gateway(settings, read_policy(policies), self._directory)
+        self.gateway.routes = [web.get("/workspace", self._to_workspace)]
+        await self.gateway.start()
+        self.workspace.events_url = f"http://{HOST}:{self.gateway.ports.http}/slack/events"
+
+    async def _open_workspace(self) -> None:
+        people = (
+            ("Ann", "ann@example.com", "Engineer", ()),
+            ("Bob", "bob@example.com", "DBA", ("dbas",)),
+            ("Dana", "dana@example.com", "DBA", ("dbas",)),
+            ("Eve", "eve@example.com", "Marketing", ()),
+        )
+        for name, email, title, groups in people:
+            self.workspace.add_person(name, email, title, groups)
+        everybody = [name for name, *_ in people]
+        topic = "Statements that wait for a decision"
+        self.workspace.add_channel("db-approvals", everybody, channel_id=CHANNEL, topic=topic)
+        self.workspace.add_channel("general", everybody, topic="Anything")
+        await self.workspace.start(HOST, 0)
+
+    def _write_policy(self, password: str) -> Path:
+        assert self.postgres is not None  # noqa: S101 - it was started before
+        password_file = self._base / "shop.password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(password, "utf-8")
+        text = files("gateway.demo").joinpath("policies.yaml").read_text("utf-8")
+        path = self._base / "policies.yaml"
+        path.write_text(
+            text.format(issuer=self.issuer.url, port=self.postgres.port, password_file=password_file, channel=CHANNEL),
+            "utf-8",
+        )
+        return path
+
+    async def _directory(self, email: str) -> Person | None:
+        return self.issuer.directory(email)
+
+    async def _to_workspace(self, _request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound(self.workspace.page_url("Bob", "db-approvals"))
+
+    def token(self, person: str, lifetime: float = _TOKEN_LIFETIME) -> str:
+        """A token of one of the demo's people (ann, cursor, bob, dana, eve)."""
+        return self.issuer.mint(person, lifetime=lifetime)
+
+    def welcome(self) -> str:
+        """What the demo prints: lines to paste."""
+        wire, page = self.gateway.ports.wire, f"http://{HOST}:{self.gateway.ports.http}/workspace"
+        psql = shutil.which("psql") or str(self.postgres.binaries / "psql" if self.postgres else "psql")
+        place = f"host={HOST} port={wire} dbname=shop user=hoop sslmode=disable"
+        lines = [
+            "The gateway is up. Leave this running; open two more windows.",
+            "",
+            f"1. Reviewers' chat, as Bob the DBA:  {page}",
+            "",
+            "2. An AI agent's psql (a token in the place of a password, valid 12 hours):",
+            f"   PGPASSWORD={self.token('cursor')} \\",
+            f"     {psql} '{place} application_name=cursor'",
+            "",
+            "   Try:  SELECT name, card_number, api_key FROM customers LIMIT 3;",
+            "         DELETE FROM customers WHERE id = 7;        -- waits until Bob or Dana clicks",
+            "         UPDATE customers SET city = 'Oslo';        -- refused: no WHERE",
+            "",
+            "3. A person, Ann the engineer:",
+            f"   PGPASSWORD={self.token('ann')} \\",
+            f"     {psql} '{place}'",
+            "",
+            "4. A driver (psycopg, asyncpg):",
+            f"   postgresql://hoop:$TOKEN@{HOST}:{wire}/shop?sslmode=disable",
+            f"   TOKEN=$(hoop token --issuer {self.issuer.url} --client-id {CLIENT_ID})",
+            "",
+            f"   health: http://{HOST}:{self.gateway.ports.http}/readyz    stop: Ctrl-C",
+        ]
+        return "\n".join(lines)
+
+    async def stop(self) -> None:
+        """Stop in the other order and remove every file."""
+        for part in ("gateway", "workspace", "issuer"):
+            found = getattr(self, part, None)
+            if found is not None:
+                await (found.close() if part == "issuer" else found.stop())
+        if self.postgres is not None:
+            await self.postgres.stop()
+        await asyncio.to_thread(shutil.rmtree, self._base, ignore_errors=True)

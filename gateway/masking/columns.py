@@ -1,0 +1,128 @@
+"""The mask plan of one result: what happens to each column. Pure data and one function that decides, `plan`.
+
+What lives here: column rules and lineage against the columns of a result. What must not: bytes of rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from gateway.masking.detectors import Detectors
+from gateway.masking.masks import BINARY_FORMAT, MASKS, TEXT_FORMAT, Kind, kind_of
+from gateway.wire.backend import Column
+
+UNRESOLVED = "unresolved"
+TableNames = Mapping[int, tuple[str, str, Mapping[int, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """One column: `action` pass (never looked at), scan (detectors), mask (replaced whole, by `mask`).
+
+    `source` is the protected schema.table.column that a masked column carries, or "unresolved".
+    """
+
+    action: Literal["pass", "scan", "mask"]
+    mask: str = ""
+    source: str = ""
+    type_oid: int = 25
+    format: int = TEXT_FORMAT
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPlan:
+    """The plan of one result, a ColumnPlan a column in order."""
+
+    columns: tuple[ColumnPlan, ...]
+
+    @property
+    def touches(self) -> bool:
+        """False when every column passes: the rows need not be looked at."""
+        return any(column.action != "pass" for column in self.columns)
+
+    @property
+    def masks(self) -> bool:
+        """True when at least one column is replaced whole."""
+        return any(column.action == "mask" for column in self.columns)
+
+
+def plan(  # the callers' contract
+    columns: Sequence[Column],
+    formats: Sequence[int],
+    sources: Sequence[frozenset[str] | None] | None,
+    masks: Sequence[tuple[str, str]],
+    target: str,
+    table_names: TableNames,
+    detectors: Detectors | None,
+    unresolved: str = "redact",
+) -> MaskPlan:
+    """Decide for each column of a RowDescription whether it passes, is scanned or is masked.
+
+    `formats`: the result-format codes of Bind (none = what each column says, one = for all, else one a column).
+    `sources[i]`: the lineage of output column i as "schema.table.column"; an empty set = it carries no column; None, or
+    sources=None = not known. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
+    counts. `table_names`: table OID -> (schema, table, {attnum: column}). `unresolved`: what the policy says of unknown
+    lineage; whatever it says, rows that get here are redacted ("hold" was settled before the statement ran).
+    Raises ValueError when formats or sources don't fit the columns, or for an unknown mask.
+    """
+    if len(formats) > 1 and len(formats) != len(columns):
+        raise ValueError(f"{len(formats)} format codes for {len(columns)} columns")
+    if sources is not None and len(sources) != len(columns):
+        raise ValueError(f"lineage of {len(sources)} columns for {len(columns)} columns")
+    for _, mask in masks:
+        if mask not in MASKS:
+            raise ValueError(f"mask {mask} is not known; known are {', '.join(sorted(MASKS))}")
+    protects = any(fnmatchcase(target, glob.split(".", 1)[0]) for glob, _ in masks)
+    planned = []
+    for i, column in enumerate(columns):
+        code = _format(column, formats, i)
+        lineage = None if sources is None else sources[i]
+        found = _masked(lineage, _origin(column, table_names), masks, target)
+        if found is None and lineage is None and protects and unresolved:
+            found = _unknown(column, code)
+        action: Literal["mask", "scan", "pass"] = "mask" if found else _scanned(column, code, detectors)
+        mask, source = found or ("", "")
+        planned.append(ColumnPlan(action, mask, source, column.type_oid, code, column.name))
+    return MaskPlan(tuple(planned))
+
+
+def _format(column: Column, formats: Sequence[int], i: int) -> int:
+    if not formats:
+        return column.format
+    return formats[0] if len(formats) == 1 else formats[i]
+
+
+def _origin(column: Column, table_names: TableNames) -> frozenset[str]:
+    """The table column that the server itself names in RowDescription."""
+    schema, table, names = table_names.get(column.table_oid, ("", "", {}))
+    name = names.get(column.attnum)
+    return frozenset() if name is None else frozenset({f"{schema}.{table}.{name}"})
+
+
+def _masked(
+    lineage: frozenset[str] | None, origin: frozenset[str], masks: Sequence[tuple[str, str]], target: str
+) -> tuple[str, str] | None:
+    """The first column rule that a source matches: (mask, source). A * matches dots too: rather too much than too little."""
+    carried = sorted((lineage or frozenset()) | origin)
+    for glob, mask in masks:
+        for source in carried:
+            if fnmatchcase(f"{target}.{source}", glob):
+                return mask, source
+    return None
+
+
+def _unknown(column: Column, code: int) -> tuple[str, str] | None:
+    """Unknown lineage beside protected columns: whatever can carry text is redacted. Numbers stay, and are scanned."""
+    kept = (Kind.HARMLESS, Kind.INT8, Kind.NUMERIC)
+    return None if kind_of(column.type_oid, code) in kept else ("redact", UNRESOLVED)
+
+
+def _scanned(column: Column, code: int, detectors: Detectors | None) -> Literal["scan", "pass"]:
+    if detectors is None or not detectors.names:
+        return "pass"
+    return "pass" if kind_of(column.type_oid, code) in (Kind.HARMLESS, Kind.CHAR) else "scan"
+
+
+__all__ = ["BINARY_FORMAT", "TEXT_FORMAT", "UNRESOLVED", "ColumnPlan", "MaskPlan", "TableNames", "plan"]

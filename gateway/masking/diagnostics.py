@@ -1,0 +1,96 @@
+"""Texts on the way to a client, a card or the audit: error and notice fields, tags, payloads, SQL.
+
+What lives here: which fields of ErrorResponse and NoticeResponse are cleaned, dropped or replaced (manual, 55.8 Error and
+Notice Message Fields). What must not: framing of messages, decisions about statements.
+
+An error text can carry values that no column rule sees: `invalid input syntax for type integer: "4111..."`, `Key (c)=(...)
+already exists`, `Failing row contains (...)`, RAISE NOTICE. So every text is searched; and when the statement touches a
+protected column, the text is replaced whole and only the SQLSTATE stays.
+"""
+
+from functools import lru_cache
+
+from gateway.errors import ProtocolViolation
+from gateway.masking.detectors import Detectors
+from gateway.masking.rules import OWN_TEXTS
+
+#: What a client sees instead of a message that may quote a protected value.
+WITHHELD = "the message is withheld: this statement touches a protected column (SQLSTATE {sqlstate})"
+_FIXED = frozenset(
+    b"SVCPpLsF"
+)  # severity, SQLSTATE, positions, line: never a value. F, L, R name PostgreSQL's own source
+_DROPPED = frozenset(b"DHWqpP")  # detail, hint, context, internal query and the positions that belong to the texts
+
+
+def fields_of(body: bytes) -> list[tuple[int, bytes]]:
+    """Read the fields of an ErrorResponse or NoticeResponse body: (type byte, text). Raises ProtocolViolation."""
+    fields, at = [], 0
+    while at < len(body) and body[at]:
+        end = body.find(b"\0", at + 1)
+        if end < 0:
+            break
+        fields.append((body[at], body[at + 1 : end]))
+        at = end + 1
+    if at != len(body) - 1 or body[at]:
+        raise ProtocolViolation("the target sent an error or notice whose fields do not end")
+    return fields
+
+
+def scrub_fields(body: bytes, detectors: Detectors, touches_protected: bool) -> bytes:
+    """Clean the body of an ErrorResponse or NoticeResponse.
+
+    Every text is searched for secrets and passwords. With `touches_protected` the message becomes a general sentence with
+    the SQLSTATE, and detail, hint, context and internal query are dropped. Raises ProtocolViolation for a malformed body.
+    """
+    fields = fields_of(body)
+    sqlstate = next((text.decode("ascii", "replace") for kind, text in fields if kind == ord("C")), "XX000")
+    out = []
+    for kind, text in fields:
+        shown = text
+        if touches_protected and kind in _DROPPED:
+            continue
+        if touches_protected and kind == ord("M"):
+            shown = WITHHELD.format(sqlstate=sqlstate).encode()
+        elif kind not in _FIXED:
+            shown = _clean(text, detectors)
+        out.append(bytes((kind,)) + shown + b"\0")
+    return b"".join((*out, b"\0"))
+
+
+def scrub_notification(body: bytes, detectors: Detectors) -> bytes:
+    """Clean a NotificationResponse body: int32 process, channel, payload. Raises ProtocolViolation for a malformed one."""
+    channel, payload = _strings(body[4:], 2)
+    return body[:4] + _clean(channel, detectors) + b"\0" + _clean(payload, detectors) + b"\0"
+
+
+def scrub_parameter(body: bytes, detectors: Detectors) -> bytes:
+    """Clean a ParameterStatus body: name, value (application_name can be set to anything). Raises ProtocolViolation."""
+    name, value = _strings(body, 2)
+    return name + b"\0" + _clean(value, detectors) + b"\0"
+
+
+def scrub_tag(body: bytes, detectors: Detectors) -> bytes:
+    """Clean a CommandComplete body: one tag. Raises ProtocolViolation for a malformed one."""
+    return _clean(_strings(body, 1)[0], detectors) + b"\0"
+
+
+def scrub_sql(text: str, detectors: Detectors) -> str:
+    """Make a SQL text fit for cards, audit and logs: passwords, connection strings and what the policy detects are replaced."""
+    return _own(detectors).scrub(text)[0]
+
+
+def _clean(text: bytes, detectors: Detectors) -> bytes:
+    return _own(detectors).clean(text)[0]
+
+
+@lru_cache(maxsize=8)
+def _own(detectors: Detectors) -> Detectors:
+    """The policy's detectors and those that our own texts always get."""
+    return detectors.also(OWN_TEXTS)
+
+
+def _strings(body: bytes, count: int) -> list[bytes]:
+    parts = body.split(b"\0")
+    if len(parts) != count + 1 or parts[-1]:
+        raise ProtocolViolation("the target sent a message whose texts do not end")
+    return parts[:count]

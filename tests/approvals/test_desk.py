@@ -1,0 +1,575 @@
+"""The desk: what is recorded, who is woken, who wins. The races run on a real PostgreSQL."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.approvals.desk import Answer, Approve, Decided, Deny, Desk, Refused
+from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State
+from gateway.audit.chain import verify_chain
+from gateway.audit.entry import Value
+from gateway.audit.query import parse
+from gateway.audit.spool import Spool
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.memory import MemoryStore
+from gateway.store.port import Change, Record
+from gateway.store.postgres import PostgresStore
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN, UPDATE
+from tests.fakes.stores import KEY, ListSpool, fresh, postgres_store
+
+DEADLINE = 15.0
+DIGEST = PLAIN.release_digest
+
+
+class Clock:
+    """Unix seconds that move when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> MemoryStore:
+    return MemoryStore(clock)
+
+
+@pytest.fixture
+def spool() -> ListSpool:
+    return ListSpool()
+
+
+@pytest.fixture
+async def desk(store: MemoryStore, spool: ListSpool, clock: Clock) -> AsyncIterator[Desk]:
+    desk = Desk(store, spool, clock=clock, link_max_age=3600.0)
+    await desk.start("gate-1")
+    yield desk
+    await desk.close()
+
+
+def decided(answer: Answer) -> ApprovalRequest:
+    assert isinstance(answer, Decided), answer
+    return answer.request
+
+
+def refused(answer: Answer) -> Refusal:
+    assert isinstance(answer, Refused), answer
+    return answer.refusal
+
+
+class TestRecord:
+    async def test_a_held_statement_is_recorded_with_all_that_audit_asks_for(
+        self, desk: Desk, spool: ListSpool
+    ) -> None:
+        request = fresh(statements=(DELETE, UPDATE))
+        await desk.open(request)
+        [entry] = spool.written
+        assert entry.body == {
+            "seq": 1,
+            "replica": "gate-1",
+            "at": entry.body["at"],
+            "prev": entry.body["prev"],
+            "kind": "held",
+            "session": "8f31c2",
+            "subject": "sub-ann",
+            "user": "ann@example.com",
+            "groups": ["engineering"],
+            "agent": "cursor",
+            "client": "10.0.0.7",
+            "target": "shop",
+            "request": request.id,
+            "rule": "writes wait for a DBA",
+            "verdict": "hold",
+            "tag": "DELETE, UPDATE",
+            "tables": ["public.customers"],
+            "sql": f"{DELETE.sql};\n{UPDATE.sql}",
+            "parameters": [["2020-01-01"]],
+            "rows": 42,
+            "reason": "clean up customers that never came back",
+        }
+
+    async def test_a_whole_life(self, desk: Desk, spool: ListSpool) -> None:
+        request = fresh()
+        await desk.open(request)
+        assert decided(await desk.decide(request.id, 1, BOB, Approve(), "slack")).state is State.APPROVED
+        assert decided(await desk.release(request.id, DIGEST)).state is State.RELEASED
+        assert decided(await desk.finish(request.id, 42, "", 12.5, "open")).state is State.EXECUTED
+        assert decided(await desk.settle(request.id, "committed")).rev == 5
+        assert spool.kinds() == [("held", None), ("decided", "approved"), ("released", None)]
+        approval, release = (entry.body for entry in spool.written[1:])
+        assert (approval["decided_by"], approval["via"], approval["tag"]) == ("bob@example.com", "slack", "DELETE")
+        assert (release["decided_by"], release["via"], release["request"]) == ("bob@example.com", "slack", request.id)
+
+    async def test_a_quorum_records_each_approval_in_its_givers_name(self, desk: Desk, spool: ListSpool) -> None:
+        request = fresh(approvals_needed=2)
+        await desk.open(request)
+        assert decided(await desk.decide(request.id, 1, BOB, Approve(), "slack")).state is State.PENDING
+        assert decided(await desk.decide(request.id, 1, CAROL, Approve(), "teams")).state is State.APPROVED
+        given = [(entry.body["decided_by"], entry.body["via"], entry.body["reason"]) for entry in spool.written[1:]]
+        assert given == [
+            ("bob@example.com", "slack", "1 of 2 approvals"),
+            ("carol@example.com", "teams", "2 of 2 approvals"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("end", "outcome", "sqlstate", "reason"),
+        [
+            (
+                lambda desk, id_: desk.decide(id_, 1, BOB, Deny("use the job"), "slack"),
+                "denied",
+                "42501",
+                "use the job",
+            ),
+            (lambda desk, id_: desk.withdraw(id_, "cancelled"), "withdrawn", "57014", "cancelled"),
+            (lambda desk, id_: desk.withdraw(id_, "target gone"), "withdrawn", "57P01", "target gone"),
+            (lambda desk, id_: desk.supersede(id_, "denied now"), "superseded", "42501", "denied now"),
+            (lambda desk, id_: desk.undeliverable(id_, "no card"), "undeliverable", "42501", "no card"),
+        ],
+    )
+    async def test_each_end_is_an_answer_to_audit(
+        self,
+        desk: Desk,
+        store: MemoryStore,
+        clock: Clock,
+        end: Callable[[Desk, str], Coroutine[object, object, Answer]],
+        outcome: str,
+        sqlstate: str,
+        reason: str,
+    ) -> None:
+        request = fresh()
+        await desk.open(request)
+        decided(await end(desk, request.id))
+        [entry], total = await store.audit(parse(f"user:ann verb:delete table:customers decision:{outcome}", clock()))
+        assert total == 1
+        assert (entry["outcome"], entry["sqlstate"], entry["reason"]) == (outcome, sqlstate, reason)
+        assert ("decided_by" in entry) == (outcome == "denied")
+
+    @pytest.mark.parametrize("who", [ANN, EVE])
+    @pytest.mark.parametrize("decision", [Approve(), Deny("no")])
+    async def test_a_click_without_right_changes_nothing_and_is_recorded(
+        self, desk: Desk, store: MemoryStore, spool: ListSpool, clock: Clock, who: Person, decision: Approve | Deny
+    ) -> None:
+        request = fresh()
+        await desk.open(request)
+        answer = await desk.decide(request.id, 1, who, decision, "slack")
+        assert isinstance(answer, Refused)
+        assert answer.request == request == await desk.show(request.id)
+        entry = spool.written[-1]
+        expected: dict[str, Value] = {"kind": "refused", "decided_by": who.user, "via": "slack", "request": request.id}
+        assert {name: entry.body[name] for name in expected} == expected
+        assert entry.body["reason"] == answer.refusal.value
+        await store.append(spool.written)
+        assert (await store.audit(parse("", clock())))[1] == 0, "it ends no statement"
+
+    async def test_a_click_on_an_unknown_request_is_recorded(self, desk: Desk, spool: ListSpool) -> None:
+        answer = await desk.decide("x" * 500, 1, BOB, Approve(), "slack")
+        assert answer == Refused(Refusal.UNKNOWN_REQUEST, None)
+        assert spool.written[-1].body["request"] == "x" * 64
+
+    async def test_a_late_click_is_told_the_truth_and_not_recorded(self, desk: Desk, spool: ListSpool) -> None:
+        request = fresh()
+        await desk.open(request)
+        denied = decided(await desk.decide(request.id, 1, BOB, Deny("no"), "slack"))
+        assert await desk.decide(request.id, 1, CAROL, Approve(), "slack") == Refused(Refusal.ALREADY_DECIDED, denied)
+        assert spool.kinds() == [("held", None), ("decided", "denied")]
+
+
+class TestRelease:
+    async def test_only_what_was_approved(self, desk: Desk) -> None:
+        request = fresh()
+        await desk.open(request)
+        assert refused(await desk.release(request.id, DIGEST)) is Refusal.STALE
+        await desk.decide(request.id, 1, BOB, Approve(), "slack")
+        assert refused(await desk.release(request.id, "something else")) is Refusal.STALE
+        assert decided(await desk.release(request.id, DIGEST)).state is State.RELEASED
+        assert refused(await desk.release(request.id, DIGEST)) is Refusal.ALREADY_DECIDED
+
+    async def test_not_when_its_time_is_over(self, desk: Desk, clock: Clock) -> None:
+        request = fresh()
+        await desk.open(request)
+        await desk.decide(request.id, 1, BOB, Approve(), "slack")
+        clock.now = request.expires_at
+        assert refused(await desk.release(request.id, DIGEST)) is Refusal.EXPIRED
+
+
+class TestWatch:
+    async def test_each_change_is_heard_once_in_order(self, desk: Desk) -> None:
+        request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
+        desk.watch(request.id, heard.put_nowait)
+        await desk.open(request)
+        await desk.decide(request.id, 1, BOB, Approve(), "slack")
+        await desk.release(request.id, DIGEST)
+        async with asyncio.timeout(DEADLINE):
+            assert [(await heard.get()).rev for _ in range(2)] == [2, 3]
+        await desk.finish(request.id, 1, "", 1.0, "committed")
+        async with asyncio.timeout(DEADLINE):
+            assert (await heard.get()).state is State.EXECUTED
+        assert heard.empty()
+
+    async def test_what_happened_before_is_heard_at_once(self, desk: Desk) -> None:
+        request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
+        await desk.open(request)
+        await desk.withdraw(request.id, "cancelled")
+        desk.watch(request.id, heard.put_nowait)
+        async with asyncio.timeout(DEADLINE):
+            assert (await heard.get()).state is State.WITHDRAWN
+
+    async def test_nothing_is_heard_after_the_end_of_the_watch(self, desk: Desk) -> None:
+        request = fresh()
+        first, second = asyncio.Queue[ApprovalRequest](), asyncio.Queue[ApprovalRequest]()
+        unwatch = desk.watch(request.id, first.put_nowait)
+        desk.watch(request.id, second.put_nowait)
+        await desk.open(request)
+        await desk.decide(request.id, 1, BOB, Approve(), "slack")
+        unwatch()
+        unwatch()
+        async with asyncio.timeout(DEADLINE):
+            await second.get()
+        assert first.empty()
+
+    async def test_another_replica_wakes_us(self, desk: Desk, store: MemoryStore, clock: Clock) -> None:
+        other = Desk(store, ListSpool("gate-2"), clock=clock, link_max_age=3600.0)
+        request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
+        desk.watch(request.id, heard.put_nowait)
+        await desk.open(request)
+        await other.decide(request.id, 1, BOB, Approve(), "slack")
+        async with asyncio.timeout(DEADLINE):
+            assert (await heard.get()).state is State.APPROVED
+
+    async def test_the_poll_finds_what_no_wake_up_told(self, store: MemoryStore, clock: Clock) -> None:
+        class Deaf(MemoryStore):
+            async def listen(self, heard: Callable[[str, str], None]) -> None:
+                """A store whose notifications are all lost."""
+
+        deaf = Deaf(clock)
+        desk, other = (Desk(deaf, ListSpool(name), clock=clock, link_max_age=1.0) for name in ("gate-1", "gate-2"))
+        await desk.start("gate-1")
+        request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
+        desk.watch(request.id, heard.put_nowait)
+        await desk.open(request)
+        await other.decide(request.id, 1, BOB, Approve(), "slack")
+        async with asyncio.timeout(DEADLINE):
+            assert (await heard.get()).state is State.APPROVED
+        await desk.close()
+
+
+class TestTime:
+    async def test_a_timer_ends_a_request(self, desk: Desk, clock: Clock) -> None:
+        request, heard = fresh(expires_at=clock.now - 1), asyncio.Queue[ApprovalRequest]()
+        desk.watch(request.id, heard.put_nowait)
+        await desk.open(request)
+        async with asyncio.timeout(DEADLINE):
+            assert (await heard.get()).state is State.EXPIRED
+
+    async def test_not_before_its_time(self, desk: Desk) -> None:
+        request = fresh()
+        await desk.open(request)
+        assert refused(await desk.expire(request.id)) is Refusal.STALE
+
+    async def test_any_replica_ends_what_no_timer_did(self, desk: Desk, store: MemoryStore, clock: Clock) -> None:
+        request = fresh(expires_at=clock.now - 1)
+        heard = asyncio.Queue[ApprovalRequest]()
+        desk.watch(request.id, heard.put_nowait)
+        await store.open(request, lambda _: [])
+        async with asyncio.timeout(DEADLINE):
+            assert (await heard.get()).state is State.EXPIRED
+
+
+class TestDeadReplicas:
+    async def test_a_former_runs_requests_end_before_we_start(self, store: MemoryStore, clock: Clock) -> None:
+        pending, approved, running, ours = (fresh(replica=name) for name in ("old", "old", "old", "new"))
+        before = Desk(store, ListSpool("old"), clock=clock, link_max_age=1.0)
+        for each in (pending, approved, running, ours):
+            await before.open(each)
+        for each in (approved, running):
+            await before.decide(each.id, 1, BOB, Approve(), "slack")
+        await before.release(running.id, DIGEST)
+        desk = Desk(store, ListSpool("new"), clock=clock, link_max_age=1.0)
+        await desk.start("new", gone=["old", "new"])
+        states = {each.id: each for each in await desk.find()}
+        assert states[pending.id].state is states[approved.id].state is State.WITHDRAWN
+        assert states[pending.id].reason.startswith("gateway gone")
+        assert states[running.id].state is State.UNKNOWN
+        assert states[ours.id].state is State.PENDING
+        assert refused(await desk.decide(pending.id, 1, BOB, Approve(), "slack")) is Refusal.ALREADY_DECIDED
+        await desk.close()
+        await before.close()
+
+    async def test_a_replica_without_a_sign_of_life_is_buried(
+        self, desk: Desk, store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.approvals.desk.BEAT_EVERY", 0.01)
+        living = Desk(store, ListSpool("gate-2"), clock=clock, link_max_age=1.0)
+        await store.heartbeat("dead")
+        mine, lost = fresh(replica="gate-2"), fresh(replica="dead")
+        heard = asyncio.Queue[ApprovalRequest]()
+        for each in (mine, lost):
+            living.watch(each.id, heard.put_nowait)
+            await store.open(each, lambda _: [])
+        clock.now += 16.0
+        await living.start("gate-2")
+        async with asyncio.timeout(DEADLINE):
+            told = await heard.get()
+        assert (told.id, told.state) == (lost.id, State.WITHDRAWN)
+        stored = await store.get(mine.id)
+        assert stored is not None
+        assert stored.state is State.PENDING
+        await living.close()
+
+
+class TestFailure:
+    async def test_a_full_spool_decides_nothing(self, desk: Desk, spool: ListSpool) -> None:
+        request = fresh()
+        await desk.open(request)
+        spool.full = True
+        with pytest.raises(GatewayError) as caught:
+            await desk.decide(request.id, 1, BOB, Approve(), "slack")
+        assert caught.value.sqlstate == "53100"
+        stored = await desk.show(request.id)
+        assert stored == request
+
+    async def test_entries_whose_transaction_failed_are_voided(self, spool: ListSpool, clock: Clock) -> None:
+        class Breaking(MemoryStore):
+            async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
+                """The connection is lost after the entries were written and before the commit."""
+                request = await self.get(request_id)
+                assert request is not None
+                moved = change(request, self.clock())
+                assert isinstance(moved, ApprovalRequest)
+                record(moved)
+                raise StoreUnavailable("gone")
+
+        desk = Desk(Breaking(clock), spool, clock=clock, link_max_age=1.0)
+        request = fresh()
+        await desk.open(request)
+        with pytest.raises(StoreUnavailable):
+            await desk.decide(request.id, 1, BOB, Approve(), "slack")
+        assert [entry.kind for entry in spool.written] == ["held", "decided", "voided"]
+        void = spool.written[-1].body
+        assert void["request"] == request.id
+        assert str(void["reason"]).startswith("#2: not confirmed by the store")
+        await desk.close()
+
+    async def test_a_store_that_is_away_refuses_all_and_leaves_no_entry(
+        self, desk: Desk, store: MemoryStore, spool: ListSpool
+    ) -> None:
+        request = fresh()
+        await desk.open(request)
+        store.away = True
+        for call in (
+            desk.open(fresh()),
+            desk.decide(request.id, 1, BOB, Approve(), "slack"),
+            desk.release(request.id, DIGEST),
+            desk.withdraw(request.id, "cancelled"),
+            desk.show(request.id),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await call
+        assert spool.kinds() == [("held", None)]
+
+
+class TestReviewer:
+    async def test_without_a_directory_the_last_token_counts_while_it_is_fresh(
+        self, desk: Desk, store: MemoryStore, clock: Clock
+    ) -> None:
+        await store.saw(BOB, clock.now)
+        assert await desk.reviewer("Bob@example.com") == BOB
+        clock.now += 3601.0
+        forgotten = await desk.reviewer("bob@example.com")
+        assert forgotten == Person("", "", "bob@example.com", "bob@example.com", frozenset())
+
+    async def test_a_directory_has_the_last_word(self, store: MemoryStore, clock: Clock) -> None:
+        async def directory(email: str) -> Person | None:
+            return CAROL if email == "carol@example.com" else None
+
+        desk = Desk(store, ListSpool(), clock=clock, link_max_age=3600.0, directory=directory)
+        await store.saw(BOB, clock.now)
+        assert await desk.reviewer("carol@example.com") == CAROL
+        left = await desk.reviewer("bob@example.com")
+        assert left is not None
+        assert left.groups == frozenset()
+
+    async def test_no_address_is_nobody(self, desk: Desk) -> None:
+        assert await desk.reviewer("") is None
+
+
+async def test_pending_is_what_waits(desk: Desk) -> None:
+    waiting, ended = fresh(), fresh()
+    await desk.open(waiting)
+    await desk.open(ended)
+    await desk.withdraw(ended.id, "cancelled")
+    assert await desk.pending() == [waiting]
+
+
+# Races, on PostgreSQL -----------------------------------------------------------------------------------------------
+
+
+class Replica:
+    """A desk with connections and a chain of its own; not started, so that no poll takes part in a race."""
+
+    def __init__(self, store: PostgresStore, name: str) -> None:
+        self.store, self.spool = store, ListSpool(name)
+        self.desk = Desk(store, self.spool, clock=time.time, link_max_age=3600.0)
+
+
+@pytest.fixture
+async def replicas(store_dsn: str) -> AsyncIterator[tuple[Replica, Replica]]:
+    async with postgres_store(store_dsn) as one, postgres_store(store_dsn) as two:
+        both = Replica(one, "gate-1"), Replica(two, "gate-2")
+        yield both
+        for each in both:
+            await each.desk.close()
+
+
+def outcomes(replicas: tuple[Replica, Replica]) -> list[Value]:
+    return [entry.body["outcome"] for each in replicas for entry in each.spool.written if entry.kind == "decided"]
+
+
+async def stored_outcomes(replica: Replica) -> list[Value]:
+    chains = [await replica.store.chain(name, 0, 1000) for name in ("gate-1", "gate-2")]
+    return [entry["outcome"] for chain in chains for entry in chain if entry["kind"] == "decided"]
+
+
+async def test_fifty_clicks_at_once_are_one_decision(replicas: tuple[Replica, Replica]) -> None:
+    one, two = replicas
+    request = fresh()
+    await one.desk.open(request)
+
+    def click(number: int) -> Coroutine[object, object, Answer]:
+        decision = Approve() if number % 3 else Deny("no")
+        return replicas[number % 2].desk.decide(request.id, 1, (BOB, CAROL)[number % 5 % 2], decision, "slack")
+
+    async with asyncio.timeout(DEADLINE):
+        answers = await asyncio.gather(*(click(number) for number in range(50)))
+    [winner] = [answer.request for answer in answers if isinstance(answer, Decided)]
+    losers = [answer for answer in answers if isinstance(answer, Refused)]
+    assert len(losers) == 49
+    assert {answer.refusal for answer in losers} == {Refusal.ALREADY_DECIDED}
+    assert all(answer.request == winner for answer in losers), "each is told what was decided and by whom"
+    assert outcomes(replicas) == await stored_outcomes(one) == [winner.state.value]
+    assert await two.desk.show(request.id) == winner
+
+
+async def test_fifty_releases_at_once_are_one_release(replicas: tuple[Replica, Replica]) -> None:
+    one, two = replicas
+    request = fresh()
+    await one.desk.open(request)
+    await two.desk.decide(request.id, 1, BOB, Approve(), "slack")
+    answers = await asyncio.gather(*(replicas[n % 2].desk.release(request.id, DIGEST) for n in range(50)))
+    assert Counter(type(answer) for answer in answers) == {Decided: 1, Refused: 49}
+    assert [entry.kind for each in replicas for entry in each.spool.written].count("released") == 1
+
+
+async def test_approval_against_expiry_withdrawal_and_denial_has_one_outcome(replicas: tuple[Replica, Replica]) -> None:
+    """Each round starts all of them at the moment at which the request expires."""
+    one, two = replicas
+    seen = Counter[State]()
+    for round_ in range(12):
+        request = fresh(expires_at=time.time() + 0.03)
+        await one.store.open(request, lambda _: [])
+        moves = [
+            two.desk.decide(request.id, 1, BOB, Approve(), "slack"),
+            one.desk.expire(request.id),
+            two.desk.decide(request.id, 1, CAROL, Deny("no"), "slack"),
+            one.desk.withdraw(request.id, "client gone"),
+        ]
+        if round_ % 2:
+            while time.time() < request.expires_at:  # no sleep: up to the very moment
+                await one.desk.show(request.id)
+        first = round_ % len(moves)
+        answers = await asyncio.gather(*moves[first:], *moves[:first])
+        stored = await one.desk.show(request.id)
+        assert stored is not None
+        changes = [answer.request.state for answer in answers if isinstance(answer, Decided)]
+        # approved may be followed by expired or withdrawn: nothing ran; nothing else follows anything
+        assert changes, "somebody wins"
+        assert stored.rev == 1 + len(changes)
+        ends = [state for state in changes if not TRANSITIONS[state]]
+        assert ends == [stored.state] or (ends == [] and stored.state in OPEN_STATES)
+        seen[stored.state] += 1
+    assert sum(seen.values()) == 12
+    assert Counter(outcomes(replicas)) == Counter(await stored_outcomes(one)), "spool and store agree"
+
+
+async def test_withdrawal_against_release_runs_or_withdraws(replicas: tuple[Replica, Replica]) -> None:
+    one, two = replicas
+    for _ in range(10):
+        request = fresh()
+        await one.desk.open(request)
+        await two.desk.decide(request.id, 1, BOB, Approve(), "slack")
+        answers = await asyncio.gather(one.desk.withdraw(request.id, "cancelled"), two.desk.release(request.id, DIGEST))
+        won = [answer.request.state for answer in answers if isinstance(answer, Decided)]
+        stored = await one.desk.show(request.id)
+        assert stored is not None
+        assert won == [stored.state]
+        assert stored.state in {State.WITHDRAWN, State.RELEASED}
+
+
+async def test_two_replicas_expire_once(replicas: tuple[Replica, Replica]) -> None:
+    one, two = replicas
+    request = fresh(expires_at=time.time() - 1)
+    await one.store.open(request, lambda _: [])
+    answers = await asyncio.gather(*(each.desk.expire(request.id) for each in replicas for _ in range(5)))
+    assert len([answer for answer in answers if isinstance(answer, Decided)]) == 1
+    stored = await two.desk.show(request.id)
+    assert stored is not None
+    assert stored.state is State.EXPIRED
+    assert outcomes(replicas) == ["expired"]
+
+
+async def test_a_click_on_one_replica_wakes_the_wire_on_the_other(replicas: tuple[Replica, Replica]) -> None:
+    one, two = replicas
+    await one.desk.start("gate-1")
+    request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
+    one.desk.watch(request.id, heard.put_nowait)
+    await one.desk.open(request)
+    clicked = decided(await two.desk.decide(request.id, 1, BOB, Approve(), "slack"))
+    async with asyncio.timeout(DEADLINE):
+        assert await heard.get() == clicked
+
+
+async def test_a_quorum_of_two_counts_two_at_once(replicas: tuple[Replica, Replica]) -> None:
+    one, two = replicas
+    request = replace(fresh(), approvals_needed=2)
+    await one.desk.open(request)
+    answers = await asyncio.gather(
+        *(each.desk.decide(request.id, 1, who, Approve(), "slack") for each in replicas for who in (BOB, CAROL))
+    )
+    states = sorted(answer.request.state.value for answer in answers if isinstance(answer, Decided))
+    assert states == ["approved", "pending"]
+    assert {refused(answer) for answer in answers if isinstance(answer, Refused)} <= {
+        Refusal.ALREADY_COUNTED,
+        Refusal.ALREADY_DECIDED,
+    }
+    stored = await two.desk.show(request.id)
+    assert stored is not None
+    assert {given.by for given in stored.approvals} == {BOB, CAROL}
+
+
+async def test_the_real_spool_and_the_store_hold_one_good_chain(store_dsn: str, tmp_path: Path) -> None:
+    async with postgres_store(store_dsn) as store:
+        spool = Spool.open(tmp_path, "gate-1", KEY, time.time)
+        desk = Desk(store, spool, clock=time.time, link_max_age=3600.0)
+        one, two = fresh(agent="nul \0 in it"), fresh()
+        for request in (one, two):
+            await desk.open(request)
+            await desk.decide(request.id, 1, BOB, Approve(), "slack")
+        await desk.release(one.id, DIGEST)
+        await desk.withdraw(two.id, "client gone")
+        chain = await store.chain("gate-1", 0, 100)
+        assert verify_chain(KEY, "gate-1", chain) == []
+        assert [entry["kind"] for entry in chain] == ["held", "decided", "held", "decided", "released", "decided"]
+        await desk.close()
+        spool.close()

@@ -1,0 +1,339 @@
+"""The outbox: the newest revision gets shown, whatever the chat does; what nobody can see is ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.approvals import request as rules
+from gateway.approvals.outbox import MAX_ATTEMPTS, Outbox, PermanentFailure, RetryLater
+from gateway.approvals.request import ApprovalRequest, State
+from gateway.store.memory import MemoryStore
+from gateway.store.port import Post, Store
+from tests.bots.samples import BOB
+from tests.fakes.stores import fresh, postgres_store, until
+
+DEADLINE = 15.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Chat:
+    """A front that notes what it shows: (channel, ref, state, rev). `trouble` is raised instead, once each; while `gate`
+    is closed a card is under way."""
+
+    shown: list[tuple[str, str | None, State, int]] = field(default_factory=list)
+    trouble: list[Exception] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def post(self, channel: str, request: ApprovalRequest) -> str:
+        return await self._show(channel, None, request)
+
+    async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
+        return await self._show(channel, ref, request)
+
+    async def _show(self, channel: str, ref: str | None, request: ApprovalRequest) -> str:
+        await self.gate.wait()
+        if self.trouble:
+            raise self.trouble.pop(0)
+        self.shown.append((channel, ref, request.state, request.rev))
+        return ref or f"ref-{len(self.shown)}"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> MemoryStore:
+    return MemoryStore(clock)
+
+
+@pytest.fixture
+def chat() -> Chat:
+    return Chat()
+
+
+@pytest.fixture
+def ended() -> list[tuple[str, str]]:
+    return []
+
+
+def made(store: Store, chat: Chat, clock: Callable[[], float], ended: list[tuple[str, str]]) -> Outbox:
+    async def undeliverable(request_id: str, why: str) -> None:
+        ended.append((request_id, why))
+        await store.move(request_id, lambda request, now: rules.undeliverable(request, why, now), lambda _: [])
+
+    return Outbox(store, {"slack": chat}, clock, undeliverable=undeliverable, jitter=lambda: 0.0)
+
+
+@pytest.fixture
+async def outbox(store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]) -> AsyncIterator[Outbox]:
+    """Not started: a test makes its rounds itself."""
+    outbox = made(store, chat, clock, ended)
+    yield outbox
+    chat.gate.set()
+    await outbox.close()
+
+
+async def rounds(outbox: Outbox) -> int:
+    """Send until nothing is due; returns how many were sent."""
+    count = 0
+    while number := await outbox.send_due():
+        count += number
+        await asyncio.gather(*outbox._sending)
+    return count
+
+
+async def opened(store: Store, *channels: str) -> ApprovalRequest:
+    request = fresh(channels=channels or ("slack:C1",))
+    await store.open(request, lambda _: [])
+    return request
+
+
+async def deny(store: Store, request: ApprovalRequest) -> None:
+    await store.move(request.id, lambda stored, now: rules.deny(stored, BOB, "slack", "no", now), lambda _: [])
+
+
+async def only_post(store: Store, request: ApprovalRequest) -> Post:
+    [post] = await store.posts(request.id)
+    return post
+
+
+class TestSending:
+    async def test_a_card_in_each_channel_then_updates_in_place(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat
+    ) -> None:
+        request = await opened(store, "slack:C1", "slack:C2")
+        assert await rounds(outbox) == 2
+        await deny(store, request)
+        assert await rounds(outbox) == 2
+        assert chat.shown == [
+            ("C1", None, State.PENDING, 1),
+            ("C2", None, State.PENDING, 1),
+            ("C1", "ref-1", State.DENIED, 2),
+            ("C2", "ref-2", State.DENIED, 2),
+        ]
+        assert await rounds(outbox) == 0
+
+    async def test_only_the_newest_revision_is_sent(self, outbox: Outbox, store: MemoryStore, chat: Chat) -> None:
+        request = await opened(store)
+        await rounds(outbox)
+        for _ in range(3):
+            await store.move(request.id, lambda stored, _now: stored, lambda _: [])
+        await rounds(outbox)
+        assert [rev for *_, rev in chat.shown] == [1, 4]
+
+    async def test_a_change_while_posting_is_shown_right_after(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat
+    ) -> None:
+        request = await opened(store)
+        chat.gate.clear()
+        assert await outbox.send_due() == 1
+        await asyncio.gather(asyncio.get_running_loop().create_task(deny(store, request)))
+        chat.gate.set()
+        await asyncio.gather(*outbox._sending)
+        await rounds(outbox)
+        assert chat.shown[-1] == ("C1", "ref-1", State.DENIED, 2)
+        assert (await only_post(store, request)).sent == 2
+
+    async def test_what_ended_before_it_was_posted_is_not_posted(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat
+    ) -> None:
+        request = await opened(store)
+        await deny(store, request)
+        await rounds(outbox)
+        assert chat.shown == []
+        assert (await only_post(store, request)).dead
+
+
+class TestTrouble:
+    async def test_backoff_doubles_up_to_thirty_seconds(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock
+    ) -> None:
+        request = await opened(store)
+        for seconds in (1, 2, 4, 8, 16, 30, 30):
+            chat.trouble = [ConnectionError("no route")]
+            assert await rounds(outbox) == 1
+            clock.now += seconds - 0.01
+            assert await rounds(outbox) == 0, f"not before {seconds} s"
+            clock.now += 0.02
+        assert (await only_post(store, request)).last_error == "slack:C1: no route"
+        assert await rounds(outbox) == 1
+        assert [channel for channel, *_ in chat.shown] == ["C1"]
+
+    async def test_jitter_takes_up_to_half_away(self, store: MemoryStore, chat: Chat, clock: Clock) -> None:
+        async def never(_id: str, _why: str) -> None:
+            raise AssertionError
+
+        outbox = Outbox(store, {"slack": chat}, clock, undeliverable=never, jitter=lambda: 1.0)
+        await opened(store)
+        chat.trouble = [TimeoutError()]
+        await rounds(outbox)
+        clock.now += 0.51
+        assert await rounds(outbox) == 1
+
+    async def test_the_chat_says_when_to_come_back(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock
+    ) -> None:
+        await opened(store)
+        chat.trouble = [RetryLater(42.0)]
+        await rounds(outbox)
+        clock.now += 41.9
+        assert await rounds(outbox) == 0
+        clock.now += 0.2
+        assert await rounds(outbox) == 1
+
+    @pytest.mark.parametrize("channel", ["teams:19:x", "nowhere"])
+    async def test_a_front_that_is_not_there_is_a_dead_letter(
+        self, outbox: Outbox, store: MemoryStore, channel: str
+    ) -> None:
+        request = await opened(store, channel)
+        await rounds(outbox)
+        post = await only_post(store, request)
+        assert (post.dead, post.last_error) == (True, f"{channel}: {channel.partition(':')[0]} is not configured")
+
+    async def test_it_gives_up_in_the_end(self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock) -> None:
+        request = await opened(store)
+        chat.trouble = [ConnectionError("no route") for _ in range(MAX_ATTEMPTS + 5)]
+        for _ in range(MAX_ATTEMPTS + 5):
+            clock.now += 31.0
+            await rounds(outbox)
+        post = await only_post(store, request)
+        assert (post.dead, post.attempts) == (True, MAX_ATTEMPTS)
+
+    async def test_an_unprintable_error_is_stored(self, outbox: Outbox, store: MemoryStore, chat: Chat) -> None:
+        request = await opened(store)
+        chat.trouble = [ConnectionError("\0\ud800" + "x" * 5000)]
+        await rounds(outbox)
+        error = (await only_post(store, request)).last_error
+        assert error.startswith("slack:C1: \ufffd\ufffdxxx")
+        assert len(error) == 200
+
+    async def test_a_store_that_is_away_costs_nothing_but_time(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock
+    ) -> None:
+        request = await opened(store)
+        chat.gate.clear()
+        await outbox.send_due()
+        store.away = True
+        chat.gate.set()
+        await asyncio.gather(*outbox._sending)
+        store.away = False
+        clock.now += 31.0
+        await rounds(outbox)
+        assert (await only_post(store, request)).sent == 1
+
+
+class TestUndeliverable:
+    async def test_when_every_channel_refuses(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, ended: list[tuple[str, str]]
+    ) -> None:
+        request = await opened(store, "slack:C1", "slack:C2")
+        chat.trouble = [PermanentFailure("not_in_channel")]
+        await rounds(outbox)
+        await outbox.give_up()
+        assert ended == [], "the other channel has it"
+        lost = await opened(store, "slack:C3", "teams:x")
+        chat.trouble = [PermanentFailure("is_archived")]
+        await rounds(outbox)
+        await outbox.give_up()
+        [(ended_id, why)] = ended
+        assert ended_id == lost.id != request.id
+        assert why == "the card could not be posted (slack:C3: is_archived; teams:x: teams is not configured)"
+        await outbox.give_up()
+        assert len(ended) == 1
+
+    async def test_when_nothing_was_posted_in_twenty_seconds(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+    ) -> None:
+        request = await opened(store)
+        chat.trouble = [ConnectionError("no route") for _ in range(9)]
+        await rounds(outbox)
+        clock.now += 19.9
+        await outbox.give_up()
+        assert ended == []
+        clock.now += 0.2
+        await outbox.give_up()
+        assert ended == [(request.id, "the card could not be posted (slack:C1: no route)")]
+
+
+class TestRunning:
+    async def test_a_wake_up_sends_and_close_ends_it(
+        self, store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+    ) -> None:
+        outbox = made(store, chat, clock, ended)
+        await outbox.start()
+        request = await opened(store)
+
+        async def shown() -> bool:
+            return (await only_post(store, request)).sent == 1
+
+        await until(shown)
+        await deny(store, request)
+        await outbox.close()
+        assert [rev for *_, rev in chat.shown] == [1, 2], "what was due is sent before it closes"
+
+    async def test_an_unreachable_request_is_ended_by_itself(
+        self, store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+    ) -> None:
+        outbox = made(store, chat, clock, ended)
+        await outbox.start()
+        request = await opened(store, "teams:x")
+
+        async def is_ended() -> bool:
+            clock.now += 0.1
+            return bool(ended)
+
+        await until(is_ended)
+        stored = await store.get(request.id)
+        assert stored is not None
+        assert stored.state is State.UNDELIVERABLE
+        await outbox.close()
+
+    async def test_close_does_not_wait_for_ever(
+        self,
+        store: MemoryStore,
+        chat: Chat,
+        clock: Clock,
+        ended: list[tuple[str, str]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("gateway.approvals.outbox.FLUSH_WITHIN", 0.05)
+        outbox = made(store, chat, clock, ended)
+        await outbox.start()
+        chat.gate.clear()
+        await opened(store)
+        async with asyncio.timeout(DEADLINE):
+            await outbox.close()
+        assert chat.shown == []
+
+    async def test_two_replicas_post_each_card_once(self, store_dsn: str) -> None:
+        async with postgres_store(store_dsn) as one, postgres_store(store_dsn) as two:
+            chat, ended = Chat(), list[tuple[str, str]]()
+            outboxes = [made(store, chat, time.time, ended) for store in (one, two)]
+            for outbox in outboxes:
+                await outbox.start()
+            requests = [await opened((one, two)[number % 2]) for number in range(20)]
+
+            async def all_shown() -> bool:
+                return len(chat.shown) >= len(requests)
+
+            await until(all_shown)
+            for outbox in outboxes:
+                await outbox.close()
+            assert len(chat.shown) == len(requests)
+            assert {post.sent for request in requests for post in await one.posts(request.id)} == {1}

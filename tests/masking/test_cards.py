@@ -1,0 +1,87 @@
+"""Cards: every brand by its own prefix and length; what only looks like one is left alone. Numbers are built here."""
+
+import pytest
+
+from gateway.masking.cards import issued, luhn, mask
+from gateway.masking.detectors import Detectors
+
+CARDS = Detectors.build(["card"], {})
+
+
+def card(prefix: str, length: int) -> str:
+    body = prefix + "1357924680246813579"[: length - len(prefix) - 1]
+    return next(body + str(d) for d in range(10) if luhn(body + str(d)))
+
+
+def grouped(digits: str, sizes: tuple[int, ...], separator: str) -> str:
+    out, at = [], 0
+    for size in sizes:
+        out.append(digits[at : at + size])
+        at += size
+    return separator.join(out)
+
+
+BRANDS = [
+    ("4", 16), ("4", 13), ("4", 19), ("51", 16), ("55", 16), ("2221", 16), ("2720", 16), ("34", 15), ("37", 15), ("36", 14),
+    ("300", 14), ("38", 14), ("3528", 16), ("3589", 16), ("6011", 16), ("644", 16), ("65", 16), ("62", 16), ("62", 19),
+    ("5018", 16), ("6759", 16), ("6763", 18), ("2200", 16), ("508", 16), ("9792", 16), ("81", 16),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("prefix", "length"), BRANDS)
+def test_each_brand_is_found_in_a_sentence_and_keeps_its_last_four_digits(prefix: str, length: int) -> None:
+    number = card(prefix, length)
+    assert CARDS.scrub(f"paid with {number}.") == (f"paid with **** **** **** {number[-4:]}.", {"card": 1})
+
+
+@pytest.mark.parametrize("separator", [" ", "-", ".", "_", "\u00a0", "\u2011", "\u200b", " - ", "\u2007"])
+@pytest.mark.parametrize("sizes", [(4, 4, 4, 4), (8, 8), (1,) * 16])
+def test_separators(separator: str, sizes: tuple[int, ...]) -> None:
+    number = card("4", 16)
+    assert CARDS.scrub(grouped(number, sizes, separator)) == (mask(number), {"card": 1})
+
+
+def test_american_express_groups() -> None:
+    number = card("37", 15)
+    assert CARDS.scrub(grouped(number, (4, 6, 5), "-")) == (mask(number), {"card": 1})
+
+
+def test_full_width_digits() -> None:
+    number = card("4", 16)
+    assert CARDS.scrub("".join(chr(0xFF10 + int(d)) for d in number)) == (mask(number), {"card": 1})
+
+
+def test_two_cards_one_space_apart() -> None:
+    one, two = card("4", 16), card("51", 16)
+    text, counts = CARDS.scrub(f"{grouped(one, (4, 4, 4, 4), ' ')} {grouped(two, (4, 4, 4, 4), ' ')}")
+    assert (text, counts) == (f"{mask(one)} {mask(two)}", {"card": 2})
+
+
+@pytest.mark.parametrize("around", ["x{}", "{}x", "0{}", "{}0", "a{}f"])
+def test_a_part_of_a_longer_word_or_number_is_no_card(around: str) -> None:
+    text = around.format(card("4", 16))
+    assert CARDS.scrub(text) == (text, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1764079091000", "1764079091123456", "20261125135811", "2026-11-25 13:58:11.123456+00", "+4915123456789",
+        "550e8400-e29b-41d4-a716-446655440000", "192.168.100.200 10.0.0.1", "978-3-16-148410-0", "0.4111111111111111",
+        "[1.4111, 2.5222, 3.6333, 4.7444]", "2026-01-02 2026-01-03 2026-01-04", "555-0142 212-555-0142",
+    ],
+)  # fmt: skip
+def test_hard_negatives(text: str) -> None:
+    assert CARDS.scrub(text) == (text, {})
+
+
+def test_a_wrong_check_digit_is_no_card() -> None:
+    number = card("4", 16)
+    wrong = number[:-1] + str((int(number[-1]) + 1) % 10)
+    assert CARDS.scrub(wrong) == (wrong, {})
+
+
+def test_a_number_that_no_issuer_has_is_no_card() -> None:
+    assert not issued(card("1", 16))
+    assert not issued(card("34", 16))
+    assert issued(card("34", 15))

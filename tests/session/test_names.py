@@ -1,0 +1,45 @@
+"""The map of names changes only when the target confirms, and what is on its way is uncertain."""
+
+from gateway.session.names import Change, Names, Portal, Prepared, Space
+from gateway.sql.statement import Script
+from gateway.wire.frontend import Bind
+
+ONE, TWO = (Prepared(sql, Script(sql, ())) for sql in ("SELECT 1", "SELECT 2"))
+
+
+def test_a_change_counts_when_it_is_confirmed() -> None:
+    names = Names()
+    change = Change(Space.STATEMENT, "s", ONE)
+    names.sent(change)
+    assert names.statements == {}
+    assert names.uncertain(Space.STATEMENT, "s")
+    names.confirmed(change)
+    assert names.statements == {"s": ONE}
+    assert not names.uncertain(Space.STATEMENT, "s")
+
+
+def test_a_refused_change_leaves_the_old_meaning() -> None:
+    names = Names(statements={"s": ONE})
+    change = Change(Space.STATEMENT, "s", TWO)
+    names.sent(change)
+    names.dropped(change)
+    assert names.statements["s"] is ONE
+    assert not names.uncertain(Space.STATEMENT, "s")
+
+
+def test_forgetting_all_makes_every_name_uncertain_until_it_is_confirmed() -> None:
+    names = Names(statements={"a": ONE, "b": TWO})
+    change = Change(Space.STATEMENT, None)
+    names.sent(change)
+    assert names.uncertain(Space.STATEMENT, "a")
+    assert not names.uncertain(Space.PORTAL, "a")
+    names.confirmed(change)
+    assert names.statements == {}
+
+
+def test_protocol_portals_die_with_the_transaction_and_cursors_stay() -> None:
+    bound = Portal(ONE, Bind("p", "s", (), (), ()))
+    cursor = Portal(TWO)
+    names = Names(portals={"p": bound, "c": cursor})
+    names.transaction_ended()
+    assert names.portals == {"c": cursor}

@@ -1,0 +1,482 @@
+"""Conversations of one session: batches, holds, denials, pipelines, COPY, names. Each is a transcript."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.approvals.request import ApprovalRequest, Person, State
+from gateway.session import events as ev
+from gateway.wire.backend import fields
+from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, describe, execute, message, parse, query
+from tests.playbook import (
+    ANN,
+    BOUND,
+    NO_DATA,
+    NOW,
+    PARSED,
+    Playbook,
+    columns,
+    complete,
+    error,
+    ready,
+    row,
+    split,
+)
+
+DELETE = "DELETE FROM customers WHERE id = 1"
+BOB = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
+
+
+def ruled(play: Playbook, state: State, reason: str = "") -> ev.Ruled:
+    """The stored request after somebody decided."""
+    request: ApprovalRequest = play.requests[-1]
+    return ev.Ruled(replace(request, state=state, decided_by=BOB, reason=reason))
+
+
+def opened(play: Playbook) -> list[str]:
+    return play.send(ev.Opened(play.requests[-1].id))
+
+
+def held(play: Playbook, *messages: bytes, status: str = "I") -> list[str]:
+    """Send a batch that is held, answer its preview, and store the request; returns the lines up to Hold."""
+    first = play.client(*messages)
+    lines = first + play.preview(status)
+    opened(play)
+    return lines
+
+
+def approve(play: Playbook, status: str = "I") -> list[str]:
+    play.send(ruled(play, State.APPROVED))
+    lines = play.recheck(status)
+    assert lines == [f"release {play.requests[-1].id}"]
+    return play.send(ev.Released(play.requests[-1].id))
+
+
+# --- the unheld path ---------------------------------------------------------------------------------------------------
+
+
+def test_a_read_is_recorded_and_then_forwarded_as_it_came() -> None:
+    play = Playbook()
+    assert play.client(query("SELECT name FROM customers")) == [
+        "record statement",
+        "target Q[SELECT name FROM customers]",
+    ]
+    assert play.target(columns("name", first=2), row(b"Ann"), complete("SELECT 1"), ready()) == [
+        "client T D",
+        "record finished",
+        "client C[SELECT 1] ZI",
+    ]
+    assert play.recorded("finished")[0]["rows"] == 1
+
+
+def test_an_extended_batch_goes_as_one() -> None:
+    play = Playbook()
+    batch = (parse("", "SELECT 1"), bind("", ""), describe("P", ""), execute(""), SYNC)
+    assert play.client(*batch) == ["record statement", "target P[SELECT 1] B D E S"]
+    assert play.to_target() == b"".join(batch)
+
+
+def test_nothing_is_forwarded_before_the_batch_has_ended() -> None:
+    play = Playbook()
+    assert play.client(parse("", "SELECT 1"), bind("", "")) == []
+    assert play.client(execute("")) == []
+    assert play.client(SYNC) == ["record statement", "target P[SELECT 1] B E S"]
+
+
+def test_an_allowed_batch_opens_at_64_kib() -> None:
+    play = Playbook()
+    play.client(parse("i", "SELECT $1::text"), SYNC)
+    play.target(PARSED, ready())
+    lines = play.client(*[bind("", "i", [b"x" * 100]) + execute("") for _ in range(1000)])
+    assert any(line.startswith("target") for line in lines)
+    assert len(play.to_target()) >= 64 << 10
+
+
+def test_parse_describe_flush_goes_with_sync_in_the_place_of_flush() -> None:
+    play = Playbook()
+    assert play.client(parse("s", "SELECT 1"), describe("S", "s"), FLUSH) == ["target P[SELECT 1] D S"]
+    assert play.client(bind("", "s"), execute(""), SYNC) == [], "nothing goes behind it before its ReadyForQuery"
+    lines = play.target(PARSED, message(b"t", b"\0\0"), columns("a"), ready())
+    assert lines == ["client 1 t T", "record statement", "target B E S"]
+
+
+def test_an_error_behind_such_a_flush_skips_to_the_clients_own_sync() -> None:
+    play = Playbook()
+    play.client(parse("s", "SELECT nonsense"), describe("S", "s"), FLUSH)
+    assert play.target(error("42703"), ready()) == ["client E42703"]
+    assert play.client(bind("", "s"), execute("")) == []
+    assert play.client(SYNC) == ["target S"]
+    assert play.target(ready()) == ["client ZI"]
+
+
+# --- denials -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_denied_query_becomes_a_sure_fail_and_our_text() -> None:
+    play = Playbook()
+    assert play.client(query("DROP TABLE customers")) == ["record refused", "target Q[\x01]"]
+    assert play.target(error("42601"), ready()) == ["client E42501 ZI"]
+
+
+def test_a_denied_execute_keeps_the_answers_owed_before_it() -> None:
+    play = Playbook()
+    play.client(parse("", "DROP TABLE customers"), bind("", ""), execute(""), SYNC)
+    assert play.target(PARSED, BOUND, error("34000"), ready()) == [
+        "client 1 2 E42501 ZI",
+    ]
+
+
+def test_three_executes_with_the_middle_one_denied_are_what_postgresql_sends_for_a_failing_middle_one() -> None:
+    play = Playbook()
+    texts = ("SELECT 1", "DROP TABLE customers", "SELECT 3")
+    batch = [each for sql in texts for each in (parse("", sql), bind("", ""), execute(""))]
+    lines = play.client(*batch, SYNC)
+    assert lines[-1] == "target P[SELECT 1] B E P[DROP TABLE customers] B E P[SELECT 3] B E S"
+    assert play.target(PARSED, BOUND, row(b"1"), complete("SELECT 1"), PARSED, BOUND, error("34000"), ready()) == [
+        "client 1 2 D",
+        "record finished",
+        "client C[SELECT 1] 1 2",
+        "record finished",
+        "client E42501 ZI",
+    ]
+
+
+def test_a_function_call_is_refused() -> None:
+    play = Playbook()
+    lines = play.client(message(b"F", (1).to_bytes(4, "big") + b"\0\0\0\0\0\0"))
+    assert lines[-1] == "target F"
+    assert play.target(error("42883"), ready()) == ["client E42501 ZI"]
+
+
+def test_execute_of_an_unknown_portal_is_not_forwarded() -> None:
+    play = Playbook()
+    play.client(execute("mystery"), SYNC)
+    assert b"mystery" not in play.to_target()
+    assert play.target(error("34000"), ready()) == ["client E34000 ZI"]
+
+
+# --- holds -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_held_delete_runs_exactly_once_after_the_release_is_committed() -> None:
+    play = Playbook()
+    lines = held(play, query(DELETE))
+    assert lines[0] == "client N"
+    assert lines[-1] == "hold REQ1"
+    assert all(DELETE not in line for line in lines), "nothing of the batch may reach the target"
+    assert play.requests[0].preview.rows == 1
+    assert play.send(ruled(play, State.APPROVED)) != []
+    assert play.recheck() == ["release REQ1"]
+    assert play.send(ev.Released("REQ1")) == ["record statement", f"target Q[{DELETE}]"]
+    assert play.send(ev.Released("REQ1")) == ["unknown REQ1"], "a second release runs nothing"
+    assert play.target(complete("DELETE 1"), ready()) == [
+        "record finished",
+        "client C[DELETE 1]",
+        "finished REQ1 1 committed",
+        "client ZI",
+    ]
+
+
+def test_approval_alone_forwards_nothing() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    lines = play.send(ruled(play, State.APPROVED)) + play.recheck()
+    assert all("DELETE" not in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("state", "sqlstate"),
+    [
+        (State.DENIED, "42501"),
+        (State.EXPIRED, "57014"),
+        (State.WITHDRAWN, "57014"),
+        (State.SUPERSEDED, "42501"),
+        (State.UNDELIVERABLE, "42501"),
+    ],
+)
+def test_any_other_end_is_a_sure_fail(state: State, sqlstate: str) -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    assert play.send(ruled(play, state, "because")) == ["target Q[\x01]"]
+    assert play.target(error("42601"), ready()) == [f"client E{sqlstate} ZI"]
+    assert play.client(query("SELECT 1")) == ["record statement", "target Q[SELECT 1]"], "the session lives"
+
+
+def test_a_denied_update_inside_begin_leaves_the_transaction_aborted() -> None:
+    play = Playbook()
+    play.client(query("BEGIN"))
+    play.target(complete("BEGIN"), ready("T"))
+    held(play, query("UPDATE customers SET name = 'x' WHERE id = 1"), status="T")
+    play.send(ruled(play, State.DENIED, "no"))
+    assert play.target(error("42601"), ready("E")) == ["client E42501 ZE"]
+    assert play.client(query(DELETE)) == ["record statement", f"target Q[{DELETE}]"], "the target refuses it itself"
+    play.target(error("25P02"), ready("E"))
+    assert play.client(query("ROLLBACK"))[-1] == "target Q[ROLLBACK]"
+    assert play.target(complete("ROLLBACK"), ready())[-1] == "client C[ROLLBACK] ZI"
+
+
+def test_the_denial_says_who_and_why() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.send(ruled(play, State.DENIED, "use the archive"))
+    play.target(error("42601"), ready())
+    found = fields(split(play.to_client())[0][1])
+    assert found["M"] == "denied by bob@example.com: use the archive"
+    assert "REQ1" in found["D"]
+    assert found["H"]
+
+
+def test_one_hold_for_a_whole_executemany() -> None:
+    play = Playbook()
+    sql = "DELETE FROM customers WHERE id = $1"
+    pairs = [bind("", "", [str(at).encode()]) + execute("") for at in range(50)]
+    play.client(parse("", sql), *pairs, SYNC)
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(PARSED, message(b"t", b"\0\x01\0\0\0\x17"), NO_DATA, ready("T"))
+    play.target(PARSED, BOUND, columns("count"), row(b"1"), complete("SELECT 1"), ready("T"))
+    play.target(PARSED, BOUND, columns("id"), complete("SELECT 0"), ready("T"))
+    assert play.target(complete("ROLLBACK"), ready()) == ["hold REQ1"]
+    statement = play.requests[0].statements[0]
+    assert statement.executions == 50
+    assert statement.parameters == (("0",), ("1",), ("2",), ("3",), ("4",))
+
+
+def test_the_hold_waits_for_the_answers_to_what_went_before() -> None:
+    play = Playbook()
+    lines = play.client(query("BEGIN"), query(DELETE))
+    assert lines == ["record statement", "target Q[BEGIN]"]
+    assert play.target(complete("BEGIN"), ready("T"))[-1] == "target Q[SHOW transaction_isolation]"
+    play.preview("T")
+    assert play.requests[0].where_held == "in transaction"
+
+
+def test_repeatable_read_is_previewed_on_a_side_connection() -> None:
+    play = Playbook(status="T")
+    play.client(query(DELETE))
+    lines = play.target(row(b"repeatable read"), complete("SHOW"), ready("T"))
+    assert lines == ["sideask"]
+    play.send(ev.SideAnswered(None, "no connection"))
+    assert "no connection" in play.requests[0].preview.note
+
+
+def test_a_flush_behind_a_held_execute_holds_at_once() -> None:
+    play = Playbook()
+    lines = play.client(parse("", DELETE), bind("", ""), execute(""), FLUSH)
+    assert lines[0] == "client N"
+    play.preview()
+    opened(play)
+    assert approve(play)[-1] == f"target P[{DELETE}] B E H"
+
+
+def test_cancel_while_held_withdraws_and_answers_57014() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    assert play.send(ev.CancelRequested()) == ["record cancelled", "withdraw REQ1"]
+    play.send(ruled(play, State.WITHDRAWN, "cancelled by the client"))
+    assert play.target(error("42601"), ready()) == ["client E57014 ZI"]
+
+
+def test_cancel_before_the_request_is_stored_withdraws_it_when_it_is() -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    play.send(ev.CancelRequested())
+    lines = play.preview()
+    assert "target Q[\x01]" in lines
+    assert play.requests == [], "nobody is asked"
+
+
+def test_a_client_that_goes_away_withdraws_and_closes() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    assert play.send(ev.ClientGone()) == ["withdraw REQ1", "record session_ended", "close"]
+    assert play.send(ruled(play, State.APPROVED)) == []
+
+
+def test_a_target_that_goes_away_withdraws_and_says_57p01() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    lines = play.send(ev.TargetGone())
+    assert lines == ["withdraw REQ1", "client E57P01", "record session_ended", "close"]
+
+
+def test_a_release_after_the_token_expired_is_withdrawn() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.now = ANN.expires_at + 1
+    assert play.send(ruled(play, State.APPROVED)) == ["withdraw REQ1"]
+
+
+def test_a_table_that_was_swapped_meanwhile_is_not_touched() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.send(ruled(play, State.APPROVED))
+    assert play.recheck(oid=b"99999") == ["withdraw REQ1"]
+
+
+def test_a_release_that_is_not_committed_runs_nothing() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.send(ruled(play, State.APPROVED))
+    play.recheck()
+    assert play.send(ev.NotReleased("REQ1", None, "the store is away")) == ["target Q[\x01]"]
+    assert play.target(error("42601"), ready()) == ["client E57P03 ZI"]
+
+
+def test_while_held_the_client_is_told_every_30_seconds() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.now = NOW + 30
+    assert play.send(ev.Tick()) == ["client N"]
+
+
+def test_draining_withdraws_and_says_57p01() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    lines = play.send(ev.Ended(ev.Why.DRAINING))
+    assert lines == ["withdraw REQ1", "client E57P01", "record session_ended", "close"]
+
+
+def test_two_batches_sent_at_once_the_second_waits_behind_the_hold() -> None:
+    play = Playbook()
+    play.client(query(DELETE), query("SELECT 2"))
+    play.preview()
+    opened(play)
+    play.send(ruled(play, State.DENIED, "no"))
+    assert play.target(error("42601"), ready())[:2] == ["client E42501 ZI"]
+
+
+def test_a_transaction_is_settled_when_it_commits() -> None:
+    play = Playbook(status="T")
+    held(play, query(DELETE), status="T")
+    approve(play, "T")
+    assert "finished REQ1 1 open" in play.target(complete("DELETE 1"), ready("T"))
+    play.client(query("COMMIT"))
+    assert "settled REQ1 committed" in play.target(complete("COMMIT"), ready())
+
+
+def test_a_held_statement_that_fails_is_told_with_its_sqlstate() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    approve(play)
+    lines = play.target(error("23503"), ready())
+    assert "finished REQ1 23503 rolled back" in lines
+    assert "client E23503" in lines
+
+
+# --- names -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_parse_renames_nothing() -> None:
+    """enforcement.md 4.2, 24: s1 is a DELETE; a second Parse of s1 fails; Execute of s1 must still be held."""
+    play = Playbook()
+    play.client(parse("s1", DELETE), SYNC)
+    play.target(PARSED, ready())
+    play.client(parse("s1", "SELECT 1"), SYNC)
+    play.target(error("42P05"), ready())
+    lines = play.client(bind("", "s1"), execute(""), SYNC)
+    assert lines[0] == "client N"
+
+
+def test_a_name_that_is_on_its_way_is_waited_for() -> None:
+    play = Playbook()
+    play.client(parse("s1", "SELECT 1"), SYNC)
+    assert play.client(bind("", "s1"), execute(""), SYNC) == []
+    assert play.target(PARSED, ready()) == ["client 1 ZI", "record statement", "target B E S"]
+
+
+def test_sql_execute_of_a_protocol_statement_is_judged_by_what_it_is() -> None:
+    play = Playbook()
+    play.client(parse("s4", DELETE), SYNC)
+    play.target(PARSED, ready())
+    assert play.client(query("EXECUTE s4"))[0] == "client N"
+
+
+def test_protocol_bind_of_a_sql_prepare_is_judged_by_what_it_is() -> None:
+    play = Playbook()
+    play.client(query(f"PREPARE s2 AS {DELETE}"))
+    play.target(complete("PREPARE"), ready())
+    assert play.client(bind("", "s2"), execute(""), SYNC)[0] == "client N"
+
+
+def test_prepare_and_execute_in_one_string() -> None:
+    play = Playbook()
+    assert play.client(query(f"PREPARE a AS {DELETE}; EXECUTE a"))[0] == "client N"
+
+
+def test_a_reserved_portal_name_ends_the_session() -> None:
+    play = Playbook()
+    lines = play.client(parse("", "SELECT 1"), bind("\x01hoop refused", ""), SYNC)
+    assert lines == ["client E08P01", "record session_ended", "close"]
+
+
+# --- COPY --------------------------------------------------------------------------------------------------------------
+
+COPY = "COPY customers FROM STDIN"
+
+
+def test_copy_from_stdin_is_held_at_the_statement() -> None:
+    play = Playbook()
+    assert play.client(query(COPY))[0] == "client N"
+
+
+def test_copy_data_flows_after_the_release_and_stray_copy_messages_are_dropped() -> None:
+    play = Playbook()
+    assert play.client(message(b"d", b"stray")) == []
+    play.client(query(COPY))
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(complete("ROLLBACK"), ready())
+    opened(play)
+    approve(play)
+    assert play.target(message(b"G", b"\0\0\0")) == ["client G"]
+    assert play.client(message(b"d", b"1\tx\ty\n"), message(b"c", b"")) == ["target d c"]
+    assert "finished REQ1 1 committed" in play.target(complete("COPY 1"), ready())
+
+
+def test_a_query_inside_copy_ends_the_session() -> None:
+    play = Playbook()
+    play.client(query("BEGIN"))
+    play.target(complete("BEGIN"), ready("T"))
+    play.client(query("SELECT 1"))
+    play.target(message(b"G", b"\0\0\0"))
+    assert play.client(query("SELECT 2"))[-3:] == ["client E08P01", "record session_ended", "close"]
+
+
+# --- ends --------------------------------------------------------------------------------------------------------------
+
+
+def test_terminate() -> None:
+    play = Playbook()
+    assert play.client(TERMINATE) == ["target X", "record session_ended", "close"]
+
+
+def test_an_expired_token_ends_the_session_at_its_next_statement_outside_a_transaction() -> None:
+    play = Playbook(status="T")
+    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
+    assert play.client(query("COMMIT"))[-1] == "target Q[COMMIT]"
+    play.target(complete("COMMIT"), ready())
+    lines = play.client(query("SELECT 1"))
+    assert lines == ["client E28000", "record session_ended", "close"]
+
+
+def test_a_text_that_postgresql_refuses_gets_its_own_syntax_error() -> None:
+    play = Playbook()
+    assert play.client(query("SELEC 1")) == ["target P[SELEC 1] S"]
+    assert play.target(error("42601", "syntax error"), ready()) == ["record refused", "client E42601 ZI"]
+
+
+def test_search_path_is_asked_for_again_after_it_was_set() -> None:
+    play = Playbook()
+    play.client(query("SET search_path = other"))
+    lines = play.target(complete("SET"), ready())
+    assert lines[-1] == "target Q[SHOW search_path]"
+    assert play.client(query("SELECT 1")) == [], "nothing is judged by a path that is not known"
+    assert play.target(row(b'other, "$user"'), complete("SHOW"), ready()) == ["record statement", "target Q[SELECT 1]"]
+    assert play.session.talk.judge.search_path == ("other", "hoop")
+
+
+def test_standard_conforming_strings_off_ends_the_session() -> None:
+    play = Playbook()
+    lines = play.target(message(b"S", b"standard_conforming_strings\0off\0"))
+    assert lines[-1] == "close"

@@ -1,0 +1,194 @@
+"""Reading a query string: slices, sizes, refusals; whatever the text, nothing unexpected is raised."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import ProtocolViolation
+from gateway.sql.parse import MAX_BYTES, MAX_STATEMENTS, comment_depth, read
+from gateway.sql.statement import Script, StatementClass
+
+
+def test_statements_are_slices_of_their_own_text() -> None:
+    script = read("SELECT 'é€😀' ;; -- tail\n DELETE FROM ü WHERE x = 'ß'; ")
+    assert [each.sql for each in script.statements] == ["SELECT 'é€😀'", "DELETE FROM ü WHERE x = 'ß'"]
+    assert script.statements[1].writes == ("public.ü",)
+
+
+@pytest.mark.parametrize("text", ["", " ;; ", "-- nothing", "/* nothing */"])
+def test_empty(text: str) -> None:
+    assert read(text) == Script(text, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("/* reason: tidy up */ SELECT 1", "tidy up"),
+        ("\n /*reason:a\nb*/SELECT 1", "a\nb"),
+        ("/* Reason: x */", "x"),
+        ("/* reason: x */ SELEC", "x"),
+        ("SELECT 1 /* reason: late */", ""),
+        ("/* no */ /* reason: late */ SELECT 1", ""),
+        ("SELECT 1", ""),
+    ],
+)
+def test_claimed_reason(text: str, reason: str) -> None:
+    assert read(text).claimed_reason == reason
+
+
+@pytest.mark.parametrize("text", ["SELEC 1", "SELECT 1; DELETE FORM t", "SELECT 'open", "SELECT system_user()"])
+def test_unparsable(text: str) -> None:
+    script = read(text)
+    assert script.unparsable
+    assert script.statements == ()
+
+
+@pytest.mark.parametrize("text", ["SELECT 1\0; DELETE FROM t", "\0", "SELECT '\ud800'"])
+def test_what_postgresql_never_takes(text: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        read(text)
+
+
+def test_long_texts_are_not_read_here() -> None:
+    text = "SELECT '" + "é" * (MAX_BYTES // 2) + "'"
+    script = read(text)
+    assert script.too_big
+    assert script.statements == ()
+    assert "longer" in script.facts["reason"]
+    assert read(text, max_bytes=10 * MAX_BYTES).statements[0].tag == "SELECT"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1" + "+1" * 4000,
+        "SELECT " + "NOT " * 1500 + "true",
+        "SELECT " + "ARRAY[" * 800 + "1" + "]" * 800,
+        "SELECT " + "(SELECT " * 500 + "1" + ")" * 500,
+    ],
+)
+def test_deep_nesting_never_crashes(text: str) -> None:
+    script = read(text)
+    assert script.too_big
+    assert "deep" in script.facts["reason"]
+
+
+def test_nested_comments_are_counted_before_they_are_scanned() -> None:
+    (found,) = read("/*" * 101 + "*/" * 101 + "SELECT 1").statements
+    assert found.classes == {StatementClass.OPAQUE}
+    assert "comments" in found.reason
+    (found,) = read("/*" * 100 + "*/" * 100 + "SELECT 1").statements
+    assert found.tag == "SELECT"
+
+
+def test_comment_depth() -> None:
+    assert [comment_depth(each) for each in ("", "/**/", "/*/*", "/*/**/*/", "*/*/ /*", "'/*' /*")] == [
+        0,
+        1,
+        2,
+        2,
+        1,
+        2,
+    ]
+
+
+def test_many_statements_are_one_opaque_one() -> None:
+    (found,) = read("END;" * (MAX_STATEMENTS + 1), max_bytes=20_000).statements
+    assert found.classes == {StatementClass.OPAQUE}
+    assert len(read("END;" * MAX_STATEMENTS).statements) == MAX_STATEMENTS
+
+
+def test_a_carriage_return_ends_a_comment() -> None:
+    assert [each.tag for each in read("-- x\r; DELETE FROM t").statements] == ["DELETE"]
+
+
+PIECES = st.sampled_from(
+    [
+        "SELECT",
+        "INSERT",
+        "INTO",
+        "UPDATE",
+        "DELETE",
+        "FROM",
+        "WHERE",
+        "t",
+        "a.b",
+        "*",
+        "1",
+        "'x'",
+        "(",
+        ")",
+        ",",
+        ";",
+        "=",
+        "+",
+        "::",
+        "int",
+        "WITH",
+        "AS",
+        "VALUES",
+        "SET",
+        "JOIN",
+        "ON",
+        "USING",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "END",
+        "ARRAY[1]",
+        "f(",
+        ")",
+        "OVER",
+        "(",
+        "ORDER",
+        "BY",
+        "GROUP",
+        "LIMIT",
+        "UNION",
+        "ALL",
+        "$1",
+        "--",
+        "/*",
+        "*/",
+        '"',
+        "'",
+        "$$",
+        "E'\\'",
+        "EXPLAIN",
+        "ANALYZE",
+        "COPY",
+        "TO",
+        "STDOUT",
+        "DROP",
+        "TABLE",
+        "ALTER",
+        "CREATE",
+        "VIEW",
+        "EXECUTE",
+        "PREPARE",
+        "DECLARE",
+        "CURSOR",
+        "FOR",
+        "FETCH",
+        "BEGIN",
+        "COMMIT",
+        "RETURNING",
+        "MERGE",
+        "JSON_QUERY(",
+        "\n",
+        "é",
+    ]
+)
+
+
+@given(st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=25).map(" ".join)))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        script = read(text)
+    except ProtocolViolation:
+        return
+    assert not (script.statements and (script.unparsable or script.too_big))
+    for each in script.statements:
+        assert each.classes
+        assert each.sql in text
+        assert bool(each.reason) == (StatementClass.OPAQUE in each.classes)

@@ -1,0 +1,52 @@
+"""What only the memory store has: a switch that takes it away. The rest is in test_contract.py."""
+
+import inspect
+import time
+
+import pytest
+
+from gateway.approvals.request import Refusal
+from gateway.audit.query import Query
+from gateway.errors import StoreUnavailable
+from gateway.store.memory import MemoryStore
+from tests.bots.samples import BOB
+from tests.fakes.stores import fresh
+
+
+async def test_when_it_is_away_nothing_answers() -> None:
+    store = MemoryStore(time.time, away=True)
+    calls = [
+        store.open(fresh(), lambda _: []),
+        store.get("x"),
+        store.move("x", lambda _request, _now: Refusal.STALE, lambda _: []),
+        store.find(),
+        store.revisions([]),
+        store.overdue(),
+        store.unreachable(0.0),
+        store.due(),
+        store.sent(1, 1, ""),
+        store.failed(1, "", None),
+        store.posts("x"),
+        store.append([]),
+        store.checkpoint("a", 1, "", ""),
+        store.audit(Query((), 0.0, 1.0)),
+        store.chain("a", 0, 1),
+        store.checkpoints(),
+        store.saw(BOB, 0.0),
+        store.person_by_email("x", 0.0),
+        store.heartbeat("a"),
+        store.lapsed(0.0),
+        store.listen(lambda _channel, _payload: None),
+    ]
+    public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]
+    assert len(calls) == len(public) - 1, "all but close"
+    for call in calls:
+        with pytest.raises(StoreUnavailable):
+            await call
+
+
+async def test_closing_it_forgets_who_listened() -> None:
+    store = MemoryStore(time.time)
+    await store.listen(lambda _channel, _payload: pytest.fail("heard after close"))
+    await store.close()
+    await store.open(fresh(), lambda _: [])

@@ -1,0 +1,182 @@
+"""What only a real PostgreSQL does: start at once, hang, die, refuse; and a login that may do little."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from gateway.approvals import request as rules
+from gateway.approvals.request import ApprovalRequest
+from gateway.demo.postgres import EmbeddedPostgres
+from gateway.errors import StoreUnavailable
+from gateway.store.postgres import PostgresStore
+from gateway.store.queries import load_migrations
+from tests.bots.samples import BOB
+from tests.fakes.stores import ListSpool, fresh, postgres_store, until
+
+
+@pytest.fixture
+async def store(store_dsn: str) -> AsyncIterator[PostgresStore]:
+    async with postgres_store(store_dsn) as store:
+        yield store
+
+
+@pytest.fixture
+async def admin(store_dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(store_dsn)
+    yield connection
+    await connection.close()
+
+
+async def _end_backends(admin: "asyncpg.Connection[asyncpg.Record]") -> int:
+    """Kill every connection of our stores."""
+    ended = await admin.fetchval(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'hoop store'"
+        " AND datname = current_database()"
+    )
+    assert isinstance(ended, int)
+    return ended
+
+
+class TestStart:
+    async def test_replicas_that_start_at_once_make_one_schema(self, postgres: EmbeddedPostgres) -> None:
+        await postgres.psql("CREATE DATABASE started;")
+        stores = await asyncio.gather(*(PostgresStore.connect(postgres.dsn("started")) for _ in range(5)))
+        numbers = await postgres.psql("SELECT string_agg(number::text, ',') FROM hoop.migration;", "started")
+        assert numbers == ",".join(str(each.number) for each in load_migrations())
+        for store in stores:
+            await store.close()
+
+    async def test_a_migration_that_is_missing_is_run(self, postgres: EmbeddedPostgres) -> None:
+        await postgres.psql("CREATE DATABASE begun;")
+        await postgres.psql(
+            "CREATE SCHEMA hoop; CREATE TABLE hoop.migration (number int PRIMARY KEY, title text, run_at timestamptz);",
+            "begun",
+        )
+        store = await PostgresStore.connect(postgres.dsn("begun"))
+        request = fresh()
+        await store.open(request, lambda _: [])
+        await store.close()
+
+    async def test_an_unreachable_store_says_so_without_its_address(self) -> None:
+        with pytest.raises(StoreUnavailable) as caught:
+            await PostgresStore.connect("postgresql://hoop:topsecret@127.0.0.1:1/store")
+        assert "topsecret" not in caught.value.message + caught.value.hint
+
+    async def test_a_dsn_that_is_none_says_so(self) -> None:
+        with pytest.raises(StoreUnavailable):
+            await PostgresStore.connect("topsecret")
+
+    async def test_a_login_that_may_not_migrate_says_so(self, postgres: EmbeddedPostgres) -> None:
+        await postgres.psql("CREATE DATABASE bare; CREATE ROLE nobody_here LOGIN PASSWORD 'pw';")
+        with pytest.raises(StoreUnavailable, match="permission denied"):
+            await PostgresStore.connect(postgres.dsn("bare", "nobody_here", "pw"))
+
+    async def test_the_rights_that_the_schema_names_are_enough(self, postgres: EmbeddedPostgres) -> None:
+        await postgres.psql("CREATE DATABASE narrow; CREATE ROLE gate LOGIN PASSWORD 'pw';")
+        await (await PostgresStore.connect(postgres.dsn("narrow"))).close()
+        await postgres.psql(
+            "GRANT USAGE ON SCHEMA hoop TO gate; GRANT SELECT ON ALL TABLES IN SCHEMA hoop TO gate;"
+            "GRANT INSERT, UPDATE ON hoop.approval, hoop.outbox, hoop.person, hoop.replica TO gate;"
+            "GRANT INSERT ON hoop.audit, hoop.checkpoint TO gate;",
+            "narrow",
+        )
+        store = await PostgresStore.connect(postgres.dsn("narrow", "gate", "pw"))
+        request, spool = fresh(), ListSpool()
+        await store.open(request, lambda _: [spool.record("held")])
+        await store.append(spool.queued)
+        denied = await store.move(request.id, lambda r, now: rules.deny(r, BOB, "slack", "no", now), lambda _: [])
+        assert isinstance(denied, ApprovalRequest)
+        [post] = await store.due()
+        await store.sent(post.id, 2, "ref")
+        await store.failed(post.id, "x", 1.0)
+        await store.checkpoint("gate-1", 1, "head", "signature")
+        await store.saw(BOB, time.time())
+        await store.heartbeat("gate-1")
+        await store.close()
+
+
+class TestTrouble:
+    async def test_a_row_that_stays_locked_is_a_store_that_does_not_answer(
+        self, store_dsn: str, admin: "asyncpg.Connection[asyncpg.Record]"
+    ) -> None:
+        async with postgres_store(store_dsn, timeout=0.3) as store:
+            request = fresh()
+            await store.open(request, lambda _: [])
+            async with admin.transaction():
+                await admin.execute("SELECT FROM hoop.approval WHERE id = $1 FOR UPDATE", request.id)
+                with pytest.raises(StoreUnavailable):
+                    await store.move(request.id, lambda r, now: rules.deny(r, BOB, "slack", "no", now), lambda _: [])
+            assert await store.get(request.id) == request
+
+    async def test_killed_connections_are_renewed(
+        self, store: PostgresStore, admin: "asyncpg.Connection[asyncpg.Record]"
+    ) -> None:
+        request = fresh()
+        await store.open(request, lambda _: [])
+        assert await _end_backends(admin) >= 1
+
+        async def answers() -> bool:
+            try:
+                return await store.get(request.id) == request
+            except StoreUnavailable:  # the pool may hand out a connection whose end it has not read yet
+                return False
+
+        await until(answers)
+
+    async def test_a_transaction_that_loses_its_connection_changes_nothing(
+        self, store_dsn: str, store: PostgresStore, admin: "asyncpg.Connection[asyncpg.Record]"
+    ) -> None:
+        request = fresh()
+        await store.open(request, lambda _: [])
+        victim = await PostgresStore.connect(store_dsn)
+
+        async def killed_in_the_middle() -> None:
+            async with victim._transaction() as connection:
+                await connection.fetch("UPDATE hoop.approval SET rev = 99")
+                await admin.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+                await connection.fetch("SELECT 1")
+
+        with pytest.raises(StoreUnavailable):
+            await killed_in_the_middle()
+        await victim.close()
+        assert (await store.revisions([request.id])) == {request.id: 1}
+
+    async def test_after_close_every_call_is_unavailable(self, store_dsn: str) -> None:
+        async with postgres_store(store_dsn) as store:
+            await store.close()
+            for call in (store.get("x"), store.due(), store.heartbeat("gate-1"), store.append([])):
+                with pytest.raises(StoreUnavailable):
+                    await call
+
+
+async def test_what_the_checks_of_the_schema_refuse_is_unavailable(store: PostgresStore) -> None:
+    with pytest.raises(StoreUnavailable):
+        await store.open(fresh(rev=0), lambda _: [])
+
+
+async def test_who_waited_behind_another_sees_the_time_at_which_it_was_let_through(
+    store: PostgresStore, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """An approval that waits for the lock until after the expiry comes too late."""
+    request = fresh()
+    await store.open(request, lambda _: [])
+    seen: list[float] = []
+
+    def look(stored: ApprovalRequest, now: float) -> ApprovalRequest:
+        seen.append(now)
+        return stored
+
+    async with admin.transaction():
+        await admin.execute("SELECT FROM hoop.approval WHERE id = $1 FOR UPDATE", request.id)
+        waiting = asyncio.create_task(store.move(request.id, look, lambda _: []))
+
+        async def waits() -> bool:
+            return bool(await admin.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await until(waits)
+        free = await admin.fetchval("SELECT extract(epoch FROM clock_timestamp())::double precision")
+    await waiting
+    assert seen[0] > free
