@@ -16,8 +16,9 @@ from bots.slack.blocks import DENY_VIEW, seal
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from gateway.approvals.desk import Deny
+from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import State
-from tests.bots.samples import BOB, DELETE
+from tests.bots.samples import BOB, DELETE, PLAIN
 from tests.bots.slack_office import BUTTON_KEY, Office, Serve
 from tests.bots.test_slack_edge import sign
 
@@ -105,6 +106,22 @@ async def test_a_click_after_the_time_is_refused(office: Office) -> None:
     said = await office.click(office.bob, APPROVE)
     assert "Its time is up" in said
     assert (await office.stored()).state is State.PENDING
+
+
+async def test_the_outbox_posts_and_redraws_the_card(office: Office) -> None:
+    outbox = Outbox(office.store, {"slack": office.sender}, time.time, undeliverable=office.desk.undeliverable)
+    await outbox.start()
+    now = time.time()
+    request = replace(PLAIN, opened_at=now, expires_at=now + 600, channels=(f"slack:{office.channel.id}",))
+    await office.desk.open(request)
+    await office.workspace.wait_for(lambda: office.workspace.messages(office.channel))
+    await office.click(office.bob, APPROVE)
+    await office.workspace.wait_for(lambda: "Approved" in office.card.text)
+    await office.desk.release(request.id, request.release_digest)
+    await office.desk.finish(request.id, 42, "", 12.0, "committed")
+    await office.workspace.wait_for(lambda: "Executed: 42 rows in 12 ms, committed" in office.card.text)
+    assert len(office.workspace.messages(office.channel)) == 1
+    await outbox.close()
 
 
 # Buttons that are not what they seem ---------------------------------------------------------------------------------
