@@ -337,9 +337,10 @@ def _risks(request: ApprovalRequest) -> list[str]:
 
 def _risk_of(statement: HeldStatement) -> list[str]:
     tag = statement.tag.upper()
+    found = [f"its text does not tell what it does: {line(statement.opaque)}"] if statement.opaque else []
     if tag in _ROW_TAGS:
-        return [f"{tag} without WHERE"] if statement.where is False else []
-    return [] if tag in _SESSION_TAGS else [line(tag, 40) or "statement that can't be read"]
+        return [f"{tag} without WHERE", *found] if statement.where is False else found
+    return found if tag in _SESSION_TAGS else [_tag(statement), *found]
 
 
 def _who(request: ApprovalRequest) -> tuple[Fact, ...]:

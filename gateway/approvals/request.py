@@ -81,7 +81,8 @@ class Person:
 class HeldStatement:
     """One held statement, already masked: SQL and values are safe to show and to store.
 
-    `parameters`: up to five value sets as text (None = NULL). `executions`: how many in the batch.
+    `parameters`: up to five value sets as text (None = NULL). `executions`: how many in the batch. `opaque`: why its
+    text does not tell what it does (Statement.reason), "" if it does.
     """
 
     tag: str
@@ -90,6 +91,7 @@ class HeldStatement:
     where: bool | None = None
     parameters: tuple[tuple[str | None, ...], ...] = ()
     executions: int = 1
+    opaque: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,11 @@ def _of(**changes: object) -> ApprovalRequest:
         (_of(tag="ALTER TABLE", where=None), "ALTER TABLE"),
         (_of(tag="DO", where=None), "DO"),
         (_of(tag="CALL", where=None), "CALL"),
-        (_of(tag="", where=None), "statement that can't be read"),
+        (_of(tag="", where=None), "statement"),
+        (
+            _of(tag="SELECT", where=None, opaque="calls public.purge()"),
+            "its text does not tell what it does: calls public.purge()",
+        ),
         (_of(where=False), "DELETE without WHERE"),
         (replace(PLAIN, preview=replace(ROWS, rows=1001)), "1,001 rows"),
         (replace(PLAIN, preview=replace(ROWS, rows=18_240, kind="estimate")), "about 18,240 rows"),

@@ -16,8 +16,9 @@ from bots.slack.blocks import DENY_VIEW, seal
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from gateway.approvals.desk import Deny
+from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import State
-from tests.bots.samples import BOB, DELETE
+from tests.bots.samples import BOB, DELETE, PLAIN
 from tests.bots.slack_office import BUTTON_KEY, Office, Serve
 from tests.bots.test_slack_edge import sign
 
@@ -105,6 +106,22 @@ async def test_a_click_after_the_time_is_refused(office: Office) -> None:
     said = await office.click(office.bob, APPROVE)
     assert "Its time is up" in said
     assert (await office.stored()).state is State.PENDING
+
+
+async def test_the_outbox_posts_and_redraws_the_card(office: Office) -> None:
+    outbox = Outbox(office.store, {"slack": office.sender}, time.time, undeliverable=office.desk.undeliverable)
+    await outbox.start()
+    now = time.time()
+    request = replace(PLAIN, opened_at=now, expires_at=now + 600, channels=(f"slack:{office.channel.id}",))
+    await office.desk.open(request)
+    await office.workspace.wait_for(lambda: office.workspace.messages(office.channel))
+    await office.click(office.bob, APPROVE)
+    await office.workspace.wait_for(lambda: "Approved" in office.card.text)
+    await office.desk.release(request.id, request.release_digest)
+    await office.desk.finish(request.id, 42, "", 12.0, "committed")
+    await office.workspace.wait_for(lambda: "Executed: 42 rows in 12 ms, committed" in office.card.text)
+    assert len(office.workspace.messages(office.channel)) == 1
+    await outbox.close()
 
 
 # Buttons that are not what they seem ---------------------------------------------------------------------------------
@@ -283,6 +300,21 @@ async def test_a_command_is_answered_in_the_ack(office: Office) -> None:
     answer = await office.workspace.command(office.bob, office.channel, "/hoop pending")
     assert answer.body["response_type"] == "ephemeral"
     assert "Pending: 1 request" in office.workspace.ephemerals(office.bob)[-1].text
+
+
+async def test_a_slow_answer_comes_after_the_ack(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bots.slack.app.COMMAND", 0.0)
+    answer = await office.workspace.command(office.bob, office.channel, "/hoop whoami")
+    assert not answer.body
+    await office.front.settle()
+    assert "bob@example.com" in office.workspace.ephemerals(office.bob)[-1].text
+
+
+async def test_a_store_that_is_away_is_told_to_a_command(office: Office) -> None:
+    office.store.away = True
+    await office.workspace.command(office.bob, office.channel, "/hoop pending")
+    office.store.away = False
+    assert "Nothing was decided: please try again" in office.workspace.ephemerals(office.bob)[-1].text
 
 
 async def test_a_share_is_for_all(office: Office) -> None:

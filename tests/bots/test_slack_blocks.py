@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
-from bots.cards import Card, card
+from bots.cards import Card, Cell, Table, card
+from bots.commands import Answer, Page
 from bots.slack.blocks import (
     LADDER,
     MESSAGE_BUDGET,
+    PAGE_ACTION,
     TEXT_LIMIT,
+    answer_message,
     deny_view,
     escape,
     excerpt,
@@ -25,6 +28,7 @@ from bots.slack.blocks import (
     size,
     unsealed,
 )
+from bots.workspace.limits import check, find_view_problem
 from gateway.approvals.request import ApprovalRequest, State
 from tests.bots.samples import DELETE, NOW, PLAIN, STATES, UPDATE, WILD
 
@@ -41,6 +45,7 @@ def draw(request: ApprovalRequest, now: float = NOW, start: int = 0) -> list[dic
 def valid(blocks: list[dict[str, Any]]) -> None:
     """Hold blocks to the SDK's validators and to the figures that the SDK doesn't check."""
     assert size(blocks) <= MESSAGE_BUDGET
+    assert check(blocks) is None
     assert sum(block["type"] == "table" for block in blocks) <= 1
     for block in blocks:
         parsed = Block.parse(block)
@@ -164,6 +169,7 @@ def test_a_megabyte_of_sql_fits(piece: str) -> None:
 
 def valid_view(view: dict[str, Any]) -> None:
     View(**view).validate_json()
+    assert find_view_problem(view) is None
     assert len(view["blocks"]) <= 100
     assert len(json.dumps(view)) <= 250_000
     assert all(texts(view["blocks"]))
@@ -175,7 +181,7 @@ def test_escape() -> None:
 
 def test_views_are_valid() -> None:
     for view in (deny_view(seal(KEY, PLAIN), "C1"), notice_view("Checking...")):
-        View(**view).validate_json()
+        valid_view(view)
 
 
 def test_the_full_view_shows_all_of_a_long_text() -> None:
@@ -210,3 +216,47 @@ def test_what_is_no_seal(value: str) -> None:
 def test_a_card_is_five_seconds_short() -> None:
     drawn: Card = card(PLAIN, NOW)
     assert size(message(drawn, seal(KEY, PLAIN)).blocks) < 4_500
+
+
+# Answers -------------------------------------------------------------------------------------------------------------
+
+ROW = tuple(Cell(f"cell {k}") for k in range(6))
+COLUMNS = ("time (UTC)", "who", "what", "rows", "decision", "id")
+
+
+def test_an_answer_has_all_its_parts_in_order() -> None:
+    answer = Answer(
+        "Audit: 9 statements", ("verb:update", "3 hidden"), table=Table(COLUMNS, (ROW,)), footer="log intact",
+        pages=(Page("Prev", "a.b"), Page("Next", "c.d")),
+    )  # fmt: skip
+    drawn = answer_message(answer)
+    valid(drawn.blocks)
+    assert [block["type"] for block in drawn.blocks] == ["rich_text", "table", "context", "actions"]
+    assert drawn.text == "Audit: 9 statements. verb:update. 3 hidden"
+    actions = [each["action_id"] for each in drawn.blocks[-1]["elements"]]
+    assert actions == [f"{PAGE_ACTION}_prev", f"{PAGE_ACTION}_next"]
+
+
+def test_rows_that_do_not_fit_are_counted() -> None:
+    wide = tuple(Cell("x" * 300) for _ in range(6))
+    drawn = answer_message(Answer("Audit", table=Table(COLUMNS, (wide,) * 8)))
+    valid(drawn.blocks)
+    shown = len(next(block for block in drawn.blocks if block["type"] == "table")["rows"]) - 1
+    assert 0 < shown < 8
+    assert f"{8 - shown} rows did not fit here" in said(drawn.blocks)
+
+
+def test_an_answer_with_a_card_has_no_decision_buttons() -> None:
+    shown = replace(card(PLAIN, NOW), actions=())
+    drawn = answer_message(Answer("Request", ("10:20 UTC held",), shown, footer="log intact"))
+    valid(drawn.blocks)
+    assert buttons(drawn.blocks) == {}
+    assert "DELETE FROM customers" in said(drawn.blocks)
+
+
+@settings(max_examples=50, deadline=None)
+@given(WILD)
+def test_any_card_fits_into_an_answer(request: ApprovalRequest) -> None:
+    shown = replace(card(request, NOW), actions=())
+    answer = Answer(shown.title, (shown.why, shown.footer), shown, code=shown.why, footer=shown.footer)
+    valid(answer_message(answer).blocks)
