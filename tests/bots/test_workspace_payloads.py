@@ -8,6 +8,7 @@ import pytest
 from slack_bolt.request.internals import extract_channel_id, extract_team_id, extract_user_id
 from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View as SdkView
+from slack_sdk.models.views import ViewState
 
 from bots.workspace import Workspace, check, payloads
 from bots.workspace.methods import add_view
@@ -85,7 +86,7 @@ async def test_the_sdk_reads_our_views(state: State) -> None:
     view = add_view(state, state.person("Bob Smith").id, body, None)
     found = SdkView(**payloads.view_object(view, state.team, {"b": {"a": {"type": "plain_text_input", "value": "x"}}}))
     assert found.id == view.id
-    assert found.state is not None
+    assert isinstance(found.state, ViewState)
     assert found.state.to_dict()["values"]["b"]["a"]["value"] == "x"
 
 
