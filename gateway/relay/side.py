@@ -37,23 +37,38 @@ SELECT c.oid::pg_catalog.int8 AS oid, n.nspname AS schema, c.relname AS name, c.
 # provolatile 'v' of any overload, or any overload outside pg_catalog, makes a name unsafe: resolution is by name only.
 _FUNCTIONS = """
 SELECT p.proname AS name,
+       pg_catalog.bool_or(n.nspname = 'pg_catalog') AS builtin,
        pg_catalog.bool_or(n.nspname <> 'pg_catalog') AS foreign_overload,
        pg_catalog.bool_or(p.provolatile = 'v') AS volatile
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
  GROUP BY p.proname
 """
 
+# Operators by C or internal code that is not volatile (hstore, citext, vector) are as harmless as built-in ones: only a
+# superuser can make them. All others are user code.
 _OPERATORS = """
 SELECT DISTINCT o.oprname AS name
-  FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
- WHERE n.nspname <> 'pg_catalog'
+  FROM pg_catalog.pg_operator o
+  JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+  JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+ WHERE n.nspname <> 'pg_catalog' AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
 """
 
-# A type is user code when it is a domain, a base type of an extension, or has a cast by a function outside pg_catalog.
+# A type is user code when using it calls some: a domain with a CHECK, or a type with a cast by such a function.
 _TYPES = """
 SELECT t.typname AS name
-  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
- WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND t.typtype IN ('d', 'b', 'r', 'm') AND t.typcategory <> 'A'
+  FROM pg_catalog.pg_type t
+ WHERE t.typtype = 'd' AND EXISTS (SELECT FROM pg_catalog.pg_constraint c WHERE c.contypid = t.oid)
+   AND t.typnamespace <> 'information_schema'::pg_catalog.regnamespace
+ UNION
+SELECT t.typname
+  FROM pg_catalog.pg_cast c
+  JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
+  JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+ WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+   AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
 """
 
 # What each view's rule depends on: user functions and operators, foreign tables, other relations.
@@ -136,6 +151,7 @@ async def _read(connection: Any) -> Catalog:
         server_version_num=int(await connection.fetchval("SHOW server_version_num")),
         relations={(each.schema, each.name): each for each in relations},
         safe_functions=safe,
+        builtin_functions=frozenset(each["name"] for each in functions if each["builtin"]),
         user_functions=user,
         user_operators=frozenset(each["name"] for each in await connection.fetch(_OPERATORS)),
         user_types=frozenset(each["name"] for each in await connection.fetch(_TYPES)),

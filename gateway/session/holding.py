@@ -291,6 +291,9 @@ class Holding:
                 self._refuse(refused_by_outcome(request))
             return
         if held.stage is Stage.WAITING:
+            for part in held.parts:
+                for execution in part.reply.executions if part.reply else []:
+                    execution.decided_by = ", ".join(each.by.user for each in request.approvals)
             self._recheck(held)
 
     def _recheck(self, held: Held) -> None:

@@ -7,6 +7,7 @@ ErrorResponse before the ParseComplete and BindComplete still owed (architecture
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gateway.audit.entry import Value
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Verdict
 from gateway.session.names import Change, Portal, Prepared
@@ -30,6 +31,8 @@ class Execution:
     sql: str  # masked
     parameters: tuple[str | None, ...] | None  # masked
     request: str | None = None
+    decided_by: str = ""
+    masked: list[Value] = field(default_factory=list)
     started: float = 0.0
     rows: int = 0
     changes: tuple[Change, ...] = ()

@@ -20,6 +20,8 @@ from gateway.wire.frontend import SYNC, parse
 __all__ = ["NO_PORTAL", "Conversation", "Phase", "values"]
 
 _TEXT_SHOWN = 1000
+#: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
+_COLUMNS_KEPT = 50
 
 
 class Phase(Enum):
@@ -135,11 +137,14 @@ class Conversation:
             "statement": execution.number,
             "tag": statement.tag,
             "tables": [*sorted({*statement.writes, *statement.reads})],
+            "columns": [*statement.columns[:_COLUMNS_KEPT]],
             "sql": execution.sql,
             "parameters": list(execution.parameters) if execution.parameters else None,
             "verdict": execution.verdict.answer.value,
             "rule": execution.verdict.rule,
             "request": execution.request,
+            "decided_by": execution.decided_by,
+            "masked": [*execution.masked],
             "policy": self.judge.policy.version,
         }
 

@@ -265,11 +265,11 @@ class Stream:
     def _masked(self, head: Reply, execution: Execution) -> None:
         """Record what was masked in a result: column, detector or mask, count; never a value."""
         if head.masker is not None and head.masker.counts:
-            found: list[Value] = [
-                {"column": column, "detector": detector, "count": count}
-                for (column, detector), count in sorted(head.masker.counts.items())
-            ]
-            self._talk.record("masked", statement=execution.number, masked=found, request=execution.request)
+            for (column, detector), count in sorted(head.masker.counts.items()):
+                execution.masked.append({"column": column, "detector": detector, "count": count})
+            self._talk.record(
+                "masked", statement=execution.number, masked=[*execution.masked], request=execution.request
+            )
 
     def _error(self, body: bytes) -> bytes | None:
         talk = self._talk

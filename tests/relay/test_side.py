@@ -22,7 +22,10 @@ CREATE FUNCTION public.evil() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE VIEW plain AS SELECT id, note FROM t;
 CREATE VIEW bad AS SELECT evil() AS x;
 CREATE VIEW worse AS SELECT x FROM bad;
-CREATE OPERATOR public.<-> (LEFTARG = int, RIGHTARG = int, FUNCTION = pg_catalog.int4mi);
+CREATE FUNCTION public.less(int, int) RETURNS int LANGUAGE sql AS 'SELECT $1 - $2';
+CREATE OPERATOR public.<-> (LEFTARG = int, RIGHTARG = int, FUNCTION = public.less);
+CREATE OPERATOR public.<=> (LEFTARG = int, RIGHTARG = int, FUNCTION = pg_catalog.int4mi);
+CREATE DOMAIN public.free AS int;
 CREATE DOMAIN public.positive AS int CHECK (VALUE > 0);
 CREATE FUNCTION public.tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER watch AFTER DELETE ON t FOR EACH ROW EXECUTE FUNCTION tr();
@@ -74,6 +77,8 @@ def test_views_that_reach_user_code_say_so(catalog: Catalog) -> None:
 
 def test_operators_and_types(catalog: Catalog) -> None:
     assert "<->" in catalog.user_operators
+    assert "<=>" not in catalog.user_operators, "built-in code under another name"
+    assert "free" not in catalog.user_types, "a domain without a CHECK calls nothing"
     assert "positive" in catalog.user_types
     assert "int4" not in catalog.user_types
 
