@@ -231,6 +231,7 @@ def test_functions() -> None:
     assert ask(allow, "SELECT public.report()").rule == "f"
     assert ask(allow, "SELECT evil.report()").rule is None
     assert ask(allow, "SELECT report(), evil()").rule is None
+    assert ask(allow, "SELECT 1").rule is None
 
 
 ROWS = """\
@@ -292,6 +293,39 @@ def test_unless_of_a_deny_must_surely_hold_and_of_an_allow_possibly() -> None:
     assert ask(allow, "SELECT now()").answer is Answer.ALLOW
 
 
+def test_unless_of_a_deny_by_column_needs_every_column() -> None:
+    rules = """\
+      - {name: r, effect: allow}
+      - {name: d, effect: deny, tables: [a], unless: {columns: [public.a.x]}}
+    """
+    assert ask(rules, "SELECT x FROM a").rule == "r"
+    assert ask(rules, "SELECT x, y FROM a").rule == "d"
+
+
+def test_what_is_hidden_in_a_with_is_looked_at_each_time() -> None:
+    found = policy("  - {name: r, effect: allow}\n  - {name: d, effect: deny, statements: [INSERT]}\n")
+    sqls = ("SELECT * FROM a FOR UPDATE", "WITH i AS (INSERT INTO a VALUES (1)) SELECT * FROM b")
+    assert [judge_script(found, ANN, "shop", read(sql), Circumstances(NOON)).rule for sql in sqls] == ["r", "d"]
+
+
+def test_a_table_read_beside_a_write_need_not_be_writable() -> None:
+    rules = """\
+      - {name: w, effect: allow, statements: [write], tables: [a]}
+      - {name: r, effect: allow, statements: [read], tables: [a, b]}
+    """
+    assert ask(rules, "DELETE FROM a USING b WHERE a.x = b.x").answer is Answer.ALLOW
+    assert ask(rules, "DELETE FROM b USING a WHERE a.x = b.x").answer is Answer.DENY
+
+
+def test_of_several_statements_the_hold_with_most_approvals_speaks() -> None:
+    rules = """\
+      - {name: one, effect: hold, statements: [write], reviewers: dba}
+      - {name: two, effect: hold, statements: [ddl], reviewers: two}
+    """
+    assert ask(rules, "INSERT INTO a VALUES (1); DROP TABLE a").rule == "two"
+    assert ask(rules, "DROP TABLE a; INSERT INTO a VALUES (1)").rule == "two"
+
+
 def test_unless_may_ask_who_and_when() -> None:
     rules = """\
       - {name: r, effect: allow}
@@ -347,6 +381,7 @@ def test_may_connect() -> None:
     assert may_connect(found, ANN, "shop")
     assert not may_connect(found, ANN, "lab")
     assert not may_connect(found, ANN, "nowhere")
+    assert not may_connect(policy("  - {name: r, effect: allow}\n"), ANN, "nowhere")
     assert may_connect(found, person("agents"), "lab")
     assert may_connect(found, person("ops"), "lab")
     assert not may_connect(found, person("left"), "shop")
