@@ -12,7 +12,7 @@ def test_every_verb_has_help() -> None:
     for verb in VERBS:
         result = CliRunner().invoke(make(), [verb, "--help"])
         assert result.exit_code == 0
-        assert "--json" in result.stdout
+        assert f" {verb} " in result.stdout
 
 
 def test_it_runs_as_a_module() -> None:

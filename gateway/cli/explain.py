@@ -6,6 +6,7 @@ aren't on the gateway's own lists are opaque. Unqualified names are `public` one
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -22,6 +23,8 @@ from gateway.policy.cases import person
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge_explained, judge_script, may_connect
 from gateway.policy.document import nearest
 from gateway.policy.model import Policy, Target, load
+from gateway.relay import side
+from gateway.relay.credentials import CredentialMissing, Credentials
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
@@ -30,8 +33,15 @@ from gateway.sql.statement import Script, StatementClass
 CatalogLoader = Callable[[Target], Coroutine[None, None, Catalog]]
 MaskExplainer = Callable[[Policy, str, Script, Catalog | None], list[dict[str, str]]]
 
-#: Plug points. None: this build can't, and the answer says so.
-load_catalog: CatalogLoader | None = None
+
+async def _load_catalog(target: Target) -> Catalog:
+    password = await Credentials(os.environ).password(target.password)
+    return await side.load_catalog(target, password)
+
+
+#: How a target's catalog is read; a name of this module so that tests need no target.
+load_catalog: CatalogLoader = _load_catalog
+#: What lists the masked columns. None: this build can't, and the answer says so.
 explain_masks: MaskExplainer | None = None
 
 
@@ -173,10 +183,10 @@ def _policy(file: Path) -> Policy:
 
 
 def _catalog(target: Target) -> Catalog:
-    if load_catalog is None:
-        _stop("this build can't read a target's catalog; use --offline")
     try:
         return asyncio.run(load_catalog(target))
+    except CredentialMissing as error:
+        _stop(f"{target.name}: {error.detail}; use --offline to explain without its catalog")
     except GatewayError as error:
         _stop(f"{target.name}: {error.message}; use --offline to explain without its catalog")
 

@@ -120,11 +120,11 @@ def test_a_target_is_required() -> None:
     assert run("--user", "x", "SELECT 1").exit_code == 2
 
 
-def test_without_a_catalog_loader_it_asks_for_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "load_catalog", None)
+def test_a_missing_password_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOP_DB_PASSWORD", raising=False)
     result = run(*ANN, DELETE)
     assert result.exit_code == 2
-    assert "--offline" in result.stderr
+    assert "shop: the environment variable SHOP_DB_PASSWORD is not set; use --offline" in result.stderr
 
 
 def test_a_target_that_is_away_is_exit_2(monkeypatch: pytest.MonkeyPatch) -> None:
