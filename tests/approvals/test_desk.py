@@ -52,6 +52,12 @@ def spool() -> ListSpool:
 
 
 @pytest.fixture
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is heard is then not the poll's merit."""
+    monkeypatch.setattr("gateway.approvals.desk.POLL_EVERY", 3600.0)
+
+
+@pytest.fixture
 async def desk(store: MemoryStore, spool: ListSpool, clock: Clock) -> AsyncIterator[Desk]:
     desk = Desk(store, spool, clock=clock, link_max_age=3600.0)
     await desk.start("gate-1")
@@ -205,7 +211,7 @@ class TestRelease:
 
 
 class TestWatch:
-    async def test_each_change_is_heard_once_in_order(self, desk: Desk) -> None:
+    async def test_each_change_is_heard_once_in_order(self, no_poll: None, desk: Desk) -> None:
         request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
         desk.watch(request.id, heard.put_nowait)
         await desk.open(request)
@@ -218,10 +224,12 @@ class TestWatch:
             assert (await heard.get()).state is State.EXECUTED
         assert heard.empty()
 
-    async def test_what_happened_before_is_heard_at_once(self, desk: Desk) -> None:
+    async def test_what_happened_before_is_heard_at_once(self, no_poll: None, desk: Desk) -> None:
         request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
         await desk.open(request)
         await desk.withdraw(request.id, "cancelled")
+        for _ in range(5):
+            await asyncio.sleep(0)  # its wake-up has come and gone
         desk.watch(request.id, heard.put_nowait)
         async with asyncio.timeout(DEADLINE):
             assert (await heard.get()).state is State.WITHDRAWN
@@ -239,11 +247,13 @@ class TestWatch:
             await second.get()
         assert first.empty()
 
-    async def test_another_replica_wakes_us(self, desk: Desk, store: MemoryStore, clock: Clock) -> None:
+    async def test_another_replica_wakes_us(self, no_poll: None, desk: Desk, store: MemoryStore, clock: Clock) -> None:
         other = Desk(store, ListSpool("gate-2"), clock=clock, link_max_age=3600.0)
         request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
         desk.watch(request.id, heard.put_nowait)
         await desk.open(request)
+        for _ in range(5):
+            await asyncio.sleep(0)  # the look that a new watch takes is over
         await other.decide(request.id, 1, BOB, Approve(), "slack")
         async with asyncio.timeout(DEADLINE):
             assert (await heard.get()).state is State.APPROVED
@@ -259,6 +269,8 @@ class TestWatch:
         request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
         desk.watch(request.id, heard.put_nowait)
         await desk.open(request)
+        for _ in range(5):
+            await asyncio.sleep(0)  # the look that a new watch takes is over
         await other.decide(request.id, 1, BOB, Approve(), "slack")
         async with asyncio.timeout(DEADLINE):
             assert (await heard.get()).state is State.APPROVED
@@ -266,7 +278,7 @@ class TestWatch:
 
 
 class TestTime:
-    async def test_a_timer_ends_a_request(self, desk: Desk, clock: Clock) -> None:
+    async def test_a_timer_ends_a_request(self, no_poll: None, desk: Desk, clock: Clock) -> None:
         request, heard = fresh(expires_at=clock.now - 1), asyncio.Queue[ApprovalRequest]()
         desk.watch(request.id, heard.put_nowait)
         await desk.open(request)
@@ -529,7 +541,9 @@ async def test_two_replicas_expire_once(replicas: tuple[Replica, Replica]) -> No
     assert outcomes(replicas) == ["expired"]
 
 
-async def test_a_click_on_one_replica_wakes_the_wire_on_the_other(replicas: tuple[Replica, Replica]) -> None:
+async def test_a_click_on_one_replica_wakes_the_wire_on_the_other(
+    no_poll: None, replicas: tuple[Replica, Replica]
+) -> None:
     one, two = replicas
     await one.desk.start("gate-1")
     request, heard = fresh(), asyncio.Queue[ApprovalRequest]()

@@ -31,6 +31,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.checkpoint("a", 1, "", ""),
         store.audit(Query((), 0.0, 1.0)),
         store.chain("a", 0, 1),
+        store.heads(),
         store.checkpoints(),
         store.saw(BOB, 0.0),
         store.person_by_email("x", 0.0),
