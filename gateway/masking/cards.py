@@ -108,11 +108,18 @@ def mask(digits: str) -> str:
     return f"**** **** **** {digits[-4:]}"
 
 
+def glued_left(data: bytes, start: int, chars: frozenset[int] = _ALNUM) -> bool:
+    """Whether one of `chars` stands before `start`. The letter of an escape (\\n in JSON and arrays) is none of them."""
+    if not start or data[start - 1] not in chars:
+        return False
+    return not (data[start - 1] in b"nrtbfv" and data[start - 2 : start - 1] == b"\\")
+
+
 def find(data: bytes, m: Match) -> list[tuple[int, int, str]]:
     """The cards in a run of digits, with what replaces each."""
     start, end = m.start(), m.end()
     groups = _groups(data[start:end], start)
-    if start and data[start - 1] in _ALNUM:
+    if glued_left(data, start):
         groups = groups[1:]
     if groups and end < len(data) and data[end] in _ALNUM:
         groups = groups[:-1]

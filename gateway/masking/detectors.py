@@ -124,7 +124,7 @@ class Detectors:
         if self._near is None:
             return start if start < len(data) else -1
         found = self._near.search(data, start)
-        return -1 if found is None else found.start()
+        return -1 if found is None or found.start() >= len(data) else found.start()
 
     def suspicious(self, data: bytes) -> bool:
         """Whether raw wire bytes may hold a secret. Loose: True is a reason to look, False is final."""
