@@ -194,7 +194,7 @@ def _options(*, never_capture: bool) -> Any:
 def _spans(value: bytes, rule: _Compiled) -> Iterator[Span]:
     """All spans of one rule. After a false hit the search goes on one byte later: a true one may start inside it."""
     at = 0
-    while (found := rule.regexp.search(value, at)) is not None:
+    while at < len(value) and (found := rule.regexp.search(value, at)) is not None:
         start, end = found.start(), found.end()
         spans = rule.find(value, found)
         yield from (span for span in spans if span[1] > span[0])
