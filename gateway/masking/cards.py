@@ -139,11 +139,11 @@ def _groups(run: bytes, offset: int) -> list[_Group]:
     groups: list[_Group] = []
     digits, before, first, at = "", "", offset, offset
     for char in run.decode("utf-8"):
-        width = len(char.encode())
+        width = 1 if char < "\x80" else len(char.encode())
         if char.isdecimal():
             if not digits:
                 first = at
-            digits, last = digits + str(int(char)), at + width
+            digits, last = digits + (char if width == 1 else str(int(char))), at + width
         elif char not in _ZERO_WIDTH:
             if digits:
                 groups.append(_Group(digits, first, last, before))
@@ -155,7 +155,7 @@ def _groups(run: bytes, offset: int) -> list[_Group]:
 
 def _card_at(groups: list[_Group], at: int, shortest: int) -> tuple[int, str]:
     """The longest card that begins with groups[at]: how many groups, and its digits; (0, "") when there is none."""
-    if groups[at].before == "." and at:
+    if groups[at].before == ".":
         return 0, ""  # the fraction of a decimal number
     digits, best = "", (0, "")
     for count, group in enumerate(groups[at : at + _LONGEST], 1):

@@ -11,7 +11,6 @@ it names none although the alternation hit, all are tried.
 What is not found: secrets that are cut, reversed, encoded or written in words. Lineage (gateway.sql) is for those.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -149,7 +148,7 @@ class Detectors:
         for hit in hits:
             out += [value[at : hit.start], hit.mask.encode()]
             at = hit.end
-        return b"".join((*out, value[at:])), dict(Counter(hit.name for hit in hits))
+        return b"".join((*out, value[at:])), _counted(hits)
 
     def scrub(self, text: str) -> tuple[str, dict[str, int]]:
         """Replace each secret in a text by its placeholder; answers the new text and the counts by detector."""
@@ -200,6 +199,13 @@ def _spans(value: bytes, rule: _Compiled) -> Iterator[Span]:
         yield from (span for span in spans if span[1] > span[0])
         again = not spans and not rule.run and end - start <= _LONG_MISS
         at = start + 1 if again or end == start else end
+
+
+def _counted(hits: list[Hit]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for hit in hits:
+        counts[hit.name] = counts.get(hit.name, 0) + 1
+    return counts
 
 
 def _apart(hits: list[Hit]) -> list[Hit]:
