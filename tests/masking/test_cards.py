@@ -85,3 +85,12 @@ def test_a_number_that_no_issuer_has_is_no_card() -> None:
     assert not issued(card("1", 16))
     assert not issued(card("34", 16))
     assert issued(card("34", 15))
+
+
+@pytest.mark.parametrize(
+    "digits", ["7992739" + "8713", "4" + "1" * 15, "510" * 5 + "0", "3782822" + "46310005", "30569309" + "025904"]
+)
+def test_luhn_on_published_numbers(digits: str) -> None:
+    """The textbook's example and the test numbers that card schemes publish: our own arithmetic has no say here."""
+    assert luhn(digits)
+    assert not luhn(digits[:-1] + str((int(digits[-1]) + 1) % 10))
