@@ -108,11 +108,18 @@ def mask(digits: str) -> str:
     return f"**** **** **** {digits[-4:]}"
 
 
+def glued_left(data: bytes, start: int, chars: frozenset[int] = _ALNUM) -> bool:
+    """Whether one of `chars` stands before `start`. The letter of an escape (\\n in JSON and arrays) is none of them."""
+    if not start or data[start - 1] not in chars:
+        return False
+    return not (data[start - 1] in b"nrtbfv" and data[start - 2 : start - 1] == b"\\")
+
+
 def find(data: bytes, m: Match) -> list[tuple[int, int, str]]:
     """The cards in a run of digits, with what replaces each."""
     start, end = m.start(), m.end()
     groups = _groups(data[start:end], start)
-    if start and data[start - 1] in _ALNUM:
+    if glued_left(data, start):
         groups = groups[1:]
     if groups and end < len(data) and data[end] in _ALNUM:
         groups = groups[:-1]
@@ -132,11 +139,11 @@ def _groups(run: bytes, offset: int) -> list[_Group]:
     groups: list[_Group] = []
     digits, before, first, at = "", "", offset, offset
     for char in run.decode("utf-8"):
-        width = len(char.encode())
+        width = 1 if char < "\x80" else len(char.encode())
         if char.isdecimal():
             if not digits:
                 first = at
-            digits, last = digits + str(int(char)), at + width
+            digits, last = digits + (char if width == 1 else str(int(char))), at + width
         elif char not in _ZERO_WIDTH:
             if digits:
                 groups.append(_Group(digits, first, last, before))
@@ -148,7 +155,7 @@ def _groups(run: bytes, offset: int) -> list[_Group]:
 
 def _card_at(groups: list[_Group], at: int, shortest: int) -> tuple[int, str]:
     """The longest card that begins with groups[at]: how many groups, and its digits; (0, "") when there is none."""
-    if groups[at].before == "." and at:
+    if groups[at].before == ".":
         return 0, ""  # the fraction of a decimal number
     digits, best = "", (0, "")
     for count, group in enumerate(groups[at : at + _LONGEST], 1):

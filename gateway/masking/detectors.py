@@ -11,7 +11,6 @@ it names none although the alternation hit, all are tried.
 What is not found: secrets that are cut, reversed, encoded or written in words. Lineage (gateway.sql) is for those.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -124,7 +123,7 @@ class Detectors:
         if self._near is None:
             return start if start < len(data) else -1
         found = self._near.search(data, start)
-        return -1 if found is None else found.start()
+        return -1 if found is None or found.start() >= len(data) else found.start()
 
     def suspicious(self, data: bytes) -> bool:
         """Whether raw wire bytes may hold a secret. Loose: True is a reason to look, False is final."""
@@ -149,7 +148,7 @@ class Detectors:
         for hit in hits:
             out += [value[at : hit.start], hit.mask.encode()]
             at = hit.end
-        return b"".join((*out, value[at:])), dict(Counter(hit.name for hit in hits))
+        return b"".join((*out, value[at:])), _counted(hits)
 
     def scrub(self, text: str) -> tuple[str, dict[str, int]]:
         """Replace each secret in a text by its placeholder; answers the new text and the counts by detector."""
@@ -194,12 +193,19 @@ def _options(*, never_capture: bool) -> Any:
 def _spans(value: bytes, rule: _Compiled) -> Iterator[Span]:
     """All spans of one rule. After a false hit the search goes on one byte later: a true one may start inside it."""
     at = 0
-    while (found := rule.regexp.search(value, at)) is not None:
+    while at < len(value) and (found := rule.regexp.search(value, at)) is not None:
         start, end = found.start(), found.end()
         spans = rule.find(value, found)
         yield from (span for span in spans if span[1] > span[0])
         again = not spans and not rule.run and end - start <= _LONG_MISS
         at = start + 1 if again or end == start else end
+
+
+def _counted(hits: list[Hit]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for hit in hits:
+        counts[hit.name] = counts.get(hit.name, 0) + 1
+    return counts
 
 
 def _apart(hits: list[Hit]) -> list[Hit]:

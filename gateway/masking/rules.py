@@ -47,7 +47,7 @@ class Rule:
 
 def _edges(data: bytes, start: int, end: int, chars: frozenset[int] = _ALNUM) -> bool:
     """True when neither neighbour of data[start:end] is one of `chars`."""
-    return not (start and data[start - 1] in chars) and not (end < len(data) and data[end] in chars)
+    return not cards.glued_left(data, start, chars) and not (end < len(data) and data[end] in chars)
 
 
 def whole(mask: str) -> Find:
@@ -59,7 +59,7 @@ def _alone(mask: str, *, left: frozenset[int] = _ALNUM, check: Callable[[bytes],
 
     def find(data: bytes, m: Match) -> list[Span]:
         start, end = m.start(), m.end()
-        glued = (start > 0 and data[start - 1] in left) or (end < len(data) and data[end] in _ALNUM)
+        glued = cards.glued_left(data, start, left) or (end < len(data) and data[end] in _ALNUM)
         return [] if glued or not check(data[start:end]) else [(start, end, mask)]
 
     return find

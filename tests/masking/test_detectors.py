@@ -23,11 +23,11 @@ def test_each_rule_finds_its_example_by_itself(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.what)
-@pytest.mark.parametrize("before", [b"0", b"9", b"A", b"z", b"_", b"\x00", b"\xff"])
-@pytest.mark.parametrize("behind", [b"0", b"Z", b"\x00\x00\x00\x39", b"\xc3"])
-def test_the_loose_look_never_misses_whatever_stands_around(rule: Rule, before: bytes, behind: bytes) -> None:
-    raw = b"\x00\x00\x00" + before + rule.example().encode() + behind
-    assert Detectors.build([rule.name], {}).suspicious(raw)
+def test_the_loose_look_never_misses_whatever_stands_around(rule: Rule) -> None:
+    only = Detectors.build([rule.name], {})
+    for before in (b"0", b"9", b"A", b"z", b"_", b"\x00", b"\xff"):
+        for behind in (b"0", b"Z", b"\x00\x00\x00\x39", b"\xc3"):
+            assert only.suspicious(b"\x00\x00\x00" + before + rule.example().encode() + behind)
 
 
 @pytest.mark.parametrize("rule", [r for r in RULES if r.name == "api_key"], ids=lambda rule: rule.what)

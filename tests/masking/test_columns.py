@@ -1,0 +1,83 @@
+"""The plan: lineage, the server's own column origin and unknown lineage against the policy's column rules."""
+
+import pytest
+
+from gateway.masking.columns import ColumnPlan, MaskPlan, plan
+from gateway.masking.detectors import Detectors
+from gateway.wire.backend import Column
+
+CARD = "public.customers.card_number"
+MASKS = [("shop.public.customers.card_number", "last4"), ("*.*.*.api_key", "redact")]
+DETECTORS = Detectors.build(["card"], {})
+
+
+def column(name: str = "c", type_oid: int = 25, table: int = 0, attnum: int = 0, code: int = 0) -> Column:
+    return Column(name, table, attnum, type_oid, -1, -1, code)
+
+
+def planned(
+    col: Column,
+    sources: frozenset[str] | None,
+    *,
+    target: str = "shop",
+    formats: tuple[int, ...] = (),
+    detectors: Detectors | None = DETECTORS,
+) -> ColumnPlan:
+    names = {7: ("public", "customers", {3: "card_number", 4: "name"})}
+    return plan([col], formats, [sources], MASKS, target, names, detectors, "redact").columns[0]
+
+
+def test_lineage_masks() -> None:
+    found = planned(column(), frozenset({"public.customers.name", CARD}))
+    assert (found.action, found.mask, found.source) == ("mask", "last4", CARD)
+
+
+def test_the_servers_own_origin_masks_even_where_lineage_says_nothing() -> None:
+    assert planned(column(table=7, attnum=3), frozenset()).action == "mask"
+    assert planned(column(table=7, attnum=4), frozenset()).action == "scan"
+
+
+def test_globs_hold_for_every_target_and_table() -> None:
+    assert planned(column(), frozenset({"crm.leads.api_key"}), target="other").mask == "redact"
+    assert planned(column(), frozenset({CARD}), target="other").action == "scan"
+
+
+@pytest.mark.parametrize(
+    ("oid", "code", "action"),
+    [(25, 0, "mask"), (3802, 1, "mask"), (16999, 1, "mask"), (1009, 0, "mask"), (20, 0, "scan"), (16, 0, "pass")],
+)
+def test_unknown_lineage_redacts_what_can_carry_text(oid: int, code: int, action: str) -> None:
+    found = planned(column(type_oid=oid, code=code), None)
+    assert found.action == action
+    assert found.source == ("unresolved" if action == "mask" else "")
+
+
+def test_unknown_lineage_on_a_target_without_protected_columns_is_scanned() -> None:
+    only_shop = [("shop.public.customers.card_number", "last4")]
+    found = plan([column()], (), None, only_shop, "other", {}, DETECTORS, "redact")
+    assert found.columns[0].action == "scan"
+
+
+@pytest.mark.parametrize("oid", [16, 21, 23, 1114, 1184, 2950, 701])
+def test_harmless_types_pass(oid: int) -> None:
+    found = plan([column(type_oid=oid)], (), [frozenset()], MASKS, "shop", {}, DETECTORS, "redact")
+    assert not found.touches
+
+
+def test_without_detectors_and_masks_everything_passes() -> None:
+    assert not plan([column()], (), None, [], "shop", {}, None, "redact").touches
+    assert not MaskPlan(()).touches
+
+
+def test_formats_of_bind_win() -> None:
+    assert planned(column(), frozenset(), formats=(1,)).format == 1
+    assert planned(column(code=1), frozenset()).format == 1
+
+
+def test_what_does_not_fit_is_told() -> None:
+    with pytest.raises(ValueError, match="3 format codes for 1 columns"):
+        plan([column()], (0, 1, 0), None, [], "shop", {}, None, "redact")
+    with pytest.raises(ValueError, match="lineage of 0 columns"):
+        plan([column()], (), [], [], "shop", {}, None, "redact")
+    with pytest.raises(ValueError, match="mask blur"):
+        plan([column()], (), None, [("*.*.*.*", "blur")], "shop", {}, None, "redact")
