@@ -19,6 +19,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import ceil, floor
 
 from bots.cards import Card, Cell, Table, at, card, count, line, span, title, visible
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
@@ -182,7 +183,7 @@ class Commands:
         size = query.limit if viewer.front == "cli" else min(query.limit, PAGE)
         rows, total, hidden = await self._seen(replace(query, limit=size), offset, viewer)
         self._write_down(describe(query), len(rows), viewer)
-        lines = [line(describe(query), 400)]
+        lines = [line(describe(replace(query, since=floor(query.since), until=ceil(query.until))), 400)]
         lines += [f"{hidden:,} hidden: records of others that you may not see"] if hidden else []
         more = [] if query.share else self._pages(query, offset, size, total)
         return Answer(
@@ -314,7 +315,8 @@ def _table(rows: list[Row]) -> Table:
 
 def _cells(row: Row) -> tuple[str, ...]:
     agent = f" (via {_text(row, 'agent')})" if row.get("agent") else ""
-    where = f" {_text(row, 'tables')}" if row.get("tables") else ""
+    tables = [each.removeprefix("public.") for each in _text(row, "tables").split(", ")]
+    where = f" {', '.join(tables)}" if row.get("tables") else ""
     rows = row.get("rows")
     return (
         _moment(_text(row, "at")),
@@ -328,7 +330,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _moment(text: str) -> str:
     try:
-        return datetime.fromisoformat(text).astimezone(UTC).strftime("%d %b %H:%M:%S")
+        return datetime.fromisoformat(text).astimezone(UTC).strftime("%d %b %H:%M")
     except ValueError:
         return text
 
@@ -379,7 +381,7 @@ def _waiting(request: ApprovalRequest, now: float) -> tuple[Cell, ...]:
 
 def _story(request: ApprovalRequest) -> list[str]:
     """What happened to a request, a line each, from its own times."""
-    story = [f"{at(request.opened_at)} held, {len(request.channels)} channel(s) asked"]
+    story = [f"{at(request.opened_at)} held by rule {line(request.rule, 80)}"]
     for each in request.approvals:
         took = span(max(0.0, each.at - request.opened_at))
         story.append(f"{at(each.at)} approved by {line(each.by.user, 80)} after {took}, via {line(each.via, 20)}")

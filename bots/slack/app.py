@@ -344,7 +344,7 @@ class SlackFront:
     async def _answer(self, body: Body) -> Json:
         try:
             viewer = Viewer(await self._person(body["user_id"]), "slack")
-            return _payload(await self._commands.answer(body.get("text") or "", viewer))
+            return _payload(await self._commands.answer(as_typed(body.get("text") or ""), viewer))
         except Unproven as error:
             return _payload(Answer("Not answered", (str(error),)))
         except GatewayError as error:
@@ -431,6 +431,16 @@ _DISQUALIFIED: tuple[tuple[Callable[[Json, str | None], bool], str], ...] = (
         "Your e-mail address is not confirmed in Slack: confirm it, then try again.",
     ),
 )
+
+
+_LINK = re.compile(r"<(?:mailto:|https?://)[^|>]*\|([^>]*)>")
+_CURLY = str.maketrans("\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019", '"""""\'\'')
+
+
+def as_typed(text: str) -> str:
+    """A command's text as the person typed it: Slack links addresses and escapes & < >, keyboards curl quotes."""
+    plain = _LINK.sub(r"\1", text).translate(_CURLY)
+    return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _value(body: Body) -> str:

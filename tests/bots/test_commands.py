@@ -83,9 +83,9 @@ async def test_a_row_says_when_who_what_how_many_and_who_decided(record: Record)
     assert answer.title == "Audit: 1 statement"
     assert texts(answer) == [
         [
-            "25 Nov 10:20:00",
+            "25 Nov 10:20",
             "ann@example.com (via cursor)",
-            "UPDATE public.customers",
+            "UPDATE customers",
             "18,240",
             "executed, approved by bob@example.com",
             ID,
@@ -256,7 +256,7 @@ async def test_show_tells_the_story(record: Record) -> None:
     assert answer.card.state is State.EXECUTED
     assert answer.card.actions == ()
     assert answer.lines[:4] == (
-        "10:20 UTC held, 1 channel(s) asked",
+        "10:20 UTC held by rule writes wait for a DBA",
         "10:23 UTC approved by bob@example.com after 3 m 24 s, via slack",
         "10:23 UTC released",
         "10:23 UTC executed",

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from bots.cards import Action
-from bots.slack.app import FORGED, NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused
+from bots.slack.app import FORGED, NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
 from bots.slack.blocks import DENY_VIEW, seal
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
@@ -300,6 +300,19 @@ async def test_a_command_is_answered_in_the_ack(office: Office) -> None:
     answer = await office.workspace.command(office.bob, office.channel, "/hoop pending")
     assert answer.body["response_type"] == "ephemeral"
     assert "Pending: 1 request" in office.workspace.ephemerals(office.bob)[-1].text
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("audit rows:&gt;100", "audit rows:>100"),
+        ("audit user:<mailto:ann@example.com|ann@example.com>", "audit user:ann@example.com"),
+        ("audit who ran \u201cUPDATE customers\u201d", 'audit who ran "UPDATE customers"'),
+        ("deny 01K it\u2019s late &amp;lt;", "deny 01K it's late &lt;"),
+    ],
+)
+def test_a_command_is_read_as_it_was_typed(text: str, typed: str) -> None:
+    assert as_typed(text) == typed
 
 
 async def test_a_slow_answer_comes_after_the_ack(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
