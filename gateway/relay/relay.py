@@ -338,6 +338,7 @@ class Relay:
             self.feed(ev.NotReleased(request, answer.request, answer.refusal.value))
 
     async def _withdraw(self, request: str, why: str) -> None:
+        """The session hears of it as of any other end, by its watch; only where nobody is left to hear it ends here."""
         for attempt in range(_WITHDRAW_TRIES):
             try:
                 await self._shell.desk.withdraw(request, why)
@@ -348,7 +349,9 @@ class Relay:
         else:
             log.error("request.not_withdrawn", request=request)
             self.feed(ev.NotReleased(request, None, "the store is away"))
-        self._forget(request)
+            self._forget(request)
+        if self._closed:
+            self._forget(request)
 
     async def _finish(self, effect: ev.Finished) -> None:
         desk = self._shell.desk

@@ -205,7 +205,8 @@ async def test_denied_update_in_a_transaction(stack: Stack, driver: Driver) -> N
         begun, changed, aborted, ended, read = await running.said()
     assert "error" not in begun
     assert changed["error"] == "42501"
-    assert "denied by dana@example.com: not on a Friday" in changed.get("message", "not on a Friday")[:80] or driver.psql
+    if driver.psql is None:
+        assert "denied by dana@example.com: not on a Friday" in changed["message"]
     assert aborted["error"] == "25P02"
     assert "error" not in ended, ended
     assert read["rows"] == [[first]]
@@ -236,7 +237,8 @@ async def test_cancel_while_held(stack: Stack, driver: Driver) -> None:
         running.process.send_signal(signal.SIGINT)
         changed, read = await running.said(PROMPT)
     assert changed["error"] == driver.cancelled
-    assert read["rows"] == [[first]]
+    # psql prints no rows any more once Ctrl-C was pressed in a row of -c commands; it still counts them
+    assert read["count"] == 1 if driver.psql else read["rows"] == [[first]]
     await card.says("Withdrawn")
     assert (await stack.request(card.request_id)).state.value == "withdrawn"
     assert amounts(stack, driver, first) == untouched(driver)
