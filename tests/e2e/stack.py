@@ -33,7 +33,7 @@ from gateway.demo.run import CHANNEL, HOST, Demo, Ports
 T = TypeVar("T")
 
 #: A step that takes longer has failed. Far above what any takes, so that a busy machine fails no test.
-STEP = 30.0
+STEP = 10.0
 #: How long a client may wait for 57014 once it has asked to cancel.
 PROMPT = 3.0
 
@@ -191,7 +191,8 @@ class Stack:
             lambda: next((each for each in self.workspace.open_views(who) if each.id not in before), None)
         )
         assert view is not None
-        await self.on(self.workspace.submit(view.id, who, {"reason": reason}))
+        answer = await self.on(self.workspace.submit(view.id, who, {"reason": reason}))
+        assert not answer.errors, answer.errors
 
     # --- what really happened -----------------------------------------------------------------------------------------
 
@@ -233,9 +234,9 @@ class Card:
 
     @property
     def request_id(self) -> str:
-        found = re.search(r"\b[0-9A-HJKMNP-TV-Z]{10}\b", self.shown)
+        found = re.search(r"Request ([0-9A-HJKMNP-TV-Z]{10})\b", self.shown)
         assert found is not None, self.shown
-        return found.group()
+        return found[1]
 
     async def says(self, *words: str) -> str:
         """Wait until its text begins with one of these words; returns the text."""
