@@ -238,27 +238,33 @@ class Server:
                 case Startup():
                     if not (self._doors.plaintext_loopback and ipaddress.ip_address(address).is_loopback):
                         raise AuthenticationFailed("TLS is required: connect with sslmode=require or stricter")
-                    _, door = await loop.connect_accepted_socket(Doorway, sock)
+                    door = Doorway()
+                    await loop.connect_accepted_socket(lambda: door, sock)
                     return Guest(door, opening, address)
 
     async def _greet_inside_tls(
         self, sock: socket.socket, tls: ssl.SSLContext, address: str, *, direct: bool
     ) -> Guest | None:
         loop = asyncio.get_running_loop()
-        transport, door = await loop.connect_accepted_socket(Doorway, sock, ssl=tls, ssl_handshake_timeout=GREETING)
+        door = Doorway()  # kept here: uvloop returns its own SSLProtocol in the place of ours
+        transport, _ = await loop.connect_accepted_socket(lambda: door, sock, ssl=tls, ssl_handshake_timeout=GREETING)
         if direct and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "postgresql":
             door.close()
             raise ConnectionError("direct TLS without ALPN postgresql")
-        head = await door.take(4)
-        opening = startup.read(head + await door.take(startup.packet_length(head) - 4))
-        match opening:
-            case Cancel(pid, secret):
-                self._keys.use(pid, secret)
-                door.close()
-                return None
-            case Startup():
-                return Guest(door, opening, address)
-        raise ProtocolViolation("an encryption request inside TLS")
+        try:
+            head = await door.take(4)
+            opening = startup.read(head + await door.take(startup.packet_length(head) - 4))
+            if isinstance(opening, Encryption):
+                raise ProtocolViolation("an encryption request inside TLS")
+        except GatewayError as error:  # told here: outside nobody could write into TLS
+            door.write(fatal(error))
+            door.close()
+            raise ConnectionError(error.message) from error
+        if isinstance(opening, Cancel):
+            self._keys.use(opening.pid, opening.secret)
+            door.close()
+            return None
+        return Guest(door, opening, address)
 
     async def _admit(self, guest: Guest, token: str) -> tuple[Identity, Target]:
         """Who is it, and may it come to this target? Unknown target and no grant give one text."""
