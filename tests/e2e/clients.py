@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
 import asyncpg
@@ -23,7 +23,7 @@ Step = list[Any]
 Said = dict[str, Any]
 
 
-def literal(sql: str, values: list[Any]) -> str:
+def literal(sql: str, values: Sequence[Any] = ()) -> str:
     """The statement with its values written into it."""
     return sql.format(*(f"'{each}'" if isinstance(each, str) else each for each in values))
 
