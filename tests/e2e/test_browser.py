@@ -23,6 +23,8 @@ PSQL = Driver("psql 18", psql=BUNDLED / "psql" if BUNDLED else None)
 @pytest.fixture
 async def page(stack: Stack) -> AsyncIterator[Page]:
     """The page as Bob sees it, in the channel of the cards; a script error fails the test."""
+    for view in stack.workspace.open_views("Bob"):
+        await stack.on(stack.workspace.close(view.id, "Bob"))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         opened = await browser.new_page(viewport={"width": 1200, "height": 900})
