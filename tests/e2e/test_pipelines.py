@@ -213,6 +213,20 @@ async def test_a_savepoint_saves_what_was_before_a_denial(stack: Stack, wire: Wi
     assert await stack.until(lambda: "committed" in card.text)
 
 
+@pytest.mark.xfail(raises=AssertionError, reason="names stay unverified for good after a DO: pg_prepared_statements is not asked (decision 5)")
+async def test_a_read_after_an_approved_do(stack: Stack, wire: Wire) -> None:
+    """Code may have re-prepared names; a statement that the client prepares afterwards is what it says."""
+    first = stack.ids()
+    wire.send(query("DO $$ BEGIN END $$"))
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines() == ["C[DO]", "ZI"]
+    wire.send(run(READ.format(first)), SYNC)
+    lines = await wire.lines(until="TN")  # a notice says that it is held
+    if "T" not in lines:
+        await stack.card()  # so that the next test does not take it for its own
+    assert "T" in lines, wire.notices
+
+
 # --- COPY -------------------------------------------------------------------------------------------------------------
 
 DATA = message(b"d", b"9001\tfirst\n") + message(b"d", b"9002\tsecond\n")
@@ -263,7 +277,7 @@ async def test_copy_in_given_up(stack: Stack, wire: Wire, direct: Wire) -> None:
     await card.says("Failed")
 
 
-@pytest.mark.xfail(reason="the session does not mask CopyData yet (Judge.copier)")
+@pytest.mark.xfail(raises=AssertionError, reason="the session does not mask CopyData yet (Judge.copier)")
 async def test_copy_out_is_masked(stack: Stack, wire: Wire) -> None:
     """COPY TO STDOUT reads: nobody is asked, and a card number keeps four digits."""
     ((_, number),) = stack.ask("SELECT id, card_number FROM customers WHERE id = 3")

@@ -106,8 +106,8 @@ async def _literals(stack: Stack, wire: Wire) -> list[Card]:
         f"/* reason: my key is {KEY} */ UPDATE vault SET note = note || '.' WHERE id = 1",
         f"INSERT INTO vault VALUES (9, '{CARD}', '{KEY}')",  # 23505, its DETAIL has the value
         f"INSERT INTO vault VALUES (NULL, '{OTHER_CARD}', '{OTHER_KEY}')",  # 23502, "Failing row contains"
-        f"DO $$ BEGIN RAISE NOTICE 'key %', '{KEY}'; END $$",
         "DROP ROLE canary_role",
+        f"DO $$ BEGIN RAISE NOTICE 'key %', '{KEY}'; END $$",
     ):
         card, _ = await _approved(stack, wire, query(sql))
         cards.append(card)
@@ -129,6 +129,8 @@ async def _bound(stack: Stack, wire: Wire) -> list[Card]:
     card = await stack.card()
     await stack.deny("Dana", card, "keep it for now")
     assert "E42501" in await wire.lines()
+    cast = parse("", "SELECT $1::integer") + bind("", "", (CARD.encode(),)) + execute("")
+    assert await wire.ask(cast, SYNC) == ["1", "E22003", "ZI"]
     return [*cards, card]
 
 
@@ -148,7 +150,6 @@ async def _errors(wire: Wire) -> None:
         f"SET hoop.reason = 'because {KEY}'",
     ):
         await wire.ask(query(sql))
-    await wire.ask(parse("", "SELECT $1::integer"), bind("", "", (CARD.encode(),)), execute(""), SYNC)
     await wire.ask(query("SET application_name = 'canary'; SET hoop.reason = ''"))
 
 
@@ -164,10 +165,18 @@ async def _copied(stack: Stack, wire: Wire) -> Card:
 
 
 async def _refused_logins(stack: Stack) -> None:
-    """A password that is no token, and a good token with a wrong user."""
-    for password, user in ((PASSWORD, "hoop"), (KEY, "hoop"), (stack.token("ann"), "somebody")):
+    """A password that is no token, a good token with a wrong user, and secrets in the other fields."""
+    ann = stack.token("ann")
+    for password, user, agent in (
+        (PASSWORD, "hoop", "psql"),
+        (KEY, "hoop", "psql"),
+        (ann, "somebody", KEY),
+        (ann, KEY, "psql"),
+        (ann, "hoop", f"agent {OTHER_KEY}"),
+        (ann, "hoop", ann),
+    ):
         wire = await Wire.open(stack.port)
-        await wire.log_in(password, {"user": user, "database": "shop"})
+        await wire.log_in(password, {"user": user, "database": "shop", "application_name": agent})
         await wire.close()
 
 
@@ -239,7 +248,7 @@ async def _gather_page(stack: Stack, pile: Pile) -> None:
 
 
 async def test_no_secret_is_left_anywhere(stack: Stack, wire: Wire, capfd: pytest.CaptureFixture[str]) -> None:
-    cards = [*await _literals(stack, wire), *await _bound(stack, wire), await _copied(stack, wire)]
+    cards = [*await _bound(stack, wire), await _copied(stack, wire), *await _literals(stack, wire)]
     await _errors(wire)
     await _refused_logins(stack)
     await _asked_in_chat(stack, cards)
