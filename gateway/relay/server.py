@@ -242,8 +242,7 @@ class Server:
                 case Startup():
                     if not (self._doors.plaintext_loopback and ipaddress.ip_address(address).is_loopback):
                         raise AuthenticationFailed("TLS is required: connect with sslmode=require or stricter")
-                    door = Doorway()
-                    await loop.connect_accepted_socket(lambda: door, sock)
+                    _, door = await loop.connect_accepted_socket(Doorway, sock)
                     return Guest(door, opening, address)
 
     async def _greet_inside_tls(

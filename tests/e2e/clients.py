@@ -42,7 +42,9 @@ def _dollar(sql: str) -> str:
 
 
 def _dsn() -> str:
-    return f"host=127.0.0.1 port={os.environ['WIRE_PORT']} dbname=shop user=hoop sslmode=disable application_name=driver"
+    return (
+        f"host=127.0.0.1 port={os.environ['WIRE_PORT']} dbname=shop user=hoop sslmode=disable application_name=driver"
+    )
 
 
 class PsycopgSync:

@@ -62,6 +62,7 @@ async def test_approve_of_high_risk_asks_once_more(stack: Stack, page: Page, art
     async with client(stack, PSQL, "ann", ["change", "CREATE TABLE coupons (code text PRIMARY KEY)"]) as running:
         card = await stack.card()
         await page.get_by_text(card.request_id).wait_for()
+        assert "public.coupons" in card.text
         await shot(page, artifacts, "risk-1-card")
         approve = page.get_by_role("button", name="Approve: CREATE TABLE").last
         dialog = page.locator("#confirm")

@@ -50,9 +50,7 @@ def denied(native: list[str], sqlstate: str = "22012") -> list[str]:
 async def test_three_executes_with_the_middle_one_denied(stack: Stack, wire: Wire, direct: Wire) -> None:
     """The first is answered, the second fails, the third is skipped, and the first is rolled back with them."""
     first = stack.ids()
-    native = await direct.ask(
-        run(READ.format(first)), run(FAILS.format(first)), run(READ.format(first)), SYNC
-    )
+    native = await direct.ask(run(READ.format(first)), run(FAILS.format(first)), run(READ.format(first)), SYNC)
     wire.send(run(READ.format(first)), run(HELD.format(first)), run(READ.format(first)), SYNC)
     card = await stack.card()
     await stack.deny("Bob", card, "not now")
@@ -66,9 +64,7 @@ async def test_three_executes_with_the_middle_one_denied(stack: Stack, wire: Wir
 async def test_three_executes_with_the_middle_one_approved(stack: Stack, wire: Wire, direct: Wire) -> None:
     """Approved, the batch goes as it was sent."""
     first = stack.ids()
-    native = await direct.ask(
-        run(READ.format(first)), run(HELD.format(first + 1)), run(READ.format(first)), SYNC
-    )
+    native = await direct.ask(run(READ.format(first)), run(HELD.format(first + 1)), run(READ.format(first)), SYNC)
     wire.send(run(READ.format(first)), run(HELD.format(first)), run(READ.format(first)), SYNC)
     await stack.approve("Bob", await stack.card())
     assert await wire.lines() == native
@@ -176,9 +172,7 @@ async def test_preparing_with_flush_leaves_no_lock(stack: Stack, wire: Wire) -> 
     assert await wire.ask(parse("s1", HELD.format(first)), describe("S", "s1"), FLUSH, until="n") == ["1", "t", "n"]
     wire.send(bind("", "s1"), execute(""), SYNC)
     card = await stack.card()
-    locks = stack.ask(
-        "SELECT count(*) FROM pg_locks WHERE relation = 'ledger'::regclass AND mode = 'RowExclusiveLock'"
-    )
+    locks = stack.ask("SELECT count(*) FROM pg_locks WHERE relation = 'ledger'::regclass AND mode = 'RowExclusiveLock'")
     assert locks == [(0,)]
     await stack.approve("Bob", card)
     assert await wire.lines() == ["2", "C[UPDATE 1]", "ZI"]
@@ -213,7 +207,10 @@ async def test_a_savepoint_saves_what_was_before_a_denial(stack: Stack, wire: Wi
     assert await stack.until(lambda: "committed" in card.text)
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="names stay unverified for good after a DO: pg_prepared_statements is not asked (decision 5)")
+@pytest.mark.xfail(
+    raises=AssertionError,
+    reason="names stay unverified for good after a DO: pg_prepared_statements is not asked (decision 5)",
+)
 async def test_a_read_after_an_approved_do(stack: Stack, wire: Wire) -> None:
     """Code may have re-prepared names; a statement that the client prepares afterwards is what it says."""
     first = stack.ids()

@@ -66,9 +66,9 @@ async def test_fifty_clicks_make_one_decision(stack: Stack, wire: Wire, place: i
 
     async def all_at_once() -> list[Any]:
         workspace = stack.workspace
-        clicks: list[Awaitable[Any]] = []
-        for at in range(48):
-            clicks.append(workspace.click(("Bob", "Dana")[at % 2], CHANNEL, card.ts, "hoop_approve"))
+        clicks: list[Awaitable[Any]] = [
+            workspace.click(("Bob", "Dana")[at % 2], CHANNEL, card.ts, "hoop_approve") for at in range(48)
+        ]
         for who, view in views:
             clicks.insert(place, workspace.submit(view, who, {"reason": "all at once"}))
         assert len(clicks) == 50
@@ -216,9 +216,7 @@ async def test_clicks_on_a_forged_or_old_button(stack: Stack, wire: Wire) -> Non
     wire.send(query(UPDATE.format("ledger", first)))
     card = await stack.card()
     await stack.on(stack.workspace.click("Bob", CHANNEL, card.ts, "hoop_approve", "AAAAAAAAAA.1." + "0" * 32))
-    await stack.on(
-        stack.workspace.click("Bob", CHANNEL, card.ts, "hoop_approve", f"{card.request_id}.1." + "0" * 32)
-    )
+    await stack.on(stack.workspace.click("Bob", CHANNEL, card.ts, "hoop_approve", f"{card.request_id}.1." + "0" * 32))
     assert (await stack.request(card.request_id)).state.value == "pending"
     await stack.approve("Bob", card)
     click = stack.workspace.sent[-1]

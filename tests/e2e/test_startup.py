@@ -132,9 +132,7 @@ async def test_protocol_3_2_and_its_longer_key(stack: Stack) -> None:
         (PROTOCOL_3_2, {"_pq_.colour": "green", "_pq_.size": "4"}, PROTOCOL_3_2, ["_pq_.colour", "_pq_.size"]),
     ],
 )
-async def test_negotiation(
-    stack: Stack, version: int, more: dict[str, str], agreed: int, unknown: list[str]
-) -> None:
+async def test_negotiation(stack: Stack, version: int, more: dict[str, str], agreed: int, unknown: list[str]) -> None:
     """NegotiateProtocolVersion is what PostgreSQL 18 sends for the same StartupMessage."""
     postgres = stack.demo.postgres
     assert postgres is not None
@@ -206,9 +204,7 @@ async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
     async def begin() -> tuple[Server, int]:
         first = stack.demo.gateway.server
         doors: Doors = replace(first._doors, tls=context, plaintext_loopback=False)
-        server = Server(
-            doors, first.policy, first._issuers, first._shell, first._catalogs, first._password, first._saw
-        )
+        server = Server(doors, first.policy, first._issuers, first._shell, first._catalogs, first._password, first._saw)
         return server, server.listen("127.0.0.1", 0)
 
     server, port = await stack.on(begin())
@@ -234,9 +230,7 @@ def _self_signed(folder: Path) -> tuple[Path, Path]:
     cert_file, key_file = folder / "cert.pem", folder / "key.pem"
     cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return cert_file, key_file
 
