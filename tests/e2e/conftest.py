@@ -1,11 +1,12 @@
 """One stack for all end-to-end tests of a run: each test takes rows of its own and leaves no hold behind."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.stack import Stack, logging_everything
+from tests.e2e.wire import Wire
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,11 @@ def artifacts() -> Path:
     folder = Path("artifacts")
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(autouse=True)
+async def close_wires() -> AsyncIterator[None]:
+    """Close what a test has opened and, having failed, not closed."""
+    yield
+    for wire in tuple(Wire.opened):
+        await wire.close()

@@ -4,8 +4,6 @@ Every refusal of identity, token, user or target is 28000; a setting that isn't 
 """
 
 import asyncio
-import datetime as dt
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -13,15 +11,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gateway.relay.server import Doors, Server
 from gateway.wire import frontend
 from gateway.wire.frontend import query
 from gateway.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2, cancel_request, ssl_request
+from tests.e2e.certificates import self_signed
 from tests.e2e.stack import STEP, Stack
 from tests.e2e.wire import Wire, startup
 
@@ -196,7 +191,7 @@ class Safe:
 
 @pytest.fixture
 async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
-    certificate, key = _self_signed(tmp_path)
+    certificate, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["postgresql"])
@@ -210,29 +205,6 @@ async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
     server, port = await stack.on(begin())
     yield Safe(port, certificate)
     await stack.on(server.close())
-
-
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return cert_file, key_file
 
 
 @pytest.mark.parametrize("negotiation", ["postgres", "direct"])

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Iterable, Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 from gateway.wire import frontend
 from gateway.wire.backend import command_tag, fields
@@ -32,7 +32,12 @@ class Closed(Exception):
 
 
 class Wire:
-    """One connection. `key` is (pid, secret); `errors` are the fields of every ErrorResponse so far."""
+    """One connection. `key` is (pid, secret); `errors` are the fields of every ErrorResponse so far.
+
+    `opened` are all that were not closed: a fixture closes them, so that a failing test leaves none behind.
+    """
+
+    opened: ClassVar[set["Wire"]] = set()
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -42,6 +47,7 @@ class Wire:
         self.notices: list[str] = []
         self.status: dict[str, str] = {}
         self.copied = b""
+        Wire.opened.add(self)
 
     @classmethod
     async def open(cls, port: int, context: ssl.SSLContext | None = None) -> Self:
@@ -147,6 +153,7 @@ class Wire:
             return await self._reader.read()
 
     async def close(self) -> None:
+        Wire.opened.discard(self)
         self._writer.close()
         try:
             async with asyncio.timeout(_WAIT):
