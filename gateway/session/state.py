@@ -226,6 +226,20 @@ class Conversation:
             self.path_in_transaction = False
             self.names.transaction_ended()
 
+    def broken_off(self, *, in_flight: bool) -> None:
+        """The target's connection ends before its next ReadyForQuery: tell how approved statements ended, as far as seen.
+
+        The target rolls an open transaction back, unless what is `in_flight` ended it first.
+        """
+        for request in _by_request(self.ran):
+            if request and request not in self.failed:
+                self.emit(ev.Unknown(request))
+        for request, (sqlstate, execution) in self.failed.items():
+            self.emit(ev.Finished(request, None, sqlstate or "25P02", self._took(execution), "rolled back"))
+        for request in self.unsettled:
+            self.emit(ev.Settled(request, "its end was not seen" if in_flight else "rolled back"))
+        self.ran, self.failed, self.unsettled = [], {}, []
+
     def _took(self, execution: Execution) -> float:
         return round((self.now - execution.started) * 1000, 3)
 

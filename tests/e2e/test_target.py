@@ -36,7 +36,7 @@ async def test_the_target_ends_while_a_statement_waits(stack: Stack) -> None:
 
 
 async def test_the_target_ends_after_the_release(stack: Stack) -> None:
-    """It ran, nobody knows to what end: unknown, never executed or withdrawn."""
+    """The target says that it gave up: failed, never executed or withdrawn, and the card does not stay at "Running"."""
     first = stack.ids()
     wire = await Wire.connect(stack.port, stack.token("ann"), application_name="doomed")
     stack.do(f"BEGIN; SELECT * FROM ledger WHERE id = {first} FOR UPDATE")
@@ -52,9 +52,25 @@ async def test_the_target_ends_after_the_release(stack: Stack) -> None:
         assert (await wire.lines())[-1] == "closed"
     finally:
         stack.do("ROLLBACK")
-    await card.says("Failed", "Outcome unknown")
+    await card.says("Failed")
     assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100,)]
     await wire.close()
+
+
+async def test_a_client_that_goes_with_its_transaction_open(stack: Stack) -> None:
+    """Executed in a transaction that nobody commits any more: the card says rolled back in the end."""
+    first = stack.ids()
+    wire = await Wire.connect(stack.port, stack.token("ann"))
+    await wire.ask(query("BEGIN"))
+    wire.send(query(f"UPDATE ledger SET amount = 0 WHERE id = {first}"))
+    card = await stack.card()
+    await stack.approve("Bob", card)
+    assert await wire.lines() == ["C[UPDATE 1]", "ZT"]
+    await card.says("Executed")
+    assert "not committed yet" in card.text
+    await wire.close()
+    await stack.until(lambda: "rolled back" in card.text)
+    assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100,)]
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------------
