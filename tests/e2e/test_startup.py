@@ -187,6 +187,7 @@ class Safe:
 
     port: int
     certificate: Path
+    server: Server
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
         return server, server.listen("127.0.0.1", 0)
 
     server, port = await stack.on(begin())
-    yield Safe(port, certificate)
+    yield Safe(port, certificate, server)
     await stack.on(server.close())
 
 
@@ -223,6 +224,23 @@ async def test_tls(stack: Stack, safe: Safe, negotiation: str, sslmode: str) -> 
         waiting = asyncio.create_task(connection.execute(b"DELETE FROM ledger WHERE id = %s", [first]))
         await stack.approve("Bob", await stack.card())
         assert (await waiting).rowcount == 1
+
+
+async def test_a_gateway_that_stops(stack: Stack, safe: Safe) -> None:
+    """57P01 to who waits, the hold withdrawn and told, and nobody is let in any more."""
+    context = ssl.create_default_context(cafile=str(safe.certificate))
+    context.set_alpn_protocols(["postgresql"])
+    wire = await Wire.open(safe.port, context)
+    await wire.log_in(stack.token("ann"), {"user": "hoop", "database": "shop"})
+    first = stack.ids()
+    wire.send(query(f"UPDATE ledger SET amount = 0 WHERE id = {first}"))
+    card = await stack.card()
+    await stack.on(safe.server.close())
+    assert await wire.lines() == ["E57P01", "closed"]
+    assert "shutting down" in await card.says("Withdrawn")
+    assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100,)]
+    with pytest.raises(ConnectionError):
+        await Wire.open(safe.port)
 
 
 async def test_plain_text_is_refused_before_the_password(stack: Stack, safe: Safe) -> None:
