@@ -186,7 +186,10 @@ async def test_approve_against_expiry(stack: Stack) -> None:
         card = await stack.card()
         request = await stack.request(card.request_id)
         await stack.on(_moment(stack, request.expires_at + (-0.02, -0.005, 0.0, 0.005)[at]))
-        await stack.approve("Bob", card)
+        try:
+            await stack.approve("Bob", card)
+        except LookupError:  # the card has ended already: there is no button any more
+            assert card.text.startswith("Expired")
         request = await ended(stack, card)
         ((amount,),) = stack.ask("SELECT amount FROM brief WHERE id = %s", first)
         agrees(stack, request, card, amount - 100)
