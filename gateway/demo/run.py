@@ -67,7 +67,7 @@ class Demo:
         policies = self._write_policy(loaded.shop_password)
         settings = Settings(
             store=loaded.store_dsn,
-            audit_key=secrets.token_bytes(32),
+            audit_key=secrets.token_hex(32).encode(),
             secret=secrets.token_bytes(32),
             listen=Address(HOST, self._ports.wire),
             http=Address(HOST, self._ports.http),

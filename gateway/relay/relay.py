@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import structlog
 
 from gateway.approvals.desk import Decided, Desk
-from gateway.approvals.request import TRANSITIONS, ApprovalRequest
+from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal
 from gateway.audit.spool import Spool
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.metrics import Metrics
@@ -327,17 +327,22 @@ class Relay:
     async def _release(self, request: str, digest: str) -> None:
         try:
             answer = await self._shell.desk.release(request, digest)
+            if isinstance(answer, Decided):
+                if self._closed:
+                    await self._tell(self._shell.desk.unknown(request))
+                self.feed(ev.Released(request))
+                return
+            why = answer.refusal
+            if (
+                why is Refusal.EXPIRED
+            ):  # too late by the store's clock, before anybody's timer: end it now, so that it is told
+                answer = await self._shell.desk.expire(request)
+            self.feed(ev.NotReleased(request, answer.request, why.value))
         except GatewayError as error:
             self.feed(ev.NotReleased(request, None, error.message))
-            return
-        if isinstance(answer, Decided):
-            if self._closed:
-                await self._tell(self._shell.desk.unknown(request))
-            self.feed(ev.Released(request))
-        else:
-            self.feed(ev.NotReleased(request, answer.request, answer.refusal.value))
 
     async def _withdraw(self, request: str, why: str) -> None:
+        """The session hears of it as of any other end, by its watch; only where nobody is left to hear it ends here."""
         for attempt in range(_WITHDRAW_TRIES):
             try:
                 await self._shell.desk.withdraw(request, why)
@@ -348,7 +353,9 @@ class Relay:
         else:
             log.error("request.not_withdrawn", request=request)
             self.feed(ev.NotReleased(request, None, "the store is away"))
-        self._forget(request)
+            self._forget(request)
+        if self._closed:
+            self._forget(request)
 
     async def _finish(self, effect: ev.Finished) -> None:
         desk = self._shell.desk

@@ -23,6 +23,7 @@ import structlog
 from gateway.errors import AuthenticationFailed, GatewayError, ProtocolViolation, SettingRefused
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
+from gateway.masking.detectors import Detectors
 from gateway.policy.decide import may_connect
 from gateway.policy.model import Policy, Secret, Target
 from gateway.relay.cancel import CancelKeys
@@ -190,12 +191,10 @@ class Server:
             self._turn_away(guest, sock, address, GatewayError("internal error during login"))
 
     def _turn_away(self, guest: Guest | None, sock: socket.socket, address: str, error: GatewayError) -> None:
-        detail = str(getattr(error, "detail", "") or error.message)
+        detail = self._scrub(str(getattr(error, "detail", "") or error.message))
         log.warning("client.refused", client=address, sqlstate=error.sqlstate, reason=detail)
-        hello = guest.hello.parameters if guest else {}
-        self._shell.spool.record(
-            "refused", client=address, sqlstate=error.sqlstate, reason=detail, agent=hello.get("application_name", "")
-        )
+        agent = self._scrub(guest.hello.parameters.get("application_name", "")) if guest else ""
+        self._shell.spool.record("refused", client=address, sqlstate=error.sqlstate, reason=detail, agent=agent)
         self._shell.spool.flush()
         if guest is not None:
             guest.door.write(fatal(error))
@@ -205,6 +204,11 @@ class Server:
             except OSError:
                 log.debug("client.gone", client=address)
         self._drop(guest, sock)
+
+    def _scrub(self, text: str) -> str:
+        """What a client says of itself, as it may be recorded: secrets are sometimes put into any field."""
+        masking = self.policy.masking
+        return Detectors.build(masking.detect, masking.patterns).scrub(text)[0]
 
     @staticmethod
     def _drop(guest: Guest | None, sock: socket.socket) -> None:
@@ -245,20 +249,25 @@ class Server:
         self, sock: socket.socket, tls: ssl.SSLContext, address: str, *, direct: bool
     ) -> Guest | None:
         loop = asyncio.get_running_loop()
-        transport, door = await loop.connect_accepted_socket(Doorway, sock, ssl=tls, ssl_handshake_timeout=GREETING)
+        door = Doorway()  # kept here: uvloop returns its own SSLProtocol in the place of ours
+        transport, _ = await loop.connect_accepted_socket(lambda: door, sock, ssl=tls, ssl_handshake_timeout=GREETING)
         if direct and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "postgresql":
             door.close()
             raise ConnectionError("direct TLS without ALPN postgresql")
-        head = await door.take(4)
-        opening = startup.read(head + await door.take(startup.packet_length(head) - 4))
-        match opening:
-            case Cancel(pid, secret):
-                self._keys.use(pid, secret)
-                door.close()
-                return None
-            case Startup():
-                return Guest(door, opening, address)
-        raise ProtocolViolation("an encryption request inside TLS")
+        try:
+            head = await door.take(4)
+            opening = startup.read(head + await door.take(startup.packet_length(head) - 4))
+            if isinstance(opening, Encryption):
+                raise ProtocolViolation("an encryption request inside TLS")
+        except GatewayError as error:  # told here: outside nobody could write into TLS
+            door.write(fatal(error))
+            door.close()
+            raise ConnectionError(error.message) from error
+        if isinstance(opening, Cancel):
+            self._keys.use(opening.pid, opening.secret)
+            door.close()
+            return None
+        return Guest(door, opening, address)
 
     async def _admit(self, guest: Guest, token: str) -> tuple[Identity, Target]:
         """Who is it, and may it come to this target? Unknown target and no grant give one text."""
@@ -301,7 +310,7 @@ class Server:
             subject=identity.subject,
             user=identity.user,
             groups=[*sorted(identity.groups)],
-            agent=login.agent,
+            agent=self._scrub(login.agent),
             client=login.client,
             target=target.name,
             policy=self.policy.version,

@@ -98,6 +98,10 @@ SELECT c.oid::pg_catalog.int8 AS oid, pg_catalog.pg_get_viewdef(c.oid) AS defini
  WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 """
 
+_SCHEMAS = """
+SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE pg_catalog.has_schema_privilege(oid, 'USAGE')
+"""
+
 _TRIGGERS = """
 SELECT t.tgrelid::pg_catalog.int8 AS relation, pg_catalog.array_agg(t.tgname ORDER BY t.tgname) AS names
   FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal GROUP BY t.tgrelid
@@ -155,6 +159,7 @@ async def _read(connection: Any) -> Catalog:
         user_functions=user,
         user_operators=frozenset(each["name"] for each in await connection.fetch(_OPERATORS)),
         user_types=frozenset(each["name"] for each in await connection.fetch(_TYPES)),
+        schemas=frozenset(each["name"] for each in await connection.fetch(_SCHEMAS)),
     )
 
 

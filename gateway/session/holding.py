@@ -206,7 +206,7 @@ class Holding:
             replica=talk.login.replica,
             agent=talk.judge.scrub_value(talk.judge.agent),
             client=talk.login.client,
-            claimed_reason=talk.judge.scrub_value(talk.claimed_reason),
+            claimed_reason=talk.claimed_reason,
             target=talk.login.target.name,
             environment=talk.login.target.environment,
             statements=_statements(held),

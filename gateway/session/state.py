@@ -53,7 +53,8 @@ class Conversation:
         self.path_stale = True  # search_path is not known (any more): ask the target before judging by it
         self.path_in_transaction = False
         self.target_said_fatal = False
-        self.claimed_reason = ""
+        self.claimed_reason = ""  # of the statement at hand; without secrets, as all that is kept or shown
+        self._session_reason = ""  # SET hoop.reason: stands where a statement says nothing itself
         self.last_tag = ""
         self.broke = False  # an error was answered since the last ReadyForQuery
         self.mid_message = False  # the client has had a part of a row: nothing of ours may go out now
@@ -66,7 +67,7 @@ class Conversation:
             "subject": login.identity.subject,
             "user": login.identity.user,
             "groups": [*sorted(login.identity.groups)],
-            "agent": login.agent,
+            "agent": judge.scrub_value(login.agent),
             "client": login.client,
             "target": login.target.name,
         }
@@ -105,8 +106,8 @@ class Conversation:
         if script is None:
             self.asking = True
             self.emit(ev.Ask(sql))
-        elif script.claimed_reason:
-            self.claimed_reason = script.claimed_reason
+        else:
+            self.claimed_reason = self.judge.scrub_value(script.claimed_reason) or self._session_reason
         return script
 
     # --- executions ---------------------------------------------------------------------------------------------------
@@ -195,9 +196,11 @@ class Conversation:
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:
             if name.lower() == "application_name" and value is not None:
-                self.judge.agent = self._who["agent"] = value[:_TEXT_SHOWN]
-            elif name.lower() == "hoop.reason" and value is not None:
-                self.claimed_reason = value[:_TEXT_SHOWN]
+                self.judge.agent = value[:_TEXT_SHOWN]
+                self._who["agent"] = self.judge.scrub_value(self.judge.agent)
+            elif name.lower() == "hoop.reason":
+                self._session_reason = self.judge.scrub_value((value or "")[:_TEXT_SHOWN])
+                self.claimed_reason = self._session_reason
 
     def status_is(self, status: str) -> None:
         """ReadyForQuery: tell how approved statements ended, and forget what died with the transaction."""
@@ -222,6 +225,20 @@ class Conversation:
                 self.path_stale = self.path_stale or self.path_in_transaction
             self.path_in_transaction = False
             self.names.transaction_ended()
+
+    def broken_off(self, *, in_flight: bool) -> None:
+        """The target's connection ends before its next ReadyForQuery: tell how approved statements ended, as far as seen.
+
+        The target rolls an open transaction back, unless what is `in_flight` ended it first.
+        """
+        for request in _by_request(self.ran):
+            if request and request not in self.failed:
+                self.emit(ev.Unknown(request))
+        for request, (sqlstate, execution) in self.failed.items():
+            self.emit(ev.Finished(request, None, sqlstate or "25P02", self._took(execution), "rolled back"))
+        for request in self.unsettled:
+            self.emit(ev.Settled(request, "its end was not seen" if in_flight else "rolled back"))
+        self.ran, self.failed, self.unsettled = [], {}, []
 
     def _took(self, execution: Execution) -> float:
         return round((self.now - execution.started) * 1000, 3)

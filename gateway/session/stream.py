@@ -47,12 +47,15 @@ class Stream:
     def abandon(self) -> None:
         """The conversation ends here: say of everything on its way that its end was not seen."""
         talk = self._talk
+        in_flight = False
         for reply in talk.replies:
             for execution in reply.executions[reply.at :]:
+                in_flight = True
                 talk.record("finished", statement=execution.number, request=execution.request, outcome="unknown")
                 if execution.request:
                     talk.emit(ev.Unknown(execution.request))
             reply.executions = []
+        talk.broken_off(in_flight=in_flight)
 
     def feed(self, data: bytes) -> None:
         """Take a chunk; what may go to the client is emitted as ToClient, in order."""

@@ -36,6 +36,7 @@ class Catalog:
     written list; calling them reads only. `user_functions`: names with any overload outside pg_catalog.
     `user_operators`, `user_types`: likewise.
     `builtin_functions`: every function name in pg_catalog; with it a name that exists nowhere can be told apart (empty: it can't).
+    `schemas`: those that exist and that the gateway's login may use; others on a search_path don't count (empty: not known).
     """
 
     version: int
@@ -46,6 +47,12 @@ class Catalog:
     user_operators: frozenset[str] = frozenset()
     user_types: frozenset[str] = frozenset()
     builtin_functions: frozenset[str] = frozenset()
+    schemas: frozenset[str] = frozenset()
+
+    def creates_in(self, search_path: tuple[str, ...]) -> str:
+        """The schema of a new relation without one: the first on the path that there is ("$user" often isn't)."""
+        there = (each for each in search_path if each in self.schemas or each.startswith("pg_temp"))
+        return next(there, search_path[0] if search_path else "public")
 
     def find(self, schema: str | None, name: str, search_path: tuple[str, ...]) -> Relation | None:
         """Resolve a relation name as PostgreSQL does: the first schema of `search_path` that has it (pg_catalog first,

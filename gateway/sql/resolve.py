@@ -118,8 +118,8 @@ class _Lookup:
         found = self._find(key)
         if found is not None:
             return dotted([found.schema, found.name])
-        if schema is None and self._creates() and self.path:
-            schema = self.path[0]  # where CREATE puts it
+        if schema is None and self._creates():
+            schema = self.catalog.creates_in(self.path)
         return dotted([schema or "public", name])
 
     def _columns(self, uses: tuple[ColumnUse, ...]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Finding a relation by schema or search_path."""
 
+from dataclasses import replace
+
 from gateway.sql.catalog import Catalog, Relation
 
 
@@ -25,3 +27,13 @@ def test_the_path_decides_and_pg_catalog_comes_first_unless_the_path_names_it() 
         assert (first and first.schema, second and second.schema) == (t, pg_class)
     assert found.find("public", "t", ()) is not None
     assert found.find(None, "t", ()) is None
+
+
+def test_new_relations_go_into_the_first_schema_that_there_is() -> None:
+    """`"$user", public` is the default path, and a schema named as the user is rare."""
+    known = replace(catalog(), schemas=frozenset({"public", "app"}))
+    assert known.creates_in(("hoop", "public", "app")) == "public"
+    assert known.creates_in(("pg_temp", "public")) == "pg_temp"
+    assert known.creates_in(("hoop",)) == "hoop"
+    assert catalog().creates_in(("hoop", "public")) == "hoop"  # not known: PostgreSQL will say so itself
+    assert catalog().creates_in(()) == "public"

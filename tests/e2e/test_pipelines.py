@@ -1,0 +1,344 @@
+"""Pipelines on the bare wire: what the gateway sends for a denied statement is what PostgreSQL sends for a failing one.
+
+The oracle is the same PostgreSQL, asked directly: the same messages with a statement in the middle that fails by itself.
+Only the SQLSTATE of that failure may differ.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, describe, execute, message, parse, query
+from gateway.wire.startup import cancel_request
+from tests.e2e.stack import Stack
+from tests.e2e.wire import Wire
+
+FAILS = "UPDATE ledger SET amount = amount / (id - id) WHERE id = {}"
+HELD = "UPDATE ledger SET amount = amount + 1 WHERE id = {}"
+INSERT = "INSERT INTO loaded VALUES ({}, 'x')"
+READ = "SELECT id FROM ledger WHERE id = {}"
+
+
+@pytest.fixture
+async def wire(stack: Stack) -> AsyncIterator[Wire]:
+    """Through the gateway, as Ann."""
+    connected = await Wire.connect(stack.port, stack.token("ann"), application_name="raw")
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def direct(stack: Stack) -> AsyncIterator[Wire]:
+    """The same target without the gateway."""
+    postgres = stack.demo.postgres
+    assert postgres is not None
+    connected = await Wire.connect(postgres.port, postgres.password, user=postgres.superuser)
+    yield connected
+    await connected.close()
+
+
+def run(sql: str, *, rows: int = 0, portal: str = "") -> bytes:
+    """Parse, Bind, Describe, Execute of one statement."""
+    return parse("", sql) + bind(portal, "") + describe("P", portal) + execute(portal, rows)
+
+
+def denied(native: list[str], sqlstate: str = "22012") -> list[str]:
+    """The native lines with the failure's SQLSTATE as a reviewer's no."""
+    return [each.replace(f"E{sqlstate}", "E42501") for each in native]
+
+
+async def test_three_executes_with_the_middle_one_denied(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """The first is answered, the second fails, the third is skipped, and the first is rolled back with them."""
+    first = stack.ids()
+    native = await direct.ask(run(READ.format(first)), run(FAILS.format(first)), run(READ.format(first)), SYNC)
+    wire.send(run(READ.format(first)), run(HELD.format(first)), run(READ.format(first)), SYNC)
+    card = await stack.card()
+    await stack.deny("Bob", card, "not now")
+    assert await wire.lines() == denied(native)
+    assert wire.errors[0]["C"] == "42501"
+    assert not {"P", "F", "L", "R", "W"} & set(wire.errors[0])
+    assert await wire.ask(query(READ.format(first))) == ["T", "D", "C[SELECT 1]", "ZI"]
+    assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100,)]
+
+
+async def test_three_executes_with_the_middle_one_approved(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """Approved, the batch goes as it was sent."""
+    first = stack.ids()
+    native = await direct.ask(run(READ.format(first)), run(HELD.format(first + 1)), run(READ.format(first)), SYNC)
+    wire.send(run(READ.format(first)), run(HELD.format(first)), run(READ.format(first)), SYNC)
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines() == native
+    assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(101,)]
+
+
+async def test_the_first_two_writes_of_a_batch_are_undone_by_a_denial(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """Inside BEGIN, in one batch: the status is E, and ROLLBACK ends it."""
+    first = stack.ids()
+    native = await direct.ask(run("BEGIN"), run(READ.format(first)), run(FAILS.format(first)), SYNC)
+    wire.send(run("BEGIN"), run(READ.format(first)), run(HELD.format(first)), SYNC)
+    await stack.deny("Dana", await stack.card(), "not now")
+    assert await wire.lines() == denied(native)
+    assert native[-1] == "ZE"
+    assert await wire.ask(query("ROLLBACK")) == await direct.ask(query("ROLLBACK"))
+
+
+async def test_two_batches_and_the_first_is_denied(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """Each has its Sync: the second runs as if nothing had been."""
+    first = stack.ids()
+    second = run(READ.format(first + 1)) + SYNC
+    native = await direct.ask(run(FAILS.format(first)), SYNC, second, count=2)
+    wire.send(run(HELD.format(first)), SYNC, second)
+    await stack.deny("Bob", await stack.card(), "not now")
+    assert await wire.lines(count=2) == denied(native)
+
+
+async def test_two_held_batches_in_a_row(stack: Stack, wire: Wire) -> None:
+    """Sent together, asked one after the other: the first is denied, the second approved."""
+    first = stack.ids()
+    wire.send(run(HELD.format(first)), SYNC, run(HELD.format(first + 1)), SYNC)
+    await stack.deny("Bob", await stack.card(), "not now")
+    assert (await wire.lines())[-2:] == ["E42501", "ZI"]
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines() == ["1", "2", "n", "C[UPDATE 1]", "ZI"]
+    assert stack.ask("SELECT amount FROM ledger WHERE id IN (%s, %s) ORDER BY id", first, first + 1) == [(100,), (101,)]
+
+
+async def test_one_card_for_all_held_statements_of_a_batch(stack: Stack, wire: Wire) -> None:
+    first = stack.ids()
+    wire.send(run(HELD.format(first)), run(HELD.format(first + 1)), SYNC)
+    card = await stack.card()
+    assert "2 statements" in card.text
+    await stack.approve("Bob", card)
+    assert await wire.lines() == ["1", "2", "n", "C[UPDATE 1]"] * 2 + ["ZI"]
+
+
+async def test_a_suspended_portal_before_a_denied_one(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """max_rows: PortalSuspended, and the denial behind it."""
+    first = stack.ids()
+    many = f"SELECT id FROM ledger WHERE id >= {first} ORDER BY id LIMIT 10"
+
+    def batch(middle: str) -> bytes:
+        portal = parse("many", many) + bind("p", "many") + describe("P", "p") + execute("p", 3)
+        return portal + run(middle) + execute("p", 3) + SYNC
+
+    native = await direct.ask(batch(FAILS.format(first)))
+    assert native.count("D") == 3
+    assert "s" in native
+    wire.send(batch(HELD.format(first)))
+    await stack.deny("Bob", await stack.card(), "not now")
+    assert await wire.lines() == denied(native)
+
+
+async def test_a_suspended_portal_goes_on_inside_a_transaction(stack: Stack, wire: Wire, direct: Wire) -> None:
+    first = stack.ids()
+    many = f"SELECT id FROM ledger WHERE id >= {first} ORDER BY id LIMIT 10"
+    start = parse("", many) + bind("p", "") + execute("p", 4) + SYNC
+    seen = []
+    for each in (direct, wire):
+        lines = await each.ask(query("BEGIN"))
+        lines += await each.ask(start)
+        lines += await each.ask(execute("p", 4), SYNC)
+        lines += await each.ask(execute("p", 4), SYNC)
+        lines += await each.ask(query("COMMIT"))
+        seen.append(lines)
+    assert seen[1] == seen[0]
+    assert seen[0].count("D") == 10
+
+
+async def test_flush_instead_of_sync(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """psycopg's pipeline flushes and waits: a Flush ends the batch for people too."""
+    first = stack.ids()
+    native = await direct.ask(run(FAILS.format(first)), FLUSH, until="E")
+    native += await direct.ask(SYNC)
+    wire.send(run(HELD.format(first)), FLUSH)
+    await stack.deny("Bob", await stack.card(), "not now")
+    lines = await wire.lines(until="E")
+    lines += await wire.ask(SYNC)
+    assert lines == denied(native)
+
+
+async def test_flush_and_approve(stack: Stack, wire: Wire) -> None:
+    first = stack.ids()
+    wire.send(run(HELD.format(first)), FLUSH)
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines(until="C") == ["1", "2", "n", "C[UPDATE 1]"]
+    assert await wire.ask(run(READ.format(first)), SYNC) == ["1", "2", "T", "D", "C[SELECT 1]", "ZI"]
+    assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(101,)]
+
+
+async def test_preparing_with_flush_leaves_no_lock(stack: Stack, wire: Wire) -> None:
+    """asyncpg and postgres.js prepare so; while people think, the target holds nothing."""
+    first = stack.ids()
+    assert await wire.ask(parse("s1", HELD.format(first)), describe("S", "s1"), FLUSH, until="n") == ["1", "t", "n"]
+    wire.send(bind("", "s1"), execute(""), SYNC)
+    card = await stack.card()
+    locks = stack.ask("SELECT count(*) FROM pg_locks WHERE relation = 'ledger'::regclass AND mode = 'RowExclusiveLock'")
+    assert locks == [(0,)]
+    await stack.approve("Bob", card)
+    assert await wire.lines() == ["2", "C[UPDATE 1]", "ZI"]
+
+
+async def test_a_string_of_statements_is_one_question(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """Denied as a whole, nothing of it ran."""
+    first = stack.ids()
+    wire.send(query(f"{READ.format(first)}; {HELD.format(first)}; {HELD.format(first + 1)}"))
+    await stack.deny("Bob", await stack.card(), "not now")
+    assert await wire.lines() == ["E42501", "ZI"]
+    wire.send(query(f"{HELD.format(first)}; {HELD.format(first + 1)}"))
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines() == ["C[UPDATE 1]", "C[UPDATE 1]", "ZI"]
+    assert stack.ask("SELECT amount FROM ledger WHERE id IN (%s, %s)", first, first + 1) == [(101,), (101,)]
+
+
+async def test_a_savepoint_saves_what_was_before_a_denial(stack: Stack, wire: Wire) -> None:
+    first = stack.ids()
+    assert await wire.ask(query("BEGIN")) == ["C[BEGIN]", "ZT"]
+    assert await wire.ask(query("SAVEPOINT a")) == ["C[SAVEPOINT]", "ZT"]
+    wire.send(query(HELD.format(first)))
+    await stack.deny("Bob", await stack.card(), "not now")
+    assert await wire.lines() == ["E42501", "ZE"]
+    assert await wire.ask(query("ROLLBACK TO a")) == ["C[ROLLBACK]", "ZT"]
+    wire.send(query(HELD.format(first)))
+    card = await stack.card()
+    await stack.approve("Bob", card)
+    assert await wire.lines() == ["C[UPDATE 1]", "ZT"]
+    await card.says("Executed")
+    assert await wire.ask(query("COMMIT")) == ["C[COMMIT]", "ZI"]
+    assert await stack.until(lambda: "committed" in card.text)
+
+
+@pytest.mark.xfail(
+    raises=AssertionError,
+    reason="names stay unverified for good after a DO: pg_prepared_statements is not asked (decision 5)",
+)
+async def test_a_read_after_an_approved_do(stack: Stack, wire: Wire) -> None:
+    """Code may have re-prepared names; a statement that the client prepares afterwards is what it says."""
+    first = stack.ids()
+    wire.send(query("DO $$ BEGIN END $$"))
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines() == ["C[DO]", "ZI"]
+    wire.send(run(READ.format(first)), SYNC)
+    lines = await wire.lines(until="TN")  # a notice says that it is held
+    if "T" not in lines:
+        await stack.card()  # so that the next test does not take it for its own
+    assert "T" in lines, wire.notices
+
+
+# --- COPY -------------------------------------------------------------------------------------------------------------
+
+DATA = message(b"d", b"9001\tfirst\n") + message(b"d", b"9002\tsecond\n")
+COPY_DONE = message(b"c", b"")
+COPY_IN = "COPY loaded FROM STDIN"
+
+
+async def test_copy_in_is_held_before_its_first_row(stack: Stack, wire: Wire) -> None:
+    """Held at the statement; approved, the rows flow."""
+    stack.do("DELETE FROM loaded")
+    wire.send(query(COPY_IN))
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines(until="G") == ["G"]
+    assert await wire.ask(DATA, COPY_DONE) == ["C[COPY 2]", "ZI"]
+    assert stack.ask("SELECT note FROM loaded ORDER BY id") == [("first",), ("second",)]
+
+
+async def test_copy_in_denied(stack: Stack, wire: Wire) -> None:
+    """No CopyInResponse ever comes; rows that a client sends all the same are dropped."""
+    stack.do("DELETE FROM loaded")
+    wire.send(query(COPY_IN), DATA, COPY_DONE)
+    await stack.deny("Bob", await stack.card(), "not now")
+    assert await wire.lines() == ["E42501", "ZI"]
+    assert await wire.ask(query("SELECT 1")) == ["T", "D", "C[SELECT 1]", "ZI"]
+    assert stack.ask("SELECT count(*) FROM loaded") == [(0,)]
+
+
+async def test_copy_in_extended(stack: Stack, wire: Wire) -> None:
+    """In the extended protocol, with the Sync before the rows, as libpq sends it, and again behind them."""
+    stack.do("DELETE FROM loaded")
+    wire.send(parse("", COPY_IN), bind("", ""), execute(""), SYNC)
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines(until="G") == ["1", "2", "G"]
+    assert await wire.ask(DATA, COPY_DONE, SYNC) == ["C[COPY 2]", "ZI"]
+
+
+async def test_copy_in_given_up(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """CopyFail after the approval: PostgreSQL's own 57014, the card says failed."""
+    stack.do("DELETE FROM loaded")
+    give_up = DATA + message(b"f", b"changed my mind\0")
+    assert await direct.ask(query(COPY_IN), until="G") == ["G"]
+    native = await direct.ask(give_up)
+    wire.send(query(COPY_IN))
+    card = await stack.card()
+    await stack.approve("Bob", card)
+    assert await wire.lines(until="G") == ["G"]
+    assert await wire.ask(give_up) == native
+    await card.says("Failed")
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="the session does not mask CopyData yet (Judge.copier)")
+async def test_copy_out_is_masked(stack: Stack, wire: Wire) -> None:
+    """COPY TO STDOUT reads: nobody is asked, and a card number keeps four digits."""
+    ((_, number),) = stack.ask("SELECT id, card_number FROM customers WHERE id = 3")
+    lines = await wire.ask(query("COPY (SELECT id, card_number FROM customers WHERE id = 3) TO STDOUT"))
+    assert lines == ["H", "d", "c", "C[COPY 1]", "ZI"]
+    assert number.encode() not in wire.copied
+    assert wire.copied.startswith(b"3\t")
+
+
+# --- cancel -----------------------------------------------------------------------------------------------------------
+
+
+async def cancel(stack: Stack, pid: int, secret: bytes) -> bytes:
+    """Send a CancelRequest; what comes back up to the end of the stream (PostgreSQL: nothing)."""
+    asking = await Wire.open(stack.port)
+    asking.send(cancel_request(pid, secret))
+    answer = await asking.rest()
+    await asking.close()
+    return answer
+
+
+async def test_a_cancel_request_with_a_wrong_key_is_nothing(stack: Stack, wire: Wire) -> None:
+    first = stack.ids()
+    pid, secret = wire.key
+    wire.send(query(HELD.format(first)))
+    card = await stack.card()
+    wrong = bytes(each ^ 0xFF for each in secret)
+    for key in ((pid, wrong), (pid + 1, secret), (pid, secret[:-1] + wrong[-1:])):
+        assert await cancel(stack, *key) == b""
+    assert (await stack.request(card.request_id)).state.value == "pending"
+    await stack.approve("Bob", card)
+    assert await wire.lines() == ["C[UPDATE 1]", "ZI"]
+
+
+async def test_a_cancel_request_with_the_right_key(stack: Stack, wire: Wire) -> None:
+    first = stack.ids()
+    wire.send(query(HELD.format(first)))
+    card = await stack.card()
+    assert await cancel(stack, *wire.key) == b""
+    assert await wire.lines() == ["E57014", "ZI"]
+    await card.says("Withdrawn")
+
+
+async def test_a_running_statement_is_cancelled_on_the_target(stack: Stack, wire: Wire) -> None:
+    """Nothing is held: the cancel goes to the target, and the next statement is not hit by it."""
+    stack.do("BEGIN; LOCK TABLE loaded IN ACCESS EXCLUSIVE MODE")
+    try:
+        wire.send(query("SELECT id FROM loaded"))
+        waits = "SELECT count(*) FROM pg_locks WHERE relation = 'loaded'::regclass AND NOT granted"
+        while stack.ask(waits) == [(0,)]:  # each look is a round trip; the wire's own deadline bounds it
+            assert await cancel(stack, 1, b"none") == b""
+        await cancel(stack, *wire.key)
+        assert await wire.lines() == ["E57014", "ZI"]
+    finally:
+        stack.do("ROLLBACK")
+    assert await wire.ask(query("SELECT 1")) == ["T", "D", "C[SELECT 1]", "ZI"]
+
+
+async def test_goodbye_while_held(stack: Stack, wire: Wire) -> None:
+    """Terminate behind a held statement: withdrawn, nothing ran."""
+    first = stack.ids()
+    wire.send(query(HELD.format(first)))
+    card = await stack.card()
+    wire.send(TERMINATE)
+    await wire.close()
+    await card.says("Withdrawn")
+    assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100,)]
