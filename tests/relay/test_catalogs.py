@@ -56,7 +56,7 @@ async def test_callers_that_come_while_it_loads_share_the_next_load() -> None:
         await load.began.wait()
         load.go.set()
     assert load.loads == 2, "one that was under way and may be stale, and one for all who came behind it"
-    assert {each.result().version for each in waiting if each.result()} == {1, 2}
+    assert {found.version for each in waiting if (found := each.result()) is not None} == {1, 2}
 
 
 async def test_a_catalog_that_can_not_be_read_is_none() -> None:
