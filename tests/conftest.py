@@ -1,7 +1,9 @@
 """Fixtures that several rooms share; what only one room needs lives next to its tests."""
 
 import asyncio
+import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +27,17 @@ def store_dsn(postgres: EmbeddedPostgres) -> str:
     """An empty database for the gateway's store; its schema is made by the first who connects."""
     asyncio.run(postgres.psql("CREATE DATABASE store;"))
     return postgres.dsn("store")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last lines name what was skipped and why; with HOOP_NO_SKIPS set that is a failure (see pytest_sessionfinish)."""
+    reasons = Counter(str(each.longrepr[2]) for each in terminalreporter.stats.get("skipped", []))
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"not run: {count} - {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """CI installs everything, so a skip there is a hole."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == 0 and os.environ.get("HOOP_NO_SKIPS") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

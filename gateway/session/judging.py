@@ -5,20 +5,22 @@ in session.py. Reading a text is cached; judging it is not (rules may look at th
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
 from gateway.masking.columns import plan
+from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
 from gateway.masking.rows import RowMasker
-from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear
+from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
 from gateway.policy.model import Policy, Target
 from gateway.session.names import Names, Space
 from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog
+from gateway.sql.copying import outgoing
 from gateway.sql.lineage import lineage
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
@@ -29,6 +31,7 @@ from gateway.wire.backend import Column
 CACHED_TEXTS = 256
 CACHED_BYTES = 4096
 
+_TEXT = 25  # pg_type.oid of text
 _BY_NAME = {"EXECUTE": Space.STATEMENT, "FETCH": Space.PORTAL, "MOVE": Space.PORTAL}
 
 
@@ -125,8 +128,7 @@ class Judge:
         """The strictest verdict over the statements of one message; the first of the strictest names the rule."""
         at = Circumstances(now, self.agent, self.login.client, rows)
         verdicts = [judge(self.policy, self.login.identity, self.login.target.name, each, at) for each in statements]
-        order = list(Answer)
-        return max(verdicts, key=lambda each: order.index(each.answer), default=Verdict(Answer.ALLOW, None, "empty"))
+        return strictest(self.policy, verdicts) if verdicts else Verdict(Answer.ALLOW, None, "empty")
 
     def scrub(self, sql: str) -> str:
         """A SQL text as it may be stored and shown."""
@@ -144,7 +146,17 @@ class Judge:
         if not self.protects:
             return False
         names = {*statement.reads, *statement.writes}
-        return any(_covers(self.login.target.name, name, column) for name in names for column, _ in self._masks)
+        return any(self._covers(name, column) for name in names for column, _ in self._masks)
+
+    def _covers(self, relation: str, column: str) -> bool:
+        """Can this mask's column be one of the relation's? Yes where the relation isn't a table that the catalog knows."""
+        if not _matches(self.login.target.name, relation, column):
+            return False
+        schema, _, name = relation.rpartition(".")
+        known = self.catalog.relations.get((schema, name)) if self.catalog else None
+        if known is None or known.kind not in "rp":
+            return True
+        return any(fnmatchcase(each, column.rsplit(".", maxsplit=1)[-1]) for each in known.columns)
 
     def masker(
         self, statement: Statement | None, columns: Sequence[Column], formats: Sequence[int]
@@ -169,9 +181,30 @@ class Judge:
         )
         return RowMasker(planned, self.detectors, self.login.mask_key) if planned.touches else None
 
-    def copier(self, statement: Statement | None, body: bytes) -> Callable[[bytes], bytes] | None:
-        """What masks the CopyData of a COPY TO STDOUT; `body` is CopyOutResponse's."""
-        return None
+    def copier(self, statement: Statement | None, body: bytes) -> CopyMasker | None:
+        """What masks the CopyData of a COPY TO STDOUT, or None where no value can need it; `body` is CopyOutResponse's."""
+        if self._clear:
+            return None
+        binary, width = body[0] == 1, int.from_bytes(body[1:3], "big")
+        sql = statement.sql if statement else ""
+        found = outgoing(sql, self.catalog, self.search_path, width)
+        columns = [Column(f"column {at + 1}", 0, 0, _TEXT, -1, -1, 0) for at in range(width)]
+        planned = plan(
+            columns,
+            [1 if binary else 0],
+            found.sources if self.protects else [frozenset[str]()] * width,
+            # A text put in the place of a binary value of another type would not be one of that type: NULL always is.
+            [(column, "null" if binary else mask) for column, mask in self._masks],
+            self.login.target.name,
+            {},
+            self.detectors,
+            self.policy.masking.unresolved,
+        )
+        if not planned.touches:
+            return None
+        return CopyMasker(
+            planned.columns, _copy_options(found.options, binary=binary), self.detectors, self.login.mask_key
+        )
 
     def _tables(self) -> dict[int, tuple[str, str, dict[int, str]]]:
         if self.catalog is None:
@@ -182,12 +215,27 @@ class Judge:
         }
 
 
+def _copy_options(options: Mapping[str, str], *, binary: bool) -> CopyOptions:
+    """COPY's options as written -> those that shape its bytes."""
+    given = {name: options[name].encode() for name in ("delimiter", "null", "escape") if options.get(name)}
+    if binary:
+        return CopyOptions("binary")
+    return CopyOptions(
+        "csv" if options.get("format") == "csv" else "text",
+        given.get("delimiter"),
+        options.get("quote", "").encode() or b'"',
+        given.get("escape"),
+        given.get("null"),
+        options.get("header", "false") not in ("false", "off", "0"),
+    )
+
+
 def opaque(statement: Statement, reason: str) -> Statement:
     """The statement as one whose meaning is not known."""
     return replace(statement, classes=frozenset({StatementClass.OPAQUE}), reason=reason)
 
 
-def _covers(target: str, relation: str, column: str) -> bool:
+def _matches(target: str, relation: str, column: str) -> bool:
     parts = column.split(".")
     wanted = f"{target}.{relation}".split(".")
     return all(fnmatchcase(name, glob) for name, glob in zip(wanted, parts[:3], strict=False))

@@ -8,8 +8,8 @@ DataRow and CopyData that need no mask pass as slices, an incomplete one include
 
 from collections.abc import Callable
 
-from gateway.audit.entry import Value
 from gateway.errors import ProtocolViolation, TargetUnavailable
+from gateway.masking.copy import CopyMasker
 from gateway.session import events as ev
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
@@ -42,7 +42,7 @@ class Stream:
         self._held = 0
         self._wanted = 5
         self._passing = 0  # bytes of an untouched row that are still to come
-        self._copy: Callable[[bytes], bytes] | None = None
+        self._copy: CopyMasker | None = None
 
     def abandon(self) -> None:
         """The conversation ends here: say of everything on its way that its end was not seen."""
@@ -267,8 +267,10 @@ class Stream:
 
     def _masked(self, head: Reply, execution: Execution) -> None:
         """Record what was masked in a result: column, detector or mask, count; never a value."""
-        if head.masker is not None and head.masker.counts:
-            for (column, detector), count in sorted(head.masker.counts.items()):
+        masker = head.masker or self._copy
+        counts = masker.counts if masker is not None else {}
+        if counts:
+            for (column, detector), count in sorted(counts.items()):
                 execution.masked.append({"column": column, "detector": detector, "count": count})
             self._talk.record(
                 "masked", statement=execution.number, masked=[*execution.masked], request=execution.request
@@ -367,9 +369,12 @@ class Stream:
         head = self._head("CopyData")
         if head.mode is not Mode.EXPECT:
             return None
-        return self._copy(body) if self._copy else body
+        return (self._copy.data(body) or None) if self._copy else body
 
     def _copy_done(self, body: bytes) -> bytes | None:
+        rest = self._copy.end() if self._copy else b""
+        if rest:
+            self._talk.emit(ev.ToClient(message(b"d", rest)))
         return self._seen(self._head("CopyDone"), body)
 
     def _call_response(self, _body: bytes) -> bytes | None:

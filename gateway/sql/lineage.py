@@ -18,8 +18,31 @@ Sources = frozenset[str] | None
 _NONE: frozenset[str] = frozenset()
 #: Nodes that an output expression may hold and whose meaning is their children's.
 _PLAIN = frozenset(
-    "A_Const A_Expr BoolExpr CaseExpr CaseWhen CoalesceExpr MinMaxExpr TypeCast TypeName NullTest BooleanTest A_ArrayExpr "
-    "SQLValueFunction ParamRef String Integer Float Boolean List NamedArgExpr SortBy WindowDef CollateClause".split()
+    [
+        "A_Const",
+        "A_Expr",
+        "BoolExpr",
+        "CaseExpr",
+        "CaseWhen",
+        "CoalesceExpr",
+        "MinMaxExpr",
+        "TypeCast",
+        "TypeName",
+        "NullTest",
+        "BooleanTest",
+        "A_ArrayExpr",
+        "SQLValueFunction",
+        "ParamRef",
+        "String",
+        "Integer",
+        "Float",
+        "Boolean",
+        "List",
+        "NamedArgExpr",
+        "SortBy",
+        "WindowDef",
+        "CollateClause",
+    ]
 )
 _KEPT = 512
 
@@ -27,12 +50,23 @@ _KEPT = 512
 def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], width: int) -> list[Sources] | None:
     """The sources of each of `width` output columns as "schema.table.column"; None where they are not known."""
     try:
-        found = _shape(sql) if len(sql) < _BIG else json.loads(parse_sql_json(sql))
-        node = found["stmts"][0]["stmt"]
+        node = parsed(sql)["stmts"][0]["stmt"]
     except (ParseError, RecursionError, LookupError, ValueError):
         return None
     if "VariableShowStmt" in node:
         return [_NONE] * width
+    return select_sources(node, catalog, search_path, width)
+
+
+def parsed(sql: str) -> Any:
+    """The parse tree as JSON, kept for texts that may come again. Raises ParseError, RecursionError, ValueError."""
+    return _shape(sql) if len(sql) < _BIG else json.loads(parse_sql_json(sql))
+
+
+def select_sources(
+    node: Any, catalog: Catalog | None, search_path: tuple[str, ...], width: int
+) -> list[Sources] | None:
+    """The same for the tree of one statement; None where it is no plain SELECT."""
     select = node.get("SelectStmt")
     if select is None or set(select) - _SIMPLE or select.get("op", "SETOP_NONE") != "SETOP_NONE":
         return None
@@ -47,8 +81,21 @@ def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], wid
 
 _BIG = 4096
 _SIMPLE = frozenset(
-    "targetList fromClause whereClause groupClause havingClause sortClause limitCount limitOffset limitOption op "
-    "distinctClause windowClause lockingClause".split()
+    [
+        "targetList",
+        "fromClause",
+        "whereClause",
+        "groupClause",
+        "havingClause",
+        "sortClause",
+        "limitCount",
+        "limitOffset",
+        "limitOption",
+        "op",
+        "distinctClause",
+        "windowClause",
+        "lockingClause",
+    ]
 )
 
 
@@ -57,9 +104,7 @@ def _shape(sql: str) -> Any:
     return json.loads(parse_sql_json(sql))
 
 
-def _tables(
-    items: list[Any], catalog: Catalog | None, path: tuple[str, ...]
-) -> list[tuple[str, Relation]] | None:
+def _tables(items: list[Any], catalog: Catalog | None, path: tuple[str, ...]) -> list[tuple[str, Relation]] | None:
     """The plain tables of FROM with their aliases, in order; None where something else is there."""
     found: list[tuple[str, Relation]] = []
     for item in items:
