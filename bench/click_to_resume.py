@@ -20,7 +20,7 @@ from bench.stack import Stack, running
 SAMPLES = 300
 WARM = 10
 #: Seconds in which the last card's update and the audit log's shipping end: a person clicks later than that.
-PAUSE = 0.05
+PAUSE = 0.2
 GOALS = {50: 0.015, 99: 0.050}
 _COMMITS = """
 SELECT request, kind, extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::double precision AS at
