@@ -106,10 +106,10 @@ class PostgresStore:
                 return changed
             new = replace(changed, rev=old.rev + 1)
             entries = record(new)
-            moved = await connection.fetch(Q["request_move"], request_id, old.rev, new.state.value, to_json(new))
+            lines = [entry.text for entry in entries]
+            moved = await connection.fetch(Q["request_move"], request_id, old.rev, new.state.value, to_json(new), lines)
             if not moved:
                 raise StoreUnavailable("the gateway's store holds a request in two revisions")
-            await _insert(connection, entries)
         return new
 
     async def find(
