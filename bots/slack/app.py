@@ -46,6 +46,8 @@ PATH = "/slack/events"
 LOOK_UP, OPEN_VIEW = 2.0, 2.0
 #: Seconds until a command is acknowledged empty-handed; its answer then comes through the response_url.
 COMMAND = 2.4
+#: Seconds until the one who approved is told so: the statement that they let go has the loop to itself until then.
+_WIRE_FIRST = 0.03
 
 Body = dict[str, Any]
 Act = Callable[[AsyncAck, Body], Awaitable[None]]
@@ -248,7 +250,7 @@ class SlackFront:
         person = await self._person(body["user"]["id"])
         said = await self._decide(_value(body), person, Approve())
         await ack()
-        self._later(self._say(body, said.text))
+        self._later(self._say(body, said.text), after=_WIRE_FIRST)
         if said.redraw:
             self._later(self._repair(body, said.redraw))
 
@@ -361,14 +363,15 @@ class SlackFront:
 
     # The way out ---------------------------------------------------------------------------------------------------
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, None], after: float = 0.0) -> None:
         """Do it after the ack, in a task that is kept (bolt's lazy listeners are neither kept nor awaited)."""
-        task = asyncio.create_task(self._quietly(work))
+        task = asyncio.create_task(self._quietly(work, after))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _quietly(self, work: Coroutine[Any, Any, None], after: float) -> None:
         try:
+            await asyncio.sleep(after)
             await work
         except SlackApiError as error:
             log.warning("slack.answer_failed", error=error_of(error))
