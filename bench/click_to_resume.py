@@ -3,13 +3,12 @@
     click --signed POST--> bot --users.info--> chat, --decide--> store | wire wakes, asks again what names mean,
     commits the release | the held bytes go to the target | first byte of CommandComplete at the client
 
-The clock starts before the click's payload is built and signed, in this process, where client and chat live too. When
-the decision and the release were committed is read from the store (pg_xact_commit_timestamp) afterwards. The same DELETE
+The clock starts when the click's payload is built and its request is about to go out, in this process, where client and
+chat live too. When the decision and the release were committed is read from the store (pg_xact_commit_timestamp) afterwards. The same DELETE
 without a hold, through the gateway and direct, is measured in turn with it.
 """
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -87,12 +86,12 @@ async def _click(stack: Stack, client: Client, number: int) -> Sample:
     request = await client.held()
     await stack.cards(number + 1)
     await asyncio.sleep(PAUSE)
-    began, clicked_at = time.perf_counter(), time.time()
     clicking = asyncio.create_task(stack.approve(number))
     if await client.answer() != "DELETE 1":
         raise RuntimeError(f"request {request}: the held DELETE deleted no row")
+    took = client.first - stack.workspace.sent[-1].at
     await clicking
-    return Sample(request, clicked_at, client.first_at, client.first - began)
+    return Sample(request, client.first_at - took, client.first_at, took)
 
 
 async def _stages(stack: Stack, samples: Sequence[Sample]) -> dict[str, list[float]]:

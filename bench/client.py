@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 class Client(asyncio.Protocol):
-    """`send` a statement, await `answer`. `first` is when its answer's first byte came (perf_counter), `first_at` the
+    """`send` a statement, await `answer`. `first` is when its answer's first byte came (time.monotonic), `first_at` the
     same by the wall clock; NoticeResponse and ParameterStatus are not an answer, a hold's notice sets `held`."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Client(asyncio.Protocol):
 
     async def run(self, sql: str) -> float:
         """Send and wait; returns seconds from the send to the answer's first byte. Raises Refused, ConnectionError."""
-        began = time.perf_counter()
+        began = time.monotonic()
         self.send(sql)
         await self.answer()
         return self.first - began
@@ -88,7 +88,7 @@ class Client(asyncio.Protocol):
     # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        now, now_at = time.perf_counter(), time.time()
+        now, now_at = time.monotonic(), time.time()
         data = self._buffer + data if self._buffer else data
         at = 0
         while len(data) - at >= 5:
