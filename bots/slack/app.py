@@ -247,20 +247,22 @@ class SlackFront:
     # Decisions -----------------------------------------------------------------------------------------------------
 
     async def _approve(self, ack: AsyncAck, body: Body) -> None:
-        person = await self._person(body["user"]["id"])
-        said = await self._decide(_value(body), person, Approve())
+        said = await self._decide(_value(body), body["user"]["id"], Approve())
         await ack()
         self._later(self._say(body, said.text), after=_WIRE_FIRST)
         if said.redraw:
             self._later(self._repair(body, said.redraw))
 
-    async def _decide(self, value: str, person: Person, decision: Decision) -> _Said:
-        """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now."""
+    async def _decide(self, value: str, user_id: str, decision: Decision) -> _Said:
+        """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now.
+
+        Who clicked and what is stored are asked for at the same time. Raises Unproven.
+        """
         opened = blocks.unsealed(value)
         if opened is None:
             return _Said(NOT_VALID)
         request_id, rev, mac = opened
-        request = await self._desk.show(request_id)
+        person, request = await asyncio.gather(self._person(user_id), self._desk.show(request_id))
         if request is not None and not blocks.genuine(self._key, request, rev, mac):
             log.warning("slack.forged_button", request=request.id, user=person.user)
             return _Said(FORGED)
@@ -290,8 +292,7 @@ class SlackFront:
         if not blocks.REASON_MIN <= len(reason) <= blocks.REASON_MAX:
             await ack(**_in_place(f"Write {blocks.REASON_MIN} to {blocks.REASON_MAX:,} characters."))
             return
-        person = await self._person(body["user"]["id"])
-        said = await self._decide(json.loads(view["private_metadata"])["value"], person, Deny(reason))
+        said = await self._decide(json.loads(view["private_metadata"])["value"], body["user"]["id"], Deny(reason))
         if said.decided:
             await ack()
         else:
