@@ -136,4 +136,3 @@ class Client(asyncio.Protocol):
 def _said(body: bytes) -> str:
     found = fields(body)
     return f"{found.get('C', '')} {found.get('M', '')}"
-

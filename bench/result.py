@@ -44,7 +44,10 @@ def table(result: Result) -> str:
     widths = [max(len(line[at]) for line in cells) for at in range(len(keys))]
     left = [all(isinstance(row.get(key, ""), str) for row in result.rows) for key in keys]
     lines = [
-        "  ".join(cell.ljust(width) if text else cell.rjust(width) for cell, width, text in zip(line, widths, left, strict=True))
+        "  ".join(
+            cell.ljust(width) if text else cell.rjust(width)
+            for cell, width, text in zip(line, widths, left, strict=True)
+        )
         for line in cells
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))

@@ -115,9 +115,7 @@ async def _served(base: Path, postgres: EmbeddedPostgres, command: Sequence[str]
         ports = await _started(gateway, base / "gateway.log")
         workspace.events_url = f"http://127.0.0.1:{ports['http']}/slack/events"
         store = await asyncpg.connect(postgres.dsn(sample.STORE))
-        stack = Stack(
-            postgres, issuer, workspace, store, gateway.pid, ports["wire"], loaded.shop_password, policies
-        )
+        stack = Stack(postgres, issuer, workspace, store, gateway.pid, ports["wire"], loaded.shop_password, policies)
         (await stack.client("bob")).close()  # reviewers' groups are those of their last login
         yield stack
         await store.close()
