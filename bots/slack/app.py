@@ -46,6 +46,8 @@ PATH = "/slack/events"
 LOOK_UP, OPEN_VIEW = 2.0, 2.0
 #: Seconds until a command is acknowledged empty-handed; its answer then comes through the response_url.
 COMMAND = 2.4
+#: Seconds until the one who approved is told so: the statement that they let go has the loop to itself until then.
+_WIRE_FIRST = 0.03
 
 Body = dict[str, Any]
 Act = Callable[[AsyncAck, Body], Awaitable[None]]
@@ -245,20 +247,22 @@ class SlackFront:
     # Decisions -----------------------------------------------------------------------------------------------------
 
     async def _approve(self, ack: AsyncAck, body: Body) -> None:
-        person = await self._person(body["user"]["id"])
-        said = await self._decide(_value(body), person, Approve())
+        said = await self._decide(_value(body), body["user"]["id"], Approve())
         await ack()
-        self._later(self._say(body, said.text))
+        self._later(self._say(body, said.text), after=_WIRE_FIRST)
         if said.redraw:
             self._later(self._repair(body, said.redraw))
 
-    async def _decide(self, value: str, person: Person, decision: Decision) -> _Said:
-        """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now."""
+    async def _decide(self, value: str, user_id: str, decision: Decision) -> _Said:
+        """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now.
+
+        Who clicked and what is stored are asked for at the same time. Raises Unproven.
+        """
         opened = blocks.unsealed(value)
         if opened is None:
             return _Said(NOT_VALID)
         request_id, rev, mac = opened
-        request = await self._desk.show(request_id)
+        person, request = await asyncio.gather(self._person(user_id), self._desk.show(request_id))
         if request is not None and not blocks.genuine(self._key, request, rev, mac):
             log.warning("slack.forged_button", request=request.id, user=person.user)
             return _Said(FORGED)
@@ -288,8 +292,7 @@ class SlackFront:
         if not blocks.REASON_MIN <= len(reason) <= blocks.REASON_MAX:
             await ack(**_in_place(f"Write {blocks.REASON_MIN} to {blocks.REASON_MAX:,} characters."))
             return
-        person = await self._person(body["user"]["id"])
-        said = await self._decide(json.loads(view["private_metadata"])["value"], person, Deny(reason))
+        said = await self._decide(json.loads(view["private_metadata"])["value"], body["user"]["id"], Deny(reason))
         if said.decided:
             await ack()
         else:
@@ -361,14 +364,15 @@ class SlackFront:
 
     # The way out ---------------------------------------------------------------------------------------------------
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, None], after: float = 0.0) -> None:
         """Do it after the ack, in a task that is kept (bolt's lazy listeners are neither kept nor awaited)."""
-        task = asyncio.create_task(self._quietly(work))
+        task = asyncio.create_task(self._quietly(work, after))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _quietly(self, work: Coroutine[Any, Any, None], after: float) -> None:
         try:
+            await asyncio.sleep(after)
             await work
         except SlackApiError as error:
             log.warning("slack.answer_failed", error=error_of(error))

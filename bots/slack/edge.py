@@ -37,7 +37,10 @@ class Edge:
         self._seen: dict[str, float] = {}
 
     def check(self, headers: Mapping[str, str], raw: bytes) -> str | Refused:
-        """The body as text, or why it is refused. A genuine signature is accepted once."""
+        """What bolt is to read, or why it is refused: the body as text, or the JSON of a form's `payload`.
+
+        Decoding a form is dear (0.5 ms a click), so it is done here once and not again. A genuine signature is accepted once.
+        """
         signature = headers.get("X-Slack-Signature", "")
         refusal = self._unsigned(headers.get("X-Slack-Request-Timestamp", ""), signature, raw)
         if refusal is not None:
@@ -48,7 +51,8 @@ class Edge:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:
             return Refused(400, "the body is not UTF-8")
-        return text if _readable(text, headers.get("Content-Type", "")) else Refused(400, "the body can't be read")
+        readable = _readable(text, headers.get("Content-Type", ""))
+        return Refused(400, "the body can't be read") if readable is None else readable
 
     def _unsigned(self, timestamp: str, signature: str, raw: bytes) -> Refused | None:
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
@@ -75,15 +79,17 @@ class Edge:
         return next(iter(self._seen.values()))
 
 
-def _readable(text: str, content_type: str) -> bool:
-    """True if bolt can take it: a JSON object, or a form whose `payload` (if any) is one."""
+def _readable(text: str, content_type: str) -> str | None:
+    """What bolt can take: a JSON object, or a form, of which a `payload` is one. None: neither."""
     if content_type.partition(";")[0].strip().lower() == "application/json" or text.lstrip().startswith("{"):
-        return _is_object(text)
+        return text if _is_object(text) else None
     try:
-        form = parse_qs(text, keep_blank_values=True)
+        payloads = parse_qs(text, keep_blank_values=True).get("payload")
     except ValueError:  # too many fields
-        return False
-    return all(_is_object(payload) for payload in form.get("payload", []))
+        return None
+    if payloads is None:
+        return text
+    return payloads[-1].strip() if all(map(_is_object, payloads)) else None
 
 
 def _is_object(text: str) -> bool:

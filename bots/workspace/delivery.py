@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
@@ -45,10 +46,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A signed request as it went out; tests send it again."""
+    """A signed request as it went out; tests send it again. `at`: when, in seconds of time.monotonic()."""
 
     body: bytes
     headers: Mapping[str, str]
+    at: float = 0.0
 
 
 def sign(secret: str, timestamp: int, body: bytes) -> str:
@@ -122,7 +124,7 @@ class Delivery:
             "X-Slack-Signature": sign(self._secret, timestamp, body),
             **more,
         }
-        sent = Sent(body, headers)
+        sent = Sent(body, headers, time.monotonic())
         self.sent.append(sent)
         return await self._send(sent)
 

@@ -18,6 +18,7 @@ When a transaction fails after its entries were written to the spool, the next e
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -114,6 +115,7 @@ class Desk:
         self._link_max_age = link_max_age
         self._directory = directory
         self._watches: dict[str, _Watch] = {}
+        self._moving: Counter[str] = Counter()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -260,13 +262,22 @@ class Desk:
 
     async def _move(self, request_id: str, change: Change, kind: str | None) -> Answer:
         spooled: list[Entry] = []
+        self._moving[request_id] += 1
         try:
             moved = await self._store.move(request_id, change, partial(self._record, spooled, kind))
         except BaseException as error:
             self._void(request_id, spooled, error)
+            if isinstance(error, StoreUnavailable) and request_id in self._watches:
+                self._spawn(self._confirm(request_id))
             raise
+        finally:
+            self._moving[request_id] -= 1
+            self._moving += Counter()  # drops what is at zero
         if isinstance(moved, Refusal):
-            return Refused(moved, await self._store.get(request_id))
+            stored = await self._store.get(request_id)
+            if stored is not None:
+                self._tell(stored)
+            return Refused(moved, stored)
         if moved.state not in OPEN_STATES:
             self._disarm(request_id)
         self._tell(moved)
@@ -316,7 +327,9 @@ class Desk:
             return
         if not payload:
             self._spawn(self._look())
-        elif payload in self._watches:
+        elif (
+            payload in self._watches and not self._moving[payload]
+        ):  # our own move tells what came of it, without a read
             self._spawn(self._confirm(payload))
 
     async def _confirm(self, request_id: str) -> None:

@@ -6,7 +6,7 @@ dropped, so that two versions can run side by side.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -15,7 +15,7 @@ from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, 
 
 def to_json(request: ApprovalRequest) -> str:
     """The request as JSON text (ASCII; NUL and lone surrogates are escaped)."""
-    return json.dumps(asdict(request), default=_plain, separators=(",", ":"))
+    return json.dumps(request, default=_plain, separators=(",", ":"))
 
 
 def from_json(text: str) -> ApprovalRequest:
@@ -24,6 +24,9 @@ def from_json(text: str) -> ApprovalRequest:
 
 
 def _plain(value: object) -> object:
+    """One level, for json to go on with: dataclasses.asdict copies everything first and takes thrice as long."""
+    if is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, Enum):

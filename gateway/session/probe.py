@@ -70,11 +70,15 @@ def oid_question(relations: Sequence[str]) -> Generator[bytes, Messages, tuple[s
 
 
 def _oid_sql(relations: Sequence[str]) -> str:
-    names = ", ".join("'" + each.replace("'", "''") + "'" for each in relations)
+    """By whole name. The second condition lets the index on relname find it: a target may have 100,000 relations, and a
+    click waits for this. Which dot ends the schema isn't known, so every tail of a name is looked up."""
+    tails = sorted({each[at + 1 :] for each in relations for at, letter in enumerate(each) if letter == "."})
+    names, tail_names = (", ".join("'" + each.replace("'", "''") + "'" for each in part) for part in (relations, tails))
     return (
         "SELECT n.nspname || '.' || c.relname, c.oid FROM pg_catalog.pg_class c"
         " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-        f" WHERE (n.nspname || '.' || c.relname) OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::text[]) ORDER BY 1"
+        f" WHERE (n.nspname || '.' || c.relname) OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::text[])"
+        f" AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY[{tail_names}]::pg_catalog.name[]) ORDER BY 1"
     )
 
 

@@ -54,7 +54,12 @@ class PostgresStore:
 
         try:
             pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=MAX_CONNECTIONS, timeout=timeout, server_settings=settings
+                dsn,
+                min_size=1,
+                max_size=MAX_CONNECTIONS,
+                timeout=timeout,
+                server_settings=settings,
+                reset=_nothing_to_reset,
             )
         except (*TROUBLE, ValueError) as error:  # ValueError: a DSN that is none
             raise StoreUnavailable("the gateway's store can't be reached", hint="check HOOP_STORE") from error
@@ -101,10 +106,10 @@ class PostgresStore:
                 return changed
             new = replace(changed, rev=old.rev + 1)
             entries = record(new)
-            moved = await connection.fetch(Q["request_move"], request_id, old.rev, new.state.value, to_json(new))
+            lines = [entry.text for entry in entries]
+            moved = await connection.fetch(Q["request_move"], request_id, old.rev, new.state.value, to_json(new), lines)
             if not moved:
                 raise StoreUnavailable("the gateway's store holds a request in two revisions")
-            await _insert(connection, entries)
         return new
 
     async def find(
@@ -207,6 +212,13 @@ class PostgresStore:
     async def _transaction(self) -> "AsyncIterator[Connection]":
         async with self._connection() as connection, connection.transaction():
             yield connection
+
+
+async def _nothing_to_reset(_connection: object) -> None:
+    """No call here leaves session state behind, and asyncpg's own reset is a round trip a call: a click makes several.
+
+    An open transaction is rolled back by asyncpg all the same.
+    """
 
 
 async def migrate(connection: "Connection") -> None:

@@ -41,7 +41,8 @@ SELECT held.body, extract(epoch FROM clock_timestamp())::double precision AS now
   FROM (SELECT body FROM hoop.approval WHERE id = $1 FOR UPDATE) AS held;
 
 -- name: request_move
--- Compare-and-set on rev, the cards, the wake-up. No row: somebody else was faster (can't be, under the lock).
+-- Compare-and-set on rev, the cards, the entries ($5, as in audit_insert), the wake-up: one round trip while a wire waits
+-- and the row is locked. No row: somebody else was faster (can't be, under the lock).
 -- A claimed card stays claimed: its sender sees the higher `wanted` when it reports.
 WITH moved AS (
     UPDATE hoop.approval SET state = $3, rev = $2 + 1, body = $4, changed_at = clock_timestamp()
@@ -49,6 +50,17 @@ WITH moved AS (
     RETURNING id, rev
 ), cards AS (
     UPDATE hoop.outbox SET wanted = moved.rev FROM moved WHERE outbox.request = moved.id
+), entries AS (
+    INSERT INTO hoop.audit (replica, seq, at, kind, outcome, verdict, "user", subject, agent, client, target, tables, columns,
+                            tag, rule, request, session, sqlstate, rows, duration_ms, decided_by, body, text)
+    SELECT e.replica, e.seq, e.at, e.kind, e.outcome, e.verdict, e."user", e.subject, e.agent, e.client, e.target, e.tables,
+           e.columns, e.tag, e.rule, e.request, e.session, e.sqlstate, e.rows, e.duration_ms, e.decided_by, line::jsonb, line
+      FROM moved, unnest($5::text[]) AS line,
+           jsonb_to_record(line::jsonb) AS e (
+               replica text, seq bigint, at timestamptz, kind text, outcome text, verdict text, "user" text, subject text,
+               agent text, client text, target text, tables text[], columns text[], tag text, rule text, request text,
+               session text, sqlstate text, rows bigint, duration_ms double precision, decided_by text)
+    ON CONFLICT (replica, seq) DO NOTHING
 )
 SELECT pg_notify('hoop_approval', id), pg_notify('hoop_outbox', '') FROM moved;
 

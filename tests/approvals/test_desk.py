@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.approvals import request as rules
 from gateway.approvals.desk import Answer, Approve, Decided, Deny, Desk, Refused
 from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State
 from gateway.audit.chain import verify_chain
@@ -257,6 +258,40 @@ class TestWatch:
         await other.decide(request.id, 1, BOB, Approve(), "slack")
         async with asyncio.timeout(DEADLINE):
             assert (await heard.get()).state is State.APPROVED
+
+    @pytest.mark.parametrize("fails", [False, True], ids=["our move is refused", "our move fails"])
+    async def test_what_another_replica_did_during_our_own_move_is_heard(self, fails: bool, clock: Clock) -> None:
+        class Overtaken(MemoryStore):
+            """A denial from elsewhere is stored, and told, while a move of ours is under way; the poll sees nothing."""
+
+            async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
+                await super().move(
+                    request_id, lambda stored, now: rules.deny(stored, BOB, "slack", "no", now), lambda _: []
+                )
+                await asyncio.sleep(0)  # the wake-up arrives
+                if fails:
+                    raise StoreUnavailable("away")
+                return await super().move(request_id, change, record)
+
+            async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
+                return {}
+
+        desk = Desk(Overtaken(clock), ListSpool(), clock=clock, link_max_age=3600.0)
+        await desk.start("gate-1")
+        request = fresh()
+        await desk.open(request)
+        heard: asyncio.Queue[ApprovalRequest] = asyncio.Queue()
+        desk.watch(request.id, heard.put_nowait)
+        for _ in range(5):
+            await asyncio.sleep(0)  # the looks that opening and watching lead to are over
+        if fails:
+            with pytest.raises(StoreUnavailable):
+                await desk.withdraw(request.id, "gone")
+        else:
+            assert refused(await desk.withdraw(request.id, "gone")) is Refusal.ALREADY_DECIDED
+        async with asyncio.timeout(DEADLINE):
+            assert (await heard.get()).state is State.DENIED
+        await desk.close()
 
     async def test_the_poll_finds_what_no_wake_up_told(self, store: MemoryStore, clock: Clock) -> None:
         class Deaf(MemoryStore):

@@ -55,6 +55,11 @@ def test_genuine_requests_pass(age: int) -> None:
     assert edge().check(sign(raw, int(NOW) - age), raw) == raw.decode()
 
 
+def test_a_forms_payload_is_taken_out() -> None:
+    raw = urlencode({"payload": ' {"type": "block_actions", "text": "é"} '}).encode()
+    assert edge().check(sign(raw, int(NOW)), raw) == '{"type": "block_actions", "text": "é"}'
+
+
 def test_the_sdk_agrees_on_signatures() -> None:
     raw = "text=é".encode()
     headers = sign(raw, int(NOW))

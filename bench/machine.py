@@ -1,0 +1,66 @@
+"""What Linux says of the machine and of a process. Reads /proc; changes limits and CPUs of this process only."""
+
+import os
+import platform
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.result import Figure
+
+
+def load() -> float:
+    """The load average of the last minute."""
+    return os.getloadavg()[0]
+
+
+def facts() -> dict[str, Figure]:
+    """What a reader must know to compare two files."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpus": os.cpu_count() or 0,
+        "cpu": model,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def memory(pid: int) -> dict[str, int]:
+    """Resident KiB of a process: `VmRSS` all of it, `RssAnon` what it has allocated itself."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    found = dict(line.split(":", 1) for line in lines)
+    return {name: int(found[name].split()[0]) for name in ("VmRSS", "RssAnon")}
+
+
+def cpu(pid: int) -> float:
+    """CPU seconds of all threads of a process, user and system. /proc/PID/stat counts in steps of 10 ms; this in ns."""
+    stats = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text().split()[0]) for each in stats) / 1e9
+
+
+def allow_files(count: int) -> None:
+    """Let this process and its children open so many files. Raises ValueError where the machine forbids it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(hard, count)))
+
+
+@contextmanager
+def one_cpu() -> Iterator[None]:
+    """Keep this process, and the children started meanwhile, on one CPU: two CPUs make short runs bimodal."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
