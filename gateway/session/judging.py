@@ -21,6 +21,7 @@ from gateway.session.names import Names, Space
 from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog
 from gateway.sql.copying import outgoing
+from gateway.sql.effects import named
 from gateway.sql.lineage import lineage
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
@@ -122,7 +123,8 @@ class Judge:
             found = portal.prepared if portal else None
         if found is None or len(found.script.statements) != 1:
             return opaque(statement, f"{use.verb} of a name that this session has not defined")
-        return replace(found.script.statements[0], sql=statement.sql, names=use)
+        # `named` keeps what the parameters of EXECUTE call beside what the body does.
+        return replace(named(statement, found.script.statements[0]), sql=statement.sql, names=use)
 
     def verdict(self, statements: Sequence[Statement], now: float, rows: int | None = None) -> Verdict:
         """The strictest verdict over the statements of one message; the first of the strictest names the rule."""

@@ -392,6 +392,16 @@ def test_sql_execute_of_a_protocol_statement_is_judged_by_what_it_is() -> None:
     assert play.client(query("EXECUTE s4"))[0] == "client N"
 
 
+def test_what_the_parameters_of_execute_call_is_judged_too() -> None:
+    """A harmless statement does not vouch for the functions in its parameters: they run before it does."""
+    play = Playbook()
+    play.client(parse("s", "SELECT $1::int"), SYNC)
+    play.target(PARSED, ready())
+    assert play.client(query("EXECUTE s(1)")) == ["record statement", "target Q[EXECUTE s(1)]"]
+    play.target(complete("SELECT 1"), ready())
+    assert play.client(query("EXECUTE s(evil())"))[0] == "client N"
+
+
 def test_protocol_bind_of_a_sql_prepare_is_judged_by_what_it_is() -> None:
     play = Playbook()
     play.client(query(f"PREPARE s2 AS {DELETE}"))
