@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from bots.workspace.delivery import ANSWER_SECONDS
 from bots.workspace.workspace import Workspace
 from gateway.app import Gateway, read_policy
 from gateway.approvals.request import Person
@@ -39,13 +40,19 @@ class Ports:
 class Demo:
     """`start`, use `gateway`, `workspace`, `issuer`, `postgres`; `stop` takes everything away again."""
 
-    def __init__(self, ports: Ports, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, ports: Ports, settings: Mapping[str, str] | None = None, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
+        """`settings` are the database's; `answer_seconds` is how long the workspace waits for the bot, as Slack does."""
         self._ports = ports
         self._postgres_settings = settings or {}
         self._base = Path(tempfile.mkdtemp(prefix="hoop-demo-"))
         self.postgres: EmbeddedPostgres | None = None
         self.workspace = Workspace(
-            name="Example Inc", app_name="Hoop", suggestions=("/hoop pending", "/hoop audit", "/hoop help")
+            name="Example Inc",
+            app_name="Hoop",
+            suggestions=("/hoop pending", "/hoop audit", "/hoop help"),
+            answer_seconds=answer_seconds,
         )
         self.issuer: DemoIssuer
         self.gateway: Gateway
