@@ -16,7 +16,7 @@ from bench.stack import Stack, running
 SESSIONS = 1000
 #: At once; more only queue.
 LOGINS, CLICKS = 20, 20
-DEADLINE = 300.0
+DEADLINE = 150.0
 _SETTINGS = {"max_connections": str(SESSIONS + 200)}
 _OPEN = "SELECT count(*) FROM hoop.approval WHERE state IN ('pending', 'approved', 'released')"
 _CARDS = "SELECT count(*) FROM hoop.outbox"
