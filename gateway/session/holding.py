@@ -407,6 +407,7 @@ def _statements(held: Held) -> tuple[HeldStatement, ...]:
                 each.statement.where,
                 sets,
                 (known.executions if known else 0) + 1,
+                opaque=each.statement.reason,
             )
     return tuple(found.values())
 
