@@ -107,6 +107,16 @@ SELECT t.tgrelid::pg_catalog.int8 AS relation, pg_catalog.array_agg(t.tgname ORD
   FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal GROUP BY t.tgrelid
 """
 
+# A partition and a child table show rows of their parents; the parents of parents too.
+_PARENTS = """
+WITH RECURSIVE up (child, parent) AS (
+    SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i
+    UNION SELECT up.child, i.inhparent FROM up JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.parent)
+SELECT up.child::pg_catalog.int8 AS relation, pg_catalog.array_agg(ARRAY[n.nspname::text, c.relname::text]) AS names
+  FROM up JOIN pg_catalog.pg_class c ON c.oid = up.parent JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'f') GROUP BY up.child
+"""
+
 _CASCADES = """
 SELECT f.confrelid::pg_catalog.int8 AS relation,
        pg_catalog.array_agg(n.nspname || '.' || c.relname ORDER BY 1) AS names
@@ -170,6 +180,10 @@ async def _relations(connection: Any) -> list[Relation]:
     suspicious |= {each["relation"] for each in await connection.fetch(_RULES)}
     triggers = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_TRIGGERS)}
     cascades = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_CASCADES)}
+    parents = {
+        each["relation"]: tuple((schema, name) for schema, name in each["names"])
+        for each in await connection.fetch(_PARENTS)
+    }
     definitions = {each["oid"]: each["definition"] for each in await connection.fetch(_DEFINITIONS)}
     return [
         Relation(
@@ -183,6 +197,7 @@ async def _relations(connection: Any) -> list[Relation]:
             reltuples=each["rows"],
             triggers=triggers.get(each["oid"], ()),
             cascades_to=cascades.get(each["oid"], ()),
+            parents=parents.get(each["oid"], ()),
             definition=definitions.get(each["oid"], ""),
         )
         for each in rows

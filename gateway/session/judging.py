@@ -10,29 +10,29 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import plan
+from gateway.masking.columns import MaskPlan, plan
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
 from gateway.policy.model import Policy, Target
+from gateway.session.copying import columns_of, formats_of, options_of
 from gateway.session.names import Names, Space
 from gateway.session.replies import Batch
-from gateway.sql.catalog import Catalog
-from gateway.sql.copying import outgoing
+from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
-from gateway.sql.lineage import lineage
+from gateway.sql.lineage import Lineages, Lines
 from gateway.sql.parse import read
-from gateway.sql.resolve import resolve
+from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.sql.tree import parts
 from gateway.wire.backend import Column
 
 #: Texts kept per session, read: drivers repeat themselves. Texts over 4 kB are not kept (performance.md 7).
 CACHED_TEXTS = 256
 CACHED_BYTES = 4096
 
-_TEXT = 25  # pg_type.oid of text
 _BY_NAME = {"EXECUTE": Space.STATEMENT, "FETCH": Space.PORTAL, "MOVE": Space.PORTAL}
 
 
@@ -55,9 +55,10 @@ class Judge:
 
     def __init__(self, login: Login, policy: Policy, catalog: Catalog | None) -> None:
         self.login = login
-        self.catalog = catalog
         self.agent = login.agent
         self.search_path: tuple[str, ...] = ("public",)
+        self._wandered = False  # the search_path changed: a cursor may still read what a name meant before
+        self._know(catalog)
         self._read: OrderedDict[str, Script] = OrderedDict()
         self._big: dict[str, Script] = {}
         self.adopt(policy)
@@ -77,13 +78,20 @@ class Judge:
 
     def refresh(self, catalog: Catalog) -> None:
         """Know the target by these facts from now on."""
-        self.catalog = catalog
+        self._know(catalog)
         self._read.clear()
+
+    def _know(self, catalog: Catalog | None) -> None:
+        self.catalog = catalog
+        self._lineages = Lineages(catalog, self.search_path)
+        self._tables = _tables(catalog)
 
     def moved(self, search_path: tuple[str, ...]) -> None:
         """Unqualified names resolve by this path from now on."""
         if search_path != self.search_path:
             self.search_path = search_path
+            self._wandered = True
+            self._lineages = Lineages(self.catalog, search_path)
             self._read.clear()
 
     def answered(self, sql: str, script: Script) -> None:
@@ -123,8 +131,9 @@ class Judge:
             found = portal.prepared if portal else None
         if found is None or len(found.script.statements) != 1:
             return opaque(statement, f"{use.verb} of a name that this session has not defined")
+        meant = found.script.statements[0]
         # `named` keeps what the parameters of EXECUTE call beside what the body does.
-        return replace(named(statement, found.script.statements[0]), sql=statement.sql, names=use)
+        return replace(named(statement, meant), sql=statement.sql, names=replace(use, body=meant))
 
     def verdict(self, statements: Sequence[Statement], now: float, rows: int | None = None) -> Verdict:
         """The strictest verdict over the statements of one message; the first of the strictest names the rule."""
@@ -161,75 +170,91 @@ class Judge:
         return any(fnmatchcase(each, column.rsplit(".", maxsplit=1)[-1]) for each in known.columns)
 
     def masker(
-        self, statement: Statement | None, columns: Sequence[Column], formats: Sequence[int]
+        self,
+        statement: Statement | None,
+        columns: Sequence[Column],
+        formats: Sequence[int],
+        described: Sequence[Column] | None = None,
     ) -> RowMasker | None:
-        """The masker of one result, or None where no value can need one."""
+        """The masker of one result, or None where no value can need one.
+
+        `described`: the columns as the target described them, where `columns` says more of where a value will be stored.
+        """
         if self._clear:
             return None
-        sources = None
-        if statement is not None and self.protects:
-            sources = lineage(statement.sql, self.catalog, self.search_path, len(columns))
-        elif not self.protects:
-            sources = [frozenset[str]()] * len(columns)
-        planned = plan(
-            columns,
-            formats,
-            sources,
-            self._masks,
-            self.login.target.name,
-            self._tables(),
-            self.detectors,
-            self.policy.masking.unresolved,
-        )
+        planned = self._plan(statement, columns, formats, described)
         return RowMasker(planned, self.detectors, self.login.mask_key) if planned.touches else None
 
     def copier(self, statement: Statement | None, body: bytes) -> CopyMasker | None:
-        """What masks the CopyData of a COPY TO STDOUT, or None where no value can need it; `body` is CopyOutResponse's."""
+        """What masks the CopyData of a COPY TO STDOUT, or None; `body` is CopyOutResponse's."""
         if self._clear:
             return None
-        binary, width = body[0] == 1, int.from_bytes(body[1:3], "big")
-        sql = statement.sql if statement else ""
-        found = outgoing(sql, self.catalog, self.search_path, width)
-        columns = [Column(f"column {at + 1}", 0, 0, _TEXT, -1, -1, 0) for at in range(width)]
-        planned = plan(
+        formats = formats_of(body)
+        planned = self._plan(statement, columns_of(statement, formats, self._copied(statement)), formats)
+        options = options_of(statement) if statement else CopyOptions()
+        return CopyMasker(planned.columns, options, self.detectors, self.login.mask_key) if planned.touches else None
+
+    def _copied(self, statement: Statement | None) -> Relation | None:
+        """The table of `COPY t TO STDOUT`, None for a query."""
+        if statement is None or self.catalog is None or not statement.copy_columns or len(statement.reads) != 1:
+            return None
+        schema, name = parts(statement.reads[0])
+        return self.catalog.relations.get((schema, name))
+
+    def _plan(
+        self,
+        statement: Statement | None,
+        columns: Sequence[Column],
+        formats: Sequence[int],
+        described: Sequence[Column] | None = None,
+    ) -> MaskPlan:
+        return plan(
             columns,
-            [1 if binary else 0],
-            found.sources if self.protects else [frozenset[str]()] * width,
-            # A text put in the place of a binary value of another type would not be one of that type: NULL always is.
-            [(column, "null" if binary else mask) for column, mask in self._masks],
+            formats,
+            self._sources(statement, described or columns),
+            self._masks,
             self.login.target.name,
-            {},
+            self._tables,
             self.detectors,
             self.policy.masking.unresolved,
         )
-        if not planned.touches:
+
+    def _sources(self, statement: Statement | None, columns: Sequence[Column]) -> Lines | None:
+        """The lineage of a result, but None for a column of which the target itself names another origin."""
+        if not self.protects:
+            return [frozenset[str]()] * len(columns)
+        meant = self._meant(statement)
+        found = self._lineages.of(meant.sql, len(columns)) if meant else None
+        if found is None:
             return None
-        return CopyMasker(
-            planned.columns, _copy_options(found.options, binary=binary), self.detectors, self.login.mask_key
-        )
+        return [each if self._agrees(each, column) else None for each, column in zip(found, columns, strict=True)]
 
-    def _tables(self) -> dict[int, tuple[str, str, dict[int, str]]]:
-        if self.catalog is None:
-            return {}
-        return {
-            each.oid: (each.schema, each.name, {number: name for name, number in each.columns.items()})
-            for each in self.catalog.relations.values()
-        }
+    def _meant(self, statement: Statement | None) -> Statement | None:
+        """The statement whose columns come: what stands behind the name of EXECUTE and FETCH."""
+        use = statement.names if statement else None
+        if use is None or use.verb not in _BY_NAME:
+            return statement
+        if use.verb == "EXECUTE" or use.body is None or not self._wandered:
+            return use.body
+        now = resolve_statement(use.body, self.catalog, self.search_path)
+        return use.body if now.reads == use.body.reads else None
+
+    def _agrees(self, carried: frozenset[str] | None, column: Column) -> bool:
+        """False where a name meant something else to the target than to us: a temporary table, one made just now."""
+        if not column.table_oid or carried is None:
+            return True
+        schema, table, names = self._tables.get(column.table_oid, ("", "", {}))
+        name = names.get(column.attnum)
+        return f"{schema}.{table}.{name}" in carried if name else bool(table) and column.attnum <= 0
 
 
-def _copy_options(options: Mapping[str, str], *, binary: bool) -> CopyOptions:
-    """COPY's options as written -> those that shape its bytes."""
-    given = {name: options[name].encode() for name in ("delimiter", "null", "escape") if options.get(name)}
-    if binary:
-        return CopyOptions("binary")
-    return CopyOptions(
-        "csv" if options.get("format") == "csv" else "text",
-        given.get("delimiter"),
-        options.get("quote", "").encode() or b'"',
-        given.get("escape"),
-        given.get("null"),
-        options.get("header", "false") not in ("false", "off", "0"),
-    )
+def _tables(catalog: Catalog | None) -> Mapping[int, tuple[str, str, dict[int, str]]]:
+    if catalog is None:
+        return {}
+    return {
+        each.oid: (each.schema, each.name, {number: name for name, number in each.columns.items()})
+        for each in catalog.relations.values()
+    }
 
 
 def opaque(statement: Statement, reason: str) -> Statement:

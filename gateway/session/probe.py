@@ -150,7 +150,7 @@ def _sampled(shown: Preview, plan: PreviewPlan, answer: Messages, judge: Judge) 
     changed = {names.index(name): width + at for at, name in enumerate(plan.changes) if name in names}
     script = judge.read(plan.sample_sql or "")
     statement = script.statements[0] if script and script.statements else None
-    masker = judge.masker(statement, _as_stored(columns, changed, plan, judge), [0] * len(columns))
+    masker = judge.masker(statement, _as_stored(columns, changed, plan, judge), [0] * len(columns), columns)
     found = [_masked(values, masker) for values in rows(answer)[:SHOWN_ROWS]]
     return replace(
         shown,

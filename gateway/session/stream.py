@@ -227,7 +227,6 @@ class Stream:
         execution = head.execution
         if execution is not None:
             self._done(head, execution, tag_rows(tag))
-        self._copy = None
         self._next(head)
         return self._seen(head, body)
 
@@ -250,7 +249,7 @@ class Stream:
             self._talk.replies.popleft()
         elif head.at < len(head.executions):
             head.at += 1
-        head.planned, head.masker = False, None
+        head.planned, head.masker, self._copy = False, None, None
 
     def _done(self, head: Reply, execution: Execution, rows: int | None) -> None:
         talk = self._talk
@@ -267,10 +266,9 @@ class Stream:
 
     def _masked(self, head: Reply, execution: Execution) -> None:
         """Record what was masked in a result: column, detector or mask, count; never a value."""
-        masker = head.masker or self._copy
-        counts = masker.counts if masker is not None else {}
-        if counts:
-            for (column, detector), count in sorted(counts.items()):
+        masker, self._copy = self._copy or head.masker, None
+        if masker is not None and masker.counts:
+            for (column, detector), count in sorted(masker.counts.items()):
                 execution.masked.append({"column": column, "detector": detector, "count": count})
             self._talk.record(
                 "masked", statement=execution.number, masked=[*execution.masked], request=execution.request
@@ -287,7 +285,6 @@ class Stream:
         head = talk.replies[0]
         if talk.phase is Phase.COPY_IN:
             talk.phase = Phase.READY
-        self._copy = None
         execution = head.execution
         denial, mode = head.denial, head.mode
         if execution is not None and not denial:
@@ -297,6 +294,7 @@ class Stream:
             if execution.request:
                 talk.failed[execution.request] = (sqlstate, execution)
             head.at += 1
+        self._copy = None
         talk.broke = True
         if head.kind in b"QF":
             self._skip(head)
@@ -369,13 +367,15 @@ class Stream:
         head = self._head("CopyData")
         if head.mode is not Mode.EXPECT:
             return None
+        # Nothing comes of a body that ends inside a row: the masker keeps it for the next one.
         return (self._copy.data(body) or None) if self._copy else body
 
     def _copy_done(self, body: bytes) -> bytes | None:
-        rest = self._copy.end() if self._copy else b""
+        head = self._head("CopyDone")
+        rest = self._copy.end() if self._copy and head.mode is Mode.EXPECT else b""
         if rest:
             self._talk.emit(ev.ToClient(message(b"d", rest)))
-        return self._seen(self._head("CopyDone"), body)
+        return self._seen(head, body)
 
     def _call_response(self, _body: bytes) -> bytes | None:
         raise TargetUnavailable("the target answered a function call that was not forwarded")

@@ -25,6 +25,7 @@ class Relation:
     view_sources: tuple[tuple[str, tuple[str, ...]], ...] = ()  # view column -> "schema.table.column" it reads
     triggers: tuple[str, ...] = ()
     cascades_to: tuple[str, ...] = ()  # tables whose ON DELETE CASCADE points here
+    parents: tuple[tuple[str, str], ...] = ()  # (schema, name) of all that it inherits from or is a partition of
     definition: str = ""  # a view's query, outside pg_catalog and information_schema
 
 

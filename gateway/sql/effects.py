@@ -322,7 +322,31 @@ def _copy(sql: str, fields: Fields) -> Statement:
             walk.expression(child, inner)
     if outside:
         walk.classes.add(StatementClass.ADMIN)
-    return walk.finish(sql, "COPY", copies=None if outside else "in" if incoming else "out")
+    options = _copy_options(fields.get("options"))
+    if any(name == "encoding" and _plain(value) not in ("utf8", "unicode") for name, value in options):
+        walk.refuse("COPY in an encoding other than UTF8")
+    return walk.finish(
+        sql,
+        "COPY",
+        copies=None if outside else "in" if incoming else "out",
+        copy_options=options,
+        copy_columns=tuple(strings(fields.get("attlist"))) or (("*",) if "relation" in fields else ()),
+    )
+
+
+def _copy_options(options: list[Fields] | None) -> tuple[tuple[str, str], ...]:
+    """Names and values; an option without a value is switched on."""
+    elements = [each["DefElem"] for each in options or ()]
+    return tuple(
+        (each["defname"].lower(), _option(each) if unwrap(each.get("arg")) else "true")
+        for each in elements
+        if (unwrap(each.get("arg")) or ("",))[0] not in ("List", "A_Star")
+    )
+
+
+def _plain(encoding: str) -> str:
+    """An encoding's name without case and punctuation, as PostgreSQL compares it (clean_encoding_name)."""
+    return "".join(each for each in encoding.lower() if each.isalnum())
 
 
 def _create_as(sql: str, fields: Fields) -> Statement:

@@ -19,7 +19,7 @@ from gateway.errors import ProtocolViolation
 from gateway.sql.effects import opaque, read_statement
 from gateway.sql.queries import TooWideError
 from gateway.sql.statement import Script, Statement
-from gateway.sql.tree import unwrap
+from gateway.sql.tree import Fields, unwrap
 
 MAX_BYTES = 8192
 MAX_STATEMENTS = 2_000
@@ -72,6 +72,17 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Script:
     except RecursionError:
         return _too_big(text, "the text is nested too deep", reason)
     return Script(text, statements, claimed_reason=reason)
+
+
+def tree(text: str, *, max_bytes: int = MAX_BYTES) -> tuple[str, Fields] | None:
+    """The node of a text of one statement: its name and its fields. None for what `read` wouldn't take apart here either."""
+    if len(text) > max_bytes or "\0" in text or comment_depth(text) > MAX_COMMENT_DEPTH:
+        return None
+    try:
+        statements: list[Fields] = json.loads(parse_sql_json(text)).get("stmts") or []
+    except (ParseError, RecursionError, UnicodeError):
+        return None
+    return unwrap(statements[0].get("stmt")) if len(statements) == 1 else None
 
 
 def claimed_reason(text: str) -> str:

@@ -57,8 +57,9 @@ def _as_statement(found: dict[str, Any]) -> Statement:
     known["classes"] = frozenset(StatementClass(each) for each in found["classes"])
     if "control" in found:
         known["control"] = Control(found["control"])
-    if "settings" in found:
-        known["settings"] = tuple((name, value) for name, value in found["settings"])
+    for key in ("settings", "copy_options"):
+        if key in found:
+            known[key] = tuple((name, value) for name, value in found[key])
     if "names" in found:
         verb, name, body = found["names"]
         known["names"] = NameUse(verb, name, None if body is None else _as_statement(body))

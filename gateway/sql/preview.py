@@ -13,6 +13,8 @@ from pglast import ast, enums, parse_sql
 from pglast.parser import ParseError
 from pglast.stream import RawStream
 
+from gateway.sql.parse import tree
+
 SAMPLE = 5
 
 
@@ -34,11 +36,17 @@ class PreviewPlan:
 
 
 def preview(sql: str) -> PreviewPlan:
-    """Plan the preview of one statement. Never raises: a text that can't be read has a note."""
+    """Plan the preview of one statement. Never raises: a text that can't be read has a note.
+
+    parse_sql crashes on texts nested too deep (enforcement.md 4.1, rows 19-20), so `tree` reads them first.
+    """
+    if tree(sql) is None:
+        return PreviewPlan(note="no preview: the statement is too long, nested too deep or can't be read")
     try:
         node = parse_sql(sql)[0].stmt
         return _plan(node)
-    except (ParseError, IndexError, RecursionError, NotImplementedError):
+    except (ParseError, LookupError, RecursionError, NotImplementedError, AttributeError, TypeError, ValueError):
+        # pglast's printers raise what they like on nodes that they don't know.
         return PreviewPlan(note="no preview: the statement can't be taken apart")
 
 
@@ -55,14 +63,22 @@ def _plan(node: Any) -> PreviewPlan:
 
 
 def _modifying_cte(node: Any) -> Any:
-    """The first data-modifying CTE, with the plain CTEs beside it."""
-    ctes = node.withClause.ctes if node.withClause else ()
-    plain = tuple(each for each in ctes if isinstance(each.ctequery, ast.SelectStmt))
-    for each in ctes:
+    """The first data-modifying CTE, with its own CTEs and the plain ones that it sees: those in front of it."""
+    ctes: tuple[Any, ...] = node.withClause.ctes if node.withClause else ()
+    for at, each in enumerate(ctes):
         inner = each.ctequery
         if isinstance(inner, ast.DeleteStmt | ast.UpdateStmt | ast.InsertStmt | ast.MergeStmt):
-            if plain:
-                inner.withClause = ast.WithClause(ctes=plain, recursive=node.withClause.recursive)
+            recursive = node.withClause.recursive
+            seen: tuple[Any, ...] = tuple(
+                e for e in (ctes if recursive else ctes[:at]) if isinstance(e.ctequery, ast.SelectStmt)
+            )
+            own: Any = inner.withClause
+            if own:
+                names = {e.ctename for e in own.ctes}
+                seen = (*(e for e in seen if e.ctename not in names), *own.ctes)
+                recursive = recursive or own.recursive
+            if seen:
+                inner.withClause = ast.WithClause(ctes=seen, recursive=recursive)
             return inner
     return None
 

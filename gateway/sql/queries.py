@@ -524,6 +524,8 @@ class Walk:
             self.refuse("set_config() of a name that is no literal")
             return
         value = literal(args[1]) if len(args) > 1 else None
+        if any(not _is_given(each) for each in args[1:2]):
+            self.refuse("set_config() to a value that the statement reads from somewhere")
         kind, reason = setting_class(name, value)
         if name.lower() in ACCESS_MODES:
             kind = StatementClass.SESSION
@@ -561,6 +563,12 @@ _QUERIES: dict[str, Callable[[Walk, Fields, Scope], Output]] = {
     "DeleteStmt": Walk._delete,
     "MergeStmt": Walk._merge,
 }
+
+
+def _is_given(node: Fields) -> bool:
+    """Whether the client itself gives a value: a constant or a parameter, cast or not."""
+    name, fields = unwrap(node) or ("", {})
+    return _is_given(fields["arg"]) if name == "TypeCast" else name in ("A_Const", "ParamRef")
 
 
 def _spell(uses: Iterable[ColumnUse]) -> tuple[str, ...]:

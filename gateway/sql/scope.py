@@ -4,6 +4,7 @@ What lives here: name lookup inside one statement, without a catalog. It reports
 column may belong to any relation in scope (ColumnUse.levels), a column alias over a star to everything behind the star.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.sql.statement import ColumnUse
@@ -154,14 +155,106 @@ def renamed(output: Output, names: list[str]) -> Output:
     return Output(head + output.columns[len(names) :])
 
 
+NO_NAME = "?column?"
+# Nodes that name an output by themselves (FigureColnameInternal in parse_target.c).
+_NODE_NAMES = {
+    "A_ArrayExpr": "array",
+    "CoalesceExpr": "coalesce",
+    "GroupingFunc": "grouping",
+    "JsonArrayAgg": "json_arrayagg",
+    "JsonArrayConstructor": "json_array",
+    "JsonArrayQueryConstructor": "json_array",
+    "JsonObjectAgg": "json_objectagg",
+    "JsonObjectConstructor": "json_object",
+    "JsonParseExpr": "json",
+    "JsonScalarExpr": "json_scalar",
+    "JsonSerializeExpr": "json_serialize",
+    "MergeSupportFunc": "merge_action",
+    "RowExpr": "row",
+    "XmlSerialize": "xmlserialize",
+}
+_BY_OPERATION = frozenset({"JsonFuncExpr", "MinMaxExpr", "SQLValueFunction", "XmlExpr"})
+_OPERATION_NAMES = {
+    "IS_GREATEST": "greatest",
+    "IS_LEAST": "least",
+    "IS_XMLCONCAT": "xmlconcat",
+    "IS_XMLELEMENT": "xmlelement",
+    "IS_XMLFOREST": "xmlforest",
+    "IS_XMLPARSE": "xmlparse",
+    "IS_XMLPI": "xmlpi",
+    "IS_XMLROOT": "xmlroot",
+    "JSON_EXISTS_OP": "json_exists",
+    "JSON_QUERY_OP": "json_query",
+    "JSON_VALUE_OP": "json_value",
+}
+
+
 def natural_name(value: object) -> str:
-    """The name that PostgreSQL gives an output without AS, where it matters here (FigureColname)."""
+    """The name that PostgreSQL gives an output without AS (FigureColname)."""
+    return _figured(value)[0]
+
+
+def _figured(value: object) -> tuple[str, bool]:
+    """The name, and whether it is a strong one: a cast's type only names what has no strong name."""
     name, fields = unwrap(value) or ("", {})
-    if name == "ColumnRef":
-        return (strings(fields.get("fields")) or ["?column?"])[-1]
-    if name == "FuncCall":
-        return (strings(fields.get("funcname")) or ["?column?"])[-1]
-    if name == "TypeCast":
-        inner = natural_name(fields.get("arg"))
-        return inner if inner != "?column?" else (strings(fields["typeName"].get("names")) or [inner])[-1]
-    return "?column?"
+    if name in _NODE_NAMES:
+        return _NODE_NAMES[name], True
+    if name in _BY_OPERATION:
+        operation = str(fields.get("op"))
+        return _OPERATION_NAMES.get(operation, operation.removeprefix("SVFOP_").removesuffix("_N").lower()), True
+    figure = _FIGURES.get(name)
+    return figure(fields) if figure else (NO_NAME, False)
+
+
+def _last(field: str) -> Callable[[Fields], tuple[str, bool]]:
+    def named(fields: Fields) -> tuple[str, bool]:
+        names = strings(fields.get(field))
+        return (names[-1], True) if names else (NO_NAME, False)
+
+    return named
+
+
+def _indirection_name(fields: Fields) -> tuple[str, bool]:
+    names = strings(fields.get("indirection"))
+    return (names[-1], True) if names else _figured(fields.get("arg"))
+
+
+def _cast_name(fields: Fields) -> tuple[str, bool]:
+    name, strong = _figured(fields.get("arg"))
+    types = strings(fields["typeName"].get("names"))
+    return (name, True) if strong or not types else (types[-1], False)
+
+
+def _case_name(fields: Fields) -> tuple[str, bool]:
+    name, strong = _figured(fields.get("defresult"))
+    return (name, True) if strong else ("case", False)
+
+
+def _sublink_name(fields: Fields) -> tuple[str, bool]:
+    kind = fields.get("subLinkType")
+    if kind in ("EXISTS_SUBLINK", "ARRAY_SUBLINK"):
+        return str(kind).removesuffix("_SUBLINK").lower(), True
+    query = (unwrap(fields.get("subselect")) or ("", {}))[1]
+    while "larg" in query:
+        query = query["larg"]
+    targets = query.get("targetList") if kind == "EXPR_SUBLINK" else None
+    if not targets:
+        return ("column1", True) if kind == "EXPR_SUBLINK" and "valuesLists" in query else (NO_NAME, False)
+    first = targets[0]["ResTarget"]
+    return (first["name"], True) if "name" in first else _figured(first.get("val"))
+
+
+def _operator_name(fields: Fields) -> tuple[str, bool]:
+    return ("nullif", True) if fields.get("kind") == "AEXPR_NULLIF" else (NO_NAME, False)
+
+
+_FIGURES: dict[str, Callable[[Fields], tuple[str, bool]]] = {
+    "A_Expr": _operator_name,
+    "A_Indirection": _indirection_name,
+    "CaseExpr": _case_name,
+    "CollateClause": lambda fields: _figured(fields.get("arg")),
+    "ColumnRef": _last("fields"),
+    "FuncCall": _last("funcname"),
+    "SubLink": _sublink_name,
+    "TypeCast": _cast_name,
+}

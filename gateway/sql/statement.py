@@ -104,6 +104,10 @@ class Statement:
     names: NameUse | None = None
     settings: tuple[tuple[str, str | None], ...] = ()  # SET/RESET/set_config: (name, literal value or None)
     copies: str | None = None  # COPY: "in" (FROM STDIN), "out" (TO STDOUT)
+    copy_options: tuple[
+        tuple[str, str], ...
+    ] = ()  # COPY: (option in lower case, its value as written; HEADER alone: "true")
+    copy_columns: tuple[str, ...] = ()  # COPY t (a, b): the columns as written; ("*",): all of a table; empty: a query
     protected_predicates: tuple[str, ...] = ()  # columns used in WHERE / ORDER BY / GROUP BY
     inner_tags: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()

@@ -1,0 +1,183 @@
+"""What an expression sees when a catalog is at hand: tables with their columns in order, and the source columns behind each.
+
+What lives here: values and name lookup for lineage.py. Unlike scope.py, which works without a catalog and reports every
+relation that a name may belong to, this one knows which columns a relation has, and in which order. What must not: trees.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gateway.sql.catalog import Relation
+from gateway.sql.scope import NO_NAME
+from gateway.sql.tree import Fields, words
+
+Carried = frozenset[
+    str
+]  # "schema.table.column" of each source column; UNKNOWN among them = and what else, nobody knows
+UNKNOWN = "?"
+NOTHING: Carried = frozenset()
+UNRESOLVED: Carried = frozenset({UNKNOWN})
+
+# Columns of PostgreSQL's own relations that show values of other tables, other people's statements, or secrets.
+_REVEALING = {
+    "pg_authid": words("rolpassword"),
+    "pg_foreign_server": words("srvoptions"),
+    "pg_largeobject": words("data"),
+    "pg_shadow": words("passwd"),
+    "pg_stat_activity": words("query"),
+    "pg_statistic": words("stavalues1 stavalues2 stavalues3 stavalues4 stavalues5"),
+    "pg_statistic_ext_data": words("stxdmcv stxdexpr"),
+    "pg_stats": words("most_common_vals histogram_bounds most_common_elems range_bounds_histogram"),
+    "pg_stats_ext": words("most_common_vals"),
+    "pg_stats_ext_exprs": words("most_common_vals histogram_bounds most_common_elems range_bounds_histogram"),
+    "pg_subscription": words("subconninfo"),
+    "pg_user_mapping": words("umoptions"),
+    "pg_user_mappings": words("umoptions"),
+}
+_SYSTEM_COLUMNS = words("tableoid ctid xmin xmax cmin cmax")
+
+
+@dataclass(slots=True, eq=False)
+class Column:
+    """One column of a table or a result. `name` None stands for any number of columns whose names aren't known.
+
+    `kin`: the columns that were derived beside it (VALUES, a function): who links one of them to a value tells the others.
+    """
+
+    name: str | None
+    carried: Carried
+    kin: list["Column"] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Table:
+    """What a qualifier can mean: a relation, or something derived. `schema` is "" unless it may be written in front."""
+
+    name: str
+    columns: list[Column]
+    schema: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """What one query sees; `parent` is the query around it. `shown`: what `*` stands for, in order."""
+
+    parent: "Frame | None" = None
+    tables: list[Table] = field(default_factory=list)
+    shown: list[Column] = field(default_factory=list)
+    ctes: dict[str, list[Column]] = field(default_factory=dict)
+    windows: dict[str, Carried] = field(default_factory=dict)
+    links: list[tuple[list[Column], Carried]] = field(default_factory=list)
+    pending: dict[str, Fields] = field(default_factory=dict)  # CTEs of WITH RECURSIVE that nobody has named yet
+
+    def link(self, columns: list[Column], carried: Carried) -> None:
+        """Note that a condition compares these columns: what one carries tells of the others, and so does `carried`."""
+        if len(columns) > 1 or any(each.kin for each in columns):
+            self.links.append((columns, carried - UNRESOLVED))
+
+    def settle(self) -> None:
+        """Give what is linked to all that is linked with it."""
+        changed = bool(self.links)
+        while changed:
+            changed = False
+            for columns, carried in self.links:
+                shared = (carried | whole(columns)) - UNRESOLVED
+                for each in (kin for column in columns for kin in (column, *column.kin)):
+                    if not shared <= each.carried:
+                        each.carried |= shared
+                        changed = True
+
+    def levels(self) -> Iterable["Frame"]:
+        """This frame, then the one around it, and so on."""
+        frame: Frame | None = self
+        while frame is not None:
+            yield frame
+            frame = frame.parent
+
+
+def whole(columns: Iterable[Column]) -> Carried:
+    """All that these columns carry."""
+    return NOTHING.union(*(each.carried for each in columns))
+
+
+def copied(columns: Iterable[Column], names: list[str] | None = None) -> list[Column]:
+    """Columns of their own, renamed by position. Behind a column that stands for many, positions aren't known."""
+    found = [Column(each.name, each.carried) for each in columns]
+    for at, name in enumerate(names or ()):
+        if at >= len(found):
+            break
+        if found[at].name is None:
+            rest = whole(found[at:])
+            return [*found[:at], *(Column(each, rest) for each in (names or ())[at:]), Column(None, rest)]
+        found[at].name = name
+    return found
+
+
+def derived(name: str, columns: list[Column]) -> Table:
+    """A table that has no rows of its own: its columns are kin."""
+    for each in columns:
+        each.kin = columns
+    return Table(name, columns)
+
+
+def united(left: list[Column], right: list[Column]) -> list[Column]:
+    """The columns of a set operation: the left names, what both sides carry, by position where it is known."""
+    counted = all(each.name is not None for each in (*left, *right))
+    if counted and len(left) == len(right):
+        return [Column(a.name, a.carried | b.carried) for a, b in zip(left, right, strict=True)]
+    if all(each.name is not None for each in left):
+        return [Column(each.name, each.carried | whole(right)) for each in left]
+    return [Column(None, whole(left) | whole(right))]
+
+
+def joined(left: list[Column], right: list[Column], using: list[str], *, natural: bool) -> list[Column]:
+    """What `*` stands for over a join: merged columns first (JOIN USING, NATURAL), then the rest of both sides."""
+    if natural:
+        if any(each.name is None for each in (*left, *right)):
+            return [Column(None, whole(left) | whole(right))]
+        others = {each.name for each in right}
+        using = [each.name for each in left if each.name in others and each.name]
+    merged = [Column(name, whole(each for each in (*left, *right) if each.name in (name, None))) for name in using]
+    return merged + [each for each in (*left, *right) if each.name not in using]
+
+
+def relation_columns(relation: Relation, behind: list[Carried] | None) -> list[Column]:
+    """The columns of a relation, in order; a partition's are its parents' too. `behind`: what a view's carry besides."""
+    hidden = _REVEALING.get(relation.name, frozenset()) if relation.schema == "pg_catalog" else frozenset()
+    found = []
+    for at, name in enumerate(relation.columns):
+        owners = ((relation.schema, relation.name), *relation.parents)
+        carried = frozenset(f"{schema}.{table}.{name}" for schema, table in owners)
+        if name in hidden:
+            carried |= UNRESOLVED
+        found.append(Column(name, carried | behind[at] if behind else carried))
+    return found
+
+
+def columns_named(name: str, frame: Frame) -> list[Column] | None:
+    """The columns that a bare name means: those of the innermost query that has it; None when no query has it.
+
+    A column that has no known name may be meant too, as long as no column is found that has this one.
+    """
+    maybe: list[Column] = []
+    for level in frame.levels():
+        every = [each for table in level.tables for each in table.columns]
+        found = [each for each in every if each.name == name]
+        if found:
+            return found + maybe
+        maybe += [each for each in every if each.name in (None, NO_NAME)]
+    return maybe or None
+
+
+def table_named(names: list[str], frame: Frame) -> Table | None:
+    """The table that a qualifier means: an alias or a relation's name, with its schema or without."""
+    for level in frame.levels():
+        for table in level.tables:
+            if table.name == names[-1] and (len(names) == 1 or table.schema == names[-2]):
+                return table
+    return None
+
+
+def is_system(name: str) -> bool:
+    """Whether a table has this column without saying so. They tell where a row is, never what is in it."""
+    return name in _SYSTEM_COLUMNS
