@@ -47,7 +47,11 @@ def catalog() -> Catalog:
     return Catalog(
         1,
         180000,
-        {("public", "customers"): customers, ("public", "orders"): other},
+        {
+            ("public", "customers"): customers,
+            ("public", "orders"): other,
+            ("other", "orders"): Relation(16600, "other", "orders", "r", {"id": 1}),
+        },
         frozenset({"count", "now", "lower", "length"}),
         frozenset({"evil"}),
     )

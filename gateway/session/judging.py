@@ -18,7 +18,7 @@ from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
 from gateway.policy.model import Policy, Target
 from gateway.session.copying import columns_of, formats_of, options_of
-from gateway.session.names import Names, Space
+from gateway.session.names import Names, Prepared, Space
 from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
@@ -26,7 +26,7 @@ from gateway.sql.lineage import Lineages, Lines
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.statement import Script, Statement, StatementClass
-from gateway.sql.tree import parts
+from gateway.sql.tree import UNQUALIFIED, parts
 from gateway.wire.backend import Column
 
 #: Texts kept per session, read: drivers repeat themselves. Texts over 4 kB are not kept (performance.md 7).
@@ -116,6 +116,14 @@ class Judge:
                 self._read.popitem(last=False)
         return script
 
+    def fresh(self, prepared: Prepared) -> Script:
+        """What a prepared statement means now: PostgreSQL resolves its names again under the search_path of each Bind."""
+        under = (self.catalog.version if self.catalog else None, self.search_path)
+        if prepared.read_under != under:
+            prepared.script = resolve(prepared.script, self.catalog, self.search_path)
+            prepared.read_under = under
+        return prepared.script
+
     def expand(self, statement: Statement, batch: Batch, names: Names) -> Statement:
         """Put the meaning of a name in the place of EXECUTE, FETCH and MOVE; an unknown name stays opaque."""
         use = statement.names
@@ -126,12 +134,13 @@ class Judge:
             return opaque(statement, f"what {use.name} means can't be known: code ran that may have changed it")
         if space is Space.STATEMENT:
             found = batch.statements[use.name] if use.name in batch.statements else names.statements.get(use.name)
+            script = self.fresh(found) if found else None
         else:
             portal = batch.portals[use.name] if use.name in batch.portals else names.portals.get(use.name)
-            found = portal.prepared if portal else None
-        if found is None or len(found.script.statements) != 1:
+            script = portal.script if portal else None
+        if script is None or len(script.statements) != 1:
             return opaque(statement, f"{use.verb} of a name that this session has not defined")
-        meant = found.script.statements[0]
+        meant = script.statements[0]
         # `named` keeps what the parameters of EXECUTE call beside what the body does.
         return replace(named(statement, meant), sql=statement.sql, names=replace(use, body=meant))
 
@@ -257,9 +266,24 @@ def _tables(catalog: Catalog | None) -> Mapping[int, tuple[str, str, dict[int, s
     }
 
 
+def moves_path(statement: Statement) -> bool:
+    """May running it change search_path? By name, by resetting everything, or by code that can't be seen through."""
+    return (
+        StatementClass.OPAQUE in statement.classes
+        or statement.tag in ("DISCARD ALL", "RESET ALL")
+        or any(name.lower() == "search_path" for name, _ in statement.settings)
+    )
+
+
+def needs_path(statement: Statement) -> bool:
+    """Is a relation written without its schema, so that search_path says which one it is?"""
+    written = statement.written
+    return any(key.startswith(f"{UNQUALIFIED}.") for key in (*written.reads, *written.writes))
+
+
 def opaque(statement: Statement, reason: str) -> Statement:
-    """The statement as one whose meaning is not known."""
-    return replace(statement, classes=frozenset({StatementClass.OPAQUE}), reason=reason)
+    """The statement as one whose meaning is not known; what is known of it stays, so that rules about that still match."""
+    return replace(statement, classes=statement.classes | {StatementClass.OPAQUE}, reason=reason)
 
 
 def _matches(target: str, relation: str, column: str) -> bool:

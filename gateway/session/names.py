@@ -15,19 +15,27 @@ from gateway.wire.frontend import Bind
 
 @dataclass(slots=True)
 class Prepared:
-    """A prepared statement: its text as judged, its parameter types, and its columns once they were described."""
+    """A prepared statement: its text as judged, its parameter types, and its columns once they were described.
+
+    `read_under` is what its names were resolved by (Judge.fresh): the target resolves them again at each Bind.
+    """
 
     sql: str
     script: Script
     types: tuple[int, ...] = ()
     columns: tuple[Column, ...] | None = None
+    read_under: object = None
 
 
 @dataclass(slots=True)
 class Portal:
-    """A portal or a cursor. `released`: people approved it, so going on with it asks nobody again."""
+    """A portal or a cursor. `released`: people approved it, so going on with it asks nobody again.
+
+    `script` is what its names meant when it was bound or declared; a search_path set later changes nothing for it.
+    """
 
     prepared: Prepared
+    script: Script
     bind: Bind | None = None
     columns: tuple[Column, ...] | None = None
     released: bool = False

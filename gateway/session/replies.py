@@ -80,6 +80,7 @@ class Batch:
     size: int = 0
     statements: dict[str, Prepared | None] = field(default_factory=dict)
     portals: dict[str, Portal | None] = field(default_factory=dict)
+    repaths: bool = False  # it may change search_path: unqualified names behind that are not known yet
     control: bool = False  # it holds BEGIN, COMMIT ...: the transaction status inside it is unknown
     binds: bool = False  # it binds or executes something
     too_big: bool = False

@@ -14,6 +14,7 @@ What must not live here: sockets, clocks, ids (they arrive), SQL parsing (gatewa
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import assert_never
 
 from gateway.errors import GatewayError, ProtocolViolation
@@ -23,7 +24,7 @@ from gateway.session import events as ev
 from gateway.session.errands import Errand, path_question, syntax_question
 from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
 from gateway.session.holding import Holding
-from gateway.session.judging import Judge, Login
+from gateway.session.judging import Judge, Login, moves_path, needs_path, opaque
 from gateway.session.names import Change, Names, Portal, Prepared, Space
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.state import Conversation, Phase, values
@@ -216,7 +217,7 @@ class Session:
         batch = self.batch
         if not batch.holds:
             self._forward(batch)
-            self.batch = Batch(control=batch.control)
+            self.batch = Batch(control=batch.control, repaths=batch.repaths)
             self.talk.open_batch = True
         elif batch.size > self.talk.judge.policy.limits.max_held_bytes and not batch.too_big:
             batch.too_big = True
@@ -261,7 +262,9 @@ class Session:
         prepared = self._statement(bind.statement)
         change = None
         if prepared is not None:
-            change = Change(Space.PORTAL, bind.portal, Portal(prepared, bind))
+            change = Change(
+                Space.PORTAL, bind.portal, Portal(prepared, self._known(self.talk.judge.fresh(prepared)), bind)
+            )
             self._note(change)
         self.batch.add(Part(raw, Reply(ord("B"), change=change)))
         self.batch.binds = True
@@ -297,7 +300,7 @@ class Session:
         portal = self._portal(name)
         if portal is None:
             return self._refuse_portal(name)
-        script = portal.prepared.script
+        script = portal.script
         if not self._names_known(script):
             return False
         self._taken()
@@ -336,7 +339,7 @@ class Session:
         else:
             batch.add(Part(raw, None))
             self._forward(batch)
-            self.batch = Batch(control=batch.control)
+            self.batch = Batch(control=batch.control, repaths=batch.repaths)
             talk.open_batch = True
         return True
 
@@ -438,10 +441,14 @@ class Session:
         if talk.names.unverified and portal is not None:
             script = _script_of(script, "a name is used that code may have changed")
         statements: list[Statement] = []
+        changes: list[tuple[Change, ...]] = []
         for each in script.statements:
-            statements.append(judge.expand(each, self.batch, talk.names))
-            for change in _sql_changes(each):
+            meant = self._known_one(judge.expand(each, self.batch, talk.names))
+            statements.append(meant)
+            changes.append(tuple(_sql_changes(each, self._known)))
+            for change in changes[-1]:
                 self._note(change)
+            self.batch.repaths = self.batch.repaths or moves_path(meant)
         aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
         if any(each.control for each in statements):
             self.batch.control = True
@@ -453,10 +460,20 @@ class Session:
             verdict = judge.verdict(statements, talk.now)
         parameters = values(portal) if portal else None
         reply.executions = [
-            talk.execution(each, verdict, parameters, tuple(_sql_changes(original)))
-            for each, original in zip(statements, script.statements, strict=True)
+            talk.execution(each, verdict, parameters, change) for each, change in zip(statements, changes, strict=True)
         ]
         return verdict
+
+    def _known(self, script: Script) -> Script:
+        """The script, its statements opaque where this batch may have moved the search_path that they are read by."""
+        if not self.batch.repaths:
+            return script
+        return replace(script, statements=tuple(self._known_one(each) for each in script.statements))
+
+    def _known_one(self, statement: Statement) -> Statement:
+        if self.batch.repaths and needs_path(statement):
+            return opaque(statement, "search_path changes in the same batch: which table is meant is not known yet")
+        return statement
 
     def _add(self, part: Part, verdict: Verdict) -> None:
         if verdict.answer is Answer.HOLD:
@@ -554,8 +571,8 @@ def _script_of(script: Script, reason: str) -> Script:
     return Script(script.sql, (Statement(script.sql, "UNKNOWN", frozenset({StatementClass.OPAQUE}), reason=reason),))
 
 
-def _sql_changes(statement: Statement) -> list[Change]:
-    """What a SQL-level statement will do to names once it has run."""
+def _sql_changes(statement: Statement, known: Callable[[Script], Script]) -> list[Change]:
+    """What a SQL-level statement will do to names once it has run; `known` says what a cursor's query means here."""
     use = statement.names
     if statement.tag == "DISCARD ALL":
         return [Change(Space.STATEMENT, None), Change(Space.PORTAL, None)]
@@ -566,7 +583,7 @@ def _sql_changes(statement: Statement) -> list[Change]:
             prepared = Prepared(use.body.sql, Script(use.body.sql, (use.body,)))
             if use.verb == "PREPARE":
                 return [Change(Space.STATEMENT, use.name, prepared)]
-            return [Change(Space.PORTAL, use.name, Portal(prepared))]
+            return [Change(Space.PORTAL, use.name, Portal(prepared, known(prepared.script)))]
         case "DEALLOCATE":
             return [Change(Space.STATEMENT, use.name)]
         case "CLOSE":

@@ -11,7 +11,7 @@ from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand
 from gateway.session.guard import NO_PORTAL
-from gateway.session.judging import Judge, Login
+from gateway.session.judging import Judge, Login, moves_path
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Script, Statement, StatementClass
@@ -189,10 +189,7 @@ class Conversation:
         """Note what this statement may change behind our back once it runs."""
         if StatementClass.OPAQUE in statement.classes:
             self.names.unverified = True
-            self.path_stale = True
-        if statement.tag in ("DISCARD ALL", "RESET ALL") or any(
-            name.lower() == "search_path" for name, _ in statement.settings
-        ):
+        if moves_path(statement):
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:
             if name.lower() == "application_name" and value is not None:

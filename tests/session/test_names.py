@@ -38,8 +38,8 @@ def test_forgetting_all_makes_every_name_uncertain_until_it_is_confirmed() -> No
 
 
 def test_protocol_portals_die_with_the_transaction_and_cursors_stay() -> None:
-    bound = Portal(ONE, Bind("p", "s", (), (), ()))
-    cursor = Portal(TWO)
+    bound = Portal(ONE, ONE.script, Bind("p", "s", (), (), ()))
+    cursor = Portal(TWO, TWO.script)
     names = Names(portals={"p": bound, "c": cursor})
     names.transaction_ended()
     assert names.portals == {"c": cursor}

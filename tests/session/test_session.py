@@ -490,3 +490,41 @@ def test_standard_conforming_strings_off_ends_the_session() -> None:
     play = Playbook()
     lines = play.target(message(b"S", b"standard_conforming_strings\0off\0"))
     assert lines[-1] == "close"
+
+
+def test_a_prepared_statement_is_judged_by_the_search_path_of_its_execution() -> None:
+    """enforcement.md 4.2, 34: PostgreSQL resolves the names again at Execute, so the verdict must too."""
+    play = Playbook()
+    play.client(parse("s", "SELECT id FROM orders"), SYNC)
+    play.target(PARSED, ready())
+    play.client(query("SET search_path = other"))
+    play.target(complete("SET"), ready())
+    play.target(row(b"other"), complete("SHOW"), ready())
+    play.client(bind("", "s"), execute(""), SYNC)
+    assert play.recorded("statement")[0]["tables"] == ["other.orders"]
+
+
+def test_a_portal_keeps_the_meaning_it_was_bound_with() -> None:
+    """A plan is made at Bind; a search_path that is set behind it changes nothing for that portal."""
+    play = Playbook(status="T")
+    play.client(parse("s", "SELECT id FROM orders"), bind("p", "s"), SYNC)
+    play.target(PARSED, BOUND, ready("T"))
+    play.client(query("SET search_path = other"))
+    play.target(complete("SET"), ready("T"))
+    play.target(row(b"other"), complete("SHOW"), ready("T"))
+    play.client(execute("p"), SYNC)
+    assert play.recorded("statement")[0]["tables"] == ["public.orders"]
+
+
+@pytest.mark.parametrize(
+    "first", ["SET search_path = other", "RESET search_path", "SELECT set_config('search_path', 'other', false)"]
+)
+def test_what_stands_behind_a_search_path_in_one_string_is_not_judged_by_the_old_one(first: str) -> None:
+    assert Playbook().client(query(f"{first}; SELECT id FROM orders"))[0] == "client N"
+    assert Playbook().client(query(f"{first}; SELECT id FROM public.orders"))[0] == "record statement"
+
+
+def test_what_stands_behind_a_search_path_in_one_batch_is_not_judged_by_the_old_one() -> None:
+    play = Playbook()
+    setting = (parse("", "SET search_path = other"), bind("", ""), execute(""))
+    assert play.client(*setting, parse("", "SELECT id FROM orders"), bind("", ""), execute(""), SYNC)[0] == "client N"
