@@ -63,6 +63,7 @@ class Client(asyncio.Protocol):
         self.first = self.first_at = 0.0
         self._tag = self._error = self.request = ""
         self._answered, self._held = loop.create_future(), loop.create_future()
+        self._answered.add_done_callback(lambda done: done.exception())  # nobody need ask for it
         self._transport.write(frontend.query(sql))
 
     async def answer(self) -> str:
@@ -74,6 +75,11 @@ class Client(asyncio.Protocol):
         """The id of the request that the statement waits for."""
         assert self._held is not None
         return await self._held
+
+    @property
+    def refused(self) -> str:
+        """The error that the last statement ended with, "" if there is none (yet)."""
+        return self._error
 
     async def run(self, sql: str) -> float:
         """Send and wait; returns seconds from the send to the answer's first byte. Raises Refused, ConnectionError."""

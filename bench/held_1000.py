@@ -14,8 +14,9 @@ from bench.result import Figure, Result
 from bench.stack import Stack, running
 
 SESSIONS = 1000
-#: At once; more only queue.
-LOGINS, CLICKS = 20, 20
+#: At once. Statements wait for the one before to be stored: a burst of 1,000 queues for the store's 10 connections, and
+#: what waits there longer than 5 s is refused (57P03).
+LOGINS, STATEMENTS, CLICKS = 20, 50, 10
 DEADLINE = 150.0
 _SETTINGS = {"max_connections": str(SESSIONS + 200)}
 _OPEN = "SELECT count(*) FROM hoop.approval WHERE state IN ('pending', 'approved', 'released')"
@@ -52,14 +53,15 @@ async def _measure(stack: Stack) -> Result:
     row("sessions idle after one SELECT")
     for number, client in enumerate(clients):
         client.send(f"DELETE FROM bench_rows WHERE id = {number + 1}")
-    await _until(stack, _CARDS, SESSIONS)
+        await _until(stack, _CARDS, number + 1 - STATEMENTS, clients)
+    await _until(stack, _CARDS, SESSIONS, clients)
     row("held, card in the outbox")
     await stack.cards(SESSIONS, DEADLINE)
     row("card posted to the chat")
     await _limited((stack.approve(number) for number in range(SESSIONS)), CLICKS)
     answers = await asyncio.gather(*(client.answer() for client in clients))
     row("approved by a click, executed")
-    await _until(stack, _EXECUTED, SESSIONS)
+    await _until(stack, _EXECUTED, SESSIONS, clients)
     left = await stack.store.fetchval(_OPEN)
     if left or set(answers) != {"DELETE 1"}:
         raise RuntimeError(f"{left} requests are still open, answers {set(answers)}")
@@ -102,6 +104,9 @@ async def _limited(work: Iterable[Awaitable[None]], at_once: int) -> None:
             tasks.create_task(worker())
 
 
-async def _until(stack: Stack, count: str, wanted: int) -> None:
+async def _until(stack: Stack, count: str, wanted: int, clients: Iterable[Client]) -> None:
     while await stack.store.fetchval(count) < wanted:
+        refused = [each.refused for each in clients if each.refused]
+        if refused:
+            raise RuntimeError(f"{len(refused)} statements were refused, the first by: {refused[0]}")
         await asyncio.sleep(0.02)

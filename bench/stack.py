@@ -103,7 +103,7 @@ async def _served(base: Path, postgres: EmbeddedPostgres, command: Sequence[str]
     loaded = await sample.load(postgres)
     await postgres.psql(_TABLE, sample.SHOP)
     issuer = await DemoIssuer.start()
-    workspace = Workspace(relaxed=True)
+    workspace = Workspace(relaxed=True, answer_seconds=30)  # many clicks at once only queue; none is to be lost
     workspace.add_person("Bob", "bob@example.com", "DBA")
     workspace.add_channel("approvals", ["Bob"], channel_id=CHANNEL)
     await workspace.start()
