@@ -43,6 +43,9 @@ class PostgresStore:
         self._pool = pool
         self._listener = listener
         self._timeout = timeout
+        #: First come, first served. The pool alone lets a call that comes in between overtake those that wait (asyncio.Queue
+        #: sends a woken waiter to the end): under load one of them waited until its time limit was over.
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
 
     @classmethod
     async def connect(cls, dsn: str, *, timeout: float = TIMEOUT) -> Self:  # noqa: ASYNC109  # of each later call
@@ -202,7 +205,11 @@ class PostgresStore:
     async def _connection(self) -> "AsyncIterator[Connection]":
         """A connection for one call, within the time limit. A GatewayError of the block's own passes as it is."""
         try:
-            async with asyncio.timeout(self._timeout), self._pool.acquire(timeout=self._timeout) as connection:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._turns,
+                self._pool.acquire(timeout=self._timeout) as connection,
+            ):
                 yield connection
         except TROUBLE as error:
             log.warning("store.unavailable", exc_info=error)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -11,7 +12,7 @@ from gateway.approvals import request as rules
 from gateway.approvals.request import ApprovalRequest
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import StoreUnavailable
-from gateway.store.postgres import PostgresStore
+from gateway.store.postgres import MAX_CONNECTIONS, PostgresStore
 from gateway.store.queries import load_migrations
 from tests.bots.samples import BOB
 from tests.fakes.stores import ListSpool, fresh, postgres_store, until
@@ -180,3 +181,23 @@ async def test_who_waited_behind_another_sees_the_time_at_which_it_was_let_throu
         free = await admin.fetchval("SELECT extract(epoch FROM clock_timestamp())::double precision")
     await waiting
     assert seen[0] > free
+
+
+async def test_calls_that_wait_for_a_connection_are_served_in_turn(store: PostgresStore) -> None:
+    """While other calls come and go without a pause, none waits for longer than it takes to serve those before it."""
+    async with AsyncExitStack() as all_open:  # connecting takes its time, in which others overtake
+        for _ in range(MAX_CONNECTIONS):
+            await all_open.enter_async_context(store._connection())
+    asked: list[int] = []
+    served: list[int] = []
+
+    async def caller() -> None:
+        for _ in range(10):
+            number = len(asked)
+            asked.append(number)
+            async with store._connection():
+                served.append(number)
+
+    await asyncio.gather(*(caller() for _ in range(3 * MAX_CONNECTIONS)))
+    overtaken = max(at - number for at, number in enumerate(served))
+    assert overtaken < MAX_CONNECTIONS
