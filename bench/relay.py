@@ -11,31 +11,36 @@ import uvloop
 
 
 class Side(asyncio.Protocol):
-    """One socket; what it reads goes to the other."""
+    """One socket; what it reads goes to the other, or waits in `early` until that is connected."""
 
     def __init__(self, peer: "Side | None" = None, target: int = 0) -> None:
         self.peer = peer
-        self.transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport
+        self.early = b""
         self._target = target
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         if self.peer is None:
-            self.transport.pause_reading()
             self._dialling = asyncio.get_running_loop().create_task(self._dial())
 
     async def _dial(self) -> None:
-        loop = asyncio.get_running_loop()
-        _, self.peer = await loop.create_connection(lambda: Side(self), "127.0.0.1", self._target)
-        if self.transport is not None:
-            self.transport.resume_reading()
+        try:
+            _, peer = await asyncio.get_running_loop().create_connection(lambda: Side(self), "127.0.0.1", self._target)
+        except OSError:
+            self.transport.close()
+            return
+        self.peer = peer
+        peer.transport.write(self.early)
 
     def data_received(self, data: bytes) -> None:
-        if self.peer is not None and self.peer.transport is not None:
+        if self.peer is None:
+            self.early += data
+        else:
             self.peer.transport.write(data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        if self.peer is not None and self.peer.transport is not None:
+        if self.peer is not None:
             self.peer.transport.close()
 
 
