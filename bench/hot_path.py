@@ -25,7 +25,7 @@ from gateway.demo.sample import SHOP, SHOP_USER
 
 ROUNDS, SECONDS, SCALE = 3, 2, 10
 WORKLOADS = (("simple", 1), ("simple", 8), ("prepared", 1), ("prepared", 8))
-PROFILED = 10
+PROFILED, TOP = 10, 12
 _GRANT = f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {SHOP_USER};"
 _BOUNCER = """[databases]
 shop = host=127.0.0.1 port={target} dbname=shop user={user} password={password}
@@ -212,7 +212,7 @@ async def _profile() -> list[str]:
     transactions = run.tps * PROFILED
     text = ["profile, simple c8, own time in us a transaction (cProfile stretches small functions):"]
     found = sorted(stats.stats.items(), key=lambda each: each[1][2], reverse=True)  # type: ignore[attr-defined]
-    for (path, line, name), (_, calls, own, _, _) in found[:12]:
+    for (path, line, name), (_, calls, own, _, _) in found[:TOP]:
         where = f"{Path(path).parent.name}/{Path(path).name}:{line}" if line else "built in"
         text.append(f"  {own / transactions * 1e6:6.1f} us  {calls / transactions:5.1f} calls  {name} ({where})")
     return text

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import MaskPlan, plan
+from gateway.masking.columns import MaskPlan, TableNames, plan
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
@@ -84,7 +84,7 @@ class Judge:
     def _know(self, catalog: Catalog | None) -> None:
         self.catalog = catalog
         self._lineages = Lineages(catalog, self.search_path)
-        self._tables = _tables(catalog)
+        self._tables: TableNames = catalog.tables if catalog is not None else {}
 
     def moved(self, search_path: tuple[str, ...]) -> None:
         """Unqualified names resolve by this path from now on."""
@@ -255,15 +255,6 @@ class Judge:
         schema, table, names = self._tables.get(column.table_oid, ("", "", {}))
         name = names.get(column.attnum)
         return f"{schema}.{table}.{name}" in carried if name else bool(table) and column.attnum <= 0
-
-
-def _tables(catalog: Catalog | None) -> Mapping[int, tuple[str, str, dict[int, str]]]:
-    if catalog is None:
-        return {}
-    return {
-        each.oid: (each.schema, each.name, {number: name for name, number in each.columns.items()})
-        for each in catalog.relations.values()
-    }
 
 
 def moves_path(statement: Statement) -> bool:

@@ -49,6 +49,15 @@ class Catalog:
     user_types: frozenset[str] = frozenset()
     builtin_functions: frozenset[str] = frozenset()
     schemas: frozenset[str] = frozenset()
+    #: OID -> (schema, table, {attnum: column}). Made once a snapshot, which all sessions share: each result asks for it.
+    tables: Mapping[int, tuple[str, str, Mapping[int, str]]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        tables = {
+            each.oid: (each.schema, each.name, {number: name for name, number in each.columns.items()})
+            for each in self.relations.values()
+        }
+        object.__setattr__(self, "tables", tables)
 
     def creates_in(self, search_path: tuple[str, ...]) -> str:
         """The schema of a new relation without one: the first on the path that there is ("$user" often isn't)."""

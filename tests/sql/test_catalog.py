@@ -37,3 +37,9 @@ def test_new_relations_go_into_the_first_schema_that_there_is() -> None:
     assert known.creates_in(("hoop",)) == "hoop"
     assert catalog().creates_in(("hoop", "public")) == "hoop"  # not known: PostgreSQL will say so itself
     assert catalog().creates_in(()) == "public"
+
+
+def test_tables_are_found_by_oid_and_columns_by_number() -> None:
+    shop = Relation(16385, "public", "customers", "r", {"id": 1, "email": 3})
+    catalog = Catalog(1, 180000, {("public", "customers"): shop}, frozenset(), frozenset())
+    assert catalog.tables == {16385: ("public", "customers", {1: "id", 3: "email"})}
