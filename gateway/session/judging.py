@@ -5,7 +5,7 @@ in session.py. Reading a text is cached; judging it is not (rules may look at th
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
