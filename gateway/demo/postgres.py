@@ -305,12 +305,20 @@ def _wait_ready(server: subprocess.Popen[bytes], directory: Path, log: Path) -> 
     while time.monotonic() < deadline:
         if server.poll() is not None:
             break
-        lines = pidfile.read_text().splitlines() if pidfile.exists() else []
-        if len(lines) > 7 and lines[7].strip() == "ready":
+        if _status(pidfile) == "ready":
             return
         time.sleep(0.01)
     tail = log.read_text(errors="replace").splitlines()[-10:]
     raise PostgresError("the embedded PostgreSQL did not start:\n" + "\n".join(tail))
+
+
+def _status(pidfile: Path) -> str:
+    """Line 8 of postmaster.pid, "" while it isn't there: a server that is refused its port removes the file as we look."""
+    try:
+        lines = pidfile.read_text().splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[7].strip() if len(lines) > 7 else ""
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

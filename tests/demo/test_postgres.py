@@ -8,12 +8,12 @@ import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import asyncpg
 import pytest
 
-from gateway.demo.postgres import EmbeddedPostgres, PostgresError, find_binaries
+from gateway.demo.postgres import EmbeddedPostgres, PostgresError, _status, find_binaries
 
 
 @pytest.fixture
@@ -84,9 +84,26 @@ async def test_settings_files_port_and_stop(base: Path) -> None:
         await asyncio.open_connection(server.host, server.port)
 
 
+class _Vanishing(PosixPath):
+    """A postmaster.pid that is there when one asks and gone when one reads: what a server refused its port does."""
+
+    def exists(self) -> bool:
+        return True
+
+
+def test_a_pid_file_that_vanishes_while_it_is_looked_at_is_no_status(tmp_path: Path) -> None:
+    assert _status(_Vanishing(tmp_path / "postmaster.pid")) == ""
+    half = tmp_path / "half"
+    half.write_text("1\n2\n")
+    assert _status(half) == ""
+    whole = tmp_path / "whole"
+    whole.write_text("1\n" * 7 + "ready   \n")
+    assert _status(whole) == "ready"
+
+
 _LAUNCH = """
 import asyncio, sys
-from pathlib import Path
+from pathlib import Path, PosixPath
 from gateway.demo.postgres import EmbeddedPostgres
 server = asyncio.run(EmbeddedPostgres.start(Path(sys.argv[1])))
 print(server._server.pid, flush=True)
