@@ -197,10 +197,9 @@ class Gateway:
         async def catalog(target: Target) -> Any:
             return await load_catalog(target, await password(target, target.password))
 
-        async def reload(name: str) -> None:
+        async def reload(name: str) -> Any:
             target = self.policy.targets.get(name)
-            if target is not None:
-                await catalogs.reload(target)
+            return await catalogs.reload(target) if target is not None else None
 
         catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
         shell = Shell(self.desk, self.spool, parser, self.metrics, self._background, reload)

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from gateway.approvals.desk import Decided, Desk
-from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal
+from gateway.approvals.desk import Decided, Desk, Refused
+from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal, State
 from gateway.audit.spool import Spool
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.metrics import Metrics
@@ -26,6 +26,7 @@ from gateway.relay.doorway import Doorway
 from gateway.relay.target import TargetLink
 from gateway.session import events as ev
 from gateway.session.session import Session
+from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
 from gateway.wire.backend import error_response
 
@@ -36,6 +37,8 @@ _TCP_GONE = frozenset({7, 8, 9, 11})
 _WATCH_EVERY = 0.5
 _WITHDRAW_TRIES = 5
 _SIDE_ANSWER = 1 << 24
+#: How many pending requests are looked through for the requester's own.
+_LOOKED_AT = 10_000
 
 
 class Parser(Protocol):
@@ -52,7 +55,7 @@ class Shell:
     parser: Parser
     metrics: Metrics
     keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]  # run a task that outlives its session
-    reload: Callable[[str], Awaitable[None]]  # the catalog of a target is stale
+    reload: Callable[[str], Awaitable[Catalog | None]]  # read a target's catalog again
 
 
 class _Side(asyncio.Protocol):
@@ -154,14 +157,14 @@ class Relay:
         if self._closed:
             return
         self._client.write(error_response(error.sqlstate, error.message, hint=error.hint, severity="FATAL"))
+        self._close()
         for request in list(self._unwatch):
             self._chore(self._withdraw(request, "the session failed"))
-        self._close()
 
-    def _perform(self, effects: list[ev.Effect]) -> None:
+    def _perform(self, effects: list[ev.Effect]) -> None:  # noqa: PLR0912 - the table of effects, in their order
         to_client: list[bytes] = []
         to_target: list[bytes] = []
-        recorded = closing = False
+        recorded = closing = cancelling = False
         for effect in effects:
             match effect:
                 case ev.ToClient(data):
@@ -175,12 +178,17 @@ class Relay:
                     recorded = True
                 case ev.Close():
                     closing = True
+                case ev.CancelTarget():
+                    cancelling = True
                 case _:
                     self._later(effect)
         if recorded:
             self._shell.spool.flush()
         if to_target:
             self._send(b"".join(to_target))
+        if cancelling:  # behind what it is to cancel, and before what comes next
+            self._cancelling = True
+            self._shell.keep(self._cancel_target())
         if to_client and not self._client.is_closing():
             self._client.write(b"".join(to_client) if len(to_client) > 1 else to_client[0])
         if closing:
@@ -195,7 +203,6 @@ class Relay:
             case ev.SideClose():
                 self._chore(self._close_side())
             case ev.Hold(request):
-                self._metrics.held.labels(self.target_name).inc()
                 self._chore(self._hold(request))
             case ev.Release(request, digest):
                 self._chore(self._release(request, digest))
@@ -209,9 +216,6 @@ class Relay:
                 self._chore(self._tell(self._shell.desk.settle(request, transaction)))
             case ev.WakeAt(at):
                 self._wake(at)
-            case ev.CancelTarget():
-                self._cancelling = True
-                self._shell.keep(self._cancel_target())
             case ev.PauseClient():
                 self._pause("session", paused=True)
             case ev.ResumeClient():
@@ -240,11 +244,20 @@ class Relay:
             script = await self._shell.parser.read(sql)
         except GatewayError as error:
             self._broken(error)
+        except Exception:
+            log.exception("session.parser_failed", session=self._session.talk.login.session)
+            self._broken(GatewayError("internal error while reading a statement"))
         else:
             self.feed(ev.Answered(sql, script))
 
     async def _reload(self) -> None:
-        await self._shell.reload(self._link.target.name)
+        """The session waits for it: whatever goes wrong it gets an answer, and None judges by the static list."""
+        catalog: Catalog | None = None
+        try:
+            catalog = await self._shell.reload(self._link.target.name)
+        except Exception:
+            log.exception("catalog.not_reloaded", target=self._link.target.name)
+        self.feed(ev.CatalogChanged(catalog))
 
     # --- flow control -------------------------------------------------------------------------------------------------
 
@@ -308,6 +321,11 @@ class Relay:
 
     async def _hold(self, request: ApprovalRequest) -> None:
         """Watch first, then store: a decision can't slip between."""
+        too_many = await self._too_many(request)
+        if too_many is not None:
+            self.feed(too_many)
+            return
+        self._metrics.held.labels(self.target_name).inc()
         self._unwatch[request.id] = self._shell.desk.watch(request.id, self._ruled)
         try:
             await self._shell.desk.open(request)
@@ -318,6 +336,20 @@ class Relay:
             if self._closed:
                 await self._withdraw(request.id, "the session ended")
             self.feed(ev.Opened(request.id))
+
+    async def _too_many(self, request: ApprovalRequest) -> ev.NotOpened | None:
+        """Is the requester over the limit of open requests? A flood of cards is how one slips through unread."""
+        limit = self._session.talk.judge.policy.limits.open_requests_per_user
+        try:
+            waiting = await self._shell.desk.pending(_LOOKED_AT)
+        except GatewayError as error:
+            return ev.NotOpened(request.id, error.sqlstate, error.message, error.hint)
+        me = (request.requester.issuer, request.requester.subject)
+        mine = sum((each.requester.issuer, each.requester.subject) == me for each in waiting)
+        if mine < limit:
+            return None
+        text = f"{mine} requests of {request.requester.user} are waiting already"
+        return ev.NotOpened(request.id, "53400", text, "Wait until they are decided, or withdraw one with Ctrl-C.")
 
     def _ruled(self, request: ApprovalRequest) -> None:
         self.feed(ev.Ruled(request))
@@ -345,7 +377,15 @@ class Relay:
         """The session hears of it as of any other end, by its watch; only where nobody is left to hear it ends here."""
         for attempt in range(_WITHDRAW_TRIES):
             try:
-                await self._shell.desk.withdraw(request, why)
+                answer = await self._shell.desk.withdraw(request, why)
+                if (
+                    isinstance(answer, Refused)
+                    and answer.request
+                    and answer.request.state is State.RELEASED
+                    and self._closed
+                ):
+                    # It had been released, and the end of what was sent will not be seen any more.
+                    await self._shell.desk.unknown(request)
             except StoreUnavailable:
                 await asyncio.sleep(0.2 * 2**attempt)
             else:

@@ -194,8 +194,11 @@ class Server:
         detail = self._scrub(str(getattr(error, "detail", "") or error.message))
         log.warning("client.refused", client=address, sqlstate=error.sqlstate, reason=detail)
         agent = self._scrub(guest.hello.parameters.get("application_name", "")) if guest else ""
-        self._shell.spool.record("refused", client=address, sqlstate=error.sqlstate, reason=detail, agent=agent)
-        self._shell.spool.flush()
+        try:
+            self._shell.spool.record("refused", client=address, sqlstate=error.sqlstate, reason=detail, agent=agent)
+            self._shell.spool.flush()
+        except GatewayError as broken:
+            log.critical("audit.not_written", reason=broken.message)  # the client is turned away all the same
         if guest is not None:
             guest.door.write(fatal(error))
         else:
@@ -286,17 +289,33 @@ class Server:
     async def _start(self, guest: Guest, identity: Identity, target: Target) -> None:
         chosen = settings(guest.hello.parameters)
         link, catalog = await self._reach(target, chosen)
-        await self._saw(identity)
-        login = Login(
-            f"{self._prefix}-{next(self._session_numbers)}",
-            self._doors.replica,
-            identity,
-            target,
-            chosen.get("application_name", ""),
-            guest.address,
-            self._doors.mask_key,
-            self._doors.digest_key,
-        )
+        try:
+            await self._saw(identity)
+            login = Login(
+                f"{self._prefix}-{next(self._session_numbers)}",
+                self._doors.replica,
+                identity,
+                target,
+                chosen.get("application_name", ""),
+                guest.address,
+                self._doors.mask_key,
+                self._doors.digest_key,
+            )
+            self._shell.spool.record(
+                "session_started",
+                session=login.session,
+                subject=identity.subject,
+                user=identity.user,
+                groups=[*sorted(identity.groups)],
+                agent=self._scrub(login.agent),
+                client=login.client,
+                target=target.name,
+                policy=self.policy.version,
+            )
+            self._shell.spool.flush()
+        except BaseException:
+            link.door.close()  # nobody owns it yet
+            raise
         session = Session(login, self.policy, catalog, _request_ids())
         relay = Relay(session, guest.door, link, self._shell, lambda: self._aside(target), self._ended)
         self._relays[relay] = session
@@ -304,18 +323,6 @@ class Server:
         pid, secret = self._keys.give(relay.cancel, 32 if minor == _NEWEST_MINOR else 4)
         relay.ongoing = self._ongoing
         relay.forget_key = lambda: self._keys.forget(pid)
-        self._shell.spool.record(
-            "session_started",
-            session=login.session,
-            subject=identity.subject,
-            user=identity.user,
-            groups=[*sorted(identity.groups)],
-            agent=self._scrub(login.agent),
-            client=login.client,
-            target=target.name,
-            policy=self.policy.version,
-        )
-        self._shell.spool.flush()
         guest.door.write(_welcome(link, pid, secret))
         relay.start(guest.door)
 

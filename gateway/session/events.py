@@ -99,7 +99,9 @@ class PolicyChanged:
 
 @dataclass(frozen=True, slots=True)
 class CatalogChanged:
-    catalog: Catalog
+    """What names mean on the target now; None where that can't be read: they are judged by the static list then."""
+
+    catalog: Catalog | None
 
 
 class Why(Enum):

@@ -47,7 +47,6 @@ class Held:
     until: float
     stage: Stage = Stage.DRAINING
     findings: Findings = field(default_factory=lambda: Findings((), Preview()))
-    release_digest: str = ""
     cancelled: str = ""  # why it was withdrawn while it was not stored yet
     side: bool = False
     asked: bool = False
@@ -176,9 +175,12 @@ class Holding:
         if verdict is not None and verdict.answer is Answer.DENY:
             self._refuse(refused_by_policy(verdict))
             return
+        if verdict is not None and verdict.hold is not None:
+            ours = held.terms.reviewers.approvals
+            if verdict.hold.reviewers.approvals > ours:
+                held.verdict, held.terms = verdict, verdict.hold
         held.stage = Stage.OPENING
         request = self._request(held)
-        held.release_digest = request.release_digest
         for part in held.parts:
             for execution in part.reply.executions if part.reply else []:
                 execution.request = held.id
@@ -196,7 +198,7 @@ class Holding:
         talk = self._talk
         who = talk.login.identity
         reviewers = held.terms.reviewers
-        exact = self._meaning(held)
+        exact = self._meaning(held, held.findings.oids)
         key = talk.login.digest_key
         return ApprovalRequest(
             id=held.id,
@@ -220,18 +222,22 @@ class Holding:
             channels=reviewers.channels,
             opened_at=talk.now,
             expires_at=held.until,
-            release_digest=digest(key, (held.id, talk.login.session, talk.status, *exact)),
+            release_digest=self._release_digest(held, held.findings.oids),
             content_digest=digest(key, (who.issuer, who.subject, talk.login.target.name, *exact)),
             where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
         )
 
-    def _meaning(self, held: Held) -> list[bytes | str]:
+    def _release_digest(self, held: Held, oids: tuple[str, ...]) -> str:
+        """Made when the question is asked and again when its answer is released, from what is true at that moment."""
+        talk = self._talk
+        return digest(talk.login.digest_key, (held.id, talk.login.session, talk.status, *self._meaning(held, oids)))
+
+    def _meaning(self, held: Held, oids: tuple[str, ...]) -> list[bytes | str]:
         """What an approval binds: exact bytes, role, database, search_path, relation OIDs, rule (decision 5)."""
         talk = self._talk
         target = talk.login.target
         bound = [portal.prepared.sql for part in held.parts if part.reply and (portal := part.reply.portal) is not None]
         raw = [part.raw for part in held.batch.parts]
-        oids = held.findings.oids
         return [
             *raw,
             "|",
@@ -318,7 +324,7 @@ class Holding:
             held.stage = Stage.WAITING
             talk.emit(ev.Withdraw(held.id, "a table's name means another table now"))
             return
-        talk.emit(ev.Release(held.id, held.release_digest))
+        talk.emit(ev.Release(held.id, self._release_digest(held, held.findings.oids)))
 
     def released(self, request_id: str) -> None:
         """The release is committed: exactly the held bytes go, once."""
@@ -341,6 +347,7 @@ class Holding:
         if event.request is not None and event.request.state not in (State.PENDING, State.APPROVED):
             self._refuse(refused_by_outcome(event.request))
         else:
+            self._talk.emit(ev.Withdraw(held.id, event.problem))
             self._refuse(error_response("57P03", event.problem, detail=f"request {held.id}; nothing ran"))
 
     def _refuse(self, text: bytes) -> None:

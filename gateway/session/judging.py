@@ -76,7 +76,7 @@ class Judge:
         )
         self._read.clear()
 
-    def refresh(self, catalog: Catalog) -> None:
+    def refresh(self, catalog: Catalog | None) -> None:
         """Know the target by these facts from now on."""
         self._know(catalog)
         self._read.clear()
@@ -109,6 +109,9 @@ class Judge:
             if sql not in self._big:
                 return None
             script = self._big.pop(sql)
+        if script.unparsable is not None:
+            # Nothing is known of it. Without a statement there would be nothing to judge and nothing to record.
+            script = replace(script, statements=(_unreadable(sql, script.unparsable),))
         script = resolve(script, self.catalog, self.search_path)
         if len(sql) <= CACHED_BYTES:
             self._read[sql] = script
@@ -255,6 +258,54 @@ class Judge:
         schema, table, names = self._tables.get(column.table_oid, ("", "", {}))
         name = names.get(column.attnum)
         return f"{schema}.{table}.{name}" in carried if name else bool(table) and column.attnum <= 0
+
+
+def _unreadable(sql: str, why: str) -> Statement:
+    """A text that our grammar refuses. The target may take it: an older one has functions where ours has keywords."""
+    return Statement(sql, "UNKNOWN", frozenset({StatementClass.OPAQUE}), reason=f"it can't be read here: {why}")
+
+
+#: DDL that gives no function, operator, type or view another meaning: what follows in its transaction reads as before.
+_PLAIN_DDL = frozenset(
+    [
+        "CREATE TABLE",
+        "CREATE TABLE AS",
+        "SELECT INTO",
+        "CREATE INDEX",
+        "DROP INDEX",
+        "ALTER INDEX",
+        "COMMENT",
+        "CREATE SEQUENCE",
+        "ALTER SEQUENCE",
+        "DROP SEQUENCE",
+        "DROP TABLE",
+        "REFRESH MATERIALIZED VIEW",
+        "GRANT",
+        "REVOKE",
+        "VACUUM",
+        "ANALYZE",
+        "REINDEX",
+        "CLUSTER",
+        "CHECKPOINT",
+    ]
+)
+_ANY_CODE = frozenset({"DO", "CALL"})
+
+
+def changes_catalog(statement: Statement) -> bool:
+    """May running it change what the catalog says?"""
+    return bool(statement.classes & {StatementClass.DDL, StatementClass.ADMIN}) or statement.tag in _ANY_CODE
+
+
+def redefines(statement: Statement) -> bool:
+    """May running it change what a name that is judged by the catalog does?"""
+    return changes_catalog(statement) and statement.tag not in _PLAIN_DDL
+
+
+def needs_catalog(statement: Statement) -> bool:
+    """Does judging it rest on what names mean?"""
+    written = statement.written
+    return bool(statement.functions or statement.reads or statement.writes or written.operators or written.types)
 
 
 def moves_path(statement: Statement) -> bool:

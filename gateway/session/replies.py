@@ -57,6 +57,11 @@ class Reply:
     collected: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
+    def copies_in(self) -> bool:
+        """Is it a COPY FROM STDIN that the target has not begun yet?"""
+        return any(each.statement.copies == "in" for each in self.executions[self.at :])
+
+    @property
     def execution(self) -> Execution | None:
         """The statement that the target is at, in a query string or an Execute."""
         return self.executions[self.at] if self.at < len(self.executions) else None
@@ -81,13 +86,23 @@ class Batch:
     statements: dict[str, Prepared | None] = field(default_factory=dict)
     portals: dict[str, Portal | None] = field(default_factory=dict)
     repaths: bool = False  # it may change search_path: unqualified names behind that are not known yet
+    redefines: bool = False  # it may redefine functions, views ...: the catalog's word no longer counts behind that
     control: bool = False  # it holds BEGIN, COMMIT ...: the transaction status inside it is unknown
     binds: bool = False  # it binds or executes something
-    too_big: bool = False
 
     def add(self, part: Part) -> None:
         self.parts.append(part)
         self.size += len(part.raw)
+
+    def rest(self) -> "Batch":
+        """What follows of the same batch once this much was forwarded: its names and what is known of it go on."""
+        return Batch(
+            statements=self.statements,
+            portals=self.portals,
+            repaths=self.repaths,
+            redefines=self.redefines,
+            control=self.control,
+        )
 
     @property
     def holds(self) -> bool:

@@ -24,7 +24,7 @@ from gateway.session import events as ev
 from gateway.session.errands import Errand, path_question, syntax_question
 from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
 from gateway.session.holding import Holding
-from gateway.session.judging import Judge, Login, moves_path, needs_path, opaque
+from gateway.session.judging import Judge, Login, moves_path, needs_catalog, needs_path, opaque, redefines
 from gateway.session.names import Change, Names, Portal, Prepared, Space
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.state import Conversation, Phase, values
@@ -55,7 +55,6 @@ class Session:
         self.batch = Batch()
         self.stream = Stream(self.talk)
         self.holding = Holding(self.talk, request_ids)
-        self._errand_done: Callable[[object], None] | None = None
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -91,6 +90,7 @@ class Session:
                     self.holding.policy_changed()
                 case ev.CatalogChanged(catalog):
                     talk.judge.refresh(catalog)
+                    talk.reloading = False
                 case ev.Ended(why):
                     self._ended(why)
                 case ev.ClientGone():
@@ -217,10 +217,10 @@ class Session:
         batch = self.batch
         if not batch.holds:
             self._forward(batch)
-            self.batch = Batch(control=batch.control, repaths=batch.repaths)
+            self.batch = batch.rest()
             self.talk.open_batch = True
-        elif batch.size > self.talk.judge.policy.limits.max_held_bytes and not batch.too_big:
-            batch.too_big = True
+        elif batch.size > self.talk.judge.policy.limits.max_held_bytes:
+            self._refuse_oversize(batch)
 
     # --- readers: one a message type; each returns False to wait ------------------------------------------------------
 
@@ -230,7 +230,7 @@ class Session:
         script = talk.read(sql)
         if script is None:
             return False
-        if script.unparsable is not None and sql not in talk.accepted:
+        if script.unparsable is not None and sql != talk.accepted:
             return self._ask_syntax(sql)
         if not self._names_known(script):
             return False
@@ -299,7 +299,7 @@ class Session:
             return False
         portal = self._portal(name)
         if portal is None:
-            return self._refuse_portal(name)
+            return self._refuse_portal(name, raw)
         script = portal.script
         if not self._names_known(script):
             return False
@@ -310,11 +310,11 @@ class Session:
         self.batch.binds = True
         return True
 
-    def _refuse_portal(self, name: str) -> bool:
+    def _refuse_portal(self, name: str, raw: bytes) -> bool:
         """No portal of this name is known: answered as PostgreSQL would, and not forwarded (it may know one that we don't)."""
         self._taken()
         text = error_response("34000", f'portal "{name}" does not exist')
-        self.batch.add(Part(b"", Reply(ord("E")), denied=text))
+        self.batch.add(Part(raw, Reply(ord("E")), denied=text))
         self.batch.binds = True
         return True
 
@@ -339,7 +339,7 @@ class Session:
         else:
             batch.add(Part(raw, None))
             self._forward(batch)
-            self.batch = Batch(control=batch.control, repaths=batch.repaths)
+            self.batch = batch.rest()
             talk.open_batch = True
         return True
 
@@ -357,7 +357,9 @@ class Session:
         return True
 
     def _read_stray_copy(self, _raw: bytes) -> bool:
-        """Copy messages outside COPY are dropped silently, as PostgreSQL does."""
+        """Copy messages outside COPY are dropped silently, as PostgreSQL does; those of a COPY on its way wait for it."""
+        if any(each.copies_in for each in self.talk.replies):
+            return False
         self._taken()
         return True
 
@@ -438,8 +440,9 @@ class Session:
         """Judge a query string or an Execute, and put its executions into the reply."""
         talk = self.talk
         judge = talk.judge
+        unknown = script.unparsable is not None
         if talk.names.unverified and portal is not None:
-            script = _script_of(script, "a name is used that code may have changed")
+            script, unknown = _script_of(script, "a name is used that code may have changed"), True
         statements: list[Statement] = []
         changes: list[tuple[Change, ...]] = []
         for each in script.statements:
@@ -449,10 +452,11 @@ class Session:
             for change in changes[-1]:
                 self._note(change)
             self.batch.repaths = self.batch.repaths or moves_path(meant)
+            self.batch.redefines = self.batch.redefines or redefines(meant)
         aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
-        if any(each.control for each in statements):
-            self.batch.control = True
-        if aborted and len(statements) == 1 and statements[0].control is None:
+        if unknown or any(each.control for each in statements):
+            self.batch.control = True  # what can't be read may be a ROLLBACK
+        if aborted and not unknown and len(statements) == 1 and statements[0].control is None:
             verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
         elif portal is not None and portal.released:
             verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
@@ -465,14 +469,16 @@ class Session:
         return verdict
 
     def _known(self, script: Script) -> Script:
-        """The script, its statements opaque where this batch may have moved the search_path that they are read by."""
-        if not self.batch.repaths:
+        """The script, its statements opaque where this batch or transaction may have changed what they are read by."""
+        if not (self.batch.repaths or self.batch.redefines or self.talk.redefined):
             return script
         return replace(script, statements=tuple(self._known_one(each) for each in script.statements))
 
     def _known_one(self, statement: Statement) -> Statement:
         if self.batch.repaths and needs_path(statement):
             return opaque(statement, "search_path changes in the same batch: which table is meant is not known yet")
+        if (self.batch.redefines or self.talk.redefined) and needs_catalog(statement):
+            return opaque(statement, "this transaction has redefined names: what is called is not known yet")
         return statement
 
     def _add(self, part: Part, verdict: Verdict) -> None:
@@ -488,14 +494,14 @@ class Session:
         if self.batch.parts or talk.open_batch:
             self._taken()
             reply = Reply(ord("Q"))
-            verdict = self._judge(_script_of(talk.read(sql) or Script(sql, ()), "it can't be read"), reply, None)
+            verdict = self._judge(talk.read(sql) or Script(sql, ()), reply, None)
             self._add(Part(frontend.query(sql), reply), verdict)
             self._end_batch()
             return True
 
         def then(refusal: object) -> None:
             if refusal is None:
-                talk.accepted.add(sql)
+                talk.accepted = sql
             else:
                 self._taken()
                 talk.record("refused", sql=talk.judge.scrub(sql), sqlstate="42601", reason="syntax error")
@@ -508,9 +514,7 @@ class Session:
 
     def _end_batch(self) -> None:
         batch, self.batch = self.batch, Batch()
-        if batch.too_big:
-            self._refuse_oversize(batch)
-        elif batch.holds:
+        if batch.holds:
             self.holding.begin(batch, self._forward)
         else:
             self._forward(batch)
@@ -518,6 +522,7 @@ class Session:
                 self.talk.open_batch = False
 
     def _refuse_oversize(self, batch: Batch) -> None:
+        """Refuse it now and read to its Sync without keeping anything: the target skips all that behind the error."""
         text = error_response(
             "54000",
             f"a held batch may have {self.talk.judge.policy.limits.max_held_bytes} bytes",
@@ -527,6 +532,8 @@ class Session:
             if part.held:
                 part.held, part.denied = None, text
         self._forward(batch)
+        self.batch = Batch()
+        self.talk.open_batch, self.talk.phase = True, Phase.SKIPPING
 
     def _forward(self, batch: Batch) -> None:
         """Record what the batch runs, then send it, with sure-fails in the place of what is refused."""

@@ -11,7 +11,7 @@ from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand
 from gateway.session.guard import NO_PORTAL
-from gateway.session.judging import Judge, Login, moves_path
+from gateway.session.judging import Judge, Login, changes_catalog, moves_path, redefines
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Script, Statement, StatementClass
@@ -48,7 +48,11 @@ class Conversation:
         self.flushed = False  # waiting for the ReadyForQuery of a Sync that we put in the place of a Flush
         self.asking = False  # waiting for the parser process
         self.errand: Errand | None = None
-        self.accepted: set[str] = set()  # texts that our grammar refuses and the target takes
+        self.accepted = ""  # the text that our grammar refuses and the target has just said it takes
+        self.changing = False  # something that may change the catalog is on its way
+        self.changed = False  # it ran in a transaction that is still open: read the catalog again when that has ended
+        self.redefined = False  # and names may mean something in this transaction that no catalog we could read says
+        self.reloading = False  # waiting for the catalog
         self.ending: ev.Why | None = None
         self.path_stale = True  # search_path is not known (any more): ask the target before judging by it
         self.path_in_transaction = False
@@ -87,6 +91,8 @@ class Conversation:
             or self.errand is not None
             or self.asking
             or self.flushed
+            or self.reloading
+            or (self.changing and not self.open_batch)
             or (self.path_stale and not self.open_batch and self.status != "E")
         )
 
@@ -178,6 +184,10 @@ class Conversation:
     def expect(self, reply: Reply) -> None:
         """One more message is on its way to the target."""
         self.replies.append(reply)
+        if reply.kind == ord("Q") and reply.mode is Mode.EXPECT:
+            # A simple Query drops the unnamed statement and portal (exec_simple_query).
+            self.names.statements.pop("", None)
+            self.names.portals.pop("", None)
         if reply.change is not None:
             self.names.sent(reply.change)
         for execution in reply.executions:
@@ -187,6 +197,9 @@ class Conversation:
 
     def _watch(self, statement: Statement) -> None:
         """Note what this statement may change behind our back once it runs."""
+        if changes_catalog(statement):
+            self.changing = self.changed = True
+            self.redefined = self.redefined or redefines(statement)
         if StatementClass.OPAQUE in statement.classes:
             self.names.unverified = True
         if moves_path(statement):
@@ -202,6 +215,12 @@ class Conversation:
     def status_is(self, status: str) -> None:
         """ReadyForQuery: tell how approved statements ended, and forget what died with the transaction."""
         before, self.status = self.status, status
+        if not self.replies:
+            self.changing = False
+            if self.changed and status == "I":
+                self.changed = self.redefined = False
+                self.reloading = True
+                self.emit(ev.ReloadCatalog())
         ended = status == "I"
         rolled_back = self.last_tag == "ROLLBACK" or self.broke
         fate = "open" if not ended else "rolled back" if rolled_back else "committed"

@@ -14,7 +14,6 @@ from gateway.session import events as ev
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.state import Conversation, Phase
-from gateway.sql.statement import StatementClass
 from gateway.wire.backend import (
     Column,
     command_tag,
@@ -258,8 +257,6 @@ class Stream:
         for change in execution.changes:
             talk.names.confirmed(change)
         execution.changes = ()
-        if StatementClass.DDL in execution.statement.classes:
-            talk.emit(ev.ReloadCatalog())
         if execution.request:
             execution.rows = rows or 0
             talk.ran.append(execution)

@@ -319,7 +319,7 @@ def test_a_release_that_is_not_committed_runs_nothing() -> None:
     held(play, query(DELETE))
     play.send(ruled(play, State.APPROVED))
     play.recheck()
-    assert play.send(ev.NotReleased("REQ1", None, "the store is away")) == ["target Q[\x01]"]
+    assert play.send(ev.NotReleased("REQ1", None, "the store is away")) == ["withdraw REQ1", "target Q[\x01]"]
     assert play.target(error("42601"), ready()) == ["client E57P03 ZI"]
 
 
