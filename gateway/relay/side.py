@@ -5,6 +5,7 @@ One Catalog is read by a handful of queries over pg_catalog, each name in full, 
 
 import asyncio
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +16,11 @@ from gateway.errors import TargetUnavailable
 from gateway.policy.model import Target
 from gateway.relay.target import tls_context
 from gateway.sql.catalog import Catalog, Relation
-from gateway.sql.functions import SAFE
+from gateway.sql.functions import SAFE, special_class
 
 DEADLINE = 20.0
 _versions = itertools.count(1)
+_CALL = re.compile(r'(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_$]*))\s*\(')
 
 _RELATIONS = """
 SELECT c.oid::pg_catalog.int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind::pg_catalog.text AS kind,
@@ -55,14 +57,32 @@ SELECT DISTINCT o.oprname AS name
  WHERE n.nspname <> 'pg_catalog' AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
 """
 
-# A type is user code when using it calls some: a domain with a CHECK, or a type with a cast by such a function.
-_TYPES = """
-SELECT t.typname AS name
-  FROM pg_catalog.pg_type t
- WHERE t.typtype = 'd' AND EXISTS (SELECT FROM pg_catalog.pg_constraint c WHERE c.contypid = t.oid)
-   AND t.typnamespace <> 'information_schema'::pg_catalog.regnamespace
- UNION
-SELECT t.typname
+# Domains with a CHECK and the types made of them: a domain over a domain, arrays, ranges, rows. `calls`: the CHECK calls
+# user code. From OID 16384 on objects aren't PostgreSQL's own (FirstNormalObjectId), and only those have dependencies.
+_CHECKED = """
+WITH RECURSIVE uses (used, maker) AS (
+    SELECT d.refobjid, d.objid FROM pg_catalog.pg_depend d
+     WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refclassid = d.classid
+     UNION ALL
+    SELECT a.atttypid, c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+     WHERE a.atttypid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.reltype <> 0
+), checked (oid, calls) AS (
+    SELECT c.contypid, EXISTS (
+               SELECT FROM pg_catalog.pg_depend d
+                WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
+                  AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass))
+      FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
+     WHERE t.typnamespace <> 'information_schema'::pg_catalog.regnamespace
+     UNION
+    SELECT uses.maker, checked.calls FROM checked JOIN uses ON uses.used = checked.oid
+)
+SELECT t.oid::pg_catalog.int8 AS oid, t.typname AS name, pg_catalog.bool_or(checked.calls) AS calls
+  FROM pg_catalog.pg_type t JOIN checked ON checked.oid = t.oid GROUP BY t.oid, t.typname
+"""
+
+# Types with a cast by a function of the user's.
+_CASTS = """
+SELECT DISTINCT t.typname AS name
   FROM pg_catalog.pg_cast c
   JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
   JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
@@ -71,18 +91,28 @@ SELECT t.typname
    AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
 """
 
-# What each view's rule depends on: user functions and operators, foreign tables, other relations.
+# What each view's rule depends on: user functions and operators, types, foreign tables, other relations; what a row policy
+# depends on counts for its table; and a partition or child for its parent, since reading the parent reads it.
 _VIEW_CODE = """
 SELECT r.ev_class::pg_catalog.int8 AS view, d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AS relation,
-       d.refobjid::pg_catalog.int8 AS used
+       d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AS type, d.refobjid::pg_catalog.int8 AS used
   FROM pg_catalog.pg_rewrite r
   JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
   JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
   LEFT JOIN pg_catalog.pg_proc p ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = d.refobjid
   LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
  WHERE (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class)
+    OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
     OR p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
     OR o.oprnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+ UNION ALL
+SELECT p.polrelid::pg_catalog.int8, false, false, d.refobjid::pg_catalog.int8
+  FROM pg_catalog.pg_policy p
+  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
+ WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+   AND pg_catalog.row_security_active(p.polrelid)
+ UNION ALL
+SELECT i.inhparent::pg_catalog.int8, true, false, i.inhrelid::pg_catalog.int8 FROM pg_catalog.pg_inherits i
 """
 
 # Tables with a rule of their own (not views): a plain SELECT or INSERT may then do something else.
@@ -159,7 +189,10 @@ async def _read(connection: Any) -> Catalog:
         for each in functions
         if not each["foreign_overload"] and (not each["volatile"] or each["name"] in SAFE)
     )
-    relations = await _relations(connection)
+    unsafe = frozenset(each["name"] for each in functions if each["volatile"] and each["name"] not in SAFE)
+    checked = await connection.fetch(_CHECKED)
+    relations = await _relations(connection, {each["oid"] for each in checked if each["calls"]}, unsafe)
+    types = {each["name"] for each in (*checked, *await connection.fetch(_CASTS))}
     return Catalog(
         version=next(_versions),
         server_version_num=int(await connection.fetchval("SHOW server_version_num")),
@@ -168,23 +201,25 @@ async def _read(connection: Any) -> Catalog:
         builtin_functions=frozenset(each["name"] for each in functions if each["builtin"]),
         user_functions=user,
         user_operators=frozenset(each["name"] for each in await connection.fetch(_OPERATORS)),
-        user_types=frozenset(each["name"] for each in await connection.fetch(_TYPES)),
+        user_types=frozenset(types),
         schemas=frozenset(each["name"] for each in await connection.fetch(_SCHEMAS)),
     )
 
 
-async def _relations(connection: Any) -> list[Relation]:
+async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset[str]) -> list[Relation]:
     rows = await connection.fetch(_RELATIONS)
     kinds = {each["oid"]: each["kind"] for each in rows}
-    suspicious = _suspicious(await connection.fetch(_VIEW_CODE), kinds)
-    suspicious |= {each["relation"] for each in await connection.fetch(_RULES)}
+    definitions = {each["oid"]: each["definition"] for each in await connection.fetch(_DEFINITIONS)}
+    uses = [each for each in await connection.fetch(_VIEW_CODE) if not each["type"] or each["used"] in calling_types]
+    found = {oid for oid, text in definitions.items() if _calls_unsafe(text, unsafe)}
+    found |= {each["relation"] for each in await connection.fetch(_RULES)}
+    suspicious = _suspicious(uses, kinds, found)
     triggers = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_TRIGGERS)}
     cascades = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_CASCADES)}
     parents = {
         each["relation"]: tuple((schema, name) for schema, name in each["names"])
         for each in await connection.fetch(_PARENTS)
     }
-    definitions = {each["oid"]: each["definition"] for each in await connection.fetch(_DEFINITIONS)}
     return [
         Relation(
             oid=each["oid"],
@@ -204,10 +239,19 @@ async def _relations(connection: Any) -> list[Relation]:
     ]
 
 
-def _suspicious(uses: list[Mapping[str, Any]], kinds: Mapping[int, str]) -> set[int]:
-    """Views that reach user code or a foreign table, directly or through other views."""
+def _calls_unsafe(definition: str, unsafe: frozenset[str]) -> bool:
+    """May a view's query call a built-in function that does more than read? No dependency tells; its text does.
+
+    A call is printed as name(...). A name inside a string counts too: rarely wrong, and never the dangerous way.
+    """
+    names = {each[0] or each[1] for each in _CALL.findall(definition)}
+    return any(each in unsafe or special_class(each) is not None for each in names)
+
+
+def _suspicious(uses: list[Mapping[str, Any]], kinds: Mapping[int, str], known: set[int]) -> set[int]:
+    """Relations whose reading reaches user code or a foreign table, directly or through others, and the `known` ones."""
     above: defaultdict[int, set[int]] = defaultdict(set)
-    found: set[int] = {oid for oid, kind in kinds.items() if kind == "f"}
+    found: set[int] = {oid for oid, kind in kinds.items() if kind == "f"} | known
     for each in uses:
         if each["relation"]:
             above[each["used"]].add(each["view"])

@@ -30,6 +30,8 @@ _SPECIAL: tuple[tuple[Kind, str], ...] = (
         Kind.OPAQUE,
         (
             "lo_* loread dblink* *_to_xml* *_to_xmlschema* crosstab* connectby* xpath_table ts_stat ts_rewrite "
+            # they read a text as a type that an argument names; a domain's CHECK is then run
+            "pg_input_* array_in record_in domain_in range_in multirange_in *_recv "
             "plpgsql_call_handler plpgsql_inline_handler"
         ),
     ),
@@ -89,7 +91,7 @@ SAFE = words(
     "has_schema_privilege has_database_privilege has_function_privilege has_sequence_privilege has_type_privilege "
     "has_tablespace_privilege has_language_privilege has_server_privilege pg_has_role row_security_active pg_tablespace_location "
     "pg_relation_is_publishable pg_partition_tree pg_partition_root pg_partition_ancestors pg_blocking_pids pg_sequence_last_value "
-    "currval lastval aclexplode acldefault aclitemin array_in pg_options_to_table pg_sleep pg_sleep_for pg_sleep_until "
+    "currval lastval aclexplode acldefault aclitemin pg_options_to_table pg_sleep pg_sleep_for pg_sleep_until "
     "gen_random_uuid uuidv4 uuidv7 uuid_extract_version uuid_extract_timestamp txid_current_if_assigned "
     "pg_current_xact_id_if_assigned txid_current_snapshot pg_current_snapshot pg_snapshot_xmin pg_snapshot_xmax "
     "pg_listening_channels pg_lock_status pg_stat_get_activity pg_show_all_settings pg_timezone_names pg_timezone_abbrevs "

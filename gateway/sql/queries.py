@@ -67,6 +67,14 @@ COMMAND_TAGS = {
     "MergeStmt": "MERGE",
 }
 
+# What the grammar makes of x BETWEEN a AND b: comparisons, with the operators of these names.
+_BETWEEN = {
+    "AEXPR_BETWEEN": (">=", "<="),
+    "AEXPR_NOT_BETWEEN": ("<", ">"),
+    "AEXPR_BETWEEN_SYM": (">=", "<="),
+    "AEXPR_NOT_BETWEEN_SYM": ("<", ">"),
+}
+
 # Columns times the relations that they may belong to; 8 kB of text can otherwise ask for millions.
 MAX_FOLLOWED = 50_000
 
@@ -473,6 +481,7 @@ class Walk:
 
     def _on_operator(self, fields: Fields, scope: Scope) -> None:
         self._operators[dotted(strings(fields.get("name")))] = None
+        self._operators.update(dict.fromkeys(_BETWEEN.get(str(fields.get("kind")), ())))
         self._nodes(fields.get("lexpr"), scope)
         self._nodes(fields.get("rexpr"), scope)
 

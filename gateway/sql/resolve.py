@@ -17,7 +17,12 @@ from gateway.sql.queries import GRAMMAR_FUNCTIONS
 from gateway.sql.statement import ColumnUse, Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts, spelled
 
-_RUNS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.OPAQUE})
+# All but DDL alone. `SELECT pg_advisory_unlock(1 @@ 2)` is housekeeping by what it calls; the operator may be anything.
+_RUNS = frozenset(StatementClass) - {StatementClass.DDL}
+# They make a row of the type that their first argument has, named or not.
+_POPULATE = frozenset(
+    {"json_populate_record", "jsonb_populate_record", "json_populate_recordset", "jsonb_populate_recordset"}
+)
 
 
 def resolve(script: Script, catalog: Catalog | None, search_path: tuple[str, ...]) -> Script:
@@ -158,6 +163,8 @@ class _Lookup:
 
     def _function(self, name: str) -> str:
         schema, bare = _schema_and_name(name)
+        if bare in _POPULATE and self._rows_run_code():
+            return f"{name}() may make a row whose types run user code"
         if schema == "pg_catalog":
             fine = _judged(bare) or bare in SAFE or bare in self.catalog.safe_functions
             return "" if fine else f"{name}() isn't known to be harmless"
@@ -172,6 +179,10 @@ class _Lookup:
         if self._is_nowhere(name):
             return f"{name}() isn't in the target's catalog"
         return f"{name}() isn't known to be harmless"
+
+    def _rows_run_code(self) -> bool:
+        found = [self._find(key) for key in self.statement.written.reads]
+        return any(each is not None and each.name in self.catalog.user_types for each in found)
 
     def _is_nowhere(self, name: str) -> bool:
         schema, bare = _schema_and_name(name)

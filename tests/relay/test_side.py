@@ -1,6 +1,7 @@
 """The catalog of a real PostgreSQL as values: relations, functions, operators, types, views that reach user code."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,23 @@ CREATE DOMAIN public.free AS int;
 CREATE DOMAIN public.positive AS int CHECK (VALUE > 0);
 CREATE FUNCTION public.tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER watch AFTER DELETE ON t FOR EACH ROW EXECUTE FUNCTION tr();
+CREATE DOMAIN public.twice AS public.positive;
+CREATE TYPE public.pair AS (a int, b public.positive);
+CREATE TABLE public.held (id int, n public.positive);
+CREATE DOMAIN public.calling AS int CHECK (public.less(VALUE, 0) > 0);
+CREATE VIEW casting AS SELECT 1::calling AS x;
+CREATE VIEW checking AS SELECT 1::positive AS x;
+CREATE SEQUENCE public.numbers;
+CREATE VIEW counting AS SELECT nextval('numbers') AS x;
+CREATE VIEW timing AS SELECT clock_timestamp() AS x, extract(year FROM now()) AS y;
+CREATE TABLE public.rows (id int);
+CREATE POLICY mine ON public.rows USING (evil() = id);
+ALTER TABLE public.rows ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.rows FORCE ROW LEVEL SECURITY;
+CREATE FOREIGN DATA WRAPPER nowhere;
+CREATE SERVER away FOREIGN DATA WRAPPER nowhere;
+CREATE TABLE public.parent (id int) PARTITION BY RANGE (id);
+CREATE FOREIGN TABLE public.part PARTITION OF public.parent FOR VALUES FROM (0) TO (10) SERVER away;
 CREATE RULE swap AS ON INSERT TO other.child DO INSTEAD NOTHING;
 """
 
@@ -87,3 +105,27 @@ async def test_a_wrong_password_is_told_without_it(postgres: EmbeddedPostgres) -
     with pytest.raises(TargetUnavailable) as refused:
         await load_catalog(_target(postgres), "wrong-password")
     assert "wrong-password" not in refused.value.message
+
+
+def test_types_made_of_a_checked_domain_are_user_types_too(catalog: Catalog) -> None:
+    assert {"positive", "_positive", "twice", "_twice", "pair", "_pair", "held", "_held"} <= catalog.user_types
+    assert not {"free", "t", "_t", "int4", "text"} & catalog.user_types
+
+
+def test_views_that_cast_to_code_or_call_what_is_no_read_say_so(catalog: Catalog) -> None:
+    told = {name: catalog.relations["public", name].calls_user_code for name in VIEWS}
+    assert told == VIEWS
+
+
+VIEWS = {"casting": True, "checking": False, "counting": True, "timing": False}
+
+
+def test_a_parent_reads_its_foreign_partition(catalog: Catalog) -> None:
+    assert catalog.relations["public", "parent"].calls_user_code
+
+
+async def test_a_row_policy_is_code_for_whom_it_binds(postgres: EmbeddedPostgres, catalog: Catalog) -> None:
+    assert not catalog.relations["public", "rows"].calls_user_code, "a superuser is not bound by it"
+    await postgres.psql("CREATE ROLE bound LOGIN PASSWORD 'not-a-secret'")
+    target = replace(_target(postgres), user="bound")
+    assert (await load_catalog(target, "not-a-secret")).relations["public", "rows"].calls_user_code

@@ -1,5 +1,7 @@
 """Names by a target's catalog: what isn't provably harmless is opaque, and relations are what the search_path says."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.sql.catalog import Catalog, Relation
@@ -190,3 +192,39 @@ def test_offline_only_our_own_lists_count(opaque: bool, sql: str) -> None:
     found = one(sql, catalog=None)
     assert (StatementClass.OPAQUE in found.classes) == opaque, found.reason
     assert bool(found.reason) == opaque
+
+
+@pytest.mark.parametrize(
+    "sql", [f"SELECT id {word} 1 AND 2 FROM orders" for word in ("BETWEEN", "NOT BETWEEN SYMMETRIC")]
+)
+def test_between_is_the_comparisons_that_the_grammar_makes_of_it(sql: str) -> None:
+    one_user_operator = replace(CATALOG, user_operators=frozenset({"<" if "NOT" in sql else ">="}))
+    assert StatementClass.OPAQUE not in one(sql).classes
+    assert StatementClass.OPAQUE in one(sql, catalog=one_user_operator).classes
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT pg_advisory_unlock(1 <=> 2)",
+        "SELECT pg_advisory_unlock('1'::dom)",
+        "SELECT set_config('jit', 'on'::dom, false)",
+        "SELECT pg_advisory_unlock(1), g.evil FROM (VALUES (1)) g(x)",
+        "SELECT pg_notify('a', 'b'::dom)",
+    ],
+)
+def test_a_special_call_hides_no_user_code(sql: str) -> None:
+    """What it calls may be housekeeping, which needs no rule: what stands beside it may be anything."""
+    assert StatementClass.OPAQUE in one(sql).classes
+
+
+@pytest.mark.parametrize("call", ["pg_input_is_valid('1', 'dom')", "array_in('{1}', 'dom'::regtype, -1)"])
+def test_reading_a_text_as_a_type_that_is_named_in_a_text_is_opaque(call: str) -> None:
+    assert StatementClass.OPAQUE in one(f"SELECT {call}").classes
+
+
+def test_a_row_made_from_json_may_run_the_code_of_its_types() -> None:
+    sql = "SELECT json_populate_record(o, '{}') FROM orders o"
+    known = replace(CATALOG, safe_functions=CATALOG.safe_functions | {"json_populate_record"})
+    assert StatementClass.OPAQUE not in one(sql, catalog=known).classes
+    assert StatementClass.OPAQUE in one(sql, catalog=replace(known, user_types=frozenset({"orders"}))).classes
