@@ -73,6 +73,9 @@ class Playbook:
     def send(self, event: ev.Event) -> list[str]:
         """Give one event; returns the effects as lines."""
         self.effects = self.session.handle(event, self.now)
+        while ev.GoOn() in self.effects:
+            self.effects.remove(ev.GoOn())
+            self.effects += self.session.handle(ev.GoOn(), self.now)
         self.requests += [each.request for each in self.effects if isinstance(each, ev.Hold)]
         lines: list[str] = []
         for line in (line for effect in self.effects for line in _lines(effect)):

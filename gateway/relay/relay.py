@@ -220,6 +220,8 @@ class Relay:
                 self._pause("session", paused=True)
             case ev.ResumeClient():
                 self._pause("session", paused=False)
+            case ev.GoOn():
+                asyncio.get_running_loop().call_soon(self.feed, effect)
             case ev.ReloadCatalog():
                 self._shell.keep(self._reload())
 

@@ -104,6 +104,11 @@ class CatalogChanged:
     catalog: Catalog | None
 
 
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Effect and event: there is more to read; send it back when other sessions have had their turn."""
+
+
 class Why(Enum):
     """Why the gateway ends a session."""
 
@@ -145,6 +150,7 @@ Event = (
     | Tick
     | PolicyChanged
     | CatalogChanged
+    | GoOn
     | Ended
     | ClientGone
     | TargetGone
@@ -292,5 +298,6 @@ Effect = (
     | PauseClient
     | ResumeClient
     | ReloadCatalog
+    | GoOn
     | Close
 )

@@ -368,7 +368,7 @@ class Holding:
             talk.phase = Phase.READY
         self._forward(held.batch)
         last = held.batch.parts[-1].reply
-        talk.open_batch = last is None
+        talk.open_batch = last is None or talk.lost
 
     # --- ends that don't wait for people ------------------------------------------------------------------------------
 
@@ -377,8 +377,8 @@ class Holding:
         held = self._held
         if held is None:
             return
-        held.cancelled = why
-        if held.stage is Stage.WAITING:
+        again, held.cancelled = bool(held.cancelled), why
+        if held.stage is Stage.WAITING and not again:
             self._talk.emit(ev.Withdraw(held.id, why))
 
     def withdraw(self, why: str) -> None:

@@ -26,7 +26,7 @@ from gateway.sql.lineage import Lineages, Lines
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.statement import Script, Statement, StatementClass
-from gateway.sql.tree import UNQUALIFIED, parts
+from gateway.sql.tree import UNQUALIFIED, dotted, parts
 from gateway.wire.backend import Column
 
 #: Texts kept per session, read: drivers repeat themselves. Texts over 4 kB are not kept (performance.md 7).
@@ -172,14 +172,18 @@ class Judge:
         return any(self._covers(name, column) for name in names for column, _ in self._masks)
 
     def _covers(self, relation: str, column: str) -> bool:
-        """Can this mask's column be one of the relation's? Yes where the relation isn't a table that the catalog knows."""
-        if not _matches(self.login.target.name, relation, column):
-            return False
-        schema, _, name = relation.rpartition(".")
+        """Can this mask's column be one of the relation's? A view may show any; a partition shows its parents'."""
+        target = self.login.target.name
+        schema, name = parts(relation)[-2:] if "." in relation else ("", relation)
         known = self.catalog.relations.get((schema, name)) if self.catalog else None
-        if known is None or known.kind not in "rp":
-            return True
-        return any(fnmatchcase(each, column.rsplit(".", maxsplit=1)[-1]) for each in known.columns)
+        if known is None:
+            return _matches(target, relation, column)
+        if known.kind not in "rp":
+            return fnmatchcase(target, column.split(".", 1)[0])
+        names = (relation, *(dotted(parent) for parent in known.parents))
+        return any(_matches(target, each, column) for each in names) and any(
+            fnmatchcase(each, column.rsplit(".", maxsplit=1)[-1]) for each in known.columns
+        )
 
     def masker(
         self,
@@ -315,6 +319,12 @@ def moves_path(statement: Statement) -> bool:
         or statement.tag in ("DISCARD ALL", "RESET ALL")
         or any(name.lower() == "search_path" for name, _ in statement.settings)
     )
+
+
+def unqualified(statement: Statement) -> set[str]:
+    """The relations that are written without a schema, or with that of temporary ones."""
+    found = (parts(key) for key in (*statement.written.reads, *statement.written.writes))
+    return {names[-1] for names in found if names[0] == UNQUALIFIED or names[0].startswith("pg_temp")}
 
 
 def needs_path(statement: Statement) -> bool:

@@ -12,6 +12,15 @@ from gateway.sql.statement import Script
 from gateway.wire.backend import Column
 from gateway.wire.frontend import Bind
 
+#: PostgreSQL keeps this many bytes of a name (NAMEDATALEN - 1), at the protocol level too and without a word.
+_KEPT = 63
+
+
+def kept(name: str) -> str:
+    """The name as the target keeps it: two longer ones may be one name to it. A cut inside a character stays a cut."""
+    raw = name.encode()
+    return name if len(raw) <= _KEPT else raw[:_KEPT].decode("utf-8", "surrogateescape")
+
 
 @dataclass(slots=True)
 class Prepared:

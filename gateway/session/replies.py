@@ -89,10 +89,12 @@ class Batch:
     redefines: bool = False  # it may redefine functions, views ...: the catalog's word no longer counts behind that
     control: bool = False  # it holds BEGIN, COMMIT ...: the transaction status inside it is unknown
     binds: bool = False  # it binds or executes something
+    holds: bool = False  # a part was added that must be held
 
     def add(self, part: Part) -> None:
         self.parts.append(part)
         self.size += len(part.raw)
+        self.holds = self.holds or part.held is not None
 
     def rest(self) -> "Batch":
         """What follows of the same batch once this much was forwarded: its names and what is known of it go on."""
@@ -103,7 +105,3 @@ class Batch:
             redefines=self.redefines,
             control=self.control,
         )
-
-    @property
-    def holds(self) -> bool:
-        return any(part.held is not None for part in self.parts)

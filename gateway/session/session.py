@@ -24,8 +24,8 @@ from gateway.session import events as ev
 from gateway.session.errands import Errand, path_question, syntax_question
 from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
 from gateway.session.holding import Holding
-from gateway.session.judging import Judge, Login, moves_path, needs_catalog, needs_path, opaque, redefines
-from gateway.session.names import Change, Names, Portal, Prepared, Space
+from gateway.session.judging import Judge, Login, needs_catalog, needs_path, opaque, redefines
+from gateway.session.names import Change, Names, Portal, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.state import Conversation, Phase, values
 from gateway.session.stream import Stream
@@ -39,6 +39,10 @@ from gateway.wire.frames import Frames
 OPEN_AT = 64 << 10
 #: Behind a held or waiting batch this much is read; then the client is paused.
 READ_AHEAD = 1 << 20
+#: Messages of a held batch: each costs about 2 kB here, however small it is, and all are recorded in one turn.
+HELD_MESSAGES = 50_000
+#: Messages taken in one turn of the loop, which all sessions share; GoOn takes the next.
+PER_TURN = 500
 
 
 class Session:
@@ -52,6 +56,7 @@ class Session:
         self.inbox: deque[tuple[int, bytes]] = deque()
         self.waiting = 0  # bytes in the inbox
         self.paused = False
+        self.going_on = False  # GoOn is on its way
         self.batch = Batch()
         self.stream = Stream(self.talk)
         self.holding = Holding(self.talk, request_ids)
@@ -68,6 +73,8 @@ class Session:
                     self._from_client(data)
                 case ev.FromTarget(data):
                     self.stream.feed(data)
+                    if talk.lost:
+                        self.holding.cancelled("what went before it in its batch failed")
                 case ev.Answered(sql, script):
                     talk.judge.answered(sql, script)
                     talk.asking = False
@@ -91,6 +98,8 @@ class Session:
                 case ev.CatalogChanged(catalog):
                     talk.judge.refresh(catalog)
                     talk.reloading = False
+                case ev.GoOn():
+                    self.going_on = False
                 case ev.Ended(why):
                     self._ended(why)
                 case ev.ClientGone():
@@ -164,10 +173,13 @@ class Session:
         """Take messages from the inbox until something must be waited for."""
         talk = self.talk
         self._go_on()
-        while self.inbox and not talk.busy:
-            kind, raw = self.inbox[0]
-            if not self._pull(kind, raw):
+        for _ in range(PER_TURN):
+            if not self.inbox or talk.busy or not self._pull(*self.inbox[0]):
                 break
+        else:
+            if not self.going_on:
+                self.going_on = True
+                talk.emit(ev.GoOn())
         self._go_on()
         full = self.waiting > READ_AHEAD
         if full != self.paused and talk.phase is not Phase.CLOSED:
@@ -192,6 +204,7 @@ class Session:
             self._taken()
             if kind == ord("S"):
                 talk.phase = Phase.READY
+                self.batch = Batch()
                 self._forward_sync()
             elif kind == ord("X"):
                 self._terminate()
@@ -219,7 +232,7 @@ class Session:
             self._forward(batch)
             self.batch = batch.rest()
             self.talk.open_batch = True
-        elif batch.size > self.talk.judge.policy.limits.max_held_bytes:
+        elif batch.size > self.talk.judge.policy.limits.max_held_bytes or len(batch.parts) > HELD_MESSAGES:
             self._refuse_oversize(batch)
 
     # --- readers: one a message type; each returns False to wait ------------------------------------------------------
@@ -247,25 +260,32 @@ class Session:
         if script is None:
             return False
         self._taken()
-        change = Change(Space.STATEMENT, parse.name, Prepared(parse.sql, script, parse.parameter_types))
+        change = Change(Space.STATEMENT, kept(parse.name), Prepared(parse.sql, script, parse.parameter_types))
         self._note(change)
         self.batch.add(Part(raw, Reply(ord("P"), change=change)))
+        if script.unparsable is not None and len(self.batch.parts) == 1 and not self.talk.open_batch:
+            self._synchronise()  # the target's own parser says first whether it is a syntax error: nobody is asked then
         return True
+
+    def _synchronise(self) -> None:
+        """Forward the batch with a Sync of ours behind it, and read on when its ReadyForQuery has come."""
+        self.batch.add(Part(frontend.SYNC, Reply(ord("S"), Mode.SWALLOW)))
+        self._forward(self.batch)
+        self.batch = Batch()
+        self.talk.flushed = True
 
     def _read_bind(self, raw: bytes) -> bool:
         bind = frontend.read_bind(raw)
         if bind.portal == NO_PORTAL:
             raise ProtocolViolation("this portal name is reserved")
-        if self._uncertain(Space.STATEMENT, bind.statement):
+        if self._uncertain(Space.STATEMENT, kept(bind.statement)):
             return False
         self._taken()
-        prepared = self._statement(bind.statement)
-        change = None
-        if prepared is not None:
-            change = Change(
-                Space.PORTAL, bind.portal, Portal(prepared, self._known(self.talk.judge.fresh(prepared)), bind)
-            )
-            self._note(change)
+        prepared = self._statement(kept(bind.statement))
+        # A statement that we don't know makes the portal one that can't be executed, should the target know it.
+        portal = Portal(prepared, self._known(self.talk.judge.fresh(prepared)), bind) if prepared else None
+        change = Change(Space.PORTAL, kept(bind.portal), portal)
+        self._note(change)
         self.batch.add(Part(raw, Reply(ord("B"), change=change)))
         self.batch.binds = True
         return True
@@ -273,14 +293,15 @@ class Session:
     def _read_describe(self, raw: bytes) -> bool:
         named = frontend.read_named(raw)
         space = Space.STATEMENT if named.kind == "S" else Space.PORTAL
-        if self._uncertain(space, named.name):
+        name = kept(named.name)
+        if self._uncertain(space, name):
             return False
         self._taken()
         reply = Reply(ord("D"))
         if space is Space.STATEMENT:
-            reply.prepared = self._statement(named.name)
+            reply.prepared = self._statement(name)
         else:
-            reply.portal = self._portal(named.name)
+            reply.portal = self._portal(name)
             self.batch.binds = True
         self.batch.add(Part(raw, reply))
         return True
@@ -288,18 +309,18 @@ class Session:
     def _read_close(self, raw: bytes) -> bool:
         named = frontend.read_named(raw)
         self._taken()
-        change = Change(Space.STATEMENT if named.kind == "S" else Space.PORTAL, named.name)
+        change = Change(Space.STATEMENT if named.kind == "S" else Space.PORTAL, kept(named.name))
         self._note(change)
         self.batch.add(Part(raw, Reply(ord("C"), change=change)))
         return True
 
     def _read_execute(self, raw: bytes) -> bool:
-        name = frontend.read_execute(raw).portal
-        if self._uncertain(Space.PORTAL, name):
+        written = frontend.read_execute(raw).portal
+        if self._uncertain(Space.PORTAL, kept(written)):
             return False
-        portal = self._portal(name)
+        portal = self._portal(kept(written))
         if portal is None:
-            return self._refuse_portal(name, raw)
+            return self._refuse_portal(written, raw)
         script = portal.script
         if not self._names_known(script):
             return False
@@ -332,10 +353,7 @@ class Session:
             self._end_batch()
         elif batch.parts and not batch.binds and not talk.open_batch:
             # Parse, Describe, Close alone: Sync in the place of Flush, so that no lock stays (architecture.md, Flush).
-            batch.add(Part(frontend.SYNC, Reply(ord("S"), Mode.SWALLOW)))
-            self._forward(batch)
-            self.batch = Batch()
-            talk.flushed = True
+            self._synchronise()
         else:
             batch.add(Part(raw, None))
             self._forward(batch)
@@ -446,12 +464,14 @@ class Session:
         statements: list[Statement] = []
         changes: list[tuple[Change, ...]] = []
         for each in script.statements:
-            meant = self._known_one(judge.expand(each, self.batch, talk.names))
+            if each.names is not None and each.names.name == NO_PORTAL:
+                raise ProtocolViolation("this name is reserved")
+            meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
             statements.append(meant)
             changes.append(tuple(_sql_changes(each, self._known)))
             for change in changes[-1]:
                 self._note(change)
-            self.batch.repaths = self.batch.repaths or moves_path(meant)
+            self.batch.repaths = self.batch.repaths or talk.moves_path(meant)
             self.batch.redefines = self.batch.redefines or redefines(meant)
         aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
         if unknown or any(each.control for each in statements):
@@ -518,14 +538,14 @@ class Session:
             self.holding.begin(batch, self._forward)
         else:
             self._forward(batch)
-            if batch.parts[-1].reply is not None:
+            if batch.parts[-1].reply is not None and not self.talk.lost:
                 self.talk.open_batch = False
 
     def _refuse_oversize(self, batch: Batch) -> None:
         """Refuse it now and read to its Sync without keeping anything: the target skips all that behind the error."""
         text = error_response(
             "54000",
-            f"a held batch may have {self.talk.judge.policy.limits.max_held_bytes} bytes",
+            f"a held batch may have {self.talk.judge.policy.limits.max_held_bytes} bytes and {HELD_MESSAGES} messages",
             hint="Send fewer rows in one batch.",
         )
         for part in batch.parts:
@@ -539,7 +559,7 @@ class Session:
         """Record what the batch runs, then send it, with sure-fails in the place of what is refused."""
         talk = self.talk
         chunks: list[bytes] = []
-        for part in batch.parts:
+        for part in self._not_skipped(batch) if talk.lost else batch.parts:
             reply = part.reply
             if reply is None:
                 chunks.append(part.raw)
@@ -554,9 +574,21 @@ class Session:
             talk.expect(reply)
         talk.emit(ev.ToTarget(b"".join(chunks)))
 
+    def _not_skipped(self, batch: Batch) -> list[Part]:
+        """The target skips all up to the next Sync: of this batch only that goes, and what was approved has failed."""
+        talk = self.talk
+        for reply in (part.reply for part in batch.parts if part.reply is not None):
+            for execution in reply.executions:
+                if execution.request and execution.decided_by:
+                    talk.failed[execution.request] = ("", execution)
+        last = batch.parts[-1]
+        talk.lost = last.reply is None or last.reply.kind != ord("S")
+        talk.phase = Phase.SKIPPING if talk.lost else talk.phase
+        return [] if talk.lost else [last]
+
     def _forward_sync(self) -> None:
         self.talk.expect(Reply(ord("S")))
-        self.talk.open_batch = False
+        self.talk.open_batch = self.talk.lost = False
         self.talk.emit(ev.ToTarget(frontend.SYNC))
 
     def _start_errand(self) -> None:

@@ -11,10 +11,10 @@ from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand
 from gateway.session.guard import NO_PORTAL
-from gateway.session.judging import Judge, Login, changes_catalog, moves_path, redefines
+from gateway.session.judging import Judge, Login, changes_catalog, moves_path, opaque, redefines, unqualified
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
-from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.frontend import SYNC, parse
 
 __all__ = ["NO_PORTAL", "Conversation", "Phase", "values"]
@@ -22,6 +22,10 @@ __all__ = ["NO_PORTAL", "Conversation", "Phase", "values"]
 _TEXT_SHOWN = 1000
 #: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
 _COLUMNS_KEPT = 50
+#: What acts by the meaning of the names in it.
+_ACTS = frozenset({StatementClass.READ, StatementClass.WRITE})
+#: A setting falls back with its transaction or savepoint; a SET LOCAL with the COMMIT too.
+_UNDOING = frozenset({Control.COMMIT, Control.ROLLBACK, Control.ROLLBACK_TO, Control.PREPARE})
 
 
 class Phase(Enum):
@@ -45,6 +49,10 @@ class Conversation:
         self.effects: list[ev.Effect] = []
         self.now = 0.0
         self.open_batch = False  # something was forwarded since the last Sync, without a Sync
+        self.lost = False  # an error came and no Sync is on its way: the target skips all up to the next one
+        self.copying = False  # a COPY FROM STDIN is on its way: what comes next from the client may be its data
+        self.temporary: set[str] = set()  # relations of this session's own; no catalog shows them
+        self.temporary_code = False  # among them are some whose reading runs more than a read
         self.flushed = False  # waiting for the ReadyForQuery of a Sync that we put in the place of a Flush
         self.asking = False  # waiting for the parser process
         self.errand: Errand | None = None
@@ -93,7 +101,8 @@ class Conversation:
             or self.flushed
             or self.reloading
             or (self.changing and not self.open_batch)
-            or (self.path_stale and not self.open_batch and self.status != "E")
+            or self.copying
+            or (self.path_stale and not self.open_batch and (self.status != "E" or bool(self.replies)))
         )
 
     # --- effects ------------------------------------------------------------------------------------------------------
@@ -135,7 +144,8 @@ class Conversation:
             self.judge.scrub(statement.sql),
             shown,
             changes=changes,
-            protected=self.judge.touches_protected(statement),
+            protected=self.judge.touches_protected(statement)
+            or (self.judge.protects and bool(self.temporary & unqualified(statement))),
         )
 
     def _story(self, execution: Execution) -> dict[str, Value]:
@@ -194,15 +204,40 @@ class Conversation:
             for change in execution.changes:
                 self.names.sent(change)
             self._watch(execution.statement)
+            self.copying = self.copying or execution.statement.copies == "in"
+
+    def moves_path(self, statement: Statement) -> bool:
+        """May it change search_path, be it by taking back what its transaction did to it?"""
+        return moves_path(statement) or (self.path_in_transaction and statement.control in _UNDOING)
+
+    def doubted(self, statement: Statement) -> Statement:
+        """The statement, opaque where it uses a temporary relation that stands for another, or that may run code."""
+        names = self.temporary & unqualified(statement)
+        if not names or not statement.classes & _ACTS:
+            return statement
+        catalog, path = self.judge.catalog, self.judge.search_path
+        if self.temporary_code or any(catalog and catalog.find(None, name, path) for name in names):
+            return opaque(statement, "it uses a temporary relation in the place of another, or one that may run code")
+        return statement
+
+    def _path_is_temporary(self) -> bool:
+        """CREATE TABLE without TEMP makes a temporary one where pg_temp stands first on the path."""
+        return any(each.startswith("pg_temp") for each in self.judge.search_path)
 
     def _watch(self, statement: Statement) -> None:
         """Note what this statement may change behind our back once it runs."""
+        if statement.temporary or (StatementClass.DDL in statement.classes and self._path_is_temporary()):
+            self.temporary |= unqualified(statement)
+            self.temporary_code = self.temporary_code or statement.tag.endswith("VIEW")
+        elif self.temporary and StatementClass.DDL in statement.classes and redefines(statement):
+            self.temporary |= unqualified(statement)
+            self.temporary_code = True
         if changes_catalog(statement):
             self.changing = self.changed = True
             self.redefined = self.redefined or redefines(statement)
         if StatementClass.OPAQUE in statement.classes:
             self.names.unverified = True
-        if moves_path(statement):
+        if self.moves_path(statement):
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:
             if name.lower() == "application_name" and value is not None:

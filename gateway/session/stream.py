@@ -282,6 +282,7 @@ class Stream:
         head = talk.replies[0]
         if talk.phase is Phase.COPY_IN:
             talk.phase = Phase.READY
+        talk.copying = False
         execution = head.execution
         denial, mode = head.denial, head.mode
         if execution is not None and not denial:
@@ -327,11 +328,18 @@ class Stream:
         replies = self._talk.replies
         while replies and replies[0].kind != ord("S"):
             self._skip(replies.popleft())
+        if not replies:
+            # It discards what is still to come, too; nothing of that may be taken for an answer owed.
+            talk = self._talk
+            talk.lost = talk.open_batch = True
+            if talk.phase is Phase.READY:
+                talk.phase = Phase.SKIPPING
 
     def _ready(self, body: bytes) -> bytes | None:
         talk = self._talk
         head = self._pop("ReadyForQuery", b"SQF")
         status = chr(body[0]) if body else "?"
+        talk.copying = False
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
             talk.flushed = False
@@ -348,7 +356,9 @@ class Stream:
             while len(talk.replies) > 1 and talk.replies[1].kind == ord("S"):
                 del talk.replies[1]
                 talk.open_batch = True
-        talk.phase = Phase.COPY_IN
+        elif len(talk.replies) > 1:
+            raise TargetUnavailable("a message was sent behind COPY FROM STDIN, in the place of its data")
+        talk.phase, talk.copying = Phase.COPY_IN, False
         return self._seen(head, body)
 
     def _copy_out(self, body: bytes) -> bytes | None:

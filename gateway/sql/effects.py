@@ -14,7 +14,7 @@ from gateway.sql.commands import ALSO_CALLED, TRANSACTIONS, command
 from gateway.sql.queries import COMMAND_TAGS, Walk
 from gateway.sql.settings import quoted_schema, setting_class
 from gateway.sql.statement import Control, NameUse, Statement, StatementClass
-from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, strings, unwrap
+from gateway.sql.tree import Fields, as_public, children, dotted, is_temporary, key_of, literal, strings, unwrap
 
 UNKNOWN_NAME = "what this name stands for isn't known here"
 
@@ -67,7 +67,8 @@ def _query(sql: str, name: str, fields: Fields) -> Statement:
     walk.query(name, fields)
     if walk.is_read(tag):
         walk.classes.add(StatementClass.READ)
-    return walk.finish(sql, "SELECT INTO" if StatementClass.DDL in walk.classes else tag)
+    into = fields.get("intoClause", {}).get("rel")
+    return walk.finish(sql, "SELECT INTO" if StatementClass.DDL in walk.classes else tag, temporary=is_temporary(into))
 
 
 # --- utility statements that only need names ---
@@ -90,12 +91,14 @@ def _utility(sql: str, name: str, fields: Fields) -> Statement:
     walk.inner_tags = [ALSO_CALLED[tag]] if tag in ALSO_CALLED else []
     names = NameUse("CLOSE", fields.get("portalname")) if name == "ClosePortalStmt" else None
     shows = str(fields.get("name", "")).lower() if name == "VariableShowStmt" else None
-    return walk.finish(sql, tag, names=names, shows=shows)
+    temporary = name in _MAKES and any(is_temporary(fields.get(each)) for each in ("relation", "view", "sequence"))
+    return walk.finish(sql, tag, names=names, shows=shows, temporary=temporary)
 
 
 # Their expressions name relations and functions that a reviewer wants to see. They aren't run as a query.
 _WITH_EXPRESSIONS = frozenset({"ViewStmt", "IndexStmt", "AlterTableStmt", "CreateStmt", "CreatePolicyStmt", "RuleStmt"})
 _LISTS = ("relations", "rels", "objects")
+_MAKES = frozenset({"CreateStmt", "ViewStmt", "CreateSeqStmt"})
 _TABLES = frozenset(
     {
         "OBJECT_TABLE",
@@ -356,6 +359,7 @@ def _create_as(sql: str, fields: Fields) -> Statement:
     return replace(
         inner,
         tag=tag,
+        temporary=is_temporary(fields["into"]["rel"]),
         classes=inner.classes | {StatementClass.DDL, StatementClass.READ},
         writes=tuple(dict.fromkeys((*inner.writes, as_public(key)))),
         inner_tags=_with_tag(inner),

@@ -120,6 +120,13 @@ def key_of(range_var: Fields) -> str:
     return f"{dotted([schema]) if schema else UNQUALIFIED}.{dotted([range_var.get('relname', '')])}"
 
 
+def is_temporary(range_var: object) -> bool:
+    """Whether a RangeVar names a temporary relation to be made: by TEMP, or by its schema."""
+    if not isinstance(range_var, dict):
+        return False
+    return range_var.get("relpersistence") == "t" or str(range_var.get("schemaname", "")).startswith("pg_temp")
+
+
 def as_public(key: str) -> str:
     """A key as people read it when no catalog is at hand: `?.name` is public.name."""
     return f"public.{key[2:]}" if key.startswith(f"{UNQUALIFIED}.") else key

@@ -4,9 +4,10 @@ import pytest
 
 from gateway.approvals.request import State
 from gateway.session import events as ev
+from gateway.session.session import HELD_MESSAGES, PER_TURN
 from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
-from tests.playbook import BOUND, PARSED, POLICY, Playbook, catalog, complete, error, ready, row
-from tests.session.test_session import DELETE, held, opened, ruled
+from tests.playbook import BOUND, NOW, PARSED, POLICY, Playbook, catalog, complete, error, ready, row
+from tests.session.test_session import DELETE, approve, held, opened, ruled
 
 #: A function of the user's on a server before 16; PostgreSQL 18's grammar has a keyword there and refuses the text.
 FOREIGN = "SELECT system_user()"
@@ -24,17 +25,22 @@ def test_a_text_that_only_the_target_can_read_is_opaque_in_a_query() -> None:
 
 def test_a_text_that_only_the_target_can_read_is_opaque_in_an_execute() -> None:
     play = Playbook()
-    assert play.client(parse("", FOREIGN), bind("", ""), execute(""), SYNC)[0] == "client N"
+    assert play.client(parse("", FOREIGN), bind("", ""), execute(""), SYNC) == [f"target P[{FOREIGN}] S"]
+    lines = play.target(PARSED, ready())
+    assert lines[0] == "client 1 N"
+    assert not any(" E" in each for each in lines if each.startswith("target"))
 
 
 def test_a_text_that_only_the_target_can_read_is_recorded() -> None:
     play = Playbook()
     play.client(parse("", FOREIGN), bind("", ""), execute(""), SYNC)
+    play.target(PARSED, ready())
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
-    assert play.target(complete("ROLLBACK"), ready()) == ["hold REQ1"]
+    assert play.target(complete("ROLLBACK"), ready()) == [f"target P[{FOREIGN}] S"], "the unnamed statement comes back"
+    assert play.target(PARSED, ready()) == ["hold REQ1"]
     opened(play)
     assert play.send(ruled(play, State.APPROVED)) == ["release REQ1"]
-    assert play.send(ev.Released("REQ1"))[0] == "record statement"
+    assert play.send(ev.Released("REQ1")) == ["record statement", "target B E S"]
 
 
 def test_rollback_by_an_unverified_name_does_not_open_the_aborted_shortcut() -> None:
@@ -168,3 +174,158 @@ def test_a_simple_query_drops_the_unnamed_statement_as_postgresql_does() -> None
     assert play.target(row(b"other"), complete("SHOW"), ready()) == [], (
         "nothing is parsed again behind the client's back"
     )
+
+
+def test_a_parse_that_nobody_can_read_is_the_targets_syntax_error_and_asks_nobody() -> None:
+    play = Playbook()
+    assert play.client(parse("", "SELEC"), bind("", ""), execute(""), SYNC) == ["target P[SELEC] S"]
+    assert play.target(error("42601"), ready()) == ["client E42601", "target S"]
+    assert play.target(ready()) == ["client ZI"]
+
+
+def test_names_are_what_the_target_keeps_of_them() -> None:
+    """It keeps 63 bytes: three names that differ behind that are one to it."""
+    play = Playbook()
+    name = "a" * 63
+    play.client(parse(name + "x", "SELECT 1"), SYNC)
+    play.target(PARSED, ready())
+    play.client(message(b"C", b"S" + (name + "z").encode() + b"\0"), SYNC)
+    play.target(message(b"3", b""), ready())
+    play.client(parse(name + "y", DELETE), SYNC)
+    play.target(PARSED, ready())
+    assert play.client(bind("", name + "x"), execute(""), SYNC)[0] == "client N"
+
+
+def test_a_portal_bound_to_an_unknown_statement_forgets_what_it_was() -> None:
+    """Should the target know that statement, then it is not the portal's old one that would run."""
+    play = Playbook()
+    play.client(query("BEGIN"))
+    play.target(complete("BEGIN"), ready("T"))
+    play.client(parse("s", "SELECT 1"), bind("", "s"), SYNC)
+    play.target(PARSED, BOUND, ready("T"))
+    play.client(bind("", "unknown"), execute(""), SYNC)
+    assert b"\x01hoop refused" in play.to_target()
+
+
+def test_after_an_error_without_a_sync_on_its_way_all_is_skipped_as_the_target_does() -> None:
+    play = Playbook()
+    play.client(parse("", "SELECT 1/0"), bind("", ""), execute(""), FLUSH)
+    play.target(PARSED, BOUND, error("22012"))
+    assert play.client(query("SELECT 'a'"), query(DELETE), parse("", DELETE), bind("", ""), execute("")) == []
+    assert play.client(SYNC) == ["target S"]
+    assert play.target(ready()) == ["client ZI"]
+    assert play.client(query("SELECT 2")) == ["record statement", "target Q[SELECT 2]"]
+
+
+def test_a_query_in_an_unfinished_batch_that_fails_is_owed_nothing() -> None:
+    play = Playbook()
+    play.client(parse("", "SELECT nonsense"), query("SELECT 1"))
+    play.target(error("42703"))
+    assert play.client(query("SELECT 2"), SYNC) == ["target S"]
+    assert play.target(ready()) == ["client ZI"]
+    assert not play.session.talk.replies
+
+
+def test_a_hold_in_an_open_batch_that_fails_is_withdrawn() -> None:
+    play = Playbook()
+    play.client(parse("", "SELECT 1/0"), bind("", ""), execute(""), FLUSH)
+    play.client(parse("", DELETE), bind("", ""), execute(""), SYNC)
+    play.send(ev.SideAnswered(None, "not here"))
+    opened(play)
+    lines = play.target(PARSED, BOUND, error("22012"))
+    assert lines[-1].startswith("withdraw")
+    assert play.send(ruled(play, State.WITHDRAWN))[-1] == "target S"
+    assert play.target(ready()) == ["client ZI"]
+
+
+def test_nothing_is_sent_behind_a_copy_from_stdin_before_its_answer() -> None:
+    play = Playbook()
+    play.client(query("COPY customers FROM STDIN"))
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(complete("ROLLBACK"), ready())
+    opened(play)
+    approve(play)
+    assert play.client(message(b"d", b"1\tx\n"), message(b"c", b""), query("SELECT 1")) == []
+    assert play.target(message(b"G", b"\0\0\0")) == ["client G", "target d c", "record statement", "target Q[SELECT 1]"]
+
+
+def test_the_name_that_refusals_rest_on_can_not_be_declared() -> None:
+    play = Playbook()
+    lines = play.client(query('DECLARE U&"\\0001hoop refused" CURSOR FOR SELECT 1'))
+    assert lines[0].startswith("client E08P01")
+
+
+@pytest.mark.parametrize("back", ["ROLLBACK TO a", "ROLLBACK", "COMMIT"])
+def test_what_takes_search_path_back_is_waited_for(back: str) -> None:
+    play = Playbook()
+    for sql in ("BEGIN", "SAVEPOINT a"):
+        play.client(query(sql))
+        play.target(complete(sql), ready("T"))
+    play.client(query("SET search_path = other"))
+    play.target(complete("SET"), ready("T"))
+    play.target(row(b"other"), ready("T"))
+    assert play.client(query(back), query("SELECT * FROM orders"))[-1] == f"target Q[{back}]"
+    assert play.target(complete("ROLLBACK"), ready("T"))[-1] == "target Q[SHOW search_path]"
+
+
+def test_behind_what_takes_search_path_back_an_unqualified_name_is_opaque() -> None:
+    play = Playbook()
+    play.client(query("BEGIN"))
+    play.target(complete("BEGIN"), ready("T"))
+    play.client(query("SET search_path = other"))
+    play.target(complete("SET"), ready("T"))
+    play.target(row(b"other"), ready("T"))
+    assert not play.to_target().endswith(b"orders\0")
+    play.client(query("ROLLBACK; SELECT * FROM orders"))
+    assert b"FROM orders" not in play.to_target()
+
+
+def passed(play: Playbook, sql: str, tag: str, status: str = "I") -> None:
+    """An allowed statement runs; what the session asks afterwards stays unanswered."""
+    play.client(query(sql))
+    assert sql in play.to_target().decode()
+    play.target(complete(tag), ready(status))
+    play.send(ev.CatalogChanged(catalog()))
+
+
+def test_a_temporary_view_is_opaque_for_good() -> None:
+    play = Playbook(ALLOW_DDL)
+    passed(play, "CREATE TEMP VIEW tv AS SELECT evil()", "CREATE VIEW")
+    assert play.client(query("SELECT * FROM tv"))[0] == "client N"
+
+
+def test_a_temporary_table_in_front_of_another_is_opaque_and_one_of_its_own_name_is_not() -> None:
+    play = Playbook(ALLOW_DDL)
+    passed(play, "CREATE TEMP TABLE mine AS SELECT 1 AS id", "SELECT 1")
+    passed(play, "SELECT * FROM mine", "SELECT 1")
+    passed(play, "CREATE TEMP TABLE orders (id int)", "CREATE TABLE")
+    passed(play, "SELECT * FROM public.orders", "SELECT 1")
+    assert play.client(query("SELECT id FROM orders"))[0] == "client N"
+
+
+def test_a_path_that_begins_with_pg_temp_makes_temporary_tables() -> None:
+    play = Playbook(ALLOW_DDL)
+    play.session.talk.judge.moved(("pg_temp", "public"))
+    passed(play, "CREATE TABLE orders (id int)", "CREATE TABLE")
+    assert play.client(query("SELECT id FROM orders"))[0] == "client N"
+
+
+def test_a_flood_of_messages_leaves_other_sessions_their_turn() -> None:
+    play = Playbook()
+    effects = play.session.handle(ev.FromClient(query("SELECT 1") * (PER_TURN + 7)), NOW)
+    assert effects[-1] == ev.GoOn()
+    assert len(play.session.inbox) == 7
+    assert play.session.handle(ev.FromClient(b""), NOW)[-1] != ev.GoOn()
+    assert not play.session.inbox
+
+
+def test_a_held_batch_of_too_many_small_messages_is_refused() -> None:
+    play = Playbook()
+    play.client(parse("", DELETE), bind("", ""), execute(""))
+    play.client((bind("", "") + execute("")) * (HELD_MESSAGES // 2))
+    play.client((bind("", "") + execute("")) * 1000)
+    assert len(play.session.batch.parts) <= HELD_MESSAGES + 2
+    play.client(SYNC)
+    play.target(PARSED, BOUND, error("34000"))
+    assert b"C54000\0" in play.to_client()

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from gateway.policy.model import load
+from gateway.session import events as ev
 from gateway.session.judging import Judge, Login
 from gateway.sql.catalog import Relation
 from gateway.sql.statement import Statement
 from gateway.wire.backend import Column
 from gateway.wire.frontend import query
-from tests.playbook import ANN, POLICY, Playbook, catalog, columns, complete, ready, row
+from tests.playbook import ANN, POLICY, Playbook, catalog, columns, complete, error, ready, row
 
 MASKED = (
     POLICY
@@ -129,3 +130,38 @@ def test_a_cursor_keeps_the_path_of_its_declaration() -> None:
     judge.refresh(replace(facts, version=2, relations={**facts.relations, ("other", "customers"): shadow}))
     judge.moved(("other", "public"))
     assert REDACTED in answered(play, "FETCH 1 FROM n")
+
+
+@pytest.mark.parametrize(
+    ("sql", "protected"),
+    [
+        ("SELECT card_number::int FROM customers", True),
+        ("SELECT id::int FROM other.orders", False),
+        ("SELECT id::int FROM other.seen", True),
+        ("SELECT id::int FROM other.part", True),
+        ("SELECT id::int FROM nosuch", False),
+    ],
+)
+def test_an_error_text_may_quote_what_a_view_or_a_partition_shows(sql: str, protected: bool, judge: Judge) -> None:
+    """Wherever these are: the mask's own name says nothing of them."""
+    columns = {"id": 1, "card_number": 2}
+    more = {
+        ("other", "seen"): Relation(16700, "other", "seen", "v", columns),
+        ("other", "part"): Relation(16701, "other", "part", "r", columns, parents=(("public", "customers"),)),
+    }
+    judge.refresh(replace(catalog(), relations={**catalog().relations, **more}))
+    assert judge.touches_protected(statement(judge, sql)) is protected
+
+
+def test_an_error_text_may_quote_a_copy_in_a_temporary_table() -> None:
+    play = Playbook(
+        MASKED.replace("[write, ddl, session, opaque]", "[write, session, opaque]").replace(
+            "  - {name: no drop", "  - {name: make, effect: allow, statements: [ddl]}\n  - {name: no drop"
+        )
+    )
+    play.client(query("CREATE TEMP TABLE copy AS SELECT card_number AS c FROM customers"))
+    play.target(complete("SELECT 1"), ready())
+    play.send(ev.CatalogChanged(catalog()))
+    play.client(query("SELECT ('x' || c)::int FROM copy"))
+    play.target(error("22P02", "invalid input syntax: x1114"), ready())
+    assert b"1114" not in play.to_client()
