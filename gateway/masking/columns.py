@@ -13,6 +13,8 @@ from gateway.masking.masks import BINARY_FORMAT, MASKS, TEXT_FORMAT, Kind, kind_
 from gateway.wire.backend import Column
 
 UNRESOLVED = "unresolved"
+#: Masks that show a part of the value: only for the column itself, as the target says it is.
+_PARTS = frozenset({"last4", "partial"})
 TableNames = Mapping[int, tuple[str, str, Mapping[int, str]]]
 
 
@@ -104,12 +106,13 @@ def _origin(column: Column, table_names: TableNames) -> frozenset[str]:
 def _masked(
     lineage: frozenset[str] | None, origin: frozenset[str], masks: Sequence[tuple[str, str]], target: str
 ) -> tuple[str, str] | None:
-    """The first column rule that a source matches: (mask, source). A * matches dots too: rather too much than too little."""
+    """The first column rule that a source matches: (mask, source), a mask of parts for the column itself only. A * matches dots too: rather too much than too little."""
     carried = sorted((lineage or frozenset()) | origin)
     for glob, mask in masks:
         for source in carried:
             if fnmatchcase(f"{target}.{source}", glob):
-                return mask, source
+                # Of a column made from it (a slice, the reverse) a part would be any part that the client likes.
+                return mask if mask not in _PARTS or source in origin else "redact", source
     return None
 
 

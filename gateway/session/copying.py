@@ -72,8 +72,9 @@ def columns_of(statement: Statement | None, formats: tuple[int, ...], relation: 
     names = list(types) if names == ["*"] else names
     if len(names) != len(formats):
         names = [f"column {at}" for at in range(1, len(formats) + 1)]
+    oid, numbers = (relation.oid, relation.columns) if relation else (0, {})
     return tuple(
-        Column(name, 0, 0, _type(types.get(name), code), -1, -1, code)
+        Column(name, oid if name in numbers else 0, numbers.get(name, 0), _type(types.get(name), code), -1, -1, code)
         for name, code in zip(names, formats, strict=True)
     )
 

@@ -52,7 +52,7 @@ SAFE = words(
     "normalize is_normalized unistr like_escape similar_to_escape textlike parse_ident convert_from convert_to "
     # numbers
     "abs ceil ceiling floor round trunc sqrt cbrt power pow exp ln log log10 mod div sign gcd lcm factorial width_bucket "
-    "random random_normal setseed pi degrees radians sin cos tan asin acos atan atan2 sind cosd tand scale min_scale trim_scale "
+    "random random_normal pi degrees radians sin cos tan asin acos atan atan2 sind cosd tand scale min_scale trim_scale "
     # dates
     "now current_date statement_timestamp transaction_timestamp clock_timestamp timeofday age date_part date_trunc date_bin "
     "extract make_date make_time make_timestamp make_timestamptz make_interval justify_days justify_hours justify_interval "

@@ -188,15 +188,23 @@ class Walk:
         self._with(fields, frame)
         if fields.get("op", "SETOP_NONE") != "SETOP_NONE":
             left, right = (self._select(fields[side], frame) for side in _SIDES)
-            return united(left, right)
+            return self._limited(united(left, right), fields, frame)
         self._from(fields.get("fromClause"), frame)
         self._condition(fields.get("whereClause"), frame)
         self._condition(fields.get("havingClause"), frame)
+        for each in fields.get("sortClause") or ():  # with LIMIT it chooses rows as WHERE does
+            self._condition(each.get("SortBy", {}).get("node"), frame)
         frame.settle()
         for each in fields.get("windowClause") or ():
             frame.windows[each["WindowDef"]["name"]] = self._window(each["WindowDef"], frame)
         rows = fields.get("valuesLists")
-        return self._values(rows, frame) if rows else self._targets(fields.get("targetList"), frame)
+        shown = self._values(rows, frame) if rows else self._targets(fields.get("targetList"), frame)
+        return self._limited(shown, fields, frame)
+
+    def _limited(self, shown: list[Column], fields: Fields, frame: Frame) -> list[Column]:
+        """LIMIT and OFFSET choose rows by a number: which row it is says what the number was."""
+        chosen = NOTHING.union(*(self._of(fields.get(each), frame) for each in ("limitCount", "limitOffset")))
+        return [Column(each.name, each.carried | chosen) for each in shown] if chosen else shown
 
     def _values(self, rows: list[Fields], frame: Frame) -> list[Column]:
         found: list[Column] = []

@@ -29,12 +29,19 @@ def planned(
 
 def test_lineage_masks() -> None:
     found = planned(column(), frozenset({"public.customers.name", CARD}))
-    assert (found.action, found.mask, found.source) == ("mask", "last4", CARD)
+    assert (found.action, found.mask, found.source) == ("mask", "redact", CARD)
 
 
 def test_the_servers_own_origin_masks_even_where_lineage_says_nothing() -> None:
     assert planned(column(table=7, attnum=3), frozenset()).action == "mask"
     assert planned(column(table=7, attnum=4), frozenset()).action == "scan"
+
+
+def test_a_mask_of_parts_is_for_the_column_itself_alone() -> None:
+    """The last four of left(card_number, 8), of left(card_number, 12) and of reverse(card_number): the whole number."""
+    assert planned(column(table=7, attnum=3), frozenset({CARD})).mask == "last4"
+    assert planned(column(), frozenset({CARD})).mask == "redact"
+    assert planned(column(table=7, attnum=4), frozenset({CARD})).mask == "redact"
 
 
 def test_globs_hold_for_every_target_and_table() -> None:

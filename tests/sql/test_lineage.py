@@ -51,6 +51,11 @@ CREATE VIEW peeking AS SELECT id, peek() AS p FROM orders;
 
 # Query, then the outputs that carry customers.card by position ("1 3"), "?" in front of those that can't be known.
 QUERIES = [
+    # what chooses rows tells of itself by them
+    ("SELECT g FROM generate_series(0, 9) g LIMIT 1 OFFSET (SELECT left(card, 1)::int FROM customers WHERE id = 1)", "1"),
+    ("SELECT id FROM orders UNION SELECT id FROM notes LIMIT (SELECT left(card, 1)::int FROM customers WHERE id = 1)", "1"),
+    ("SELECT g FROM generate_series(0, 9) g ORDER BY (SELECT left(card, 1) FROM customers WHERE id = 1) = g::text DESC LIMIT 1", "1"),
+    ("SELECT id, name FROM customers ORDER BY card, 1 LIMIT 2", ""),
     # plain columns, stars, whole rows
     ("SELECT * FROM customers", "3"),
     ("SELECT c.*, c.id FROM customers c", "3"),
