@@ -28,7 +28,7 @@ from gateway.approvals.desk import Desk, Directory
 from gateway.approvals.outbox import Front, Outbox
 from gateway.approvals.request import Person
 from gateway.audit.log import AuditLog
-from gateway.audit.spool import Spool
+from gateway.audit.spool import Spool, is_live, spooled
 from gateway.errors import GatewayError, PolicyError, StoreUnavailable
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
@@ -104,7 +104,7 @@ class Gateway:
             link_max_age=self.policy.limits.link_max_age,
             directory=self._directory,
         )
-        await self.desk.start(replica)
+        await self.desk.start(replica, await asyncio.to_thread(_ended_here, settings.spool))
         self._stops.append(self.desk.close)
         self._record_policy()
         self.issuers = Issuers(self.policy.issuers, insecure_loopback=settings.insecure_loopback)
@@ -291,6 +291,11 @@ def read_policy(path: Path) -> Policy:
         return load(path.read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError([f"{path}: can't be read ({type(error).__name__})"]) from error
+
+
+def _ended_here(spool: Path) -> list[str]:
+    """Former replicas of this spool directory: their processes have ended, so what they held can be withdrawn at once."""
+    return [replica for replica, files in spooled(spool).items() if not is_live(files)]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from bots.slack.app import SlackRefused
 from gateway import logs, settings
 from gateway.app import Gateway, read_policy
 from gateway.errors import GatewayError, PolicyError
@@ -43,6 +44,11 @@ def _refuse(problems: list[str]) -> None:
     raise typer.Exit(USAGE)
 
 
+def _said(error: Exception) -> str:
+    hint = error.hint if isinstance(error, GatewayError) else ""
+    return f"hoop serve: {error}" + (f"; {hint}" if hint else "")
+
+
 async def run(gateway: Gateway) -> int:
     """Start, wait for a signal (or for the audit to break), stop. Returns the exit code."""
     loop = asyncio.get_running_loop()
@@ -52,8 +58,8 @@ async def run(gateway: Gateway) -> int:
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     try:
         await gateway.start()
-    except (GatewayError, OSError) as error:
-        typer.echo(getattr(error, "message", str(error)), err=True)
+    except (GatewayError, SlackRefused, OSError) as error:
+        typer.echo(_said(error), err=True)
         return USAGE
     waits = [loop.create_task(each.wait()) for each in (stopping, gateway.broken)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
