@@ -452,6 +452,8 @@ def _left_out(preview: Preview, shown: int, columns: int) -> str:
 
 def _why(request: ApprovalRequest) -> str:
     why = line(request.why, _SENTENCE)
+    if why.startswith(f'rule "{line(request.rule)}" '):  # policy's own sentences begin so
+        return f"R{why[1:]}"
     return f'Rule "{line(request.rule)}"' + (f": {why}" if why else "")
 
 

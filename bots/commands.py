@@ -235,7 +235,7 @@ class Commands:
         return Answer(
             title=f"Pending: {count(len(shown), 'request')}",
             lines=tuple(lines),
-            table=Table(("what", "who", "age", "expires", "approvals", "id"), rows) if rows else None,
+            table=Table(("id", "what", "who", "age", "expires", "approvals"), rows) if rows else None,
             footer="show ID, approve ID, deny ID REASON" if rows else "",
         )
 
@@ -339,6 +339,8 @@ def _decision(row: Row) -> str:
     by = f" by {_text(row, 'decided_by')}" if row.get("decided_by") else ""
     outcome = _text(row, "outcome")
     match row.get("kind"):
+        case "refused" if _text(row, "sqlstate") == "42601":
+            return "syntax error"
         case "refused":
             return f"blocked by rule {_text(row, 'rule')}" if row.get("rule") else "blocked"
         case "finished":
@@ -369,12 +371,12 @@ _FORMATS: dict[str, Callable[[list[Row]], str]] = {"csv": _csv, "json": _json}
 def _waiting(request: ApprovalRequest, now: float) -> tuple[Cell, ...]:
     given = f"{len(request.approvals)} of {request.approvals_needed}"
     texts = (
+        line(request.id, 60),  # first: it is what the next command needs, and a narrow window cuts what is last
         title(request),
         line(request.requester.user, 60),
         span(max(0.0, now - request.opened_at)),
         at(request.expires_at),
         given,
-        line(request.id, 60),
     )
     return tuple(Cell(text) for text in texts)
 

@@ -12,6 +12,7 @@ from gateway.cli.audit import app as audit
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.explain import explain
+from gateway.cli.manifest import app as manifest
 from gateway.cli.serve import serve
 from gateway.cli.token import token
 
@@ -23,6 +24,7 @@ VERBS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "explain": explain,
     "token": token,
     "audit": audit,
+    "manifest": manifest,
 }
 
 

@@ -95,6 +95,7 @@ class Gateway:
         self._stops.append(self.store.close)
         self.spool = Spool.open(settings.spool, replica, settings.audit_key, time.time)
         self.audit = AuditLog(self.spool, self.store)
+        self.metrics.spool_waiting.set_function(lambda: self.spool.seq - self.audit.shipped)
         self._background(self.audit.run(), vital=True)
         self._stops.append(self.audit.stop)
         self.desk = Desk(
@@ -103,6 +104,7 @@ class Gateway:
             clock=time.time,
             link_max_age=self.policy.limits.link_max_age,
             directory=self._directory,
+            ended=lambda state: self.metrics.decisions.labels(state.value).inc(),
         )
         await self.desk.start(replica, await asyncio.to_thread(_ended_here, settings.spool))
         self._stops.append(self.desk.close)

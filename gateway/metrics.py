@@ -22,4 +22,4 @@ class Metrics:
         self.connects_failed = Counter(
             "hoop_target_connects_failed", "Connections to a target that failed.", ["target"], registry=one
         )
-        self.spool_bytes = Gauge("hoop_spool_bytes", "Audit entries that wait for the store, in bytes.", registry=one)
+        self.spool_waiting = Gauge("hoop_spool_entries_waiting", "Audit entries that wait for the store.", registry=one)

@@ -14,5 +14,5 @@ def test_names() -> None:
         "hoop_held_now",
         "hoop_decisions_total",
         "hoop_target_connects_failed_total",
-        "hoop_spool_bytes",
+        "hoop_spool_entries_waiting",
     }

@@ -108,12 +108,15 @@ class Desk:
         clock: Callable[[], float],
         link_max_age: float,
         directory: Directory | None = None,
+        ended: Callable[[State], object] = lambda _state: None,
     ) -> None:
+        """`ended` hears of each request that this desk decided or ended, for who counts."""
         self._store = store
         self._spool = spool
         self._clock = clock
         self._link_max_age = link_max_age
         self._directory = directory
+        self._ended = ended
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -280,6 +283,8 @@ class Desk:
             return Refused(moved, stored)
         if moved.state not in OPEN_STATES:
             self._disarm(request_id)
+        if kind == "decided" and moved.state is not State.PENDING:
+            self._ended(moved.state)
         self._tell(moved)
         return Decided(moved)
 

@@ -1,6 +1,7 @@
 """`hoop demo`: everything on this machine with no accounts; `--tour` plays the whole story and says whether each step held."""
 
 import asyncio
+import errno
 import importlib.util
 import logging
 import signal
@@ -40,7 +41,9 @@ async def _run(port: int, http_port: int, *, tour: bool) -> int:
     try:
         await started.start()
     except (GatewayError, PostgresError, OSError) as error:
-        typer.echo(f"the demo can't start: {error}", err=True)
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        hint = "\nOther ports: hoop demo --port 7432 --http-port 7080 (0 takes a free one)" if taken else ""
+        typer.echo(f"the demo can't start: {error}{hint}", err=True)
         return USAGE
     try:
         if tour:
@@ -50,7 +53,7 @@ async def _run(port: int, http_port: int, *, tour: bool) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         await stopping.wait()
-        typer.echo("stopping ...")
+        typer.echo("stopping: clients are told, the database and its files are removed ...")
         return 0
     finally:
         await started.stop()

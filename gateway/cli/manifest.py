@@ -19,13 +19,15 @@ SCOPES = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Mount `manifest` with a command a chat."""
-    manifest = typer.Typer(help="The app manifest to upload to a chat platform.", no_args_is_help=True)
-    manifest.command("slack")(slack)
-    app.add_typer(manifest, name="manifest")
+app = typer.Typer(help="Print the app manifest to upload to a chat platform.", no_args_is_help=True)
 
 
+@app.callback()
+def _one_a_chat() -> None:
+    """Print the app manifest to upload to a chat platform."""
+
+
+@app.command("slack")
 def slack(
     url: Annotated[str, typer.Option(help="The gateway's public address, https://gate.example.com")] = "",
     socket: Annotated[bool, typer.Option("--socket", help="Socket Mode: no public address is needed.")] = False,

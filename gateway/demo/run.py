@@ -6,7 +6,9 @@ API address. Everything lives in one temporary directory and is gone when the de
 
 import asyncio
 import secrets
+import shlex
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,9 +81,11 @@ class Demo:
         self.issuer = await DemoIssuer.start()
         await self._open_workspace()
         policies = self._write_policy(loaded.shop_password)
+        audit_key = secrets.token_hex(32)
+        self._write_environment(loaded.store_dsn, audit_key)
         settings = Settings(
             store=loaded.store_dsn,
-            audit_key=secrets.token_hex(32).encode(),
+            audit_key=audit_key.encode(),
             secret=secrets.token_bytes(32),
             listen=Address(HOST, self._ports.wire),
             http=Address(HOST, self._ports.http),
@@ -123,6 +127,21 @@ class Demo:
         )
         return path
 
+    def _write_environment(self, store_dsn: str, audit_key: str) -> None:
+        """What `hoop audit`, `hoop explain` and `hoop token` need to know of this demo, for a shell's `.` command."""
+        known = {
+            "HOOP_POLICIES": self._base / "policies.yaml",
+            "HOOP_STORE": store_dsn,
+            "HOOP_AUDIT_KEY": audit_key,
+            "HOOP_SPOOL": self._base / "spool",
+            "HOOP_ISSUER": self.issuer.url,
+            "HOOP_CLIENT_ID": CLIENT_ID,
+        }
+        lines = [f"export {name}={shlex.quote(str(value))}" for name, value in known.items()]
+        path = self._base / "env"
+        path.touch(mode=0o600)
+        path.write_text("\n".join([f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH", *lines, ""]), "utf-8")
+
     async def _directory(self, email: str) -> Person | None:
         return self.issuer.directory(email)
 
@@ -141,7 +160,7 @@ class Demo:
         lines = [
             "The gateway is up. Leave this running; open two more windows.",
             "",
-            f"1. Reviewers' chat, as Bob the DBA:  {page}",
+            f"1. Reviewers' chat, as Bob the DBA (its left side switches persons):  {page}",
             "",
             "2. An AI agent's psql (a token in the place of a password, valid 12 hours):",
             f"   PGPASSWORD={self.token('cursor')} \\",
@@ -155,9 +174,12 @@ class Demo:
             f"   PGPASSWORD={self.token('ann')} \\",
             f"     {psql} '{place}'",
             "",
-            "4. A driver (psycopg, asyncpg):",
+            "4. The `hoop` command for this demo, and a token of your own for a driver (psycopg, asyncpg):",
+            f"   . {shlex.quote(str(self._base / 'env'))}",
+            "   TOKEN=$(hoop token)          # opens nothing by itself: follow the link it prints",
             f"   postgresql://hoop:$TOKEN@{HOST}:{wire}/shop?sslmode=disable",
-            f"   TOKEN=$(hoop token --issuer {self.issuer.url} --client-id {CLIENT_ID})",
+            "   hoop audit verb:delete       # also: hoop audit verify, hoop check",
+            "   hoop explain --target shop --user ann --group engineering 'DELETE FROM orders WHERE id = 1'",
             "",
             f"   health: http://{HOST}:{self.gateway.ports.http}/readyz    stop: Ctrl-C",
         ]

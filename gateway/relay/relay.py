@@ -173,7 +173,7 @@ class Relay:
                     to_target.append(data)
                 case ev.Record(kind, fields):
                     self._shell.spool.record(kind, **fields)
-                    if kind == "statement":
+                    if kind in ("statement", "refused") and fields.get("verdict") in ("allow", "deny"):
                         self._metrics.statements.labels(self.target_name, fields["verdict"]).inc()
                     recorded = True
                 case ev.Close():
@@ -203,6 +203,7 @@ class Relay:
             case ev.SideClose():
                 self._chore(self._close_side())
             case ev.Hold(request):
+                self._metrics.statements.labels(self.target_name, "hold").inc(len(request.statements))
                 self._chore(self._hold(request))
             case ev.Release(request, digest):
                 self._chore(self._release(request, digest))

@@ -30,6 +30,11 @@ def test_a_pending_card_says_it_all_in_two_lines() -> None:
     assert (drawn.risk, drawn.confirm, drawn.outcome) == ("", "", "")
 
 
+def test_a_rule_is_named_once() -> None:
+    why = f'rule "{PLAIN.rule}" asks for 1 approval of dba'
+    assert card(replace(PLAIN, why=why), NOW).why == f'Rule "{PLAIN.rule}" asks for 1 approval of dba'
+
+
 @pytest.mark.parametrize(
     ("state", "headline", "outcome"),
     [

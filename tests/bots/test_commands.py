@@ -98,6 +98,7 @@ async def test_a_row_says_when_who_what_how_many_and_who_decided(record: Record)
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
+        ({"kind": "refused", "sqlstate": "42601"}, "syntax error"),
         ({"kind": "refused", "rule": "no write without a WHERE"}, "blocked by rule no write without a WHERE"),
         ({"kind": "decided", "outcome": "denied", "decided_by": "bob@example.com"}, "denied by bob@example.com"),
         ({"kind": "decided", "outcome": "expired"}, "expired"),
@@ -229,12 +230,12 @@ async def test_pending_lists_what_the_viewer_may_see(record: Record) -> None:
     answer = await record.ask("pending")
     assert texts(answer) == [
         [
+            ID,
             "DELETE on public.customers in production (shop)",
             ANN.user,
             "3 m 24 s",
             "10:30 UTC",
             "0 of 1",
-            ID,
         ]
     ]
     for_eve = await record.ask("pending", EVE)

@@ -196,6 +196,12 @@ def test_the_full_view_counts_what_it_can_not_hold() -> None:
     assert "of 1,000,000 characters do not fit in here" in said(full_view(card(request, NOW))["blocks"])
 
 
+def test_the_full_view_says_what_is_left_out_and_only_that() -> None:
+    assert "not shown here" not in said(full_view(card(PLAIN, NOW))["blocks"])
+    many = full_view(card(replace(PLAIN, statements=(DELETE,) * 23), NOW))
+    assert "... 3 more statements not shown here." in said(many["blocks"])
+
+
 def test_the_seal_binds_content_and_revision() -> None:
     value = unsealed(seal(KEY, PLAIN))
     assert value is not None

@@ -1,25 +1,18 @@
 """`hoop manifest slack`: what is printed is the manifest that Slack takes, for exactly what the app uses."""
 
 import pytest
-import typer
 import yaml
 from typer.testing import CliRunner
 
 from bots.slack.app import PATH
-from gateway.cli.manifest import SCOPES, register
+from gateway.__main__ import make
+from gateway.cli.manifest import SCOPES
 
 RUN = CliRunner()
 
 
-def app() -> typer.Typer:
-    made = typer.Typer()
-    register(made)
-    made.command("other")(lambda: None)
-    return made
-
-
 def test_the_manifest_over_http() -> None:
-    result = RUN.invoke(app(), ["manifest", "slack", "--url", "https://gate.example.com"])
+    result = RUN.invoke(make(), ["manifest", "slack", "--url", "https://gate.example.com"])
     assert result.exit_code == 0
     found = yaml.safe_load(result.stdout)
     url = f"https://gate.example.com{PATH}"
@@ -33,7 +26,7 @@ def test_the_manifest_over_http() -> None:
 
 
 def test_the_manifest_for_socket_mode_has_no_address() -> None:
-    result = RUN.invoke(app(), ["manifest", "slack", "--socket"])
+    result = RUN.invoke(make(), ["manifest", "slack", "--socket"])
     assert result.exit_code == 0
     assert "url" not in result.stdout
     assert yaml.safe_load(result.stdout)["settings"]["socket_mode_enabled"] is True
@@ -51,7 +44,7 @@ def test_the_manifest_for_socket_mode_has_no_address() -> None:
     ],
 )
 def test_a_wrong_address_is_a_usage_error(url: str, text: str) -> None:
-    result = RUN.invoke(app(), ["manifest", "slack", "--url", url])
+    result = RUN.invoke(make(), ["manifest", "slack", "--url", url])
     assert result.exit_code == 2
     assert text in result.stderr
     assert result.stdout == ""

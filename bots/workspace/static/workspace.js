@@ -270,9 +270,9 @@ const picture = (item) => h("span", { class: "picture", role: "img", "aria-label
 
 function table(block) {
   const cell = (tag, item, column) => {
-    const align = block.column_settings?.[column]?.align;
+    const { align, is_wrapped: wrapped } = block.column_settings?.[column] ?? {};
     const inner = item.type === "rich_text" ? richText(item.elements, state.names) : [item.text ?? String(item.value)];
-    return h(tag, { class: align ? `align-${align}` : null, scope: tag === "th" ? "col" : null }, ...inner);
+    return h(tag, { class: [align && `align-${align}`, wrapped && "wrapped"].filter(Boolean).join(" ") || null, scope: tag === "th" ? "col" : null }, ...inner);
   };
   const [first, ...rest] = block.rows;
   return h("table", {},
