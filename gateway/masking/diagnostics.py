@@ -5,7 +5,8 @@ Notice Message Fields). What must not: framing of messages, decisions about stat
 
 An error text can carry values that no column rule sees: `invalid input syntax for type integer: "4111..."`, `Key (c)=(...)
 already exists`, `Failing row contains (...)`, RAISE NOTICE. So every text is searched; and when the statement touches a
-protected column, the text is replaced whole and only the SQLSTATE stays.
+protected column, the text is replaced whole and only the SQLSTATE stays. What the parser says of a name in the client's own
+text (`column "nme" does not exist`) quotes no value and stays: people and agents mend their statements by it.
 """
 
 from functools import lru_cache
@@ -20,6 +21,11 @@ _FIXED = frozenset(
     b"SVCPpLsF"
 )  # severity, SQLSTATE, positions, line: never a value. F, L, R name PostgreSQL's own source
 _DROPPED = frozenset(b"DHWqpP")  # detail, hint, context, internal query and the positions that belong to the texts
+
+#: PostgreSQL's sources that complain of names and types in a statement before it runs (field F of the error).
+_OF_NAMES = frozenset({b"parse_relation.c", b"parse_func.c", b"parse_oper.c"})
+#: A statement that a function made at run time, perhaps of values, comes with its text or a context: the client's own has none.
+_OF_INNER = frozenset(b"qW")
 
 
 def fields_of(body: bytes) -> list[tuple[int, bytes]]:
@@ -40,9 +46,11 @@ def scrub_fields(body: bytes, detectors: Detectors, touches_protected: bool) -> 
     """Clean the body of an ErrorResponse or NoticeResponse.
 
     Every text is searched for secrets and passwords. With `touches_protected` the message becomes a general sentence with
-    the SQLSTATE, and detail, hint, context and internal query are dropped. Raises ProtocolViolation for a malformed body.
+    the SQLSTATE, and detail, hint, context and internal query are dropped, unless the parser complains of a name in the
+    client's own text. Raises ProtocolViolation for a malformed body.
     """
     fields = fields_of(body)
+    touches_protected = touches_protected and not _is_of_a_name(fields)
     sqlstate = next((text.decode("ascii", "replace") for kind, text in fields if kind == ord("C")), "XX000")
     out = []
     for kind, text in fields:
@@ -55,6 +63,11 @@ def scrub_fields(body: bytes, detectors: Detectors, touches_protected: bool) -> 
             shown = _clean(text, detectors)
         out.append(bytes((kind,)) + shown + b"\0")
     return b"".join((*out, b"\0"))
+
+
+def _is_of_a_name(fields: list[tuple[int, bytes]]) -> bool:
+    inner = any(kind in _OF_INNER for kind, _ in fields)
+    return not inner and any(kind == ord("F") and text in _OF_NAMES for kind, text in fields)
 
 
 def scrub_notification(body: bytes, detectors: Detectors) -> bytes:

@@ -1,7 +1,13 @@
 """Error and notice fields, notifications, parameters, tags and SQL texts."""
 
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
 import pytest
 
+from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import ProtocolViolation
 from gateway.masking.cards import luhn
 from gateway.masking.detectors import Detectors
@@ -38,6 +44,21 @@ def test_a_statement_on_a_protected_column_keeps_only_its_sqlstate() -> None:
     assert out[ord("C")] == b"22P02"
     assert b"22P02" in out[ord("M")]
     assert b"invalid" not in out[ord("M")]
+
+
+NAMED = {"S": "ERROR", "V": "ERROR", "C": "42703", "M": 'column "nme" does not exist', "H": 'Perhaps "customers.name".',
+         "P": "8", "F": "parse_relation.c", "L": "3722", "R": "errorMissingColumn"}  # fmt: skip
+
+
+def test_the_parser_may_name_what_it_does_not_find() -> None:
+    assert scrub_fields(body(**NAMED), DETECTORS, touches_protected=True) == body(**NAMED)
+
+
+@pytest.mark.parametrize("inner", [{"q": "SELECT 4111"}, {"W": "PL/pgSQL function f() line 3 at EXECUTE"}])
+def test_a_statement_made_at_run_time_may_hold_values_as_names(inner: dict[str, str]) -> None:
+    out = dict(fields_of(scrub_fields(body(**NAMED, **inner), DETECTORS, touches_protected=True)))
+    assert b"nme" not in out[ord("M")]
+    assert ord("H") not in out
 
 
 def test_passwords_are_found_whatever_the_policy_detects() -> None:
@@ -77,3 +98,75 @@ def test_sql_texts() -> None:
     text = f"UPDATE t SET card = '{CARD}' WHERE dsn = 'postgres://a:hunter2@db/x'"
     assert scrub_sql(text, DETECTORS) == f"UPDATE t SET card = '{HIDDEN}' WHERE dsn = 'postgres://a:[password]@db/x'"
     assert scrub_sql("DELETE FROM customers WHERE id = 42", DETECTORS) == "DELETE FROM customers WHERE id = 42"
+
+
+# --- against PostgreSQL itself: which errors name what the client wrote, and which a value -----------------------------------
+
+_SECRETS = r"""
+CREATE DATABASE named;
+\connect named
+CREATE TABLE s (card text);
+INSERT INTO s VALUES ('card4111');
+CREATE FUNCTION f(t text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'SELECT ' || t; RETURN 1; END $$;
+CREATE FUNCTION g(t text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'SELECT * FROM ' || t; RETURN 1; END $$;
+CREATE FUNCTION h(t text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'SELECT ' || t || '(1)'; RETURN 1; END $$;
+CREATE FUNCTION raises(t text) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'column "%" does not exist', t USING ERRCODE = '42703'; END $$;
+"""
+_FIELDS = {"S": "severity", "C": "sqlstate", "M": "message_primary", "H": "message_hint", "P": "statement_position",
+           "q": "internal_query", "W": "context", "F": "source_file", "R": "source_function"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def named(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection[Any]]:
+    asyncio.run(postgres.psql(_SECRETS))
+    with psycopg.connect(postgres.dsn("named"), autocommit=True) as connection:
+        yield connection
+
+
+def told(connection: psycopg.Connection[Any], sql: str) -> tuple[str, str]:
+    """What PostgreSQL says, and what is left of it for the client."""
+    with pytest.raises(psycopg.Error) as caught:
+        connection.execute(sql.encode())
+    fields = {kind: getattr(caught.value.diag, name) for kind, name in _FIELDS.items()}
+    said = body(**{kind: text for kind, text in fields.items() if text})
+    return str(caught.value), scrub_fields(said, DETECTORS, touches_protected=True).decode()
+
+
+@pytest.mark.parametrize(
+    ("sql", "shown"),
+    [
+        ("SELECT nme FROM s", 'column "nme" does not exist'),
+        ("SELECT * FROM nosuch", 'relation "nosuch" does not exist'),
+        ("DELETE FROM nosuch WHERE id = 1", 'relation "nosuch" does not exist'),
+        ("SELECT nofunc(1) FROM s", "function nofunc(integer) does not exist"),
+        ("SELECT card = 1 FROM s", "operator does not exist: text = integer"),
+    ],
+)
+def test_a_name_that_the_client_wrote_is_told(named: psycopg.Connection[Any], sql: str, shown: str) -> None:
+    assert shown in told(named, sql)[1]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT f(card) FROM s",
+        "SELECT g(card) FROM s",
+        "SELECT h(card) FROM s",
+        "SELECT raises(card) FROM s",
+        "SELECT query_to_xml('SELECT ' || card, true, true, '') FROM s",
+        "SELECT query_to_xml('SELECT * FROM ' || card, true, true, '') FROM s",
+        "SELECT ts_stat('SELECT ' || card) FROM s",
+        "SELECT ts_rewrite('a'::tsquery, 'SELECT ' || card) FROM s",
+        "SELECT card::regclass FROM s",
+        "SELECT card::regtype FROM s",
+        "SELECT (card || '()')::regprocedure FROM s",
+        "SELECT has_column_privilege('s', card, 'SELECT') FROM s",
+        "SELECT pg_get_serial_sequence('s', card) FROM s",
+        "SELECT card::int FROM s",
+    ],
+)
+def test_a_value_that_became_a_name_is_not(named: psycopg.Connection[Any], sql: str) -> None:
+    said, left = told(named, sql)
+    assert "card4111" in said
+    assert "card4111" not in left
