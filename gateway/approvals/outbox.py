@@ -80,6 +80,7 @@ class Outbox:
         self._gathering: asyncio.TimerHandle | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     async def start(self) -> None:
         """Begin to send. Raises StoreUnavailable when it can't listen."""
@@ -90,12 +91,14 @@ class Outbox:
         """Stop, after one more round for what is due now; at most 5 s. What is left over another replica sends."""
         if self._gathering is not None:
             self._gathering.cancel()
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.gather(self._loop_task, return_exceptions=True)
-            self._loop_task = None
+        self._closing = True
+        self._wake.set()
         try:
             async with asyncio.timeout(FLUSH_WITHIN):
+                if (
+                    self._loop_task is not None
+                ):  # not cancelled: a claim that it has just made would stay unsent for 30 s
+                    await self._loop_task
                 while await self.send_due() or self._sending:
                     await asyncio.gather(*self._sending)
         except (TimeoutError, StoreUnavailable) as error:
@@ -114,7 +117,7 @@ class Outbox:
 
     async def _run(self) -> None:
         next_look = self._clock()
-        while True:
+        while not self._closing:
             self._wake.clear()
             try:
                 await self.send_due()
