@@ -34,6 +34,7 @@ from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Secret, Target, load
+from gateway.policy.unenforced import notes
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
 from gateway.relay.parser import ParserProcess
@@ -279,6 +280,8 @@ class Gateway:
 
     def _record_policy(self) -> None:
         self._record("policy_loaded", policy=self.policy.version)
+        for note in notes(self.policy):
+            log.warning("policy.not_enforced", note=note)
 
     async def _watch_policy(self) -> None:
         while True:

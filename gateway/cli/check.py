@@ -10,6 +10,7 @@ import typer
 from gateway.errors import PolicyError
 from gateway.policy.cases import CaseResult, run
 from gateway.policy.model import Policy, load
+from gateway.policy.unenforced import notes
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
 from gateway.sql.statement import Script
@@ -28,7 +29,7 @@ def check(
         raise typer.Exit(1) from None
     results = run(policy, _read_offline, time.time())
     if as_json:
-        typer.echo(json.dumps(_as_json(file, [], results)))
+        typer.echo(json.dumps(_as_json(file, [], results) | {"notes": notes(policy)}))
     else:
         _print_results(file, policy, results)
     if any(result.problem for result in results):
@@ -65,6 +66,8 @@ def _print_results(file: Path, policy: Policy, results: tuple[CaseResult, ...]) 
     failed = [result for result in results if result.problem]
     for result in failed:
         typer.echo(f"{file}:{result.test.line}: {result.test.sql}: {result.problem}", err=True)
+    for note in notes(policy):
+        typer.echo(f"{file}: note: {note}", err=True)
     passed = f"{len(results) - len(failed)} of {len(results)} tests pass" if results else "it has no tests"
     typer.echo(f"{file}: {len(policy.rules)} rules, {len(policy.targets)} targets; {passed}")
 

@@ -1,0 +1,34 @@
+"""Protections that a policies file may name and this version does not enforce: whoever relies on one must be told. Pure.
+
+They are accepted, so that a file written for a later version loads; `hoop check` and `hoop serve` say these lines each time.
+A key whose absence only makes the gateway stricter (grants, keep_for, break_glass) is not listed. An entry goes when the
+protection is built.
+"""
+
+from gateway.policy.model import HoldTerms, Policy
+
+
+def notes(policy: Policy) -> list[str]:
+    """A sentence for each protection that is named and not enforced, with the rule or target that names it."""
+    found = [f'rule "{rule.name}": {text}' for rule in policy.rules if rule.hold for text in _of_hold(rule.hold)]
+    found += [
+        f'target "{target.name}": reader is not used yet; everybody reads by the login of `user`'
+        for target in policy.targets.values()
+        if target.reader_user is not None
+    ]
+    if policy.masking.predicates != "allow":
+        wanted = policy.masking.predicates
+        found.append(f"masking: predicates: {wanted} is not enforced yet; conditions on protected columns are allowed")
+    return found
+
+
+def _of_hold(terms: HoldTerms) -> list[str]:
+    table = {
+        "approve_via: web is not enforced yet; a click in chat decides": terms.approve_via == "web",
+        "require_full_view is not enforced yet; Approve is shown at once": terms.require_full_view,
+        "confirm: typed is not enforced yet; a click confirms": terms.confirm == "typed",
+        "max_rows_over_preview is not enforced yet; more rows than were shown may change": (
+            terms.max_rows_over_preview is not None
+        ),
+    }
+    return [text for text, named in table.items() if named]

@@ -1,0 +1,44 @@
+"""What a file promises and the gateway does not do is said, by name; what is enforced is not."""
+
+import pytest
+
+from gateway.policy.model import load
+from gateway.policy.unenforced import notes
+
+FILE = """
+version: 1
+issuers: [{{issuer: "https://issuer.test", audience: hoop}}]
+targets:
+  shop: {{environment: p, host: h, port: 5432, database: d, user: u, password: {{env: X}}{target}}}
+reviewers: {{dba: {{groups: [dba], channels: ["slack:C1"]}}}}
+rules: [{{name: writes wait, effect: hold, statements: [write], reviewers: dba{rule}}}]
+masking: {{detect: [card]{masking}}}
+"""
+
+
+def said(rule: str = "", target: str = "", masking: str = "") -> list[str]:
+    return notes(load(FILE.format(rule=rule, target=target, masking=masking)))
+
+
+def test_a_file_that_promises_nothing_more_has_no_notes() -> None:
+    assert said() == []
+    assert said(rule=", approve_via: chat, confirm: click, timeout: 5m", masking=", predicates: allow") == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "key"),
+    [
+        (", approve_via: web", "approve_via"),
+        (", require_full_view: true", "require_full_view"),
+        (", confirm: typed", "confirm"),
+        (", max_rows_over_preview: 0", "max_rows_over_preview"),
+    ],
+)
+def test_a_hold_key_that_is_not_enforced_is_named_with_its_rule(rule: str, key: str) -> None:
+    (note,) = said(rule=rule)
+    assert note.startswith(f'rule "writes wait": {key}')
+
+
+def test_a_reader_login_and_predicates() -> None:
+    assert "reader is not used" in said(target=", reader: {user: r, password: {env: Y}}")[0]
+    assert "predicates: deny is not enforced" in said(masking=", predicates: deny")[0]
