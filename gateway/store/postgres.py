@@ -75,8 +75,8 @@ class PostgresStore:
         return cls(pool, Listener(connection, timeout), timeout)
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
-        async with self._transaction() as connection:
-            entries = record(request)
+        async with self._connection() as connection:
+            lines = [entry.text for entry in record(request)]
             await connection.fetch(
                 Q["request_insert"],
                 request.id,
@@ -90,8 +90,8 @@ class PostgresStore:
                 request.expires_at,
                 to_json(request),
                 list(dict.fromkeys(request.channels)),
+                lines,
             )
-            await _insert(connection, entries)
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
         async with self._connection() as connection:

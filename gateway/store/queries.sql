@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS hoop.migration (
 INSERT INTO hoop.migration (number, title) VALUES ($1, $2);
 
 -- name: request_insert
--- One outbox row a channel; the notification goes out at commit.
+-- One outbox row a channel, the entries ($12, as in audit_insert); the notification goes out at commit.
 WITH request AS (
     INSERT INTO hoop.approval (id, state, rev, replica, session, requester_issuer, requester_subject,
                                opened_at, expires_at, body)
@@ -29,6 +29,11 @@ WITH request AS (
     RETURNING id
 ), cards AS (
     INSERT INTO hoop.outbox (request, channel, wanted) SELECT $1, channel, $3 FROM unnest($11::text[]) AS channel
+), entries AS (
+    INSERT INTO hoop.audit
+    SELECT e.* FROM request, unnest($12::text[]) AS line, jsonb_populate_record(
+           NULL::hoop.audit, line::jsonb || jsonb_build_object('body', line::jsonb, 'text', line)) AS e
+    ON CONFLICT (replica, seq) DO NOTHING
 )
 SELECT pg_notify('hoop_approval', id), pg_notify('hoop_outbox', '') FROM request;
 
@@ -51,15 +56,9 @@ WITH moved AS (
 ), cards AS (
     UPDATE hoop.outbox SET wanted = moved.rev FROM moved WHERE outbox.request = moved.id
 ), entries AS (
-    INSERT INTO hoop.audit (replica, seq, at, kind, outcome, verdict, "user", subject, agent, client, target, tables, columns,
-                            tag, rule, request, session, sqlstate, rows, duration_ms, decided_by, body, text)
-    SELECT e.replica, e.seq, e.at, e.kind, e.outcome, e.verdict, e."user", e.subject, e.agent, e.client, e.target, e.tables,
-           e.columns, e.tag, e.rule, e.request, e.session, e.sqlstate, e.rows, e.duration_ms, e.decided_by, line::jsonb, line
-      FROM moved, unnest($5::text[]) AS line,
-           jsonb_to_record(line::jsonb) AS e (
-               replica text, seq bigint, at timestamptz, kind text, outcome text, verdict text, "user" text, subject text,
-               agent text, client text, target text, tables text[], columns text[], tag text, rule text, request text,
-               session text, sqlstate text, rows bigint, duration_ms double precision, decided_by text)
+    INSERT INTO hoop.audit
+    SELECT e.* FROM moved, unnest($5::text[]) AS line, jsonb_populate_record(
+           NULL::hoop.audit, line::jsonb || jsonb_build_object('body', line::jsonb, 'text', line)) AS e
     ON CONFLICT (replica, seq) DO NOTHING
 )
 SELECT pg_notify('hoop_approval', id), pg_notify('hoop_outbox', '') FROM moved;
@@ -123,16 +122,11 @@ SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error,
   FROM hoop.outbox WHERE request = $1 ORDER BY id;
 
 -- name: audit_insert
--- $1: canonical lines. An entry that is there already is left alone, whatever it says: verify compares.
-INSERT INTO hoop.audit (replica, seq, at, kind, outcome, verdict, "user", subject, agent, client, target, tables, columns,
-                        tag, rule, request, session, sqlstate, rows, duration_ms, decided_by, body, text)
-SELECT e.replica, e.seq, e.at, e.kind, e.outcome, e.verdict, e."user", e.subject, e.agent, e.client, e.target, e.tables,
-       e.columns, e.tag, e.rule, e.request, e.session, e.sqlstate, e.rows, e.duration_ms, e.decided_by, line::jsonb, line
-  FROM unnest($1::text[]) AS line,
-       jsonb_to_record(line::jsonb) AS e (
-           replica text, seq bigint, at timestamptz, kind text, outcome text, verdict text, "user" text, subject text,
-           agent text, client text, target text, tables text[], columns text[], tag text, rule text, request text,
-           session text, sqlstate text, rows bigint, duration_ms double precision, decided_by text)
+-- $1: canonical lines; a column is filled from the field of its name. An entry that is
+-- there already is left alone, whatever it says: verify compares.
+INSERT INTO hoop.audit
+SELECT e.* FROM unnest($1::text[]) AS line, jsonb_populate_record(
+       NULL::hoop.audit, line::jsonb || jsonb_build_object('body', line::jsonb, 'text', line)) AS e
 ON CONFLICT (replica, seq) DO NOTHING;
 
 -- name: audit_chain
