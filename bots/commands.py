@@ -96,6 +96,7 @@ REFUSALS = {
     Refusal.ALREADY_DECIDED: "It was decided already.",
     Refusal.EXPIRED: "Its time is up. Nothing ran.",
     Refusal.STALE: "The request has changed since this card was drawn. Look at it again, then decide.",
+    Refusal.FORGED: "This button does not belong to what the request holds now. Nothing was decided. Look at the newest card.",
     Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
 }
 _NO_GROUPS = (
@@ -114,7 +115,7 @@ def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
     if answer.refusal is Refusal.NOT_A_REVIEWER:
         how = f" {_NO_GROUPS.format(email=line(reviewer.user))}" if not reviewer.subject else ""
         return f"{text} Reviewers: {line(answer.request.reviewers)}.{how}"
-    if answer.refusal is Refusal.OWN_REQUEST:
+    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.FORGED):
         return text
     outcome = card(answer.request, now).outcome
     return f"{text} {outcome}" if outcome else text

@@ -160,10 +160,22 @@ class Desk:
             raise
         self._arm(request.id, request.expires_at)
 
-    async def decide(self, request_id: str, rev: int | None, reviewer: Person, decision: Decision, via: str) -> Answer:
-        """A click. `rev` is the one that the card showed, None where no card was involved."""
+    async def decide(
+        self,
+        request_id: str,
+        rev: int | None,
+        reviewer: Person,
+        decision: Decision,
+        via: str,
+        *,
+        genuine: Callable[[ApprovalRequest], bool] = lambda _request: True,
+    ) -> Answer:
+        """A click. `rev` is the one that the card showed, None where no card was involved; `genuine` tells whether what
+        was clicked belongs to the request as it is now, else FORGED."""
 
         def change(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+            if not genuine(request):
+                return Refusal.FORGED
             match decision:
                 case Approve():
                     return rules.approve(request, reviewer, via, now, rev=rev)
@@ -332,10 +344,11 @@ class Desk:
             return
         if not payload:
             self._spawn(self._look())
-        elif (
-            payload in self._watches and not self._moving[payload]
-        ):  # our own move tells what came of it, without a read
-            self._spawn(self._confirm(payload))
+            return
+        request_id, _, rev = payload.partition(" ")
+        watch = self._watches.get(request_id)
+        if watch is not None and not self._moving[request_id] and rev != str(watch.told):
+            self._spawn(self._confirm(request_id))  # our own move tells what came of it, without a read
 
     async def _confirm(self, request_id: str) -> None:
         """Read the row before anybody believes a wake-up. The store being away is the poll's business."""

@@ -174,10 +174,11 @@ class Refusal(Enum):
     EXPIRED = "expired"
     STALE = "stale card"
     UNKNOWN_REQUEST = "unknown request"
+    FORGED = "forged button"
 
 
-#: Clicks of people who had no right to click.
-UNAUTHORISED = frozenset({Refusal.NOT_A_REVIEWER, Refusal.OWN_REQUEST})
+#: Clicks of people who had no right to click, or not with that button.
+UNAUTHORISED = frozenset({Refusal.NOT_A_REVIEWER, Refusal.OWN_REQUEST, Refusal.FORGED})
 
 
 # Who ---------------------------------------------------------------------------------------------------------------

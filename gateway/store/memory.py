@@ -54,7 +54,7 @@ class MemoryStore:
         for channel in dict.fromkeys(request.channels):
             post_id = len(self._outbox) + 1
             self._outbox[post_id] = _Row(Post(post_id, request.id, channel, request.rev, 0, None, 0, now), now)
-        self._notify(request.id)
+        self._notify(request.id, request.rev)
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
         self._here()
@@ -74,7 +74,7 @@ class MemoryStore:
         for row in self._outbox.values():
             if row.post.request == request_id:
                 row.post = replace(row.post, wanted=new.rev)
-        self._notify(request_id)
+        self._notify(request_id, new.rev)
         return new
 
     async def find(
@@ -205,8 +205,8 @@ class MemoryStore:
         all_dead = bool(posts) and all(post.dead for post in posts)
         return all_dead or self._created[request_id] <= self.clock() - after
 
-    def _notify(self, request_id: str) -> None:
+    def _notify(self, request_id: str, rev: int) -> None:
         loop = asyncio.get_running_loop()
         for heard in self._ears:
-            loop.call_soon(heard, "approval", request_id)
+            loop.call_soon(heard, "approval", f"{request_id} {rev}")
             loop.call_soon(heard, "outbox", "")

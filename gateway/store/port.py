@@ -117,7 +117,7 @@ class Store(Protocol):
         """Replicas whose heartbeat is older than so many seconds."""
 
     async def listen(self, heard: Callable[[str, str], None]) -> None:
-        """Call `heard(channel, payload)` for each NOTIFY: ("approval", request id), ("outbox", "").
+        """Call `heard(channel, payload)` for each NOTIFY: ("approval", "<request id> <rev>"), ("outbox", "").
 
         ("approval", "") says that wake-ups may have been lost (the listening connection was renewed): look at all.
         """

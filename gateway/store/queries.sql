@@ -26,7 +26,7 @@ WITH request AS (
     INSERT INTO hoop.approval (id, state, rev, replica, session, requester_issuer, requester_subject,
                                opened_at, expires_at, body)
     VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10)
-    RETURNING id
+    RETURNING id, rev
 ), cards AS (
     INSERT INTO hoop.outbox (request, channel, wanted) SELECT $1, channel, $3 FROM unnest($11::text[]) AS channel
 ), entries AS (
@@ -35,7 +35,7 @@ WITH request AS (
            NULL::hoop.audit, line::jsonb || jsonb_build_object('body', line::jsonb, 'text', line)) AS e
     ON CONFLICT (replica, seq) DO NOTHING
 )
-SELECT pg_notify('hoop_approval', id), pg_notify('hoop_outbox', '') FROM request;
+SELECT pg_notify('hoop_approval', id || ' ' || rev), pg_notify('hoop_outbox', '') FROM request;
 
 -- name: request_get
 SELECT body FROM hoop.approval WHERE id = $1;
@@ -61,7 +61,7 @@ WITH moved AS (
            NULL::hoop.audit, line::jsonb || jsonb_build_object('body', line::jsonb, 'text', line)) AS e
     ON CONFLICT (replica, seq) DO NOTHING
 )
-SELECT pg_notify('hoop_approval', id), pg_notify('hoop_outbox', '') FROM moved;
+SELECT pg_notify('hoop_approval', id || ' ' || rev), pg_notify('hoop_outbox', '') FROM moved;
 
 -- name: request_find
 SELECT body FROM hoop.approval

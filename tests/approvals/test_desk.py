@@ -180,6 +180,19 @@ class TestRecord:
         await store.append(spool.written)
         assert (await store.audit(parse("", clock())))[1] == 0, "it ends no statement"
 
+    async def test_a_button_that_does_not_belong_to_what_is_stored_decides_nothing_and_is_recorded(
+        self, desk: Desk, spool: ListSpool
+    ) -> None:
+        request = fresh()
+        await desk.open(request)
+        for decision in (Approve(), Deny("no")):
+            answer = await desk.decide(
+                request.id, 1, BOB, decision, "slack", genuine=lambda held: held.id != request.id
+            )
+            assert refused(answer) is Refusal.FORGED
+            assert spool.written[-1].body["reason"] == "forged button"
+        assert await desk.show(request.id) == request
+
     async def test_a_click_on_an_unknown_request_is_recorded(self, desk: Desk, spool: ListSpool) -> None:
         answer = await desk.decide("x" * 500, 1, BOB, Approve(), "slack")
         assert answer == Refused(Refusal.UNKNOWN_REQUEST, None)
@@ -258,6 +271,32 @@ class TestWatch:
         await other.decide(request.id, 1, BOB, Approve(), "slack")
         async with asyncio.timeout(DEADLINE):
             assert (await heard.get()).state is State.APPROVED
+
+    async def test_a_change_of_our_own_is_told_without_a_read(self, clock: Clock) -> None:
+        class Counting(MemoryStore):
+            reads = 0
+
+            async def get(self, request_id: str) -> ApprovalRequest | None:
+                self.reads += 1
+                return await super().get(request_id)
+
+        store = Counting(clock)
+        desk = Desk(store, ListSpool(), clock=clock, link_max_age=3600.0)
+        await desk.start("gate-1")
+        request = fresh()
+        await desk.open(request)
+        heard: asyncio.Queue[ApprovalRequest] = asyncio.Queue()
+        desk.watch(request.id, heard.put_nowait)
+        for _ in range(5):
+            await asyncio.sleep(0)  # the looks that opening and watching lead to are over
+        before = store.reads
+        await desk.decide(request.id, 1, BOB, Approve(), "slack")
+        async with asyncio.timeout(DEADLINE):
+            assert (await heard.get()).state is State.APPROVED
+        for _ in range(5):
+            await asyncio.sleep(0)  # the wake-up of our own change has arrived
+        assert store.reads == before
+        await desk.close()
 
     @pytest.mark.parametrize("fails", [False, True], ids=["our move is refused", "our move fails"])
     async def test_what_another_replica_did_during_our_own_move_is_heard(self, fails: bool, clock: Clock) -> None:

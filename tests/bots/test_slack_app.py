@@ -11,13 +11,14 @@ import pytest
 import pytest_asyncio
 
 from bots.cards import Action
-from bots.slack.app import FORGED, NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
+from bots.commands import REFUSALS
+from bots.slack.app import NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
 from bots.slack.blocks import DENY_VIEW, seal
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from gateway.approvals.desk import Deny
 from gateway.approvals.outbox import Outbox
-from gateway.approvals.request import State
+from gateway.approvals.request import Refusal, State
 from tests.bots.samples import BOB, DELETE, PLAIN
 from tests.bots.slack_office import BUTTON_KEY, Office, Serve
 from tests.bots.test_slack_edge import sign
@@ -137,7 +138,7 @@ async def test_a_forged_mac_decides_nothing(office: Office) -> None:
     request = await office.hold()
     other = replace(request, content_digest="00")
     for value in (f"{ID}.1.{'0' * 32}", seal(BUTTON_KEY, other), seal(b"x" * 32, request)):
-        assert await office.click(office.bob, APPROVE, value) == FORGED
+        assert await office.click(office.bob, APPROVE, value) == REFUSALS[Refusal.FORGED]
     assert (await office.stored()).state is State.PENDING
 
 

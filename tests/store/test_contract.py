@@ -413,7 +413,7 @@ class TestWaking:
         async with asyncio.timeout(DEADLINE):
             for ear in (first, second):
                 heard = [await ear.get() for _ in range(4)]
-                assert sorted(heard) == [("approval", request.id)] * 2 + [("outbox", "")] * 2
+                assert sorted(heard) == [("approval", f"{request.id} {rev}") for rev in (1, 2)] + [("outbox", "")] * 2
 
     async def test_a_refusal_wakes_nobody(self, store: Store) -> None:
         heard: asyncio.Queue[str] = asyncio.Queue()
@@ -424,7 +424,7 @@ class TestWaking:
         await store.move(request.id, lambda _request, _now: Refusal.STALE, nothing)
         await store.move(other.id, deny, nothing)
         async with asyncio.timeout(DEADLINE):
-            assert await heard.get() == other.id
+            assert await heard.get() == f"{other.id} 2"
 
 
 async def test_clicks_at_once_have_one_winner(store: Store) -> None:

@@ -26,7 +26,7 @@ async def test_a_dead_listener_is_renewed_and_says_that_something_may_be_lost(st
         request = fresh()
         await store.open(request, lambda _: [])
         async with asyncio.timeout(DEADLINE):
-            assert {await heard.get(), await heard.get()} == {("approval", request.id), ("outbox", "")}
+            assert {await heard.get(), await heard.get()} == {("approval", f"{request.id} 1"), ("outbox", "")}
     await admin.close()
 
 
