@@ -112,6 +112,10 @@ class Playbook:
         self.target(complete("SELECT 0"), ready(inside))
         return self.target(complete("ROLLBACK"), ready(status))
 
+    def reload(self) -> None:
+        """The catalog is read again, as it is after what may have changed it."""
+        self.send(ev.CatalogChanged(catalog()))
+
     def recheck(self, status: str = "I", oid: bytes = b"16400") -> list[str]:
         """Answer the question what the held names mean now."""
         return self.target(row(b"public.customers", oid), complete("SELECT 1"), ready(status))

@@ -4,7 +4,8 @@ An errand yields messages that end in one ReadyForQuery, is sent back what was a
 when nothing is owed to the client; the answers are collected, never shown. The same generators run on a side connection.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 
 from gateway.session.judging import Judge
 from gateway.wire.backend import data_row, fields
@@ -57,11 +58,39 @@ def failure(messages: Messages) -> dict[str, str] | None:
     return next((fields(body) for kind, body in messages if kind == ord("E")), None)
 
 
-def path_question(role: str) -> Questions:
-    """Ask for search_path; returns it as a tuple of schemas, `$user` replaced."""
-    found = rows((yield query("SHOW search_path")))
-    text = (found[0][0] or b"").decode() if found else ""
-    return tuple(_schemas(text, role))
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a session's names mean: search_path (`$user` replaced) and, where it was asked for, statements (name -> text,
+    by SQL?), portals (name -> text) and temporary relations. None: the target did not say."""
+
+    search_path: tuple[str, ...]
+    statements: Mapping[str, tuple[str, bool]] | None = None
+    portals: Mapping[str, str] = field(default_factory=dict)
+    temporary: frozenset[str] = frozenset()
+
+
+_NAMES = """SELECT 's', name, statement, from_sql::text FROM pg_catalog.pg_prepared_statements
+ UNION ALL SELECT 'p', name, statement, '' FROM pg_catalog.pg_cursors
+ UNION ALL SELECT 't', relname, '', '' FROM pg_catalog.pg_class
+ WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"""
+
+
+def standing_question(role: str, *, names: bool) -> Questions:
+    """Ask for search_path and, with `names`, for what code may have changed behind our back; returns a Standing or None."""
+    shown = rows((yield query("SHOW search_path")))
+    if not shown:
+        return None
+    path = tuple(_schemas((shown[0][0] or b"").decode(), role))
+    answer = (yield query(_NAMES)) if names else []
+    if not names or failure(answer) is not None:
+        return Standing(path)
+    found = [tuple((each or b"").decode("utf-8", "surrogateescape") for each in row) for row in rows(answer)]
+    return Standing(
+        path,
+        {row[1]: (row[2], row[3] == "true") for row in found if row[0] == "s"},
+        {row[1]: row[2] for row in found if row[0] == "p"},
+        frozenset(row[1] for row in found if row[0] == "t"),
+    )
 
 
 def _schemas(text: str, role: str) -> list[str]:

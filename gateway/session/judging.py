@@ -18,7 +18,7 @@ from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
 from gateway.policy.model import Policy, Target
 from gateway.session.copying import columns_of, formats_of, options_of
-from gateway.session.names import Names, Prepared, Space
+from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
@@ -133,14 +133,15 @@ class Judge:
         if use is None or use.verb not in _BY_NAME or use.name is None:
             return statement
         space = _BY_NAME[use.verb]
-        if names.unverified:
-            return opaque(statement, f"what {use.name} means can't be known: code ran that may have changed it")
+        found: Prepared | Portal | None
         if space is Space.STATEMENT:
             found = batch.statements[use.name] if use.name in batch.statements else names.statements.get(use.name)
             script = self.fresh(found) if found else None
         else:
-            portal = batch.portals[use.name] if use.name in batch.portals else names.portals.get(use.name)
-            script = portal.script if portal else None
+            found = batch.portals[use.name] if use.name in batch.portals else names.portals.get(use.name)
+            script = found.script if found else None
+        if found is not None and names.doubtful(found):
+            return opaque(statement, f"what {use.name} means can't be known: code ran that may have changed it")
         if script is None or len(script.statements) != 1:
             return opaque(statement, f"{use.verb} of a name that this session has not defined")
         meant = script.statements[0]
@@ -264,9 +265,13 @@ class Judge:
         return f"{schema}.{table}.{name}" in carried if name else bool(table) and column.attnum <= 0
 
 
+#: The tag of what can't be read: nothing is known of it, not even whether it ends a transaction.
+UNREADABLE = "UNKNOWN"
+
+
 def _unreadable(sql: str, why: str) -> Statement:
     """A text that our grammar refuses. The target may take it: an older one has functions where ours has keywords."""
-    return Statement(sql, "UNKNOWN", frozenset({StatementClass.OPAQUE}), reason=f"it can't be read here: {why}")
+    return Statement(sql, UNREADABLE, frozenset({StatementClass.OPAQUE}), reason=f"it can't be read here: {why}")
 
 
 #: DDL that gives no function, operator, type or view another meaning: what follows in its transaction reads as before.

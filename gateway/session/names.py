@@ -2,9 +2,15 @@
 
 Both levels share PostgreSQL's two name spaces. The map changes only when the target confirms (architecture.md; a refused
 Parse must not rename anything: enforcement.md 4.2, 24). What is on its way is counted, so that nobody judges by it early.
+
+Code that people approved, or that a rule allows, may change names behind the map. So it counts such code: a name that was
+given before it is doubtful until the target has said what it means now (decision 5). Nothing but the protocol gives and
+changes the unnamed ones, so the unnamed statement is never doubtful.
 """
 
+import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -14,6 +20,8 @@ from gateway.wire.frontend import Bind
 
 #: PostgreSQL keeps this many bytes of a name (NAMEDATALEN - 1), at the protocol level too and without a word.
 _KEPT = 63
+#: Of a Prepared that code can't change.
+NEVER_DOUBTED = sys.maxsize
 
 
 def kept(name: str) -> str:
@@ -27,6 +35,7 @@ class Prepared:
     """A prepared statement: its text as judged, its parameter types, and its columns once they were described.
 
     `read_under` is what its names were resolved by (Judge.fresh): the target resolves them again at each Bind.
+    `shown` is its text in pg_prepared_statements: for PREPARE the whole query string. `since`: see Names.doubts.
     """
 
     sql: str
@@ -34,6 +43,9 @@ class Prepared:
     types: tuple[int, ...] = ()
     columns: tuple[Column, ...] | None = None
     read_under: object = None
+    shown: str = ""
+    from_sql: bool = False
+    since: int = 0
 
 
 @dataclass(slots=True)
@@ -41,6 +53,7 @@ class Portal:
     """A portal or a cursor. `released`: people approved it, so going on with it asks nobody again.
 
     `script` is what its names meant when it was bound or declared; a search_path set later changes nothing for it.
+    `shown` is its text in pg_cursors; `since`: see Names.doubts.
     """
 
     prepared: Prepared
@@ -48,6 +61,8 @@ class Portal:
     bind: Bind | None = None
     columns: tuple[Column, ...] | None = None
     released: bool = False
+    shown: str = ""
+    since: int = 0
 
 
 class Space(Enum):
@@ -70,8 +85,9 @@ class Names:
 
     statements: dict[str, Prepared] = field(default_factory=dict)
     portals: dict[str, Portal] = field(default_factory=dict)
-    #: Code ran that may have changed names behind our back: every use is opaque from here on (decision 5).
-    unverified: bool = False
+    #: How often code was on its way to the target that may change names; what was given before it is doubtful.
+    doubts: int = 0
+    asked_at: int = 0  # doubts when the target was last asked
     _on_the_way: Counter[tuple[Space, str | None]] = field(default_factory=Counter)
 
     def sent(self, change: Change) -> None:
@@ -102,6 +118,23 @@ class Names:
     def uncertain(self, space: Space, name: str) -> bool:
         """True while a change of this name (or of all) is on its way."""
         return self._on_the_way[space, name] > 0 or self._on_the_way[space, None] > 0
+
+    def doubtful(self, meant: Prepared | Portal) -> bool:
+        """May it mean something else by now?"""
+        return meant.since < self.doubts
+
+    def verified(self, statements: Mapping[str, tuple[str, bool]], portals: Mapping[str, str]) -> None:
+        """What the target says each name means (text, and for statements whether by SQL): what differs is forgotten."""
+        self.statements = {
+            name: each
+            for name, each in self.statements.items()
+            if not name or statements.get(name) == (each.shown, each.from_sql)
+        }
+        self.portals = {name: each for name, each in self.portals.items() if portals.get(name) == each.shown}
+        known: list[Prepared | Portal] = [*self.statements.values(), *self.portals.values()]
+        for each in known:
+            each.since = max(each.since, self.doubts)
+        self.asked_at = self.doubts
 
     def transaction_ended(self) -> None:
         """Protocol portals die with their transaction; a cursor may be WITH HOLD and then lives."""

@@ -90,6 +90,7 @@ class Batch:
     control: bool = False  # it holds BEGIN, COMMIT ...: the transaction status inside it is unknown
     binds: bool = False  # it binds or executes something
     holds: bool = False  # a part was added that must be held
+    doubts: bool = False  # it runs code that may change names
 
     def add(self, part: Part) -> None:
         self.parts.append(part)
@@ -104,4 +105,5 @@ class Batch:
             repaths=self.repaths,
             redefines=self.redefines,
             control=self.control,
+            doubts=self.doubts,
         )

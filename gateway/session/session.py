@@ -21,11 +21,11 @@ from gateway.errors import GatewayError, ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
 from gateway.session import events as ev
-from gateway.session.errands import Errand, path_question, syntax_question
+from gateway.session.errands import Errand, standing_question, syntax_question
 from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
 from gateway.session.holding import Holding
-from gateway.session.judging import Judge, Login, needs_catalog, needs_path, opaque, redefines
-from gateway.session.names import Change, Names, Portal, Prepared, Space, kept
+from gateway.session.judging import UNREADABLE, Judge, Login, needs_catalog, needs_path, opaque, redefines
+from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.state import Conversation, Phase, values
 from gateway.session.stream import Stream
@@ -260,7 +260,10 @@ class Session:
         if script is None:
             return False
         self._taken()
-        change = Change(Space.STATEMENT, kept(parse.name), Prepared(parse.sql, script, parse.parameter_types))
+        name = kept(parse.name)
+        since = self.talk.names.doubts if name else NEVER_DOUBTED
+        meant = Prepared(parse.sql, script, parse.parameter_types, shown=parse.sql, since=since)
+        change = Change(Space.STATEMENT, name, meant)
         self._note(change)
         self.batch.add(Part(raw, Reply(ord("P"), change=change)))
         if script.unparsable is not None and len(self.batch.parts) == 1 and not self.talk.open_batch:
@@ -283,12 +286,20 @@ class Session:
         self._taken()
         prepared = self._statement(kept(bind.statement))
         # A statement that we don't know makes the portal one that can't be executed, should the target know it.
-        portal = Portal(prepared, self._known(self.talk.judge.fresh(prepared)), bind) if prepared else None
+        portal = self._bound(prepared, bind) if prepared else None
         change = Change(Space.PORTAL, kept(bind.portal), portal)
         self._note(change)
         self.batch.add(Part(raw, Reply(ord("B"), change=change)))
         self.batch.binds = True
         return True
+
+    def _bound(self, prepared: Prepared, bind: frontend.Bind) -> Portal:
+        names = self.talk.names
+        if names.doubtful(prepared):
+            script = _script_of(prepared.script, "its name was given before code ran that may have changed it")
+        else:
+            script = self._known(self.talk.judge.fresh(prepared))
+        return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts)
 
     def _read_describe(self, raw: bytes) -> bool:
         named = frontend.read_named(raw)
@@ -458,9 +469,10 @@ class Session:
         """Judge a query string or an Execute, and put its executions into the reply."""
         talk = self.talk
         judge = talk.judge
-        unknown = script.unparsable is not None
-        if talk.names.unverified and portal is not None:
-            script, unknown = _script_of(script, "a name is used that code may have changed"), True
+        doubtful = portal is not None and talk.names.doubtful(portal)
+        if doubtful:
+            script = _script_of(script, "its portal was bound before code ran that may have changed it")
+        unknown = any(each.tag == UNREADABLE for each in script.statements)
         statements: list[Statement] = []
         changes: list[tuple[Change, ...]] = []
         for each in script.statements:
@@ -468,17 +480,23 @@ class Session:
                 raise ProtocolViolation("this name is reserved")
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
             statements.append(meant)
-            changes.append(tuple(_sql_changes(each, self._known)))
+            changes.append(tuple(_sql_changes(each, script.sql, self._known, talk.names.doubts)))
             for change in changes[-1]:
                 self._note(change)
             self.batch.repaths = self.batch.repaths or talk.moves_path(meant)
             self.batch.redefines = self.batch.redefines or redefines(meant)
+            if StatementClass.OPAQUE in meant.classes:
+                self.batch.doubts = True
+                talk.names.doubts += 1
         aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
         if unknown or any(each.control for each in statements):
             self.batch.control = True  # what can't be read may be a ROLLBACK
-        if aborted and not unknown and len(statements) == 1 and statements[0].control is None:
+        alone = len(statements) == 1 and (
+            portal is not None or not unknown
+        )  # a portal has one statement, whatever it is
+        if aborted and alone and statements[0].control is None:
             verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
-        elif portal is not None and portal.released:
+        elif portal is not None and portal.released and not doubtful:
             verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
         else:
             verdict = judge.verdict(statements, talk.now)
@@ -558,6 +576,7 @@ class Session:
     def _forward(self, batch: Batch) -> None:
         """Record what the batch runs, then send it, with sure-fails in the place of what is refused."""
         talk = self.talk
+        talk.path_stale = talk.path_stale or batch.doubts
         chunks: list[bytes] = []
         for part in self._not_skipped(batch) if talk.lost else batch.parts:
             reply = part.reply
@@ -595,23 +614,19 @@ class Session:
         talk = self.talk
         ready = talk.phase is Phase.READY and talk.errand is None and talk.drained
         if ready and talk.path_stale and talk.status != "E" and not self.batch.parts:
-
-            def then(path: object) -> None:
-                if isinstance(path, tuple):
-                    talk.judge.moved(path)
-                talk.path_stale = False
-
-            talk.errand = Errand(path_question(talk.login.target.user), then)
+            doubted = talk.names.doubts > talk.names.asked_at
+            talk.errand = Errand(standing_question(talk.login.target.user, names=doubted), talk.stands)
         talk.run_errand()
 
 
 def _script_of(script: Script, reason: str) -> Script:
     """A script of one opaque statement in the place of `script`."""
-    return Script(script.sql, (Statement(script.sql, "UNKNOWN", frozenset({StatementClass.OPAQUE}), reason=reason),))
+    return Script(script.sql, (Statement(script.sql, UNREADABLE, frozenset({StatementClass.OPAQUE}), reason=reason),))
 
 
-def _sql_changes(statement: Statement, known: Callable[[Script], Script]) -> list[Change]:
-    """What a SQL-level statement will do to names once it has run; `known` says what a cursor's query means here."""
+def _sql_changes(statement: Statement, sql: str, known: Callable[[Script], Script], doubts: int) -> list[Change]:
+    """What a SQL-level statement of the query string `sql` will do to names once it has run; `known` says what a cursor's
+    query means here, `doubts` is the count of now."""
     use = statement.names
     if statement.tag == "DISCARD ALL":
         return [Change(Space.STATEMENT, None), Change(Space.PORTAL, None)]
@@ -619,10 +634,10 @@ def _sql_changes(statement: Statement, known: Callable[[Script], Script]) -> lis
         return []
     match use.verb:
         case "PREPARE" | "DECLARE" if use.name is not None and use.body is not None:
-            prepared = Prepared(use.body.sql, Script(use.body.sql, (use.body,)))
+            prepared = Prepared(use.body.sql, Script(use.body.sql, (use.body,)), shown=sql, from_sql=True, since=doubts)
             if use.verb == "PREPARE":
                 return [Change(Space.STATEMENT, use.name, prepared)]
-            return [Change(Space.PORTAL, use.name, Portal(prepared, known(prepared.script)))]
+            return [Change(Space.PORTAL, use.name, Portal(prepared, known(prepared.script), shown=sql, since=doubts))]
         case "DEALLOCATE":
             return [Change(Space.STATEMENT, use.name)]
         case "CLOSE":

@@ -9,7 +9,7 @@ from enum import Enum
 from gateway.audit.entry import Value
 from gateway.policy.decide import Verdict
 from gateway.session import events as ev
-from gateway.session.errands import Errand
+from gateway.session.errands import Errand, Standing
 from gateway.session.guard import NO_PORTAL
 from gateway.session.judging import Judge, Login, changes_catalog, moves_path, opaque, redefines, unqualified
 from gateway.session.names import Change, Names, Portal
@@ -235,8 +235,6 @@ class Conversation:
         if changes_catalog(statement):
             self.changing = self.changed = True
             self.redefined = self.redefined or redefines(statement)
-        if StatementClass.OPAQUE in statement.classes:
-            self.names.unverified = True
         if self.moves_path(statement):
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:
@@ -315,6 +313,17 @@ class Conversation:
         errand.waiting = True
         self.expect(Reply(ord("Q"), Mode.COLLECT))
         self.emit(ev.ToTarget(question))
+
+    def stands(self, found: object) -> None:
+        """The target has said what names mean now."""
+        self.path_stale = False
+        if not isinstance(found, Standing):
+            return
+        self.judge.moved(found.search_path)
+        if found.statements is not None:
+            self.names.verified(found.statements, found.portals)
+            self.temporary_code = self.temporary_code or not found.temporary <= self.temporary
+            self.temporary |= found.temporary
 
     def errand_answered(self, messages: list[tuple[int, bytes]]) -> None:
         """The target has answered the errand's question, up to ReadyForQuery."""

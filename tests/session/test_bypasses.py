@@ -45,9 +45,9 @@ def test_a_text_that_only_the_target_can_read_is_recorded() -> None:
 
 def test_rollback_by_an_unverified_name_does_not_open_the_aborted_shortcut() -> None:
     play = Playbook(status="E")
-    play.session.talk.names.unverified = True
     play.client(parse("r", "ROLLBACK"), SYNC)
     play.target(PARSED, ready("E"))
+    play.session.talk.names.doubts += 1
     lines = play.client(bind("", "r"), execute(""), parse("", DELETE), bind("", ""), execute(""), SYNC)
     assert lines[0] == "client N"
     assert DELETE.encode() not in play.to_target()

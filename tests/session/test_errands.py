@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.session.errands import Errand, Messages, Questions, failure, path_question, rows
+from gateway.session.errands import Errand, Messages, Questions, Standing, failure, rows, standing_question
 from gateway.wire.backend import error_response
 from gateway.wire.frontend import query
 from tests.playbook import row, split
@@ -48,8 +48,30 @@ def test_failure_finds_the_error() -> None:
     ],
 )
 def test_search_path_as_show_prints_it(shown: str, path: tuple[str, ...]) -> None:
-    questions = path_question("hoop")
+    questions = standing_question("hoop", names=False)
     next(questions)
     with pytest.raises(StopIteration) as end:
         questions.send(answer(row(shown.encode())))
-    assert end.value.value == path
+    assert end.value.value == Standing(path)
+
+
+def test_what_names_mean_is_asked_behind_search_path() -> None:
+    questions = standing_question("hoop", names=True)
+    next(questions)
+    questions.send(answer(row(b"public")))
+    with pytest.raises(StopIteration) as end:
+        questions.send(
+            answer(
+                row(b"s", b"a", b"SELECT 1", b"true"), row(b"p", b"\xff", b"SELECT 2", b""), row(b"t", b"x", b"", b"")
+            )
+        )
+    assert end.value.value == Standing(("public",), {"a": ("SELECT 1", True)}, {"\udcff": "SELECT 2"}, frozenset({"x"}))
+
+
+def test_a_target_that_does_not_say_leaves_names_as_they_are() -> None:
+    questions = standing_question("hoop", names=True)
+    next(questions)
+    questions.send(answer(row(b"public")))
+    with pytest.raises(StopIteration) as end:
+        questions.send(answer(error_response("57014", "too slow")))
+    assert end.value.value == Standing(("public",), None)
