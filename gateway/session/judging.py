@@ -25,7 +25,7 @@ from gateway.sql.effects import named
 from gateway.sql.lineage import Lineages, Lines
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
-from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.sql.statement import ALL, Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts
 from gateway.wire.backend import Column
 
@@ -321,8 +321,8 @@ def moves_path(statement: Statement) -> bool:
     """May running it change search_path? By name, by resetting everything, or by code that can't be seen through."""
     return (
         StatementClass.OPAQUE in statement.classes
-        or statement.tag in ("DISCARD ALL", "RESET ALL")
-        or any(name.lower() == "search_path" for name, _ in statement.settings)
+        or statement.tag == "DISCARD ALL"
+        or any(name.lower() in ("search_path", ALL) for name, _ in statement.settings)
     )
 
 

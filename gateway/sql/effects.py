@@ -13,7 +13,7 @@ from dataclasses import replace
 from gateway.sql.commands import ALSO_CALLED, TRANSACTIONS, command
 from gateway.sql.queries import COMMAND_TAGS, Walk
 from gateway.sql.settings import quoted_schema, setting_class
-from gateway.sql.statement import Control, NameUse, Statement, StatementClass
+from gateway.sql.statement import ALL, Control, NameUse, Statement, StatementClass
 from gateway.sql.tree import Fields, as_public, children, dotted, is_temporary, key_of, literal, strings, unwrap
 
 UNKNOWN_NAME = "what this name stands for isn't known here"
@@ -187,7 +187,7 @@ def _set(sql: str, fields: Fields) -> Statement:
     reset = kind in ("VAR_RESET", "VAR_SET_DEFAULT")
     tag = "RESET" if kind.startswith("VAR_RESET") else "SET"
     if kind == "VAR_RESET_ALL":
-        return Statement(sql=sql, tag=tag, classes=frozenset({StatementClass.HOUSEKEEPING}))
+        return Statement(sql=sql, tag=tag, classes=frozenset({StatementClass.HOUSEKEEPING}), settings=((ALL, None),))
     if kind == "VAR_SET_MULTI":
         return _set_transaction(sql, name, fields)
     values = [literal(each) if "A_Const" in each else None for each in fields.get("args") or ()]

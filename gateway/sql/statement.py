@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
+#: The name that RESET ALL stands under in a statement's settings.
+ALL = "all"
+
+
 class StatementClass(Enum):
     """PostgreSQL's own division where it has one; the table is in interface.md (Statement classes)."""
 

@@ -329,3 +329,14 @@ def test_a_held_batch_of_too_many_small_messages_is_refused() -> None:
     play.client(SYNC)
     play.target(PARSED, BOUND, error("34000"))
     assert b"C54000\0" in play.to_client()
+
+
+@pytest.mark.parametrize("back", ["RESET ALL", "DISCARD ALL", "RESET search_path", "SET search_path TO DEFAULT"])
+def test_search_path_is_asked_for_after_everything_that_takes_it_back(back: str) -> None:
+    """Servers before 18 don't report search_path: a table was judged by the path from before RESET ALL."""
+    play = Playbook()
+    play.client(query("SET search_path = other"))
+    play.target(complete("SET"), ready())
+    play.target(row(b"other"), complete("SHOW"), ready())
+    play.client(query(back))
+    assert play.target(complete(back.split(maxsplit=1)[0]), ready())[-1] == "target Q[SHOW search_path]"
