@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-
 #: The name that RESET ALL stands under in a statement's settings.
 ALL = "all"
 
