@@ -13,6 +13,7 @@ from gateway.approvals.request import ApprovalRequest
 from gateway.identity.claims import Identity
 from gateway.policy.model import Policy, load
 from gateway.session import events as ev
+from gateway.session.gate import CLOSE, OPEN, Gate
 from gateway.session.judging import Login
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog, Relation
@@ -64,7 +65,8 @@ class Playbook:
         self.policy: Policy = load(policy)
         login = Login("s-1", "r-1", who, self.policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
         ids = (f"REQ{number}" for number in itertools.count(1))
-        self.session = Session(login, self.policy, catalog(), ids, status)
+        self.session = Session(login, self.policy, catalog(), ids, Gate(), status)
+        self.gate_shown = False  # its helpers are answered here and left out of the transcript
         self.session.talk.path_stale = False  # most conversations start behind the question for search_path
         self.now = NOW
         self.effects: list[ev.Effect] = []
@@ -76,6 +78,8 @@ class Playbook:
         while ev.GoOn() in self.effects:
             self.effects.remove(ev.GoOn())
             self.effects += self.session.handle(ev.GoOn(), self.now)
+        if not self.gate_shown:
+            self._through_the_gate()
         self.requests += [each.request for each in self.effects if isinstance(each, ev.Hold)]
         lines: list[str] = []
         for line in (line for effect in self.effects for line in _lines(effect)):
@@ -85,6 +89,16 @@ class Playbook:
             else:
                 lines.append(line)
         return lines
+
+    def _through_the_gate(self) -> None:
+        """Take OPEN and CLOSE out of what goes to the target, and answer them when it is their turn."""
+        for at, effect in enumerate(self.effects):
+            if isinstance(effect, ev.ToTarget):
+                self.effects[at] = ev.ToTarget(effect.data.replace(OPEN, b"").replace(CLOSE, b""))
+        self.effects = [each for each in self.effects if each != ev.ToTarget(b"")]
+        talk = self.session.talk
+        while talk.replies and talk.replies[0].then is not None:
+            self.effects += self.session.handle(ev.FromTarget(ready(talk.status)), self.now)
 
     def client(self, *messages: bytes) -> list[str]:
         return self.send(ev.FromClient(b"".join(messages)))

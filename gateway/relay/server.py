@@ -32,6 +32,7 @@ from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.target import TargetLink, connect
 from gateway.session import events as ev
+from gateway.session.gate import SETTING, Gate, read_bool
 from gateway.session.judging import Login
 from gateway.session.session import Session
 from gateway.sql.settings import setting_class
@@ -288,6 +289,7 @@ class Server:
 
     async def _start(self, guest: Guest, identity: Identity, target: Target) -> None:
         chosen = settings(guest.hello.parameters)
+        wish = read_bool(chosen.pop(SETTING, "off")) is True
         link, catalog = await self._reach(target, chosen)
         try:
             await self._saw(identity)
@@ -316,7 +318,10 @@ class Server:
         except BaseException:
             link.door.close()  # nobody owns it yet
             raise
-        session = Session(login, self.policy, catalog, _request_ids())
+        reported = SETTING in link.parameters
+        session = Session(login, self.policy, catalog, _request_ids(), Gate.wishing(wish=wish, reported=reported))
+        if reported:
+            link.parameters[SETTING] = "on" if wish else "off"
         relay = Relay(session, guest.door, link, self._shell, lambda: self._aside(target), self._ended)
         self._relays[relay] = session
         minor = min(guest.hello.minor, _NEWEST_MINOR)
@@ -329,7 +334,8 @@ class Server:
     async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
         try:
             catalog = await self._catalogs.get(target)
-            link = await connect(target, await self._password(target, target.password), chosen)
+            password = await self._password(target, target.password)
+            link = await connect(target, password, {**chosen, SETTING: "on"})
         except GatewayError:
             self._shell.metrics.connects_failed.labels(target.name).inc()
             raise
@@ -337,7 +343,9 @@ class Server:
 
     async def _aside(self, target: Target) -> TargetLink:
         return await connect(
-            target, await self._password(target, target.password), {"application_name": "hoop preview"}
+            target,
+            await self._password(target, target.password),
+            {"application_name": "hoop preview", SETTING: "on"},
         )
 
     def _ongoing(self, work: asyncio.Task[None]) -> None:
@@ -359,6 +367,10 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
             if value.upper().replace("-", "").strip("'\"") not in ("UTF8", "UNICODE", "SQL_ASCII", "SQLASCII", ""):
                 raise SettingRefused(f'client_encoding "{value}" is not supported', hint="Set PGCLIENTENCODING=UTF8.")
             del found[name]
+        elif name.lower() == SETTING:
+            if read_bool(value) is None:
+                raise SettingRefused(f'startup setting "{name}" requires a Boolean value')
+            found[SETTING] = found.pop(name)
         elif setting_class(name, value)[0] is not StatementClass.HOUSEKEEPING:
             raise SettingRefused(f'startup setting "{name}" is not allowed through the gateway')
     return found

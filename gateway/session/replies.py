@@ -4,15 +4,26 @@ A Reply stands for one frontend message that went to the target. Without the que
 ErrorResponse before the ParseComplete and BindComplete still owed (architecture.md, ReplyQueue).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from gateway.audit.entry import Value
-from gateway.masking.rows import RowMasker
+from gateway.masking.fields import Counts
 from gateway.policy.decide import Verdict
 from gateway.session.names import Change, Portal, Prepared
 from gateway.sql.statement import Statement
 from gateway.wire.backend import Column
+
+
+class Masker(Protocol):
+    """What a result's rows pass through: masking.rows.RowMasker, gate.Said."""
+
+    @property
+    def counts(self) -> Counts: ...
+
+    def rows(self, run: bytes) -> bytes: ...
 
 
 class Mode(Enum):
@@ -52,9 +63,12 @@ class Reply:
     prepared: Prepared | None = None
     portal: Portal | None = None
     columns: tuple[Column, ...] | None = None
-    masker: RowMasker | None = None
+    masker: Masker | None = None
     planned: bool = False
     collected: list[tuple[int, bytes]] = field(default_factory=list)
+    then: Callable[[str], None] | None = (
+        None  # of a COLLECT that is no errand's: hears the transaction status behind it
+    )
 
     @property
     def copies_in(self) -> bool:

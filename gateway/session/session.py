@@ -22,6 +22,7 @@ from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
 from gateway.session import events as ev
 from gateway.session.errands import Errand, standing_question, syntax_question
+from gateway.session.gate import CLOSE, OPEN, Gate, rewritten
 from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
 from gateway.session.holding import Holding
 from gateway.session.judging import UNREADABLE, Judge, Login, needs_catalog, needs_path, opaque, redefines
@@ -49,9 +50,15 @@ class Session:
     """See the module. `request_ids` gives a new id for each approval request."""
 
     def __init__(
-        self, login: Login, policy: Policy, catalog: Catalog | None, request_ids: Iterator[str], status: str = "I"
+        self,
+        login: Login,
+        policy: Policy,
+        catalog: Catalog | None,
+        request_ids: Iterator[str],
+        gate: Gate,
+        status: str = "I",
     ) -> None:
-        self.talk = Conversation(login, Judge(login, policy, catalog), Names(), status)
+        self.talk = Conversation(login, Judge(login, policy, catalog), Names(), gate, status)
         self.frames = Frames()
         self.inbox: deque[tuple[int, bytes]] = deque()
         self.waiting = 0  # bytes in the inbox
@@ -250,7 +257,8 @@ class Session:
         self._taken()
         reply = Reply(ord("Q"))
         verdict = self._judge(script, reply, None)
-        self._add(Part(raw, reply), verdict)
+        text = rewritten(script, wish=talk.gate.wish)
+        self._add(Part(raw if text is None else frontend.query(text), reply), verdict)
         self._end_batch()
         return True
 
@@ -262,7 +270,10 @@ class Session:
         self._taken()
         name = kept(parse.name)
         since = self.talk.names.doubts if name else NEVER_DOUBTED
-        meant = Prepared(parse.sql, script, parse.parameter_types, shown=parse.sql, since=since)
+        text = rewritten(script, wish=self.talk.gate.wish)
+        if text is not None:
+            raw = frontend.parse(parse.name, text, parse.parameter_types)
+        meant = Prepared(parse.sql, script, parse.parameter_types, shown=text or parse.sql, since=since)
         change = Change(Space.STATEMENT, name, meant)
         self._note(change)
         self.batch.add(Part(raw, Reply(ord("P"), change=change)))
@@ -578,6 +589,10 @@ class Session:
         talk = self.talk
         talk.path_stale = talk.path_stale or batch.doubts
         chunks: list[bytes] = []
+        if not talk.open_batch and talk.gate.needed(batch, talk.status if talk.drained else ""):
+            talk.gate.opened = True
+            chunks.append(OPEN)
+            talk.expect(Reply(ord("Q"), Mode.COLLECT, then=lambda _status: None))
         for part in self._not_skipped(batch) if talk.lost else batch.parts:
             reply = part.reply
             if reply is None:
@@ -591,7 +606,14 @@ class Session:
                 chunks.append(part.raw)
                 talk.record_statements(reply)
             talk.expect(reply)
+        last = batch.parts[-1].reply if batch.parts else None
+        if talk.gate.opened and last is not None and last.kind in b"SQF" and talk.gate.leaves(batch):
+            chunks.append(self._closing())
         talk.emit(ev.ToTarget(b"".join(chunks)))
+
+    def _closing(self) -> bytes:
+        self.talk.expect(Reply(ord("Q"), Mode.COLLECT, then=self.talk.gate.closed))
+        return CLOSE
 
     def _not_skipped(self, batch: Batch) -> list[Part]:
         """The target skips all up to the next Sync: of this batch only that goes, and what was approved has failed."""
@@ -606,14 +628,18 @@ class Session:
         return [] if talk.lost else [last]
 
     def _forward_sync(self) -> None:
-        self.talk.expect(Reply(ord("S")))
-        self.talk.open_batch = self.talk.lost = False
-        self.talk.emit(ev.ToTarget(frontend.SYNC))
+        talk = self.talk
+        talk.expect(Reply(ord("S")))
+        talk.open_batch = talk.lost = False
+        closing = self._closing() if talk.gate.opened and talk.gate.leaves(Batch()) else b""
+        talk.emit(ev.ToTarget(frontend.SYNC + closing))
 
     def _start_errand(self) -> None:
         talk = self.talk
         ready = talk.phase is Phase.READY and talk.errand is None and talk.drained
-        if ready and talk.path_stale and talk.status != "E" and not self.batch.parts:
+        if ready and talk.gate.unsure and talk.status == "I" and not self.batch.parts:
+            talk.emit(ev.ToTarget(self._closing()))
+        elif ready and talk.path_stale and talk.status != "E" and not self.batch.parts:
             doubted = talk.names.doubts > talk.names.asked_at
             talk.errand = Errand(standing_question(talk.login.target.user, names=doubted), talk.stands)
         talk.run_errand()

@@ -10,12 +10,13 @@ from gateway.audit.entry import Value
 from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Standing
+from gateway.session.gate import Gate
 from gateway.session.guard import NO_PORTAL
 from gateway.session.judging import Judge, Login, changes_catalog, moves_path, opaque, redefines, unqualified
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Control, Script, Statement, StatementClass
-from gateway.wire.frontend import SYNC, parse
+from gateway.wire.frontend import SYNC, message, parse
 
 __all__ = ["NO_PORTAL", "Conversation", "Phase", "values"]
 
@@ -39,10 +40,11 @@ class Phase(Enum):
 class Conversation:
     """One session's shared state. `status` is I, T or E from the last ReadyForQuery."""
 
-    def __init__(self, login: Login, judge: Judge, names: Names, status: str) -> None:
+    def __init__(self, login: Login, judge: Judge, names: Names, gate: Gate, status: str) -> None:
         self.login = login
         self.judge = judge
         self.names = names
+        self.gate = gate
         self.status = status
         self.phase = Phase.READY
         self.replies: deque[Reply] = deque()
@@ -102,8 +104,15 @@ class Conversation:
             or self.reloading
             or (self.changing and not self.open_batch)
             or self.copying
+            or self._gate_unsure
             or (self.path_stale and not self.open_batch and (self.status != "E" or bool(self.replies)))
         )
+
+    @property
+    def _gate_unsure(self) -> bool:
+        """It has to be closed first, or it has to be known first whether we are still in a transaction."""
+        waits = self.status == "I" or bool(self.replies)
+        return self.gate.unsure and self.phase is Phase.READY and not self.open_batch and waits
 
     # --- effects ------------------------------------------------------------------------------------------------------
 
@@ -248,14 +257,12 @@ class Conversation:
     def status_is(self, status: str) -> None:
         """ReadyForQuery: tell how approved statements ended, and forget what died with the transaction."""
         before, self.status = self.status, status
-        if not self.replies:
-            self.changing = False
-            if self.changed and status == "I":
-                self.changed = self.redefined = False
-                self.reloading = True
-                self.emit(ev.ReloadCatalog())
+        self.quiet()
         ended = status == "I"
         rolled_back = self.last_tag == "ROLLBACK" or self.broke
+        wish = self.gate.status_is(status, rolled_back=rolled_back)
+        if wish is not None:
+            self.emit(ev.ToClient(message(b"S", wish)))
         fate = "open" if not ended else "rolled back" if rolled_back else "committed"
         for request, executions in _by_request(self.ran).items():
             if request not in self.failed:
@@ -274,6 +281,16 @@ class Conversation:
                 self.path_stale = self.path_stale or self.path_in_transaction
             self.path_in_transaction = False
             self.names.transaction_ended()
+
+    def quiet(self) -> None:
+        """If nothing is owed any more: what was to change the catalog has, and outside a transaction it can be read again."""
+        if self.replies:
+            return
+        self.changing = False
+        if self.changed and self.status == "I":
+            self.changed = self.redefined = False
+            self.reloading = True
+            self.emit(ev.ReloadCatalog())
 
     def broken_off(self, *, in_flight: bool) -> None:
         """The target's connection ends before its next ReadyForQuery: tell how approved statements ended, as far as seen.
@@ -305,7 +322,7 @@ class Conversation:
             if unnamed is not None and errand.asked and not errand.repaired and self.status != "E":
                 # A simple Query drops the unnamed statement; the client may still bind it.
                 errand.repaired = True
-                question = parse("", unnamed.sql, unnamed.types) + SYNC
+                question = parse("", unnamed.shown, unnamed.types) + SYNC
             else:
                 self.errand = None
                 errand.finish()

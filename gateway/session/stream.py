@@ -11,6 +11,7 @@ from collections.abc import Callable
 from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
 from gateway.session import events as ev
+from gateway.session.gate import SETTING, said
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.state import Conversation, Phase
@@ -125,7 +126,8 @@ class Stream:
         statement = reply.execution.statement if reply.execution else None
         formats = reply.portal.bind.result_formats if reply.portal and reply.portal.bind else ()
         shown = tuple(_format(formats, at, each) for at, each in enumerate(columns))
-        reply.masker = self._talk.judge.masker(statement, columns, shown)
+        talk = self._talk
+        reply.masker = said(statement, talk.status, wish=talk.gate.wish) or talk.judge.masker(statement, columns, shown)
 
     def _rows(self, raw: bytes) -> None:
         talk = self._talk
@@ -165,7 +167,11 @@ class Stream:
         if kind == ord("Z"):
             talk.replies.popleft()
             talk.status = chr(body[0])
-            talk.errand_answered(head.collected)
+            if head.then is not None:
+                head.then(talk.status)
+                talk.quiet()
+            else:
+                talk.errand_answered(head.collected)
 
     def _head(self, what: str) -> Reply:
         if not self._talk.replies:
@@ -254,6 +260,7 @@ class Stream:
         talk = self._talk
         self._masked(head, execution)
         talk.finish(execution, rows=rows)
+        talk.gate.ran(execution.statement)
         for change in execution.changes:
             talk.names.confirmed(change)
         execution.changes = ()
@@ -408,6 +415,8 @@ class Stream:
             )
         if name == "search_path":
             self._talk.path_stale = True
+        if name == SETTING:
+            return None  # the gate opens and closes; the client's own wish is told when it changes
         return name.encode() + b"\0" + self._talk.judge.scrub_value(value).encode() + b"\0"
 
     _TABLE: dict[int, Callable[["Stream", bytes], bytes | None]] = {  # noqa: RUF012 - a table, never changed

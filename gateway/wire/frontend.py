@@ -187,6 +187,10 @@ def describe(kind: str, name: str) -> bytes:
     return message(b"D", kind.encode() + _string(name))
 
 
+def close(kind: str, name: str) -> bytes:
+    return message(b"C", kind.encode() + _string(name))
+
+
 def execute(portal: str, max_rows: int = 0) -> bytes:
     return message(b"E", _string(portal) + max_rows.to_bytes(4, "big"))
 

@@ -245,7 +245,7 @@ def test_one_hold_for_a_whole_executemany() -> None:
 def test_the_hold_waits_for_the_answers_to_what_went_before() -> None:
     play = Playbook()
     lines = play.client(query("BEGIN"), query(DELETE))
-    assert lines == ["record statement", "target Q[BEGIN]"]
+    assert lines == ["record statement", "target Q[BEGIN READ WRITE]"]
     assert play.target(complete("BEGIN"), ready("T"))[-1] == "target Q[SHOW transaction_isolation]"
     play.preview("T")
     assert play.requests[0].where_held == "in transaction"

@@ -1,0 +1,202 @@
+"""Who may write: the access mode of the target's session belongs to the gateway (enforcement.md, decision 4). Pure.
+
+The session was started with default_transaction_read_only=on, so a statement that was taken for a read and writes fails on
+the target (25006). What is allowed or released and may write goes through an open gate:
+
+    autocommit:  SET ...=off | the client's bytes | SET ...=on      (one write; both answers are ours)
+    a block:     BEGIN goes out as BEGIN READ WRITE, unless the client says READ ONLY
+
+A SET is undone when its transaction is rolled back, so behind anything but a plain batch the gate counts as open until it
+was closed in state I, and nothing is forwarded before. The client sees none of this: SHOW, SET and ParameterStatus of the
+default work on its own wish. A wish for read-only is enforced (the gate stays closed), one for read-write gives nothing.
+
+What must not live here: what may run (the verdicts), sockets, clocks.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.masking.fields import Counts
+from gateway.session.replies import Batch, Execution
+from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
+from gateway.wire.frontend import SYNC, bind, close, execute, message, parse
+
+SETTING = "default_transaction_read_only"
+_OF_NOW = "transaction_read_only"
+_HARMLESS = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
+#: parse_bool's words (PostgreSQL takes every unambiguous beginning of them too).
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _helper(name: str, sql: str) -> bytes:
+    """Under a name that lives for this one message group: a simple Query would drop the client's unnamed statement."""
+    return parse(name, sql) + bind(name, name) + execute(name) + close("P", name) + close("S", name) + SYNC
+
+
+OPEN, CLOSE = (_helper("hoop_gate", f"SET {SETTING} = {value}") for value in ("off", "on"))
+
+
+class Said:
+    """A RowMasker in the place of one that gives the result's single value as the client is to see it."""
+
+    def __init__(self, value: str) -> None:
+        self._row = message(b"D", b"\0\1" + len(value).to_bytes(4, "big") + value.encode())
+        self.counts: Counts = Counter()
+
+    def rows(self, _raw: bytes) -> bytes:
+        return self._row
+
+
+@dataclass(slots=True)
+class Gate:
+    """`opened`: the batch that goes on now runs through it. `unsure`: it may still be open behind what went before.
+
+    `wish`: the client's own default_transaction_read_only.
+    """
+
+    wish: bool = False
+    opened: bool = False
+    unsure: bool = False
+    _initial: bool = False  # the wish at login: RESET goes back to it
+    _reported: bool = True
+    _told: bool = False
+    _before: bool = False  # the wish when the transaction began
+    _local: bool = False  # it was changed by SET LOCAL
+
+    @classmethod
+    def wishing(cls, *, wish: bool, reported: bool) -> "Gate":
+        """At login: what the client asked for in its startup settings, and whether the target reports it (14 and later)."""
+        return cls(wish, _initial=wish, _told=wish, _before=wish, _reported=reported)
+
+    def needed(self, batch: Batch, status: str) -> bool:
+        """Must it be opened before this batch? `status` "" where it isn't known.
+
+        In a transaction block it would be too late, and where that has failed it can't be.
+        """
+        if self.opened or self.unsure or status in ("T", "E"):
+            return False
+        if _sets_default(batch):
+            return True  # whatever it sets is set back behind it
+        if self.wish:
+            return False
+        if not _ends(batch):
+            return True  # it goes on before its end is known, and nothing can be put in between later
+        return any(may_write(each.statement) for each in _executions(batch)) or _begins_in_a_string(batch)
+
+    def leaves(self, batch: Batch) -> bool:
+        """The end of a batch that went through the open gate was sent. True: CLOSE may go right behind it."""
+        self.opened = False
+        plain = not batch.control and not any(each.statement.copies == "in" for each in _executions(batch))
+        self.unsure = not plain
+        return plain
+
+    def closed(self, status: str) -> None:
+        """CLOSE was answered in this state: in a transaction block it may be undone yet."""
+        self.unsure = status != "I"
+
+    def ran(self, statement: Statement) -> None:
+        """A statement of the client is over: was it about its own default?"""
+        if statement.tag == "DISCARD ALL":
+            self.wish = self._initial
+        for name, value in statement.settings:
+            if name.lower() in (SETTING, ALL):
+                self.wish = self._initial if value is None else read_bool(value) is not False
+                self._local = self._local or statement.local
+
+    def status_is(self, status: str, *, rolled_back: bool) -> bytes | None:
+        """ReadyForQuery. A wish falls back with its transaction; returns the ParameterStatus body that says it anew."""
+        if status != "I":
+            return None
+        self.wish = self._before if rolled_back or self._local else self.wish
+        self._before, self._local = self.wish, False
+        if self.wish is self._told or not self._reported:
+            return None
+        self._told = self.wish
+        return f"{SETTING}\0{_word(self.wish)}\0".encode()
+
+
+def may_write(statement: Statement) -> bool:
+    """Is it anything beyond a read and housekeeping?"""
+    return not statement.classes <= _HARMLESS
+
+
+def _ends(batch: Batch) -> bool:
+    """Does the batch end with what ReadyForQuery answers?"""
+    last = batch.parts[-1].reply if batch.parts else None
+    return last is not None and last.kind in b"SQF"
+
+
+def _executions(batch: Batch) -> Iterator[Execution]:
+    for part in batch.parts:
+        if part.reply is not None and part.denied is None:
+            yield from part.reply.executions
+
+
+def _begins_in_a_string(batch: Batch) -> bool:
+    """A query string of several statements goes unchanged: its BEGIN takes the session's default."""
+    return any(
+        each.statement.control is Control.BEGIN and part.reply is not None and len(part.reply.executions) > 1
+        for part in batch.parts
+        for each in (part.reply.executions if part.reply else ())
+    )
+
+
+def _sets_default(batch: Batch) -> bool:
+    """It sets the session's own default in a text that was not rewritten: with other things."""
+    return any(
+        any(name.lower() == SETTING for name, _ in each.statement.settings)
+        and (len(each.statement.settings) > 1 or len(part.reply.executions) > 1)
+        for part in batch.parts
+        if part.reply is not None
+        for each in part.reply.executions
+    )
+
+
+def read_bool(value: str) -> bool | None:
+    """PostgreSQL's parse_bool; None for what it refuses."""
+    text = value.strip().lower()
+    found = {meant for word, meant in _WORDS.items() if text and word.startswith(text)} if text != "o" else set()
+    return found.pop() if len(found) == 1 else None
+
+
+def rewritten(script: Script, *, wish: bool) -> str | None:
+    """The text that goes to the target in the place of a single statement about the access mode; None: as it is."""
+    if len(script.statements) != 1:
+        return None
+    statement = script.statements[0]
+    settings = dict(statement.settings)
+    if statement.control is Control.BEGIN and not wish and _OF_NOW not in settings:
+        return _begin(statement.tag, settings)
+    if statement.tag in ("SET", "RESET") and [*settings] == [SETTING]:
+        return _wish(statement, settings[SETTING])
+    return None
+
+
+def _begin(tag: str, settings: dict[str, str | None]) -> str:
+    modes = ["READ WRITE"]
+    if level := settings.get("transaction_isolation"):
+        modes.append(f"ISOLATION LEVEL {level.upper()}")
+    if deferrable := settings.get("transaction_deferrable"):
+        modes.append("DEFERRABLE" if deferrable == "on" else "NOT DEFERRABLE")
+    return f"{tag} {', '.join(modes)}"
+
+
+def _wish(statement: Statement, value: str | None) -> str | None:
+    """The same command on a setting that means nothing to the target: same tag, and it falls back in the same way."""
+    if value is not None and read_bool(value) is None:
+        return None  # the target's own error
+    if statement.tag == "RESET":
+        return f"RESET hoop.{SETTING}"
+    local = "LOCAL " if statement.local else ""
+    return f"SET {local}hoop.{SETTING} = {'DEFAULT' if value is None else _word(read_bool(value))}"
+
+
+def said(statement: Statement | None, status: str, *, wish: bool) -> "Said | None":
+    """What SHOW of an access mode says to the client; None: what the target says."""
+    asked = statement.shows if statement else None
+    return Said(_word(wish)) if asked == SETTING or (asked == _OF_NOW and status == "I") else None
+
+
+def _word(value: bool | None) -> str:
+    return "on" if value else "off"

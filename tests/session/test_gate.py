@@ -1,0 +1,187 @@
+"""The access mode is the gateway's: writes go through an open gate, and the client sees its own wish (decision 4)."""
+
+import pytest
+
+from gateway.session import events as ev
+from gateway.session.gate import CLOSE, OPEN, SETTING, read_bool, rewritten
+from gateway.sql.parse import read
+from gateway.wire.backend import parameter_status
+from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
+from tests.playbook import BOUND, PARSED, POLICY, Playbook, columns, complete, error, ready, row
+
+ALLOWED = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba", "")
+INSERT = "INSERT INTO orders VALUES (1)"
+
+
+def shown(status: str = "I", policy: str = ALLOWED) -> Playbook:
+    play = Playbook(policy, status=status)
+    play.gate_shown = True
+    return play
+
+
+def sent(play: Playbook, *messages: bytes) -> bytes:
+    play.client(*messages)
+    return play.to_target()
+
+
+def test_a_read_costs_nothing() -> None:
+    assert sent(shown(), query("SELECT 1")) == query("SELECT 1")
+
+
+def test_a_write_goes_through_the_gate_and_the_client_sees_its_own_answers() -> None:
+    play = shown()
+    assert sent(play, query(INSERT)) == OPEN + query(INSERT) + CLOSE
+    answers = PARSED + BOUND + complete("SET") + parameter_status(SETTING, "off") + ready()
+    assert play.target(answers, complete("INSERT 0 1"), ready(), answers) == [
+        "record finished",
+        "client C[INSERT 0 1] ZI",
+    ]
+    assert sent(play, query("SELECT 1")) == query("SELECT 1")
+
+
+def test_an_extended_batch_keeps_the_clients_names() -> None:
+    play = shown()
+    batch = parse("", INSERT) + bind("", "") + execute("") + SYNC
+    assert sent(play, batch) == OPEN + batch + CLOSE
+    assert play.session.talk.names.statements == {}, "not confirmed yet"
+    play.target(ready(), PARSED, BOUND, complete("INSERT 0 1"), ready(), ready())
+    assert sent(play, bind("", ""), execute(""), SYNC) == OPEN + bind("", "") + execute("") + SYNC + CLOSE
+
+
+@pytest.mark.parametrize(
+    ("written", "goes"),
+    [
+        ("BEGIN", "BEGIN READ WRITE"),
+        ("/* BEGIN */ begin work; -- BEGIN", "BEGIN READ WRITE"),
+        ("START TRANSACTION ISOLATION LEVEL serializable, DEFERRABLE", "START TRANSACTION READ WRITE, ISOLATION LEVEL SERIALIZABLE, DEFERRABLE"),
+        ("BEGIN READ ONLY", None),
+        ("BEGIN READ WRITE", None),
+        ("SET default_transaction_read_only = TRUE", f"SET hoop.{SETTING} = on"),
+        ("SET LOCAL default_transaction_read_only = n", f"SET LOCAL hoop.{SETTING} = off"),
+        ("SET default_transaction_read_only TO DEFAULT", f"SET hoop.{SETTING} = DEFAULT"),
+        ("RESET default_transaction_read_only", f"RESET hoop.{SETTING}"),
+        ("SET default_transaction_read_only = banana", None),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", f"SET hoop.{SETTING} = on"),
+        ("SELECT 1", None),
+    ],
+)  # fmt: skip
+def test_texts_about_the_access_mode(written: str, goes: str | None) -> None:
+    assert rewritten(read(written), wish=False) == goes
+
+
+def test_a_begin_stays_read_only_for_who_wishes_it() -> None:
+    assert rewritten(read("BEGIN"), wish=True) is None
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_inside_a_block_nothing_is_added(extended: bool) -> None:
+    play = shown()
+    begin = parse("", "BEGIN") + bind("", "") + execute("") + SYNC if extended else query("BEGIN")
+    assert b"BEGIN READ WRITE" in sent(play, begin)
+    play.target(*([PARSED, BOUND] if extended else []), complete("BEGIN"), ready("T"))
+    assert sent(play, query(INSERT)) == query(INSERT)
+    play.target(complete("INSERT 0 1"), ready("T"))
+    assert sent(play, query("COMMIT")) == query("COMMIT")
+
+
+def test_behind_a_string_with_a_block_of_its_own_the_gate_is_closed_when_the_block_is_over() -> None:
+    """A SET is undone when its transaction is rolled back."""
+    text = f"BEGIN; {INSERT}"
+    play = shown()
+    assert sent(play, query(text)) == OPEN + query(text)
+    play.target(ready(), complete("BEGIN"), complete("INSERT 0 1"), ready("T"))
+    assert sent(play, query("ROLLBACK"), query("SELECT 1")) == query("ROLLBACK"), "what follows waits"
+    play.target(complete("ROLLBACK"), ready())
+    assert play.to_target() == CLOSE
+    play.target(ready())
+    assert play.to_target() == query("SELECT 1")
+
+
+def test_a_close_that_was_answered_inside_a_block_is_sent_again_outside() -> None:
+    """`control` did not show it: the text is one statement, and code of it ended in another state than it began."""
+    play = shown()
+    play.client(query(INSERT))
+    play.target(ready(), complete("INSERT 0 1"), ready("T"), ready("T"))
+    assert sent(play, query("ROLLBACK")) == query("ROLLBACK")
+    play.target(complete("ROLLBACK"), ready())
+    assert play.to_target() == CLOSE
+
+
+def test_a_block_that_a_string_begins_is_read_write() -> None:
+    assert sent(shown(), query("BEGIN; SELECT 1")) == OPEN + query("BEGIN; SELECT 1")
+    assert sent(shown(), query("BEGIN READ ONLY; SELECT 1")).startswith(OPEN), "needless, and does no harm"
+
+
+def test_a_batch_that_goes_on_before_its_end_is_known_starts_with_the_gate_open() -> None:
+    play = shown()
+    assert sent(play, parse("", INSERT), bind("", ""), FLUSH) == OPEN + parse("", INSERT) + bind("", "") + FLUSH
+    assert sent(play, execute(""), SYNC) == execute("") + SYNC + CLOSE
+
+
+def test_copy_in_closes_the_gate_behind_the_copy() -> None:
+    play = shown()
+    assert sent(play, query("COPY orders FROM STDIN")) == OPEN + query("COPY orders FROM STDIN")
+    play.target(ready(), message(b"G", b"\0\0\0"))
+    assert sent(play, message(b"d", b"1\t2\n"), message(b"c", b"")) == message(b"d", b"1\t2\n") + message(b"c", b"")
+    play.target(complete("COPY 1"), ready())
+    assert play.to_target() == CLOSE
+
+
+def test_a_released_statement_goes_through_the_gate_and_a_denied_one_does_not_open_it() -> None:
+    play = shown(policy=POLICY.replace("effect: hold", "effect: deny").replace(", reviewers: dba", ""))
+    assert OPEN not in sent(play, query("DELETE FROM customers WHERE id = 1"))
+
+
+def test_the_wish_of_the_client() -> None:
+    """What it sets, it sees; read-only is enforced by the target, read-write gives nothing."""
+    play = shown()
+    assert sent(play, query(f"SET {SETTING} = on")) == query(f"SET hoop.{SETTING} = on")
+    play.target(complete("SET"), ready())
+    assert play.to_client() == complete("SET") + parameter_status(SETTING, "on") + ready()
+    assert sent(play, query(INSERT)) == query(INSERT), "25006"
+    play.target(error("25006"), ready())
+    assert sent(play, query("BEGIN")) == query("BEGIN")
+    play.target(complete("BEGIN"), ready("T"))
+    play.client(query(f"SET {SETTING} = off"))
+    play.target(complete("SET"), ready("T"))
+    play.client(query("ROLLBACK"))
+    play.target(complete("ROLLBACK"), ready())
+    assert play.session.talk.gate.wish, "it falls back with its transaction"
+    play.client(query("RESET ALL"))
+    play.target(complete("RESET"), ready())
+    assert not play.session.talk.gate.wish
+
+
+def test_a_wish_in_a_string_with_more_is_set_back_behind_it() -> None:
+    text = f"SET {SETTING} = off; SELECT 1"
+    play = shown()
+    assert sent(play, query(text)) == OPEN + query(text) + CLOSE
+
+
+@pytest.mark.parametrize(
+    ("setting", "status", "told"),
+    [(SETTING, "I", b"off"), (SETTING, "T", b"off"), ("transaction_read_only", "I", b"off"), ("transaction_read_only", "T", b"on")],
+)  # fmt: skip
+def test_show_says_the_wish_where_the_mode_is_ours(setting: str, status: str, told: bytes) -> None:
+    play = shown(status)
+    play.client(query(f"SHOW {setting}"))
+    play.target(columns(setting, table=0), row(b"on"), complete("SHOW"), ready(status))
+    assert row(told) in play.to_client()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("on", True), ("OFF", False), ("of", False), ("o", None), ("t", True), ("fal", False), ("1", True), ("", None), ("2", None)],
+)  # fmt: skip
+def test_booleans_are_read_as_postgresql_reads_them(text: str, value: bool | None) -> None:
+    assert read_bool(text) is value
+
+
+def test_the_gate_stays_shut_to_what_was_taken_for_a_read() -> None:
+    """A session event between batches changes nothing of it."""
+    play = shown()
+    play.client(query("SELECT 1"))
+    play.target(complete("SELECT 1"), ready())
+    play.send(ev.PolicyChanged(play.policy))
+    assert not play.session.talk.gate.opened
+    assert not play.session.talk.gate.unsure
