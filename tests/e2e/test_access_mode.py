@@ -1,0 +1,90 @@
+"""The access mode on a real server: a session that may only read but for what was let through, and a client that can't tell."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import psycopg
+import pytest
+
+from tests.e2e.stack import Stack
+
+#: What the target itself says: the one place where a client could look behind the gate.
+MODE = "SELECT current_setting('default_transaction_read_only')"
+
+
+@pytest.fixture
+async def agent(stack: Stack) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connected = await asyncpg.connect(
+        host="127.0.0.1", port=stack.port, user="hoop", password=stack.token("ann"), database="shop"
+    )
+    yield connected
+    await connected.close()
+
+
+@pytest.mark.parametrize("text", ["{write}", "BEGIN; {write}; COMMIT", "BEGIN; {write}; ROLLBACK"])
+async def test_the_gate_is_closed_behind_what_was_approved(
+    stack: Stack, agent: "asyncpg.Connection[asyncpg.Record]", text: str
+) -> None:
+    first = stack.ids()
+    assert await agent.fetchval(MODE) == "on"
+    running = asyncio.create_task(agent.execute(text.format(write=f"DELETE FROM ledger WHERE id = {first}")))
+    await stack.approve("Bob", await stack.card())
+    await running
+    kept = "ROLLBACK" in text
+    assert stack.ask(f"SELECT count(*) FROM ledger WHERE id = {first}") == [(int(kept),)]
+    assert await agent.fetchval(MODE) == "on"
+
+
+async def test_a_string_that_fails_midway_leaves_it_closed(
+    stack: Stack, agent: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    first = stack.ids()
+    running = asyncio.create_task(agent.execute(f"DELETE FROM ledger WHERE id = {first}; SELECT 1/0"))
+    await stack.approve("Bob", await stack.card())
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await running
+    assert await agent.fetchval(MODE) == "on"
+
+
+async def test_a_transaction_of_the_client_writes(stack: Stack, agent: "asyncpg.Connection[asyncpg.Record]") -> None:
+    first = stack.ids()
+    async with agent.transaction(isolation="serializable"):
+        assert await agent.fetchval("SHOW transaction_read_only") == "off"
+        running = asyncio.create_task(agent.execute("DELETE FROM ledger WHERE id = $1", first))
+        await stack.approve("Bob", await stack.card())
+        assert await running == "DELETE 1"
+    assert stack.ask(f"SELECT count(*) FROM ledger WHERE id = {first}") == [(0,)]
+
+
+async def test_what_a_client_sees_and_sets_is_its_own_wish(
+    stack: Stack, agent: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    for setting in ("default_transaction_read_only", "transaction_read_only"):
+        assert await agent.fetchval(f"SHOW {setting}") == "off"
+    await agent.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    assert await agent.fetchval("SHOW default_transaction_read_only") == "on"
+    running = asyncio.create_task(agent.execute(f"DELETE FROM ledger WHERE id = {stack.ids()}"))
+    await stack.approve("Bob", await stack.card())
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await running
+    await agent.execute("SET default_transaction_read_only = off")
+    assert await agent.fetchval("SHOW default_transaction_read_only") == "off"
+    assert await agent.fetchval(MODE) == "on"
+
+
+@pytest.mark.parametrize("wanted", ["read-write", "any", "primary"])
+async def test_libpq_takes_it_for_a_session_that_writes(stack: Stack, wanted: str) -> None:
+    async with await psycopg.AsyncConnection.connect(
+        host="127.0.0.1", port=stack.port, user="hoop", password=stack.token("ann"), dbname="shop",
+        target_session_attrs=wanted,
+    ) as connection:  # fmt: skip
+        assert connection.pgconn.parameter_status(b"default_transaction_read_only") == b"off"
+
+
+async def test_a_startup_wish_for_read_only_is_kept(stack: Stack) -> None:
+    async with await psycopg.AsyncConnection.connect(
+        host="127.0.0.1", port=stack.port, user="hoop", password=stack.token("ann"), dbname="shop",
+        options="-c default_transaction_read_only=on", target_session_attrs="read-only",
+    ) as connection:  # fmt: skip
+        assert connection.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
