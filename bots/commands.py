@@ -18,10 +18,13 @@ import io
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from math import ceil, floor
 
-from bots.cards import Card, Cell, Table, at, card, count, line, span, title, visible
+from bots.cards import Card, card, title
+from bots.outcomes import lasting, yours
+from bots.previews import Cell, Table
+from bots.texts import count, line, moment, span, visible
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
 from gateway.audit.entry import Value
@@ -70,23 +73,24 @@ class Answer:
 
 HELP = {
     "audit": (
-        "audit [filters] - the record of statements; without filters the last 24 hours.",
+        "/hoop audit [filters] - the record of statements; without filters the last 24 hours.",
         "Filters: user: table: verb: decision: approver: rule: rows: text: since: until: last: (a leading - excludes).",
         "Examples:",
-        "audit table:customers verb:update last:7d",
-        "audit decision:denied,expired last:30d",
-        'audit who ran "UPDATE customers" last:30d',
-        "audit did cursor expose a secret last:24h",
-        "audit rows:>1000 sort:rows limit:5",
-        "audit user:ann@* format:csv share",
+        "/hoop audit table:customers verb:update last:7d",
+        "/hoop audit decision:denied,expired last:30d",
+        '/hoop audit who ran "UPDATE customers" last:30d',
+        "/hoop audit did cursor expose a secret last:24h",
+        "/hoop audit rows:>1000 sort:rows limit:5",
+        "/hoop audit user:ann@* format:csv share",
     ),
-    "pending": ("pending [mine] - what waits for a decision, with its age, expiry and quorum.",),
-    "show": ("show ID - one request: its card and what has happened to it.",),
-    "approve": ("approve ID - as the button does. A request of your own is refused.",),
-    "deny": ("deny ID REASON - as the button does; the requester sees the reason.",),
-    "whoami": ("whoami - who the gateway takes you for, and your groups.",),
-    "help": ("help [command]",),
+    "pending": ("/hoop pending [mine] - what waits for a decision, with its age, expiry and quorum.",),
+    "show": ("/hoop show ID - one request: its card and what has happened to it.",),
+    "approve": ("/hoop approve ID - as the button does. A request of your own is refused.",),
+    "deny": ("/hoop deny ID REASON - as the button does; the requester sees the reason.",),
+    "whoami": ("/hoop whoami - who the gateway takes you for, and your groups.",),
+    "help": ("/hoop help [command]",),
 }
+
 
 #: What a refused decision is told; ALREADY_DECIDED and EXPIRED get the request's own outcome line instead.
 REFUSALS = {
@@ -108,7 +112,7 @@ _NO_GROUPS = (
 def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
     """The truth after a decision, for the person who made it: what happened, by whom, when."""
     if isinstance(answer, Decided):
-        return f"{title(answer.request)}: {card(answer.request, now).outcome}"
+        return f"{title(answer.request)}: {yours(answer.request, reviewer, now)}"
     text = REFUSALS[answer.refusal]
     if answer.request is None:
         return text
@@ -117,7 +121,7 @@ def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
         return f"{text} Reviewers: {line(answer.request.reviewers)}.{how}"
     if answer.refusal in (Refusal.OWN_REQUEST, Refusal.FORGED):
         return text
-    outcome = card(answer.request, now).outcome
+    outcome = lasting(answer.request, now)
     return f"{text} {outcome}" if outcome else text
 
 
@@ -159,15 +163,15 @@ class Commands:
         known = self._verbs.get(verb.lower() or "help")
         if known is None:
             near = difflib.get_close_matches(verb.lower(), self._verbs, n=1, cutoff=0.4)
-            hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(self._verbs)}."
-            return Answer(f"Unknown command {line(verb, 40)}", (hint, "help [command] tells more."))
+            hint = f"Did you mean /hoop {near[0]}?" if near else f"There are: {', '.join(self._verbs)}."
+            return Answer(f"Unknown command {line(verb, 40)}", (hint, "/hoop help [command] tells more."))
         return await known(rest.strip(), viewer)
 
     async def page(self, cursor: str, viewer: Viewer) -> Answer:
         """Another page of an audit query; a cursor that isn't ours says so and shows nothing."""
         opened = _opened(self._key, cursor)
         if opened is None:
-            return Answer("This page is not available", ("Ask again: audit ...",))
+            return Answer("This page is not available", ("Ask again: /hoop audit ...",))
         text, offset = opened
         return await self._listed(parse(text, self._clock()), offset, viewer)
 
@@ -237,13 +241,13 @@ class Commands:
             title=f"Pending: {count(len(shown), 'request')}",
             lines=tuple(lines),
             table=Table(("id", "what", "who", "age", "expires", "approvals"), rows) if rows else None,
-            footer="show ID, approve ID, deny ID REASON" if rows else "",
+            footer="/hoop show ID, /hoop approve ID, /hoop deny ID REASON" if rows else "",
         )
 
     async def _show(self, text: str, viewer: Viewer) -> Answer:
         request = await self._desk.show(text) if text else None
         if request is None or not self._may_see(request, viewer.person):
-            return Answer(f"No request {line(text, 60)} that you may see", ("pending lists those that wait.",))
+            return Answer(f"No request {line(text, 60)} that you may see", ("/hoop pending lists those that wait.",))
         query = Query((Filter("id", (request.id,)),), 0.0, self._clock() + 60, limit=PAGE)
         rows, _ = await self._audit(query, 0)
         self._write_down(f"show {request.id}", len(rows), viewer)
@@ -310,8 +314,13 @@ def _text(row: Row, key: str) -> str:
 
 
 def _table(rows: list[Row]) -> Table:
-    columns = ("time (UTC)", "who", "what", "rows", "decision", "id")
-    return Table(columns, tuple(tuple(Cell(line(each, 60) or "-") for each in _cells(row)) for row in rows))
+    columns = ("time", "who", "what", "rows", "decision", "id")
+    return Table(columns, tuple(_shown(row) for row in rows))
+
+
+def _shown(row: Row) -> tuple[Cell, ...]:
+    texts = (line(each, 60) or "-" for each in _cells(row))
+    return (Cell(_moment(_text(row, "at"))), *map(Cell, texts))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -320,7 +329,6 @@ def _cells(row: Row) -> tuple[str, ...]:
     where = f" {', '.join(tables)}" if row.get("tables") else ""
     rows = row.get("rows")
     return (
-        _moment(_text(row, "at")),
         _text(row, "user") + agent,
         _text(row, "tag") + where,
         f"{rows:,}" if isinstance(rows, int) else "",
@@ -331,9 +339,9 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _moment(text: str) -> str:
     try:
-        return datetime.fromisoformat(text).astimezone(UTC).strftime("%d %b %H:%M")
+        return moment(datetime.fromisoformat(text).timestamp(), day=True)
     except ValueError:
-        return text
+        return line(text, 60)
 
 
 def _decision(row: Row) -> str:
@@ -357,7 +365,7 @@ def _csv(rows: list[Row]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("time", "who", "what", "rows", "decision", "id"))
     for row in rows:
-        cells = (_text(row, "at"), *_cells(row)[1:])
+        cells = (_text(row, "at"), *_cells(row))
         writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell for cell in cells])
     return visible(out.getvalue().rstrip("\n"), keep="\n")
 
@@ -376,7 +384,7 @@ def _waiting(request: ApprovalRequest, now: float) -> tuple[Cell, ...]:
         title(request),
         line(request.requester.user, 60),
         span(max(0.0, now - request.opened_at)),
-        at(request.expires_at),
+        moment(request.expires_at),
         given,
     )
     return tuple(Cell(text) for text in texts)
@@ -384,17 +392,19 @@ def _waiting(request: ApprovalRequest, now: float) -> tuple[Cell, ...]:
 
 def _story(request: ApprovalRequest) -> list[str]:
     """What happened to a request, a line each, from its own times."""
-    story = [f"{at(request.opened_at)} held by rule {line(request.rule, 80)}"]
+    story = [f"{moment(request.opened_at, day=True)} held by rule {line(request.rule, 80)}"]
     for each in request.approvals:
         took = span(max(0.0, each.at - request.opened_at))
-        story.append(f"{at(each.at)} approved by {line(each.by.user, 80)} after {took}, via {line(each.via, 20)}")
+        story.append(
+            f"{moment(each.at, day=True)} approved by {line(each.by.user, 80)} after {took}, via {line(each.via, 20)}"
+        )
     if request.decided_at is not None and not request.approvals:
         by = f" by {line(request.decided_by.user, 80)}, via {request.decided_via}" if request.decided_by else ""
-        story.append(f"{at(request.decided_at)} {request.state.value}{by}")
+        story.append(f"{moment(request.decided_at, day=True)} {request.state.value}{by}")
     if request.released_at is not None:
-        story.append(f"{at(request.released_at)} released")
+        story.append(f"{moment(request.released_at, day=True)} released")
     if request.finished_at is not None:
-        story.append(f"{at(request.finished_at)} {request.state.value}")
+        story.append(f"{moment(request.finished_at, day=True)} {request.state.value}")
     return story
 
 

@@ -38,6 +38,7 @@ from bots.slack import blocks
 from bots.slack.blocks import Json
 from bots.slack.edge import Edge, Refused
 from bots.slack.sender import error_of
+from bots.texts import in_utc
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk
 from gateway.approvals.request import Person, Refusal, may_review, same_person
 from gateway.errors import GatewayError
@@ -380,7 +381,7 @@ class SlackFront:
     async def _say(self, body: Body, text: str) -> None:
         """Tell the person alone."""
         await self._respond(
-            body, {"text": blocks.escape(text), "response_type": "ephemeral", "replace_original": False}
+            body, {"text": blocks.in_mrkdwn(text), "response_type": "ephemeral", "replace_original": False}
         )
 
     async def _respond(self, body: Body, payload: Json) -> None:
@@ -456,14 +457,14 @@ def _channel(body: Body) -> str:
 
 
 def _in_place(text: str) -> Json:
-    return {"response_action": "errors", "errors": {blocks.REASON_BLOCK: text}}
+    return {"response_action": "errors", "errors": {blocks.REASON_BLOCK: in_utc(text)}}
 
 
 def _shown_in(body: Body, text: str) -> Json:
     """What an ack carries when the answer is a text: an error in the modal, or the command's answer."""
     if body.get("type") == "view_submission":
         return _in_place(text)
-    return {"text": blocks.escape(text)} if "command" in body else {}
+    return {"text": blocks.in_mrkdwn(text)} if "command" in body else {}
 
 
 def _payload(answer: Answer) -> Json:

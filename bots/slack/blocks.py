@@ -12,11 +12,15 @@ message is undocumented: posts failed from about 11,300 characters on (slackapi/
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from bots.cards import Action, Card, Fact, SqlText, Table, Tone, at, count
+from bots.cards import Action, Card, Fact, SqlText
 from bots.commands import Answer, Page
+from bots.outcomes import Tone
+from bots.previews import Cell, Table
+from bots.texts import MOMENT, count, in_utc, moment, utc
 from gateway.approvals.request import ApprovalRequest
 
 Json = dict[str, Any]
@@ -73,6 +77,14 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+_FORMATS = {"": "{time_secs}", "d": "{date_short_pretty} {time}"}
+
+
+def in_mrkdwn(text: str) -> str:
+    """`text` escaped, its moments in the reader's own zone (Slack: Formatting text, Date formatting)."""
+    return MOMENT.sub(lambda each: f"<!date^{each[2]}^{_FORMATS[each[1]]}|{utc(each)}>", escape(text))
+
+
 def cost(value: object) -> int:
     """JSON characters of `value` as the SDK sends it."""
     return len(json.dumps(value))
@@ -97,11 +109,14 @@ def _suffix(text: str, budget: int) -> str:
     return _prefix(text[::-1][: max(budget, 0)], budget)[::-1]
 
 
+_HALF_MOMENT = re.compile("\ue000[^\ue001]*$")
+
+
 def fit(text: str, budget: int) -> str:
     """`text`, or its beginning and how much is left out, at about `budget` JSON characters."""
     if len(text) <= budget and cost(text) - 2 <= budget:
         return text
-    head = _prefix(text, budget)
+    head = _HALF_MOMENT.sub("", _prefix(text, budget))
     return f"{head}... (+{len(text) - len(head):,} characters)"
 
 
@@ -121,7 +136,7 @@ def excerpt(sql: SqlText, budget: int) -> tuple[str, bool]:
 
 
 def _plain(text: str) -> Json:
-    return {"type": "plain_text", "text": text or "-", "emoji": False}
+    return {"type": "plain_text", "text": in_utc(text) or "-", "emoji": False}
 
 
 def _run(text: str, *, bold: bool = False) -> Json:
@@ -133,11 +148,23 @@ def _lines(*lines: list[Json]) -> Json:
     runs: list[Json] = []
     for number, each in enumerate(line for line in lines if line):
         runs += [_run("\n"), *each] if number else each
+    runs = [part for run in runs for part in _parts(run)]
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": runs}]}
 
 
+def _parts(run: Json) -> list[Json]:
+    """A run of text, taken apart where a moment stands in it: Slack says that in the reader's own zone."""
+    parts, at, text = [], 0, run["text"]
+    for each in MOMENT.finditer(text):
+        said = {"type": "date", "timestamp": int(each[2]), "format": _FORMATS[each[1]], "fallback": utc(each)}
+        parts += [{**run, "text": text[at : each.start()]}] if each.start() > at else []
+        parts.append({**{key: value for key, value in run.items() if key == "style"}, **said})
+        at = each.end()
+    return [*parts, {**run, "text": text[at:]}] if at < len(text) else parts
+
+
 def _code(text: str) -> Json:
-    return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [_run(text)]}]}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [_run(in_utc(text))]}]}
 
 
 def _context(*elements: Json) -> Json:
@@ -171,7 +198,7 @@ def message(card: Card, value: str, start: int = 0) -> Message:
 
 def _text(card: Card) -> str:
     outcome = f" {card.outcome}" if card.outcome else ""
-    return escape(fit(card.notice + outcome, TEXT_LIMIT // 5))
+    return in_mrkdwn(fit(card.notice + outcome, TEXT_LIMIT // 5))
 
 
 def _draw(card: Card, value: str, step: Step) -> tuple[list[Json], bool]:
@@ -189,7 +216,14 @@ def _draw(card: Card, value: str, step: Step) -> tuple[list[Json], bool]:
 
 
 #: Plain symbols: they are in every font, and read the same in a notification.
-_MARKS = {Tone.ASKING: "●", Tone.WARNING: "⚠", Tone.GOOD: "✓", Tone.BAD: "✗", Tone.OVER: "○"}
+_MARKS = {
+    Tone.ASKING: "●",
+    Tone.WARNING: "⚠",
+    Tone.UNDERWAY: "▸",
+    Tone.GOOD: "✓",
+    Tone.BAD: "✗",
+    Tone.OVER: "○",
+}
 
 
 def _mark(card: Card, step: Step) -> str:
@@ -242,12 +276,18 @@ def _rows(card: Card, step: Step) -> list[Json]:
 
 def _table(table: Table) -> Json:
     head = [_rich_cell(each or " ") for each in table.columns]
-    body = [[_rich_cell(c.text) if c.changed else {"type": "raw_text", "text": c.text} for c in r] for r in table.rows]
+    body = [[_cell(each) for each in row] for row in table.rows]
     return {
         "type": "table",
         "rows": [head, *body],
         "column_settings": [{"is_wrapped": True}] * len(table.columns),
     }
+
+
+def _cell(cell: Cell) -> Json:
+    if cell.changed:
+        return _rich_cell(cell.text)
+    return _lines([_run(cell.text)]) if MOMENT.search(cell.text) else {"type": "raw_text", "text": cell.text}
 
 
 def _rich_cell(text: str) -> Json:
@@ -266,8 +306,7 @@ def _ending(card: Card, step: Step) -> list[Json]:
     if card.expires_at is None:
         return [footer]
     quorum = _plain(fit(card.quorum, step.prose))
-    when = f"<!date^{int(card.expires_at)}^{{time_secs}}|{at(card.expires_at)}>"
-    return [_mrkdwn(f"*Expires {when}*, then nothing runs"), quorum, footer]
+    return [_mrkdwn(in_mrkdwn(f"*Expires {moment(card.expires_at)}*, then nothing runs")), quorum, footer]
 
 
 def _buttons(card: Card, value: str, hidden: bool) -> list[Json]:
@@ -314,7 +353,7 @@ def answer_message(answer: Answer) -> Message:
         blocks, hidden = _answered(answer, LADDER[step])
         if size(blocks) <= MESSAGE_BUDGET:
             break
-    return Message(escape(fit(". ".join((answer.title, *answer.lines)), TEXT_LIMIT // 5)), blocks, step, hidden)
+    return Message(in_mrkdwn(fit(". ".join((answer.title, *answer.lines)), TEXT_LIMIT // 5)), blocks, step, hidden)
 
 
 def _answered(answer: Answer, step: Step) -> tuple[list[Json], bool]:

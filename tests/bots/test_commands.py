@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bots.commands import Answer, Commands, Viewer
+from bots.texts import in_utc
 from gateway.approvals.desk import Approve, Desk
 from gateway.approvals.request import Person, State
 from gateway.audit.entry import Entry, Value
@@ -68,7 +69,7 @@ def record(tmp_path: Path) -> Iterator[Record]:
 
 def texts(answer: Answer) -> list[list[str]]:
     assert answer.table is not None
-    return [[cell.text for cell in row] for row in answer.table.rows]
+    return [[in_utc(cell.text) for cell in row] for row in answer.table.rows]
 
 
 # audit ---------------------------------------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ async def test_a_row_says_when_who_what_how_many_and_who_decided(record: Record)
     assert answer.title == "Audit: 1 statement"
     assert texts(answer) == [
         [
-            "25 Nov 10:20",
+            "25 Nov 10:20 UTC",
             "ann@example.com (via cursor)",
             "UPDATE customers",
             "18,240",
@@ -234,7 +235,7 @@ async def test_pending_lists_what_the_viewer_may_see(record: Record) -> None:
             "DELETE on public.customers in production (shop)",
             ANN.user,
             "3 m 24 s",
-            "10:30 UTC",
+            "10:30:00 UTC",
             "0 of 1",
         ]
     ]
@@ -256,11 +257,11 @@ async def test_show_tells_the_story(record: Record) -> None:
     assert answer.card is not None
     assert answer.card.state is State.EXECUTED
     assert answer.card.actions == ()
-    assert answer.lines[:4] == (
-        "10:20 UTC held by rule writes wait for a DBA",
-        "10:23 UTC approved by bob@example.com after 3 m 24 s, via slack",
-        "10:23 UTC released",
-        "10:23 UTC executed",
+    assert tuple(map(in_utc, answer.lines[:4])) == (
+        "25 Nov 10:20 UTC held by rule writes wait for a DBA",
+        "25 Nov 10:23 UTC approved by bob@example.com after 3 m 24 s, via slack",
+        "25 Nov 10:23 UTC released",
+        "25 Nov 10:23 UTC executed",
     )
     assert "executed, approved by bob@example.com: entry #" in answer.lines[-1]
 
@@ -310,12 +311,12 @@ async def test_whoami(record: Record) -> None:
 @pytest.mark.parametrize("text", ["", "help", "help nonsense"])
 async def test_help_lists_every_command(record: Record, text: str) -> None:
     answer = await record.ask(text)
-    assert [each.partition(" ")[0] for each in answer.lines] == list(record.commands._verbs)
+    assert [each.split(" ")[:2] for each in answer.lines] == [["/hoop", verb] for verb in record.commands._verbs]
 
 
 async def test_help_of_one_command_has_examples(record: Record) -> None:
     answer = await record.ask("help audit")
-    examples = [each for each in answer.lines if each.startswith("audit ")][1:]
+    examples = [each.removeprefix("/hoop ") for each in answer.lines if each.startswith("/hoop audit ")][1:]
     assert len(examples) >= 5
     for example in examples:
         assert (await record.ask(example, AUDITOR)).title.startswith("Audit: ")
@@ -324,5 +325,5 @@ async def test_help_of_one_command_has_examples(record: Record) -> None:
 async def test_an_unknown_command_names_the_nearest(record: Record) -> None:
     answer = await record.ask("pendign")
     assert answer.title == "Unknown command pendign"
-    assert answer.lines[0] == "Did you mean pending?"
+    assert answer.lines[0] == "Did you mean /hoop pending?"
     assert "There are: audit" in (await record.ask("xyzzy")).lines[0]

@@ -44,7 +44,7 @@ async def test_a_reviewer_approves(office: Office) -> None:
     assert stored.state is State.APPROVED
     assert stored.decided_by == BOB
     assert stored.decided_via == "slack"
-    assert "Approved by bob@example.com" in said
+    assert said.endswith(": You approved it. The card shows what came of it.")
     await office.redraw(ID)
     assert "Approved" in office.card.text
     assert not [block for block in office.card.blocks if block["type"] == "actions"]
@@ -85,7 +85,7 @@ async def test_a_second_click_tells_the_truth_and_repairs_the_card(office: Offic
 
 async def test_a_quorum_counts_each_person_once(office: Office) -> None:
     await office.hold(approvals_needed=2)
-    assert "1 of 2 approvals" in await office.click(office.bob, APPROVE)
+    assert "You approved it, 1 of 2" in await office.click(office.bob, APPROVE)
     assert "counted already" in await office.click(office.bob, APPROVE)
     assert (await office.stored()).state is State.PENDING
     await office.redraw(ID)
@@ -452,7 +452,7 @@ async def test_socket_mode_has_the_same_listeners(tmp_path: Path, aiohttp_server
         await office.workspace.wait_for(lambda: office.workspace.sockets)
         await office.hold()
         said = await office.click(office.bob, APPROVE)
-        assert "Approved by bob@example.com" in said
+        assert "You approved it" in said
         assert (await office.stored()).state is State.APPROVED
         await office.workspace.command(office.bob, office.channel, "/hoop whoami")
         assert "bob@example.com" in office.workspace.ephemerals(office.bob)[-1].text

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
-from bots.cards import Card, Cell, Table, card
+from bots.cards import Card, card
 from bots.commands import Answer, Page
+from bots.previews import Cell, Table
 from bots.slack.blocks import (
     LADDER,
     MESSAGE_BUDGET,
@@ -28,9 +29,10 @@ from bots.slack.blocks import (
     size,
     unsealed,
 )
+from bots.texts import moment
 from bots.workspace.limits import check, find_view_problem
-from gateway.approvals.request import ApprovalRequest, State
-from tests.bots.samples import DELETE, NOW, PLAIN, STATES, UPDATE, WILD
+from gateway.approvals.request import Approval, ApprovalRequest, State
+from tests.bots.samples import DELETE, NOW, PLAIN, STATES, UPDATE, WILD, person
 
 KEY = b"k" * 32
 
@@ -110,7 +112,41 @@ def test_sql_and_user_texts_are_literal() -> None:
 
 
 def test_expiry_is_in_the_readers_zone() -> None:
-    assert f"<!date^{int(PLAIN.expires_at)}^{{time_secs}}|10:30 UTC>" in said(draw(PLAIN))
+    assert f"<!date^{int(PLAIN.expires_at)}^{{time_secs}}|10:30:00 UTC>" in said(draw(PLAIN))
+
+
+def dates(blocks: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    rich = [part for block in blocks if block["type"] == "rich_text" for part in block["elements"]]
+    found = [each for part in rich for each in part["elements"] if each["type"] == "date"]
+    return [(each["timestamp"], each["fallback"]) for each in found]
+
+
+@pytest.mark.parametrize("state", [State.APPROVED, State.EXECUTED, State.DENIED])
+def test_every_time_on_a_card_is_in_the_readers_zone(state: State) -> None:
+    """None of them is text: a card that mixes UTC with the reader's own time misleads."""
+    request = STATES[state]
+    drawn = message(card(request, NOW + 70), seal(KEY, request))
+    assert dates(drawn.blocks) == [(int(NOW) + 60, "10:21:00 UTC")]
+    assert "UTC" not in said(drawn.blocks).replace("10:21:00 UTC", "")
+    assert f"<!date^{int(NOW) + 60}^{{time_secs}}|10:21:00 UTC>" in drawn.text
+
+
+def test_a_moment_is_never_cut_in_two() -> None:
+    many = tuple(Approval(person(f"reviewer{k}"), "slack", NOW + k) for k in range(40))
+    request = replace(STATES[State.EXECUTED], approvals=many)
+    for step in range(len(LADDER)):
+        drawn = message(card(request, NOW + 70), seal(KEY, request), step)
+        assert "\ue000" not in str(drawn.blocks) + drawn.text
+        assert "\ue001" not in str(drawn.blocks) + drawn.text
+
+
+def test_the_times_of_an_answer_are_in_the_readers_zone() -> None:
+    table = Table(("time", "what"), ((Cell(moment(NOW, day=True)), Cell("DELETE")),))
+    drawn = answer_message(Answer("Audit", (f"{moment(NOW)} held",), table=table))
+    valid(drawn.blocks)
+    assert dates(drawn.blocks) == [(int(NOW), "10:20:00 UTC")]
+    (cell,) = next(each for each in drawn.blocks if each["type"] == "table")["rows"][1][0]["elements"][0]["elements"]
+    assert (cell["type"], cell["timestamp"], cell["fallback"]) == ("date", int(NOW), "25 Nov 10:20 UTC")
 
 
 def test_long_sql_keeps_head_and_tail_and_counts_the_rest() -> None:
