@@ -52,7 +52,7 @@ class Card:
     """Everything a front needs to draw a request; see the module's docstring.
 
     `title` is what and where, `headline` puts the state or the risk before it.
-    `notice` is a whole sentence for notifications and screen readers. `risk` is why it is high, "" if it is not.
+    `notice` are whole sentences for notifications and screen readers. `risk` is why it is high, "" if it is not.
     `outcome` is the line that says how it stands or ended ("" while nobody has done anything). `expires_at` is None
     once it no longer matters; so are `preview`, `where_held` and `quorum` empty: an ended card is short. `confirm` is the question asked before an approval of high risk.
     """
@@ -99,6 +99,7 @@ def card(request: ApprovalRequest, now: float) -> Card:
     open_for_clicks = request.state is State.PENDING and now < request.expires_at
     risk = "; ".join(_risks(request)) if request.state in OPEN_STATES else ""
     word, tone = standing(request, now)
+    told = outcome(request, now)
     return Card(
         request_id=request.id,
         rev=request.rev,
@@ -106,9 +107,9 @@ def card(request: ApprovalRequest, now: float) -> Card:
         tone=Tone.WARNING if open_for_clicks and risk else tone,
         title=title(request),
         headline=_headline(word or ("HIGH RISK" if risk else ""), request),
-        notice=_notice(request, word),
+        notice=_notice(request, word, told),
         risk=risk,
-        outcome=outcome(request, now),
+        outcome=told,
         who=_who(request),
         statements=tuple(_sql(each, k, len(request.statements)) for k, each in enumerate(request.statements, 1)),
         consequence=_consequence(request),
@@ -166,24 +167,32 @@ def _relations(statements: tuple[HeldStatement, ...]) -> str:
     return ", ".join(names[:2]) + more
 
 
-def _notice(request: ApprovalRequest, word: str) -> str:
+def _notice(request: ApprovalRequest, word: str, told: str) -> str:
     who = line(request.requester.user, 80)
     if word:
-        return f"{word}: {title(request)}, asked by {who}."
+        rest = told.removeprefix(f"{word}: ")
+        return f"{word}: {title(request)}, asked by {who}. {rest[:1].upper()}{rest[1:]}"
     agent = f" ({line(request.agent, 40)})" if request.agent and request.agent != request.requester.user else ""
-    rows = f" {rows_of(request.preview)}" if request.preview.rows is not None else ""
-    on = _relations(request.statements)
-    of = f" {'of' if rows else 'on'} {on}" if on else ""
     where = f"{line(request.environment, 40)}/" if request.environment else ""
-    wants = f"wants to {_wanted(request.statements)}{rows}{of} in {where}{line(request.target, 60)}"
-    return f"{who}{agent} {wants}. Expires {moment(request.expires_at)}."
+    wants = f"wants to {_wanted(request)} in {where}{line(request.target, 60)}"
+    return f"{who}{agent} {wants}. Expires {moment(request.expires_at)}.{f' {told}.' if told else ''}"
 
 
-def _wanted(statements: tuple[HeldStatement, ...]) -> str:
-    verb = _verb(statements)
-    if verb == UNREADABLE:
-        return f"run an {verb}"
-    return f"run {verb}" if len(statements) > 1 or verb in _SAID.values() else verb
+#: Verb -> the word between its rows, or itself, and the relation.
+_JOINS = {"INSERT": "into", "SELECT": "from", "DELETE": "from", "MERGE": "into"}
+
+
+def _wanted(request: ApprovalRequest) -> str:
+    """ "DELETE 42 rows from public.customers", "TRUNCATE TABLE public.items (1,990 rows)", "run an unreadable statement"."""
+    verb, on = _verb(request.statements), _relations(request.statements)
+    rows = rows_of(request.preview) if request.preview.rows is not None else ""
+    if verb in _PAST:
+        return " ".join(
+            part for part in (verb, rows, f"{_JOINS.get(verb, 'of' if rows else 'on')} {on}" if on else "") if part
+        )
+    article = "run an" if verb == UNREADABLE else "run"
+    alone = len(request.statements) == 1 and verb not in _SAID.values()
+    return f"{verb if alone else f'{article} {verb}'}{f' on {on}' if on else ''}{f' ({rows})' if rows else ''}"
 
 
 def _risks(request: ApprovalRequest) -> list[str]:

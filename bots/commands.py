@@ -22,7 +22,7 @@ from datetime import datetime
 from math import ceil, floor
 
 from bots.cards import Card, card, title
-from bots.outcomes import lasting, yours
+from bots.outcomes import has_count, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
@@ -324,14 +324,15 @@ def _shown(row: Row) -> tuple[Cell, ...]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    agent = f" (via {_text(row, 'agent')})" if row.get("agent") else ""
+    via = row.get("agent") and row.get("agent") != row.get("user")
+    agent = f" (via {_text(row, 'agent')})" if via else ""
     tables = [each.removeprefix("public.") for each in _text(row, "tables").split(", ")]
     where = f" {', '.join(tables)}" if row.get("tables") else ""
     rows = row.get("rows")
     return (
         _text(row, "user") + agent,
         _text(row, "tag") + where,
-        f"{rows:,}" if isinstance(rows, int) else "",
+        f"{rows:,}" if isinstance(rows, int) and (rows or has_count(_text(row, "tag"))) else "",
         _decision(row),
         _text(row, "request"),
     )
@@ -351,7 +352,7 @@ def _decision(row: Row) -> str:
         case "refused" if _text(row, "sqlstate") == "42601":
             return "syntax error"
         case "refused":
-            return f"blocked by rule {_text(row, 'rule')}" if row.get("rule") else "blocked"
+            return f'blocked by rule "{_text(row, "rule")}"' if row.get("rule") else "blocked"
         case "finished":
             code = f" {_text(row, 'sqlstate')}" if outcome == "failed" else ""
             return f"{outcome}{code}" + (f", approved{by}" if by else "")

@@ -115,10 +115,14 @@ _COUNTED = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "MOVE", "FETCH", "C
 _COUNTED_DDL = ("CREATE TABLE AS", "CREATE MATERIALIZED VIEW", "SELECT INTO")
 
 
+def has_count(tag: str) -> bool:
+    """Whether CommandComplete of this command tells a number of rows."""
+    return tag.upper().split(" ")[0] in _COUNTED or tag.upper() in _COUNTED_DDL
+
+
 def _rows(request: ApprovalRequest) -> str:
     """ "42 rows"; "" where the statements have no row count."""
-    tags = [each.tag.upper() for each in request.statements]
-    counted = any(tag.split(" ")[0] in _COUNTED or tag in _COUNTED_DDL for tag in tags)
+    counted = any(has_count(each.tag) for each in request.statements)
     return count(request.rows, "row") if request.rows is not None and (request.rows or counted) else ""
 
 
@@ -142,7 +146,9 @@ def _open(request: ApprovalRequest) -> str:
 
 
 def _rolled_back(request: ApprovalRequest) -> str:
-    return f"{_ran(request)}, then its transaction was rolled back, and its changes with it. {_by(request)}."
+    ran = f"{_rows(request)}{_took(request, 'in')}".strip()
+    how = f" ({ran})" if ran else ""
+    return f"Rolled back: it ran{how}, then its transaction was rolled back, and its changes with it. {_by(request)}."
 
 
 def _drift(request: ApprovalRequest) -> str:

@@ -197,8 +197,7 @@ def message(card: Card, value: str, start: int = 0) -> Message:
 
 
 def _text(card: Card) -> str:
-    outcome = f" {card.outcome}" if card.outcome else ""
-    return in_mrkdwn(fit(card.notice + outcome, TEXT_LIMIT // 5))
+    return in_mrkdwn(fit(card.notice, TEXT_LIMIT // 5))
 
 
 def _draw(card: Card, value: str, step: Step) -> tuple[list[Json], bool]:

@@ -16,7 +16,7 @@ def test_a_pending_card_says_it_all_in_two_lines() -> None:
     drawn = card(PLAIN, NOW)
     assert drawn.headline == "DELETE on public.customers in production (shop)"
     assert in_utc(drawn.notice) == (
-        "ann@example.com (cursor) wants to DELETE 42 rows of public.customers in production/shop. Expires 10:30:00 UTC."
+        "ann@example.com (cursor) wants to DELETE 42 rows from public.customers in production/shop. Expires 10:30:00 UTC."
     )
     assert drawn.consequence == "42 rows would be deleted (exact count)."
     assert [(fact.label, fact.value, fact.claimed) for fact in drawn.who] == [
@@ -30,6 +30,31 @@ def test_a_pending_card_says_it_all_in_two_lines() -> None:
     assert drawn.footer == "Request 01J9Z3K7Q8 - digest 9f2c1d9f2c1d - session 8f31c2 from 10.0.0.7"
     assert drawn.actions == (Action.APPROVE, Action.DENY, Action.FULL_SQL)
     assert (drawn.risk, drawn.confirm, drawn.outcome) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("tag", "rows", "wants"),
+    [
+        ("UPDATE", 3, "UPDATE 3 rows of public.customers"),
+        ("UPDATE", None, "UPDATE on public.customers"),
+        ("INSERT", 1, "INSERT 1 row into public.customers"),
+        ("SELECT", None, "SELECT from public.customers"),
+        ("TRUNCATE TABLE", 1990, "TRUNCATE TABLE on public.customers (1,990 rows)"),
+        ("CREATE INDEX", None, "CREATE INDEX on public.customers"),
+        ("DO", None, "run DO (a block of code) on public.customers"),
+        ("", None, "run an unreadable statement on public.customers"),
+    ],
+)
+def test_what_is_wanted_is_a_sentence(tag: str, rows: int | None, wants: str) -> None:
+    drawn = card(replace(_of(tag=tag), preview=Preview(rows=rows)), NOW)
+    assert f"wants to {wants} in production/shop" in drawn.notice
+
+
+def test_the_notice_of_what_is_over_says_how_and_what() -> None:
+    assert in_utc(card(STATES[State.EXECUTED], NOW + 70).notice) == (
+        "Executed: DELETE on public.customers in production (shop), asked by ann@example.com. "
+        "42 rows in 12 ms, committed. Approved by bob@example.com at 10:21:00 UTC."
+    )
 
 
 def test_a_rule_is_named_once() -> None:

@@ -100,7 +100,7 @@ async def test_a_row_says_when_who_what_how_many_and_who_decided(record: Record)
     ("fields", "said"),
     [
         ({"kind": "refused", "sqlstate": "42601"}, "syntax error"),
-        ({"kind": "refused", "rule": "no write without a WHERE"}, "blocked by rule no write without a WHERE"),
+        ({"kind": "refused", "rule": "no write without a WHERE"}, 'blocked by rule "no write without a WHERE"'),
         ({"kind": "decided", "outcome": "denied", "decided_by": "bob@example.com"}, "denied by bob@example.com"),
         ({"kind": "decided", "outcome": "expired"}, "expired"),
         ({"kind": "finished", "outcome": "failed", "sqlstate": "23503"}, "failed 23503"),

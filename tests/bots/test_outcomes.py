@@ -42,7 +42,7 @@ def test_a_pending_request_whose_time_is_up_asks_nobody() -> None:
 
 def test_what_was_rolled_back_says_that_its_changes_are_gone() -> None:
     assert in_utc(outcome(ROLLED_BACK, NOW + 70)) == (
-        "Executed: 42 rows in 12 ms, then its transaction was rolled back, and its changes with it. "
+        "Rolled back: it ran (42 rows in 12 ms), then its transaction was rolled back, and its changes with it. "
         "Approved by bob@example.com at 10:21:00 UTC."
     )
 
