@@ -113,7 +113,10 @@ def as_text(question: Question, script: Script) -> str:
     if verdict.message:
         lines.append(f"message: {verdict.message}")
     if "rows" in verdict.rests_on:
-        lines.append("note: this depends on how many rows it would change; the strict answer is shown")
+        lines.append(
+            "note: a rule asks how many rows it would touch, which is not known here: this is the strict answer."
+        )
+        lines.append("      On the wire it is the same; what the preview counts can only make it stricter.")
     lines.extend(f"{name}: {', '.join(found[name])}" for name in ("effects", "reads", "writes") if found[name])
     for number, statement in enumerate(script.statements, 1):
         judged = judge_explained(question.policy, question.who, question.target, statement, question.at)

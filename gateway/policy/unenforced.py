@@ -1,16 +1,19 @@
 """Protections that a policies file may name and this version does not enforce: whoever relies on one must be told. Pure.
 
 They are accepted, so that a file written for a later version loads; `hoop check` and `hoop serve` say these lines each time.
-A key whose absence only makes the gateway stricter (grants, keep_for, break_glass) is not listed. An entry goes when the
-protection is built.
+A key whose absence only makes the gateway stricter (grants, keep_for, break_glass) is not listed; `rows` is, because a rule
+that always or never matches looks as if it worked. An entry goes when the protection is built.
 """
 
-from gateway.policy.model import HoldTerms, Policy
+from collections.abc import Iterator
+
+from gateway.policy.model import HoldTerms, Policy, Rule, RuleEffect
 
 
 def notes(policy: Policy) -> list[str]:
     """A sentence for each protection that is named and not enforced, with the rule or target that names it."""
     found = [f'rule "{rule.name}": {text}' for rule in policy.rules if rule.hold for text in _of_hold(rule.hold)]
+    found += [f'rule "{rule.name}": {text}' for rule in policy.rules for text in _of_rows(rule)]
     found += [
         f'target "{target.name}": reader is not used yet; everybody reads by the login of `user`'
         for target in policy.targets.values()
@@ -32,3 +35,13 @@ def _of_hold(terms: HoldTerms) -> list[str]:
         ),
     }
     return [text for text, named in table.items() if named]
+
+
+def _of_rows(rule: Rule) -> Iterator[str]:
+    """A statement is judged before its rows are counted, and a count only ever makes the answer stricter."""
+    never = rule.effect is RuleEffect.ALLOW
+    if rule.when.rows is not None:
+        yield f"rows is read strictly: it counts as {'not met' if never else 'met'}, and a preview's count loosens nothing"
+    if rule.unless is not None and rule.unless.rows is not None:
+        met = "met" if never else "not met"
+        yield f"unless: rows is read strictly: it counts as {met}, and a preview's count loosens nothing"

@@ -3,6 +3,8 @@
 from textwrap import dedent
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.identity.claims import Identity
 from gateway.policy.decide import (
@@ -253,6 +255,34 @@ def test_an_allow_by_rows_waits_for_the_count() -> None:
     assert ask(rules, "DELETE FROM a WHERE x = 1").answer is Answer.DENY
     assert ask(rules, "DELETE FROM a WHERE x = 1").rests_on == {"rows"}
     assert ask(rules, "DELETE FROM a WHERE x = 1", rows=9).answer is Answer.ALLOW
+
+
+_BOUNDS = st.sampled_from(["<10", "<=10", "=10", ">=10", ">10"])
+_RULE = st.builds(
+    lambda effect, where, bound: (
+        f"effect: {effect}, statements: [write], {where % bound}" + (", reviewers: dba" if effect == "hold" else "")
+    ),
+    st.sampled_from(["allow", "hold", "deny"]),
+    st.sampled_from(["rows: '%s'", "unless: {rows: '%s'}"]),
+    _BOUNDS,
+)
+_STRICTNESS = [Answer.ALLOW, Answer.HOLD, Answer.DENY]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_RULE, min_size=1, max_size=4), st.sampled_from([0, 9, 10, 11, 10**6]))
+def test_without_a_count_only_no_rule_at_all_is_stricter_with_one(rules: list[str], rows: int) -> None:
+    """What was judged without a count is the strictest that any rule could say once there is one."""
+    text = "".join(f"  - {{name: r{k}, {rule}}}\n" for k, rule in enumerate(rules))
+    unknown, known = ask(text, "DELETE FROM a WHERE x = 1"), ask(text, "DELETE FROM a WHERE x = 1", rows=rows)
+    assert unknown.rests_on == {"rows"}
+    assert _STRICTNESS.index(unknown.answer) >= _STRICTNESS.index(known.answer) or known.rule is None
+
+
+def test_a_hold_that_the_count_takes_away_leaves_no_rule() -> None:
+    rules = '  - {name: big, effect: hold, statements: [write], rows: ">100", reviewers: dba}\n'
+    assert ask(rules, "DELETE FROM a WHERE x = 1").answer is Answer.HOLD
+    assert ask(rules, "DELETE FROM a WHERE x = 1", rows=5).answer is Answer.DENY
 
 
 def test_hours() -> None:

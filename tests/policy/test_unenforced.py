@@ -42,3 +42,19 @@ def test_a_hold_key_that_is_not_enforced_is_named_with_its_rule(rule: str, key: 
 def test_a_reader_login_and_predicates() -> None:
     assert "reader is not used" in said(target=", reader: {user: r, password: {env: Y}}")[0]
     assert "predicates: deny is not enforced" in said(masking=", predicates: deny")[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("effect: hold, reviewers: dba, rows: '>100'", "rows is read strictly: it counts as met"),
+        ("effect: deny, rows: '>100'", "rows is read strictly: it counts as met"),
+        ("effect: allow, rows: '<10'", "rows is read strictly: it counts as not met"),
+        ("effect: hold, reviewers: dba, unless: {rows: '<10'}", "unless: rows is read strictly: it counts as not met"),
+        ("effect: allow, unless: {rows: '>100'}", "unless: rows is read strictly: it counts as met"),
+    ],
+)
+def test_a_condition_on_rows_is_said_to_be_read_strictly(rule: str, said: str) -> None:
+    text = FILE.format(rule="", target="", masking="")
+    policy = load(text.replace("rules: [", f"rules: [{{name: n, statements: [write], {rule}}}, "))
+    assert notes(policy) == [f'rule "n": {said}, and a preview\'s count loosens nothing']

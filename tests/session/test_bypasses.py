@@ -152,17 +152,60 @@ def test_an_approval_that_can_not_be_released_is_withdrawn() -> None:
     assert all(DELETE not in line for line in lines)
 
 
+BIG = (
+    "  two: {groups: [dba], approvals: 2, channels: ['slack:C1']}\nrules:\n"
+    "  - {name: big ones take two, effect: hold, statements: [DELETE], rows: '>1000', reviewers: two}"
+)
+
+
 def test_a_count_over_a_rules_limit_takes_the_stricter_hold() -> None:
-    policy = POLICY.replace(
-        "rules:",
-        "  two: {groups: [dba], approvals: 2, channels: ['slack:C1']}\nrules:\n"
-        "  - {name: big ones take two, effect: hold, statements: [DELETE], rows: '>1000', reviewers: two}",
-    )
-    play = Playbook(policy)
+    play = Playbook(POLICY.replace("rules:", BIG))
     play.client(query(DELETE))
     play.preview(rows=5000)
     assert play.requests[-1].approvals_needed == 2
     opened(play)
+
+
+def test_without_a_count_a_rule_about_rows_is_read_strictly() -> None:
+    """The preview fails (it took too long): the statement may be a big one, so it takes two."""
+    play = Playbook(POLICY.replace("rules:", BIG))
+    play.client(query(DELETE))
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(error("57014"), ready("E"))
+    play.target(complete("ROLLBACK"), ready())
+    (request,) = play.requests
+    assert (request.preview.rows, request.preview.note) == (None, "no preview: it took longer than 2 s")
+    assert (request.approvals_needed, request.rule) == (2, "big ones take two")
+
+
+def test_a_small_count_does_not_loosen_what_was_judged_without_it() -> None:
+    """The count is of one of the batch's statements, of a moment ago, and leaves out what triggers do."""
+    play = Playbook(POLICY.replace("rules:", BIG))
+    play.client(query(DELETE))
+    play.preview(rows=1)
+    assert play.requests[-1].approvals_needed == 2
+
+
+def test_a_count_that_leaves_no_rule_refuses() -> None:
+    """Only big writes have a rule here: a small one is held until it is counted, then nothing lets it."""
+    only = POLICY.replace(
+        "statements: [write, ddl, session, opaque]", "statements: [write, ddl, session, opaque], rows: '>1000'"
+    )
+    play = Playbook(only)
+    play.client(query(DELETE))
+    lines = play.preview(rows=5)
+    assert play.requests == [], "nobody is asked"
+    assert lines == ["record refused", "target Q[\x01]"]
+    assert play.target(error("42601"), ready()) == ["client E42501 ZI"]
+
+
+def test_a_deny_by_rows_is_no_question_to_people_or_to_the_target() -> None:
+    play = Playbook(
+        POLICY.replace("rules:", "rules:\n  - {name: none big, effect: deny, statements: [DELETE], rows: '>1000'}")
+    )
+    assert play.client(query(DELETE)) == ["record refused", "target Q[\x01]"]
+    assert play.requests == []
 
 
 def test_a_simple_query_drops_the_unnamed_statement_as_postgresql_does() -> None:
