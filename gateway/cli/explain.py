@@ -17,12 +17,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gateway.cli.check import read_policies
+from gateway.cli.masks import Masks, masks_of
 from gateway.errors import GatewayError, PolicyError
 from gateway.identity.claims import Identity
 from gateway.policy.cases import person
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge_explained, judge_script, may_connect
 from gateway.policy.document import nearest
-from gateway.policy.model import Policy, Target, load
+from gateway.policy.model import HoldTerms, Policy, Target, load
 from gateway.relay import side
 from gateway.relay.credentials import CredentialMissing, Credentials
 from gateway.sql.catalog import Catalog
@@ -31,7 +32,6 @@ from gateway.sql.resolve import resolve
 from gateway.sql.statement import Script, StatementClass
 
 CatalogLoader = Callable[[Target], Coroutine[None, None, Catalog]]
-MaskExplainer = Callable[[Policy, str, Script, Catalog | None], list[dict[str, str]]]
 
 
 async def _load_catalog(target: Target) -> Catalog:
@@ -41,8 +41,6 @@ async def _load_catalog(target: Target) -> Catalog:
 
 #: How a target's catalog is read; a name of this module so that tests need no target.
 load_catalog: CatalogLoader = _load_catalog
-#: What lists the masked columns. None: this build can't, and the answer says so.
-explain_masks: MaskExplainer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +92,7 @@ def as_object(question: Question, script: Script) -> dict[str, Any]:
     kinds = frozenset[StatementClass]().union(*(each.classes for each in statements))
     if not statements and (script.unparsable is not None or script.too_big):
         kinds = frozenset({StatementClass.OPAQUE})
+    masks = _masks(question, script)
     return {
         "verdict": verdict.answer.value,
         "rule": verdict.rule,
@@ -102,7 +101,8 @@ def as_object(question: Question, script: Script) -> dict[str, Any]:
         "reads": _unique(name for each in statements for name in each.reads),
         "writes": _unique(name for each in statements for name in each.writes),
         "statements": [{"tag": each.tag, "where": each.where} for each in statements],
-        "masks": _masks(question, script) or [],
+        "masks": list(masks.found),
+        **({"masks_unknown": masks.unknown} if masks.unknown else {}),
     }
 
 
@@ -112,6 +112,12 @@ def as_text(question: Question, script: Script) -> str:
     lines = [f"{found['verdict'].upper()}: {found['reason']}"]
     if verdict.message:
         lines.append(f"message: {verdict.message}")
+    if verdict.hold is not None:
+        lines.append(_waits(verdict.hold))
+    if script.unparsable is not None:
+        lines.append("note: on the wire the target's own parser is asked first: what it refuses gets its syntax error")
+        lines.append("      and asks nobody; the answer above is for a text that the target takes.")
+    lines.extend(_strangers(question))
     if "rows" in verdict.rests_on:
         lines.append(
             "note: a rule asks how many rows it would touch, which is not known here: this is the strict answer."
@@ -122,8 +128,26 @@ def as_text(question: Question, script: Script) -> str:
         judged = judge_explained(question.policy, question.who, question.target, statement, question.at)
         lines.append(f"statement {number} ({statement.tag or 'unknown'}): {judged.answer.value}")
         lines.extend(f"  {tried}" for tried in judged.tried)
-    lines.extend(_mask_lines(_masks(question, script), offline=question.catalog is None))
+    if verdict.answer is not Answer.DENY:
+        lines.extend(_mask_lines(_masks(question, script)))
     return "\n".join(lines)
+
+
+def _waits(terms: HoldTerms) -> str:
+    who = terms.reviewers
+    names = [f"group {name}" for name in sorted(who.groups)] + sorted(who.users)
+    where = f", asked in {', '.join(who.channels)}" if who.channels else ""
+    return f"waits for: {who.approvals} of {' or '.join(names)}{where}, at most {terms.timeout:g} s"
+
+
+def _strangers(question: Question) -> list[str]:
+    """A group that the file never names is most often a typing error, and looks like a denial."""
+    whens = [when for rule in question.policy.rules for when in (rule.when, rule.unless) if when is not None]
+    known = frozenset[str]().union(*(when.groups or () for when in whens))
+    known |= question.policy.masking.clear_for_groups or frozenset()
+    return [
+        f'note: no rule names the group "{each}"{nearest(each, known)}' for each in sorted(question.who.groups - known)
+    ]
 
 
 def _verdict(question: Question, script: Script) -> Verdict:
@@ -133,16 +157,14 @@ def _verdict(question: Question, script: Script) -> Verdict:
     return judge_script(question.policy, question.who, question.target, script, question.at)
 
 
-def _masks(question: Question, script: Script) -> list[dict[str, str]] | None:
-    if explain_masks is None:
-        return None
-    return explain_masks(question.policy, question.target, script, question.catalog)
+def _masks(question: Question, script: Script) -> Masks:
+    return masks_of(question.policy, question.who, question.target, script, question.catalog)
 
 
-def _mask_lines(masks: list[dict[str, str]] | None, *, offline: bool) -> list[str]:
-    if masks is None:
-        return ["masks: not known; they depend on the target's catalog" if offline else "masks: not known"]
-    return [f"mask: {each['column']} ({each['source']}): {each['mask']}" for each in masks]
+def _mask_lines(masks: Masks) -> list[str]:
+    lines = [f"mask: {each['column']} ({each['source']}): {each['mask']}, by {each['entry']}" for each in masks.found]
+    lines += [f"masks: not known: {masks.unknown}"] if masks.unknown else []
+    return [*lines, *(f"masks: {note}" for note in masks.notes)]
 
 
 def _answer_lines(question: Question, lines: Iterable[str]) -> None:

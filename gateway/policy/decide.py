@@ -123,7 +123,7 @@ def strictest(policy: Policy, verdicts: Iterable[Verdict]) -> Verdict:
 def judge_explained(policy: Policy, who: Identity, target: str, statement: Statement, at: Circumstances) -> Verdict:
     """Judge and say of each rule of the file why it matched or which condition it missed: `name (effect): not: groups`."""
     session = Session(who, target, at.application, at.client)
-    units = list(_units(statement, at, set()))
+    units = [] if statement.classes == _ONLY_HOUSEKEEPING else list(_units(statement, at, set()))
     tried = tuple(f"{rule.name} ({rule.effect.value}): {_tried(rule, session, units)}" for rule in policy.rules)
     return replace(judge(policy, who, target, statement, at), tried=tried)
 
@@ -317,7 +317,7 @@ def _misses(rule: Rule, session: Session, unit: Unit, need: Need, opposite: Need
     asked = asked_of_unit(rule.when)
     for passed, (name, check) in enumerate(asked):
         if not check(rule.when, unit, need):
-            return passed, f"not: {name}"
+            return passed, f"not: {name}{_unknown(name, unit)}"
     unless = rule.unless
     if (
         unless is not None
@@ -325,4 +325,8 @@ def _misses(rule: Rule, session: Session, unit: Unit, need: Need, opposite: Need
         and all(check(unless, unit, opposite) for _, check in asked_of_unit(unless))
     ):
         return len(asked), "not: unless"
-    return len(asked) + 1, "matched"
+    return len(asked) + 1, "matched" + _unknown("rows" if rule.when.rows is not None else "", unit)
+
+
+def _unknown(name: str, unit: Unit) -> str:
+    return " (their number is not known)" if name == "rows" and unit.at.rows is None else ""

@@ -42,11 +42,13 @@ class Column:
     """One column of a table or a result. `name` None stands for any number of columns whose names aren't known.
 
     `kin`: the columns that were derived beside it (VALUES, a function): who links one of them to a value tells the others.
+    `origin`: OID and attnum of the relation's column that it is, untouched, as in RowDescription; zeros for what is made.
     """
 
     name: str | None
     carried: Carried
     kin: list["Column"] = field(default_factory=list)
+    origin: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +104,7 @@ def whole(columns: Iterable[Column]) -> Carried:
 
 def copied(columns: Iterable[Column], names: list[str] | None = None) -> list[Column]:
     """Columns of their own, renamed by position. Behind a column that stands for many, positions aren't known."""
-    found = [Column(each.name, each.carried) for each in columns]
+    found = [Column(each.name, each.carried, origin=each.origin) for each in columns]
     for at, name in enumerate(names or ()):
         if at >= len(found):
             break
@@ -150,7 +152,8 @@ def relation_columns(relation: Relation, behind: list[Carried] | None) -> list[C
         carried = frozenset(f"{schema}.{table}.{name}" for schema, table in owners)
         if name in hidden:
             carried |= UNRESOLVED
-        found.append(Column(name, carried | behind[at] if behind else carried))
+        origin = (relation.oid, relation.columns[name])
+        found.append(Column(name, carried | behind[at] if behind else carried, origin=origin))
     return found
 
 

@@ -15,6 +15,7 @@ columns, which may copy one column into another on the target; naming both in th
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.frames import (
@@ -66,6 +67,18 @@ _AROUND = ("agg_filter", "over")  # of a call: they tell of columns even where t
 Lines = list[frozenset[str] | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One column of a result. `name` None stands for any number of columns; `carried` None: it can't be known.
+
+    `origin`: OID and attnum of the relation's column that it is, untouched, as in RowDescription; zeros for what is made.
+    """
+
+    name: str | None
+    origin: tuple[int, int]
+    carried: frozenset[str] | None
+
+
 def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], width: int) -> Lines | None:
     """Say for each of the `width` columns of the statement's result which "schema.table.column" it carries.
 
@@ -85,6 +98,13 @@ class Lineages:
 
     def of(self, sql: str, width: int) -> Lines | None:
         """As lineage()."""
+        return self._result(sql).spread(width)
+
+    def outputs(self, sql: str) -> tuple[Output, ...] | None:
+        """The statement's columns without asking the target for their number; () has no result, None can't be known."""
+        return self._result(sql).outputs
+
+    def _result(self, sql: str) -> "_Result":
         found = self._known.get(sql)
         if found is None:
             found = self._known[sql] = self._read(sql)
@@ -92,7 +112,7 @@ class Lineages:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(sql)
-        return found.spread(width)
+        return found
 
     def _read(self, sql: str) -> "_Result":
         node = tree(sql)
@@ -109,6 +129,7 @@ class _Result:
     """The columns of a statement's result. `same`: what each carries when their number isn't the expected one."""
 
     def __init__(self, columns: Sequence[Column] | None, same: Carried = UNRESOLVED) -> None:
+        self.outputs = None if columns is None else tuple(map(_output, columns))
         self._columns = None if columns is None else [(each.name is None, each.carried) for each in columns]
         self._same = same
 
@@ -124,6 +145,10 @@ class _Result:
         for any_number, carried in self._columns:
             found += [None if UNKNOWN in carried else carried] * (missing if any_number else 1)
         return found
+
+
+def _output(column: Column) -> Output:
+    return Output(column.name, column.origin, None if UNKNOWN in column.carried else column.carried)
 
 
 class Walk:
@@ -462,7 +487,8 @@ class Walk:
             value = target.get("val")
             stars = self._star(value, frame)
             if stars is None:
-                found.append(Column(target.get("name") or natural_name(value), self._of(value, frame)))
+                name = target.get("name") or natural_name(value)
+                found.append(Column(name, self._of(value, frame), origin=_origin(value, frame)))
             else:
                 found += copied(stars)
             self._count(len(stars or ()) + 1)
@@ -661,6 +687,18 @@ class Walk:
 
     def _on_window(self, fields: Fields, frame: Frame) -> Carried:
         return self._window(fields, frame) | frame.windows.get(fields.get("name", ""), NOTHING)
+
+
+def _origin(value: object, frame: Frame) -> tuple[int, int]:
+    """The column that an output is, when it is nothing but that column's name."""
+    kind, fields = unwrap(value) or ("", {})
+    names = strings(fields.get("fields")) if kind == "ColumnRef" and not is_star(value) else []
+    if len(names) < 2:
+        columns = columns_named(names[0], frame) if names else None
+    else:
+        table = table_named(names[:-1], frame)
+        columns = [each for each in table.columns if each.name == names[-1]] if table else None
+    return columns[0].origin if columns and len(columns) == 1 else (0, 0)
 
 
 def _fields_of(fields: Fields, names: tuple[str, ...]) -> Fields:
