@@ -15,7 +15,7 @@ columns, which may copy one column into another on the target; naming both in th
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.frames import (
@@ -133,6 +133,12 @@ class _Result:
         self._columns = None if columns is None else [(each.name is None, each.carried) for each in columns]
         self._same = same
 
+    def made(self) -> "_Result":
+        """The same without origins."""
+        if self.outputs is not None:
+            self.outputs = tuple(replace(each, origin=(0, 0)) for each in self.outputs)
+        return self
+
     def spread(self, width: int) -> Lines | None:
         """One set a column; the place of columns of unknown number is what the others leave."""
         if self._columns is None:
@@ -197,14 +203,15 @@ class Walk:
 
     def _copy(self, fields: Fields) -> _Result:
         if "query" in fields:
-            return self._inner(fields)
+            return self._inner(fields).made()  # CopyOutResponse names no origin
         columns = self._relation(fields["relation"], Frame()).columns
         names = strings(fields.get("attlist"))
         if not names:
             return _Result(columns, whole(columns))  # COPY leaves generated columns out; the catalog doesn't know them
         found = {each.name: each for each in columns}
         rest = found.get(None, Column("", UNRESOLVED))
-        return _Result([Column(each, found.get(each, rest).carried) for each in names])
+        listed = [(each, found.get(each, rest)) for each in names]
+        return _Result([Column(name, each.carried, origin=each.origin) for name, each in listed])
 
     # --- queries ---
 

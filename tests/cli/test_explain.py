@@ -9,9 +9,8 @@ from typer.testing import CliRunner, Result
 from gateway.__main__ import make
 from gateway.cli import explain as module
 from gateway.errors import TargetUnavailable
-from gateway.policy.model import Policy, Target
-from gateway.sql.catalog import Catalog
-from gateway.sql.statement import Script
+from gateway.policy.model import Target
+from gateway.sql.catalog import Catalog, Relation
 
 POLICIES = str(Path(__file__).parents[2] / "policies.yaml")
 ANN = ("--policies", POLICIES, "--target", "shop", "--user", "ann@example.com", "--group", "engineering")
@@ -44,7 +43,84 @@ def test_the_text_names_the_rules_tried_and_the_one_that_won() -> None:
     assert lines[0] == 'HOLD: rule "writes wait for a DBA" asks for 1 approval of dba'
     assert "  writes wait for a DBA (hold): matched" in lines
     assert "  no write without a WHERE (deny): not: where" in lines
-    assert lines[-1] == "masks: not known; they depend on the target's catalog"
+    assert lines[1] == "waits for: 1 of group dba, asked in slack:C0123456789, at most 10 min"
+
+
+def test_housekeeping_is_asked_of_no_rule() -> None:
+    lines = run(*ANN, "--offline", "BEGIN").stdout.splitlines()
+    assert lines[0] == "ALLOW: housekeeping"
+    assert [each for each in lines if "matched" in each] == []
+    assert "  writes wait for a DBA (hold): not asked: housekeeping needs no rule" in lines
+
+
+def test_a_group_that_no_rule_names_is_pointed_out() -> None:
+    lines = run(*ANN[:-1], "enginering", "--offline", "SELECT 1").stdout.splitlines()
+    assert lines[0].startswith("DENY: ")
+    assert 'note: no rule names the group "enginering"; did you mean "engineering"?' in lines
+    assert not any("no rule names" in each for each in run(*ANN, "--offline", "SELECT 1").stdout.splitlines())
+
+
+def test_a_text_that_does_not_parse_says_what_the_wire_does_with_it() -> None:
+    assert "target's own parser is asked first" in run(*ANN, "--offline", "SELEC 1").stdout
+    assert "parser is asked" not in run(*ANN, "--offline", "SELECT 1").stdout
+
+
+def test_a_rule_about_rows_is_said_to_be_read_strictly(tmp_path: Path) -> None:
+    text = Path(POLICIES).read_text("utf-8").replace("rules:\n", f"rules:\n{BIG}", 1)
+    (tmp_path / "p.yaml").write_text(text)
+    lines = run("--policies", str(tmp_path / "p.yaml"), *ANN[2:], "--offline", DELETE).stdout.splitlines()
+    assert lines[0] == 'HOLD: rule "big ones wait for two" asks for 2 approvals of two dbas'
+    assert "  big ones wait for two (hold): matched (their number is not known)" in lines
+    assert "  few go (allow): not: rows (their number is not known)" in lines
+    assert any("this is the strict answer" in each for each in lines)
+
+
+BIG = """
+  - {name: big ones wait for two, effect: hold, statements: [DELETE], rows: '>1000', reviewers: two dbas}
+  - {name: few go, effect: allow, statements: [DELETE], rows: '<5'}
+"""
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target's catalog: public.customers with two columns that the policy masks."""
+
+    async def catalog(_target: Target) -> Catalog:
+        columns = {"id": 1, "card_number": 2, "api_key": 3}
+        return Catalog(
+            1,
+            180000,
+            {("public", "customers"): Relation(16400, "public", "customers", "r", columns)},
+            frozenset(),
+            frozenset(),
+        )
+
+    monkeypatch.setattr(module, "load_catalog", catalog)
+
+
+@pytest.mark.usefixtures("shop")
+def test_masks_are_listed_with_their_source_and_entry() -> None:
+    result = run(*ANN, "--json", "SELECT card_number FROM customers")
+    assert json.loads(result.stdout)["masks"] == [
+        {
+            "column": "card_number",
+            "source": "public.customers.card_number",
+            "mask": "last4",
+            "entry": "shop.public.customers.card_number",
+        }
+    ]
+    lines = run(*ANN, "SELECT card_number FROM customers").stdout.splitlines()
+    entry = "shop.public.customers.card_number"
+    assert f"mask: card_number (public.customers.card_number): last4, by {entry}" in lines
+    assert lines[-1].startswith("masks: what else looks like card, api_key")
+
+
+def test_offline_says_that_masks_are_not_known() -> None:
+    answer = json.loads(run(*ANN, "--offline", "--json", "SELECT card_number FROM customers").stdout)
+    assert answer["masks"] == []
+    assert answer["masks_unknown"].startswith("the target's catalog was not read")
+    lines = run(*ANN, "--offline", "SELECT card_number FROM customers").stdout.splitlines()
+    assert any(each.startswith("masks: not known: the target's catalog was not read") for each in lines)
 
 
 def test_exit_is_0_whatever_the_verdict_and_the_rule_may_be_null() -> None:
@@ -135,18 +211,3 @@ def test_a_target_that_is_away_is_exit_2(monkeypatch: pytest.MonkeyPatch) -> Non
     result = run(*ANN, DELETE)
     assert result.exit_code == 2
     assert "shop: connection refused; use --offline" in result.stderr
-
-
-def test_masks_are_shown_once_something_explains_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def catalog(_target: Target) -> Catalog:
-        return Catalog(1, 180000, {}, frozenset(), frozenset())
-
-    def masks(policy: Policy, _target: str, _script: Script, catalog: Catalog | None) -> list[dict[str, str]]:
-        assert catalog is not None
-        return [{"column": "card", "source": each.column, "mask": each.mask} for each in policy.masking.columns[:1]]
-
-    monkeypatch.setattr(module, "load_catalog", catalog)
-    monkeypatch.setattr(module, "explain_masks", masks)
-    expected = {"column": "card", "source": "shop.public.customers.card_number", "mask": "last4"}
-    assert json.loads(run(*ANN, "--json", DELETE).stdout)["masks"] == [expected]
-    assert run(*ANN, DELETE).stdout.splitlines()[-1] == "mask: card (shop.public.customers.card_number): last4"

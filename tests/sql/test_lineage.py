@@ -6,11 +6,12 @@ that too much is seen as well.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 
 from gateway.demo.postgres import EmbeddedPostgres
@@ -263,6 +264,51 @@ async def test_outputs_that_depend_on_a_column_name_it(
     unrelated = "pg_stat_activity" in sql  # it shows our own connection at work
     assert unrelated or {at for at in range(1, width + 1) if first[at - 1] != second[at - 1]} <= told
     assert _marks(answer) == expected
+
+
+@pytest.fixture
+def described(postgres: EmbeddedPostgres, catalog: Catalog) -> Iterator[Callable[[str], list[tuple[str, int, int]]]]:
+    """Name, table OID and attnum of each output, as PostgreSQL's RowDescription has them; nothing is executed."""
+    with psycopg.Connection.connect(postgres.dsn("lineage")) as connection:
+        assert catalog
+
+        def ask(sql: str) -> list[tuple[str, int, int]]:
+            connection.pgconn.prepare(b"o", sql.encode())
+            result = connection.pgconn.describe_prepared(b"o")
+            connection.pgconn.exec_(b"DEALLOCATE o")
+            return [
+                ((result.fname(k) or b"").decode(), result.ftable(k), result.ftablecol(k))
+                for k in range(result.nfields)
+            ]
+
+        yield ask
+
+
+_OF_ROWS = [sql for sql, _ in QUERIES if sql.startswith(("SELECT", "TABLE", "WITH", "INSERT", "UPDATE", "DELETE"))]
+
+
+@pytest.mark.parametrize("sql", _OF_ROWS)
+def test_origins_are_those_of_rowdescription(
+    described: Callable[[str], list[tuple[str, int, int]]], catalog: Catalog, sql: str
+) -> None:
+    """No origin is made up: one that is named is PostgreSQL's. Some that it names are not known here."""
+    outputs = Lineages(catalog, ("public",)).outputs(sql)
+    theirs = described(sql)
+    if outputs is None or any(each.name is None for each in outputs):
+        return  # how many there are is not known either
+    assert len(outputs) == len(theirs)
+    for ours, (_, oid, attnum) in zip(outputs, theirs, strict=True):
+        assert ours.origin in ((0, 0), (oid, attnum))
+
+
+def test_origins_are_found_through_aliases_subqueries_and_ctes(
+    described: Callable[[str], list[tuple[str, int, int]]], catalog: Catalog
+) -> None:
+    sql = """WITH w AS (SELECT card, name FROM customers) SELECT w.card AS a, s.n, lower(w.name), c.id
+             FROM w, (SELECT name AS n FROM customers) s, customers c"""
+    outputs = Lineages(catalog, ("public",)).outputs(sql)
+    assert outputs is not None
+    assert [(each.name, *each.origin) for each in outputs] == described(sql)
 
 
 def _told(answer: Lines) -> set[int]:
