@@ -51,7 +51,7 @@ def _several() -> None: ...
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    make()()
+    make()(prog_name="hoop")
 
 
 if __name__ == "__main__":

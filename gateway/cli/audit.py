@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from dataclasses import asdict, replace
 from datetime import datetime
 from enum import Enum
+from math import ceil, floor
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -30,6 +31,8 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from bots.outcomes import has_count
+from bots.texts import count
 from gateway.audit.entry import Value
 from gateway.audit.log import GRACE, ChainReport, Report, logged_checkpoints, verify
 from gateway.audit.query import MAX_LIMIT, Query, QueryError, describe, parse, timestamp
@@ -109,7 +112,8 @@ def ask(
     elif query.format == "csv":
         typer.echo(as_csv(entries), nl=False)
     else:
-        Console(highlight=False, soft_wrap=False).print(as_table(query, entries, total))
+        shown = as_table(query, entries, total) if entries else Text(f"Nothing matches {_described(query)}")
+        Console(highlight=False, soft_wrap=False).print(shown)
 
 
 @app.command("export", context_settings=_QUERY_SETTINGS)
@@ -179,12 +183,19 @@ def verify_log(
 
 def as_table(query: Query, entries: Sequence[Mapping[str, Value]], total: int) -> Table:
     """One row a statement, times in the zone of this terminal."""
-    table = Table(title=Text(describe(query)), caption=f"{len(entries)} of {total}", title_justify="left", expand=False)
+    zone = datetime.now().astimezone().tzname()
+    caption = f"{len(entries):,} of {count(total, 'statement')}, times in {zone}"
+    table = Table(title=Text(_described(query)), caption=caption, title_justify="left", expand=False)
     for name in ("time", "who", "target", "statement", "rows", "decision", "request"):
         table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold")
     for entry in entries:
         table.add_row(*(Text(visible(cell)) for cell in _row(entry)))
     return table
+
+
+def _described(query: Query) -> str:
+    """The query as it was understood, to the second."""
+    return visible(describe(replace(query, since=floor(query.since), until=ceil(query.until))))
 
 
 def _row(entry: Mapping[str, Value]) -> tuple[str, ...]:
@@ -196,10 +207,16 @@ def _row(entry: Mapping[str, Value]) -> tuple[str, ...]:
         str(entry.get("user", "")),
         str(entry.get("target", "")),
         sql if len(sql) <= _SHOWN_SQL else sql[: _SHOWN_SQL - 3] + "...",
-        str(entry.get("rows", "")),
+        _rows(entry),
         decision(entry) + (f" ({by})" if by else ""),
         str(entry.get("request", "")),
     )
+
+
+def _rows(entry: Mapping[str, Value]) -> str:
+    """The row count, where the command has one: a 0 of BEGIN means nothing."""
+    rows = entry.get("rows")
+    return f"{rows:,}" if isinstance(rows, int) and (rows or has_count(str(entry.get("tag", "")))) else ""
 
 
 def decision(entry: Mapping[str, Value]) -> str:
@@ -244,10 +261,15 @@ def as_lines(report: Report) -> str:
     if not report.chains:
         lines.append("no chain at all: nothing was ever recorded here, or everything is gone")
     elif report.ok:
-        lines.append(f"the log is intact: {len(report.chains)} chains, {sum(map(_length, report.chains))} entries")
+        lines.append(f"the log is intact: {count(len(report.chains), 'chain')}, {_entries(report)}")
     else:
-        lines.append(f"the log is NOT intact: {len(report.findings)} findings")
+        lines.append(f"the log is NOT intact: {count(len(report.findings), 'finding')}")
     return "\n".join(lines)
+
+
+def _entries(report: Report) -> str:
+    number = sum(map(_length, report.chains))
+    return f"{number:,} entr{'y' if number == 1 else 'ies'}"
 
 
 def as_object(report: Report) -> dict[str, Any]:

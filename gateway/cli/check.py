@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bots.texts import count
 from gateway.errors import PolicyError
 from gateway.policy.cases import CaseResult, run
 from gateway.policy.model import Policy, load
@@ -17,7 +18,9 @@ from gateway.sql.statement import Script
 
 
 def check(
-    file: Annotated[Path, typer.Argument(envvar="HOOP_POLICIES", help="The policies file.")] = Path("policies.yaml"),
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", envvar="HOOP_POLICIES", help="The policies file.")] = Path(
+        "policies.yaml"
+    ),
     as_json: Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")] = False,
 ) -> None:
     """Validate a policies file and run its tests. Exit 1 if the file has an error or a test fails."""
@@ -59,7 +62,7 @@ def _print_problems(file: Path, problems: list[str], as_json: bool) -> None:
         return
     for problem in problems:
         typer.echo(problem, err=True)
-    typer.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {file}", err=True)
+    typer.echo(f"{count(len(problems), 'problem')} in {file}", err=True)
 
 
 def _print_results(file: Path, policy: Policy, results: tuple[CaseResult, ...]) -> None:
@@ -69,7 +72,7 @@ def _print_results(file: Path, policy: Policy, results: tuple[CaseResult, ...]) 
     for note in notes(policy):
         typer.echo(f"{file}: note: {note}", err=True)
     passed = f"{len(results) - len(failed)} of {len(results)} tests pass" if results else "it has no tests"
-    typer.echo(f"{file}: {len(policy.rules)} rules, {len(policy.targets)} targets; {passed}")
+    typer.echo(f"{file}: {count(len(policy.rules), 'rule')}, {count(len(policy.targets), 'target')}; {passed}")
 
 
 def _as_json(file: Path, problems: list[str], results: tuple[CaseResult, ...]) -> dict[str, Any]:

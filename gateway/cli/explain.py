@@ -55,7 +55,9 @@ class Question:
 
 
 def explain(
-    sql: Annotated[str, typer.Argument(help='The statement; - reads JSON lines {"sql": ...} from standard input.')],
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help='The statement; - reads JSON lines {"sql": ...} from standard input.')
+    ],
     *,
     target: Annotated[str, typer.Option("--target", help="A target of the policies file.")],
     user: Annotated[str, typer.Option("--user", help="Whose statement it is, as in `users:`.")],
@@ -117,7 +119,8 @@ def as_text(question: Question, script: Script) -> str:
     if script.unparsable is not None:
         lines.append("note: on the wire the target's own parser is asked first: what it refuses gets its syntax error")
         lines.append("      and asks nobody; the answer above is for a text that the target takes.")
-    lines.extend(_strangers(question))
+    if verdict.answer is Answer.DENY:
+        lines.extend(_strangers(question))
     if "rows" in verdict.rests_on:
         lines.append(
             "note: a rule asks how many rows it would touch, which is not known here: this is the strict answer."
@@ -142,10 +145,12 @@ def _waits(terms: HoldTerms) -> str:
 
 
 def _strangers(question: Question) -> list[str]:
-    """A group that the file never names is most often a typing error, and looks like a denial."""
+    """A group that the file never names is most often a typing error, and looks like a denial; so does no group."""
     whens = [when for rule in question.policy.rules for when in (rule.when, rule.unless) if when is not None]
     known = frozenset[str]().union(*(when.groups or () for when in whens))
     known |= question.policy.masking.clear_for_groups or frozenset()
+    if not question.who.groups and known:
+        return [f"note: no --group was given; rules name {', '.join(sorted(known))}"]
     return [
         f'note: no rule names the group "{each}"{nearest(each, known)}' for each in sorted(question.who.groups - known)
     ]

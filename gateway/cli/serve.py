@@ -23,7 +23,12 @@ def serve(
         Path | None, typer.Option(help="The policies file; default HOOP_POLICIES or policies.yaml.")
     ] = None,
 ) -> None:
-    """Run the gateway; settings come from the environment (.env.example lists them)."""
+    """Run the gateway; settings come from the environment (.env.example lists them all).
+
+    Needed: HOOP_STORE, HOOP_AUDIT_KEY, HOOP_SECRET, HOOP_TLS_CERT and HOOP_TLS_KEY (or HOOP_INSECURE_LOOPBACK=1 on
+    loopback), and for reviewers in Slack SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET or SLACK_APP_TOKEN.
+    Each secret may also be a file: NAME_FILE. What is wrong is told before anything starts: exit code 2.
+    """
     environ = dict(os.environ)
     if policies is not None:
         environ["HOOP_POLICIES"] = str(policies)

@@ -66,7 +66,11 @@ async def _endpoints(issuer: str) -> tuple[str, str]:
         for name in names:
             documents.check(str(metadata.get(name, "")))
     except IssuerError as error:
-        raise TokenError(f"{error} (is the device grant, RFC 8628, switched on at the issuer?)") from error
+        away = isinstance(error.__cause__, TimeoutError | aiohttp.ClientConnectionError)
+        hint = (
+            "does it answer, and is its address right?" if away else "is the device grant, RFC 8628, switched on there?"
+        )
+        raise TokenError(f"{error} ({hint})") from error
     finally:
         await documents.close()
     return str(metadata[names[0]]), str(metadata[names[1]])

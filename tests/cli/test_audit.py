@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from gateway.audit.entry import Value
 from gateway.audit.log import AuditLog
 from gateway.audit.spool import Spool
 from gateway.cli import audit
+from gateway.cli.audit import _rows
 from gateway.store.memory import MemoryStore
 from tests.fakes.stores import postgres_store
 
@@ -78,6 +80,20 @@ def test_words_are_a_query(store: MemoryStore) -> None:
     assert "2 of 2" in result.stdout
     assert "DELETE FROM customers WHERE id = 1" in result.stdout
     assert re.search(r"executed\s+\(bob@example.com\)", result.stdout)
+
+
+def test_the_table_says_its_zone_and_leaves_out_counts_that_mean_nothing(store: MemoryStore) -> None:
+    zone = datetime.now().astimezone().tzname()
+    assert f"4 of 4 statements, times in {zone}" in " ".join(run().stdout.split())
+    assert _rows({"tag": "BEGIN", "rows": 0}) == ""
+    assert _rows({"tag": "DELETE", "rows": 0}) == "0"
+    assert _rows({"tag": "UPDATE", "rows": 18240}) == "18,240"
+
+
+def test_nothing_found_is_a_sentence(store: MemoryStore) -> None:
+    result = run("user:nobody")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"Nothing matches user:nobody since:\S{19}Z until:\S{19}Z\n", result.stdout)
 
 
 def test_no_words_are_the_last_day(store: MemoryStore) -> None:
@@ -146,7 +162,7 @@ def test_export_writes_all_pages(store: MemoryStore, monkeypatch: pytest.MonkeyP
 def test_verify_says_a_line_a_chain(store: MemoryStore, tmp_path: Path) -> None:
     result = run("verify", "--spool", str(tmp_path / "spool"))
     assert result.exit_code == 0, result.stdout
-    assert result.stdout == f"ok    {R}  store #5, spool #5\nthe log is intact: 1 chains, 5 entries\n"
+    assert result.stdout == f"ok    {R}  store #5, spool #5\nthe log is intact: 1 chain, 5 entries\n"
 
 
 def test_verify_finds_the_spool_by_itself_and_exits_1(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +171,7 @@ def test_verify_finds_the_spool_by_itself_and_exits_1(store: MemoryStore, monkey
     result = run("verify")
     assert result.exit_code == 1
     assert f"WRONG {R}  store #5, spool #5\n        {R} #2 (store): #2 was edited\n" in result.stdout
-    assert result.stdout.endswith("the log is NOT intact: 1 findings\n")
+    assert result.stdout.endswith("the log is NOT intact: 1 finding\n")
     said = json.loads(run("verify", "--json").stdout)
     assert said["ok"] is False
     assert said["chains"][0]["findings"] == [

@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_good_file_is_exit_0(file: Path) -> None:
     result = run(str(file))
     assert result.exit_code == 0
-    assert result.stdout == f"{file}: 1 rules, 1 targets; 1 of 1 tests pass\n"
+    assert result.stdout == f"{file}: 1 rule, 1 target; 1 of 1 tests pass\n"
 
 
 def test_the_example_at_the_root_passes_its_own_tests() -> None:

@@ -60,6 +60,11 @@ def test_a_group_that_no_rule_names_is_pointed_out() -> None:
     assert not any("no rule names" in each for each in run(*ANN, "--offline", "SELECT 1").stdout.splitlines())
 
 
+def test_no_group_at_all_is_pointed_out() -> None:
+    lines = run(*ANN[:-2], "--offline", "SELECT 1").stdout.splitlines()
+    assert "note: no --group was given; rules name agents, dba, engineering" in lines
+
+
 def test_a_text_that_does_not_parse_says_what_the_wire_does_with_it() -> None:
     assert "target's own parser is asked first" in run(*ANN, "--offline", "SELEC 1").stdout
     assert "parser is asked" not in run(*ANN, "--offline", "SELECT 1").stdout
