@@ -273,7 +273,8 @@ def _consequence(request: ApprovalRequest) -> str:
     if request.state in _HAS_RUN:
         return ""
     if preview.rows is None:
-        return f"How many rows it touches is not known{_no_count(request)}." if _touches_rows(request) else ""
+        unknown = request.state in OPEN_STATES and _touches_rows(request)
+        return f"How many rows it touches is not known{_no_count(request)}." if unknown else ""
     how = "the planner's estimate" if preview.kind == "estimate" else "exact count"
     would = "would be" if request.state in OPEN_STATES else "would have been"
     word = _PAST.get(request.statements[0].tag.upper(), "touched") if len(request.statements) == 1 else "touched"

@@ -391,6 +391,9 @@ def _waiting(request: ApprovalRequest, now: float) -> tuple[Cell, ...]:
     return tuple(Cell(text) for text in texts)
 
 
+_FATES = {"open": "is open", "rolled back": "was rolled back"}
+
+
 def _story(request: ApprovalRequest) -> list[str]:
     """What happened to a request, a line each, from its own times."""
     story = [f"{moment(request.opened_at, day=True)} held by rule {line(request.rule, 80)}"]
@@ -405,7 +408,8 @@ def _story(request: ApprovalRequest) -> list[str]:
     if request.released_at is not None:
         story.append(f"{moment(request.released_at, day=True)} released")
     if request.finished_at is not None:
-        story.append(f"{moment(request.finished_at, day=True)} {request.state.value}")
+        fate = f", its transaction {_FATES[request.transaction]}" if request.transaction in _FATES else ""
+        story.append(f"{moment(request.finished_at, day=True)} {request.state.value}{fate}")
     return story
 
 

@@ -169,6 +169,7 @@ _CONDITIONS = {
     "25P02": "an earlier error had ended the transaction",
     "40001": "another transaction was in the way",
     "40P01": "a deadlock",
+    "428C9": "a generated column takes no value",
     "42501": "the target grants no right to it",
     "42703": "a column is not there",
     "42P01": "a table is not there",

@@ -148,9 +148,9 @@ def _strangers(question: Question) -> list[str]:
     """A group that the file never names is most often a typing error, and looks like a denial; so does no group."""
     whens = [when for rule in question.policy.rules for when in (rule.when, rule.unless) if when is not None]
     known = frozenset[str]().union(*(when.groups or () for when in whens))
-    known |= question.policy.masking.clear_for_groups or frozenset()
     if not question.who.groups and known:
         return [f"note: no --group was given; rules name {', '.join(sorted(known))}"]
+    known |= question.policy.masking.clear_for_groups or frozenset()
     return [
         f'note: no rule names the group "{each}"{nearest(each, known)}' for each in sorted(question.who.groups - known)
     ]

@@ -167,6 +167,8 @@ def test_why_there_is_no_count_is_said_with_it() -> None:
     drawn = card(replace(PLAIN, preview=Preview(note="no preview: it took longer than 2 s")), NOW)
     assert drawn.consequence == "How many rows it touches is not known: it took longer than 2 s."
     assert drawn.preview_note == ""
+    over = replace(STATES[State.DENIED], preview=Preview(note="no preview: it took longer than 2 s"))
+    assert card(over, NOW).consequence == "", "nobody has to weigh it any more"
 
 
 def test_nothing_is_said_of_rows_where_there_are_none_to_count() -> None:

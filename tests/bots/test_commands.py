@@ -266,6 +266,18 @@ async def test_show_tells_the_story(record: Record) -> None:
     assert "executed, approved by bob@example.com: entry #" in answer.lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("fate", "said"), [("committed", "executed"), ("rolled back", "executed, its transaction was rolled back")]
+)
+async def test_show_tells_what_became_of_the_transaction(record: Record, fate: str, said: str) -> None:
+    await record.desk.open(PLAIN)
+    await record.desk.decide(ID, None, BOB, Approve(), "slack")
+    await record.desk.release(ID, PLAIN.release_digest)
+    await record.desk.finish(ID, 42, "", 12.0, fate)
+    answer = await record.ask(f"show {ID}")
+    assert in_utc(answer.lines[3]) == f"25 Nov 10:20 UTC {said}"
+
+
 async def test_show_does_not_tell_strangers_that_it_exists(record: Record) -> None:
     await record.desk.open(PLAIN)
     answer = await record.ask(f"show {ID}", EVE)
