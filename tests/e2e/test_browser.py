@@ -27,7 +27,7 @@ async def page(stack: Stack) -> AsyncIterator[Page]:
         await stack.on(stack.workspace.close(view.id, "Bob"))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = await browser.new_page(viewport={"width": 1200, "height": 900})
+        opened = await browser.new_page(viewport={"width": 1200, "height": 900}, timezone_id="America/New_York")
         opened.set_default_timeout(STEP * 1000)
         errors: list[str] = []
         opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -54,7 +54,9 @@ async def test_approve(stack: Stack, page: Page, artifacts: Path) -> None:
     assert stack.ask("SELECT count(*) FROM customers WHERE id BETWEEN 31 AND 33") == [(0,)]
     await card.says("Executed")
     await page.get_by_text("Executed: 3 rows").last.wait_for()
+    await page.get_by_text("You approved it. The card shows what came of it.").last.wait_for()
     await shot(page, artifacts, "approve-2-outcome")
+    assert "UTC" not in await page.locator("#log").inner_text(), "every time is in the reader's own zone"
 
 
 async def test_approve_of_high_risk_asks_once_more(stack: Stack, page: Page, artifacts: Path) -> None:
@@ -76,7 +78,7 @@ async def test_approve_of_high_risk_asks_once_more(stack: Stack, page: Page, art
         (said,) = await running.said()
     assert "error" not in said, said
     await card.says("Executed")
-    await page.get_by_text("Executed:").last.wait_for()
+    await page.get_by_text("Executed in ").last.wait_for()
     await shot(page, artifacts, "risk-3-outcome")
 
 
@@ -134,4 +136,5 @@ async def test_a_statement_that_waited_in_a_transaction(stack: Stack, page: Page
         said = await running.said()
     assert said[2]["count"] == 8
     await stack.until(lambda: "rolled back" in card.text)
+    await page.get_by_text("Rolled back: UPDATE on public.ledger").last.wait_for()
     await shot(page, artifacts, "transaction-2-rolled-back")
