@@ -120,7 +120,7 @@ async def test_the_outbox_posts_and_redraws_the_card(office: Office) -> None:
     await office.workspace.wait_for(lambda: "Approved" in office.card.text)
     await office.desk.release(request.id, request.release_digest)
     await office.desk.finish(request.id, 42, "", 12.0, "committed")
-    await office.workspace.wait_for(lambda: "Executed: 42 rows in 12 ms, committed" in office.card.text)
+    await office.workspace.wait_for(lambda: "42 rows in 12 ms, committed" in office.card.text)
     assert len(office.workspace.messages(office.channel)) == 1
     await outbox.close()
 

@@ -305,7 +305,7 @@ async def test_a_token_that_expires_in_the_session(stack: Stack) -> None:
     first = stack.ids()
     wire.send(query(f"UPDATE ledger SET amount = 7 WHERE id = {first}"))
     card = await stack.card()
-    assert "token expired" in await card.says("Withdrawn")
+    assert "token expired" in (await card.says("Withdrawn")).lower()
     assert await wire.lines() == ["E57014", "ZI"]
     assert await wire.ask(query("SELECT 1")) == ["E28000", "closed"]
     assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100,)]
