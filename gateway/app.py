@@ -117,7 +117,7 @@ class Gateway:
         self.outbox = Outbox(self.store, fronts, time.time, undeliverable=self.desk.undeliverable)
         await self.outbox.start()
         self._stops.append(self.outbox.close)
-        self._start_server(replica)
+        await self._start_server(replica)
         self._background(self._watch_policy())
         log.info("gateway.started", wire=self.ports.wire, http=self.ports.http, replica=replica)
 
@@ -188,7 +188,7 @@ class Gateway:
         self.ports.http = runner.addresses[0][1]
         self._stops.append(runner.cleanup)
 
-    def _start_server(self, replica: str) -> None:
+    async def _start_server(self, replica: str) -> None:
         settings = self.settings
         credentials = Credentials(os.environ)
         parser = ParserProcess()
@@ -212,8 +212,10 @@ class Gateway:
             replica,
             derive(settings.secret, "masks"),
             derive(settings.secret, "digests"),
+            derive(settings.secret, "cancel keys"),
         )
-        self.server = Server(doors, self.policy, self.issuers, shell, catalogs, password, self._saw)
+        self.server = Server(doors, self.policy, self.issuers, shell, catalogs, password, self._saw, self.store.cancel)
+        await self.store.listen(self.server.heard)
         self.ports.wire = self.server.listen(settings.listen.host, settings.listen.port)
         self._stops.append(self._drain)
         self._background(catalogs.run(self.server.targets_in_use))

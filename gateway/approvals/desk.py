@@ -402,9 +402,9 @@ class Desk:
             await asyncio.sleep(BEAT_EVERY)
             with contextlib.suppress(StoreUnavailable):
                 await self._store.heartbeat(replica)
-                for lapsed in await self._store.lapsed(LAPSE):
-                    if lapsed != replica:
-                        await self._bury(lapsed)
+                for dead in await self._store.abandoned(LAPSE):
+                    if dead != replica:
+                        await self._bury(dead)
 
     async def _bury(self, replica: str) -> None:
         """End what a dead replica held: nothing of it can run any more, except what already runs (then: unknown)."""

@@ -1,35 +1,85 @@
 """Cancel keys of our own: the client never learns the target's. Manual 55.2.8.
 
-A key names a session of this process. Wrong keys are ignored in silence, compared in constant time.
+A key names a session of one replica. One that is not ours may be another's, so all replicas are told its digest: nothing
+but the session itself is known to the store, and whoever listens there can cancel nothing. Wrong keys are ignored in
+silence. Anybody may send any number of them without a login, so few wait at a time and the rest is dropped.
 """
 
+import asyncio
+import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from gateway.errors import StoreUnavailable
+
+#: Keys that wait to be told to the other replicas, and that go in one question to the store.
+MOST_WAITING = 64
+
+log = structlog.get_logger()
 
 
 class CancelKeys:
-    """Keys given out, and what to call when one comes back."""
+    """Keys given out, and what to call when one comes back. `key` is the same in all replicas."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[bytes, Callable[[], None]]] = {}
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._known: dict[str, Callable[[], None]] = {}
+        self._digests: dict[int, str] = {}
 
     def give(self, cancel: Callable[[], None], length: int) -> tuple[int, bytes]:
         """A new key: (pid, secret of `length` bytes: 4 in protocol 3.0, up to 256 in 3.2)."""
         pid = secrets.randbelow(2**31 - 1) + 1
-        while pid in self._known:
+        while pid in self._digests:
             pid = secrets.randbelow(2**31 - 1) + 1
         secret = secrets.token_bytes(length)
-        self._known[pid] = (secret, cancel)
+        digest = self._digests[pid] = self.digest(pid, secret)
+        self._known[digest] = cancel
         return pid, secret
 
     def forget(self, pid: int) -> None:
-        self._known.pop(pid, None)
+        self._known.pop(self._digests.pop(pid, ""), None)
 
-    def use(self, pid: int, secret: bytes) -> bool:
+    def digest(self, pid: int, secret: bytes) -> str:
+        """How replicas speak of a key (hex). Comparing digests needs no constant time: nobody can choose them."""
+        return hmac.digest(self._key, b"%d:%b" % (pid, secret), hashlib.sha256).hex()
+
+    def use(self, digest: str) -> bool:
         """Cancel the session of this key; False where it isn't one of ours."""
-        known, cancel = self._known.get(pid, (b"", None))
-        if cancel is None or not hmac.compare_digest(known, secret):
+        cancel = self._known.get(digest)
+        if cancel is None:
             return False
         cancel()
         return True
+
+
+class Forwarding:
+    """Tells other replicas of keys that are not ours, one question to the store at a time."""
+
+    def __init__(self, tell: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        self._tell = tell
+        self._waiting: list[str] = []
+        self._work: asyncio.Task[None] | None = None
+
+    def forward(self, digest: str) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            log.warning("cancel.dropped", waiting=len(self._waiting))
+            return
+        self._waiting.append(digest)
+        if self._work is None or self._work.done():
+            self._work = asyncio.get_running_loop().create_task(self._send())
+
+    async def _send(self) -> None:
+        while self._waiting:
+            going, self._waiting = self._waiting, []
+            try:
+                await self._tell(going)
+            except StoreUnavailable:
+                log.warning("cancel.not_forwarded", keys=len(going))
+
+    async def close(self) -> None:
+        """Tell what waits."""
+        if self._work is not None:
+            await self._work

@@ -13,11 +13,12 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
 
-from gateway.approvals.desk import Decided, Desk, Refused
+from gateway.approvals.desk import Answer, Decided, Desk, Refused
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal, State
 from gateway.audit.spool import Spool
 from gateway.errors import GatewayError, StoreUnavailable
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 _TCP_GONE = frozenset({7, 8, 9, 11})
 _WATCH_EVERY = 0.5
 _WITHDRAW_TRIES = 5
+_DAY = 86_400.0
 _SIDE_ANSWER = 1 << 24
 #: How many pending requests are looked through for the requester's own.
 _LOOKED_AT = 10_000
@@ -107,16 +109,14 @@ class Relay:
         self._why_paused: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._chores: deque[Coroutine[Any, Any, None]] = deque()
+        self._chores: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._working = False
         self._cancelling = False
         self._kept_back: list[bytes] = []
         self._unwatch: dict[str, Callable[[], None]] = {}
         self._client_side = _Side(self, ev.FromClient, ev.ClientGone())
         self._target_side = _Side(self, ev.FromTarget, ev.TargetGone())
-        expires = session.talk.login.identity.expires_at - time.time()
-        loop = asyncio.get_running_loop()
-        self._expiry = loop.call_later(min(max(expires, 0), 86400), self.feed, ev.Ended(ev.Why.TOKEN_EXPIRED))
+        self._expiry = self._expire_in_time()
         self._metrics = shell.metrics
         self._metrics.sessions_open.labels(link.target.name).inc()
 
@@ -159,7 +159,7 @@ class Relay:
         self._client.write(error_response(error.sqlstate, error.message, hint=error.hint, severity="FATAL"))
         self._close()
         for request in list(self._unwatch):
-            self._chore(self._withdraw(request, "the session failed"))
+            self._chore(partial(self._withdraw, request, "the session failed"))
 
     def _perform(self, effects: list[ev.Effect]) -> None:  # noqa: PLR0912 - the table of effects, in their order
         to_client: list[bytes] = []
@@ -199,22 +199,24 @@ class Relay:
             case ev.Ask(sql):
                 self._shell.keep(self._parse(sql))
             case ev.SideAsk(data):
-                self._chore(self._ask_aside(data))
+                self._chore(partial(self._ask_aside, data))
             case ev.SideClose():
-                self._chore(self._close_side())
+                self._close_side()
             case ev.Hold(request):
                 self._metrics.statements.labels(self.target_name, "hold").inc(len(request.statements))
-                self._chore(self._hold(request))
+                self._chore(partial(self._hold, request))
             case ev.Release(request, digest):
-                self._chore(self._release(request, digest))
+                self._chore(partial(self._release, request, digest))
             case ev.Withdraw(request, why):
-                self._chore(self._withdraw(request, why))
+                self._chore(partial(self._withdraw, request, why))
+            case ev.Supersede(request, why):
+                self._chore(partial(self._end, request, self._shell.desk.supersede, why))
             case ev.Finished():
-                self._chore(self._finish(effect))
+                self._chore(partial(self._finish, effect))
             case ev.Unknown(request):
-                self._chore(self._tell(self._shell.desk.unknown(request)))
+                self._chore(partial(self._tell, partial(self._shell.desk.unknown, request)))
             case ev.Settled(request, transaction):
-                self._chore(self._tell(self._shell.desk.settle(request, transaction)))
+                self._chore(partial(self._tell, partial(self._shell.desk.settle, request, transaction)))
             case ev.WakeAt(at):
                 self._wake(at)
             case ev.PauseClient():
@@ -296,6 +298,17 @@ class Relay:
             return
         self._watch = asyncio.get_running_loop().call_later(_WATCH_EVERY, self._look)
 
+    def _expire_in_time(self) -> asyncio.TimerHandle:
+        """One look a day at most: a timer that is years ahead is more than some loops take."""
+        left = self._session.talk.login.identity.expires_at - time.time()
+        return asyncio.get_running_loop().call_later(min(max(left, 0), _DAY), self._token_due)
+
+    def _token_due(self) -> None:
+        if time.time() < self._session.talk.login.identity.expires_at:
+            self._expiry = self._expire_in_time()
+        else:
+            self.feed(ev.Ended(ev.Why.TOKEN_EXPIRED))
+
     def _wake(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -304,7 +317,7 @@ class Relay:
 
     # --- chores: the desk's and the side connection's answers, one after the other ----------------------------------------
 
-    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+    def _chore(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._chores.append(work)
         if not self._working:
             self._working = True
@@ -314,7 +327,7 @@ class Relay:
         try:
             while self._chores:
                 try:
-                    await self._chores.popleft()
+                    await self._chores.popleft()()
                 except Exception:
                     session = self._session.talk.login.session
                     log.exception("session.chore_failed", session=session)
@@ -335,9 +348,9 @@ class Relay:
         except GatewayError as error:
             self._forget(request.id)
             self.feed(ev.NotOpened(request.id, error.sqlstate, error.message, error.hint))
+            # the store may have taken it all the same, and only its answer was lost: nobody shall decide it
+            self._chore(partial(self._withdraw, request.id, "the gateway could not be sure that it was stored"))
         else:
-            if self._closed:
-                await self._withdraw(request.id, "the session ended")
             self.feed(ev.Opened(request.id))
 
     async def _too_many(self, request: ApprovalRequest) -> ev.NotOpened | None:
@@ -360,11 +373,13 @@ class Relay:
             self._forget(request.id)
 
     async def _release(self, request: str, digest: str) -> None:
+        if self._closed:
+            return  # the withdrawal stands behind this
         try:
             answer = await self._shell.desk.release(request, digest)
             if isinstance(answer, Decided):
                 if self._closed:
-                    await self._tell(self._shell.desk.unknown(request))
+                    await self._not_sent(answer.request)
                 self.feed(ev.Released(request))
                 return
             why = answer.refusal
@@ -376,11 +391,23 @@ class Relay:
         except GatewayError as error:
             self.feed(ev.NotReleased(request, None, error.message))
 
+    async def _not_sent(self, request: ApprovalRequest) -> None:
+        """The session ended while its release was being committed: it is known that nothing was sent, so nothing ran."""
+        why = "the session ended before it was sent to the target; nothing ran"
+        self._shell.spool.record(
+            "finished", session=request.session, request=request.id, outcome="failed", sqlstate="57014", reason=why
+        )
+        self._shell.spool.flush()
+        await self._tell(partial(self._shell.desk.finish, request.id, None, "57014", None, "rolled back"))
+
     async def _withdraw(self, request: str, why: str) -> None:
+        await self._end(request, self._shell.desk.withdraw, why)
+
+    async def _end(self, request: str, end: Callable[[str, str], Awaitable[Answer]], why: str) -> None:
         """The session hears of it as of any other end, by its watch; only where nobody is left to hear it ends here."""
         for attempt in range(_WITHDRAW_TRIES):
             try:
-                answer = await self._shell.desk.withdraw(request, why)
+                answer = await end(request, why)
                 if (
                     isinstance(answer, Refused)
                     and answer.request
@@ -402,14 +429,15 @@ class Relay:
 
     async def _finish(self, effect: ev.Finished) -> None:
         desk = self._shell.desk
-        work = desk.finish(effect.request, effect.rows, effect.sqlstate, effect.duration_ms, effect.transaction)
-        await self._tell(work)
+        await self._tell(
+            partial(desk.finish, effect.request, effect.rows, effect.sqlstate, effect.duration_ms, effect.transaction)
+        )
         self._forget(effect.request)
 
-    async def _tell(self, work: Awaitable[object]) -> None:
+    async def _tell(self, work: Callable[[], Awaitable[object]]) -> None:
         """Tell the desk how a request went on; the audit has it already, so a store that is away costs only the card."""
         try:
-            await work
+            await work()
         except StoreUnavailable:
             log.error("request.outcome_not_stored", session=self._session.talk.login.session)
 
@@ -423,6 +451,9 @@ class Relay:
         try:
             if self._side is None:
                 self._side = await self._open_side()
+            if self._closed:
+                self._close_side()
+                return
             self._side.door.write(data)
             answer = await _to_ready(self._side.door)
         except (GatewayError, OSError, ValueError, TimeoutError) as error:
@@ -431,7 +462,7 @@ class Relay:
         else:
             self.feed(ev.SideAnswered(answer))
 
-    async def _close_side(self) -> None:
+    def _close_side(self) -> None:
         side, self._side = self._side, None
         if side is not None:
             side.door.close()
@@ -448,7 +479,7 @@ class Relay:
                 timer.cancel()
         self._client.close()
         self._target.close()
-        self._chore(self._close_side())
+        self._close_side()
         self.forget_key()
         self._ended(self)
 

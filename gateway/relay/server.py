@@ -14,7 +14,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from gateway.identity.issuers import Issuers
 from gateway.masking.detectors import Detectors
 from gateway.policy.decide import may_connect
 from gateway.policy.model import Policy, Secret, Target
-from gateway.relay.cancel import CancelKeys
+from gateway.relay.cancel import CancelKeys, Forwarding
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
@@ -72,6 +72,7 @@ class Doors:
     replica: str
     mask_key: bytes
     digest_key: bytes
+    cancel_key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Guest:
 
 
 class Server:
-    """Listens, and knows the sessions of this process. `password` reads a target's secret."""
+    """Listens, and knows the sessions of this process. `password` reads a target's secret, `tell` reaches the other replicas."""
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class Server:
         catalogs: Catalogs,
         password: Callable[[Target, Secret], Coroutine[Any, Any, str]],
         saw: Callable[[Identity], Coroutine[Any, Any, None]],
+        tell: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self._doors = doors
         self.policy = policy
@@ -103,7 +105,9 @@ class Server:
         self._catalogs = catalogs
         self._password = password
         self._saw = saw
-        self._keys = CancelKeys()
+        self._keys = CancelKeys(doors.cancel_key)
+        self._tell = tell
+        self._forwarding = Forwarding(tell)
         self._relays: dict[Relay, Session] = {}
         self._meetings: set[asyncio.Task[None]] = set()
         self._listening: socket.socket | None = None
@@ -133,6 +137,7 @@ class Server:
             self._listening.close()
         for meeting in list(self._meetings):
             meeting.cancel()
+        await self._forwarding.close()
         for relay in list(self._relays):
             relay.feed(ev.Ended(ev.Why.DRAINING))
 
@@ -232,8 +237,8 @@ class Server:
         while True:
             opening = startup.read(await _packet(sock))
             match opening:
-                case Cancel(pid, secret):
-                    self._keys.use(pid, secret)
+                case Cancel():
+                    self._cancel(opening)
                     sock.close()
                     return None
                 case Encryption(gss):
@@ -268,10 +273,20 @@ class Server:
             door.close()
             raise ConnectionError(error.message) from error
         if isinstance(opening, Cancel):
-            self._keys.use(opening.pid, opening.secret)
+            self._cancel(opening)
             door.close()
             return None
         return Guest(door, opening, address)
+
+    def _cancel(self, opening: Cancel) -> None:
+        digest = self._keys.digest(opening.pid, opening.secret)
+        if not self._keys.use(digest):
+            self._forwarding.forward(digest)
+
+    def heard(self, channel: str, payload: str) -> None:
+        """The store's ear: a key that landed on another replica may be one of ours."""
+        if channel == "cancel":
+            self._keys.use(payload)
 
     async def _admit(self, guest: Guest, token: str) -> tuple[Identity, Target]:
         """Who is it, and may it come to this target? Unknown target and no grant give one text."""

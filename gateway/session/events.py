@@ -223,6 +223,14 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Supersede:
+    """The request is void: the policy of now denies it. Its watch tells the wire, as with Withdraw."""
+
+    request: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """A released request ran to its end. `transaction`: committed, rolled back, open."""
 
@@ -290,6 +298,7 @@ Effect = (
     | Hold
     | Release
     | Withdraw
+    | Supersede
     | Finished
     | Unknown
     | Settled

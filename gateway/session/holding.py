@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, State
+from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, State, sqlstate_of
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import HoldTerms
 from gateway.session import events as ev
@@ -18,12 +18,13 @@ from gateway.session.errands import Errand, Messages
 from gateway.session.guard import digest, refused_by_outcome, refused_by_policy
 from gateway.session.names import Portal
 from gateway.session.probe import Findings, Subject, isolation_question, oid_question, probe
-from gateway.session.replies import Batch, Part
+from gateway.session.replies import Batch, Execution, Part
 from gateway.session.state import Conversation, Phase
 from gateway.wire.backend import error_response, notice_response
 
 #: Time between NoticeResponses while a client waits (interface.md).
 NOTICE_EVERY = 30.0
+TOKEN_EXPIRED = "token expired while the statement waited"  # noqa: S105 - not a password
 SHOWN_VALUE_SETS = 5
 
 
@@ -47,13 +48,19 @@ class Held:
     until: float
     stage: Stage = Stage.DRAINING
     findings: Findings = field(default_factory=lambda: Findings((), Preview()))
-    cancelled: str = ""  # why it was withdrawn while it was not stored yet
+    over: ev.Withdraw | ev.Supersede | None = None  # how it ends; emitted as soon as there is a stored request to end
+    denied: Verdict | None = None  # of a policy that came while it was held
+    interrupted: bool = False  # by the client itself: also if it runs by then
     side: bool = False
     asked: bool = False
 
     @property
     def parts(self) -> list[Part]:
         return [part for part in self.batch.parts if part.held is not None]
+
+    @property
+    def executions(self) -> list[Execution]:
+        return [each for part in self.parts if part.reply is not None for each in part.reply.executions]
 
 
 class Holding:
@@ -168,11 +175,13 @@ class Holding:
         if held is None:
             return
         held.findings = findings
-        if held.cancelled:
-            self._refuse(error_response("57014", f"statement {held.cancelled}; nothing ran"))
+        if held.over is not None and held.denied is None:
+            self._refuse_unasked("57014", f"withdrawn before anybody was asked: {held.over.why}", "nothing ran")
             return
-        verdict = self._judged_again(held)
+        verdict = held.denied or self._judged_again(held)
         if verdict is not None and verdict.answer is Answer.DENY:
+            for execution in held.executions:
+                execution.verdict = verdict
             self._refuse(refused_by_policy(verdict))
             return
         if verdict is not None and verdict.hold is not None:
@@ -181,9 +190,8 @@ class Holding:
                 held.verdict, held.terms = verdict, verdict.hold
         held.stage = Stage.OPENING
         request = self._request(held)
-        for part in held.parts:
-            for execution in part.reply.executions if part.reply else []:
-                execution.request = held.id
+        for execution in held.executions:
+            execution.request = held.id
         talk.emit(ev.Hold(request))
 
     def _judged_again(self, held: Held) -> Verdict | None:
@@ -191,8 +199,7 @@ class Holding:
         rows = held.findings.preview.rows
         if rows is None:
             return None
-        statements = [each.statement for part in held.parts if part.reply for each in part.reply.executions]
-        return self._talk.judge.verdict(statements, self._talk.now, rows)
+        return self._talk.judge.verdict([each.statement for each in held.executions], self._talk.now, rows)
 
     def _request(self, held: Held) -> ApprovalRequest:
         talk = self._talk
@@ -277,13 +284,15 @@ class Holding:
         if held is None or held.id != request_id:
             self._talk.emit(ev.Withdraw(request_id, "the session ended"))
             return
+        if held.stage is not Stage.OPENING:
+            return  # its approval was heard first
         held.stage = Stage.WAITING
-        if held.cancelled:
-            self._talk.emit(ev.Withdraw(held.id, held.cancelled))
+        if held.over is not None:
+            self._talk.emit(held.over)
 
     def not_opened(self, event: ev.NotOpened) -> None:
         if self._held is not None and self._held.id == event.request:
-            self._refuse(error_response(event.sqlstate, event.message, detail="nothing ran", hint=event.hint))
+            self._refuse_unasked(event.sqlstate, event.message, "nothing ran", event.hint)
 
     def ruled(self, request: ApprovalRequest) -> None:
         """The stored request changed."""
@@ -296,19 +305,16 @@ class Holding:
             if request.state is not State.RELEASED:
                 self._refuse(refused_by_outcome(request))
             return
-        if held.stage is Stage.WAITING:
-            for part in held.parts:
-                for execution in part.reply.executions if part.reply else []:
-                    execution.decided_by = ", ".join(each.by.user for each in request.approvals)
+        if held.stage in (Stage.OPENING, Stage.WAITING):  # a click on another replica may be heard before Opened
+            for execution in held.executions:
+                execution.decided_by = ", ".join(each.by.user for each in request.approvals)
             self._recheck(held)
 
     def _recheck(self, held: Held) -> None:
         """Approved: ask again what the names mean, then commit the release."""
         talk = self._talk
         held.stage = Stage.RELEASING
-        if talk.now >= talk.login.identity.expires_at:
-            talk.emit(ev.Withdraw(held.id, "token expired while the statement waited"))
-            held.stage = Stage.WAITING
+        if self._over(held):
             return
         relations = [each.rpartition("=")[0] for each in held.findings.oids]
         if held.side or not relations or not talk.drained:
@@ -321,10 +327,20 @@ class Holding:
         if held is None:
             return
         if oids != held.findings.oids:
-            held.stage = Stage.WAITING
-            talk.emit(ev.Withdraw(held.id, "a table's name means another table now"))
+            self.cancelled("a table's name means another table now")
+        if self._over(held):
             return
         talk.emit(ev.Release(held.id, self._release_digest(held, held.findings.oids)))
+
+    def _over(self, held: Held) -> bool:
+        """Has it ended since it was approved? Then that is what becomes of it, and not the release."""
+        if self._talk.now >= self._talk.login.identity.expires_at:
+            self.cancelled(TOKEN_EXPIRED)
+        if held.over is None:
+            return False
+        held.stage = Stage.WAITING
+        self._talk.emit(held.over)
+        return True
 
     def released(self, request_id: str) -> None:
         """The release is committed: exactly the held bytes go, once."""
@@ -337,7 +353,7 @@ class Holding:
             if part.reply is not None and isinstance(part.reply.portal, Portal):
                 part.reply.portal.released = True
         self._go(held)
-        if held.cancelled:
+        if held.interrupted:
             self._talk.emit(ev.CancelTarget())  # it came too late for the hold: the statement is running now
 
     def not_released(self, event: ev.NotReleased) -> None:
@@ -349,6 +365,18 @@ class Holding:
         else:
             self._talk.emit(ev.Withdraw(held.id, event.problem))
             self._refuse(error_response("57P03", event.problem, detail=f"request {held.id}; nothing ran"))
+
+    def _refuse_unasked(self, sqlstate: str, why: str, detail: str, hint: str = "") -> None:
+        """Nobody was asked, so no request tells of it: the audit hears it from here."""
+        held = self._held
+        if held is not None:
+            self._record_unasked(held, sqlstate, why)
+            self._refuse(error_response(sqlstate, why, detail=detail, hint=hint))
+
+    def _record_unasked(self, held: Held, sqlstate: str, why: str) -> None:
+        for part in held.parts:
+            if part.reply is not None:
+                self._talk.record_refused(part.reply, sqlstate, why)
 
     def _refuse(self, text: bytes) -> None:
         held = self._held
@@ -372,20 +400,30 @@ class Holding:
 
     # --- ends that don't wait for people ------------------------------------------------------------------------------
 
+    def interrupted(self) -> None:
+        """The client gave the statement up: before the release it is withdrawn, after it the target is asked to stop."""
+        if self._held is not None:
+            self._held.interrupted = True
+            self.cancelled("cancelled by the client")
+
     def cancelled(self, why: str) -> None:
-        """The client gave the statement up, or may not have it any more: withdraw, and answer when that is stored."""
-        held = self._held
-        if held is None:
-            return
-        again, held.cancelled = bool(held.cancelled), why
-        if held.stage is Stage.WAITING and not again:
-            self._talk.emit(ev.Withdraw(held.id, why))
+        """Nobody may have the statement any more: withdraw, and answer when that is stored."""
+        if self._held is not None:
+            self._end(self._held, ev.Withdraw(self._held.id, why))
+
+    def _end(self, held: Held, effect: ev.Withdraw | ev.Supersede) -> None:
+        """The first end counts. Before there is a request, and while a release is prepared, it waits for its moment."""
+        if held.over is None:
+            held.over = effect
+            if held.stage is Stage.WAITING:
+                self._talk.emit(effect)
 
     def withdraw(self, why: str) -> None:
         """The session ends: nobody is left to answer."""
-        held = self._held
-        if held is not None:
-            self._held = None
+        held, self._held = self._held, None
+        if held is not None and held.stage in (Stage.DRAINING, Stage.PROBING):
+            self._record_unasked(held, sqlstate_of(State.WITHDRAWN, why), why)
+        elif held is not None:
             self._talk.emit(ev.Withdraw(held.id, why))
 
     def policy_changed(self) -> None:
@@ -393,9 +431,11 @@ class Holding:
         held, talk = self._held, self._talk
         if held is None:
             return
-        statements = [each.statement for part in held.parts if part.reply for each in part.reply.executions]
-        if talk.judge.verdict(statements, talk.now).answer is Answer.DENY:
-            self.cancelled("the policy changed and now denies it")
+        verdict = talk.judge.verdict([each.statement for each in held.executions], talk.now)
+        if verdict.answer is Answer.DENY:
+            held.denied = verdict
+            name = f"rule {verdict.rule}" if verdict.rule else "the new policy"
+            self._end(held, ev.Supersede(held.id, f"{name} now denies it: {verdict.message or verdict.reason}"))
 
 
 def _statements(held: Held) -> tuple[HeldStatement, ...]:

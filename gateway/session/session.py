@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import assert_never
 
+from gateway.approvals.request import GATEWAY_GONE, TARGET_GONE
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
@@ -24,7 +25,7 @@ from gateway.session import events as ev
 from gateway.session.errands import Errand, standing_question, syntax_question
 from gateway.session.gate import CLOSE, OPEN, Gate, rewritten
 from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
-from gateway.session.holding import Holding
+from gateway.session.holding import TOKEN_EXPIRED, Holding
 from gateway.session.judging import UNREADABLE, Judge, Login, needs_catalog, needs_path, opaque, redefines
 from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
@@ -140,12 +141,12 @@ class Session:
         talk = self.talk
         talk.ending = why
         if why is ev.Why.DRAINING:
-            self.holding.withdraw("the gateway is shutting down")
+            self.holding.withdraw(f"{GATEWAY_GONE} (it is shutting down)")
             self.stream.abandon()
             talk.emit(ev.ToClient(fatal(GatewayError("the gateway is shutting down", sqlstate="57P01"))))
             self._close(why.value)
         else:
-            self.holding.cancelled(f"{why.value} while the statement waited")
+            self.holding.cancelled(TOKEN_EXPIRED if why is ev.Why.TOKEN_EXPIRED else f"{why.value} while it waited")
 
     def _client_gone(self) -> None:
         self.holding.withdraw("the client went away")
@@ -155,7 +156,7 @@ class Session:
     def _target_gone(self) -> None:
         if self.talk.phase is Phase.CLOSED:
             return
-        self.holding.withdraw("the target went away")
+        self.holding.withdraw(f"{TARGET_GONE} (it closed the connection)")
         self.stream.abandon()
         if not self.talk.target_said_fatal:
             gone = GatewayError("the target closed the connection", sqlstate="57P01")
@@ -165,7 +166,7 @@ class Session:
     def _cancel(self) -> None:
         talk = self.talk
         talk.record("cancelled", request=self.holding.request_id)
-        self.holding.cancelled("cancelled by the client")
+        self.holding.interrupted()
         if talk.replies and talk.errand is None:
             talk.emit(ev.CancelTarget())
 

@@ -180,11 +180,13 @@ class Conversation:
             each.started = self.now
             self.record("statement", **self._story(each), reason=self.claimed_reason)
 
-    def record_refused(self, reply: Reply) -> None:
-        """Record what policy refused; a request's end is recorded by the desk."""
+    def record_refused(self, reply: Reply, sqlstate: str = "", reason: str = "") -> None:
+        """Record what policy refused, or what never came to a decision (then why); a request's end is recorded by the
+        desk, if it was stored."""
         for each in reply.executions:
-            if each.request is None:
-                self.record("refused", **self._story(each), sqlstate="42501", reason=each.verdict.reason)
+            if each.request is None or sqlstate:
+                why = reason or each.verdict.reason
+                self.record("refused", **self._story(each), sqlstate=sqlstate or "42501", reason=why)
         reply.executions = []
 
     def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None) -> None:

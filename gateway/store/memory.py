@@ -183,6 +183,17 @@ class MemoryStore:
         self._here()
         return [replica for replica, at in self._beats.items() if at < self.clock() - after]
 
+    async def abandoned(self, after: float) -> list[str]:
+        held = {each.replica for each in self._requests.values() if each.state in OPEN_STATES | {State.RELEASED}}
+        return [replica for replica in await self.lapsed(after) if replica in held]
+
+    async def cancel(self, digests: Sequence[str]) -> None:
+        self._here()
+        loop = asyncio.get_running_loop()
+        for heard in self._ears:
+            for digest in digests:
+                loop.call_soon(heard, "cancel", digest)
+
     async def listen(self, heard: Callable[[str, str], None]) -> None:
         self._here()
         self._ears.append(heard)

@@ -116,8 +116,15 @@ class Store(Protocol):
     async def lapsed(self, after: float) -> list[str]:
         """Replicas whose heartbeat is older than so many seconds."""
 
+    async def abandoned(self, after: float) -> list[str]:
+        """Lapsed replicas that still hold open or released requests."""
+
+    async def cancel(self, digests: Sequence[str]) -> None:
+        """Tell every replica of cancel keys that are not the caller's own, each by its digest."""
+
     async def listen(self, heard: Callable[[str, str], None]) -> None:
-        """Call `heard(channel, payload)` for each NOTIFY: ("approval", "<request id> <rev>"), ("outbox", "").
+        """Call `heard(channel, payload)` for each NOTIFY: ("approval", "<request id> <rev>"), ("outbox", ""),
+        ("cancel", digest).
 
         ("approval", "") says that wake-ups may have been lost (the listening connection was renewed): look at all.
         """

@@ -183,6 +183,12 @@ class PostgresStore:
     async def lapsed(self, after: float) -> list[str]:
         return [row["name"] for row in await self._fetch("replica_lapsed", after)]
 
+    async def abandoned(self, after: float) -> list[str]:
+        return [row["name"] for row in await self._fetch("replica_abandoned", after)]
+
+    async def cancel(self, digests: Sequence[str]) -> None:
+        await self._fetch("cancel_notify", list(digests))
+
     async def listen(self, heard: Callable[[str, str], None]) -> None:
         try:
             await self._listener.add(heard)

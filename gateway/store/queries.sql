@@ -169,5 +169,16 @@ SELECT issuer, subject, "user", email, groups FROM hoop.person
 -- name: replica_beat
 INSERT INTO hoop.replica (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET beat_at = clock_timestamp();
 
+-- name: replica_abandoned
+-- Replicas without a sign of life for $1 seconds that still hold something. Their rows stay when all is settled: they
+-- tell verify of chains that should be there.
+SELECT name FROM hoop.replica
+ WHERE beat_at < clock_timestamp() - make_interval(secs => $1)
+   AND EXISTS (SELECT FROM hoop.approval WHERE replica = name AND state IN ('pending', 'approved', 'released'))
+ ORDER BY beat_at;
+
+-- name: cancel_notify
+SELECT pg_notify('hoop_cancel', digest) FROM unnest($1::text[]) AS digest;
+
 -- name: replica_lapsed
 SELECT name FROM hoop.replica WHERE beat_at < clock_timestamp() - make_interval(secs => $1) ORDER BY beat_at;

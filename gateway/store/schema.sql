@@ -3,8 +3,7 @@
 --
 -- Least privilege. The owner of the schema runs the migrations. A gateway that logs in as somebody else needs:
 --   GRANT USAGE ON SCHEMA hoop; GRANT SELECT ON ALL TABLES; GRANT INSERT, UPDATE ON approval, outbox, person, replica;
---   GRANT INSERT, UPDATE, DELETE ON session; GRANT INSERT ON audit, checkpoint. Nobody needs UPDATE or DELETE on audit
---   and checkpoint, nor DELETE on approval.
+--   GRANT INSERT ON audit, checkpoint. Nobody needs UPDATE or DELETE on audit and checkpoint, nor DELETE on approval.
 -- Then it starts only on a schema that is up to date; the owner starts it once after each upgrade.
 
 -- migration 1: requests, cards, the record, people, replicas
@@ -113,3 +112,8 @@ CREATE TABLE hoop.session (
     session    text NOT NULL,
     replica    text NOT NULL
 );
+
+-- migration 2: cancel keys are forwarded by NOTIFY
+
+-- A key that lands on another replica is told to all by its digest (queries.sql, cancel_notify): no row a login.
+DROP TABLE hoop.session;

@@ -200,7 +200,10 @@ async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
     async def begin() -> tuple[Server, int]:
         first = stack.demo.gateway.server
         doors: Doors = replace(first._doors, tls=context, plaintext_loopback=False)
-        server = Server(doors, first.policy, first._issuers, first._shell, first._catalogs, first._password, first._saw)
+        server = Server(
+            *(doors, first.policy, first._issuers, first._shell, first._catalogs),
+            *(first._password, first._saw, first._tell),
+        )
         return server, server.listen("127.0.0.1", 0)
 
     server, port = await stack.on(begin())

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.approvals.request import ApprovalRequest, Person, State
+from gateway.approvals.request import ApprovalRequest, Person, State, sqlstate_of
+from gateway.policy.model import load
 from gateway.session import events as ev
 from gateway.wire.backend import fields
 from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, describe, execute, message, parse, query
@@ -528,3 +529,121 @@ def test_what_stands_behind_a_search_path_in_one_batch_is_not_judged_by_the_old_
     play = Playbook()
     setting = (parse("", "SET search_path = other"), bind("", ""), execute(""))
     assert play.client(*setting, parse("", "SELECT id FROM orders"), bind("", ""), execute(""), SYNC)[0] == "client N"
+
+
+# --- ends while it is held, at each stage ------------------------------------------------------------------------------
+
+_NOW_DENIED = """
+version: 1
+issuers: [{issuer: "https://issuer.test", audience: hoop}]
+targets:
+  shop: {environment: production, host: db.test, port: 5432, database: shop, sslmode: disable, user: hoop, password: {env: X}}
+rules:
+  - {name: reads, effect: allow, statements: [read]}
+  - {name: frozen, effect: deny, statements: [write], message: the books are closed}
+"""
+
+
+def test_a_policy_that_denies_what_waits_supersedes_it() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    assert play.send(ev.PolicyChanged(load(_NOW_DENIED))) == ["supersede REQ1"]
+    play.send(ruled(play, State.SUPERSEDED, "rule frozen now denies it"))
+    assert play.target(error("42601"), ready()) == ["client E42501 ZI"]
+
+
+def test_a_policy_that_denies_it_before_anybody_is_asked() -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    assert play.send(ev.PolicyChanged(load(_NOW_DENIED))) == []
+    assert play.preview() == ["record refused", "target Q[\x01]"]
+    [entry] = play.recorded("refused")
+    assert (entry["verdict"], entry["rule"], entry["sqlstate"]) == ("deny", "frozen", "42501")
+    assert play.requests == []
+    assert play.target(error("42601"), ready()) == ["client E42501 ZI"]
+
+
+@pytest.mark.parametrize(
+    ("event", "effect"),
+    [
+        (ev.PolicyChanged(load(_NOW_DENIED)), "supersede REQ1"),
+        (ev.CancelRequested(), "withdraw REQ1"),
+        (ev.Ended(ev.Why.TOKEN_EXPIRED), "withdraw REQ1"),
+    ],
+    ids=["policy", "cancel", "token"],
+)
+def test_an_end_between_approval_and_release_wins(event: ev.Event, effect: str) -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.send(ruled(play, State.APPROVED))
+    assert effect not in play.send(event)
+    assert play.recheck() == [effect]
+
+
+@pytest.mark.parametrize(
+    ("event", "cancelled"),
+    [(ev.CancelRequested(), True), (ev.Ended(ev.Why.TOKEN_EXPIRED), False)],
+    ids=["cancel", "token"],
+)
+def test_a_statement_that_is_released_runs_on_unless_its_client_gives_it_up(event: ev.Event, cancelled: bool) -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.send(ruled(play, State.APPROVED))
+    play.recheck()
+    play.send(event)
+    lines = play.send(ev.Released("REQ1"))
+    assert lines[:2] == ["record statement", f"target Q[{DELETE}]"]
+    assert ("canceltarget" in lines) is cancelled
+
+
+def test_an_approval_that_is_heard_before_opened_counts() -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    play.preview()
+    play.send(ruled(play, State.APPROVED))
+    assert opened(play) == []
+    assert play.recheck() == ["release REQ1"]
+
+
+@pytest.mark.parametrize(
+    ("event", "sqlstate"),
+    [(ev.TargetGone(), "57P01"), (ev.Ended(ev.Why.DRAINING), "57P01"), (ev.ClientGone(), "57014")],
+    ids=["target", "gateway", "client"],
+)
+def test_the_reason_of_a_withdrawal_says_what_the_client_was_told(event: ev.Event, sqlstate: str) -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.send(event)
+    [withdrawn] = [each for each in play.effects if isinstance(each, ev.Withdraw)]
+    assert sqlstate_of(State.WITHDRAWN, withdrawn.why) == sqlstate
+
+
+@pytest.mark.parametrize(
+    ("event", "sqlstate"),
+    [(ev.TargetGone(), "57P01"), (ev.Ended(ev.Why.DRAINING), "57P01"), (ev.ClientGone(), "57014")],
+    ids=["target", "gateway", "client"],
+)
+def test_what_ends_before_anybody_is_asked_is_recorded(event: ev.Event, sqlstate: str) -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    assert "withdraw REQ1" not in play.send(event)
+    [entry] = play.recorded("refused")
+    assert (entry["sql"], entry["sqlstate"]) == (DELETE, sqlstate)
+
+
+def test_what_is_cancelled_before_anybody_is_asked_is_recorded_as_the_client_was_told() -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    play.send(ev.CancelRequested())
+    play.preview()
+    [entry] = play.recorded("refused")
+    assert entry["sqlstate"] == "57014"
+    assert "cancelled by the client" in str(entry["reason"])
+
+
+def test_what_can_not_be_stored_is_recorded() -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    play.preview()
+    assert play.send(ev.NotOpened("REQ1", "57P03", "the store is away")) == ["record refused", "target Q[\x01]"]
+    assert play.recorded("refused")[0]["sqlstate"] == "57P03"

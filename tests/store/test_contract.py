@@ -400,8 +400,33 @@ class TestReplicas:
         await store.heartbeat("a")
         assert await store.lapsed(60.0) == []
 
+    async def test_a_replica_is_abandoned_while_it_holds_something(self, store: Store) -> None:
+        """Its row stays when all is settled: it says that there was a chain."""
+        request = fresh(replica="a")
+        await store.heartbeat("a")
+        await store.heartbeat("b")
+        await store.open(request, nothing)
+        assert await store.abandoned(60.0) == []
+        assert await store.abandoned(-60.0) == ["a"]
+        await store.move(request.id, deny, nothing)
+        assert await store.abandoned(-60.0) == []
+        assert await store.lapsed(-60.0) == ["a", "b"]
+
+    async def test_what_was_released_and_never_ended_is_abandoned_too(self, store: Store) -> None:
+        request = fresh(replica="a", state=State.RELEASED)
+        await store.heartbeat("a")
+        await store.open(request, nothing)
+        assert await store.abandoned(-60.0) == ["a"]
+
 
 class TestWaking:
+    async def test_cancel_keys_are_heard_by_all(self, store: Store) -> None:
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        await store.listen(lambda channel, payload: heard.put_nowait((channel, payload)))
+        await store.cancel(["one", "two"])
+        async with asyncio.timeout(DEADLINE):
+            assert [await heard.get() for _ in range(2)] == [("cancel", "one"), ("cancel", "two")]
+
     async def test_opens_and_moves_are_heard_by_all_ears(self, store: Store) -> None:
         first: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         second: asyncio.Queue[tuple[str, str]] = asyncio.Queue()

@@ -37,6 +37,8 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.person_by_email("x", 0.0),
         store.heartbeat("a"),
         store.lapsed(0.0),
+        store.abandoned(0.0),
+        store.cancel(["digest"]),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]
