@@ -40,7 +40,7 @@ CREATE DATABASE served;
 \\connect served
 CREATE TABLE ledger (id integer PRIMARY KEY, amount integer NOT NULL);
 INSERT INTO ledger SELECT n, 100 FROM generate_series(1, 100) AS n;
-GRANT SELECT, DELETE ON ledger TO served;
+GRANT SELECT, UPDATE, DELETE ON ledger TO served;
 """
 POLICY = """
 version: 1
@@ -120,10 +120,13 @@ class Site:
         self.policies.write_text(text, "utf-8")
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Served]:
-        """A started gateway that the workspace delivers to; it is ended with the block."""
+    async def serving(self, code: str = "") -> AsyncIterator[Served]:
+        """A started gateway that the workspace delivers to; it is ended with the block. `code` runs before it."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "serve"), cwd=ROOT, env=self.environment, stderr=asyncio.subprocess.PIPE
+            *(sys.executable, "-c", f"{code}\nfrom gateway.__main__ import main\nmain()", "serve"),
+            cwd=ROOT,
+            env=self.environment,
+            stderr=asyncio.subprocess.PIPE,
         )
         served = Served(process)
         try:
