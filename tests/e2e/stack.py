@@ -175,6 +175,17 @@ class Stack:
         """The first true value of `predicate`, asked after every change of the workspace."""
         return await self.on(self.workspace.wait_for(predicate, timeout))
 
+    async def moment(self, at: float) -> None:
+        """Wait for a moment of the gateway's own clock, as its timers do."""
+
+        async def come() -> None:
+            loop = asyncio.get_running_loop()
+            here = loop.create_future()
+            loop.call_later(max(0.0, at - self.demo.gateway.desk._clock()), here.set_result, None)
+            await here
+
+        await self.on(come())
+
     async def card(self) -> "Card":
         """The next card in the channel."""
         message = await self.until(lambda: next((each for each in self._top() if each.ts not in self._seen), None))

@@ -131,16 +131,7 @@ async def _deny(stack: Stack, _wire: Wire, card: Card) -> None:
 async def _expire(stack: Stack, _wire: Wire, card: Card) -> None:
     """The table `brief` is held for a second; the click below comes when that is over."""
     request = await stack.request(card.request_id)
-    await stack.on(_moment(stack, request.expires_at))
-
-
-async def _moment(stack: Stack, at: float) -> None:
-    """Wait for a moment of the gateway's own clock, as its timers do."""
-    loop = asyncio.get_running_loop()
-    come = loop.create_future()
-    gateway_clock = stack.demo.gateway.desk._clock
-    loop.call_later(max(0.0, at - gateway_clock()), come.set_result, None)
-    await come
+    await stack.moment(request.expires_at)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +176,7 @@ async def test_approve_against_expiry(stack: Stack) -> None:
         wire.send(query(UPDATE.format("brief", first)))
         card = await stack.card()
         request = await stack.request(card.request_id)
-        await stack.on(_moment(stack, request.expires_at + (-0.02, -0.005, 0.0, 0.005)[at]))
+        await stack.moment(request.expires_at + (-0.02, -0.005, 0.0, 0.005)[at])
         try:
             await stack.approve("Bob", card)
         except LookupError:  # the card has ended already: there is no button any more

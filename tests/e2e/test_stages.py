@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,11 +28,11 @@ from tests.e2e.wire import Closed, Wire
 
 UPDATE = "UPDATE ledger SET amount = amount + 1 WHERE id = {}"
 STAGES = ("draining", "probing", "opening", "waiting", "rechecking", "releasing", "running")
-ENDS = ("cancel", "disconnect", "terminate", "drain")
+ENDS = ("cancel", "disconnect", "terminate", "drain", "policy")
 #: Nobody is asked yet: there is no request, and the audit has one entry that says why.
 UNASKED = ("draining", "probing")
 #: What becomes of a request, where the end comes before the release ...
-WITHDRAWN = frozenset({State.WITHDRAWN})
+EARLY = {end: State.SUPERSEDED if end == "policy" else State.WITHDRAWN for end in ENDS}
 #: ... and where it comes while the release is stored (it is known that nothing was sent) or the statement runs.
 LATE: dict[tuple[str, str], frozenset[State]] = {
     ("releasing", "cancel"): frozenset(
@@ -40,13 +41,17 @@ LATE: dict[tuple[str, str], frozenset[State]] = {
     ("releasing", "disconnect"): frozenset({State.FAILED}),
     ("releasing", "terminate"): frozenset({State.FAILED}),
     ("releasing", "drain"): frozenset({State.FAILED}),
+    ("releasing", "policy"): frozenset({State.EXECUTED}),  # what was released before the policy came runs to its end
     ("running", "cancel"): frozenset({State.FAILED}),
     ("running", "disconnect"): frozenset({State.UNKNOWN}),
     ("running", "terminate"): frozenset({State.FAILED}),
     ("running", "drain"): frozenset({State.UNKNOWN}),
+    ("running", "policy"): frozenset({State.EXECUTED}),
 }
 TITLES = {State.UNKNOWN: "Outcome unknown"}
 FATAL = ("terminate", "drain")
+#: Put before the rules: the strictest one counts, wherever it stands.
+DENIAL = "rules:\n  - {name: frozen, effect: deny, statements: [UPDATE], message: the books are closed}\n"
 
 _TRIGGERS = """
 CREATE FUNCTION hoop.stop() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -119,10 +124,13 @@ def store(stack: Stack) -> Iterator["psycopg.Connection[Any]"]:
 
 
 @pytest.fixture
-async def scene(stack: Stack, store: "psycopg.Connection[Any]") -> AsyncIterator[Scene]:
-    """The wire is on a replica that may end; clicks go to the stack's own gateway."""
+async def scene(stack: Stack, store: "psycopg.Connection[Any]", tmp_path: Path) -> AsyncIterator[Scene]:
+    """The wire is on a replica that may end, with a policy of its own; clicks go to the stack's own gateway."""
     demo = stack.demo
-    settings = replace(demo.gateway.settings, listen=Address(stack.host, 0), http=Address(stack.host, 0))
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(demo.gateway.settings.policies.read_text("utf-8"), "utf-8")
+    here = Address(stack.host, 0)
+    settings = replace(demo.gateway.settings, listen=here, http=here, policies=policies)
     gateway = Gateway(settings, read_policy(settings.policies), demo._directory)
     await stack.on(gateway.start())
     row = stack.ids()
@@ -253,6 +261,17 @@ async def terminate(scene: Scene, stage: str) -> None:
         await scene.asked(lambda: entries(scene, "session_ended"))
 
 
+async def policy(scene: Scene, _stage: str) -> None:
+    """SIGHUP's handler, on the gateway's loop."""
+
+    async def reload() -> bool:
+        return scene.gateway.reload()
+
+    path = scene.gateway.settings.policies
+    path.write_text(path.read_text("utf-8").replace("rules:\n", DENIAL), "utf-8")
+    assert await scene.stack.on(reload())
+
+
 def entries(scene: Scene, kind: str) -> list[Any]:
     return scene.stack.entries(session=scene.known, kind=kind)
 
@@ -261,7 +280,7 @@ def entries(scene: Scene, kind: str) -> list[Any]:
 @pytest.mark.parametrize("stage", STAGES)
 async def test_one_outcome(scene: Scene, stage: str, end: str) -> None:
     stops = (draining, probing, opening, waiting, rechecking, releasing, running)
-    ends = {"cancel": cancel, "disconnect": disconnect, "terminate": terminate}
+    ends = {"cancel": cancel, "disconnect": disconnect, "terminate": terminate, "policy": policy}
     stopping: asyncio.Task[None] | None = None
     async with dict(zip(STAGES, stops, strict=True))[stage](scene):
         if end == "drain":
@@ -299,7 +318,8 @@ def refusal(end: str, told: list[str]) -> str:
     """The SQLSTATE that the client was told; the one that it would have been told if it is gone."""
     if end == "disconnect":
         return "57014"
-    assert told[-2:] == (["E57P01", "closed"] if end in FATAL else ["E57014", "ZI"])
+    refused = ["E57P01", "closed"] if end in FATAL else ["E42501" if end == "policy" else "E57014", "ZI"]
+    assert told[-2:] == refused
     return told[-2][1:]
 
 
@@ -315,21 +335,23 @@ def unasked(scene: Scene, end: str, told: list[str]) -> None:
 async def agreed(scene: Scene, stage: str, end: str, told: list[str]) -> None:
     request, card = await ended(scene)
     state = request.state
-    assert state in LATE.get((stage, end), WITHDRAWN), (state, request.reason)
+    early = state is EARLY[end]
+    assert early or state in LATE[stage, end], (state, request.reason)
     if card is not None:
         await card.says(TITLES.get(state, state.value.capitalize()))
     ran = amount(scene) - 100
     assert ran in ((0, 1) if state is State.UNKNOWN else (1,) if state is State.EXECUTED else (0,))
     approved = stage in ("rechecking", "releasing", "running")
     decided = [each["outcome"] for each in scene.stack.entries(request=request.id, kind="decided")]
-    assert decided == ["approved"] * approved + ["withdrawn"] * (state is State.WITHDRAWN)
+    assert decided == ["approved"] * approved + [state.value] * early
     released = scene.stack.entries(request=request.id, kind="released")
-    assert len(released) == (state is not State.WITHDRAWN)
+    assert len(released) == (not early)
     finished = [each["outcome"] for each in scene.stack.entries(request=request.id, kind="finished")]
-    assert finished == ([] if state is State.WITHDRAWN else [state.value])
-    if state is State.WITHDRAWN:
-        [withdrawn] = scene.stack.entries(request=request.id, outcome="withdrawn")
-        assert withdrawn["sqlstate"] == refusal(end, told)
+    assert finished == ([] if early else [state.value])
+    if early:
+        assert (stage, end) not in LATE
+        [void] = scene.stack.entries(request=request.id, outcome=state.value)
+        assert void["sqlstate"] == refusal(end, told)
     elif state is State.EXECUTED:
         assert told == ["C[UPDATE 1]", "ZI"]
     elif end != "disconnect":
