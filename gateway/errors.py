@@ -54,6 +54,12 @@ class StoreUnavailable(GatewayError):
     sqlstate = "57P03"
 
 
+class TooManyRequests(GatewayError):
+    """The requester has as many requests waiting as `limits` allows."""
+
+    sqlstate = "53400"
+
+
 class PolicyError(GatewayError):
     """policies.yaml is wrong. `problems` are complete lines, `file:line: message`."""
 

@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -37,7 +38,7 @@ from gateway.approvals.request import (
     State,
 )
 from gateway.audit.entry import Entry, Value
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests
 from gateway.store.port import Change, Store
 
 #: Seconds: the poll behind NOTIFY; a replica's sign of life; how long without one until others take it for dead.
@@ -120,6 +121,7 @@ class Desk:
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Life ----------------------------------------------------------------------------------------------------------
@@ -150,15 +152,29 @@ class Desk:
 
     # Requests ------------------------------------------------------------------------------------------------------
 
-    async def open(self, request: ApprovalRequest) -> None:
-        """Store a pending request, its `held` entry and its cards to send, in one transaction."""
+    async def open(self, request: ApprovalRequest, at_most: int | None = None) -> None:
+        """Store a pending request, its `held` entry and its cards to send, in one transaction.
+
+        Raises TooManyRequests where the requester has `at_most` waiting already: a flood of cards is how one slips
+        through unread. One person's requests are opened one after the other, so that none is counted too late.
+        """
+        who = request.requester
+        async with self._turns.setdefault((who.issuer, who.subject), asyncio.Lock()):
+            if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
+                raise TooManyRequests(
+                    f"{count} requests of {who.user} are waiting already",
+                    hint="Wait until they are decided, or withdraw one with Ctrl-C.",
+                )
+            await self._open(request)
+        self._arm(request.id, request.expires_at)
+
+    async def _open(self, request: ApprovalRequest) -> None:
         spooled: list[Entry] = []
         try:
             await self._store.open(request, partial(self._record, spooled, "held"))
         except BaseException as error:
             self._void(request.id, spooled, error)
             raise
-        self._arm(request.id, request.expires_at)
 
     async def decide(
         self,

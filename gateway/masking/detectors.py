@@ -13,6 +13,7 @@ What is not found: secrets that are cut, reversed, encoded or written in words. 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 import re2
@@ -99,8 +100,15 @@ class Detectors:
         """Compile the detectors `names` (of NAMES or OWN_TEXTS) and a policy's own RE2 `patterns` (name -> pattern).
 
         "api_key" brings "password" along: a connection string is a key. Raises ValueError for a name that isn't known
-        or a pattern that RE2 refuses.
+        or a pattern that RE2 refuses. The same arguments give the same object: compiling takes milliseconds, and every
+        session asks for what its policy detects.
         """
+        return cls._built(tuple(names), tuple(patterns.items()))
+
+    @classmethod
+    @lru_cache(maxsize=32)
+    def _built(cls, names: tuple[str, ...], own: tuple[tuple[str, str], ...]) -> Self:
+        patterns = dict(own)
         wanted = dict.fromkeys(names)
         known = (*NAMES, *OWN_TEXTS)
         for name in wanted:
@@ -112,7 +120,7 @@ class Detectors:
         rules = [_Compiled(r.name, r.find, compile_pattern(r.what, r.pattern), r.run) for r in chosen]
         rules += [_Compiled(name, whole(f"[{name}]"), compile_pattern(name, p)) for name, p in patterns.items()]
         nears = [rule.near or rule.pattern for rule in chosen] + [loosened(p) for p in patterns.values()]
-        return cls((*wanted, *patterns), dict(patterns), tuple(rules), _alternation(nears), _set(nears))
+        return cls((*wanted, *patterns), patterns, tuple(rules), _alternation(nears), _set(nears))
 
     def also(self, names: Iterable[str]) -> Self:
         """The same detectors and `names` as well."""

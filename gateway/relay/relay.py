@@ -39,8 +39,6 @@ _WATCH_EVERY = 0.5
 _WITHDRAW_TRIES = 5
 _DAY = 86_400.0
 _SIDE_ANSWER = 1 << 24
-#: How many pending requests are looked through for the requester's own.
-_LOOKED_AT = 10_000
 
 
 class Parser(Protocol):
@@ -337,35 +335,18 @@ class Relay:
 
     async def _hold(self, request: ApprovalRequest) -> None:
         """Watch first, then store: a decision can't slip between."""
-        too_many = await self._too_many(request)
-        if too_many is not None:
-            self.feed(too_many)
-            return
         self._metrics.held.labels(self.target_name).inc()
         self._unwatch[request.id] = self._shell.desk.watch(request.id, self._ruled)
         try:
-            await self._shell.desk.open(request)
+            await self._shell.desk.open(request, self._session.talk.judge.policy.limits.open_requests_per_user)
         except GatewayError as error:
             self._forget(request.id)
             self.feed(ev.NotOpened(request.id, error.sqlstate, error.message, error.hint))
-            # the store may have taken it all the same, and only its answer was lost: nobody shall decide it
-            self._chore(partial(self._withdraw, request.id, "the gateway could not be sure that it was stored"))
+            if isinstance(error, StoreUnavailable):
+                # the store may have taken it all the same, and only its answer was lost: nobody shall decide it
+                self._chore(partial(self._withdraw, request.id, "the gateway could not be sure that it was stored"))
         else:
             self.feed(ev.Opened(request.id))
-
-    async def _too_many(self, request: ApprovalRequest) -> ev.NotOpened | None:
-        """Is the requester over the limit of open requests? A flood of cards is how one slips through unread."""
-        limit = self._session.talk.judge.policy.limits.open_requests_per_user
-        try:
-            waiting = await self._shell.desk.pending(_LOOKED_AT)
-        except GatewayError as error:
-            return ev.NotOpened(request.id, error.sqlstate, error.message, error.hint)
-        me = (request.requester.issuer, request.requester.subject)
-        mine = sum((each.requester.issuer, each.requester.subject) == me for each in waiting)
-        if mine < limit:
-            return None
-        text = f"{mine} requests of {request.requester.user} are waiting already"
-        return ev.NotOpened(request.id, "53400", text, "Wait until they are decided, or withdraw one with Ctrl-C.")
 
     def _ruled(self, request: ApprovalRequest) -> None:
         self.feed(ev.Ruled(request))

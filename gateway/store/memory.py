@@ -88,6 +88,11 @@ class MemoryStore:
         ]
         return sorted(found, key=lambda request: (request.opened_at, request.id), reverse=True)[:limit]
 
+    async def pending_of(self, issuer: str, subject: str) -> int:
+        self._here()
+        pending = [each.requester for each in self._requests.values() if each.state is State.PENDING]
+        return sum((who.issuer, who.subject) == (issuer, subject) for who in pending)
+
     async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
         self._here()
         return {each: self._requests[each].rev for each in request_ids if each in self._requests}

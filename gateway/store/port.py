@@ -62,6 +62,9 @@ class Store(Protocol):
     ) -> list[ApprovalRequest]:
         """Requests, newest first."""
 
+    async def pending_of(self, issuer: str, subject: str) -> int:
+        """How many pending requests this person has."""
+
     async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
         """The stored rev of each of these requests, in one look: the poll that stands behind NOTIFY."""
 

@@ -122,6 +122,10 @@ class PostgresStore:
         rows = await self._fetch("request_find", wanted, replica, limit)
         return [from_json(row["body"]) for row in rows]
 
+    async def pending_of(self, issuer: str, subject: str) -> int:
+        [row] = await self._fetch("request_pending_of", issuer, subject)
+        return int(row["count"])
+
     async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
         rows = await self._fetch("request_revisions", list(request_ids))
         return {row["id"]: row["rev"] for row in rows}

@@ -69,6 +69,10 @@ SELECT body FROM hoop.approval
  ORDER BY opened_at DESC, id DESC
  LIMIT $3;
 
+-- name: request_pending_of
+SELECT count(*) FROM hoop.approval
+ WHERE state = 'pending' AND requester_issuer = $1 AND requester_subject = $2;
+
 -- name: request_revisions
 SELECT id, rev FROM hoop.approval WHERE id = ANY ($1::text[]);
 

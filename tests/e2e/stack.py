@@ -78,7 +78,7 @@ class Stage(Demo):
 
     def __init__(self) -> None:
         # on a busy machine fifty clicks at once take longer than Slack waits; what is tested is who wins, not how fast
-        super().__init__(Ports(0, 0), answer_seconds=60)
+        super().__init__(Ports(0, 0), {"max_connections": "500"}, answer_seconds=60)
         self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True)
 
     async def _open_workspace(self) -> None:
@@ -136,9 +136,9 @@ class Stack:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
-    async def on(self, work: Coroutine[Any, Any, T]) -> T:
+    async def on(self, work: Coroutine[Any, Any, T], within: float = STEP) -> T:
         """Run `work` on the stack's loop and wait for it here."""
-        async with asyncio.timeout(STEP):
+        async with asyncio.timeout(within):
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
     # --- clients ------------------------------------------------------------------------------------------------------
@@ -174,6 +174,10 @@ class Stack:
     async def until(self, predicate: Callable[[], T], timeout: float = STEP) -> T:  # noqa: ASYNC109 - wait_for's word
         """The first true value of `predicate`, asked after every change of the workspace."""
         return await self.on(self.workspace.wait_for(predicate, timeout))
+
+    def ignore_cards(self) -> None:
+        """Take all cards so far for seen."""
+        self._seen.update(each.ts for each in self._top())
 
     async def moment(self, at: float) -> None:
         """Wait for a moment of the gateway's own clock, as its timers do."""

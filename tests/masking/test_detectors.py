@@ -158,3 +158,11 @@ def test_scrub_is_stable_and_hits_imply_suspicion(before: str, rule: Rule, behin
     once, counts = ALL.scrub(text)
     assert bool(counts) <= ALL.suspicious(text.encode())
     assert ALL.scrub(once)[0] == ALL.scrub(ALL.scrub(once)[0])[0]
+
+
+def test_sessions_of_one_policy_share_what_was_compiled() -> None:
+    """Compiling takes milliseconds; what is kept per Detectors (diagnostics.scrub_sql) is kept once, too."""
+    one = Detectors.build(["card", "jwt"], {"order": "ord_[0-9]+"})
+    assert Detectors.build(["card", "jwt"], {"order": "ord_[0-9]+"}) is one
+    assert Detectors.build(["card", "jwt"], {"order": "ord_[a-z]+"}) is not one
+    assert one.also(["email"]) is one.also(["email"])

@@ -138,6 +138,16 @@ class TestRequests:
         assert [each.id for each in await store.find(replica="a")] == [second.id, first.id]
         assert await store.find(states=frozenset({State.EXPIRED})) == []
 
+    async def test_pending_requests_of_one_person_are_counted(self, store: Store) -> None:
+        mine, other = fresh(), fresh(requester=BOB)
+        for each in (mine, fresh(), fresh(state=State.RELEASED), other):
+            await store.open(each, nothing)
+        who = mine.requester
+        assert await store.pending_of(who.issuer, who.subject) == 2
+        await store.move(mine.id, deny, nothing)
+        assert await store.pending_of(who.issuer, who.subject) == 1
+        assert await store.pending_of(who.issuer, "") == 0
+
     async def test_revisions_of_those_asked_for(self, store: Store) -> None:
         one, two = fresh(), fresh()
         await store.open(one, nothing)
