@@ -16,7 +16,7 @@ from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value
 from gateway.audit.query import parse
 from gateway.audit.spool import Spool
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Change, Record
 from gateway.store.postgres import PostgresStore
@@ -661,3 +661,12 @@ async def test_the_real_spool_and_the_store_hold_one_good_chain(store_dsn: str, 
         assert [entry["kind"] for entry in chain] == ["held", "decided", "held", "decided", "released", "decided"]
         await desk.close()
         spool.close()
+
+
+async def test_a_flood_of_one_person_is_stopped_at_the_limit_however_many_come_at_once(
+    desk: Desk, store: MemoryStore
+) -> None:
+    answers = await asyncio.gather(*(desk.open(fresh(), 3) for _ in range(10)), return_exceptions=True)
+    assert [type(each) for each in answers].count(TooManyRequests) == 7
+    assert len(await desk.pending()) == 3
+    await desk.open(fresh(requester=BOB), 3)
