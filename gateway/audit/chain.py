@@ -36,6 +36,7 @@ class Wrong(Enum):
     FORGED = "forged checkpoint"
     DISAGREE = "spool and store disagree"
     TORN = "torn line"
+    MISFILED = "columns differ from the text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,10 @@ class ChainCheck:
     def unreadable(self) -> None:
         """Take a line that is no JSON object, or no entry."""
         self._find(self.last + 1, Wrong.UNREADABLE, f"what stands behind #{self.last} can't be read as an audit entry")
+
+    def misfiled(self, seq: int) -> None:
+        """Take a row whose columns, by which the log is searched, are not what its text says."""
+        self._find(seq, Wrong.MISFILED, "its columns were edited: searches show what its text does not say")
 
     def torn_line(self) -> None:
         """Take a last line without its end: a write that never finished (power loss, full disk), or a cut file."""

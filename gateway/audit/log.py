@@ -383,10 +383,12 @@ async def _check_rows(replica: str, last: int, store: Store, key: bytes) -> Chai
     """Page through a chain up to its head; what was written since may vouch for nothing, it came after the other chains."""
     check = ChainCheck(key, replica, "store")
     after = 0
-    while after < last and len(check.findings) < ENOUGH_FINDINGS:
+    misfiled: set[int] = set()
+    while after < last and len(check.findings) + len(misfiled) < ENOUGH_FINDINGS:
         rows = await _page(check, store, replica, after)
         if rows == []:
             break
+        misfiled.update(await store.altered(replica, after, len(rows) if rows else 1))
         for row in rows or ():
             seq = row.get("seq")
             vouched = len(check.vouched)
@@ -396,6 +398,8 @@ async def _check_rows(replica: str, last: int, store: Store, key: bytes) -> Chai
         final = rows[-1].get("seq") if rows else None
         after = max(after + (len(rows) if rows else 1), final if isinstance(final, int) else 0)
     check.end()
+    for seq in sorted(misfiled):
+        check.misfiled(seq)
     return check
 
 

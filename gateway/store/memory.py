@@ -156,6 +156,10 @@ class MemoryStore:
         keys = sorted(key for key in self._entries if key[0] == replica and key[1] > after)[:limit]
         return [json.loads(self._entries[key]) for key in keys]
 
+    async def altered(self, replica: str, after: int, limit: int) -> list[int]:  # noqa: ARG002 - there are no columns
+        self._here()
+        return []
+
     async def heads(self) -> list[tuple[str, int, str]]:
         self._here()
         newest = dict(sorted(self._entries))

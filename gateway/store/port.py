@@ -101,6 +101,9 @@ class Store(Protocol):
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         """Entries of one chain in order, seq > after."""
 
+    async def altered(self, replica: str, after: int, limit: int) -> list[int]:
+        """Of the next entries (as `chain` pages them) those whose columns don't say what their text says: seqs."""
+
     async def heads(self) -> list[tuple[str, int, str]]:
         """(replica, seq, hash) of the newest entry of every chain, of one moment. Asked every 10 s: no full scan."""
 

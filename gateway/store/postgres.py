@@ -165,6 +165,10 @@ class PostgresStore:
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         return [json.loads(row["text"]) for row in await self._fetch("audit_chain", replica, after, limit)]
 
+    async def altered(self, replica: str, after: int, limit: int) -> list[int]:
+        rows = await self._fetch("audit_columns", replica, after, limit)
+        return [row["seq"] for row in rows if not (row["agree"] and _same(row["text"], row["body"]))]
+
     async def heads(self) -> list[tuple[str, int, str]]:
         rows = await self._fetch("chain_heads")
         return [(row["replica"], row["seq"], row["hash"]) for row in rows]
@@ -266,6 +270,15 @@ async def _missing(connection: "Connection", known: int) -> int:
 async def _insert(connection: "Connection", entries: Sequence[Entry]) -> None:
     if entries:
         await connection.execute(Q["audit_insert"], [entry.text for entry in entries])
+
+
+def _same(text: str, body: str) -> bool:
+    """Do both say the same? An unreadable text is found where its chain is read."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return True
+    return bool(said == json.loads(body))
 
 
 def _person(row: "asyncpg.Record") -> Person:

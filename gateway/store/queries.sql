@@ -136,6 +136,13 @@ ON CONFLICT (replica, seq) DO NOTHING;
 -- name: audit_chain
 SELECT text FROM hoop.audit WHERE replica = $1 AND seq > $2 ORDER BY seq LIMIT $3;
 
+-- name: audit_columns
+-- Is a row still what audit_insert makes of its body? Whether that body is the text's is compared by the caller: a text
+-- that somebody made unreadable must not fail the question.
+SELECT seq, text, body, kept IS NOT DISTINCT FROM jsonb_populate_record(
+       NULL::hoop.audit, body || jsonb_build_object('body', body, 'text', text)) AS agree
+  FROM hoop.audit AS kept WHERE replica = $1 AND seq > $2 ORDER BY seq LIMIT $3;
+
 -- name: checkpoint_insert
 INSERT INTO hoop.checkpoint (replica, seq, head, signature) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 

@@ -38,6 +38,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.heartbeat("a"),
         store.lapsed(0.0),
         store.abandoned(0.0),
+        store.altered("a", 0, 1),
         store.pending_of("issuer", "subject"),
         store.cancel(["digest"]),
         store.listen(lambda _channel, _payload: None),

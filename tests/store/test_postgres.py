@@ -4,18 +4,22 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from gateway.approvals import request as rules
 from gateway.approvals.request import ApprovalRequest
+from gateway.audit.chain import Wrong
+from gateway.audit.log import AuditLog, verify
+from gateway.audit.spool import Spool
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import StoreUnavailable
 from gateway.store.postgres import MAX_CONNECTIONS, PostgresStore
 from gateway.store.queries import load_migrations
 from tests.bots.samples import BOB
-from tests.fakes.stores import ListSpool, fresh, postgres_store, until
+from tests.fakes.stores import KEY, ListSpool, fresh, postgres_store, until
 
 
 @pytest.fixture
@@ -202,3 +206,55 @@ async def test_calls_that_wait_for_a_connection_are_served_in_turn(store: Postgr
     await asyncio.gather(*(caller() for _ in range(3 * MAX_CONNECTIONS)))
     overtaken = max(at - number for at, number in enumerate(served))
     assert overtaken < MAX_CONNECTIONS
+
+
+_COLUMNS = {
+    "at": "at - interval '1 day'",
+    "kind": "'checkpoint'",
+    "outcome": "'denied'",
+    "verdict": "NULL",
+    '"user"': "'eve@example.com'",
+    "agent": "'psql'",
+    "target": "'elsewhere'",
+    "tables": "ARRAY['public.harmless']",
+    "tag": "'SELECT'",
+    "rule": "'another'",
+    "request": "'OTHER'",
+    "rows": "rows + 1",
+    "duration_ms": "0.5",
+    "decided_by": "'bob@example.com'",
+    "body": 'body || \'{"sql": "SELECT 1"}\'',
+}
+
+
+@pytest.mark.parametrize("column", _COLUMNS)
+async def test_verify_sees_a_column_that_was_edited(
+    store: PostgresStore, admin: "asyncpg.Connection[asyncpg.Record]", column: str, tmp_path: Path
+) -> None:
+    """The text is whole and the chain holds, but `/hoop audit` would show something else, or nothing."""
+    spool = Spool.open(tmp_path, "gate-1", KEY, time.time)
+    for number in range(3):
+        spool.record(
+            "finished",
+            user="ann@example.com",
+            agent="cursor",
+            target="shop",
+            request=f"R{number}",
+            tag="DELETE",
+            tables=["public.customers"],
+            rule="writes",
+            rows=7,
+            duration_ms=1.0,
+            sql="DELETE",
+            outcome="executed",
+            verdict="hold",
+            decided_by="dana@example.com",
+        )
+    log = AuditLog(spool, store)
+    spool.flush()
+    await log.checkpoint()
+    assert (await verify(store, tmp_path, KEY, grace=0.0)).ok
+    await admin.execute(f"UPDATE hoop.audit SET {column} = {_COLUMNS[column]} WHERE seq = 2")
+    found = (await verify(store, tmp_path, KEY, grace=0.0)).findings
+    assert [(each.seq, each.wrong, each.where) for each in found] == [(2, Wrong.MISFILED, "store")]
+    spool.close()
