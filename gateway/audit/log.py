@@ -53,6 +53,8 @@ class AuditLog:
         self._behind = False
         self._named: dict[str, int] = {}
         self._shipping = asyncio.Lock()
+        self._signing = asyncio.Lock()
+        self._stopped = False
 
     async def run(self) -> None:
         """fsync, ship and checkpoint on their intervals; first pick up what earlier processes left."""
@@ -67,7 +69,9 @@ class AuditLog:
         if self.spool.broken:
             _log.error("audit.spool_broken", replica=self.spool.replica, seq=self.spool.seq)
         else:
-            await self.checkpoint()
+            async with self._signing:
+                self._stopped = True  # a checkpoint behind the last one would never be shipped
+                await self._sign()
 
     async def ship(self) -> None:
         """Copy flushed entries to the store, in order. Raises StoreUnavailable; what was not confirmed is kept."""
@@ -83,6 +87,11 @@ class AuditLog:
 
     async def checkpoint(self) -> None:
         """Write a checkpoint entry, tell the log output, ship it and keep its signature in the store."""
+        async with self._signing:
+            if not self._stopped:
+                await self._sign()
+
+    async def _sign(self) -> None:
         heads: list[Value] = []
         with contextlib.suppress(StoreUnavailable):  # the chain and the log output still get theirs
             await self.ship()

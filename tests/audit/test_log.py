@@ -501,3 +501,14 @@ async def test_a_row_put_in_far_away_ends_the_reading(
     site.store._entries[A, 10**15] = text
     async with asyncio.timeout(30):
         assert any(finding.wrong is Wrong.UNREADABLE for finding in (await site.verify()).findings)
+
+
+async def test_nothing_is_written_behind_the_checkpoint_of_the_stop(site: Installation) -> None:
+    """The store closes next: a checkpoint on its interval would stay in the spool, and verify would miss it in the store."""
+    log = site.start(A)
+    site.statements(A)
+    await log.stop()
+    last = log.spool.seq
+    await log.checkpoint()
+    assert (log.spool.seq, log.shipped) == (last, last)
+    assert (await site.verify(host="one")).ok

@@ -49,11 +49,11 @@ async def test_an_approval_after_the_token_expired_runs_nothing(stack: Stack) ->
     await stack.on(stack.workspace.click("Dana", CHANNEL, card.ts, "hoop_deny"))
     view = await stack.until(lambda: [each for each in stack.workspace.open_views("Dana") if each.id not in before])
     text = await card.says("Withdrawn")
-    assert "token expired while the statement waited" in text
+    assert "Token expired while the statement waited" in text
     assert text.endswith("Nothing ran.")
-    assert "token expired" in await approved_too_late(stack, card)
+    assert "token expired" in (await approved_too_late(stack, card)).lower()
     answer = await stack.on(stack.workspace.submit(view[0].id, "Dana", {"reason": "too late at night"}))
-    assert "token expired" in json.dumps(answer.errors)
+    assert "token expired" in json.dumps(answer.errors).lower()
     assert await wire.lines() == ["E57014", "ZI"]
     assert "token expired" in wire.errors[0]["M"]
     assert amount(stack, row) == 100
@@ -82,7 +82,7 @@ async def test_a_transaction_outlives_its_token_and_gets_no_hold_released(stack:
     wire.send(query(UPDATE.format(row)))
     card = await stack.card()
     await stack.approve("Bob", card)
-    assert "token expired" in await card.says("Withdrawn")
+    assert "Token expired" in await card.says("Withdrawn")
     assert await wire.lines() == ["E57014", "ZE"]
     assert await wire.ask(query("ROLLBACK")) == ["C[ROLLBACK]", "ZI"]
     assert await wire.ask(query("SELECT 1")) == ["E28000", "closed"]
