@@ -13,7 +13,7 @@ from gateway.approvals.request import ApprovalRequest
 from gateway.identity.claims import Identity
 from gateway.policy.model import Policy, load
 from gateway.session import events as ev
-from gateway.session.gate import CLOSE, OPEN, Gate
+from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, Gate
 from gateway.session.judging import Login
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog, Relation
@@ -54,7 +54,8 @@ def catalog() -> Catalog:
             ("other", "orders"): Relation(16600, "other", "orders", "r", {"id": 1}),
         },
         frozenset({"count", "now", "lower", "length"}),
-        frozenset({"evil"}),
+        frozenset({"evil", "reader"}),
+        contained_functions=frozenset({"reader"}),
     )
 
 
@@ -94,7 +95,7 @@ class Playbook:
         """Take OPEN and CLOSE out of what goes to the target, and answer them when it is their turn."""
         for at, effect in enumerate(self.effects):
             if isinstance(effect, ev.ToTarget):
-                self.effects[at] = ev.ToTarget(effect.data.replace(OPEN, b"").replace(CLOSE, b""))
+                self.effects[at] = ev.ToTarget(_without(effect.data, OPEN, CLOSE, GUARD, UNGUARD))
         self.effects = [each for each in self.effects if each != ev.ToTarget(b"")]
         talk = self.session.talk
         while talk.replies and talk.replies[0].then is not None:
@@ -133,6 +134,12 @@ class Playbook:
     def recheck(self, status: str = "I", oid: bytes = b"16400") -> list[str]:
         """Answer the question what the held names mean now."""
         return self.target(row(b"public.customers", oid), complete("SELECT 1"), ready(status))
+
+
+def _without(data: bytes, *helpers: bytes) -> bytes:
+    for each in helpers:
+        data = data.replace(each, b"")
+    return data
 
 
 def ready(status: str = "I") -> bytes:

@@ -16,6 +16,7 @@ from gateway.errors import TargetUnavailable
 from gateway.policy.model import Target
 from gateway.relay.target import tls_context
 from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.contained import Function, contained
 from gateway.sql.functions import SAFE, special_class
 
 DEADLINE = 20.0
@@ -44,6 +45,18 @@ SELECT p.proname AS name,
        pg_catalog.bool_or(p.provolatile = 'v') AS volatile
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
  GROUP BY p.proname
+"""
+
+# What people made: its kind, and every text that can say what it calls.
+_MADE = """
+SELECT p.proname AS name, l.lanname AS language, p.provolatile = 'v' AS volatile,
+       p.prokind = 'f' AND NOT p.prosecdef AND p.proconfig IS NULL AS plain,
+       pg_catalog.concat_ws(' ', p.prosrc, pg_catalog.pg_get_function_sqlbody(p.oid),
+                            pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid)) AS text
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
 """
 
 # Operators by C or internal code that is not volatile (hstore, citext, vector) are as harmless as built-in ones: only a
@@ -193,6 +206,9 @@ async def _read(connection: Any) -> Catalog:
     checked = await connection.fetch(_CHECKED)
     relations = await _relations(connection, {each["oid"] for each in checked if each["calls"]}, unsafe)
     types = {each["name"] for each in (*checked, *await connection.fetch(_CASTS))}
+    operators = frozenset(each["name"] for each in await connection.fetch(_OPERATORS))
+    made = [Function(**each) for each in await connection.fetch(_MADE)]
+    risky = {*unsafe - user, *types, *(each.name for each in relations if each.calls_user_code)}
     return Catalog(
         version=next(_versions),
         server_version_num=int(await connection.fetchval("SHOW server_version_num")),
@@ -200,7 +216,8 @@ async def _read(connection: Any) -> Catalog:
         safe_functions=safe,
         builtin_functions=frozenset(each["name"] for each in functions if each["builtin"]),
         user_functions=user,
-        user_operators=frozenset(each["name"] for each in await connection.fetch(_OPERATORS)),
+        contained_functions=contained(made, risky, operators),
+        user_operators=operators,
         user_types=frozenset(types),
         schemas=frozenset(each["name"] for each in await connection.fetch(_SCHEMAS)),
     )

@@ -29,12 +29,19 @@ _HARMLESS = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-def _helper(name: str, sql: str) -> bytes:
+def _helper(*texts: str) -> bytes:
     """Under a name that lives for this one message group: a simple Query would drop the client's unnamed statement."""
-    return parse(name, sql) + bind(name, name) + execute(name) + close("P", name) + close("S", name) + SYNC
+    name = "hoop_gate"
+    group = (
+        parse(name, text) + bind(name, name) + execute(name) + close("P", name) + close("S", name) for text in texts
+    )
+    return b"".join(group) + SYNC
 
 
-OPEN, CLOSE = (_helper("hoop_gate", f"SET {SETTING} = {value}") for value in ("off", "on"))
+OPEN, CLOSE = (_helper(f"SET {SETTING} = {value}") for value in ("off", "on"))
+#: Round user code that only reads as far as its source shows (tier 2); outside a transaction block both fail, and the
+#: session's default does it.
+GUARD, UNGUARD = _helper("SAVEPOINT hoop_guard", "SET TRANSACTION READ ONLY"), _helper("RELEASE SAVEPOINT hoop_guard")
 
 
 class Said:
@@ -80,7 +87,7 @@ class Gate:
             return True  # whatever it sets is set back behind it
         if self.wish:
             return False
-        if not _ends(batch):
+        if not ends(batch):
             return True  # it goes on before its end is known, and nothing can be put in between later
         return any(may_write(each.statement) for each in _executions(batch)) or _begins_in_a_string(batch)
 
@@ -121,7 +128,12 @@ def may_write(statement: Statement) -> bool:
     return not statement.classes <= _HARMLESS
 
 
-def _ends(batch: Batch) -> bool:
+def guardable(batch: Batch) -> bool:
+    """Can the batch be run read-only as a whole? Not beside a write, not round BEGIN or COMMIT, not before its end."""
+    return ends(batch) and not batch.control and not any(may_write(each.statement) for each in _executions(batch))
+
+
+def ends(batch: Batch) -> bool:
     """Does the batch end with what ReadyForQuery answers?"""
     last = batch.parts[-1].reply if batch.parts else None
     return last is not None and last.kind in b"SQF"

@@ -169,6 +169,8 @@ class Judge:
         """True where an error text could quote a protected value: the statement's relations hold a masked column."""
         if not self.protects:
             return False
+        if statement.guarded:
+            return True  # it may read any table
         names = {*statement.reads, *statement.writes}
         return any(self._covers(name, column) for name in names for column, _ in self._masks)
 
@@ -340,7 +342,7 @@ def needs_path(statement: Statement) -> bool:
 
 def opaque(statement: Statement, reason: str) -> Statement:
     """The statement as one whose meaning is not known; what is known of it stays, so that rules about that still match."""
-    return replace(statement, classes=statement.classes | {StatementClass.OPAQUE}, reason=reason)
+    return replace(statement, classes=statement.classes | {StatementClass.OPAQUE}, reason=reason, guarded=False)
 
 
 def _matches(target: str, relation: str, column: str) -> bool:

@@ -104,6 +104,7 @@ class Batch:
     control: bool = False  # it holds BEGIN, COMMIT ...: the transaction status inside it is unknown
     binds: bool = False  # it binds or executes something
     holds: bool = False  # a part was added that must be held
+    guards: bool = False  # it calls user code that has to run read-only
     doubts: bool = False  # it runs code that may change names
 
     def add(self, part: Part) -> None:

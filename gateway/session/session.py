@@ -23,7 +23,7 @@ from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
 from gateway.session import events as ev
 from gateway.session.errands import Errand, standing_question, syntax_question
-from gateway.session.gate import CLOSE, OPEN, Gate, rewritten
+from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, Gate, guardable, rewritten
 from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
 from gateway.session.holding import TOKEN_EXPIRED, Holding
 from gateway.session.judging import UNREADABLE, Judge, Login, needs_catalog, needs_path, opaque, redefines
@@ -236,6 +236,7 @@ class Session:
 
     def _overflow(self) -> None:
         batch = self.batch
+        self._unguard(batch)
         if not batch.holds:
             self._forward(batch)
             self.batch = batch.rest()
@@ -371,6 +372,7 @@ class Session:
     def _read_flush(self, raw: bytes) -> bool:
         self._taken()
         batch, talk = self.batch, self.talk
+        self._unguard(batch)
         if batch.holds:
             batch.add(Part(raw, None))
             self._end_batch()
@@ -491,6 +493,8 @@ class Session:
             if each.names is not None and each.names.name == NO_PORTAL:
                 raise ProtocolViolation("this name is reserved")
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
+            meant = opaque(meant, _UNGUARDED) if meant.guarded and talk.open_batch else meant
+            self.batch.guards = self.batch.guards or meant.guarded
             statements.append(meant)
             changes.append(tuple(_sql_changes(each, script.sql, self._known, talk.names.doubts)))
             for change in changes[-1]:
@@ -531,11 +535,25 @@ class Session:
             return opaque(statement, "this transaction has redefined names: what is called is not known yet")
         return statement
 
+    def _unguard(self, batch: Batch) -> None:
+        """User code in this batch can't be run read-only, so it counts as code that may do anything."""
+        if not batch.guards or guardable(batch):
+            return
+        batch.guards = False
+        for part in batch.parts:
+            reply = part.reply
+            if reply is None or not any(each.statement.guarded for each in reply.executions):
+                continue
+            for each in reply.executions:
+                each.statement = opaque(each.statement, _UNGUARDED) if each.statement.guarded else each.statement
+            verdict = self.talk.judge.verdict([each.statement for each in reply.executions], self.talk.now)
+            for each in reply.executions:
+                each.verdict = verdict
+            part.held, part.denied = _stopped(verdict)
+            batch.holds = batch.holds or part.held is not None
+
     def _add(self, part: Part, verdict: Verdict) -> None:
-        if verdict.answer is Answer.HOLD:
-            part.held = verdict
-        elif verdict.answer is Answer.DENY:
-            part.denied = refused_by_policy(verdict)
+        part.held, part.denied = _stopped(verdict)
         self.batch.add(part)
 
     def _ask_syntax(self, sql: str) -> bool:
@@ -564,6 +582,7 @@ class Session:
 
     def _end_batch(self) -> None:
         batch, self.batch = self.batch, Batch()
+        self._unguard(batch)
         if batch.holds:
             self.holding.begin(batch, self._forward)
         else:
@@ -592,8 +611,10 @@ class Session:
         chunks: list[bytes] = []
         if not talk.open_batch and talk.gate.needed(batch, talk.status if talk.drained else ""):
             talk.gate.opened = True
-            chunks.append(OPEN)
-            talk.expect(Reply(ord("Q"), Mode.COLLECT, then=lambda _status: None))
+            chunks.append(self._ours(OPEN))
+        guard = batch.guards and not (talk.drained and talk.status != "T")
+        if guard:
+            chunks.append(self._ours(GUARD))
         for part in self._not_skipped(batch) if talk.lost else batch.parts:
             reply = part.reply
             if reply is None:
@@ -610,11 +631,17 @@ class Session:
         last = batch.parts[-1].reply if batch.parts else None
         if talk.gate.opened and last is not None and last.kind in b"SQF" and talk.gate.leaves(batch):
             chunks.append(self._closing())
+        if guard:
+            chunks.append(self._ours(UNGUARD))
         talk.emit(ev.ToTarget(b"".join(chunks)))
 
+    def _ours(self, helper: bytes, then: Callable[[str], None] = lambda _status: None) -> bytes:
+        """A helper of ours on its way to the target; its answer goes to `then` as the status that it leaves."""
+        self.talk.expect(Reply(ord("Q"), Mode.COLLECT, then=then))
+        return helper
+
     def _closing(self) -> bytes:
-        self.talk.expect(Reply(ord("Q"), Mode.COLLECT, then=self.talk.gate.closed))
-        return CLOSE
+        return self._ours(CLOSE, self.talk.gate.closed)
 
     def _not_skipped(self, batch: Batch) -> list[Part]:
         """The target skips all up to the next Sync: of this batch only that goes, and what was approved has failed."""
@@ -644,6 +671,15 @@ class Session:
             doubted = talk.names.doubts > talk.names.asked_at
             talk.errand = Errand(standing_question(talk.login.target.user, names=doubted), talk.stands)
         talk.run_errand()
+
+
+_UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
+
+
+def _stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
+    """(held, denied) of a Part."""
+    held = verdict if verdict.answer is Answer.HOLD else None
+    return held, refused_by_policy(verdict) if verdict.answer is Answer.DENY else None
 
 
 def _script_of(script: Script, reason: str) -> Script:

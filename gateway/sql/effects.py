@@ -54,6 +54,7 @@ def named(statement: Statement, body: Statement) -> Statement:
         inner_tags=_both(statement.inner_tags, _with_tag(body)),
         unresolved=_both(statement.unresolved, body.unresolved),
         written=body.written,
+        guarded=statement.guarded or body.guarded,
     )
 
 

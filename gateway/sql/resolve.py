@@ -41,7 +41,8 @@ def resolve_statement(statement: Statement, catalog: Catalog | None, search_path
         problems = _offline(statement)
         return replace(_with_problems(statement, problems), names=names)
     lookup = _Lookup(catalog, search_path, statement)
-    return replace(_with_problems(lookup.renamed(), lookup.problems()), names=names, unresolved=lookup.unresolved())
+    found = _with_problems(lookup.renamed(), lookup.problems())
+    return replace(found, names=names, unresolved=lookup.unresolved(), guarded=lookup.guarded())
 
 
 def _with_problems(statement: Statement, problems: Iterable[str]) -> Statement:
@@ -161,6 +162,11 @@ class _Lookup:
         found += [text for key in dict.fromkeys(written.reads + written.writes) if (text := self._relation(key))]
         return found
 
+    def guarded(self) -> bool:
+        """Whether it calls user code that passes because it only reads."""
+        names = {_schema_and_name(name)[1] for name in self.statement.functions}
+        return bool(names & self.catalog.contained_functions)
+
     def _function(self, name: str) -> str:
         schema, bare = _schema_and_name(name)
         if bare in _POPULATE and self._rows_run_code():
@@ -170,6 +176,8 @@ class _Lookup:
             return "" if fine else f"{name}() isn't known to be harmless"
         if schema == "information_schema" and bare.startswith("_pg_"):
             return ""  # PostgreSQL's own; JDBC's metadata queries call them
+        if bare in self.catalog.contained_functions:
+            return ""
         if bare in self.catalog.user_functions:
             return f"{name}() is user code"
         if bare in self.catalog.user_types:

@@ -91,6 +91,7 @@ class Statement:
     `inner_tags`: data-modifying parts that the tag doesn't name: ("DELETE",) for WITH ... (DELETE ...) SELECT and for
     EXPLAIN ANALYZE DELETE; and other names of the command ("TRUNCATE"). A rule on a command tag has to look at them too.
     `unresolved`: names that the catalog doesn't have; the target will refuse the statement itself.
+    `guarded`: it calls code of the user's that only reads as far as its source shows: to be run read-only by the target.
     `temporary`: it makes a temporary relation, which no catalog shows and which stands in front of others of its name.
     `chain`: COMMIT or ROLLBACK ... AND CHAIN. `local`: SET LOCAL. `shows`: SHOW of this setting, in lower case.
     """
@@ -119,6 +120,7 @@ class Statement:
     local: bool = False
     shows: str | None = None
     temporary: bool = False
+    guarded: bool = False
     written: Written = Written()
 
 

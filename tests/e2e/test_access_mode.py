@@ -7,7 +7,10 @@ import asyncpg
 import psycopg
 import pytest
 
+from gateway.session.gate import GUARD, UNGUARD
+from gateway.wire.frontend import query
 from tests.e2e.stack import Stack
+from tests.e2e.wire import Wire
 
 #: What the target itself says: the one place where a client could look behind the gate.
 MODE = "SELECT current_setting('default_transaction_read_only')"
@@ -88,3 +91,47 @@ async def test_a_startup_wish_for_read_only_is_kept(stack: Stack) -> None:
         options="-c default_transaction_read_only=on", target_session_attrs="read-only",
     ) as connection:  # fmt: skip
         assert connection.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
+
+
+async def test_user_code_that_only_reads_asks_nobody(stack: Stack, agent: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """In autocommit, in a transaction beside writes, and by every protocol."""
+    first = stack.ids()
+    made = asyncio.create_task(
+        agent.execute(
+            "CREATE FUNCTION amount_of(int) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM ledger WHERE id = $1'"
+        )
+    )
+    await stack.approve("Bob", await stack.card())
+    await made
+    assert await agent.fetchval("SELECT amount_of($1)", first) == 1
+    async with agent.transaction():
+        running = asyncio.create_task(agent.execute("DELETE FROM ledger WHERE id = $1", first))
+        await stack.approve("Bob", await stack.card())
+        assert await running == "DELETE 1"
+        assert await agent.fetchval("SELECT amount_of($1)", first) == 0
+        assert (await agent.fetch(f"SELECT amount_of({first})"))[0][0] == 0
+        async for row in agent.cursor("SELECT amount_of($1) FROM generate_series(1, 3)", first, prefetch=1):
+            assert row[0] == 0
+        running = asyncio.create_task(agent.execute("DELETE FROM ledger WHERE id = $1", first + 1))
+        await stack.approve("Bob", await stack.card())
+        assert await running == "DELETE 1", "the transaction still writes"
+
+
+async def test_the_guard_keeps_code_to_reading_on_a_real_server(stack: Stack) -> None:
+    """The helper's bytes against the target itself: inside a block it may not write, behind it it may again."""
+    postgres = stack.demo.postgres
+    assert postgres is not None
+    wire = await Wire.connect(postgres.port, postgres.password, user=postgres.superuser)
+    try:
+        await wire.ask(query("BEGIN"))
+        assert (await wire.ask(GUARD))[-1] == "ZT"
+        assert await wire.ask(query("DELETE FROM ledger WHERE id < 0")) == ["E25006", "ZE"]
+        await wire.ask(query("ROLLBACK"))
+        await wire.ask(query("BEGIN"))
+        await wire.ask(GUARD)
+        assert (await wire.ask(query("SELECT 1")))[-1] == "ZT"
+        assert (await wire.ask(UNGUARD))[-1] == "ZT"
+        assert await wire.ask(query("DELETE FROM ledger WHERE id < 0")) == ["C[DELETE 0]", "ZT"]
+        await wire.ask(query("ROLLBACK"))
+    finally:
+        await wire.close()

@@ -48,6 +48,13 @@ CREATE SERVER away FOREIGN DATA WRAPPER nowhere;
 CREATE TABLE public.parent (id int) PARTITION BY RANGE (id);
 CREATE FOREIGN TABLE public.part PARTITION OF public.parent FOR VALUES FROM (0) TO (10) SERVER away;
 CREATE RULE swap AS ON INSERT TO other.child DO INSTEAD NOTHING;
+CREATE FUNCTION public.reads(int) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM t WHERE id = $1); END';
+CREATE FUNCTION public.atomic(int) RETURNS int BEGIN ATOMIC SELECT public.reads($1)::int; END;
+CREATE FUNCTION public.writes() RETURNS void LANGUAGE sql AS 'DELETE FROM t';
+CREATE FUNCTION public.by_default(x int DEFAULT nextval('numbers')) RETURNS int LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION public.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+CREATE FUNCTION public.by_type(public.calling) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION public.by_view() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM worse';
 """
 
 
@@ -77,6 +84,11 @@ def test_a_name_with_an_overload_outside_pg_catalog_is_not_safe(catalog: Catalog
     assert "lower" not in catalog.safe_functions
     assert "upper" in catalog.safe_functions
     assert "evil" in catalog.user_functions
+
+
+def test_functions_that_only_read(catalog: Catalog) -> None:
+    made = {"reads", "atomic", "writes", "by_default", "definer", "by_type", "by_view"}
+    assert made & catalog.contained_functions == {"reads", "atomic"}
 
 
 def test_volatile_built_ins_are_safe_only_when_they_are_on_the_list(catalog: Catalog) -> None:

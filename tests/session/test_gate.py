@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.session import events as ev
-from gateway.session.gate import CLOSE, OPEN, SETTING, read_bool, rewritten
+from gateway.session.gate import CLOSE, GUARD, OPEN, SETTING, UNGUARD, read_bool, rewritten
 from gateway.sql.parse import read
 from gateway.wire.backend import parameter_status
 from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
@@ -185,3 +185,78 @@ def test_the_gate_stays_shut_to_what_was_taken_for_a_read() -> None:
     play.send(ev.PolicyChanged(play.policy))
     assert not play.session.talk.gate.opened
     assert not play.session.talk.gate.unsure
+
+
+# --- tier 2: code of the user's that only reads as far as its source shows ---
+
+CODE = "SELECT reader(1)"
+
+
+def test_outside_a_block_the_sessions_own_default_keeps_code_to_reading() -> None:
+    assert sent(shown(), query(CODE)) == query(CODE)
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_inside_a_block_code_runs_in_a_savepoint_that_is_read_only(extended: bool) -> None:
+    play = shown("T")
+    batch = parse("", CODE) + bind("", "") + execute("") + SYNC if extended else query(CODE)
+    assert sent(play, batch) == GUARD + batch + UNGUARD
+    answers = (
+        ready("T"),
+        *([PARSED, BOUND] if extended else []),
+        row(b"1"),
+        complete("SELECT 1"),
+        ready("T"),
+        ready("T"),
+    )
+    play.target(*answers)
+    assert play.to_client().endswith(row(b"1") + complete("SELECT 1") + ready("T"))
+
+
+def test_where_the_state_is_not_known_yet_it_is_wrapped_too() -> None:
+    play = shown()
+    assert sent(play, query("BEGIN"), query(CODE)).endswith(GUARD + query(CODE) + UNGUARD)
+
+
+def test_a_failure_inside_the_guard_is_the_clients_and_only_that() -> None:
+    play = shown("T")
+    play.client(query(CODE))
+    play.target(PARSED, BOUND, ready("T"), error("22012"), ready("E"), error("25P02"), ready("E"))
+    assert play.to_client() == error("22012") + ready("E")
+
+
+@pytest.mark.parametrize("text", [f"{CODE}; {INSERT}", f"BEGIN; {CODE}", f"{CODE}; COMMIT"])
+def test_beside_a_write_or_a_block_code_is_opaque(text: str) -> None:
+    play = shown(policy=POLICY)
+    lines = play.client(query(text))
+    assert lines[0] == "client N"
+    assert text.encode() not in play.to_target()
+
+
+def test_in_a_batch_with_a_write_code_is_held_with_it() -> None:
+    play = shown(policy=POLICY)
+    play.client(parse("", CODE), bind("", ""), execute(""), parse("", INSERT), bind("", ""), execute(""), SYNC)
+    held = play.session.holding._held
+    assert held is not None
+    assert [each.statement.tag for part in held.parts if part.reply for each in part.reply.executions] == [
+        "SELECT",
+        "INSERT",
+    ]
+
+
+def test_before_a_flush_code_is_opaque() -> None:
+    play = shown(policy=POLICY)
+    play.client(parse("", CODE), bind("", ""), execute(""), FLUSH)
+    assert play.session.holding.active
+
+
+def test_in_an_open_batch_code_is_opaque() -> None:
+    play = shown(policy=POLICY)
+    play.client(parse("", "SELECT 1"), bind("", ""), FLUSH)
+    play.client(parse("", CODE), bind("", ""), execute(""), SYNC)
+    assert play.session.holding.active
+
+
+def test_approved_code_beside_a_write_is_not_kept_to_reading() -> None:
+    play = shown("T")
+    assert GUARD not in sent(play, query(f"{CODE}; {INSERT}"))

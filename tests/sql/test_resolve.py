@@ -28,7 +28,8 @@ CATALOG = Catalog(
     server_version_num=180000,
     relations={(each.schema, each.name): each for each in RELATIONS},
     safe_functions=frozenset({"upper", "count", "now", "random", "max", "row_to_json"}),
-    user_functions=frozenset({"evil", "evil_row", "lower", "json_query", "crosstab"}),
+    user_functions=frozenset({"evil", "reader", "evil_row", "lower", "json_query", "crosstab"}),
+    contained_functions=frozenset({"reader"}),
     user_operators=frozenset({"<=>"}),
     user_types=frozenset({"dom"}),
     builtin_functions=frozenset({"upper", "lower", "count", "now", "random", "max", "row_to_json", "pg_sneaky"}),
@@ -228,3 +229,23 @@ def test_a_row_made_from_json_may_run_the_code_of_its_types() -> None:
     known = replace(CATALOG, safe_functions=CATALOG.safe_functions | {"json_populate_record"})
     assert StatementClass.OPAQUE not in one(sql, catalog=known).classes
     assert StatementClass.OPAQUE in one(sql, catalog=replace(known, user_types=frozenset({"orders"}))).classes
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT reader(id) FROM customers",
+        "SELECT * FROM public.reader()",
+        "EXPLAIN ANALYZE SELECT reader(1)",
+        "COPY (SELECT reader(1)) TO STDOUT",
+        "DECLARE c CURSOR FOR SELECT reader(1)",
+    ],
+)
+def test_user_code_that_only_reads_is_a_guarded_read(sql: str) -> None:
+    found = one(sql)
+    assert (found.classes, found.guarded) == (frozenset({StatementClass.READ}), True), found.reason
+
+
+def test_what_calls_nothing_of_the_users_needs_no_guard() -> None:
+    assert not one("SELECT upper(name) FROM customers").guarded
+    assert StatementClass.OPAQUE in one("SELECT reader(1), evil()").classes

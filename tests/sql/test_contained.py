@@ -1,0 +1,104 @@
+"""User functions that a read may call: every word of every overload, and of what they call, has to be harmless."""
+
+import pytest
+
+from gateway.sql.contained import Function, contained
+
+UNSAFE = {"pg_terminate_backend", "view_that_runs_code", "checked_domain"}
+OPERATORS = {"<=>"}
+
+
+def function(name: str, text: str, language: str = "sql", *, volatile: bool = True, plain: bool = True) -> Function:
+    return Function(name, language, volatile, plain, text)
+
+
+def passing(*functions: Function) -> frozenset[str]:
+    return contained(functions, UNSAFE, OPERATORS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT first || ' ' || last FROM customers WHERE id = $1",
+        "BEGIN RETURN (SELECT max(total) FROM orders); END",
+        "DECLARE n int; BEGIN SELECT count(*) INTO n FROM t; FOR n IN SELECT id FROM t LOOP RETURN NEXT n; END LOOP; END",
+        'SELECT "id" FROM "Orders"',
+        "SELECT updated, set_at, deleted FROM t",
+    ],
+)
+def test_a_source_that_only_reads(text: str) -> None:
+    assert passing(function("f", text)) == {"f"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DELETE FROM t",
+        "delete from t",
+        "BEGIN EXECUTE 'DEL' || 'ETE FROM t'; END",
+        "BEGIN RETURN QUERY EXECUTE $1; END",
+        "SELECT set_config('default_transaction_read_only', 'off', false)",
+        "BEGIN SET LOCAL search_path = x; END",
+        "SELECT 1 FROM t FOR UPDATE",
+        "SELECT nextval('s')",
+        "BEGIN LOCK t; END",
+        "BEGIN PERFORM pg_terminate_backend(1); END",
+        "SELECT * FROM view_that_runs_code",
+        "SELECT x::checked_domain",
+        "SELECT a <=> b",
+        "SELECT dblink('x', 'y')",
+        "SELECT query_to_xml('DELETE FROM t', true, true, '')",
+        "SELECT lo_unlink(1)",
+        "DECLARE c refcursor := 'mine'; BEGIN NULL; END",
+        'SELECT "odd name"()',
+        'SELECT U&"\\0065vil"()',
+        "BEGIN NOTIFY x; END",
+        "SELECT a<=>-1",
+        'SELECT "View_That_Runs_Code".* FROM x',
+        "/* DROP */ SELECT 1",
+    ],
+)
+def test_a_word_that_could_do_more(text: str) -> None:
+    assert passing(function("f", text)) == frozenset()
+
+
+def test_what_it_calls_has_to_be_contained_too_however_deep() -> None:
+    middle, top = function("middle", "SELECT bottom()"), function("top", "SELECT middle() + 1")
+    assert passing(function("bottom", "SELECT 1"), middle, top) == {"bottom", "middle", "top"}
+    assert passing(function("bottom", "DELETE FROM t"), middle, top) == frozenset()
+    assert passing(function("bottom", "SELECT t.middle FROM t"), middle) == {"bottom", "middle"}, "a circle of readers"
+    notation = function("top", "SELECT t.bottom FROM t")
+    assert passing(function("bottom", "DELETE FROM t"), notation) == frozenset(), "t.bottom calls bottom(t)"
+
+
+def test_names_are_compared_whatever_their_case() -> None:
+    """Quoted names keep theirs; what is compared does not."""
+    assert passing(function("Evil", "DELETE FROM t"), function("f", 'SELECT "Evil"()')) == frozenset()
+    assert contained([function("f", 'SELECT * FROM "Bad"')], {"Bad"}, ()) == frozenset()
+
+
+def test_every_overload_counts() -> None:
+    assert passing(function("f", "SELECT 1"), function("f", "DELETE FROM t")) == frozenset()
+    assert passing(function("f", "SELECT 1"), function("f", "SELECT 2", plain=False)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("language", "volatile", "fine"),
+    [
+        ("sql", True, True),
+        ("plpgsql", True, True),
+        ("c", False, True),
+        ("c", True, False),
+        ("plpython3u", False, False),
+    ],
+)
+def test_languages(language: str, volatile: bool, fine: bool) -> None:
+    assert bool(passing(function("f", "SELECT 1", language, volatile=volatile))) is fine
+
+
+def test_security_definer_settings_and_procedures_never_pass() -> None:
+    assert passing(function("f", "SELECT 1", plain=False)) == frozenset()
+
+
+def test_names_on_the_special_list_never_pass_whatever_their_source_says() -> None:
+    assert passing(function("crosstab", "SELECT 1"), function("xpath_table", "x", "c", volatile=False)) == frozenset()
