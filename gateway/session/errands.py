@@ -75,11 +75,20 @@ _NAMES = """SELECT 's', name, statement, from_sql::text FROM pg_catalog.pg_prepa
  WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"""
 
 
-def standing_question(role: str, *, names: bool) -> Questions:
-    """Ask for search_path and, with `names`, for what code may have changed behind our back; returns a Standing or None."""
+_ROLES = "SHOW role; SHOW session_authorization"
+
+
+def standing_question(role: str, *, names: bool, roles: bool = False) -> Questions:
+    """Ask for search_path and, with `names`, for what code may have changed behind our back; returns a Standing or None.
+
+    `role` is what "$user" stands for, unless `roles` says that another may have been set. SHOW takes no snapshot.
+    """
     shown = rows((yield query("SHOW search_path")))
     if not shown:
         return None
+    if roles and b"$user" in (shown[0][0] or b""):
+        (chosen, *_), (authorised, *_) = rows((yield query(_ROLES)))
+        role = (authorised if chosen == b"none" else chosen or b"").decode()  # type: ignore[union-attr] # SHOW has a value
     path = tuple(_schemas((shown[0][0] or b"").decode(), role))
     answer = (yield query(_NAMES)) if names else []
     if not names or failure(answer) is not None:

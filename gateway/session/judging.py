@@ -319,10 +319,18 @@ def needs_catalog(statement: Statement) -> bool:
     return bool(statement.functions or statement.reads or statement.writes or written.operators or written.types)
 
 
+_ROLES = frozenset({"role", "session_authorization"})
+
+
+def moves_role(statement: Statement) -> bool:
+    """May running it change the current role?"""
+    return StatementClass.OPAQUE in statement.classes or any(name.lower() in _ROLES for name, _ in statement.settings)
+
+
 def moves_path(statement: Statement) -> bool:
     """May running it change search_path? By name, by resetting everything, or by code that can't be seen through."""
     return (
-        StatementClass.OPAQUE in statement.classes
+        moves_role(statement)
         or statement.tag == "DISCARD ALL"
         or any(name.lower() in ("search_path", ALL) for name, _ in statement.settings)
     )

@@ -669,7 +669,9 @@ class Session:
             talk.emit(ev.ToTarget(self._closing()))
         elif ready and talk.path_stale and talk.status != "E" and not self.batch.parts:
             doubted = talk.names.doubts > talk.names.asked_at
-            talk.errand = Errand(standing_question(talk.login.target.user, names=doubted), talk.stands)
+            talk.errand = Errand(
+                standing_question(talk.login.target.user, names=doubted, roles=talk.role_moved), talk.stands
+            )
         talk.run_errand()
 
 

@@ -12,7 +12,16 @@ from gateway.session import events as ev
 from gateway.session.errands import Errand, Standing
 from gateway.session.gate import Gate
 from gateway.session.guard import NO_PORTAL
-from gateway.session.judging import Judge, Login, changes_catalog, moves_path, opaque, redefines, unqualified
+from gateway.session.judging import (
+    Judge,
+    Login,
+    changes_catalog,
+    moves_path,
+    moves_role,
+    opaque,
+    redefines,
+    unqualified,
+)
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Control, Script, Statement, StatementClass
@@ -66,6 +75,7 @@ class Conversation:
         self.ending: ev.Why | None = None
         self.path_stale = True  # search_path is not known (any more): ask the target before judging by it
         self.path_in_transaction = False
+        self.role_moved = False  # SET ROLE: "$user" on the path may stand for another now
         self.target_said_fatal = False
         self.claimed_reason = ""  # of the statement at hand; without secrets, as all that is kept or shown
         self._session_reason = ""  # SET hoop.reason: stands where a statement says nothing itself
@@ -246,6 +256,8 @@ class Conversation:
         if changes_catalog(statement):
             self.changing = self.changed = True
             self.redefined = self.redefined or redefines(statement)
+        if moves_role(statement):
+            self.role_moved = self.path_stale = self.path_in_transaction = True
         if self.moves_path(statement):
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:

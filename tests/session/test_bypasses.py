@@ -384,3 +384,19 @@ def test_search_path_is_asked_for_after_everything_that_takes_it_back(back: str)
     play.target(row(b"other"), complete("SHOW"), ready())
     play.client(query(back))
     assert play.target(complete(back.split(maxsplit=1)[0]), ready())[-1] == "target Q[SHOW search_path]"
+
+
+@pytest.mark.parametrize(("chosen", "schema"), [(b"other", "other"), (b"none", "boss")])
+def test_the_users_schema_on_the_path_is_that_of_the_role_that_was_set(chosen: bytes, schema: str) -> None:
+    """`"$user"` follows SET ROLE; a table was judged by the login's schema."""
+    play = Playbook(
+        POLICY.replace("statements: [write, ddl, session, opaque]", "statements: [write]")
+        + "  - {name: roles, effect: allow, statements: [session]}\n"
+    )
+    play.client(query("SET ROLE other"))
+    assert play.target(complete("SET"), ready())[-1] == "target Q[SHOW search_path]"
+    assert play.target(row(b'"$user", public'), complete("SHOW"), ready()) == [
+        "target Q[SHOW role; SHOW session_authorization]"
+    ]
+    play.target(row(chosen), complete("SHOW"), row(b"boss"), complete("SHOW"), ready())
+    assert play.session.talk.judge.search_path == (schema, "public")
