@@ -105,8 +105,8 @@ class Conversation:
 
     @property
     def busy(self) -> bool:
-        """True while no client message may be read."""
-        return (
+        """True while no client message may be read. The rows of a COPY are not judged: the target waits for nothing else."""
+        return self.phase is not Phase.COPY_IN and (
             self.phase in (Phase.HELD, Phase.CLOSED)
             or self.errand is not None
             or self.asking
