@@ -24,6 +24,16 @@ class ProtocolViolation(GatewayError):
     sqlstate = "08P01"
 
 
+class NotUtf8(ProtocolViolation):
+    """A text is not UTF-8. `found`: its bytes from the first bad one on, 4 at most; PostgreSQL names them in its own error."""
+
+    sqlstate = "22021"
+
+    def __init__(self, found: bytes) -> None:
+        super().__init__('invalid byte sequence for encoding "UTF8"')
+        self.found = found
+
+
 class AuthenticationFailed(GatewayError):
     """The token, the user name or the target was refused. One text for all that would tell an attacker apart."""
 

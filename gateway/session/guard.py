@@ -27,6 +27,11 @@ def sure_fail(kind: int) -> bytes:
     return _BAD[kind]
 
 
+def not_utf8(kind: int, found: bytes) -> bytes:
+    """A message with nothing in it but these bytes, which are not UTF-8: the target refuses it in its own words."""
+    return message(b"Q", found + b"\0") if kind == ord("Q") else message(b"P", found + b"\0\0\0\0")
+
+
 def refused_by_policy(verdict: Verdict) -> bytes:
     """The ErrorResponse for a DENY."""
     return error_response(

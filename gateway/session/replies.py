@@ -52,7 +52,10 @@ class Execution:
 
 @dataclass(slots=True)
 class Reply:
-    """`kind` is the frontend message's type byte. `denial`: the ErrorResponse to send in the place of the target's."""
+    """`kind` is the frontend message's type byte. `denial`: the ErrorResponse to send in the place of the target's.
+
+    `stands_for`: the portal's name that the client sent, where the target was asked for one that no one has.
+    """
 
     kind: int
     mode: Mode = Mode.EXPECT
@@ -60,6 +63,7 @@ class Reply:
     executions: list[Execution] = field(default_factory=list)
     at: int = 0
     denial: bytes | None = None
+    stands_for: str | None = None
     prepared: Prepared | None = None
     portal: Portal | None = None
     columns: tuple[Column, ...] | None = None

@@ -18,13 +18,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from gateway.approvals.request import GATEWAY_GONE, TARGET_GONE
-from gateway.errors import GatewayError, ProtocolViolation
+from gateway.errors import GatewayError, NotUtf8, ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
 from gateway.session import events as ev
 from gateway.session.errands import Errand, standing_question, syntax_question
 from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, Gate, guardable, rewritten
-from gateway.session.guard import NO_PORTAL, refused_by_policy, sure_fail
+from gateway.session.guard import NO_PORTAL, not_utf8, refused_by_policy, sure_fail
 from gateway.session.holding import TOKEN_EXPIRED, Holding
 from gateway.session.judging import UNREADABLE, Judge, Login, needs_catalog, needs_path, opaque, redefines
 from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
@@ -219,8 +219,11 @@ class Session:
             return True
         if kind in b"QPBDCEF" and self._token_over():
             return False
-        if not self._READERS[kind](self, raw):
-            return False
+        try:
+            if not self._READERS[kind](self, raw):
+                return False
+        except NotUtf8 as error:
+            self._refuse_text(kind, error.found)
         if self.batch.size >= OPEN_AT:
             self._overflow()
         return True
@@ -356,12 +359,20 @@ class Session:
         return True
 
     def _refuse_portal(self, name: str, raw: bytes) -> bool:
-        """No portal of this name is known: answered as PostgreSQL would, and not forwarded (it may know one that we don't)."""
+        """No portal of this name is known: the target is asked for one that no one has (it may know one that we don't)."""
         self._taken()
-        text = error_response("34000", f'portal "{name}" does not exist')
-        self.batch.add(Part(raw, Reply(ord("E")), denied=text))
+        self.batch.add(Part(sure_fail(ord("E")), Reply(ord("E"), stands_for=name)))
+        self.batch.size += len(raw)  # the name is kept
         self.batch.binds = True
         return True
+
+    def _refuse_text(self, kind: int, found: bytes) -> None:
+        """A text that is not UTF-8 can't be judged: the target gets its bad bytes alone, and says so itself."""
+        self._taken()
+        self.talk.record("refused", reason="a text is not UTF-8", sqlstate="22021")
+        self.batch.add(Part(not_utf8(kind, found), Reply(ord("Q" if kind == ord("Q") else "P"))))
+        if kind == ord("Q"):
+            self._end_batch()
 
     def _read_sync(self, raw: bytes) -> bool:
         self._taken()

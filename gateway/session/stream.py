@@ -12,6 +12,7 @@ from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
 from gateway.session import events as ev
 from gateway.session.gate import SETTING, said
+from gateway.session.guard import NO_PORTAL
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.state import Conversation, Phase
@@ -292,6 +293,8 @@ class Stream:
         talk.copying = False
         execution = head.execution
         denial, mode = head.denial, head.mode
+        if head.stands_for is not None:
+            body = body.replace(NO_PORTAL.encode(), head.stands_for.encode())
         if execution is not None and not denial:
             self._masked(head, execution)
             talk.finish(execution, sqlstate, 0)

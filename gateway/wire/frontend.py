@@ -7,7 +7,7 @@ that are judged and the bytes that are forwarded must be the same thing (enforce
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.errors import ProtocolViolation
+from gateway.errors import NotUtf8, ProtocolViolation
 
 SYNC = b"S\0\0\0\x04"
 FLUSH = b"H\0\0\0\x04"
@@ -62,8 +62,8 @@ class _Reader:
         raw, self.at = self.data[self.at : end], end + 1
         try:
             return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            raise ProtocolViolation('invalid byte sequence for encoding "UTF8"', sqlstate="22021") from None
+        except UnicodeDecodeError as error:
+            raise NotUtf8(raw[error.start : error.start + 4]) from None
 
     def number(self, size: int) -> int:
         end = self.at + size

@@ -47,7 +47,7 @@ class Conversation:
 
 def turn(*messages: bytes, until: str = "Z", count: int | None = None, notify: str = "") -> Turn:
     sent = b"".join(messages)
-    wanted = _owed(sent) if until == "Z" else 1
+    wanted = max(1, _owed(sent)) if until == "Z" else 1
     return Turn(sent, until, wanted if count is None else count, notify)
 
 

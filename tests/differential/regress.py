@@ -62,25 +62,25 @@ class Door:
         environment |= _ENVIRONMENT | {"PGPASSWORD": self.password, "PGAPPNAME": f"pg_regress/{file.stem}"}
         place = f"host={HOST} port={self.port} dbname={DATABASE} user=hoop sslmode=disable"
         words = ["-X", "-a", "-q", "-v", "HIDE_TABLEAM=on", "-v", "HIDE_TOAST_COMPRESSION=on", "-d", place]
-        with file.open("rb") as script:
+        with file.open("rb") as script, tempfile.TemporaryFile() as output:
             process = await asyncio.create_subprocess_exec(
-                "stdbuf",
-                "-oL",  # so that what a file said before it hung is seen
                 self.owner.binaries / "psql",
                 *words,
                 stdin=script,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
                 env=environment,
                 cwd=file.parent,
             )
             try:
                 async with asyncio.timeout(LIMIT):
-                    said, _ = await process.communicate()
+                    await process.wait()
             except TimeoutError:
                 process.kill()
-                said, _ = await process.communicate()
-                return said + b"\n*** hangs\n"
+                await process.wait()
+                output.write(b"*** stopped by the time limit\n")
+            output.seek(0)
+            said = output.read()
         return said.replace(str(self.port).encode(), b"PORT")
 
 

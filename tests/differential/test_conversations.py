@@ -3,7 +3,6 @@
 Left out of the comparison are pids and the OIDs of what a conversation itself made; `OURS` says what else differs, by design.
 """
 
-
 import pytest
 
 from gateway.wire.backend import fields

@@ -15,6 +15,7 @@ from tests.playbook import (
     NO_DATA,
     NOW,
     PARSED,
+    POLICY,
     Playbook,
     columns,
     complete,
@@ -25,6 +26,7 @@ from tests.playbook import (
 )
 
 DELETE = "DELETE FROM customers WHERE id = 1"
+EVERYTHING_GOES = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba}", "}")
 BOB = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
 
 
@@ -647,3 +649,40 @@ def test_what_can_not_be_stored_is_recorded() -> None:
     play.preview()
     assert play.send(ev.NotOpened("REQ1", "57P03", "the store is away")) == ["record refused", "target Q[\x01]"]
     assert play.recorded("refused")[0]["sqlstate"] == "57P03"
+
+
+# --- texts that are not UTF-8 ------------------------------------------------------------------------------------------
+
+
+def _sent(play: Playbook, *messages: bytes) -> bytes:
+    """What goes to the target; no transcript can show it."""
+    play.effects = play.session.handle(ev.FromClient(b"".join(messages)), NOW)
+    return play.to_target()
+
+
+def test_a_query_that_is_not_utf8_is_refused_by_the_target_and_the_session_goes_on() -> None:
+    """Nothing of it is forwarded but the bad bytes, so that the target's own error names them."""
+    play = Playbook()
+    assert _sent(play, message(b"Q", b"DELETE FROM customers; SELECT '\xe4 and more'\0")) == message(b"Q", b"\xe4 an\0")
+    assert [each["sqlstate"] for each in play.recorded("refused")] == ["22021"]
+    assert play.target(error("22021"), ready()) == ["client E22021 ZI"]
+    assert play.client(query("SELECT 1"))[-1] == "target Q[SELECT 1]"
+
+
+def test_a_statement_that_is_not_utf8_makes_the_target_skip_its_batch() -> None:
+    play = Playbook()
+    sent = _sent(play, message(b"P", b"\0SELECT '\xff'\0\0\0"), bind("", ""), execute(""), SYNC)
+    assert sent.startswith(message(b"P", b"\xff'\0\0\0\0"))
+    assert sent.endswith(SYNC)
+    assert play.target(error("22021"), ready()) == ["client E22021 ZI"]
+
+
+# --- COPY behind what the gateway has a question about -----------------------------------------------------------------
+
+
+def test_rows_flow_while_the_search_path_is_not_known() -> None:
+    """The target waits for the rows, so nobody could answer the question before they have come."""
+    play = Playbook(EVERYTHING_GOES)
+    play.client(query("SET search_path = public; COPY customers FROM STDIN"))
+    assert play.target(complete("SET"), message(b"G", b"\0\0\0"))[-1] == "client C[SET] G"
+    assert play.client(message(b"d", b"1\tx\ty\n"), message(b"c", b"")) == ["target d c"]
