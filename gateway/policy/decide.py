@@ -55,6 +55,7 @@ class Verdict:
     `hold` is set exactly when answer is HOLD. `message` is the rule's own text for the client. `tried` is for explain.
     `rests_on` names "hours" or "rows" when the answer can change with them: such a verdict is not to be cached, and
     with "rows" and no count yet it is provisional: the strict reading, to be judged again once the preview has counted.
+    `sqlstate` is what a DENY is answered with; 22023 where no policy can allow it (a setting the gateway can't work under).
     """
 
     answer: Answer
@@ -64,6 +65,7 @@ class Verdict:
     hold: HoldTerms | None = None
     tried: tuple[str, ...] = ()
     rests_on: frozenset[str] = frozenset()
+    sqlstate: str = "42501"
 
 
 _STRICTNESS: Final = {Answer.ALLOW: 0, Answer.HOLD: 1, Answer.DENY: 2}

@@ -34,6 +34,8 @@ def not_utf8(kind: int, found: bytes) -> bytes:
 
 def refused_by_policy(verdict: Verdict) -> bytes:
     """The ErrorResponse for a DENY."""
+    if verdict.sqlstate != "42501":
+        return error_response(verdict.sqlstate, verdict.reason, hint=verdict.message)
     return error_response(
         "42501",
         f"refused by policy: {verdict.message or verdict.reason}",

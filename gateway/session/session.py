@@ -32,6 +32,7 @@ from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.state import Conversation, Phase, values
 from gateway.session.stream import Stream
 from gateway.sql.catalog import Catalog
+from gateway.sql.settings import misread
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire import frontend
 from gateway.wire.backend import error_response, fatal
@@ -515,6 +516,7 @@ class Session:
             if StatementClass.OPAQUE in meant.classes:
                 self.batch.doubts = True
                 talk.names.doubts += 1
+        refused = misread(setting for each in statements for setting in each.settings)
         aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
         if unknown or any(each.control for each in statements):
             self.batch.control = True  # what can't be read may be a ROLLBACK
@@ -523,6 +525,8 @@ class Session:
         )  # a portal has one statement, whatever it is
         if aborted and alone and statements[0].control is None:
             verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
+        elif refused is not None:
+            verdict = Verdict(Answer.DENY, None, refused[0], message=refused[1], sqlstate="22023")
         elif portal is not None and portal.released and not doubtful:
             verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
         else:

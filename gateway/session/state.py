@@ -196,7 +196,7 @@ class Conversation:
         for each in reply.executions:
             if each.request is None or sqlstate:
                 why = reason or each.verdict.reason
-                self.record("refused", **self._story(each), sqlstate=sqlstate or "42501", reason=why)
+                self.record("refused", **self._story(each), sqlstate=sqlstate or each.verdict.sqlstate, reason=why)
         reply.executions = []
 
     def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None) -> None:

@@ -5,6 +5,7 @@ Not here: applying a setting, or the client's wish for an access mode (gateway.s
 """
 
 import re
+from collections.abc import Iterable
 
 from gateway.sql.statement import StatementClass
 
@@ -40,6 +41,10 @@ READING_SETTINGS = {
         "the gateway reads strings with standard_conforming_strings=on only",
     ),
 }
+_INSTEAD = {
+    "client_encoding": "Set PGCLIENTENCODING=UTF8.",
+    "standard_conforming_strings": "Write strings with backslash escapes as E'...'.",
+}
 # set_config() of these can't be kept as the client's wish: the call sits inside a query. NULL resets (enforcement.md 1.2).
 ACCESS_MODES = frozenset({"transaction_read_only", "default_transaction_read_only"})
 _ODD = re.compile("[^a-z0-9]")  # PostgreSQL ignores all others in an encoding's name (clean_encoding_name)
@@ -56,6 +61,18 @@ def schemas(search_path: str) -> tuple[str, ...]:
     """Take a search_path value apart (SplitIdentifierString): quoted names as they are, others in lower case. "$user" stays."""
     found = _SCHEMA.finditer(search_path)
     return tuple(m[1].replace('""', '"') if m[1] is not None else m[2].lower() for m in found)
+
+
+def misread(settings: Iterable[tuple[str, str | None]]) -> tuple[str, str] | None:
+    """The first of these SETs after which the target would read texts otherwise than we do: what to say, and a hint.
+
+    A value that isn't known here (None) is not among them: ParameterStatus tells, if need be.
+    """
+    for name, value in settings:
+        fine, _ = READING_SETTINGS.get(name.lower(), (frozenset(), ""))
+        if fine and value is not None and _ODD.sub("", value.lower()) not in fine:
+            return f'{name.lower()} "{value}" is not supported', _INSTEAD[name.lower()]
+    return None
 
 
 def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple[StatementClass, str]:

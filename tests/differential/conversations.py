@@ -295,7 +295,6 @@ SETTINGS = [
             "SHOW nope.yes",
             "SHOW nope",
             "SET TimeZone = 'Nowhere/Land'",
-            "SET client_encoding = 'klingon'",
         ),
     ),
     talk(

@@ -6,8 +6,9 @@ import pytest
 
 from gateway.policy.model import load
 from gateway.session import events as ev
-from gateway.session.judging import Judge, Login
+from gateway.session.judging import Judge, Login, moves_path
 from gateway.sql.catalog import Relation
+from gateway.sql.parse import read
 from gateway.sql.statement import Statement
 from gateway.wire.backend import Column
 from gateway.wire.frontend import query
@@ -165,3 +166,13 @@ def test_an_error_text_may_quote_a_copy_in_a_temporary_table() -> None:
     play.client(query("SELECT ('x' || c)::int FROM copy"))
     play.target(error("22P02", "invalid input syntax: x1114"), ready())
     assert b"1114" not in play.to_client()
+
+
+@pytest.mark.parametrize("sql", ["RESET ALL", "RESET search_path", "DISCARD ALL", "SET search_path = a", "DO ''"])
+def test_what_may_change_the_search_path(sql: str) -> None:
+    """Servers before 18 don't report it: it must be asked for again."""
+    assert moves_path(read(sql).statements[0])
+
+
+def test_another_reset_does_not() -> None:
+    assert not moves_path(read("RESET work_mem").statements[0])

@@ -686,3 +686,19 @@ def test_rows_flow_while_the_search_path_is_not_known() -> None:
     play.client(query("SET search_path = public; COPY customers FROM STDIN"))
     assert play.target(complete("SET"), message(b"G", b"\0\0\0"))[-1] == "client C[SET] G"
     assert play.client(message(b"d", b"1\tx\ty\n"), message(b"c", b"")) == ["target d c"]
+
+
+# --- settings the gateway can't work under -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sql", ["SET client_encoding = LATIN1", "SET NAMES 'LATIN1'", "SET standard_conforming_strings = off"]
+)
+def test_a_setting_that_would_be_misread_is_refused_and_the_session_goes_on(sql: str) -> None:
+    """By its name and with a hint, whatever the policy says (interface.md, On the wire)."""
+    play = Playbook(EVERYTHING_GOES)
+    play.client(query(sql))
+    assert sql.encode() not in play.to_target()
+    assert play.target(error("42601"), ready())[-1] == "client E22023 ZI"
+    assert fields(split(play.to_client())[0][1])["H"]
+    assert play.client(query("SELECT 1"))[-1] == "target Q[SELECT 1]"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sql.settings import quoted_schema, schemas, setting_class
+from gateway.sql.settings import misread, quoted_schema, schemas, setting_class
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,18 @@ def test_schemas(value: str, found: tuple[str, ...]) -> None:
 @given(st.lists(st.text(min_size=1, max_size=8), max_size=4))
 def test_quoted_schemas_come_apart_as_they_were(names: list[str]) -> None:
     assert schemas(", ".join(map(quoted_schema, names))) == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fine"),
+    [
+        ("client_encoding", "LATIN1", False),
+        ("Client_Encoding", "utf-8", True),
+        ("client_encoding", None, True),
+        ("standard_conforming_strings", "off", False),
+        ("standard_conforming_strings", "on", True),
+        ("work_mem", "off", True),
+    ],
+)
+def test_settings_under_which_texts_would_be_misread(name: str, value: str | None, fine: bool) -> None:
+    assert (misread([("jit", "off"), (name, value)]) is None) == fine
