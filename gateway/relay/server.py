@@ -47,7 +47,7 @@ from gateway.wire.backend import (
     parameter_status,
     ready_for_query,
 )
-from gateway.wire.frontend import read_password
+from gateway.wire.frontend import message, read_password
 from gateway.wire.startup import Cancel, Encryption, Startup
 
 log = structlog.get_logger()
@@ -343,7 +343,8 @@ class Server:
         pid, secret = self._keys.give(relay.cancel, 32 if minor == _NEWEST_MINOR else 4)
         relay.ongoing = self._ongoing
         relay.forget_key = lambda: self._keys.forget(pid)
-        guest.door.write(_welcome(link, pid, secret))
+        notices = [session.talk.judge.diagnostics(each, protected=False) for each in link.notices]
+        guest.door.write(_welcome(link, notices, pid, secret))
         relay.start(guest.door)
 
     async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
@@ -391,12 +392,13 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _welcome(link: TargetLink, pid: int, secret: bytes) -> bytes:
+def _welcome(link: TargetLink, notices: list[bytes], pid: int, secret: bytes) -> bytes:
     return b"".join(
         (
             AUTHENTICATION_OK,
             *(parameter_status(name, value) for name, value in link.parameters.items()),
             backend_key_data(pid, secret),
+            *(message(b"N", each) for each in notices),
             ready_for_query("I"),
         )
     )

@@ -9,7 +9,7 @@ import secrets
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.errors import GatewayError, TargetUnavailable
 from gateway.policy.model import Target
@@ -32,13 +32,17 @@ PINNED = {
 
 @dataclass(slots=True)
 class TargetLink:
-    """A logged-in connection to a target, idle. `parameters` are its ParameterStatus reports; pid and secret its cancel key."""
+    """A logged-in connection to a target, idle. `parameters` are its ParameterStatus reports; pid and secret its cancel key.
+
+    `notices`: bodies of the NoticeResponses of the login (a collation that doesn't fit, a login trigger's words).
+    """
 
     door: Doorway
     target: Target
     parameters: dict[str, str]
     pid: int
     secret: bytes
+    notices: list[bytes] = field(default_factory=list)
 
     async def cancel(self) -> None:
         """Send a CancelRequest and wait until the target has closed that connection, so that it can't hit what follows."""
@@ -136,7 +140,9 @@ async def _log_in(door: Doorway, target: Target, password: str, parameters: Mapp
                 link.pid, link.secret = int.from_bytes(raw[5:9], "big"), raw[9:]
             case "Z":
                 return link
-            case "N" | "v":
+            case "N":
+                link.notices.append(raw[5:])
+            case "v":
                 continue
             case _:
                 raise _refused(target, kind, raw)

@@ -28,7 +28,8 @@ def _columns(body: bytes) -> list[tuple[bytes, int, int, int, bytes]]:
     return found
 
 
-def _said(kind: str, body: bytes) -> tuple[str, object]:
+def said(kind: str, body: bytes) -> tuple[str, object]:
+    """A message in a form that can be compared."""
     match kind:
         case "T":
             return kind, _columns(body)
@@ -47,7 +48,7 @@ async def _listen(wire: Wire, turn: Turn) -> Heard:
             kind, body = await wire.message()
         except Closed:
             return [*heard, ("closed", None)]
-        heard.append(_said(kind, body))
+        heard.append(said(kind, body))
         left -= kind == turn.until
     return heard
 

@@ -80,6 +80,17 @@ class Wire:
                 lines.append(self._line(kind, body))
         return lines
 
+    async def answer_authentication(self, password: str) -> None:
+        """Send what is asked for, up to AuthenticationOk."""
+        scram = Scram(password, secrets.token_urlsafe(18))
+        while True:
+            kind, body = await self.message()
+            assert kind == "R", self.errors
+            method = int.from_bytes(body[:4], "big")
+            if method == 0:
+                return
+            self._answer(method, body[4:], password, scram)
+
     def _answer(self, method: int, data: bytes, password: str, scram: Scram) -> None:
         if method == 3:
             self.send(frontend.password(password))
