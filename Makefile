@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo tour test lint bench clean
+.PHONY: demo tour test lint bench regress clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,13 @@ lint: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m bench
+
+# PostgreSQL's own regression SQL, direct and through the gateway: half an hour. The sdist of pglast ships the files.
+regress: $(VENV)/.ready
+	mkdir -p artifacts/pglast
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest artifacts/pglast 'pglast==8.8'
+	tar -xzf artifacts/pglast/pglast-8.8.tar.gz -C artifacts/pglast
+	$(BIN)/python -m tests.differential.regress artifacts/pglast/pglast-8.8/libpg_query/test/sql/postgres_regress
 
 clean:
 	rm -rf $(VENV) build dist artifacts

@@ -401,7 +401,8 @@ class Session:
     def _read_call(self, raw: bytes) -> bool:
         """FunctionCall runs any function by OID with no text to judge: refused and recorded, never forwarded."""
         self._taken()
-        verdict = Verdict(Answer.DENY, None, "the function call protocol is not supported: send SQL")
+        why = "the function call protocol is not supported"
+        verdict = Verdict(Answer.DENY, None, why, message="Call the function in a SELECT.", sqlstate="0A000")
         self._add(Part(raw, Reply(ord("F"))), verdict)
         self._end_batch()
         return True

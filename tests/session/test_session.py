@@ -148,7 +148,8 @@ def test_a_function_call_is_refused() -> None:
     play = Playbook()
     lines = play.client(message(b"F", (1).to_bytes(4, "big") + b"\0\0\0\0\0\0"))
     assert lines[-1] == "target F"
-    assert play.target(error("42883"), ready()) == ["client E42501 ZI"]
+    assert play.target(error("42883"), ready()) == ["client E0A000 ZI"]
+    assert fields(split(play.to_client())[0][1])["H"] == "Call the function in a SELECT."
 
 
 def test_execute_of_an_unknown_portal_is_not_forwarded() -> None:
