@@ -341,6 +341,7 @@ class Server:
         self._relays[relay] = session
         minor = min(guest.hello.minor, _NEWEST_MINOR)
         pid, secret = self._keys.give(relay.cancel, 32 if minor == _NEWEST_MINOR else 4)
+        session.talk.pids = (link.pid, pid)
         relay.ongoing = self._ongoing
         relay.forget_key = lambda: self._keys.forget(pid)
         notices = [session.talk.judge.diagnostics(each, protected=False) for each in link.notices]

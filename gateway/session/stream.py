@@ -407,7 +407,10 @@ class Stream:
     def _notification(self, body: bytes) -> bytes | None:
         channel, _, payload = body[4:].partition(b"\0")
         shown = self._talk.judge.scrub_value(payload.rstrip(b"\0").decode("utf-8", "replace"))
-        return body[:4] + channel + b"\0" + shown.encode() + b"\0"
+        theirs, ours = self._talk.pids
+        pid = int.from_bytes(body[:4], "big")
+        # Drivers know a notification of their own by the pid of their key.
+        return (ours if pid == theirs else pid).to_bytes(4, "big") + channel + b"\0" + shown.encode() + b"\0"
 
     def _parameter_status(self, body: bytes) -> bytes | None:
         name, value = read_parameter_status(body)

@@ -60,6 +60,18 @@ async def test_what_the_target_says_at_login_is_passed_on(doors: Doors) -> None:
     assert gateway == direct
 
 
+async def test_a_notification_of_ones_own_bears_the_pid_of_ones_key(doors: Doors) -> None:
+    """asyncpg and others tell their own notifications by it."""
+    for connect in (doors.direct, doors.gateway):
+        wire = await connect()
+        await wire.ask(query("LISTEN own"))
+        wire.send(query("NOTIFY own"))
+        found: list[tuple[str, bytes]] = []
+        while not found or found[-1][0] != "Z":
+            found.append(await wire.message())
+        assert [int.from_bytes(body[:4], "big") for kind, body in found if kind == "A"] == [wire.key[0]]
+
+
 class _Bell:
     """A second connection: when it has its answer, the gateway has read all that was sent before on another.
 
