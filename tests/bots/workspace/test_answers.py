@@ -1,4 +1,4 @@
-"""Answers through a response_url, by value; acks of modals are in test_workspace_acts.py."""
+"""Answers through a response_url, by value; acks of modals are in test_acts.py."""
 
 from __future__ import annotations
 

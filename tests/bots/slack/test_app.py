@@ -20,8 +20,8 @@ from gateway.approvals.desk import Deny
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
 from tests.bots.samples import BOB, DELETE, PLAIN
-from tests.bots.slack_office import BUTTON_KEY, Office, Serve
-from tests.bots.test_slack_edge import sign
+from tests.bots.slack.office import BUTTON_KEY, Office, Serve
+from tests.bots.slack.test_edge import sign
 
 APPROVE, DENY, FULL = Action.APPROVE.value, Action.DENY.value, Action.FULL_SQL.value
 ID = "01J9Z3K7Q8"
