@@ -29,7 +29,7 @@ from gateway.approvals.outbox import Front, Outbox
 from gateway.approvals.request import Person
 from gateway.audit.log import AuditLog
 from gateway.audit.spool import Spool, is_live, spooled
-from gateway.errors import GatewayError, PolicyError, StoreUnavailable
+from gateway.errors import PolicyError, StoreUnavailable
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
 from gateway.metrics import Metrics
@@ -329,6 +329,3 @@ def _closing(client: Any) -> Callable[[], Coroutine[Any, Any, None]]:
             await client.session.close()
 
     return close
-
-
-__all__ = ["Gateway", "GatewayError", "read_policy", "replica_name"]

@@ -29,11 +29,13 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Ma
 def _hide(value: Any) -> Any:
     if isinstance(value, str):
         return _SECRET_TEXTS.sub(_HIDDEN, value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, Mapping):
         return {key: _HIDDEN if _SECRET_KEYS.search(str(key)) else _hide(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_hide(each) for each in value]
-    return value
+    return _hide(repr(value))  # bytes, an exception, a set: the renderer would print just this, behind our back
 
 
 def configure(style: str = "console", level: int = logging.INFO) -> None:

@@ -52,7 +52,6 @@ class Held:
     denied: Verdict | None = None  # of a policy that came while it was held
     interrupted: bool = False  # by the client itself: also if it runs by then
     side: bool = False
-    asked: bool = False
 
     @property
     def parts(self) -> list[Part]:

@@ -14,7 +14,6 @@ from gateway.masking.fields import Counts
 from gateway.policy.decide import Verdict
 from gateway.session.names import Change, Portal, Prepared
 from gateway.sql.statement import Statement
-from gateway.wire.backend import Column
 
 
 class Masker(Protocol):
@@ -66,7 +65,6 @@ class Reply:
     stands_for: str | None = None
     prepared: Prepared | None = None
     portal: Portal | None = None
-    columns: tuple[Column, ...] | None = None
     masker: Masker | None = None
     planned: bool = False
     collected: list[tuple[int, bytes]] = field(default_factory=list)

@@ -11,7 +11,6 @@ from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Standing
 from gateway.session.gate import Gate
-from gateway.session.guard import NO_PORTAL
 from gateway.session.judging import (
     Judge,
     Login,
@@ -26,8 +25,6 @@ from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.frontend import SYNC, message, parse
-
-__all__ = ["NO_PORTAL", "Conversation", "Phase", "values"]
 
 _TEXT_SHOWN = 1000
 #: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
