@@ -75,7 +75,7 @@ class Frame:
     def link(self, columns: list[Column], carried: Carried) -> None:
         """Note that a condition compares these columns: what one carries tells of the others, and so does `carried`."""
         if len(columns) > 1 or any(each.kin for each in columns):
-            self.links.append((columns, carried - UNRESOLVED))
+            self.links.append((columns, carried))
 
     def settle(self) -> None:
         """Give what is linked to all that is linked with it."""
