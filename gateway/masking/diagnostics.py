@@ -1,4 +1,4 @@
-"""Texts on the way to a client, a card or the audit: error and notice fields, tags, payloads, SQL.
+"""Texts on the way to a client, a card or the audit: error and notice fields, payloads, settings, SQL.
 
 What lives here: which fields of ErrorResponse and NoticeResponse are cleaned, dropped or replaced (manual, 55.8 Error and
 Notice Message Fields). What must not: framing of messages, decisions about statements.
@@ -82,13 +82,8 @@ def scrub_parameter(body: bytes, detectors: Detectors) -> bytes:
     return name + b"\0" + _clean(value, detectors) + b"\0"
 
 
-def scrub_tag(body: bytes, detectors: Detectors) -> bytes:
-    """Clean a CommandComplete body: one tag. Raises ProtocolViolation for a malformed one."""
-    return _clean(_strings(body, 1)[0], detectors) + b"\0"
-
-
 def scrub_sql(text: str, detectors: Detectors) -> str:
-    """Make a SQL text fit for cards, audit and logs: passwords, connection strings and what the policy detects are replaced."""
+    """Make a SQL text (or any other of a client) fit for cards, audit and logs: passwords, connection strings and what the policy detects are replaced."""
     return _own(detectors).scrub(text)[0]
 
 

@@ -142,6 +142,14 @@ def test_unknown_names_and_bad_patterns_are_told() -> None:
         compile_pattern("odd", "(")
 
 
+def test_the_same_choice_is_compiled_once() -> None:
+    """Each session builds its policy's: a thousand of them must not compile a thousand times, statement by statement."""
+    one = Detectors.build(["card", "jwt"], {"order": "ord_[0-9]+"})
+    assert Detectors.build(("card", "jwt"), {"order": "ord_[0-9]+"}) is one
+    assert one.also(OWN_TEXTS) is one.also(OWN_TEXTS)
+    assert Detectors.build(["card"], {"order": "ord_[0-9]+"}) is not one
+
+
 def test_nothing_chosen_finds_nothing() -> None:
     none = Detectors.build([], {})
     assert not none.suspicious("".join(rule.example() for rule in RULES).encode())
