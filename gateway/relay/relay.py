@@ -154,7 +154,8 @@ class Relay:
         """Fail closed: nothing more is forwarded; the client hears why; open requests are withdrawn."""
         if self._closed:
             return
-        self._client.write(error_response(error.sqlstate, error.message, hint=error.hint, severity="FATAL"))
+        if not self._session.talk.mid_message:
+            self._client.write(error_response(error.sqlstate, error.message, hint=error.hint, severity="FATAL"))
         self._close()
         for request in list(self._unwatch):
             self._chore(partial(self._withdraw, request, "the session failed"))

@@ -212,7 +212,7 @@ class Holding:
             requester=Person(who.issuer, who.subject, who.user, who.email, who.groups),
             session=talk.login.session,
             replica=talk.login.replica,
-            agent=talk.judge.scrub_value(talk.judge.agent),
+            agent=talk.judge.scrub(talk.judge.agent),
             client=talk.login.client,
             claimed_reason=talk.claimed_reason,
             target=talk.login.target.name,

@@ -154,12 +154,9 @@ class Judge:
         verdicts = [judge(self.policy, self.login.identity, self.login.target.name, each, at) for each in statements]
         return strictest(self.policy, verdicts) if verdicts else Verdict(Answer.ALLOW, None, "empty")
 
-    def scrub(self, sql: str) -> str:
-        """A SQL text as it may be stored and shown."""
-        return scrub_sql(sql, self.detectors)
-
-    def scrub_value(self, value: str) -> str:
-        return self.detectors.scrub(value)[0]
+    def scrub(self, text: str) -> str:
+        """A text of the client's as it may be stored and shown: SQL, a value, what it says of itself."""
+        return scrub_sql(text, self.detectors)
 
     def diagnostics(self, body: bytes, *, protected: bool) -> bytes:
         """The body of an ErrorResponse or NoticeResponse as the client may see it."""

@@ -130,7 +130,7 @@ def _ask(plan: PreviewPlan, subject: Subject, judge: Judge) -> Generator[bytes, 
 
 def _why(wrong: dict[str, str], judge: Judge) -> str:
     code = wrong.get("C", "")
-    text = "it took longer than 2 s" if code == "57014" else judge.scrub_value(wrong.get("M", "unknown"))
+    text = "it took longer than 2 s" if code == "57014" else judge.scrub(wrong.get("M", "unknown"))
     return f"no preview: {text}"
 
 

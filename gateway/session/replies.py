@@ -47,6 +47,7 @@ class Execution:
     rows: int = 0
     changes: tuple[Change, ...] = ()
     protected: bool = False
+    fate: str = ""  # of its transaction, once that has ended: "committed", "rolled back"
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.settings import misread
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire import frontend
-from gateway.wire.backend import error_response, fatal
+from gateway.wire.backend import error_response
 from gateway.wire.frames import Frames
 
 #: What is judged goes on when this much has gathered (architecture.md: executemany of 20,000 rows before one Sync).
@@ -128,7 +128,7 @@ class Session:
         """End the session with a FATAL text; a hold is withdrawn first."""
         self.holding.withdraw(error.message)
         self.stream.abandon()
-        self.talk.emit(ev.ToClient(fatal(error)))
+        self.talk.say_fatal(error)
         self._close(error.message)
 
     def _close(self, reason: str) -> None:
@@ -144,7 +144,7 @@ class Session:
         if why is ev.Why.DRAINING:
             self.holding.withdraw(f"{GATEWAY_GONE} (it is shutting down)")
             self.stream.abandon()
-            talk.emit(ev.ToClient(fatal(GatewayError("the gateway is shutting down", sqlstate="57P01"))))
+            talk.say_fatal(GatewayError("the gateway is shutting down", sqlstate="57P01"))
             self._close(why.value)
         else:
             self.holding.cancelled(TOKEN_EXPIRED if why is ev.Why.TOKEN_EXPIRED else f"{why.value} while it waited")
@@ -161,7 +161,7 @@ class Session:
         self.stream.abandon()
         if not self.talk.target_said_fatal:
             gone = GatewayError("the target closed the connection", sqlstate="57P01")
-            self.talk.emit(ev.ToClient(fatal(gone)))
+            self.talk.say_fatal(gone)
         self._close("the target went away")
 
     def _cancel(self) -> None:

@@ -7,6 +7,7 @@ from collections import deque
 from enum import Enum
 
 from gateway.audit.entry import Value
+from gateway.errors import GatewayError
 from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Standing
@@ -24,6 +25,7 @@ from gateway.session.judging import (
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Control, Script, Statement, StatementClass
+from gateway.wire.backend import fatal
 from gateway.wire.frontend import SYNC, message, parse
 
 _TEXT_SHOWN = 1000
@@ -33,6 +35,11 @@ _COLUMNS_KEPT = 50
 _ACTS = frozenset({StatementClass.READ, StatementClass.WRITE})
 #: A setting falls back with its transaction or savepoint; a SET LOCAL with the COMMIT too.
 _UNDOING = frozenset({Control.COMMIT, Control.ROLLBACK, Control.ROLLBACK_TO, Control.PREPARE})
+
+
+#: What leaves nothing behind that a COMMIT or ROLLBACK would decide on.
+_KEEPS = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
+_OPEN = "open"
 
 
 class Phase(Enum):
@@ -77,7 +84,7 @@ class Conversation:
         self.pids = (0, 0)  # of the target's process, and the one that the client was told (BackendKeyData)
         self.claimed_reason = ""  # of the statement at hand; without secrets, as all that is kept or shown
         self._session_reason = ""  # SET hoop.reason: stands where a statement says nothing itself
-        self.last_tag = ""
+        self.ended_as = ""  # how the first transaction ended since the last ReadyForQuery, if one did
         self.broke = False  # an error was answered since the last ReadyForQuery
         self.mid_message = False  # the client has had a part of a row: nothing of ours may go out now
         self.ran: list[Execution] = []  # approved and executed since the last ReadyForQuery
@@ -89,7 +96,7 @@ class Conversation:
             "subject": login.identity.subject,
             "user": login.identity.user,
             "groups": [*sorted(login.identity.groups)],
-            "agent": judge.scrub_value(login.agent),
+            "agent": judge.scrub(login.agent),
             "client": login.client,
             "target": login.target.name,
         }
@@ -127,6 +134,11 @@ class Conversation:
     def emit(self, effect: ev.Effect) -> None:
         self.effects.append(effect)
 
+    def say_fatal(self, error: GatewayError) -> None:
+        """Tell the client why its session ends; inside a row it would be read as a part of that row."""
+        if not self.mid_message:
+            self.emit(ev.ToClient(fatal(error)))
+
     def record(self, kind: str, **fields: Value) -> None:
         """Put an audit entry among the effects, with who and where."""
         known = {name: value for name, value in fields.items() if value not in (None, "", [])}
@@ -139,7 +151,7 @@ class Conversation:
             self.asking = True
             self.emit(ev.Ask(sql))
         else:
-            self.claimed_reason = self.judge.scrub_value(script.claimed_reason) or self._session_reason
+            self.claimed_reason = self.judge.scrub(script.claimed_reason) or self._session_reason
         return script
 
     # --- executions ---------------------------------------------------------------------------------------------------
@@ -153,7 +165,7 @@ class Conversation:
     ) -> Execution:
         """Number a statement of the client and mask what will be told about it."""
         self._number += 1
-        shown = parameters and tuple(each and self.judge.scrub_value(each) for each in parameters)
+        shown = parameters and tuple(each and self.judge.scrub(each) for each in parameters)
         return Execution(
             self._number,
             statement,
@@ -261,36 +273,33 @@ class Conversation:
         for name, value in statement.settings:
             if name.lower() == "application_name" and value is not None:
                 self.judge.agent = value[:_TEXT_SHOWN]
-                self._who["agent"] = self.judge.scrub_value(self.judge.agent)
+                self._who["agent"] = self.judge.scrub(self.judge.agent)
             elif name.lower() == "hoop.reason":
-                self._session_reason = self.judge.scrub_value((value or "")[:_TEXT_SHOWN])
+                self._session_reason = self.judge.scrub((value or "")[:_TEXT_SHOWN])
                 self.claimed_reason = self._session_reason
 
     def status_is(self, status: str) -> None:
         """ReadyForQuery: tell how approved statements ended, and forget what died with the transaction."""
-        before, self.status = self.status, status
+        self.status = status
         self.quiet()
         ended = status == "I"
-        rolled_back = self.last_tag == "ROLLBACK" or self.broke
-        wish = self.gate.status_is(status, rolled_back=rolled_back)
+        if ended:
+            self.transaction_over("rolled back" if self.broke else "committed")
+        wish = self.gate.status_is(status, rolled_back=self.ended_as == "rolled back")
         if wish is not None:
             self.emit(ev.ToClient(message(b"S", wish)))
-        fate = "open" if not ended else "rolled back" if rolled_back else "committed"
+        self.ended_as = ""
         for request, executions in _by_request(self.ran).items():
             if request not in self.failed:
                 rows = sum(each.rows for each in executions)
+                fate = _fate(executions)
                 self.emit(ev.Finished(request, rows, "", self._took(executions[0]), fate))
-                if not ended:
+                if fate == _OPEN:
                     self.unsettled.append(request)
-        for request, (sqlstate, execution) in self.failed.items():
-            self.emit(ev.Finished(request, None, sqlstate or "25P02", self._took(execution), "rolled back"))
+        self._tell_failed()
         self.ran, self.failed = [], {}
         if ended:
-            if before != "I":
-                for request in self.unsettled:
-                    self.emit(ev.Settled(request, "rolled back" if rolled_back else "committed"))
-                self.unsettled = []
-                self.path_stale = self.path_stale or self.path_in_transaction
+            self.path_stale = self.path_stale or self.path_in_transaction
             self.path_in_transaction = False
             self.names.transaction_ended()
 
@@ -304,6 +313,23 @@ class Conversation:
             self.reloading = True
             self.emit(ev.ReloadCatalog())
 
+    def transaction_over(self, fate: str) -> None:
+        """A transaction has ended, be it in the middle of a query string: what ran in it is "committed" or "rolled back"."""
+        self.ended_as = self.ended_as or fate
+        for each in self.ran:
+            each.fate = each.fate or fate
+        for request in self.unsettled:
+            self.emit(ev.Settled(request, fate))
+        self.unsettled = []
+
+    def _tell_failed(self) -> None:
+        """A request that failed is rolled back, but for what its own COMMIT has made last."""
+        ran = _by_request(self.ran)
+        for request, (sqlstate, execution) in self.failed.items():
+            kept = any(each.fate == "committed" for each in _changing(ran.get(request, [])))
+            fate = "partly committed" if kept else "rolled back"
+            self.emit(ev.Finished(request, None, sqlstate or "25P02", self._took(execution), fate))
+
     def broken_off(self, *, in_flight: bool) -> None:
         """The target's connection ends before its next ReadyForQuery: tell how approved statements ended, as far as seen.
 
@@ -312,8 +338,7 @@ class Conversation:
         for request in _by_request(self.ran):
             if request and request not in self.failed:
                 self.emit(ev.Unknown(request))
-        for request, (sqlstate, execution) in self.failed.items():
-            self.emit(ev.Finished(request, None, sqlstate or "25P02", self._took(execution), "rolled back"))
+        self._tell_failed()
         for request in self.unsettled:
             self.emit(ev.Settled(request, "its end was not seen" if in_flight else "rolled back"))
         self.ran, self.failed, self.unsettled = [], {}, []
@@ -368,6 +393,18 @@ def _by_request(executions: list[Execution]) -> dict[str, list[Execution]]:
     return grouped
 
 
+def _changing(executions: list[Execution]) -> list[Execution]:
+    """Those whose fate matters: a read behind a ROLLBACK makes nothing last."""
+    return [each for each in executions if not each.statement.classes <= _KEEPS]
+
+
+def _fate(executions: list[Execution]) -> str:
+    fates = {each.fate or _OPEN for each in _changing(executions) or executions}
+    if len(fates) == 1:
+        return fates.pop()
+    return "partly committed" if "committed" in fates else _OPEN
+
+
 def values(portal: Portal) -> tuple[str | None, ...] | None:
     """The bound values as text, for people. Binary values of unknown types are shown by their length."""
     bind = portal.bind
@@ -384,7 +421,7 @@ def values(portal: Portal) -> tuple[str | None, ...] | None:
 
 #: Binary formats that people can be shown as they are: type OID -> reader (pg_type.dat).
 _BOOL, _INT8, _INT2, _INT4, _UUID = 16, 20, 21, 23, 2950
-_TEXTS = frozenset({25, 1043, 1042, 19, 114, 142, 0})
+_TEXTS = frozenset({25, 1043, 1042, 19, 114, 142})
 
 
 def _shown(value: bytes, binary: bool, oid: int) -> str:
@@ -401,4 +438,5 @@ def _shown(value: bytes, binary: bool, oid: int) -> str:
     if oid == _UUID and len(value) == 16:
         text = value.hex()
         return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-    return f"<{len(value)} bytes, type {oid}>"
+    # Also where the type isn't known: the four bytes of 875770417 read as the text "4321".
+    return f"<{len(value)} bytes, type {oid or 'unknown'}>"

@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
+from gateway.masking.diagnostics import scrub_notification, scrub_parameter
 from gateway.session import events as ev
 from gateway.session.gate import SETTING, said
 from gateway.session.guard import NO_PORTAL
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.state import Conversation, Phase
+from gateway.sql.statement import Control
 from gateway.wire.backend import (
     Column,
     command_tag,
@@ -32,6 +34,10 @@ _D, _COPY_DATA = ord("D"), ord("d")
 _MAX = 1 << 30
 #: Settings under which the target would read a text otherwise than we did (enforcement.md 4.1, 1 to 3).
 _PINNED = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
+
+#: What ends a transaction, and its fate by the tag: a COMMIT of an aborted one is answered ROLLBACK.
+_ENDS = frozenset({Control.COMMIT, Control.ROLLBACK, Control.PREPARE})
+_FATES = {"ROLLBACK": "rolled back", "PREPARE TRANSACTION": "prepared"}
 
 
 class Stream:
@@ -76,6 +82,7 @@ class Stream:
             kind = data[at]
             length = int.from_bytes(data[at + 1 : at + 5], "big")
             if not 4 <= length <= _MAX:
+                self._flush(data, start, at)
                 raise TargetUnavailable("the target broke the protocol: impossible message length")
             end = at + 1 + length
             if kind in (_D, _COPY_DATA) and self._untouched(kind):
@@ -101,6 +108,8 @@ class Stream:
             talk.run_errand()
 
     def _flush(self, data: bytes, start: int, end: int) -> None:
+        """Send the run that ends here, at the end of a message or (feed's last) wherever the chunk ends."""
+        self._talk.mid_message = False
         if end > start:
             self._talk.emit(ev.ToClient(data if end - start == len(data) else data[start:end]))
 
@@ -229,10 +238,11 @@ class Stream:
         talk = self._talk
         head = self._head("CommandComplete")
         tag = command_tag(body)
-        talk.last_tag = tag
         execution = head.execution
         if execution is not None:
             self._done(head, execution, tag_rows(tag))
+            if execution.statement.control in _ENDS:
+                talk.transaction_over(_FATES.get(tag, "committed"))
         self._next(head)
         return self._seen(head, body)
 
@@ -405,12 +415,11 @@ class Stream:
         return talk.judge.diagnostics(body, protected=execution is not None and execution.protected)
 
     def _notification(self, body: bytes) -> bytes | None:
-        channel, _, payload = body[4:].partition(b"\0")
-        shown = self._talk.judge.scrub_value(payload.rstrip(b"\0").decode("utf-8", "replace"))
         theirs, ours = self._talk.pids
         pid = int.from_bytes(body[:4], "big")
         # Drivers know a notification of their own by the pid of their key.
-        return (ours if pid == theirs else pid).to_bytes(4, "big") + channel + b"\0" + shown.encode() + b"\0"
+        told = (ours if pid == theirs else pid).to_bytes(4, "big") + body[4:]
+        return scrub_notification(told, self._talk.judge.detectors)
 
     def _parameter_status(self, body: bytes) -> bytes | None:
         name, value = read_parameter_status(body)
@@ -423,7 +432,7 @@ class Stream:
             self._talk.path_stale = True
         if name == SETTING:
             return None  # the gate opens and closes; the client's own wish is told when it changes
-        return name.encode() + b"\0" + self._talk.judge.scrub_value(value).encode() + b"\0"
+        return scrub_parameter(body, self._talk.judge.detectors)
 
     _TABLE: dict[int, Callable[["Stream", bytes], bytes | None]] = {  # noqa: RUF012 - a table, never changed
         ord("1"): _parse_complete,

@@ -1,0 +1,245 @@
+"""What the parts of a session share: what is told of an execution's end, what blocks reading, values as people see them."""
+
+import pytest
+
+from gateway.errors import GatewayError
+from gateway.session import events as ev
+from gateway.session.names import Portal, Prepared
+from gateway.session.state import Phase, values
+from gateway.sql.statement import Script
+from gateway.wire.backend import fields
+from gateway.wire.frontend import SYNC, Bind, bind, execute, parse, query
+from tests.playbook import BOUND, NOW, PARSED, POLICY, Playbook, catalog, complete, error, ready, row, split
+from tests.session.test_session import DELETE, approve, held
+
+# --- how an approved statement ended ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sql", "answers", "told"),
+    [
+        (DELETE, ["DELETE 1"], "finished REQ1 1 committed"),
+        (f"{DELETE}; ROLLBACK; SELECT 1", ["DELETE 1", "ROLLBACK", "SELECT 0"], "finished REQ1 1 rolled back"),
+        (f"BEGIN; {DELETE}; ROLLBACK", ["BEGIN", "DELETE 1", "ROLLBACK"], "finished REQ1 1 rolled back"),
+        (f"BEGIN; {DELETE}; COMMIT; SELECT 1", ["BEGIN", "DELETE 1", "COMMIT", "SELECT 0"], "finished REQ1 1 committed"),
+        (f"{DELETE}; COMMIT; SELECT 1/0", ["DELETE 1", "COMMIT", ""], "finished REQ1 22012 partly committed"),
+        (f"{DELETE}; SELECT 1/0", ["DELETE 1", ""], "finished REQ1 22012 rolled back"),
+        (f"{DELETE}; ROLLBACK; SELECT 1/0", ["DELETE 1", "ROLLBACK", ""], "finished REQ1 22012 rolled back"),
+        (f"{DELETE}; COMMIT; {DELETE}; ROLLBACK", ["DELETE 1", "COMMIT", "DELETE 1", "ROLLBACK"], "finished REQ1 2 partly committed"),
+    ],
+)  # fmt: skip
+def test_an_end_is_told_as_it_was_whatever_follows_in_the_string(sql: str, answers: list[str], told: str) -> None:
+    play = Playbook()
+    held(play, query(sql))
+    approve(play)
+    lines = play.target(*(complete(tag) if tag else error("22012") for tag in answers), ready())
+    assert [line for line in lines if line.startswith(("finished", "settled"))] == [told]
+
+
+@pytest.mark.parametrize(
+    ("sql", "tags", "fate"),
+    [
+        ("COMMIT", ["COMMIT"], "committed"),
+        ("COMMIT", ["ROLLBACK"], "rolled back"),
+        ("ROLLBACK", ["ROLLBACK"], "rolled back"),
+        ("ROLLBACK; SELECT 1", ["ROLLBACK", "SELECT 1"], "rolled back"),
+        ("COMMIT; SELECT 1/0", ["COMMIT", ""], "committed"),
+        ("COMMIT", [""], "rolled back"),
+    ],
+)
+def test_an_open_transaction_is_settled_by_what_ends_it(sql: str, tags: list[str], fate: str) -> None:
+    play = Playbook(status="T")
+    held(play, query(DELETE), status="T")
+    approve(play, "T")
+    assert "finished REQ1 1 open" in play.target(complete("DELETE 1"), ready("T"))
+    play.client(query(sql))
+    lines = play.target(*(complete(tag) if tag else error("22012") for tag in tags), ready())
+    assert [line for line in lines if line.startswith("settled")] == [f"settled REQ1 {fate}"]
+
+
+def test_going_back_to_a_savepoint_settles_nothing() -> None:
+    play = Playbook(status="T")
+    held(play, query(DELETE), status="T")
+    approve(play, "T")
+    play.target(complete("DELETE 1"), ready("T"))
+    play.client(query("ROLLBACK TO s"))
+    assert not [line for line in play.target(complete("ROLLBACK"), ready("T")) if line.startswith("settled")]
+
+
+def test_prepared_for_later_is_neither_committed_nor_rolled_back() -> None:
+    play = Playbook(POLICY.replace("session, opaque]", "opaque]").replace("[read]", "[read, session]"), status="T")
+    held(play, query(DELETE), status="T")
+    approve(play, "T")
+    play.target(complete("DELETE 1"), ready("T"))
+    play.client(query("PREPARE TRANSACTION 'later'"))
+    assert "settled REQ1 prepared" in play.target(complete("PREPARE TRANSACTION"), ready())
+
+
+def test_a_target_that_goes_leaves_an_open_transaction_rolled_back_unless_its_end_was_on_its_way() -> None:
+    for sql, fate in ((None, "rolled back"), ("COMMIT", "its end was not seen")):
+        play = Playbook(status="T")
+        held(play, query(DELETE), status="T")
+        approve(play, "T")
+        play.target(complete("DELETE 1"), ready("T"))
+        if sql:
+            play.client(query(sql))
+        assert f"settled REQ1 {fate}" in play.send(ev.TargetGone())
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------------
+
+
+def test_entries_say_who_and_leave_out_what_is_empty() -> None:
+    play = Playbook()
+    play.client(query("SELECT 1"))
+    (entry,) = play.recorded("statement")
+    assert (entry["user"], entry["client"], entry["target"]) == ("ann@example.com", "127.0.0.1", "shop")
+    assert (entry["groups"], entry["agent"], entry["verdict"]) == (["eng"], "psql", "allow")
+    assert not {"parameters", "request", "masked", "tables", "decided_by"} & entry.keys()
+
+
+def test_numbers_count_the_sessions_statements_and_time_is_of_each() -> None:
+    play = Playbook()
+    play.client(query("SELECT 1; SELECT 2"))
+    assert [each["statement"] for each in play.recorded("statement")] == [1, 2]
+    play.now = NOW + 0.25
+    play.target(complete("SELECT 1"))
+    assert play.recorded("finished")[0]["duration_ms"] == 250.0
+
+
+def test_the_agent_is_who_it_says_it_is_now_without_secrets() -> None:
+    play = Playbook()
+    play.client(query("SET application_name = 'postgres://ann:hunter2@db/x'"))
+    play.target(complete("SET"), ready())
+    play.client(query("SELECT 1"))
+    assert "hunter2" not in str(play.recorded("statement"))
+    play.client(query("SET application_name = 'cursor'"))
+    play.target(complete("SELECT 1"), ready(), complete("SET"), ready())
+    play.client(query("SELECT 1"))
+    assert play.recorded("statement")[0]["agent"] == "cursor"
+
+
+def test_a_claimed_reason_stands_until_a_statement_says_its_own() -> None:
+    play = Playbook()
+    play.client(query("SET hoop.reason = 'tidying'"))
+    play.target(complete("SET"), ready())
+    for sql, reason in (
+        ("SELECT 1", "tidying"),
+        ("/* reason: counting */ SELECT 1", "counting"),
+        ("SELECT 2", "tidying"),
+    ):
+        play.client(query(sql))
+        assert play.recorded("statement")[0]["reason"] == reason
+        play.target(complete("SELECT 1"), ready())
+
+
+def test_what_an_error_made_the_target_skip_is_recorded_as_failed() -> None:
+    play = Playbook()
+    play.client(query("SELECT 1/0; SELECT 2"))
+    play.target(error("22012"), ready())
+    first, second = play.recorded("finished")
+    assert (first["sqlstate"], first["outcome"]) == ("22012", "failed")
+    assert (second["sql"], second["outcome"], second["reason"]) == ("SELECT 2", "failed", "skipped after an error")
+
+
+# --- when the next message may be read -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_held_and_closed_sessions_read_nothing(phase: Phase) -> None:
+    talk = Playbook().session.talk
+    talk.phase = phase
+    assert talk.busy == (phase in (Phase.HELD, Phase.CLOSED))
+
+
+def test_an_unknown_search_path_blocks_unless_it_can_not_be_asked_for() -> None:
+    talk = Playbook().session.talk
+    talk.path_stale = True
+    assert talk.busy
+    talk.status = "E"
+    assert not talk.busy, "an aborted transaction answers no question; only its end can help"
+    talk.status, talk.open_batch = "T", True
+    assert not talk.busy, "the end of the batch must be read first"
+
+
+def test_ddl_blocks_until_its_end_is_known_and_the_catalog_is_read_again() -> None:
+    play = Playbook(POLICY.replace("[read]", "[read, ddl]").replace("[write, ddl, session", "[write, session"))
+    play.client(query("CREATE TABLE t (id int)"), query("SELECT 1"))
+    assert "reloadcatalog" in play.target(complete("CREATE TABLE"), ready())
+    assert play.session.talk.busy
+    assert play.send(ev.CatalogChanged(catalog()))[-1] == "target Q[SELECT 1]"
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------------
+
+
+def test_why_a_session_ends_is_not_said_inside_a_row() -> None:
+    talk = Playbook().session.talk
+    talk.say_fatal(GatewayError("over", sqlstate="57P01"))
+    (effect,) = talk.effects
+    assert isinstance(effect, ev.ToClient)
+    shown = fields(split(effect.data)[0][1])
+    assert (shown["S"], shown["C"]) == ("FATAL", "57P01")
+    talk.mid_message = True
+    talk.say_fatal(GatewayError("over"))
+    assert len(talk.effects) == 1
+
+
+# --- errands ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_unnamed_statement_that_a_question_of_ours_drops_is_parsed_again() -> None:
+    play = Playbook()
+    play.client(parse("", "SELECT 1"), SYNC)
+    play.target(PARSED, ready())
+    play.session.talk.path_stale = True
+    assert play.client(bind("", ""), execute(""), SYNC) == ["target Q[SHOW search_path]"]
+    assert play.target(row(b"public"), complete("SHOW"), ready()) == ["target P[SELECT 1] S"]
+    assert play.target(PARSED, ready()) == ["record statement", "target B E S"]
+    assert play.target(BOUND, complete("SELECT 1"), ready())[0] == "client 2"
+
+
+# --- values ----------------------------------------------------------------------------------------------------------------
+
+
+def shown(value: bytes | None, oid: int = 25, *, binary: bool = False) -> str | None:
+    prepared = Prepared("SELECT $1", Script("SELECT $1", ()), (oid,))
+    found = values(Portal(prepared, prepared.script, Bind("", "", (1 if binary else 0,), (value,), ())))
+    assert found is not None
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "oid", "binary", "expected"),
+    [
+        (None, 25, False, None),
+        (b"Ann", 0, False, "Ann"),
+        (b"42", 23, False, "42"),
+        (b"Ann", 25, True, "Ann"),
+        (b"\xff\xfe", 25, False, "<2 bytes>"),
+        (b"\0\0\0\x2a", 23, True, "42"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff", 20, True, "-1"),
+        (b"\x01", 16, True, "true"),
+        (b"\x00", 16, True, "false"),
+        (bytes(range(16)), 2950, True, "00010203-0405-0607-0809-0a0b0c0d0e0f"),
+        (b"short", 2950, True, "<5 bytes, type 2950>"),
+        (b"\0" * 8, 701, True, "<8 bytes, type 701>"),
+        (b"4321", 0, True, "<4 bytes, type unknown>"),
+        (b"x" * 1001, 25, False, "x" * 1000 + "... (1001 characters)"),
+    ],
+)
+def test_a_value_as_people_see_it(value: bytes | None, oid: int, binary: bool, expected: str | None) -> None:
+    assert shown(value, oid, binary=binary) == expected
+
+
+def test_one_format_code_is_of_all_values_and_several_are_of_each() -> None:
+    prepared = Prepared("", Script("", ()), (23, 23))
+    one = b"\0\0\0\1"
+
+    def all_shown(*formats: int) -> tuple[str | None, ...] | None:
+        return values(Portal(prepared, prepared.script, Bind("", "", formats, (one, one), ())))
+
+    assert all_shown(1) == ("1", "1")
+    assert all_shown(1, 0) == ("1", "\0\0\0\1")
+    assert all_shown() == ("\0\0\0\1", "\0\0\0\1")
+    assert values(Portal(prepared, prepared.script)) is None, "a cursor has no values"
