@@ -1,0 +1,240 @@
+"""The target's bytes: however they are split, what is out of place in them, and what each answer changes."""
+
+import pytest
+
+from gateway.session import events as ev
+from gateway.wire.backend import fields
+from gateway.wire.frontend import SYNC, bind, describe, execute, message, parse, query
+from tests.playbook import (
+    BOUND,
+    NO_DATA,
+    PARSED,
+    POLICY,
+    Playbook,
+    columns,
+    complete,
+    error,
+    ready,
+    row,
+    split,
+)
+from tests.session.test_session import DELETE, approve, held
+
+MASKED = POLICY + "masking: {columns: [{column: shop.public.customers.card_number, mask: redact}]}\n"
+ROWS = columns("name", "card_number", first=2) + row(b"Ann", b"4000") * 3 + complete("SELECT 3") + ready()
+SHOWN = columns("name", "card_number", first=2) + row(b"Ann", b"[redacted]") * 3 + complete("SELECT 3") + ready()
+
+
+def notice(text: str, kind: bytes = b"N") -> bytes:
+    return message(kind, b"SNOTICE\0VNOTICE\0C00000\0M" + text.encode() + b"\0\0")
+
+
+def parameter(name: str, value: str) -> bytes:
+    return message(b"S", name.encode() + b"\0" + value.encode() + b"\0")
+
+
+def asked(policy: str = POLICY, sql: str = "SELECT name, card_number FROM customers") -> Playbook:
+    play = Playbook(policy)
+    play.client(query(sql))
+    return play
+
+
+def fatal(play: Playbook) -> str:
+    """The text of the FATAL that ended the session."""
+    assert ev.Close() in play.effects
+    shown = fields(split(play.to_client())[-1][1])
+    assert shown["S"] == "FATAL"
+    return shown["M"]
+
+
+# --- chunks ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("policy", "expected"), [(POLICY, ROWS), (MASKED, SHOWN)], ids=["untouched", "masked"])
+def test_any_split_gives_the_same_bytes(policy: str, expected: bytes) -> None:
+    for at in range(1, len(ROWS)):
+        play = asked(policy)
+        play.target(ROWS[:at])
+        first = play.to_client()
+        play.target(ROWS[at:])
+        assert first + play.to_client() == expected, f"split at {at}"
+
+
+@pytest.mark.parametrize(("policy", "expected"), [(POLICY, ROWS), (MASKED, SHOWN)], ids=["untouched", "masked"])
+def test_byte_by_byte(policy: str, expected: bytes) -> None:
+    play, got = asked(policy), b""
+    for at in range(len(ROWS)):
+        play.target(ROWS[at : at + 1])
+        got += play.to_client()
+    assert got == expected
+
+
+def test_an_untouched_row_goes_on_before_its_end_has_come_and_a_masked_one_waits() -> None:
+    head = columns("name", first=2)
+    long = row(b"x" * 100)
+    play = asked()
+    play.target(head + long[:50])
+    assert play.to_client() == head + long[:50]
+    play = asked(MASKED, "SELECT card_number FROM customers")
+    head = columns("card_number", first=3)
+    play.target(head + long[:50])
+    assert play.to_client() == head
+
+
+def test_nothing_is_said_inside_a_row_and_all_of_it_at_a_boundary() -> None:
+    head, long = columns("name", first=2), row(b"x" * 100)
+    for sent, said in ((long[:50], False), (long, True), (long + b"D", True)):
+        play = asked()
+        play.target(head + sent)
+        play.send(ev.TargetGone())
+        assert bool(play.to_client()) == said, "a FATAL inside a row would be read as the row's own bytes"
+        assert ev.Close() in play.effects
+
+
+def test_a_message_of_impossible_length_ends_the_session_behind_what_came_whole() -> None:
+    play = asked()
+    whole = columns("name", first=2) + row(b"Ann")
+    play.target(whole + b"D\xff\xff\xff\xff")
+    assert "impossible message length" in fatal(play)
+    assert play.to_client().startswith(whole)
+
+
+# --- out of place ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (message(b"x", b""), "unexpected message of type x"),
+        (message(b"V", b""), "function call that was not forwarded"),
+        (message(b"W", b"\0\0\0"), "replication stream"),
+        (PARSED, "ParseComplete in answer to Q"),
+        (message(b"s", b""), "PortalSuspended in answer to Q"),
+        (complete("SELECT 1") + ready() + complete("SELECT 1"), "CommandComplete and nothing was asked"),
+        (complete("SELECT 1") + ready() + ready(), "ReadyForQuery and nothing was asked"),
+        (complete("SELECT 1") + ready() + row(b"1"), "DataRow and nothing was asked"),
+        (parameter("client_encoding", "LATIN1"), "read in two ways"),
+    ],
+)
+def test_what_the_target_may_not_say_ends_the_session(answer: bytes, what: str) -> None:
+    play = asked()
+    play.target(answer)
+    assert what in fatal(play)
+    assert play.client(query("SELECT 1")) == []
+
+
+def test_what_the_target_says_when_nothing_was_asked_passes_cleaned() -> None:
+    play = Playbook()
+    play.target(notice("postgres://ann:hunter2@db/x"))
+    assert b"hunter2" not in play.to_client()
+    note = message(b"A", b"\0\0\0\1jobs\0postgres://ann:hunter2@db/x\0")
+    play.target(note)
+    assert play.to_client() == message(b"A", b"\0\0\0\1jobs\0postgres://ann:[password]@db/x\0")
+    play.target(parameter("application_name", "postgres://ann:hunter2@db/x"))
+    assert play.to_client() == parameter("application_name", "postgres://ann:[password]@db/x")
+
+
+def test_a_fatal_of_the_targets_own_is_the_only_one() -> None:
+    play = Playbook()
+    assert play.target(message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mgoing\0\0")) == ["client E57P01"]
+    assert play.send(ev.TargetGone()) == ["record session_ended", "close"]
+
+
+def test_a_reported_search_path_is_asked_for_before_anything_is_judged_by_it() -> None:
+    play = Playbook()
+    assert play.target(parameter("search_path", "other")) == ["client S", "target Q[SHOW search_path]"]
+    assert play.client(query("SELECT 1")) == []
+    assert play.target(row(b"other"), complete("SHOW"), ready()) == ["record statement", "target Q[SELECT 1]"]
+    assert play.session.talk.judge.search_path == ("other",)
+
+
+# --- what answers change ---------------------------------------------------------------------------------------------------
+
+
+def test_answers_to_questions_of_ours_are_not_shown_whatever_comes_between() -> None:
+    play = Playbook(status="T")
+    play.client(query(DELETE))
+    assert play.target(notice("seen by nobody"), row(b"read committed"), complete("SHOW")) == []
+    assert play.target(ready("T"))[-1].startswith("target Q[SAVEPOINT")
+
+
+def test_a_suspended_portal_has_no_row_count_and_goes_on() -> None:
+    play = Playbook()
+    play.client(parse("", "SELECT name FROM customers"), bind("", ""), execute("", 1), SYNC)
+    play.target(PARSED, BOUND, row(b"Ann"), message(b"s", b""), ready("T"))
+    (entry,) = play.recorded("finished")
+    assert entry["rows"] == 0
+    assert play.client(execute(""), SYNC) == ["record statement", "target E S"]
+
+
+def test_an_empty_query_ends_with_no_rows() -> None:
+    play = asked(sql="")
+    assert play.target(message(b"I", b""), ready()) == ["client I ZI"]
+
+
+def test_described_columns_make_the_plan_of_a_later_execute() -> None:
+    play = Playbook(MASKED)
+    play.client(parse("s", "SELECT card_number FROM customers"), describe("S", "s"), SYNC)
+    play.target(PARSED, message(b"t", b"\0\0"), columns("card_number", first=3), ready())
+    play.client(bind("", "s"), execute(""), SYNC)
+    play.target(BOUND, row(b"4000"), complete("SELECT 1"), ready())
+    assert row(b"[redacted]") in play.to_client()
+
+
+def test_a_result_that_was_never_described_is_masked_where_it_may_need_it() -> None:
+    play = Playbook(MASKED)
+    play.client(parse("", "SELECT card_number FROM customers"), bind("", ""), execute(""), SYNC)
+    play.target(PARSED, BOUND, row(b"4000"), complete("SELECT 1"), ready())
+    assert b"4000" not in play.to_client()
+
+
+def test_no_data_answers_a_describe() -> None:
+    play = Playbook()
+    play.client(parse("", "BEGIN"), describe("S", ""), SYNC)
+    assert play.target(PARSED, message(b"t", b"\0\0"), NO_DATA, ready()) == ["client 1 t n ZI"]
+
+
+def test_a_held_portal_that_was_released_goes_on_without_asking_again() -> None:
+    play = Playbook()
+    sql = "DELETE FROM customers WHERE id = 1 RETURNING name"
+    play.client(parse("", sql), bind("", ""), execute("", 1), SYNC)
+    play.preview()
+    play.send(ev.Opened("REQ1"))
+    approve(play)
+    play.target(PARSED, BOUND, row(b"Ann"), message(b"s", b""), ready("T"))
+    assert play.client(execute(""), SYNC) == ["record statement", "target E S"]
+
+
+def test_an_error_makes_the_target_skip_to_the_sync() -> None:
+    play = Playbook()
+    play.client(parse("a", "SELECT 1"), bind("", "a"), execute(""), parse("b", "SELECT 2"), SYNC)
+    play.target(error("42601"), ready())
+    (entry,) = play.recorded("finished")
+    assert entry["reason"] == "skipped after an error"
+    assert play.session.talk.names.statements == {}
+
+
+# --- COPY ------------------------------------------------------------------------------------------------------------------
+
+
+def test_syncs_behind_a_copy_in_are_owed_nothing() -> None:
+    """PostgreSQL ignores them while it copies: `1 2 G` and no Z (architecture.md, ReplyQueue)."""
+    policy = POLICY.replace("statements: [INSERT]", "statements: [write]").replace("[write, ddl", "[ddl")
+    play = Playbook(policy)
+    play.client(parse("", "COPY customers FROM STDIN"), bind("", ""), execute(""), SYNC)
+    copy_in = message(b"G", b"\0\0\0")
+    assert play.target(PARSED, BOUND, copy_in) == ["client 1 2 G"]
+    assert play.client(message(b"d", b"1\n"), message(b"c", b""), SYNC) == ["target d c S"]
+    assert play.target(complete("COPY 1"), ready())[-1] == "client C[COPY 1] ZI"
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_on_its_way_when_it_ended_is_unknown() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    approve(play)
+    lines = play.send(ev.TargetGone())
+    assert lines[:2] == ["record finished", "unknown REQ1"]
+    assert play.recorded("finished")[0]["outcome"] == "unknown"
