@@ -135,8 +135,8 @@ class Conversation:
         self.effects.append(effect)
 
     def say_fatal(self, error: GatewayError) -> None:
-        """Tell the client why its session ends; inside a row it would be read as a part of that row."""
-        if not self.mid_message:
+        """Tell the client why its session ends, once; inside a row it would be read as a part of that row."""
+        if not self.mid_message and self.phase is not Phase.CLOSED:
             self.emit(ev.ToClient(fatal(error)))
 
     def record(self, kind: str, **fields: Value) -> None:

@@ -172,13 +172,21 @@ def test_an_empty_query_ends_with_no_rows() -> None:
     assert play.target(message(b"I", b""), ready()) == ["client I ZI"]
 
 
-def test_described_columns_make_the_plan_of_a_later_execute() -> None:
-    play = Playbook(MASKED)
-    play.client(parse("s", "SELECT card_number FROM customers"), describe("S", "s"), SYNC)
-    play.target(PARSED, message(b"t", b"\0\0"), columns("card_number", first=3), ready())
-    play.client(bind("", "s"), execute(""), SYNC)
-    play.target(BOUND, row(b"4000"), complete("SELECT 1"), ready())
-    assert row(b"[redacted]") in play.to_client()
+@pytest.mark.parametrize("kind", ["S", "P"])
+def test_described_columns_make_the_plan_of_a_later_execute(kind: str) -> None:
+    """A card in a binary int8 is one only to who knows its type."""
+    play = Playbook(POLICY + "masking: {detect: [card]}\n", status="T")
+    play.client(
+        parse("s", "SELECT id FROM customers"),
+        bind("p", "s", results=(1,)),
+        describe(kind, "s" if kind == "S" else "p"),
+        SYNC,
+    )
+    described = message(b"t", b"\0\0") if kind == "S" else b""
+    play.target(PARSED, BOUND, described, columns("id", oid=20, binary=kind == "P"), ready("T"))
+    play.client(execute("p"), SYNC)
+    play.target(row((4000001234567899).to_bytes(8, "big")), complete("SELECT 1"), ready("T"))
+    assert row(None) in play.to_client()
 
 
 def test_a_result_that_was_never_described_is_masked_where_it_may_need_it() -> None:
@@ -226,6 +234,7 @@ def test_syncs_behind_a_copy_in_are_owed_nothing() -> None:
     assert play.target(PARSED, BOUND, copy_in) == ["client 1 2 G"]
     assert play.client(message(b"d", b"1\n"), message(b"c", b""), SYNC) == ["target d c S"]
     assert play.target(complete("COPY 1"), ready())[-1] == "client C[COPY 1] ZI"
+    assert play.session.talk.drained
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------------
