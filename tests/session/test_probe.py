@@ -1,0 +1,215 @@
+"""The preview's questions, one at a time, and what is made of the answers; the oid question also against PostgreSQL."""
+
+from collections.abc import Generator
+from typing import TypeVar
+
+import psycopg
+import pytest
+
+from gateway.demo.postgres import EmbeddedPostgres
+from gateway.policy.decide import Answer, Verdict
+from gateway.policy.model import load
+from gateway.session.errands import Messages
+from gateway.session.judging import Judge, Login
+from gateway.session.names import Prepared
+from gateway.session.probe import Findings, Subject, isolation_question, oid_question, probe
+from gateway.session.replies import Execution
+from gateway.wire import frontend
+from gateway.wire.frontend import SYNC, Bind, describe, message, parse
+from tests.playbook import ANN, NO_DATA, PARSED, POLICY, catalog, columns, complete, error, ready, row, split
+
+T = TypeVar("T")
+MASKED = POLICY + "masking: {columns: [{column: shop.public.customers.card_number, mask: last4}], detect: [api_key]}\n"
+CUSTOMERS = row(b"public.customers", b"16400")
+KEY = b"sk_live_" + b"abcdefghijkl"
+
+
+@pytest.fixture
+def judge() -> Judge:
+    policy = load(MASKED)
+    return Judge(
+        Login("s", "r", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32), policy, catalog()
+    )
+
+
+def subject(judge: Judge, sql: str, *values: bytes) -> Subject:
+    script = judge.read(sql)
+    assert script is not None
+    execution = Execution(1, script.statements[0], Verdict(Answer.HOLD, "r", ""), sql, None)
+    if not values:
+        return Subject(execution)
+    return Subject(execution, Prepared(sql, script, (23,)), Bind("", "", (), values, ()))
+
+
+def played(questions: Generator[bytes, Messages, T], *answers: bytes) -> tuple[list[bytes], T]:
+    """Answer each question with the next of the answers; returns the questions and the value."""
+    asked = [next(questions)]
+    for given in answers:
+        try:
+            asked.append(questions.send([(ord(kind), body) for kind, body in split(given)]))
+        except StopIteration as stop:
+            return asked, stop.value
+    raise AssertionError(f"one more question: {asked[-1]!r}")
+
+
+def text(question: bytes) -> str:
+    return frontend.read_query(question)
+
+
+def found(judge: Judge, sql: str, *answers: bytes) -> Findings:
+    """The findings for a statement outside a transaction: count and sample answered, the rest as PostgreSQL would."""
+    before = complete("BEGIN") + complete("SET") * 2 + ready("T")
+    _, findings = played(probe(subject(judge, sql), judge, "I"), before, CUSTOMERS, *answers, complete("ROLLBACK"))
+    return findings
+
+
+# --- where it runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "side", "first", "last"),
+    [
+        ("I", "", "BEGIN READ ONLY;", "ROLLBACK"),
+        ("T", "", "SAVEPOINT hoop_probe; SET TRANSACTION READ ONLY;", "ROLLBACK TO SAVEPOINT hoop_probe; RELEASE"),
+        ("T", "the batch is half forwarded", "BEGIN READ ONLY;", "ROLLBACK"),
+    ],
+)
+def test_questions_are_read_only_short_and_leave_nothing(
+    status: str, side: str, first: str, last: str, judge: Judge
+) -> None:
+    asking = probe(subject(judge, "DELETE FROM customers"), judge, status, side)
+    asked, findings = played(asking, ready(), CUSTOMERS, row(b"2"), complete("SELECT 0"), ready())
+    assert text(asked[0]).startswith(first)
+    assert "statement_timeout = '2s'" in text(asked[0])
+    assert "lock_timeout = '500ms'" in text(asked[0])
+    assert text(asked[-1]).startswith(last)
+    assert len(asked) == 5
+    assert (findings.oids, findings.preview.rows) == (("public.customers=16400",), 2)
+    assert ("second connection" in findings.preview.note) == bool(side)
+
+
+def test_a_target_that_will_not_begin_is_left_as_it_was(judge: Judge) -> None:
+    asked, findings = played(
+        probe(subject(judge, "DELETE FROM customers"), judge, "I"), error("57P03", "starting up"), ready()
+    )
+    assert [text(each) for each in asked][1:] == ["ROLLBACK"]
+    assert findings.preview.note == "no preview: starting up"
+    assert findings.oids == ()
+
+
+@pytest.mark.parametrize(("level", "may"), [(b"read committed", True), (b"repeatable read", False), (None, False)])
+def test_only_read_committed_may_be_asked_inside(level: bytes | None, may: bool) -> None:
+    _, answer = played(isolation_question(), row(level) if level else b"")
+    assert answer is may
+
+
+# --- what is not asked -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM customers WHERE evil(id)", "DO $$ BEGIN END $$", "LOCK customers"])
+def test_a_statement_that_may_run_code_is_not_even_counted(sql: str, judge: Judge) -> None:
+    asking = probe(subject(judge, sql), judge, "I")
+    asked = [next(asking)]
+    try:
+        while True:
+            asked.append(asking.send([]))
+    except StopIteration as stop:
+        shown = stop.value.preview
+    assert not [each for each in asked if "customers WHERE" in text(each) or "LOCK" in text(each)]
+    assert shown.note.startswith("no preview: ")
+    assert shown.rows is None
+
+
+# --- count and sample ------------------------------------------------------------------------------------------------------
+
+
+def test_a_count_that_takes_too_long_says_so_and_the_sample_is_left_out(judge: Judge) -> None:
+    shown = found(judge, "DELETE FROM customers", error("57014", "canceling statement")).preview
+    assert (shown.rows, shown.before, shown.note) == (None, (), "no preview: it took longer than 2 s")
+
+
+def test_an_error_of_the_sample_keeps_the_count_and_hides_what_it_quotes(judge: Judge) -> None:
+    shown = found(judge, "DELETE FROM customers", row(b"3"), error("22P02", f"bad: {KEY.decode()}")).preview
+    assert shown.rows == 3
+    assert shown.note == "no preview: bad: [api_key]"
+
+
+def test_the_sample_is_masked_like_any_result(judge: Judge) -> None:
+    answer = columns("id", "name", "card_number") + row(b"1", KEY, b"4000123412341234") + row(b"2", None, None)
+    shown = found(judge, "DELETE FROM customers", row(b"2"), answer).preview
+    assert shown.columns == ("id", "name", "card_number")
+    assert shown.before == (("1", "[api_key]", "**** **** **** 1234"), ("2", None, None))
+    assert shown.after == ()
+
+
+def test_an_update_shows_before_and_after_with_the_mask_of_the_column_it_goes_into(judge: Judge) -> None:
+    described = columns("id", "name", "card_number", "card_number")
+    answer = described + row(b"1", b"Ann", b"4000123412341234", b"4000567856785678")
+    shown = found(judge, "UPDATE customers SET card_number = '4000567856785678'", row(b"1"), answer).preview
+    assert shown.columns == ("id", "name", "card_number")
+    assert shown.before == (("1", "Ann", "**** **** **** 1234"),)
+    assert shown.after == (("1", "Ann", "**** **** **** 5678"),)
+
+
+def test_an_insert_needs_no_count_and_is_shown_under_the_columns_it_fills(judge: Judge) -> None:
+    answer = columns("column1", "column2", table=0, first=0) + row(b"7", b"4000123412341234")
+    shown = found(judge, "INSERT INTO customers (id, card_number) VALUES (7, '4000123412341234')", answer).preview
+    assert (shown.rows, shown.columns) == (1, ("id", "card_number"))
+    assert shown.before[0][0] == "7"
+    assert "40001234" not in str(shown)
+
+
+def test_an_insert_without_columns_fills_them_in_order(judge: Judge) -> None:
+    answer = columns("column1", "column2", table=0, first=0) + row(b"7", b"Ann")
+    assert found(judge, "INSERT INTO customers VALUES (7, 'Ann')", answer).preview.columns == ("id", "name")
+
+
+def test_at_most_five_rows_and_no_endless_cell(judge: Judge) -> None:
+    answer = columns("id", "name", "card_number") + row(b"1", b"x" * 201, None) * 7
+    shown = found(judge, "DELETE FROM customers", row(b"7"), answer).preview
+    assert len(shown.before) == 5
+    assert shown.before[0][1] == "x" * 200 + "... (201 characters)"
+
+
+def test_bound_values_are_the_clients_own_with_the_types_that_the_target_gives_them(judge: Judge) -> None:
+    asking = probe(subject(judge, "DELETE FROM customers WHERE id = $1", b"1"), judge, "I")
+    typed = PARSED + message(b"t", b"\0\1\0\0\0\x14") + NO_DATA + ready("T")
+    asked, findings = played(asking, ready("T"), CUSTOMERS, typed, row(b"1"), complete("SELECT 0"), ready())
+    assert asked[2] == parse("", "DELETE FROM customers WHERE id = $1", (23,)) + describe("S", "") + SYNC
+    counting = split(asked[3])
+    assert [kind for kind, _ in counting] == ["P", "B", "D", "E", "S"]
+    given = frontend.read_parse(message(b"P", counting[0][1]))
+    assert given.parameter_types == (20,), "int8 is what the target made of it"
+    bound = frontend.read_bind(message(b"B", counting[1][1]))
+    assert (bound.parameters, bound.result_formats) == ((b"1",), (0,))
+    assert findings.preview.rows == 1
+
+
+# --- what names mean -------------------------------------------------------------------------------------------------------
+
+
+def test_no_relation_is_no_question() -> None:
+    with pytest.raises(StopIteration) as end:
+        next(oid_question(()))
+    assert end.value.value == ()
+
+
+def test_any_name_is_found_by_postgresql_and_no_other(postgres: EmbeddedPostgres) -> None:
+    names = ['"od.d"."t.x"', '"q\'s"."b\\s"', '"od.d"."Ünïcode"', "public.probed"]
+    keys = ["od.d.t.x", "q's.b\\s", "od.d.Ünïcode", "public.probed"]
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute('CREATE SCHEMA "od.d"; CREATE SCHEMA "q\'s"')
+        try:
+            for name in names:
+                connection.execute(f"CREATE TABLE {name} (id int)")
+            question = text(next(oid_question([*keys, "public.nosuch"])))
+            rows = connection.execute(question).fetchall()
+            expected = {
+                key: connection.execute("SELECT %s::regclass::oid", (name,)).fetchone()
+                for key, name in zip(keys, names, strict=True)
+            }
+            assert {key: (oid,) for key, oid in rows} == expected
+        finally:
+            connection.execute(
+                'DROP SCHEMA "od.d" CASCADE; DROP SCHEMA "q\'s" CASCADE; DROP TABLE IF EXISTS public.probed'
+            )
