@@ -1,0 +1,243 @@
+"""A hold from the question to its end: what the request says, what an approval binds, what the waiting client hears."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.approvals.request import Approval, State
+from gateway.session import events as ev
+from gateway.session.holding import split
+from gateway.wire.backend import fields
+from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
+from tests import playbook
+from tests.playbook import BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, ready, row
+from tests.session.test_session import BOB, DELETE, approve, held, opened, ruled
+
+TWO = """
+  - {name: orders need two, effect: hold, statements: [DELETE], tables: [public.orders], reviewers: both, timeout: 5m}
+"""
+POLICY_OF_TWO = POLICY.replace("reviewers:\n", "reviewers:\n  both: {groups: [dba, audit], approvals: 2}\n", 1) + TWO
+
+
+def answer_probe(play: Playbook, relation: bytes, oid: bytes) -> list[str]:
+    """BEGIN, the OIDs, a count of one, no sample, ROLLBACK."""
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(row(relation, oid), complete("SELECT 1"), ready("T"))
+    play.target(row(b"1"), complete("SELECT 1"), ready("T"))
+    play.target(complete("SELECT 0"), ready("T"))
+    return play.target(complete("ROLLBACK"), ready())
+
+
+def noticed(play: Playbook) -> str:
+    """The text of the last NoticeResponse to the client."""
+    return fields(playbook.split(play.to_client())[-1][1])["M"]
+
+
+# --- the request -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_request_says_who_wants_what_where_and_until_when() -> None:
+    play = Playbook()
+    held(play, query(f"/* reason: asked to be forgotten */ {DELETE}"))
+    (request,) = play.requests
+    assert (request.requester.user, request.agent, request.client) == ("ann@example.com", "psql", "127.0.0.1")
+    assert (request.target, request.environment, request.where_held) == ("shop", "production", "idle")
+    assert (request.rule, request.reviewers, request.channels) == ("writes wait", "dba", ("slack:C1",))
+    assert request.claimed_reason == "asked to be forgotten"
+    assert (request.opened_at, request.expires_at) == (NOW, NOW + 600)
+
+
+def test_inside_a_transaction_it_waits_no_longer_than_locks_may_be_held() -> None:
+    play = Playbook(status="T")
+    held(play, query(DELETE), status="T")
+    assert play.requests[0].expires_at == NOW + 120
+    assert play.requests[0].where_held == "in transaction"
+
+
+def test_of_several_holds_the_one_that_asks_for_most_counts() -> None:
+    play = Playbook(POLICY_OF_TWO)
+    batch = [
+        each
+        for table in ("customers", "orders")
+        for each in (parse("", f"DELETE FROM {table}"), bind("", ""), execute(""))
+    ]
+    play.client(*batch, SYNC)
+    answer_probe(play, b"public.customers", b"16400")
+    (request,) = play.requests
+    assert (request.rule, request.approvals_needed, request.expires_at) == ("orders need two", 2, NOW + 300)
+    assert [each.sql for each in request.statements] == ["DELETE FROM customers", "DELETE FROM orders"]
+
+
+def test_equal_texts_are_one_line_with_the_first_five_value_sets_masked() -> None:
+    policy = POLICY + "masking: {detect: [api_key]}\n"
+    play = Playbook(policy)
+    key = b"sk_live_" + b"abcdefghijkl"
+    sql = "DELETE FROM customers WHERE name = $1"
+    play.client(
+        parse("", sql), *[bind("", "", [each]) + execute("") for each in (b"a", key, b"c", b"d", b"e", b"f")], SYNC
+    )
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(PARSED, message(b"t", b"\0\x01\0\0\0\x19"), NO_DATA, ready("T"))
+    play.target(PARSED, BOUND, columns("count"), row(b"1"), complete("SELECT 1"), ready("T"))
+    play.target(PARSED, BOUND, columns("id"), complete("SELECT 0"), ready("T"))
+    play.target(complete("ROLLBACK"), ready())
+    (statement,) = play.requests[0].statements
+    assert (statement.executions, statement.relations) == (6, ("public.customers",))
+    assert statement.parameters == (("a",), ("[api_key]",), ("c",), ("d",), ("e",))
+
+
+# --- what an approval binds ------------------------------------------------------------------------------------------------
+
+
+def held_request(
+    sql: str = DELETE, status: str = "I", path: tuple[str, ...] = ("public",), **changes: str
+) -> tuple[str, str]:
+    """(content digest, release digest) of a held statement."""
+    play = Playbook(status=status)
+    play.session.talk.judge.search_path = path
+    login = play.session.talk.login
+    play.session.talk.login = replace(login, **changes)  # type: ignore[arg-type] # texts
+    held(play, query(sql), status=status)
+    return play.requests[0].content_digest, play.requests[0].release_digest
+
+
+def test_the_same_statement_again_has_the_same_content_but_no_release_of_its_own() -> None:
+    content, release = held_request()
+    assert held_request() == (content, release)
+    assert held_request(session="s-2") == (content, held_request(session="s-2")[1])
+    assert held_request(session="s-2")[1] != release
+
+
+def test_one_byte_or_another_meaning_of_a_name_is_another_content() -> None:
+    content = held_request()[0]
+    assert held_request(DELETE + " ")[0] != content
+    assert held_request(path=("other", "public"))[0] != content
+
+
+def test_an_approval_outside_a_transaction_is_none_inside_one() -> None:
+    (content, release), (inside, other) = held_request(), held_request(status="T")
+    assert content == inside
+    assert release != other
+
+
+# --- what the client hears -------------------------------------------------------------------------------------------------
+
+
+def test_the_notice_says_which_request_who_decides_and_until_when() -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    assert noticed(play) == "held for approval: request REQ1, reviewers dba, until 15:16:40 UTC (600 s)"
+    assert ev.WakeAt(NOW + 30) in play.effects
+    play.preview()
+    opened(play)
+    play.now = NOW + 30.4
+    play.send(ev.Tick())
+    assert noticed(play).endswith("(570 s)")
+    assert ev.WakeAt(NOW + 60.4) in play.effects
+
+
+def test_nobody_is_woken_for_a_statement_that_is_no_longer_held() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.send(ruled(play, State.APPROVED))
+    assert play.send(ev.Tick()) == []
+    assert play.effects == []
+
+
+# --- answers that don't fit ------------------------------------------------------------------------------------------------
+
+
+def test_news_of_another_request_changes_nothing() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    other = replace(play.requests[0], id="OTHER", state=State.DENIED)
+    assert play.send(ev.Ruled(other)) == []
+    assert play.send(ev.NotOpened("OTHER", "57P03", "away")) == []
+    assert play.send(ev.NotReleased("OTHER", None, "away")) == []
+    assert play.send(ev.Opened("OTHER")) == ["withdraw OTHER"], "stored for nobody"
+    assert play.send(ev.Released("OTHER")) == ["unknown OTHER"]
+    assert play.session.holding.active
+
+
+def test_a_first_approval_of_two_releases_nothing() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    assert play.send(ruled(play, State.PENDING)) == []
+
+
+def test_a_request_that_could_not_be_stored_is_refused_with_its_text() -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    play.preview()
+    play.send(ev.NotOpened("REQ1", "53400", "11 requests are waiting already", "Wait."))
+    play.target(error("42601"), ready())
+    shown = fields(playbook.split(play.to_client())[0][1])
+    assert (shown["C"], shown["M"], shown["H"]) == ("53400", "11 requests are waiting already", "Wait.")
+
+
+def test_a_release_that_lost_against_another_end_tells_that_end() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.send(ruled(play, State.APPROVED))
+    play.recheck()
+    expired = replace(play.requests[0], state=State.EXPIRED)
+    lines = play.send(ev.NotReleased("REQ1", expired, "too late"))
+    assert "withdraw REQ1" not in lines
+    assert play.target(error("42601"), ready()) == ["client E57014 ZI"]
+
+
+def test_who_approved_is_recorded_with_what_ran() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    given = (Approval(BOB, "slack", NOW),)
+    play.send(ev.Ruled(replace(play.requests[0], state=State.APPROVED, approvals=given)))
+    play.recheck()
+    play.send(ev.Released("REQ1"))
+    (entry,) = play.recorded("statement")
+    assert (entry["request"], entry["decided_by"], entry["verdict"]) == ("REQ1", "bob@example.com", "hold")
+
+
+# --- where the questions run -----------------------------------------------------------------------------------------------
+
+
+def test_a_half_forwarded_batch_is_asked_about_aside_and_the_side_connection_is_closed() -> None:
+    play = Playbook()
+    play.client(parse("i", "SELECT $1::text"), SYNC)
+    play.target(PARSED, ready())
+    play.client(*[bind("", "i", [b"x" * 100]) + execute("") for _ in range(1000)])
+    assert play.client(parse("", DELETE), bind("", ""), execute(""), SYNC)[-1] == "sideask"
+    answers = (
+        complete("BEGIN") + complete("SET") * 2 + ready("T"),
+        row(b"public.customers", b"16400") + complete("SELECT 1") + ready("T"),
+        row(b"4") + complete("SELECT 1") + ready("T"),
+        complete("SELECT 0") + ready("T"),
+    )
+    for answer in answers:
+        assert play.send(ev.SideAnswered(answer))[-1] == "sideask"
+    assert play.send(ev.SideAnswered(complete("ROLLBACK") + ready())) == ["sideclose", "hold REQ1"]
+    shown = play.requests[0].preview
+    assert (shown.rows, shown.note) == (4, "seen from a second connection: the batch is half forwarded")
+    assert play.requests[0].where_held == "in transaction"
+
+
+def test_a_late_answer_of_the_side_connection_is_nobodys() -> None:
+    play = Playbook()
+    assert play.send(ev.SideAnswered(ready())) == []
+    held(play, query(DELETE))
+    assert play.send(ev.SideAnswered(None, "away")) == []
+
+
+def test_a_released_batch_goes_as_it_came_with_nothing_left_of_the_hold() -> None:
+    play = Playbook()
+    batch = (parse("", DELETE), bind("", ""), execute(""), SYNC)
+    held(play, *batch)
+    approve(play)
+    assert play.to_target() == b"".join(batch)
+    assert not play.session.holding.active
+    assert play.session.holding.request_id is None
+
+
+@pytest.mark.parametrize("data", [b"", ready(), complete("SELECT 1") + ready()])
+def test_whole_messages_are_cut_apart(data: bytes) -> None:
+    assert b"".join(message(bytes((kind,)), body) for kind, body in split(data)) == data
