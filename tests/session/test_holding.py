@@ -228,6 +228,15 @@ def test_a_late_answer_of_the_side_connection_is_nobodys() -> None:
     assert play.send(ev.SideAnswered(None, "away")) == []
 
 
+def test_a_side_connection_that_failed_is_closed_with_the_hold() -> None:
+    play = Playbook(status="T")
+    play.client(query(DELETE))
+    play.target(row(b"repeatable read"), complete("SHOW"), ready("T"))
+    play.send(ev.SideAnswered(None, "no connection"))
+    opened(play)
+    assert play.send(ruled(play, State.DENIED, "no")) == ["sideclose", "target Q[\x01]"]
+
+
 def test_a_released_batch_goes_as_it_came_with_nothing_left_of_the_hold() -> None:
     play = Playbook()
     batch = (parse("", DELETE), bind("", ""), execute(""), SYNC)

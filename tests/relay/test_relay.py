@@ -1,0 +1,388 @@
+"""One session's sockets, over real ones: what goes out in which order, and what happens when a side fails, fills or goes."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from gateway.approvals.desk import Approve, Desk
+from gateway.approvals.request import State
+from gateway.errors import GatewayError, TargetUnavailable
+from gateway.metrics import Metrics
+from gateway.policy.model import Policy, load
+from gateway.relay.doorway import Doorway
+from gateway.relay.relay import Relay, Shell
+from gateway.relay.target import TargetLink
+from gateway.session.judging import Login
+from gateway.session.session import Session
+from gateway.sql.catalog import Catalog
+from gateway.sql.parse import read
+from gateway.sql.statement import Script
+from gateway.store.memory import MemoryStore
+from gateway.wire.backend import fields
+from gateway.wire.frontend import query
+from tests.bots.samples import BOB
+from tests.fakes.stores import ListSpool
+from tests.playbook import ANN, POLICY, catalog, columns, complete, error, ready, row, split
+
+DELETE = "DELETE FROM customers WHERE id = 1"
+#: A step that takes longer has failed.
+STEP = 10.0
+PREVIEW = (
+    complete("BEGIN") + complete("SET") * 2 + ready("T"),
+    row(b"public.customers", b"16400") + complete("SELECT 1") + ready("T"),
+    row(b"1") + complete("SELECT 1") + ready("T"),
+    complete("SELECT 0") + ready("T"),
+    complete("ROLLBACK") + ready(),
+)
+
+
+class End:
+    """The far end of one of the relay's sockets: what a client, or a target, sends and gets."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._got = b""
+
+    async def send(self, *messages: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.sock, b"".join(messages))
+
+    async def get(self) -> tuple[str, bytes]:
+        """The next message; ("", b"") at the end of the stream."""
+        async with asyncio.timeout(STEP):
+            while len(self._got) < 5 or len(self._got) < 1 + int.from_bytes(self._got[1:5], "big"):
+                more = await asyncio.get_running_loop().sock_recv(self.sock, 1 << 16)
+                if not more:
+                    return "", b""
+                self._got += more
+        end = 1 + int.from_bytes(self._got[1:5], "big")
+        ((kind, body),), self._got = split(self._got[:end]), self._got[end:]
+        return kind, body
+
+    async def refused(self) -> tuple[str, str]:
+        """(SQLSTATE, message) of the next ErrorResponse."""
+        while (found := await self.get())[0] != "E":
+            assert found[0], "the connection ended without an error"
+        shown = fields(found[1])
+        return shown["C"], shown["M"]
+
+
+class Reader:
+    """Reads big texts at once; `broken` is raised instead."""
+
+    broken: Exception | None = None
+
+    async def read(self, text: str) -> Script:
+        if self.broken is not None:
+            raise self.broken
+        return read(text)
+
+
+@dataclass
+class Room:
+    """A relay, its two far ends, and what stands behind it."""
+
+    policy: Policy = field(default_factory=lambda: load(POLICY))
+    lifetime: float = 600.0
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(time.time))
+    spool: ListSpool = field(default_factory=ListSpool)
+    metrics: Metrics = field(default_factory=Metrics)
+    parser: Reader = field(default_factory=Reader)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    side_problem: Exception = field(default_factory=lambda: TargetUnavailable("the target is full"))
+    reloaded: Catalog | None = field(default_factory=catalog)
+
+    async def open(self, port: int = 1) -> None:
+        self.desk = Desk(self.store, self.spool, clock=time.time, link_max_age=3600.0)
+        await self.desk.start("gate-1")
+        target = replace(self.policy.targets["shop"], host="127.0.0.1", port=port)
+        who = replace(ANN, expires_at=time.time() + self.lifetime)
+        login = Login("s-1", "gate-1", who, target, "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
+        self.session = Session(login, self.policy, catalog(), iter(["REQ1", "REQ2"]))
+        self.session.talk.path_stale = False
+        client_door, self.client = await _pair()
+        target_door, self.target = await _pair()
+        link = TargetLink(target_door, target, {}, 7, b"key!")
+        shell = Shell(self.desk, self.spool, self.parser, self.metrics, self._keep, self._reload)  # type: ignore[arg-type] # ListSpool is a Spool
+        self.relay = Relay(self.session, client_door, link, shell, self._aside, lambda _: self.ended.set())
+        self.relay.start(client_door)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def _aside(self) -> TargetLink:
+        raise self.side_problem
+
+    async def _reload(self, _target: str) -> Catalog | None:
+        if self.reloaded is None:
+            raise RuntimeError("no catalog")
+        return self.reloaded
+
+    async def close(self) -> None:
+        self.client.sock.close()
+        self.target.sock.close()
+        async with asyncio.timeout(STEP):
+            await self.ended.wait()
+            while self.tasks:
+                await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.desk.close()
+
+    async def held(self) -> None:
+        """A DELETE that waits."""
+        await self.client.send(query(DELETE))
+        await self.previewed()
+        await self.stored("REQ1", State.PENDING)
+
+    async def previewed(self) -> None:
+        """Answer the preview's questions about customers: one row would go."""
+        for answer in PREVIEW:
+            assert (await self.target.get())[0] == "Q"
+            await self.target.send(answer)
+
+    async def stored(self, request: str, state: State) -> None:
+        async with asyncio.timeout(STEP):
+            while (found := await self.store.get(request)) is None or found.state is not state:  # noqa: ASYNC110 # a store tells nobody of a plain get
+                await asyncio.sleep(0)
+
+    def kinds(self) -> list[str]:
+        return [entry.kind for entry in self.spool.written]
+
+
+async def _pair() -> tuple[Doorway, End]:
+    """A connection over loopback TCP: our Doorway, and the far end."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        far = socket.create_connection(listening.getsockname())
+        near, _ = listening.accept()
+    far.setblocking(False)
+    near.setblocking(False)
+    _, door = await asyncio.get_running_loop().create_connection(Doorway, sock=near)
+    return door, End(far)
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Room]:
+    room = Room()
+    await room.open()
+    yield room
+    await room.close()
+
+
+# --- order -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_forwarded_was_recorded_before(room: Room) -> None:
+    await room.client.send(query("SELECT 1"))
+    assert (await room.target.get())[0] == "Q"
+    assert room.kinds() == ["statement"]
+    await room.target.send(columns("x"), row(b"1"), complete("SELECT 1"), ready())
+    assert [(await room.client.get())[0] for _ in range(4)] == ["T", "D", "C", "Z"]
+    assert room.kinds() == ["statement", "finished"]
+
+
+async def test_what_can_not_be_recorded_is_not_forwarded(room: Room) -> None:
+    room.spool.full = True
+    await room.client.send(query("SELECT 1"))
+    assert await room.client.refused() == ("53100", "the audit spool is full")
+    assert await room.client.get() == ("", b"")
+    assert await room.target.get() == ("", b""), "not a byte of it"
+
+
+async def test_a_held_statement_runs_when_its_release_is_stored(room: Room) -> None:
+    await room.held()
+    assert (await room.client.get())[0] == "N"
+    await room.desk.decide("REQ1", None, BOB, Approve(), "slack")
+    assert (await room.target.get())[0] == "Q", "what its names mean now"
+    await room.target.send(row(b"public.customers", b"16400"), complete("SELECT 1"), ready())
+    assert (await room.target.get()) == ("Q", DELETE.encode() + b"\0")
+    stored = await room.store.get("REQ1")
+    assert stored is not None
+    assert stored.state is State.RELEASED
+    assert room.kinds()[-2:] == ["released", "statement"]
+    await room.target.send(complete("DELETE 1"), ready())
+    await room.stored("REQ1", State.EXECUTED)
+
+
+def _counted(room: Room) -> dict[str, float]:
+    return {each.name: each.value for metric in room.metrics.registry.collect() for each in metric.samples}
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_flood_of_requests_is_refused_before_anybody_is_asked() -> None:
+    room = Room(load(POLICY + "limits: {open_requests_per_user: 1}\n"))
+    await room.open()
+    await room.held()
+    waiting = await room.store.get("REQ1")
+    assert waiting is not None
+    await room.desk.withdraw("REQ1", "for the next one")
+    await room.target.get()
+    await room.target.send(error("42601"), ready())
+    await room.desk.open(replace(waiting, id="OTHER"))
+    await room.client.send(query(DELETE))
+    await room.previewed()
+    assert (await room.target.get()) == ("Q", b"\x01\0"), "a sure-fail in its place"
+    await room.target.send(error("42601"), ready())
+    assert (await room.client.refused())[0] == "57014"
+    sqlstate, text = await room.client.refused()
+    assert sqlstate == "53400"
+    assert text == "1 requests of ann@example.com are waiting already"
+    assert await room.store.get("REQ2") is None
+    await room.close()
+
+
+async def test_a_store_that_is_away_holds_nothing(room: Room) -> None:
+    room.store.away = True
+    await room.client.send(query(DELETE))
+    await room.previewed()
+    assert (await room.target.get()) == ("Q", b"\x01\0")
+    await room.target.send(error("42601"), ready())
+    assert (await room.client.refused())[0] == "57P03"
+    room.store.away = False
+
+
+async def test_an_error_of_ours_is_told_without_its_text(room: Room) -> None:
+    room.parser.broken = RuntimeError("a secret of the inside")
+    await room.client.send(query("SELECT '" + "x" * 20_000 + "'"))
+    sqlstate, text = await room.client.refused()
+    assert (sqlstate, "secret" in text) == ("XX000", False)
+    assert await room.target.get() == ("", b"")
+
+
+async def test_a_session_that_fails_ends_and_withdraws_what_is_held(room: Room) -> None:
+    await room.held()
+    room.session.stream = None  # type: ignore[assignment] # whatever is wrong inside: it raises
+    await room.target.send(ready())
+    sqlstate, text = await room.client.refused()
+    assert (sqlstate, text) == ("XX000", "internal error in session s-1")
+    await room.stored("REQ1", State.WITHDRAWN)
+
+
+async def test_a_parser_that_gives_up_says_why(room: Room) -> None:
+    room.parser.broken = GatewayError("the statement takes too long to read", sqlstate="54001")
+    await room.client.send(query("SELECT '" + "x" * 20_000 + "'"))
+    assert await room.client.refused() == ("54001", "the statement takes too long to read")
+
+
+async def test_nothing_is_said_into_a_row_that_was_cut(room: Room) -> None:
+    await room.client.send(query("SELECT 1"))
+    await room.target.get()
+    long = row(b"x" * 1000)
+    await room.target.send(columns("x"), long[:500])
+    assert (await room.client.get())[0] == "T"
+    room.relay._broken(GatewayError("over"))
+    assert await room.client.get() == ("", b"")
+    assert b"over" not in room.client._got
+
+
+async def test_a_catalog_that_can_not_be_read_leaves_the_session_going(room: Room) -> None:
+    room.reloaded = None
+    room.session.talk.judge.adopt(load(POLICY.replace("[read]", "[read, ddl]").replace("[write, ddl,", "[write,")))
+    await room.client.send(query("CREATE TABLE t (id int)"), query("SELECT 1"))
+    await room.target.get()
+    await room.target.send(complete("CREATE TABLE"), ready())
+    assert await room.target.get() == ("Q", b"SELECT 1\0")
+    assert room.session.talk.judge.catalog is None
+
+
+# --- ends ------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_goes_while_nothing_is_read_from_it_is_noticed(room: Room) -> None:
+    await room.held()
+    await room.client.send(query("SELECT '" + "x" * (2 << 20) + "'"))
+    async with asyncio.timeout(STEP):
+        while not room.session.paused:  # noqa: ASYNC110 # the session tells nobody that it pauses
+            await asyncio.sleep(0)
+    room.client.sock.close()
+    await room.stored("REQ1", State.WITHDRAWN)
+    async with asyncio.timeout(STEP):
+        await room.ended.wait()
+
+
+async def test_a_session_ends_when_its_token_does() -> None:
+    room = Room(lifetime=0.05)
+    await room.open()
+    async with asyncio.timeout(STEP):
+        while room.session.talk.ending is None:  # noqa: ASYNC110 # nothing shows on an idle wire
+            await asyncio.sleep(0)
+    await room.client.send(query("SELECT 1"))
+    assert (await room.client.refused())[0] == "28000"
+    await room.close()
+
+
+async def test_what_the_session_leaves_is_counted_down(room: Room) -> None:
+    assert _counted(room)["hoop_sessions_open"] == 1.0
+    forgotten: list[bool] = []
+    room.relay.forget_key = lambda: forgotten.append(True)
+    room.client.sock.close()
+    assert await room.target.get() == ("", b"")
+    async with asyncio.timeout(STEP):
+        await room.ended.wait()
+    assert _counted(room)["hoop_sessions_open"] == 0.0
+    assert forgotten == [True]
+
+
+# --- cancel ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_forwarded_until_the_cancel_has_reached_the_target() -> None:
+    """A late cancel would hit the next statement."""
+    arrived, close = asyncio.Event(), asyncio.Event()
+    asked: list[bytes] = []
+
+    async def target(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readexactly(16))
+        arrived.set()
+        await close.wait()
+        writer.close()
+
+    server = await asyncio.start_server(target, "127.0.0.1", 0)
+    room = Room()
+    await room.open(server.sockets[0].getsockname()[1])
+    await room.client.send(query("SELECT pg_sleep(60)"))
+    await room.target.get()
+    room.relay.cancel()
+    async with asyncio.timeout(STEP):
+        await arrived.wait()
+    assert asked[0][8:] == (7).to_bytes(4, "big") + b"key!"
+    await room.target.send(error("57014"), ready())
+    assert (await room.client.refused())[0] == "57014"
+    await room.client.send(query("SELECT 1"))
+    async with asyncio.timeout(STEP):
+        while room.kinds().count("statement") < 2:  # noqa: ASYNC110 # a spool tells nobody
+            await asyncio.sleep(0)
+    assert room.relay._kept_back
+    close.set()
+    assert await room.target.get() == ("Q", b"SELECT 1\0")
+    server.close()
+    await room.close()
+
+
+# --- flow control ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_reads_slowly_slows_the_target(room: Room) -> None:
+    """No more than the sockets' buffers and asyncio's high-water mark is kept of a result nobody reads."""
+    await room.client.send(query("SELECT 1"))
+    await room.target.get()
+    await room.target.send(columns("x"))
+    sending = asyncio.create_task(room.target.send(*[row(b"x" * 65_000)] * 1000))
+    paused = room.relay._target
+    async with asyncio.timeout(STEP):
+        while paused.is_reading():  # noqa: ASYNC110 # a transport tells nobody
+            await asyncio.sleep(0)
+    assert not sending.done()
+    got = 0
+    while got < 1000:
+        got += (await room.client.get())[0] == "D"
+    await sending
+    assert paused.is_reading()
