@@ -1,35 +1,31 @@
 """`hoop`, and `python -m gateway`: one typer app, one line a verb in VERBS. No behaviour lives here.
 
+Only the verb that was asked for is imported: `hoop token` must not wait a second and a half for a gateway's libraries.
 Exit codes: 0 ok, 1 a finding or refusal, 2 usage or configuration.
 """
 
+import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import typer
 
-from gateway.cli.audit import app as audit
-from gateway.cli.check import check
-from gateway.cli.demo import demo
-from gateway.cli.explain import explain
-from gateway.cli.manifest import app as manifest
-from gateway.cli.serve import serve
-from gateway.cli.token import token
-
-#: Verb -> its function, or a typer app of its own where it has verbs below it (`hoop audit verify`).
-VERBS: Mapping[str, Callable[..., Any] | typer.Typer] = {
-    "serve": serve,
-    "demo": demo,
-    "check": check,
-    "explain": explain,
-    "token": token,
-    "audit": audit,
-    "manifest": manifest,
+#: Verb -> what `hoop --help` says of it. Its function, or a typer app named `app` where there are verbs below it
+#: (`hoop audit verify`), is in the module of its name.
+VERBS: Mapping[str, str] = {
+    "serve": "Run the gateway; settings come from the environment.",
+    "demo": "Run the gateway on this machine with a database, an issuer and a chat of its own.",
+    "check": "Validate a policies file and run its tests.",
+    "explain": "Say what policy answers to a statement, and why. Nothing is executed.",
+    "token": "Print an access token, to be used as the password (PGPASSWORD).",
+    "audit": "Ask the audit log, verify it, export it.",
+    "manifest": "Print the app manifest to upload to a chat platform.",
 }
 
 
-def make() -> typer.Typer:
-    """Make the app with every verb mounted."""
+def make(words: tuple[str, ...] = tuple(VERBS)) -> typer.Typer:
+    """Make the app. Verbs that are not among `words` have a name and a line of help, and do nothing."""
     app = typer.Typer(
         name="hoop",
         help="A PostgreSQL gateway that holds destructive statements until a reviewer clicks Approve in chat.",
@@ -38,12 +34,19 @@ def make() -> typer.Typer:
         pretty_exceptions_enable=False,  # its tracebacks print local variables, and those hold secrets
     )
     app.callback()(_several)  # without a callback typer turns a single verb into the app itself
-    for verb, what in VERBS.items():
+    for verb, says in VERBS.items():
+        what = _load(verb) if verb in words else _several
         if isinstance(what, typer.Typer):
-            app.add_typer(what, name=verb)
+            app.add_typer(what, name=verb, short_help=says)
         else:
-            app.command(verb)(what)
+            app.command(verb, short_help=says)(what)
     return app
+
+
+def _load(verb: str) -> Callable[..., Any] | typer.Typer:
+    module = import_module(f"gateway.cli.{verb}")
+    found: Callable[..., Any] | typer.Typer = getattr(module, "app", None) or getattr(module, verb)
+    return found
 
 
 def _several() -> None: ...
@@ -51,7 +54,7 @@ def _several() -> None: ...
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    make()(prog_name="hoop")
+    make(tuple(sys.argv[1:2]))(prog_name="hoop")
 
 
 if __name__ == "__main__":
