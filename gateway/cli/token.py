@@ -15,7 +15,7 @@ import aiohttp
 import typer
 from yarl import URL
 
-from gateway.identity.issuers import Documents, IssuerError, read_bounded
+from gateway.identity.documents import Documents, IssuerError, read_bounded
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _INTERVAL = 5.0  # seconds between polls when the issuer names none, and what each slow_down adds (RFC 8628 section 3.5)

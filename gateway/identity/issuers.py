@@ -1,7 +1,7 @@
-"""The issuers that sign tokens: discovery, their keys, and the one door `Issuers.verify`.
+"""The issuers that sign tokens: their keys, and the one door `Issuers.verify`.
 
-What lives here: fetching and caching keys, checking signature, issuer, audience and times. What must not: reading names
-and groups (claims.py), opinions about what a person may do.
+What lives here: caching keys, checking signature, issuer, audience and times. What must not: fetching documents
+(documents.py), reading names and groups (claims.py), opinions about what a person may do.
 
 A token is judged in the order in which an attacker pays most: size and shape, issuer and audience (both signed, so read
 before the signature only to find the key), key, signature, header, times, claims. Nothing here blocks the event loop;
@@ -11,36 +11,27 @@ OpenID Connect Discovery 1.0.
 
 import asyncio
 import base64
-import ipaddress
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import aiohttp
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
-from yarl import URL
 
 from gateway.identity.claims import Identity, TokenRefused, check_times, identity_of
+from gateway.identity.documents import Documents, IssuerError
 from gateway.policy.model import Issuer as IssuerRule
 
 ALGORITHMS = ("RS256", "ES256", "PS256")  # asymmetric only: an HMAC "key" would be the public one
 MAX_TOKEN = 16 * 1024  # bytes; Entra's largest are about 8 KiB
-MAX_DOCUMENT = 512 * 1024  # bytes of a discovery document or key set; Entra's is 20 KiB
-FETCH_TIMEOUT = 5.0  # seconds
 KEYS_TTL = 3600.0  # seconds until the keys are fetched again
 KEYS_STALE = 24 * 3600.0  # seconds that known keys outlive an issuer that is away
 COOLDOWN = 10.0  # seconds between fetches that unknown key ids cause: anyone can invent those
 RETRY = 1.0  # seconds between fetches while there are no keys at all
-_DISCOVERY = "/.well-known/openid-configuration"
 _TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
 _ONLY_IN_ID_TOKENS = ("at_hash", "c_hash")
-
-
-class IssuerError(Exception):
-    """The issuer's documents can't be had or can't be believed; the text is for the log and for /readyz."""
 
 
 class _Registry(JWSRegistry):
@@ -111,62 +102,6 @@ class Issuers:
         await self._documents.close()
 
 
-class Documents:
-    """Fetches an issuer's JSON: https only, no redirects, no cookies, bounded in size and time."""
-
-    def __init__(self, *, insecure_loopback: bool = False) -> None:
-        self._insecure_loopback = insecure_loopback
-        self._http: aiohttp.ClientSession | None = None
-
-    async def fetch(self, url: str) -> Mapping[str, object]:
-        """Raises IssuerError."""
-        self.check(url)
-        if self._http is None:
-            timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT)
-            self._http = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
-        try:
-            async with self._http.get(url, allow_redirects=False) as response:
-                if response.status != 200:
-                    raise IssuerError(f"{url}: HTTP status {response.status}")
-                document = json.loads(await read_bounded(response))
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise IssuerError(f"{url}: {type(error).__name__}") from error
-        except (ValueError, RecursionError) as error:
-            raise IssuerError(f"{url}: no JSON") from error
-        if not isinstance(document, dict):
-            raise IssuerError(f"{url}: no JSON object")
-        return document
-
-    async def discover(self, issuer: str) -> Mapping[str, object]:
-        """The issuer's metadata, which must name the issuer that was asked for. Raises IssuerError."""
-        document = await self.fetch(issuer.rstrip("/") + _DISCOVERY)
-        if document.get("issuer") != issuer:
-            raise IssuerError(f"{issuer}: its discovery document names another issuer")
-        return document
-
-    async def endpoint(self, issuer: str, name: str) -> str:
-        """One URL of the issuer's metadata, such as jwks_uri. Raises IssuerError."""
-        url = (await self.discover(issuer)).get(name)
-        if not isinstance(url, str):
-            raise IssuerError(f"{issuer}: its discovery document has no {name}")
-        return url
-
-    def check(self, url: str) -> None:
-        """Raises IssuerError for what is neither https nor allowed plain http."""
-        try:
-            parsed = URL(url)
-        except ValueError as error:
-            raise IssuerError("not a URL") from error
-        plain_allowed = self._insecure_loopback and is_loopback(parsed.host or "")
-        if not parsed.host or not (parsed.scheme == "https" or (parsed.scheme == "http" and plain_allowed)):
-            raise IssuerError(f"{url}: https is required (HOOP_INSECURE_LOOPBACK=1 allows http on loopback)")
-
-    async def close(self) -> None:
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
-
-
 class Keys:
     """The public keys of one issuer: fetched once for all who wait, kept, and outliving a short absence of the issuer."""
 
@@ -229,26 +164,6 @@ def _key_set(document: Mapping[str, object], uri: str) -> KeySet:
         return KeySet.import_key_set(document)  # type: ignore[arg-type]  # checked by the import itself
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise IssuerError(f"{uri}: no usable keys ({type(error).__name__})") from error
-
-
-async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    """The body, measured after decompression: a small one can't unpack into a large one. Raises IssuerError."""
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(64 * 1024):
-        body += chunk
-        if len(body) > MAX_DOCUMENT:
-            raise IssuerError(f"{response.url}: larger than {MAX_DOCUMENT} bytes")
-    return bytes(body)
-
-
-def is_loopback(host: str) -> bool:
-    """127.0.0.0/8, ::1 and the name localhost."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _peek(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:

@@ -231,7 +231,7 @@ async def test_known_keys_outlive_an_issuer_that_is_away(issuer: DemoIssuer, ver
 async def test_an_issuer_that_hangs_delays_nobody_else(
     issuer: DemoIssuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "FETCH_TIMEOUT", 0.05)
+    monkeypatch.setattr("gateway.identity.documents.FETCH_TIMEOUT", 0.05)
     other = await DemoIssuer.start(clock=clock)
     rules = [IssuerRule(issuer.url, "hoop"), IssuerRule(other.url, "hoop")]
     verifier = Issuers(rules, insecure_loopback=True, clock=clock)
