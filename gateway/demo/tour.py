@@ -157,7 +157,7 @@ async def play(demo: Demo, say: Say) -> bool:
         say("")
         try:
             await step(tour)
-        except (TimeoutError, StopIteration, LookupError) as error:
+        except (TimeoutError, LookupError) as error:
             tour.check(False, f"{step.__name__.strip('_')} did not finish ({type(error).__name__})")
     say("")
     say("Every step held." if not tour.problems else f"{len(tour.problems)} checks did not hold.")

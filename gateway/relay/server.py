@@ -190,6 +190,9 @@ class Server:
             await self._start(guest, identity, target)
         except GatewayError as error:
             self._turn_away(guest, sock, address, error)
+        except asyncio.CancelledError:  # the gateway stops: whoever is at the door must not be left standing there
+            self._drop(guest, sock)
+            raise
         except (OSError, ConnectionError, TimeoutError, ValueError, ssl.SSLError) as error:
             log.info("client.lost", client=address, problem=type(error).__name__)
             self._drop(guest, sock)

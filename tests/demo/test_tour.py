@@ -3,10 +3,13 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import pytest
+
+from gateway.demo import tour as subject
 from gateway.demo.run import Demo
-from gateway.demo.tour import Tour, read_aloud, table_lines
+from gateway.demo.tour import Tour, play, read_aloud, table_lines
 
 ROOT = Path(__file__).parents[2]
 #: A deadline, not an expectation: it takes ten seconds on an idle machine.
@@ -76,3 +79,41 @@ def test_a_table_is_read_in_columns() -> None:
         "time       what",
         "10:30 UTC  DELETE",
     ]
+
+
+@pytest.mark.parametrize("error", [TimeoutError, LookupError])
+async def test_a_step_that_breaks_is_a_problem_and_the_next_one_is_played(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [
+        name
+        for name in vars(subject)
+        if name.startswith("_") and not name.startswith("__") and name in play.__code__.co_names
+    ]
+    assert len(names) == 7
+    played: list[str] = []
+
+    def step(name: str) -> Any:
+        async def run(_tour: Tour) -> None:
+            played.append(name)
+            if name == "_approved_delete":
+                raise error
+
+        run.__name__ = name
+        return run
+
+    for name in names:
+        monkeypatch.setattr(subject, name, step(name))
+    said: list[str] = []
+    assert not await play(cast("Demo", None), said.append)
+    assert len(played) == 7
+    assert "FAILED: approved_delete did not finish" in "\n".join(said)
+    assert said[-1] == "1 checks did not hold."
+
+
+def test_psql_is_not_led_astray_by_who_runs_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSERVICE", "elsewhere")
+    monkeypatch.setenv("LANG", "C")
+    found = subject._environment()
+    assert "PGSERVICE" not in found
+    assert found["LANG"] == "C"

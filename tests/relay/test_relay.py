@@ -17,6 +17,7 @@ from gateway.policy.model import Policy, load
 from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.target import TargetLink
+from gateway.session.gate import CLOSE, OPEN, Gate
 from gateway.session.judging import Login
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog
@@ -27,7 +28,7 @@ from gateway.wire.backend import fields
 from gateway.wire.frontend import query
 from tests.bots.samples import BOB
 from tests.fakes.stores import ListSpool
-from tests.playbook import ANN, POLICY, catalog, columns, complete, error, ready, row, split
+from tests.playbook import ANN, BOUND, CLOSED, PARSED, POLICY, catalog, columns, complete, error, ready, row, split
 
 DELETE = "DELETE FROM customers WHERE id = 1"
 #: A step that takes longer has failed.
@@ -59,6 +60,11 @@ class End:
                 if not more:
                     return "", b""
                 self._got += more
+        for helper in (OPEN, CLOSE):
+            if self._got.startswith(helper):  # the gate's own; the target of these tests takes it as any would
+                self._got = self._got[len(helper) :]
+                await self.send(PARSED, BOUND, complete("SET"), CLOSED, CLOSED, ready())
+                return await self.get()
         end = 1 + int.from_bytes(self._got[1:5], "big")
         ((kind, body),), self._got = split(self._got[:end]), self._got[end:]
         return kind, body
@@ -103,7 +109,7 @@ class Room:
         target = replace(self.policy.targets["shop"], host="127.0.0.1", port=port)
         who = replace(ANN, expires_at=time.time() + self.lifetime)
         login = Login("s-1", "gate-1", who, target, "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
-        self.session = Session(login, self.policy, catalog(), iter(["REQ1", "REQ2"]))
+        self.session = Session(login, self.policy, catalog(), iter(["REQ1", "REQ2"]), Gate())
         self.session.talk.path_stale = False
         client_door, self.client = await _pair()
         target_door, self.target = await _pair()
@@ -287,7 +293,7 @@ async def test_a_catalog_that_can_not_be_read_leaves_the_session_going(room: Roo
     room.reloaded = None
     room.session.talk.judge.adopt(load(POLICY.replace("[read]", "[read, ddl]").replace("[write, ddl,", "[write,")))
     await room.client.send(query("CREATE TABLE t (id int)"), query("SELECT 1"))
-    await room.target.get()
+    assert (await room.target.get())[0] == "Q"
     await room.target.send(complete("CREATE TABLE"), ready())
     assert await room.target.get() == ("Q", b"SELECT 1\0")
     assert room.session.talk.judge.catalog is None

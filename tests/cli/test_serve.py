@@ -1,0 +1,96 @@
+"""`hoop serve` before and around the gateway: what it refuses, what ends it, with which exit code. The whole: tests/e2e."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.__main__ import make
+from gateway.cli.serve import run
+from gateway.errors import StoreUnavailable
+
+KEYS = {"HOOP_STORE": "postgresql://nobody@127.0.0.1:1/x", "HOOP_AUDIT_KEY": "a" * 32, "HOOP_SECRET": "s" * 32}
+
+
+def serve(*words: str, **environment: str) -> tuple[int, str]:
+    done = CliRunner().invoke(make(("serve",)), ["serve", *words], env=environment)
+    return done.exit_code, done.stderr
+
+
+def test_every_problem_of_the_environment_is_named_at_once() -> None:
+    code, said = serve(**dict.fromkeys(KEYS, ""))
+    assert code == 2
+    assert all(name in said for name in KEYS)
+
+
+def test_the_option_counts_over_the_variable(tmp_path: Path) -> None:
+    chosen, other = tmp_path / "chosen.yaml", tmp_path / "other.yaml"
+    chosen.write_text("version: 2\n")
+    loopback = {"HOOP_LISTEN": "127.0.0.1:0", "HOOP_INSECURE_LOOPBACK": "1", "HOOP_POLICIES": str(other)}
+    code, said = serve("--policies", str(chosen), **KEYS, **loopback)
+    assert code == 2
+    assert f"{chosen}:1" in said
+    code, said = serve(**KEYS, **loopback)
+    assert code == 2
+    assert str(other) in said
+
+
+class Running:
+    """A gateway that starts as it is told, with no parts: only how `run` treats it is looked at."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        self.broken = asyncio.Event()
+        self.problem = problem
+        self.started = asyncio.Event()
+        self.reloaded = asyncio.Event()
+        self.stops = 0
+
+    async def start(self) -> None:
+        if self.problem is not None:
+            raise self.problem
+        self.started.set()
+
+    async def stop(self) -> None:
+        self.stops += 1
+
+    def reload(self) -> None:
+        self.reloaded.set()
+
+
+async def ended(gateway: Any) -> int:
+    async with asyncio.timeout(10):
+        return await run(gateway)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_it_in_good_order(number: signal.Signals) -> None:
+    gateway = Running()
+    running = asyncio.create_task(ended(gateway))
+    await gateway.started.wait()
+    os.kill(os.getpid(), number)
+    assert await running == 0
+    assert gateway.stops == 1
+
+
+async def test_sighup_reads_the_policy_again_and_ends_nothing() -> None:
+    gateway = Running()
+    running = asyncio.create_task(ended(gateway))
+    await gateway.started.wait()
+    os.kill(os.getpid(), signal.SIGHUP)
+    async with asyncio.timeout(10):
+        await gateway.reloaded.wait()
+    assert not running.done()
+    gateway.broken.set()
+    assert await running == 1, "an audit log that broke is no good end"
+    assert gateway.stops == 1
+
+
+async def test_what_keeps_it_from_starting_is_said_with_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await ended(Running(StoreUnavailable("the store is away", hint="look at HOOP_STORE"))) == 2
+    assert capsys.readouterr().err == "hoop serve: the store is away; look at HOOP_STORE\n"
+    assert await ended(Running(OSError(98, "Address already in use"))) == 2
+    assert "Address already in use" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""The composition root: reading and replacing the policy, what a failed start leaves. Running it whole: tests/e2e/test_serve.py."""
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Gateway, read_policy, replica_name
+from gateway.errors import PolicyError, StoreUnavailable
+from gateway.settings import Address, Settings
+from tests.playbook import POLICY
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "policies.yaml"
+    path.write_text(POLICY)
+    return path
+
+
+def gateway(file: Path, store: str) -> Gateway:
+    settings = Settings(
+        store,
+        b"a" * 32,
+        b"s" * 32,
+        Address("127.0.0.1", 0),
+        Address("127.0.0.1", 0),
+        policies=file,
+        insecure_loopback=True,
+        spool=file.parent / "spool",
+    )
+    return Gateway(settings, read_policy(file))
+
+
+def test_replicas_have_names_of_their_own() -> None:
+    assert replica_name() != replica_name()
+    assert replica_name(3).endswith(":3")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_policy_that_can_not_be_read_is_named(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PolicyError) as refused:
+        read_policy(path)
+    assert refused.value.problems[0].startswith(f"{path}: can't be read")
+
+
+async def test_a_store_that_is_away_leaves_nothing_running(file: Path) -> None:
+    made = gateway(file, "postgresql://nobody@127.0.0.1:1/x")
+    with pytest.raises(StoreUnavailable):
+        await made.start()
+    assert (made.ports.wire, made.ports.http) == (0, 0)
+    assert not made._stops
+    assert not made._tasks
+
+
+async def test_a_start_that_fails_half_way_takes_back_what_had_started(file: Path, store_dsn: str) -> None:
+    made = gateway(file, store_dsn)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        made.settings = replace(made.settings, listen=Address("127.0.0.1", taken.getsockname()[1]))
+        with pytest.raises(OSError, match="in use"):
+            await made.start()
+    assert not made._stops
+    assert not made._tasks
+    with socket.create_server(("127.0.0.1", made.ports.http)):
+        pass  # its port is free again
+
+
+async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -> None:
+    made = gateway(file, store_dsn)
+    await made.start()
+    try:
+        first = made.policy
+        file.write_text("version: 2\n")  # noqa: ASYNC240 - a test may wait for a disk
+        assert not made.reload()
+        assert made.policy is made.server.policy is first
+        file.write_text(POLICY.replace("never drop", "not here"))  # noqa: ASYNC240 - as above
+        assert made.reload()
+        assert made.policy is made.server.policy
+        assert made.policy.version != first.version
+        again = made.policy
+        assert made.reload()
+        assert made.policy is again, "nothing changed, so nothing is replaced"
+        assert (await made._ready())["store"] == "ok"
+    finally:
+        await made.stop()
+    assert not made._tasks
