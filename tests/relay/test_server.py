@@ -63,8 +63,8 @@ def test_request_ids_are_short_sort_by_time_and_never_repeat(monkeypatch: pytest
 @pytest.mark.parametrize("said", [b"", startup_message({"user": "hoop", "database": "shop"})], ids=["silent", "asked"])
 async def test_who_is_at_the_door_when_the_gateway_stops_is_let_go(said: bytes) -> None:
     issuers = Issuers([])
-    doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32)
-    server = Server(doors, load(POLICY), issuers, NOBODY, NOBODY, NOBODY, NOBODY)
+    doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
+    server = Server(doors, load(POLICY), issuers, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.listen("127.0.0.1", 0))
     writer.write(said)
     async with asyncio.timeout(10):
