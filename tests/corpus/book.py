@@ -19,9 +19,10 @@ CLASSES = ("opaque", "session", "admin", "ddl", "write")
 _WORDS = frozenset({"allow", "deny", "sent", "closed", *CLASSES})
 _SQLSTATE = re.compile("[0-9A-Z]{5}")
 _CASE_KEYS = frozenset(
-    {"name", "from", "since", "until", "known", "as", "startup", "login", "setup", "say", "known_on", "plaintext"}
+    {"name", "from", "since", "until", "known", "as", "startup", "login", "setup", "say", "known_on", "opening"}
 )
 _NEWEST = 99
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One attempt. `source` is the line of the page it comes from; `known`: why it is not closed yet ("" = it is)."""
+    """One attempt. `source` is the line of the page it comes from; `known`: why it is not closed yet ("" = it is).
+
+    `login`: the right answers to a login that must fail; `opening`: what is sent in the place of a StartupMessage.
+    """
 
     name: str
     source: str
@@ -53,6 +57,7 @@ class Case:
     startup: tuple[tuple[str, str], ...] = ()
     login: str = ""
     setup: str = ""
+    opening: bytes = b""
 
     def concerns(self, major: int) -> bool:
         return self.since <= major <= self.until
@@ -100,7 +105,8 @@ def _case(found: dict[str, Any]) -> Case:
         target=found.get("as", "shop"),
         startup=tuple((key, str(value)) for key, value in found.get("startup", {}).items()),
         login=str(found.get("login", "")),
-        setup=found.get("setup", ""),
+        setup=_repeated(found.get("setup", "")),
+        opening=bytes.fromhex(found.get("opening", "")),
     )
 
 
@@ -128,10 +134,16 @@ def _step(found: dict[Any, Any]) -> Step:
     if wrong := {each for each in verdicts if each not in _WORDS and not _SQLSTATE.fullmatch(each)}:
         raise ValueError(f"unknown verdict {sorted(wrong)}")
     if isinstance(sent, str):
-        return Step(verdicts, (frontend.query(sent),), 1, sent, _rows(gives))
-    messages = tuple(_message(str(each)) for each in sent)
+        sent = _repeated(sent)
+        return Step(verdicts, (frontend.query(sent),), 1, sent[:_SHOWN], _rows(gives))
+    messages = tuple(_message(_repeated(str(each))) for each in sent)
     answers = 0 if verdicts == {"sent"} else sum(each[:1] in (b"S", b"Q", b"F") for each in messages)
-    return Step(verdicts, messages, answers, " / ".join(map(str, sent)), _rows(gives))
+    return Step(verdicts, messages, answers, " / ".join(map(str, sent))[:_SHOWN], _rows(gives))
+
+
+def _repeated(text: str) -> str:
+    """`<<+1*3000>>` stands for 3000 times `+1`."""
+    return re.sub(r"<<(.+?)\*(\d+)>>", lambda found: found[1] * int(found[2]), text)
 
 
 def _rows(found: object) -> tuple[str, ...] | None:
@@ -170,6 +182,7 @@ _LINES: tuple[tuple[re.Pattern[str], Callable[..., bytes]], ...] = tuple(
         (r"copydata (.*)", lambda text: message(b"d", text.encode() + b"\n")),
         (r"copydone", lambda: message(b"c", b"")),
         (r"copyfail", lambda: message(b"f", b"no\0")),
+        (r'latin1 "(.*)"', lambda text: message(b"Q", text.encode("latin-1") + b"\0")),
         (r"hex ([0-9a-f ]+)", bytes.fromhex),
     )
 )

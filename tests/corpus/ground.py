@@ -15,7 +15,7 @@ import psycopg
 
 from bots.workspace.workspace import Workspace
 from gateway.demo.run import CHANNEL, HOST, Demo, Ports
-from gateway.wire.backend import data_row
+from gateway.wire.backend import data_row, fields
 from gateway.wire.frontend import message, query
 from gateway.wire.startup import cancel_request
 from tests.corpus.book import Case, Step
@@ -214,6 +214,11 @@ class Ground(Stack):
     async def connect(self, case: Case) -> tuple[Wire, Heard]:
         """Log in as the case says; Heard is of the login."""
         wire = await Wire.open(self.port)
+        if case.opening:
+            wire.send(case.opening)
+            answer = (await wire.rest()).lstrip(b"N")
+            code = fields(answer[5:])["C"] if answer[:1] == b"E" else "closed"
+            return wire, Heard(code, lines=["closed"])
         more = {"user": "hoop", "database": case.target, **dict(case.startup)}
         lines = await wire.log_in(self.token("ann"), more)
         heard = Heard(lines=lines)

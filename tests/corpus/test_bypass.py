@@ -45,7 +45,7 @@ async def _hold_conversation(ground: Ground, case: Case) -> list[str]:
     """Run the case; returns what was not as it says."""
     wrong: list[str] = []
     wire, heard = await ground.connect(case)
-    if heard.verdict != (case.login or "allow"):
+    if heard.verdict not in (case.login or "allow").split(" or "):
         wrong.append(f"login: {heard.verdict} {heard.lines}")
     lines = heard.lines
     for step in case.steps if heard.verdict == "allow" else ():
