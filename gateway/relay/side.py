@@ -22,6 +22,8 @@ from gateway.sql.functions import SAFE, special_class
 DEADLINE = 20.0
 _versions = itertools.count(1)
 _CALL = re.compile(r'(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_$]*))\s*\(')
+_NODE = re.compile(r"\{(\w+)([^{}]*)|\}")
+_CALLED = re.compile(r":(?:funcid|opfuncid) (\d+)")
 
 _RELATIONS = """
 SELECT c.oid::pg_catalog.int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind::pg_catalog.text AS kind,
@@ -100,6 +102,47 @@ SELECT DISTINCT t.typname AS name
   JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
   JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+ WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+   AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
+"""
+
+# Relations with a column, or rows, of a type with an implicit cast by user code: reading them may run it with no name in the
+# text. Of a cast between a built-in type and another, only the other has to be there.
+_IMPLICIT = """
+WITH RECURSIVE cast_types (oid) AS (
+    SELECT t.oid
+      FROM pg_catalog.pg_cast c
+      JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
+      JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
+      JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+     WHERE c.castcontext = 'i' AND p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+       AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
+       AND (t.oid >= 16384 OR (c.castsource < 16384 AND c.casttarget < 16384))
+     UNION
+    SELECT made.oid FROM cast_types, LATERAL (
+        SELECT t.oid FROM pg_catalog.pg_type t WHERE cast_types.oid IN (t.typelem, t.typbasetype)
+         UNION ALL
+        SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+         WHERE a.atttypid = cast_types.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.reltype <> 0) made
+)
+SELECT c.oid::pg_catalog.int8 AS relation FROM pg_catalog.pg_class c JOIN cast_types ON cast_types.oid = c.reltype
+"""
+
+# Expressions that the planner looks at whenever it plans a read of their relation. It runs a call with constants only right
+# away. Only those with a function from OID 10000 on are asked for. stxexprs is new in 14.
+_PLANNED = """
+SELECT relation::pg_catalog.int8 AS relation, tree FROM (
+    SELECT indrelid, pg_catalog.concat(indexprs::text, indpred::text) FROM pg_catalog.pg_index
+     UNION ALL
+    SELECT conrelid, conbin::text FROM pg_catalog.pg_constraint WHERE conrelid <> 0 AND contype = 'c'
+     UNION ALL
+    SELECT stxrelid, pg_catalog.to_jsonb(s) ->> 'stxexprs' FROM pg_catalog.pg_statistic_ext s
+     UNION ALL
+    SELECT partrelid, partexprs::text FROM pg_catalog.pg_partitioned_table
+) each (relation, tree) WHERE tree ~ ':(funcid|opfuncid) [0-9]{5}'
+"""
+_CODE = """
+SELECT p.oid::pg_catalog.int8 AS oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
  WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
    AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
 """
@@ -229,7 +272,10 @@ async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset
     definitions = {each["oid"]: each["definition"] for each in await connection.fetch(_DEFINITIONS)}
     uses = [each for each in await connection.fetch(_VIEW_CODE) if not each["type"] or each["used"] in calling_types]
     found = {oid for oid, text in definitions.items() if _calls_unsafe(text, unsafe)}
-    found |= {each["relation"] for each in await connection.fetch(_RULES)}
+    for unnamed in (_RULES, _IMPLICIT):
+        found |= {each["relation"] for each in await connection.fetch(unnamed)}
+    code = {each["oid"] for each in await connection.fetch(_CODE)}
+    found |= {each["relation"] for each in await connection.fetch(_PLANNED) if _folds(each["tree"], code)}
     suspicious = _suspicious(uses, kinds, found)
     triggers = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_TRIGGERS)}
     cascades = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_CASCADES)}
@@ -263,6 +309,22 @@ def _calls_unsafe(definition: str, unsafe: frozenset[str]) -> bool:
     """
     names = {each[0] or each[1] for each in _CALL.findall(definition)}
     return any(each in unsafe or special_class(each) is not None for each in names)
+
+
+def _folds(tree: str, code: set[int]) -> bool:
+    """Does an expression call one of these functions with nothing of a row in its arguments? `tree` as pg_node_tree prints it."""
+    around: list[tuple[bool, bool]] = []  # of each node that is open: it is such a call, it reads a column
+    for node in _NODE.finditer(tree):
+        if node[1]:
+            called = _CALLED.search(node[2])
+            around.append((called is not None and int(called[1]) in code, node[1] == "VAR"))
+        elif around:
+            calls, reads = around.pop()
+            if calls and not reads:
+                return True
+            if around and reads:
+                around[-1] = (around[-1][0], True)
+    return False
 
 
 def _suspicious(uses: list[Mapping[str, Any]], kinds: Mapping[int, str], known: set[int]) -> set[int]:

@@ -112,18 +112,25 @@ class Judge:
         if script.unparsable is not None:
             # Nothing is known of it. Without a statement there would be nothing to judge and nothing to record.
             script = replace(script, statements=(_unreadable(sql, script.unparsable),))
-        script = resolve(script, self.catalog, self.search_path)
+        script = self._resolved(script)
         if len(sql) <= CACHED_BYTES:
             self._read[sql] = script
             if len(self._read) > CACHED_TEXTS:
                 self._read.popitem(last=False)
         return script
 
+    def _resolved(self, script: Script) -> Script:
+        """What the names mean on the target. Where its catalog can't be read, nobody knows what a name would run."""
+        script = resolve(script, self.catalog, self.search_path)
+        if self.catalog is not None:
+            return script
+        return replace(script, statements=tuple(map(_without_catalog, script.statements)))
+
     def fresh(self, prepared: Prepared) -> Script:
         """What a prepared statement means now: PostgreSQL resolves its names again under the search_path of each Bind."""
         under = (self.catalog.version if self.catalog else None, self.search_path)
         if prepared.read_under != under:
-            prepared.script = resolve(prepared.script, self.catalog, self.search_path)
+            prepared.script = self._resolved(prepared.script)
             prepared.read_under = under
         return prepared.script
 
@@ -322,6 +329,16 @@ _ROLES = frozenset({"role", "session_authorization"})
 def moves_role(statement: Statement) -> bool:
     """May running it change the current role?"""
     return StatementClass.OPAQUE in statement.classes or any(name.lower() in _ROLES for name, _ in statement.settings)
+
+
+def _without_catalog(statement: Statement) -> Statement:
+    """Opaque if it names anything, inside PREPARE and DECLARE too; drivers' housekeeping goes on."""
+    use = statement.names
+    if use is not None and use.body is not None:
+        statement = replace(statement, names=replace(use, body=_without_catalog(use.body)))
+    if not needs_catalog(statement) or statement.classes <= {StatementClass.HOUSEKEEPING}:
+        return statement
+    return opaque(statement, "the target's catalog can't be read: what its names run is not known")
 
 
 def moves_path(statement: Statement) -> bool:

@@ -53,6 +53,9 @@ JSON_FUNCTIONS: dict[str, str | dict[str, str]] = {
     "JsonFuncExpr": {"JSON_EXISTS_OP": "json_exists", "JSON_QUERY_OP": "json_query", "JSON_VALUE_OP": "json_value"},
 }
 
+# Our grammar writes pg_catalog before it; that of PostgreSQL 15 and older has no such keyword and looks it up by search_path.
+_BARE_BEFORE = ("json_object",)
+
 # What the grammar itself calls, and the two built-in sampling methods: PostgreSQL's own unless the catalog knows a user's.
 GRAMMAR_FUNCTIONS = words(
     "json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table "
@@ -510,6 +513,8 @@ class Walk:
     def _on_function(self, fields: Fields, scope: Scope) -> None:
         names = strings(fields.get("funcname"))
         bare = names[-1] if names else ""
+        if names == ["pg_catalog", *_BARE_BEFORE]:
+            names = names[1:]
         self.functions[dotted(names)] = None
         if bare == "set_config" and names[:-1] in ([], ["pg_catalog"]):
             self._set_config(fields.get("args") or [])
