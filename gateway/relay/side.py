@@ -97,7 +97,7 @@ SELECT t.oid::pg_catalog.int8 AS oid, t.typname AS name, pg_catalog.bool_or(chec
 
 # Types with a cast by a function of the user's.
 _CASTS = """
-SELECT DISTINCT t.typname AS name
+SELECT DISTINCT t.typname AS name, t.oid::pg_catalog.int8 AS oid
   FROM pg_catalog.pg_cast c
   JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
   JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
@@ -159,7 +159,7 @@ SELECT r.ev_class::pg_catalog.int8 AS view, d.refclassid = 'pg_catalog.pg_class'
   LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
  WHERE (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class)
     OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
-    OR p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+    OR (p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace AND p.oid >= 16384)
     OR o.oprnamespace <> 'pg_catalog'::pg_catalog.regnamespace
  UNION ALL
 SELECT p.polrelid::pg_catalog.int8, false, false, d.refobjid::pg_catalog.int8
@@ -171,11 +171,12 @@ SELECT p.polrelid::pg_catalog.int8, false, false, d.refobjid::pg_catalog.int8
 SELECT i.inhparent::pg_catalog.int8, true, false, i.inhrelid::pg_catalog.int8 FROM pg_catalog.pg_inherits i
 """
 
-# Tables with a rule of their own (not views): a plain SELECT or INSERT may then do something else.
+# Tables with a rule of their own (not views): a plain SELECT or INSERT may then do something else. pg_settings has some for
+# UPDATE; writing the server's own is opaque anyway (resolve.py).
 _RULES = """
 SELECT DISTINCT r.ev_class::pg_catalog.int8 AS relation
   FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
- WHERE r.rulename <> '_RETURN'
+ WHERE r.rulename <> '_RETURN' AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
 """
 
 _DEFINITIONS = """
@@ -248,7 +249,8 @@ async def _read(connection: Any) -> Catalog:
     unsafe = frozenset(each["name"] for each in functions if each["volatile"] and each["name"] not in SAFE)
     checked = await connection.fetch(_CHECKED)
     relations = await _relations(connection, {each["oid"] for each in checked if each["calls"]}, unsafe)
-    types = {each["name"] for each in (*checked, *await connection.fetch(_CASTS))}
+    typed = [*checked, *await connection.fetch(_CASTS)]
+    types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in await connection.fetch(_OPERATORS))
     made = [Function(**each) for each in await connection.fetch(_MADE)]
     risky = {*unsafe - user, *types, *(each.name for each in relations if each.calls_user_code)}
@@ -262,6 +264,7 @@ async def _read(connection: Any) -> Catalog:
         contained_functions=contained(made, risky, operators),
         user_operators=operators,
         user_types=frozenset(types),
+        user_type_oids=frozenset(each["oid"] for each in typed),
         schemas=frozenset(each["name"] for each in await connection.fetch(_SCHEMAS)),
     )
 

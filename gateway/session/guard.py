@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.policy.decide import Verdict
+from gateway.sql.statement import Statement
 from gateway.wire.backend import error_response
-from gateway.wire.frontend import execute, message, query
+from gateway.wire.frontend import bind, execute, message, query
 
 #: No client can make a portal of this name: names reach the target through us, and this one is refused at Bind.
 NO_PORTAL = "\x01hoop refused"
@@ -19,11 +20,13 @@ _BAD_EXECUTE = execute(NO_PORTAL)
 _BAD_QUERY = query("\x01")
 #: OID 1 is no function; two zero counts and a text result follow.
 _BAD_CALL = message(b"F", (1).to_bytes(4, "big") + b"\0\0\0\0\0\0")
-_BAD = {ord("E"): _BAD_EXECUTE, ord("Q"): _BAD_QUERY, ord("F"): _BAD_CALL}
+#: Nor a statement of this name.
+_BAD_BIND = bind("", NO_PORTAL)
+_BAD = {ord("B"): _BAD_BIND, ord("E"): _BAD_EXECUTE, ord("Q"): _BAD_QUERY, ord("F"): _BAD_CALL}
 
 
 def sure_fail(kind: int) -> bytes:
-    """A message of this type (Q, E or F) that the target is bound to refuse in every transaction status."""
+    """A message of this type (Q, B, E or F) that the target is bound to refuse in every transaction status."""
     return _BAD[kind]
 
 
@@ -41,6 +44,17 @@ def refused_by_policy(verdict: Verdict) -> bytes:
         f"refused by policy: {verdict.message or verdict.reason}",
         detail=verdict.reason,
         hint=verdict.message or "Ask for a rule in policies.yaml that covers this statement.",
+    )
+
+
+def refused_bind(statements: Iterable[Statement]) -> bytes:
+    """The ErrorResponse for a Bind that would run code which nobody has approved."""
+    why = "; ".join(each.reason for each in statements if each.reason)
+    return error_response(
+        "42501",
+        "refused by policy: binding this statement may run code before it is executed",
+        detail=why or "a type of its parameters or of a column that it writes has a check",
+        hint="Send Bind and Execute in one batch, with one Sync behind them.",
     )
 
 

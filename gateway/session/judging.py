@@ -134,6 +134,29 @@ class Judge:
             prepared.read_under = under
         return prepared.script
 
+    def bound(self, prepared: Prepared) -> Script:
+        """What it means at a Bind: a parameter's own type, given by number, may run code too."""
+        script = self.fresh(prepared)
+        if self.catalog is None or self.catalog.user_type_oids.isdisjoint(prepared.types):
+            return script
+        reason = "a parameter is of a type that runs user code"
+        return replace(script, statements=tuple(opaque(each, reason) for each in script.statements))
+
+    def runs_at_bind(self, script: Script) -> bool:
+        """May Bind alone run user code? The planner calls functions of constants; a parameter may take the type of the column
+        that it is written to, and then a domain's CHECK reads its value."""
+        return any(
+            StatementClass.OPAQUE in each.classes or any(map(self._checks, each.writes)) for each in script.statements
+        )
+
+    def _checks(self, relation: str) -> bool:
+        """Has a column of it a type that runs user code?"""
+        found = self.catalog.relations.get(tuple(parts(relation)[-2:])) if self.catalog and "." in relation else None  # type: ignore[arg-type] # two parts
+        if found is None or self.catalog is None:
+            return False
+        names = (each.partition("(")[0].rstrip("[]").rpartition(".")[2].strip('"') for each in found.types.values())
+        return not self.catalog.user_types.isdisjoint(names)
+
     def expand(self, statement: Statement, batch: Batch, names: Names) -> Statement:
         """Put the meaning of a name in the place of EXECUTE, FETCH and MOVE; an unknown name stays opaque."""
         use = statement.names

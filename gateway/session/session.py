@@ -24,7 +24,7 @@ from gateway.policy.model import Policy
 from gateway.session import events as ev
 from gateway.session.errands import Errand, standing_question, syntax_question
 from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, Gate, guardable, rewritten
-from gateway.session.guard import NO_PORTAL, not_utf8, refused_by_policy, sure_fail
+from gateway.session.guard import NO_PORTAL, not_utf8, refused_bind, refused_by_policy, sure_fail
 from gateway.session.holding import TOKEN_EXPIRED, Holding
 from gateway.session.judging import UNREADABLE, Judge, Login, needs_catalog, needs_path, opaque, redefines
 from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
@@ -306,16 +306,24 @@ class Session:
         portal = self._bound(prepared, bind) if prepared else None
         change = Change(Space.PORTAL, kept(bind.portal), portal)
         self._note(change)
-        self.batch.add(Part(raw, Reply(ord("B"), change=change)))
+        self.batch.add(Part(raw, Reply(ord("B"), change=change), runs=self._running(portal)))
         self.batch.binds = True
         return True
+
+    def _running(self, portal: Portal | None) -> Portal | None:
+        """The portal, if already its Bind may run code that isn't simply allowed: the planner does, and types of parameters."""
+        judge = self.talk.judge
+        if portal is None or not judge.runs_at_bind(portal.script):
+            return None
+        allowed = judge.verdict(portal.script.statements, self.talk.now).answer is Answer.ALLOW
+        return None if allowed else portal
 
     def _bound(self, prepared: Prepared, bind: frontend.Bind) -> Portal:
         names = self.talk.names
         if names.doubtful(prepared):
             script = _script_of(prepared.script, "its name was given before code ran that may have changed it")
         else:
-            script = self._known(self.talk.judge.fresh(prepared))
+            script = self._known(self.talk.judge.bound(prepared))
         return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts)
 
     def _read_describe(self, raw: bytes) -> bool:
@@ -625,6 +633,7 @@ class Session:
         talk = self.talk
         talk.path_stale = talk.path_stale or batch.doubts
         chunks: list[bytes] = []
+        _refuse_lone_binds(batch)
         if not talk.open_batch and talk.gate.needed(batch, talk.status if talk.drained else ""):
             talk.gate.opened = True
             chunks.append(self._ours(OPEN))
@@ -698,6 +707,19 @@ def _stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
     """(held, denied) of a Part."""
     held = verdict if verdict.answer is Answer.HOLD else None
     return held, refused_by_policy(verdict) if verdict.answer is Answer.DENY else None
+
+
+def _refuse_lone_binds(batch: Batch) -> None:
+    """A Bind that runs code goes only with an Execute of its portal that goes: that is what people saw and approved."""
+    executed = {id(each.reply.portal): each for each in batch.parts if each.reply is not None and each.reply.portal}
+    for part in batch.parts:
+        if part.runs is None:
+            continue
+        execute = executed.get(id(part.runs))
+        if execute is None or execute.reply is None or execute.reply.kind != ord("E"):
+            part.denied = refused_bind(part.runs.script.statements)
+        elif execute.denied is not None:
+            part.denied = execute.denied
 
 
 def _script_of(script: Script, reason: str) -> Script:

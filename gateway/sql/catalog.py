@@ -36,7 +36,7 @@ class Catalog:
     `safe_functions`: built-in names with no overload outside pg_catalog and no volatile overload but those on the
     written list; calling them reads only. `user_functions`: names with any overload outside pg_catalog.
     `contained_functions`: those of them that only read (gateway.sql.contained), inside a read-only transaction.
-    `user_operators`, `user_types`: likewise.
+    `user_operators`, `user_types`: likewise; `user_type_oids`: those types by OID, as Parse gives them.
     `builtin_functions`: every function name in pg_catalog; with it a name that exists nowhere can be told apart (empty: it can't).
     `schemas`: those that exist and that the gateway's login may use; others on a search_path don't count (empty: not known).
     """
@@ -48,6 +48,7 @@ class Catalog:
     user_functions: frozenset[str]
     user_operators: frozenset[str] = frozenset()
     user_types: frozenset[str] = frozenset()
+    user_type_oids: frozenset[int] = frozenset()
     builtin_functions: frozenset[str] = frozenset()
     schemas: frozenset[str] = frozenset()
     contained_functions: frozenset[str] = frozenset()

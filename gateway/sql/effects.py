@@ -238,6 +238,9 @@ def _deallocate(sql: str, fields: Fields) -> Statement:
 def _prepare(sql: str, fields: Fields) -> Statement:
     """PREPARE runs nothing, so it is a read whatever its body is; the body is judged when the name is used."""
     body = _inner(sql, fields["query"])
+    # EXECUTE casts its parameters to these, whether the body uses them or not.
+    types = tuple(dotted(strings(each["TypeName"].get("names"))) for each in fields.get("argtypes") or ())
+    body = replace(body, written=replace(body.written, types=body.written.types + types))
     return Statement(
         sql=sql, tag="PREPARE", classes=frozenset({StatementClass.READ}), names=NameUse("PREPARE", fields["name"], body)
     )

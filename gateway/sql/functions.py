@@ -94,6 +94,8 @@ SAFE = words(
     "currval lastval aclexplode acldefault aclitemin pg_options_to_table pg_sleep pg_sleep_for pg_sleep_until "
     "gen_random_uuid uuidv4 uuidv7 uuid_extract_version uuid_extract_timestamp txid_current_if_assigned "
     "pg_current_xact_id_if_assigned txid_current_snapshot pg_current_snapshot pg_snapshot_xmin pg_snapshot_xmax "
+    "pg_current_wal_lsn pg_current_wal_insert_lsn pg_current_wal_flush_lsn pg_last_wal_receive_lsn pg_last_wal_replay_lsn "
+    "pg_last_xact_replay_timestamp pg_is_wal_replay_paused pg_get_wal_replay_pause_state pg_jit_available pg_trigger_depth "
     "pg_listening_channels pg_lock_status pg_stat_get_activity pg_show_all_settings pg_timezone_names pg_timezone_abbrevs "
     # inet, hash, misc
     "host hostmask netmask network broadcast masklen family abbrev inet_same_family inet_merge set_masklen "

@@ -172,7 +172,7 @@ _LINES: tuple[tuple[re.Pattern[str], Callable[..., bytes]], ...] = tuple(
     for pattern, build in (
         (r"query (.*)", frontend.query),
         (r"parse (\S*?) ?= (.*)", frontend.parse),
-        (r"bind (\S*?) ?= ?(\S*)(?: \((.*)\))?", _bind),
+        (r"bind (\S*?) ?= ?([^\s(]*) ?(?:\((.*)\))?", _bind),
         (r"describe ([SP]) ?(\S*)", frontend.describe),
         (r"execute ?(\S*?)(?: max (\d+))?", lambda portal, most: frontend.execute(portal, int(most or 0))),
         (r"close ([SP]) ?(\S*)", frontend.close),

@@ -1,5 +1,7 @@
 """Ways past the gateway that were found by reading it. Each let something run, or hang, before it was closed."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.approvals.request import State
@@ -400,3 +402,76 @@ def test_the_users_schema_on_the_path_is_that_of_the_role_that_was_set(chosen: b
     ]
     play.target(row(chosen), complete("SHOW"), row(b"boss"), complete("SHOW"), ready())
     assert play.session.talk.judge.search_path == (schema, "public")
+
+
+ALONE = ("SELECT evil()", "DELETE FROM customers WHERE id = evil()")
+
+
+@pytest.mark.parametrize("text", ALONE)
+def test_a_bind_of_user_code_goes_only_with_its_execute(text: str) -> None:
+    """The planner calls an IMMUTABLE function of constants at Bind: in a transaction of the client's that writes."""
+    play = Playbook(status="T")
+    play.client(parse("s", text), SYNC)
+    play.target(PARSED, ready("T"))
+    play.client(bind("p", "s"), SYNC)
+    assert b"\x01hoop refused" in play.to_target()
+    assert play.target(error("26000"), ready("T")) == ["client E42501 ZT"]
+    play.client(bind("q", "s"), query("SELECT 1"))
+    assert b"\x01hoop refused" in play.to_target(), "nor with another statement's execution"
+
+
+def test_a_bind_of_user_code_is_refused_with_its_execute() -> None:
+    play = Playbook(status="I")
+    play.client(parse("", "SELECT evil()"), bind("", ""), execute(""), SYNC)
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(complete("ROLLBACK"), ready())
+    opened(play)
+    lines = play.send(ruled(play, State.DENIED))
+    assert lines[-1] == "target P[SELECT evil()] B E S"
+    assert play.to_target().count(b"\x01hoop refused") >= 2, "the Bind can't run it either"
+    assert "client 1 E42501 ZI" in play.target(PARSED, error("26000"), ready())
+
+
+def test_a_bind_with_a_parameter_of_a_checked_type_is_opaque() -> None:
+    play = Playbook()
+    play.send(ev.CatalogChanged(replace(catalog(), user_type_oids=frozenset({16999}))))
+    play.client(parse("", "SELECT $1", [16999]), bind("", "", [b"7"]), SYNC)
+    assert b"\x01hoop refused" in play.to_target()
+
+
+def test_a_bind_that_writes_into_a_checked_column_goes_only_with_its_execute() -> None:
+    play = Playbook()
+    facts = catalog()
+    checked = replace(facts.relations["public", "customers"], types={"id": "public.positive[]"})
+    relations = {**facts.relations, ("public", "customers"): checked}
+    play.send(ev.CatalogChanged(replace(facts, relations=relations, user_types=frozenset({"positive"}))))
+    play.client(parse("", "UPDATE customers SET id = $1"), bind("", "", [b"{7}"]), SYNC)
+    assert b"\x01hoop refused" in play.to_target()
+
+
+def test_a_parameter_of_prepare_is_cast_by_execute() -> None:
+    play = Playbook()
+    play.send(ev.CatalogChanged(replace(catalog(), user_types=frozenset({"positive"}))))
+    play.client(query("PREPARE p (positive) AS SELECT 1"))
+    play.target(complete("PREPARE"), ready())
+    assert play.client(query("EXECUTE p ('7')"))[0] == "client N"
+
+
+def test_without_a_catalog_nothing_that_names_anything_is_a_read() -> None:
+    """A view may call anything, an operator may be anybody's: nobody can say while the catalog can't be read."""
+    play = Playbook()
+    play.send(ev.CatalogChanged(None))
+    assert play.client(query("SELECT 1")) == ["record statement", "target Q[SELECT 1]"]
+    play.target(complete("SELECT 1"), ready())
+    assert play.client(query("SELECT pg_advisory_unlock_all()"))[0] == "record statement", "drivers do that"
+    play.target(complete("SELECT 1"), ready())
+    play.client(query("PREPARE p AS SELECT * FROM v"))
+    play.target(complete("PREPARE"), ready())
+    assert play.client(query("EXECUTE p"))[0] == "client N"
+
+
+@pytest.mark.parametrize("text", ["SELECT * FROM customers", "SELECT 1 + 1", "SELECT lower('X')", "SELECT 'a'::public.t"])
+def test_without_a_catalog_names_are_opaque(text: str) -> None:
+    play = Playbook()
+    play.send(ev.CatalogChanged(None))
+    assert play.client(query(text))[0] == "client N"
