@@ -92,7 +92,9 @@ class Part:
     reply: Reply | None
     held: Verdict | None = None
     denied: bytes | None = None  # the ErrorResponse
-    runs: Portal | None = None  # a Bind that runs code by itself and may go only with an Execute of this portal that may
+    runs: Portal | None = (
+        None  # a Bind that runs code by itself and may go only with an Execute of this portal that may
+    )
 
 
 @dataclass(slots=True)

@@ -159,7 +159,9 @@ class _Lookup:
         found += [f"a cast to {name} may run user code" for name in written.types if self._is_user_type(name)]
         calls = [*written.attributes, *(use.column for use in written.columns if self._calls(use))]
         found += [f".{name} may call the function {name}()" for name in calls if name in self.catalog.user_functions]
-        found += [f"{name} is the server's own" for name in map(self._name, written.writes) if name.startswith("pg_catalog.")]
+        found += [
+            f"{name} is the server's own" for name in map(self._name, written.writes) if name.startswith("pg_catalog.")
+        ]
         found += [text for key in dict.fromkeys(written.reads + written.writes) if (text := self._relation(key))]
         return found
 

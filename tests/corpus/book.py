@@ -65,12 +65,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """`world` is run once, before the gateway reads the catalog; `reads` are cases of one step that nobody may hold."""
+    """`world` is run once, before the gateway reads the catalog; `reads` are cases of one step that nobody may hold, and
+    `psql` are commands of psql's own that send such reads.
+    """
 
     world: str
     cases: tuple[Case, ...]
     pairs: tuple[Case, ...]
     reads: tuple[Case, ...]
+    psql: tuple[str, ...]
 
 
 def load(path: Path) -> Book:
@@ -83,7 +86,7 @@ def load(path: Path) -> Book:
     twice = sorted({each for each in names if names.count(each) > 1})
     if twice:
         raise ValueError(f"these names stand twice: {twice}")
-    return Book(found["world"], tuple(cases), tuple(pairs), tuple(reads))
+    return Book(found["world"], tuple(cases), tuple(pairs), tuple(reads), tuple(found["psql"]))
 
 
 def _case(found: dict[str, Any]) -> Case:

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from bots.workspace.workspace import Workspace
-from gateway.demo.run import CHANNEL, HOST, Demo, Ports
+from gateway.demo.run import CHANNEL, Demo, Ports
 from gateway.wire.backend import data_row, fields
 from gateway.wire.frontend import message, query
 from gateway.wire.startup import cancel_request
@@ -91,14 +91,27 @@ _WORLD: Mapping[str, str] = {
     "witnesses": "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'witness'",
     **{
         each: f"SELECT sum(hashtext(concat(oid, xmin))::int8) FROM {each}"
-        for each in (
-            "pg_operator pg_cast pg_extension pg_publication pg_foreign_server pg_user_mapping pg_event_trigger pg_default_acl "
-            "pg_policy pg_collation pg_largeobject_metadata pg_statistic_ext pg_database pg_language pg_ts_config"
-        ).split()
+        for each in [
+            "pg_operator",
+            "pg_cast",
+            "pg_extension",
+            "pg_publication",
+            "pg_foreign_server",
+            "pg_user_mapping",
+            "pg_event_trigger",
+            "pg_default_acl",
+            "pg_policy",
+            "pg_collation",
+            "pg_largeobject_metadata",
+            "pg_statistic_ext",
+            "pg_database",
+            "pg_language",
+            "pg_ts_config",
+        ]
     },
     **{
         each: f"SELECT sum(hashtext(e::text)::int8) FROM {each} e"
-        for each in "pg_auth_members pg_db_role_setting pg_shdescription pg_seclabel".split()
+        for each in ["pg_auth_members", "pg_db_role_setting", "pg_shdescription", "pg_seclabel"]
     },
     "comments": "SELECT count(*) FROM pg_description",
     "enums": "SELECT count(*) FROM pg_enum",
@@ -177,7 +190,10 @@ class Ground(Stack):
     def world(self) -> dict[str, Any]:
         """What must not change, by name."""
         tables = [name for (name,) in self._witness.execute(_TABLES)]
-        rows = " UNION ALL ".join(f"SELECT '{each}', sum(hashtext(row_to_json(t)::text)::int8), count(*) FROM ONLY {each} t" for each in tables)
+        rows = " UNION ALL ".join(
+            f"SELECT '{each}', sum(hashtext(row_to_json(t)::text)::int8), count(*) FROM ONLY {each} t"
+            for each in tables
+        )
         contents = self._witness.execute(rows.encode()).fetchall()
         found = self._witness.execute(_ASKED.encode())
         assert found.description is not None
@@ -194,7 +210,9 @@ class Ground(Stack):
     async def prepare(self, case: Case) -> None:
         """Run the case's setup and let the gateway know what names mean now."""
         if case.setup:
-            self.do("SET SESSION AUTHORIZATION fixture; " + case.setup + "; RESET SESSION AUTHORIZATION; RESET search_path")
+            self.do(
+                "SET SESSION AUTHORIZATION fixture; " + case.setup + "; RESET SESSION AUTHORIZATION; RESET search_path"
+            )
             self._before = self.world()
             assert self.ask("SELECT count(*) FROM public.victims") == [(3,)], "the setup itself did what it must not"
         if case.setup or self._stale:
@@ -276,6 +294,3 @@ def _verdict(held: list[str], errors: list[dict[str, str]], lines: list[str]) ->
         refused = errors[0]["C"] == "42501" and errors[0]["M"].startswith("refused by policy")
         return "deny" if refused else errors[0]["C"]
     return "closed" if "closed" in lines else "allow"
-
-
-__all__ = ["HOST", "Ground", "Heard"]

@@ -1,5 +1,7 @@
 """Runs bypass.yaml against each PostgreSQL at hand, through the whole gateway. What a case says is explained there."""
 
+import asyncio
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +108,34 @@ async def test_plain_read(ground: Ground, major: int, case: Case, request: pytes
         ground.reads_held.append(case.name)
     assert not changed
     assert not wrong, "\n".join(wrong)
+
+
+async def test_what_psql_asks_by_itself(ground: Ground, major: int) -> None:
+    """All of its commands in one run; each text that it sends is a plain read."""
+    binaries = find_binaries(SERVERS[major][0])
+    assert binaries is not None
+    place = f"host={ground.host} port={ground.port} dbname=shop user=hoop sslmode=disable"
+    command = [str(binaries / "psql"), "-X", "-d", place]
+    command += [word for each in BOOK.psql for word in ("-c", each)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=environment | {"PGPASSWORD": ground.token("ann"), "PAGER": "cat"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(60):  # a hold would last two minutes
+            _, told = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    ground.reads += len(BOOK.psql)
+    said = told.decode()
+    if "held for approval" in said:
+        ground.reads_held.append("psql")
+    assert not re.findall("held for approval.*|ERROR.*", said), said
 
 
 def test_the_count(ground: Ground, major: int) -> None:

@@ -470,7 +470,9 @@ def test_without_a_catalog_nothing_that_names_anything_is_a_read() -> None:
     assert play.client(query("EXECUTE p"))[0] == "client N"
 
 
-@pytest.mark.parametrize("text", ["SELECT * FROM customers", "SELECT 1 + 1", "SELECT lower('X')", "SELECT 'a'::public.t"])
+@pytest.mark.parametrize(
+    "text", ["SELECT * FROM customers", "SELECT 1 + 1", "SELECT lower('X')", "SELECT 'a'::public.t"]
+)
 def test_without_a_catalog_names_are_opaque(text: str) -> None:
     play = Playbook()
     play.send(ev.CatalogChanged(None))
