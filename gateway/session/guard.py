@@ -12,7 +12,7 @@ from gateway.approvals.request import ApprovalRequest, State
 from gateway.policy.decide import Verdict
 from gateway.sql.statement import Statement
 from gateway.wire.backend import error_response
-from gateway.wire.frontend import bind, execute, message, query
+from gateway.wire.frontend import bind, execute, message, parse, query
 
 #: No client can make a portal of this name: names reach the target through us, and this one is refused at Bind.
 NO_PORTAL = "\x01hoop refused"
@@ -22,11 +22,13 @@ _BAD_QUERY = query("\x01")
 _BAD_CALL = message(b"F", (1).to_bytes(4, "big") + b"\0\0\0\0\0\0")
 #: Nor a statement of this name.
 _BAD_BIND = bind("", NO_PORTAL)
-_BAD = {ord("B"): _BAD_BIND, ord("E"): _BAD_EXECUTE, ord("Q"): _BAD_QUERY, ord("F"): _BAD_CALL}
+#: Under a name of ours: a refused unnamed Parse would take the client's unnamed statement along.
+_BAD_PARSE = parse(NO_PORTAL, "\x01")
+_BAD = {ord("P"): _BAD_PARSE, ord("B"): _BAD_BIND, ord("E"): _BAD_EXECUTE, ord("Q"): _BAD_QUERY, ord("F"): _BAD_CALL}
 
 
 def sure_fail(kind: int) -> bytes:
-    """A message of this type (Q, B, E or F) that the target is bound to refuse in every transaction status."""
+    """A message of this type (Q, P, B, E or F) that the target is bound to refuse in every transaction status."""
     return _BAD[kind]
 
 
@@ -52,9 +54,9 @@ def refused_bind(statements: Iterable[Statement]) -> bytes:
     why = "; ".join(each.reason for each in statements if each.reason)
     return error_response(
         "42501",
-        "refused by policy: binding this statement may run code before it is executed",
+        "refused by policy: preparing or binding this statement may run code before it is executed",
         detail=why or "a type of its parameters or of a column that it writes has a check",
-        hint="Send Bind and Execute in one batch, with one Sync behind them.",
+        hint="Send it as a simple query, or Parse, Bind and Execute in one batch with one Sync behind them.",
     )
 
 

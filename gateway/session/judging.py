@@ -149,6 +149,11 @@ class Judge:
             StatementClass.OPAQUE in each.classes or any(map(self._checks, each.writes)) for each in script.statements
         )
 
+    def runs_at_parse(self, script: Script) -> bool:
+        """May Parse alone run user code? A constant that is cast to an array or row over a domain meets its CHECK there."""
+        known = self.catalog.user_types if self.catalog else frozenset()
+        return any(parts(each)[-1] in known for statement in script.statements for each in statement.written.types)
+
     def _checks(self, relation: str) -> bool:
         """Has a column of it a type that runs user code?"""
         found = self.catalog.relations.get(tuple(parts(relation)[-2:])) if self.catalog and "." in relation else None  # type: ignore[arg-type] # two parts

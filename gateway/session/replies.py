@@ -92,9 +92,8 @@ class Part:
     reply: Reply | None
     held: Verdict | None = None
     denied: bytes | None = None  # the ErrorResponse
-    runs: Portal | None = (
-        None  # a Bind that runs code by itself and may go only with an Execute of this portal that may
-    )
+    #: A Parse or Bind that runs code by itself: it may go only with an Execute of this that may.
+    runs: Portal | Prepared | None = None
 
 
 @dataclass(slots=True)

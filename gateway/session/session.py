@@ -282,7 +282,8 @@ class Session:
         meant = Prepared(parse.sql, script, parse.parameter_types, shown=text or parse.sql, since=since)
         change = Change(Space.STATEMENT, name, meant)
         self._note(change)
-        self.batch.add(Part(raw, Reply(ord("P"), change=change)))
+        runs = self.talk.judge.runs_at_parse(script) and not self._allowed(script)
+        self.batch.add(Part(raw, Reply(ord("P"), change=change), runs=meant if runs else None))
         if script.unparsable is not None and len(self.batch.parts) == 1 and not self.talk.open_batch:
             self._synchronise()  # the target's own parser says first whether it is a syntax error: nobody is asked then
         return True
@@ -315,8 +316,10 @@ class Session:
         judge = self.talk.judge
         if portal is None or not judge.runs_at_bind(portal.script):
             return None
-        allowed = judge.verdict(portal.script.statements, self.talk.now).answer is Answer.ALLOW
-        return None if allowed else portal
+        return None if self._allowed(portal.script) else portal
+
+    def _allowed(self, script: Script) -> bool:
+        return self.talk.judge.verdict(script.statements, self.talk.now).answer is Answer.ALLOW
 
     def _bound(self, prepared: Prepared, bind: frontend.Bind) -> Portal:
         names = self.talk.names
@@ -710,13 +713,16 @@ def _stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
 
 
 def _refuse_lone_binds(batch: Batch) -> None:
-    """A Bind that runs code goes only with an Execute of its portal that goes: that is what people saw and approved."""
-    executed = {id(each.reply.portal): each for each in batch.parts if each.reply is not None and each.reply.portal}
+    """A Parse or Bind that runs code goes only with an Execute of its portal that goes: that is what people saw and approved."""
+    executed: dict[int, Part] = {}
+    for each in batch.parts:
+        if each.reply is not None and each.reply.kind == ord("E") and each.reply.portal is not None:
+            executed[id(each.reply.portal)] = executed[id(each.reply.portal.prepared)] = each
     for part in batch.parts:
         if part.runs is None:
             continue
         execute = executed.get(id(part.runs))
-        if execute is None or execute.reply is None or execute.reply.kind != ord("E"):
+        if execute is None:
             part.denied = refused_bind(part.runs.script.statements)
         elif execute.denied is not None:
             part.denied = execute.denied

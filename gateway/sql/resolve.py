@@ -41,7 +41,10 @@ def resolve_statement(statement: Statement, catalog: Catalog | None, search_path
         problems = _offline(statement)
         return replace(_with_problems(statement, problems), names=names)
     lookup = _Lookup(catalog, search_path, statement)
-    found = _with_problems(lookup.renamed(), lookup.problems())
+    problems = lookup.problems()
+    if names is not None and names.body is not None and names.verb == "PREPARE":
+        problems += _Lookup(catalog, search_path, names.body).types()
+    found = _with_problems(lookup.renamed(), problems)
     return replace(found, names=names, unresolved=lookup.unresolved(), guarded=lookup.guarded())
 
 
@@ -156,7 +159,7 @@ class _Lookup:
         written = self.statement.written
         found = [text for name in self.statement.functions if (text := self._function(name))]
         found += [f"the operator {op} may be user code" for op in written.operators if self._is_user_operator(op)]
-        found += [f"a cast to {name} may run user code" for name in written.types if self._is_user_type(name)]
+        found += self.types()
         calls = [*written.attributes, *(use.column for use in written.columns if self._calls(use))]
         found += [f".{name} may call the function {name}()" for name in calls if name in self.catalog.user_functions]
         found += [
@@ -169,6 +172,11 @@ class _Lookup:
         """Whether it calls user code that passes because it only reads."""
         names = {_schema_and_name(name)[1] for name in self.statement.functions}
         return bool(names & self.catalog.contained_functions)
+
+    def types(self) -> list[str]:
+        """Casts that may run user code. Of a constant to an array or row over a domain already parsing does (coerce_type)."""
+        written = self.statement.written
+        return [f"a cast to {name} may run user code" for name in written.types if self._is_user_type(name)]
 
     def _function(self, name: str) -> str:
         schema, bare = _schema_and_name(name)

@@ -452,9 +452,18 @@ def test_a_bind_that_writes_into_a_checked_column_goes_only_with_its_execute() -
 def test_a_parameter_of_prepare_is_cast_by_execute() -> None:
     play = Playbook()
     play.send(ev.CatalogChanged(replace(catalog(), user_types=frozenset({"positive"}))))
-    play.client(query("PREPARE p (positive) AS SELECT 1"))
-    play.target(complete("PREPARE"), ready())
-    assert play.client(query("EXECUTE p ('7')"))[0] == "client N"
+    assert play.client(query("PREPARE p (positive) AS SELECT 1"))[0] == "client N"
+
+
+def test_a_parse_that_casts_a_constant_to_a_checked_type_goes_only_with_its_execute() -> None:
+    """array_in and record_in call domain_in, and parsing calls those: the CHECK runs before anything is executed."""
+    play = Playbook(status="T")
+    play.send(ev.CatalogChanged(replace(catalog(), user_types=frozenset({"positive"}))))
+    play.client(parse("s", "SELECT '{7}'::positive[]"), SYNC)
+    assert b"'{7}'" not in play.to_target()
+    assert play.target(error("42601"), ready("T")) == ["client E42501 ZT"]
+    assert play.client(parse("", "SELECT '{7}'::positive[]"), bind("", ""), execute(""), SYNC)[0] == "client N"
+    assert b"'{7}'" not in play.to_target()
 
 
 def test_without_a_catalog_nothing_that_names_anything_is_a_read() -> None:
