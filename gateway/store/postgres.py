@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
 
 #: Seconds a call may take; a click that takes longer has failed for the one who clicked.
 TIMEOUT = 5.0
+#: How many times that a new hold may take: it waits for people anyway, and many come at once.
+HOLD_PATIENCE = 6
 MAX_CONNECTIONS = 10
 
 Q = load_queries()
@@ -75,7 +77,7 @@ class PostgresStore:
         return cls(pool, Listener(connection, timeout), timeout)
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
-        async with self._connection() as connection:
+        async with self._connection(self._timeout * HOLD_PATIENCE) as connection:
             lines = [entry.text for entry in record(request)]
             await connection.fetch(
                 Q["request_insert"],
@@ -216,11 +218,11 @@ class PostgresStore:
             return await connection.fetch(Q[query], *parameters)
 
     @asynccontextmanager
-    async def _connection(self) -> "AsyncIterator[Connection]":
+    async def _connection(self, within: float | None = None) -> "AsyncIterator[Connection]":
         """A connection for one call, within the time limit. A GatewayError of the block's own passes as it is."""
         try:
             async with (
-                asyncio.timeout(self._timeout),
+                asyncio.timeout(within or self._timeout),
                 self._turns,
                 self._pool.acquire(timeout=self._timeout) as connection,
             ):

@@ -37,6 +37,13 @@ def artifacts() -> Path:
 
 
 @pytest.fixture(autouse=True)
+def own_cards(request: pytest.FixtureRequest) -> None:
+    """A card that another test left behind, having failed, is not this one's."""
+    if "stack" in request.fixturenames:
+        request.getfixturevalue("stack").ignore_cards()
+
+
+@pytest.fixture(autouse=True)
 async def close_wires() -> AsyncIterator[None]:
     """Close what a test has opened and, having failed, not closed."""
     yield
