@@ -32,6 +32,9 @@ _STANDING: dict[str, tuple[str, Tone]] = {
     "executed": ("Executed", Tone.GOOD),
     "executed, open": ("Executed, not committed", Tone.UNDERWAY),
     "executed, rolled back": ("Rolled back", Tone.OVER),
+    "executed, partly committed": ("Partly committed", Tone.WARNING),
+    "executed, prepared": ("Prepared, not committed", Tone.UNDERWAY),
+    "executed, its end was not seen": ("Outcome unknown", Tone.WARNING),
     "failed": ("Failed", Tone.BAD),
     "unknown": ("Outcome unknown", Tone.WARNING),
     "denied": ("Denied", Tone.BAD),
@@ -50,9 +53,8 @@ def standing(request: ApprovalRequest, now: float) -> tuple[str, Tone]:
 def _stands(request: ApprovalRequest, now: float) -> str:
     if request.state is State.PENDING and now >= request.expires_at:
         return "time is up"
-    if request.state is State.EXECUTED and request.transaction in ("open", "rolled back"):
-        return f"executed, {request.transaction}"
-    return request.state.value
+    fate = f"executed, {request.transaction}"
+    return fate if request.state is State.EXECUTED and fate in _STANDING else request.state.value
 
 
 def outcome(request: ApprovalRequest, now: float) -> str:
@@ -151,6 +153,18 @@ def _rolled_back(request: ApprovalRequest) -> str:
     return f"Rolled back: it ran{how}, then its transaction was rolled back, and its changes with it. {_by(request)}."
 
 
+def _partly(request: ApprovalRequest) -> str:
+    return f"{_ran(request)}: one part was committed and another rolled back. Check the target. {_by(request)}."
+
+
+def _prepared(request: ApprovalRequest) -> str:
+    return f"{_ran(request)}, in a prepared transaction: it still waits for COMMIT PREPARED. {_by(request)}."
+
+
+def _unseen(request: ApprovalRequest) -> str:
+    return f"{_ran(request)}, and then the end of its transaction was not seen. Check the target. {_by(request)}."
+
+
 def _drift(request: ApprovalRequest) -> str:
     seen = request.preview.rows
     if seen is None or not _rows(request) or request.preview.kind != "exact" or seen == request.rows:
@@ -182,7 +196,10 @@ _CONDITIONS = {
 def _failed(request: ApprovalRequest) -> str:
     meaning = _CONDITIONS.get(request.sqlstate)
     code = f": SQLSTATE {line(request.sqlstate, 10)}{f' ({meaning})' if meaning else ''}" if request.sqlstate else ""
-    return f"Failed{_took(request, 'after')}{code}{_because(request)}. {_by(request)}."
+    kept = (
+        " One part of it was committed before: check the target." if request.transaction == "partly committed" else ""
+    )
+    return f"Failed{_took(request, 'after')}{code}{_because(request)}.{kept} {_by(request)}."
 
 
 def _denied(request: ApprovalRequest) -> str:
@@ -198,6 +215,9 @@ _OUTCOMES: dict[str, Callable[[ApprovalRequest], str]] = {
     "executed": _executed,
     "executed, open": _open,
     "executed, rolled back": _rolled_back,
+    "executed, partly committed": _partly,
+    "executed, prepared": _prepared,
+    "executed, its end was not seen": _unseen,
     "failed": _failed,
     "unknown": lambda r: (
         f"Unknown: it was sent, and the answer never came{_because(r)}. It may have run: check the target. {_by(r)}."

@@ -23,6 +23,9 @@ ROLLED_BACK = replace(EXECUTED, transaction="rolled back")
         (EXECUTED, "Executed", Tone.GOOD),
         (OPEN, "Executed, not committed", Tone.UNDERWAY),
         (ROLLED_BACK, "Rolled back", Tone.OVER),
+        (replace(EXECUTED, transaction="partly committed"), "Partly committed", Tone.WARNING),
+        (replace(EXECUTED, transaction="prepared"), "Prepared, not committed", Tone.UNDERWAY),
+        (replace(EXECUTED, transaction="its end was not seen"), "Outcome unknown", Tone.WARNING),
         (STATES[State.FAILED], "Failed", Tone.BAD),
         (STATES[State.UNKNOWN], "Outcome unknown", Tone.WARNING),
         (STATES[State.DENIED], "Denied", Tone.BAD),
@@ -45,6 +48,20 @@ def test_what_was_rolled_back_says_that_its_changes_are_gone() -> None:
         "Rolled back: it ran (42 rows in 12 ms), then its transaction was rolled back, and its changes with it. "
         "Approved by bob@example.com at 10:21:00 UTC."
     )
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (replace(EXECUTED, transaction="partly committed"), "one part was committed and another rolled back"),
+        (replace(EXECUTED, transaction="prepared"), "it still waits for COMMIT PREPARED"),
+        (replace(EXECUTED, transaction="its end was not seen"), "the end of its transaction was not seen"),
+        (replace(STATES[State.FAILED], transaction="partly committed"), "One part of it was committed before"),
+    ],
+)
+def test_what_is_half_there_says_so(request_: ApprovalRequest, said: str) -> None:
+    assert said in outcome(request_, NOW + 70)
+    assert "Approved by bob@example.com" in outcome(request_, NOW + 70)
 
 
 @pytest.mark.parametrize(
