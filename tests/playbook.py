@@ -168,6 +168,8 @@ def error(sqlstate: str, text: str = "boom") -> bytes:
     return error_response(sqlstate, text)
 
 
+#: The target's parser has read both statements of a text, and it prepares one only.
+READS = message(b"E", b"SERROR\0VERROR\0C42601\0Mcannot insert multiple commands\0Rexec_parse_message\0\0")
 PARSED, BOUND, CLOSED, NO_DATA = (message(each, b"") for each in (b"1", b"2", b"3", b"n"))
 
 

@@ -129,11 +129,24 @@ def _schemas(text: str, role: str) -> list[str]:
     return [name for name in names if name]
 
 
-def syntax_question(sql: str, judge: Judge) -> Questions:
+#: Behind a text it makes two statements of it: the target reads both and then refuses to prepare them, before it looks at
+#: what they mean. Preparing the text alone could run code: a constant cast to an array of a domain meets its CHECK there.
+_SECOND = "\n;SELECT 1"
+#: The routine that refuses two (ErrorResponse, field R); any other has not got past reading.
+_TOO_MANY = "exec_parse_message"
+_ASIDE = ("SAVEPOINT hoop_reading", "ROLLBACK TO SAVEPOINT hoop_reading; RELEASE SAVEPOINT hoop_reading")
+
+
+def syntax_question(sql: str, judge: Judge, status: str) -> Questions:
     """Let the target's own parser read a text; returns None if it takes it, else ErrorResponse and ReadyForQuery."""
-    answer = yield parse("", sql) + SYNC
-    if failure(answer) is None:
+    if status == "T":
+        yield query(_ASIDE[0])
+    read = failure((yield parse("", sql + _SECOND) + SYNC))
+    if status == "T":
+        yield query(_ASIDE[1])
+    if read is None or read.get("R") == _TOO_MANY:
         return None
+    answer = yield parse("", sql) + SYNC
     shown = b""
     for kind, body in answer:
         if kind == ord("E"):

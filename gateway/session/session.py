@@ -35,7 +35,7 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.settings import misread
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire import frontend
-from gateway.wire.backend import error_response
+from gateway.wire.backend import error_response, ready_for_query
 from gateway.wire.frames import Frames
 
 #: What is judged goes on when this much has gathered (architecture.md: executemany of 20,000 rows before one Sync).
@@ -273,6 +273,13 @@ class Session:
         script = self.talk.read(parse.sql)
         if script is None:
             return False
+        if (
+            script.unparsable is not None
+            and parse.sql != self.talk.accepted
+            and not self.batch.parts
+            and not self.talk.open_batch
+        ):
+            return self._ask_syntax_of_parse(parse.sql)
         self._taken()
         name = kept(parse.name)
         since = self.talk.names.doubts if name else NEVER_DOUBTED
@@ -282,10 +289,10 @@ class Session:
         meant = Prepared(parse.sql, script, parse.parameter_types, shown=text or parse.sql, since=since)
         change = Change(Space.STATEMENT, name, meant)
         self._note(change)
-        runs = self.talk.judge.runs_at_parse(script) and not self._allowed(script)
+        # Of a text that can't be read nothing is known; outside a transaction the session is read-only while it is parsed.
+        unknown = script.unparsable is not None and not (self.talk.drained and self.talk.status == "I")
+        runs = (unknown or self.talk.judge.runs_at_parse(script)) and not self._allowed(script)
         self.batch.add(Part(raw, Reply(ord("P"), change=change), runs=meant if runs else None))
-        if script.unparsable is not None and len(self.batch.parts) == 1 and not self.talk.open_batch:
-            self._synchronise()  # the target's own parser says first whether it is a syntax error: nobody is asked then
         return True
 
     def _synchronise(self) -> None:
@@ -602,7 +609,24 @@ class Session:
                 talk.record("refused", sql=talk.judge.scrub(sql), sqlstate="42601", reason="syntax error")
                 talk.emit(ev.ToClient(bytes(refusal)))  # type: ignore[call-overload] # the errand gives bytes
 
-        talk.errand = Errand(syntax_question(sql, talk.judge), then)
+        talk.errand = Errand(syntax_question(sql, talk.judge, talk.status), then)
+        return False
+
+    def _ask_syntax_of_parse(self, sql: str) -> bool:
+        """The same for a Parse: after the target's syntax error everything up to Sync is skipped, as it would."""
+        talk = self.talk
+
+        def then(refusal: object) -> None:
+            if refusal is None:
+                talk.accepted = sql
+                return
+            self._taken()
+            talk.record("refused", sql=talk.judge.scrub(sql), sqlstate="42601", reason="syntax error")
+            told = bytes(refusal)  # type: ignore[call-overload] # the errand gives bytes
+            talk.emit(ev.ToClient(told[: -len(ready_for_query("I"))]))
+            talk.phase = Phase.SKIPPING
+
+        talk.errand = Errand(syntax_question(sql, talk.judge, talk.status), then)
         return False
 
     # --- ending a batch -----------------------------------------------------------------------------------------------

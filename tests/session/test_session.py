@@ -476,7 +476,8 @@ def test_an_expired_token_ends_the_session_at_its_next_statement_outside_a_trans
 
 def test_a_text_that_postgresql_refuses_gets_its_own_syntax_error() -> None:
     play = Playbook()
-    assert play.client(query("SELEC 1")) == ["target P[SELEC 1] S"]
+    assert play.client(query("SELEC 1")) == ["target P[SELEC 1\n;SELECT 1] S"]
+    play.target(error("42601", 'near ";"'), ready())
     assert play.target(error("42601", "syntax error"), ready()) == ["record refused", "client E42601 ZI"]
 
 
