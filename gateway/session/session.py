@@ -279,7 +279,7 @@ class Session:
             and not self.batch.parts
             and not self.talk.open_batch
         ):
-            return self._ask_syntax_of_parse(parse.sql)
+            return self._ask_syntax_of_parse(parse)
         self._taken()
         name = kept(parse.name)
         since = self.talk.names.doubts if name else NEVER_DOUBTED
@@ -601,6 +601,8 @@ class Session:
             self._end_batch()
             return True
 
+        talk.names.statements.pop("", None)  # PostgreSQL drops it before it reads the text
+
         def then(refusal: object) -> None:
             if refusal is None:
                 talk.accepted = sql
@@ -612,9 +614,11 @@ class Session:
         talk.errand = Errand(syntax_question(sql, talk.judge, talk.status), then)
         return False
 
-    def _ask_syntax_of_parse(self, sql: str) -> bool:
+    def _ask_syntax_of_parse(self, parse: frontend.Parse) -> bool:
         """The same for a Parse: after the target's syntax error everything up to Sync is skipped, as it would."""
-        talk = self.talk
+        talk, sql = self.talk, parse.sql
+        if not parse.name:
+            talk.names.statements.pop("", None)  # PostgreSQL drops it before it reads the text
 
         def then(refusal: object) -> None:
             if refusal is None:
