@@ -409,10 +409,13 @@ class SlackFront:
         return opened
 
     async def _repair(self, body: Body, request_id: str) -> None:
-        """Redraw the card that was clicked: it shows buttons that are over. The newest state, read just before."""
+        """The card that was clicked shows buttons that are over. The outbox draws it anew, unless it does not know that
+        message: one that was posted twice."""
         ts = body.get("container", {}).get("message_ts")
+        if not ts or any(json.loads(ref).get("ts") == ts for ref in await self._desk.redraw(request_id)):
+            return
         request = await self._desk.show(request_id)
-        if not ts or request is None:
+        if request is None:
             return
         drawn = blocks.message(card(request, self._clock()), blocks.seal(self._key, request))
         await self._client.chat_update(channel=_channel(body), ts=ts, text=drawn.text, blocks=drawn.blocks)

@@ -249,6 +249,12 @@ class Desk:
         """The request, or None."""
         return await self._store.get(request_id)
 
+    async def redraw(self, request_id: str) -> list[str]:
+        """Have the outbox show the request's cards once more; returns their references. One writer a card: an update of
+        anybody else's could arrive behind a newer one."""
+        await self._store.redraw(request_id)
+        return [post.ref for post in await self._store.posts(request_id) if post.ref is not None]
+
     async def pending(self, limit: int = 100) -> list[ApprovalRequest]:
         """What waits for a decision, newest first."""
         return await self._store.find(states=frozenset({State.PENDING}), limit=limit)

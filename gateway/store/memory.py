@@ -133,6 +133,15 @@ class MemoryStore:
         row.post = replace(row.post, attempts=row.post.attempts + 1, last_error=error, dead=retry_in is None)
         row.next_at = self.clock() + (retry_in or 0.0)
 
+    async def redraw(self, request_id: str) -> None:
+        self._here()
+        loop = asyncio.get_running_loop()
+        for row in self._outbox.values():
+            if row.post.request == request_id and row.post.ref is not None and row.post.sent >= row.post.wanted:
+                row.post = replace(row.post, sent=row.post.wanted - 1)
+                for heard in self._ears:
+                    loop.call_soon(heard, "outbox", "")
+
     async def posts(self, request_id: str) -> list[Post]:
         self._here()
         return [row.post for row in self._outbox.values() if row.post.request == request_id]

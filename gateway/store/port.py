@@ -83,6 +83,9 @@ class Store(Protocol):
     async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
         """Sending failed; try again in so many seconds, or never (None: dead letter)."""
 
+    async def redraw(self, request_id: str) -> None:
+        """Show the request's cards once more: somebody says that one is out of date."""
+
     async def posts(self, request_id: str) -> list[Post]:
         """The outbox rows of a request."""
 

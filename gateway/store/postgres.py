@@ -147,6 +147,9 @@ class PostgresStore:
     async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
         await self._fetch("outbox_failed", post_id, error, retry_in)
 
+    async def redraw(self, request_id: str) -> None:
+        await self._fetch("outbox_redraw", request_id)
+
     async def posts(self, request_id: str) -> list[Post]:
         return [Post(**row) for row in await self._fetch("outbox_of_request", request_id)]
 

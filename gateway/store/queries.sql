@@ -120,6 +120,13 @@ UPDATE hoop.outbox
        next_at = clock_timestamp() + make_interval(secs => coalesce($3, 0))
  WHERE id = $1;
 
+-- name: outbox_redraw
+-- As if the newest revision had not been shown yet. A row that is being sent shows it anyway.
+WITH again AS (
+    UPDATE hoop.outbox SET sent = wanted - 1 WHERE request = $1 AND ref IS NOT NULL AND sent >= wanted RETURNING id
+)
+SELECT pg_notify('hoop_outbox', '') FROM again;
+
 -- name: outbox_of_request
 SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error,
        extract(epoch FROM created_at)::double precision AS created_at

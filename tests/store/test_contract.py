@@ -210,6 +210,25 @@ class TestOutbox:
         [again] = await store.due()
         assert (again.wanted, again.sent, again.ref) == (2, 1, "ref")
 
+    async def test_a_card_that_is_out_of_date_is_due_once_more(self, store: Store) -> None:
+        request, other = fresh(), fresh()
+        for each in (request, other):
+            await store.open(each, nothing)
+        first, second = await store.due()
+        await store.redraw(request.id)
+        assert await store.due() == [], "it is being posted just now"
+        for post in (first, second):
+            await store.sent(post.id, 1, "ref")
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        await store.listen(lambda channel, payload: heard.put_nowait((channel, payload)))
+        await store.redraw(request.id)
+        async with asyncio.timeout(DEADLINE):
+            assert await heard.get() == ("outbox", "")
+        [again] = await store.due()
+        assert (again.request, again.wanted, again.ref) == (request.id, 1, "ref")
+        await store.sent(again.id, 1, "ref")
+        assert await store.due() == []
+
     async def test_a_failure_waits_and_a_success_forgets_it(self, store: Store) -> None:
         request = fresh()
         await store.open(request, nothing)

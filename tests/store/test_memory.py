@@ -41,6 +41,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.altered("a", 0, 1),
         store.pending_of("issuer", "subject"),
         store.cancel(["digest"]),
+        store.redraw("x"),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]

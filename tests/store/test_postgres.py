@@ -108,7 +108,7 @@ class TestTrouble:
     async def test_a_row_that_stays_locked_is_a_store_that_does_not_answer(
         self, store_dsn: str, admin: "asyncpg.Connection[asyncpg.Record]"
     ) -> None:
-        async with postgres_store(store_dsn, timeout=0.3) as store:
+        async with postgres_store(store_dsn, timeout=1.5) as store:
             request = fresh()
             await store.open(request, lambda _: [])
             async with admin.transaction():

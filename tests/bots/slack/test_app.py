@@ -83,6 +83,24 @@ async def test_a_second_click_tells_the_truth_and_repairs_the_card(office: Offic
     assert not [block for block in office.card.blocks if block["type"] == "actions"]
 
 
+async def test_a_card_that_the_outbox_knows_is_redrawn_by_it_alone(office: Office) -> None:
+    """An update of the late click's own could arrive behind the one that says how it ended, and stay."""
+    now = time.time()
+    request = replace(PLAIN, opened_at=now, expires_at=now + 600, channels=(f"slack:{office.channel.id}",))
+    await office.desk.open(request)
+    [post] = await office.store.due()
+    await office.store.sent(post.id, 1, await office.sender.post(office.channel.id, request))
+    await office.click(office.bob, APPROVE)
+    [post] = await office.store.due()
+    await office.store.sent(post.id, 2, post.ref or "")
+    before = office.card.text
+    await office.click(office.carol, APPROVE)
+    await office.front.settle()
+    assert office.card.text == before
+    [again] = await office.store.due()
+    assert again.ref == post.ref
+
+
 async def test_a_quorum_counts_each_person_once(office: Office) -> None:
     await office.hold(approvals_needed=2)
     assert "You approved it, 1 of 2" in await office.click(office.bob, APPROVE)
