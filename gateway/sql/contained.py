@@ -23,7 +23,15 @@ _DOES_MORE = words(
     unlisten update vacuum
     """
 )
-_WORD = re.compile(r"[^\W\d][\w$]*")
+#: PostgreSQL's identifiers: every character beyond ASCII counts as a letter, combining marks and symbols too.
+_WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*")
+#: It cuts longer names, in bytes: what is written isn't what is called.
+_KEPT = 63
+#: Operators without an operator sign; which one is meant is looked up by name like any other.
+_SPELLED = {
+    "between": "<= >=", "case": "=", "distinct": "=", "ilike": "~~*", "in": "=", "like": "~~", "natural": "=",
+    "nullif": "=", "similar": "~", "using": "=",
+}  # fmt: skip
 _OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
 _QUOTED = re.compile(r'"([^"]*)"')
 _TRUSTED = frozenset({"c", "internal"})
@@ -53,7 +61,7 @@ def contained(functions: Iterable[Function], unsafe: Collection[str], operators:
     overloads: defaultdict[str, list[Function]] = defaultdict(list)
     for each in functions:
         overloads[each.name].append(each)
-    never = {each.lower() for each in unsafe} | _DOES_MORE
+    never = {each.casefold() for each in unsafe} | _DOES_MORE
     words_of = {
         name: _words(every)
         for name, every in overloads.items()
@@ -61,7 +69,7 @@ def contained(functions: Iterable[Function], unsafe: Collection[str], operators:
     }
     found = {name for name, words in words_of.items() if words is not None and _harmless(words, never, operators)}
     while True:
-        others = {name.lower() for name in overloads.keys() - found}
+        others = {name.casefold() for name in overloads.keys() - found}
         calling = {name for name in found if (words_of[name] or set()) & others}
         if not calling:
             return frozenset(found)
@@ -80,10 +88,14 @@ def _words(overloads: Iterable[Function]) -> set[str] | None:
     for each in overloads:
         if each.language in _TRUSTED:
             continue
-        text = each.text.lower()
-        if "u&" in text or any(not _WORD.fullmatch(name) for name in _QUOTED.findall(text)):
+        text = each.text.casefold()  # lower() would make a final sigma of some, depending on what stands around it
+        if "u&" in text or '""' in text or any(not _WORD.fullmatch(name) for name in _QUOTED.findall(text)):
             return None
-        found.update(_WORD.findall(text), _OPERATOR.findall(text))
+        names = set(_WORD.findall(text))
+        if any(len(name.encode()) > _KEPT for name in names) or (each.language == "sql" and "into" in names):
+            return None  # SELECT ... INTO makes a table, but in PL/pgSQL
+        found.update(names, _OPERATOR.findall(text))
+        found.update(sign for name in names for sign in _SPELLED.get(name, "").split())
     return found
 
 

@@ -27,7 +27,8 @@ def passing(*functions: Function) -> frozenset[str]:
     ],
 )
 def test_a_source_that_only_reads(text: str) -> None:
-    assert passing(function("f", text)) == {"f"}
+    language = "plpgsql" if "BEGIN" in text else "sql"
+    assert passing(function("f", text, language)) == {"f"}
 
 
 @pytest.mark.parametrize(
@@ -102,3 +103,29 @@ def test_security_definer_settings_and_procedures_never_pass() -> None:
 
 def test_names_on_the_special_list_never_pass_whatever_their_source_says() -> None:
     assert passing(function("crosstab", "SELECT 1"), function("xpath_table", "x", "c", volatile=False)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("\u0e01\u0e34\u0e19", "SELECT \u0e01\u0e34\u0e19()"),  # a vowel sign is no letter to most, but to PostgreSQL
+        ("\u2192x", "SELECT \u2192x()"),
+        ("\u0391\u03a3", "SELECT t.\u0391\u03a3::text FROM t"),  # a sigma that is not the word's last to lower()
+        ("n" * 63, f"SELECT {'n' * 70}()"),
+        ('a"b', 'SELECT "a""b"()'),
+    ],
+)
+def test_a_name_is_found_however_it_is_written(name: str, text: str) -> None:
+    assert passing(function(name, "DELETE FROM t"), function("f", text)) == frozenset()
+
+
+@pytest.mark.parametrize("text", ["SELECT 1 LIKE 2", "SELECT 1 BETWEEN 2 AND 3", "SELECT 1 FROM a JOIN b USING (id)"])
+def test_operators_that_are_spelled_as_words(text: str) -> None:
+    assert passing(function("f", text)) == {"f"}
+    assert contained([function("f", text)], (), {"~~", ">=", "="}) == frozenset()
+
+
+def test_select_into_makes_a_table_but_in_plpgsql() -> None:
+    text = "SELECT 1 AS a INTO made"
+    assert passing(function("f", text)) == frozenset()
+    assert passing(function("f", f"BEGIN {text}; END", "plpgsql")) == {"f"}
