@@ -29,13 +29,18 @@ _HARMLESS = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
+#: The helpers' statement and portal. No client may use the name: what it gave it to would keep the gate from closing.
+HELPER = "hoop_gate"
+
+
 def _helper(*texts: str) -> bytes:
-    """Under a name that lives for this one message group: a simple Query would drop the client's unnamed statement."""
-    name = "hoop_gate"
-    group = (
-        parse(name, text) + bind(name, name) + execute(name) + close("P", name) + close("S", name) for text in texts
-    )
-    return b"".join(group) + SYNC
+    """Under a name that lives for this one message group: a simple Query would drop the client's unnamed statement.
+
+    What a helper that failed, or approved code, has left under the name is closed first.
+    """
+    forget = close("P", HELPER) + close("S", HELPER)
+    group = (parse(HELPER, text) + bind(HELPER, HELPER) + execute(HELPER) + forget for text in texts)
+    return forget + b"".join(group) + SYNC
 
 
 OPEN, CLOSE = (_helper(f"SET {SETTING} = {value}") for value in ("off", "on"))
@@ -91,16 +96,23 @@ class Gate:
             return True  # it goes on before its end is known, and nothing can be put in between later
         return any(may_write(each.statement) for each in _executions(batch)) or _begins_in_a_string(batch)
 
-    def leaves(self, batch: Batch) -> bool:
-        """The end of a batch that went through the open gate was sent. True: CLOSE may go right behind it."""
+    def leaves(self, batch: Batch, *, alone: bool) -> bool:
+        """The end of a batch that went through the open gate was sent. True: CLOSE may go right behind it.
+
+        `alone`: see `synchronised`.
+        """
         self.opened = False
-        plain = not batch.control and not any(each.statement.copies == "in" for each in _executions(batch))
+        plain = alone and not batch.control and not any(each.statement.copies == "in" for each in _executions(batch))
         self.unsure = not plain
         return plain
 
-    def closed(self, status: str) -> None:
-        """CLOSE was answered in this state: in a transaction block it may be undone yet."""
-        self.unsure = status != "I"
+    def closed(self, status: str, *, failed: bool) -> None:
+        """CLOSE was answered in this state: in a transaction block it may be undone yet, and it may have been cancelled."""
+        self.unsure = failed or status != "I"
+
+    def reported(self, value: str) -> None:
+        """The target says what its default is, and it was not a helper that set it."""
+        self.unsure = self.unsure or (value != "on" and not self.opened)
 
     def ran(self, statement: Statement) -> None:
         """A statement of the client is over: was it about its own default?"""
@@ -130,7 +142,19 @@ def may_write(statement: Statement) -> bool:
 
 def guardable(batch: Batch) -> bool:
     """Can the batch be run read-only as a whole? Not beside a write, not round BEGIN or COMMIT, not before its end."""
-    return ends(batch) and not batch.control and not any(may_write(each.statement) for each in _executions(batch))
+    return (
+        ends(batch)
+        and synchronised(batch)
+        and not batch.control
+        and not any(may_write(each.statement) for each in _executions(batch))
+    )
+
+
+def synchronised(batch: Batch) -> bool:
+    """Does it end in Sync, or is it one query string? After an error in what stands before a Query the target skips that
+    too, up to the client's Sync; a helper's own Sync would end the skipping too early."""
+    last = batch.parts[-1].reply if batch.parts else None
+    return len(batch.parts) == 1 or (last is not None and last.kind == ord("S"))
 
 
 def ends(batch: Batch) -> bool:

@@ -69,9 +69,8 @@ class Reply:
     masker: Masker | None = None
     planned: bool = False
     collected: list[tuple[int, bytes]] = field(default_factory=list)
-    then: Callable[[str], None] | None = (
-        None  # of a COLLECT that is no errand's: hears the transaction status behind it
-    )
+    #: Of a COLLECT that is no errand's: hears the transaction status behind it, and whether there was an error.
+    then: Callable[[str, bool], None] | None = None
 
     @property
     def copies_in(self) -> bool:

@@ -23,7 +23,7 @@ from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
 from gateway.session import events as ev
 from gateway.session.errands import Errand, standing_question, syntax_question
-from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, Gate, guardable, rewritten
+from gateway.session.gate import CLOSE, GUARD, HELPER, OPEN, UNGUARD, Gate, guardable, rewritten, synchronised
 from gateway.session.guard import NO_PORTAL, not_utf8, refused_bind, refused_by_policy, sure_fail
 from gateway.session.holding import TOKEN_EXPIRED, Holding
 from gateway.session.judging import UNREADABLE, Judge, Login, needs_catalog, needs_path, opaque, redefines
@@ -168,7 +168,7 @@ class Session:
         talk = self.talk
         talk.record("cancelled", request=self.holding.request_id)
         self.holding.interrupted()
-        if talk.replies and talk.errand is None:
+        if any(each.mode is not Mode.COLLECT for each in talk.replies):
             talk.emit(ev.CancelTarget())
 
     # --- from the client ----------------------------------------------------------------------------------------------
@@ -282,6 +282,8 @@ class Session:
             return self._ask_syntax_of_parse(parse)
         self._taken()
         name = kept(parse.name)
+        if name in _RESERVED:
+            raise ProtocolViolation("this statement name is reserved")
         since = self.talk.names.doubts if name else NEVER_DOUBTED
         text = rewritten(script, wish=self.talk.gate.wish)
         if text is not None:
@@ -304,7 +306,7 @@ class Session:
 
     def _read_bind(self, raw: bytes) -> bool:
         bind = frontend.read_bind(raw)
-        if bind.portal == NO_PORTAL:
+        if bind.portal in _RESERVED:
             raise ProtocolViolation("this portal name is reserved")
         if self._uncertain(Space.STATEMENT, kept(bind.statement)):
             return False
@@ -521,7 +523,7 @@ class Session:
         statements: list[Statement] = []
         changes: list[tuple[Change, ...]] = []
         for each in script.statements:
-            if each.names is not None and each.names.name == NO_PORTAL:
+            if each.names is not None and each.names.name in _RESERVED:
                 raise ProtocolViolation("this name is reserved")
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
             meant = opaque(meant, _UNGUARDED) if meant.guarded and talk.open_batch else meant
@@ -576,7 +578,7 @@ class Session:
         batch.guards = False
         for part in batch.parts:
             reply = part.reply
-            if reply is None or not any(each.statement.guarded for each in reply.executions):
+            if reply is None or part.denied is not None or not any(each.statement.guarded for each in reply.executions):
                 continue
             for each in reply.executions:
                 each.statement = opaque(each.statement, _UNGUARDED) if each.statement.guarded else each.statement
@@ -636,7 +638,11 @@ class Session:
     # --- ending a batch -----------------------------------------------------------------------------------------------
 
     def _end_batch(self) -> None:
-        batch, self.batch = self.batch, Batch()
+        batch = self.batch
+        goes_on = (
+            batch.parts[-1].reply is None
+        )  # it ends in a Flush: what its statements change counts for what follows
+        self.batch = batch.rest() if goes_on else Batch()
         self._unguard(batch)
         if batch.holds:
             self.holding.begin(batch, self._forward)
@@ -685,19 +691,20 @@ class Session:
                 talk.record_statements(reply)
             talk.expect(reply)
         last = batch.parts[-1].reply if batch.parts else None
-        if talk.gate.opened and last is not None and last.kind in b"SQF" and talk.gate.leaves(batch):
+        alone = synchronised(batch) and not (talk.open_batch and last is not None and last.kind != ord("S"))
+        if talk.gate.opened and last is not None and last.kind in b"SQF" and talk.gate.leaves(batch, alone=alone):
             chunks.append(self._closing())
         if guard:
             chunks.append(self._ours(UNGUARD))
         talk.emit(ev.ToTarget(b"".join(chunks)))
 
-    def _ours(self, helper: bytes, then: Callable[[str], None] = lambda _status: None) -> bytes:
-        """A helper of ours on its way to the target; its answer goes to `then` as the status that it leaves."""
+    def _ours(self, helper: bytes, then: Callable[[str, bool], None] = lambda _status, _failed: None) -> bytes:
+        """A helper of ours on its way to the target; `then` hears the status that it leaves, and whether it failed."""
         self.talk.expect(Reply(ord("Q"), Mode.COLLECT, then=then))
         return helper
 
     def _closing(self) -> bytes:
-        return self._ours(CLOSE, self.talk.gate.closed)
+        return self._ours(CLOSE, lambda status, failed: self.talk.gate.closed(status, failed=failed))
 
     def _not_skipped(self, batch: Batch) -> list[Part]:
         """The target skips all up to the next Sync: of this batch only that goes, and what was approved has failed."""
@@ -715,7 +722,7 @@ class Session:
         talk = self.talk
         talk.expect(Reply(ord("S")))
         talk.open_batch = talk.lost = False
-        closing = self._closing() if talk.gate.opened and talk.gate.leaves(Batch()) else b""
+        closing = self._closing() if talk.gate.opened and talk.gate.leaves(Batch(), alone=True) else b""
         talk.emit(ev.ToTarget(frontend.SYNC + closing))
 
     def _start_errand(self) -> None:
@@ -731,6 +738,8 @@ class Session:
         talk.run_errand()
 
 
+#: Names that only the gateway gives.
+_RESERVED = frozenset({NO_PORTAL, HELPER})
 _UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
 

@@ -370,9 +370,9 @@ class Conversation:
 
     def stands(self, found: object) -> None:
         """The target has said what names mean now."""
-        self.path_stale = False
         if not isinstance(found, Standing):
-            return
+            return  # it failed (a cancel, a short statement_timeout): nothing is judged by the old path, we ask again
+        self.path_stale = False
         self.judge.moved(found.search_path)
         if found.statements is not None:
             self.names.verified(found.statements, found.portals)

@@ -178,7 +178,7 @@ class Stream:
             talk.replies.popleft()
             talk.status = chr(body[0])
             if head.then is not None:
-                head.then(talk.status)
+                head.then(talk.status, any(each == ord("E") for each, _ in head.collected))
                 talk.quiet()
             else:
                 talk.errand_answered(head.collected)
@@ -431,6 +431,8 @@ class Stream:
         if name == "search_path":
             self._talk.path_stale = True
         if name == SETTING:
+            if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
+                self._talk.gate.reported(value)
             return None  # the gate opens and closes; the client's own wish is told when it changes
         return scrub_parameter(body, self._talk.judge.detectors)
 

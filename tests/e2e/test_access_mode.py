@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from gateway.session.gate import GUARD, UNGUARD
-from gateway.wire.frontend import query
+from gateway.wire.frontend import SYNC, parse, query
 from tests.e2e.stack import Stack
 from tests.e2e.wire import Wire
 
@@ -135,3 +135,21 @@ async def test_the_guard_keeps_code_to_reading_on_a_real_server(stack: Stack) ->
         await wire.ask(query("ROLLBACK"))
     finally:
         await wire.close()
+
+
+async def test_a_guard_that_failed_outside_a_block_leaves_nothing_that_keeps_the_gate_shut(stack: Stack) -> None:
+    """Pipelined reads of user code in autocommit: whether they are in a block isn't known when they are sent."""
+    first = stack.ids()
+    wire = await Wire.connect(stack.port, stack.token("ann"))
+    made = "CREATE FUNCTION guarded_count() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM ledger'"
+    making = asyncio.create_task(wire.ask(query(made)))
+    await stack.approve("Bob", await stack.card())
+    await making
+    read = query("SELECT guarded_count()")
+    assert await wire.ask(read, read, read, count=3) == ["T", "D", "C[SELECT 1]", "ZI"] * 3
+    running = asyncio.create_task(wire.ask(query(f"DELETE FROM ledger WHERE id = {first}")))
+    await stack.approve("Bob", await stack.card())
+    assert await running == ["C[DELETE 1]", "ZI"]
+    assert await wire.ask(query("SELECT 1"), parse("", "SELECT nothing_there"), query("SELECT 2"), SYNC, count=2) == [
+        "T", "D", "C[SELECT 1]", "ZI", "E42703", "ZI",
+    ]  # fmt: skip
