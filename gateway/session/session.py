@@ -526,7 +526,7 @@ class Session:
             if each.names is not None and each.names.name in _RESERVED:
                 raise ProtocolViolation("this name is reserved")
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
-            meant = opaque(meant, _UNGUARDED) if meant.guarded and talk.open_batch else meant
+            meant = opaque(meant, _UNGUARDED) if meant.guarded and (talk.open_batch or meant.holdable) else meant
             self.batch.guards = self.batch.guards or meant.guarded
             statements.append(meant)
             changes.append(tuple(_sql_changes(each, script.sql, self._known, talk.names.doubts)))

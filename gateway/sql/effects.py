@@ -246,11 +246,15 @@ def _prepare(sql: str, fields: Fields) -> Statement:
     )
 
 
+_CURSOR_OPT_HOLD = 0x0020  # parsenodes.h
+
+
 def _declare(sql: str, fields: Fields) -> Statement:
     body = _inner(sql, fields["query"])
     return replace(
         body,
         tag="DECLARE CURSOR",
+        holdable=bool(fields.get("options", 0) & _CURSOR_OPT_HOLD),
         names=NameUse("DECLARE", fields["portalname"], body),
         inner_tags=_with_tag(body),
     )
