@@ -44,6 +44,7 @@ _FUNCTIONS = """
 SELECT p.proname AS name,
        pg_catalog.bool_or(n.nspname = 'pg_catalog') AS builtin,
        pg_catalog.bool_or(n.nspname <> 'pg_catalog') AS foreign_overload,
+       pg_catalog.bool_or(n.nspname = 'pg_catalog' AND p.provolatile = 'v') AS builtin_volatile,
        pg_catalog.bool_or(p.provolatile = 'v') AS volatile
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
  GROUP BY p.proname
@@ -253,7 +254,9 @@ async def _read(connection: Any) -> Catalog:
     types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in await connection.fetch(_OPERATORS))
     made = [Function(**each) for each in await connection.fetch(_MADE)]
-    risky = {*unsafe - user, *types, *(each.name for each in relations if each.calls_user_code)}
+    # A harmless overload of the user's makes a built-in that does more than read no better.
+    builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
+    risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
     return Catalog(
         version=next(_versions),
         server_version_num=int(await connection.fetchval("SHOW server_version_num")),
@@ -261,7 +264,7 @@ async def _read(connection: Any) -> Catalog:
         safe_functions=safe,
         builtin_functions=frozenset(each["name"] for each in functions if each["builtin"]),
         user_functions=user,
-        contained_functions=contained(made, risky, operators),
+        contained_functions=contained(made, risky, operators) - builtin,
         user_operators=operators,
         user_types=frozenset(types),
         user_type_oids=frozenset(each["oid"] for each in typed),

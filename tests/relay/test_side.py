@@ -72,6 +72,8 @@ CREATE FUNCTION public.writes() RETURNS void LANGUAGE sql AS 'DELETE FROM t';
 CREATE FUNCTION public.by_default(x int DEFAULT nextval('numbers')) RETURNS int LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION public.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
 CREATE FUNCTION public.by_type(public.calling) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION public.pg_prepared_xact(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION public.resets() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_prepared_xact()';
 CREATE FUNCTION public.by_view() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM worse';
 """
 
@@ -105,7 +107,7 @@ def test_a_name_with_an_overload_outside_pg_catalog_is_not_safe(catalog: Catalog
 
 
 def test_functions_that_only_read(catalog: Catalog) -> None:
-    made = {"reads", "atomic", "writes", "by_default", "definer", "by_type", "by_view"}
+    made = {"pg_prepared_xact", "resets", "reads", "atomic", "writes", "by_default", "definer", "by_type", "by_view"}
     assert made & catalog.contained_functions == {"reads", "atomic"}
 
 
