@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gateway.errors import TargetUnavailable
 from gateway.masking.fields import Counts
 from gateway.session.replies import Batch, Execution
 from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
@@ -60,6 +61,10 @@ class Said:
         return self._row
 
 
+#: How often CLOSE is sent when it fails: a cancel may hit it once or twice.
+TRIES = 10
+
+
 @dataclass(slots=True)
 class Gate:
     """`opened`: the batch that goes on now runs through it. `unsure`: it may still be open behind what went before.
@@ -72,6 +77,7 @@ class Gate:
     unsure: bool = False
     _initial: bool = False  # the wish at login: RESET goes back to it
     _reported: bool = True
+    _failures: int = 0  # of CLOSE, in a row
     _told: bool = False
     _before: bool = False  # the wish when the transaction began
     _local: bool = False  # it was changed by SET LOCAL
@@ -107,8 +113,14 @@ class Gate:
         return plain
 
     def closed(self, status: str, *, failed: bool) -> None:
-        """CLOSE was answered in this state: in a transaction block it may be undone yet, and it may have been cancelled."""
+        """CLOSE was answered in this state: in a transaction block it may be undone yet, and it may have been cancelled.
+
+        Raises TargetUnavailable when it has failed time and again: then nothing more may go through this session.
+        """
         self.unsure = failed or status != "I"
+        self._failures = self._failures + 1 if failed and status == "I" else 0
+        if self._failures >= TRIES:
+            raise TargetUnavailable("the target does not take its session back to read-only")
 
     def reported(self, value: str) -> None:
         """The target says what its default is, and it was not a helper that set it."""

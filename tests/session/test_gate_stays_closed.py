@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.session import events as ev
-from gateway.session.gate import CLOSE, HELPER, OPEN, UNGUARD
+from gateway.session.gate import CLOSE, HELPER, OPEN, TRIES, UNGUARD
 from gateway.session.state import Phase
 from gateway.wire.backend import parameter_status
 from gateway.wire.frontend import FLUSH, SYNC, bind, parse, query
@@ -31,6 +31,17 @@ def test_a_close_that_failed_is_sent_again_before_anything_else() -> None:
     assert play.to_target() == b"", "it waits"
     play.target(ready())
     assert play.to_target() == query("SELECT 1")
+
+
+def test_a_target_that_never_closes_it_is_left() -> None:
+    play = shown()
+    play.client(query(INSERT))
+    play.target(ready(), complete("INSERT 0 1"), ready())
+    for _ in range(TRIES - 1):
+        play.target(error("42501"), ready())
+        assert play.to_target() == CLOSE
+    assert "client E08006" in play.target(error("42501"), ready())
+    assert play.session.talk.phase is Phase.CLOSED
 
 
 @pytest.mark.parametrize(
