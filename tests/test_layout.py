@@ -15,6 +15,9 @@ UNTESTED: dict[str, str] = {}
 UNMIRRORED: dict[str, str] = {
     "tests/identity/test_certified_issuer.py": "the issuer that others wrote; the same test covers token, issuers and claims",
     "tests/session/test_bypasses.py": "ways past the gateway that were found; a list of its own, whatever module was at fault",
+    "tests/session/test_cursor_at_commit.py": "user code that a COMMIT runs: a conversation of judging and session",
+    "tests/session/test_gate_stays_closed.py": "attacks on the gate's helpers: a conversation of gate, state and stream",
+    "tests/session/test_path_not_known.py": "a search_path that nobody could say: a conversation of errands, state and session",
     "tests/session/test_names_behind.py": "what code that ran does to names: a conversation of state, errands and session",
     "tests/store/test_contract.py": "one contract for every store: memory and PostgreSQL",
 }

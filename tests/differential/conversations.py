@@ -727,6 +727,12 @@ ERRORS = [
 
 FLUSHES = [
     talk(
+        "a query behind a finished Execute",
+        turn(run("INSERT INTO pieces VALUES (1, 'x')") + query("SELECT count(*) FROM pieces"), count=1),
+        query("SELECT count(*) FROM pieces"),
+    ),
+    talk("a query behind a flush", turn(run("SELECT 1") + FLUSH, until="C"), query("SELECT 2"), query("SELECT 3")),
+    talk(
         "prepare and flush",
         turn(parse("s", BY_ID) + describe("S", "s") + FLUSH, until="T"),
         bind("", "s", (b"3",)) + execute("") + SYNC,
@@ -1106,14 +1112,6 @@ KNOWN = {
     "SHOW ALL and current_setting tell the server's access mode, not the client's (enforcement.md, decision 4d)": [
         talk("show all", query("SHOW ALL")),
         talk("the access mode by current_setting", query("SELECT current_setting('default_transaction_read_only')")),
-    ],
-    "a Query behind an Execute without Sync leaves an implicit transaction open (status T); the gate's message ends it": [
-        talk(
-            "a query behind a finished Execute",
-            turn(run("INSERT INTO pieces VALUES (1, 'x')") + query("SELECT count(*) FROM pieces"), count=1),
-            query("SELECT count(*) FROM pieces"),
-        ),
-        talk("a query behind a flush", turn(run("SELECT 1") + FLUSH, until="C"), query("SELECT 2"), query("SELECT 3")),
     ],
 }
 
