@@ -137,20 +137,36 @@ _TOO_MANY = "exec_parse_message"
 _ASIDE = ("SAVEPOINT hoop_reading", "ROLLBACK TO SAVEPOINT hoop_reading; RELEASE SAVEPOINT hoop_reading")
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What the target says of a text that it can't read: whole messages, as the client may see them."""
+
+    sqlstate: str
+    error: bytes
+    ready: bytes
+
+
+def _misspelt(read: dict[str, str] | None) -> bool:
+    """Is it the parser that refused? After a cancel or a timeout nothing is known: the text alone must not be prepared."""
+    return read is not None and read.get("C") == "42601"
+
+
 def syntax_question(sql: str, judge: Judge, status: str) -> Questions:
-    """Let the target's own parser read a text; returns None if it takes it, else ErrorResponse and ReadyForQuery."""
+    """Let the target's own parser read a text; returns None if it takes it, else an Unreadable."""
     if status == "T":
         yield query(_ASIDE[0])
-    read = failure((yield parse("", sql + _SECOND) + SYNC))
-    if status == "T":
+    answer = yield parse("", sql + _SECOND) + SYNC
+    read = failure(answer)
+    taken = read is None or read.get("R") == _TOO_MANY
+    if status == "T" and (taken or _misspelt(read)):
         yield query(_ASIDE[1])
-    if read is None or read.get("R") == _TOO_MANY:
+    if taken:
         return None
-    answer = yield parse("", sql) + SYNC
-    shown = b""
-    for kind, body in answer:
-        if kind == ord("E"):
-            shown += message(b"E", judge.diagnostics(body, protected=False))
-        elif kind == ord("Z"):
-            shown += message(b"Z", body)
-    return shown
+    if _misspelt(read):
+        answer = yield parse("", sql) + SYNC  # once more, for the words and the place of the text alone
+    told = failure(answer)
+    if told is None:
+        return None
+    said = {kind: body for kind, body in answer if kind in b"EZ"}
+    error = message(b"E", judge.diagnostics(said[ord("E")], protected=False))
+    return Unreadable(told.get("C", "XX000"), error, message(b"Z", said[ord("Z")]))

@@ -150,7 +150,10 @@ class Judge:
         )
 
     def runs_at_parse(self, script: Script) -> bool:
-        """May Parse alone run user code? A constant that is cast to an array or row over a domain meets its CHECK there."""
+        """May Parse alone run user code? A constant that is cast to an array or row over a domain meets its CHECK there.
+        Of a text that can't be read nothing is known."""
+        if any(each.tag == UNREADABLE for each in script.statements):
+            return True
         known = self.catalog.user_types if self.catalog else frozenset()
         return any(parts(each)[-1] in known for statement in script.statements for each in statement.written.types)
 

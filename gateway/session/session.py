@@ -22,7 +22,7 @@ from gateway.errors import GatewayError, NotUtf8, ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
 from gateway.session import events as ev
-from gateway.session.errands import Errand, standing_question, syntax_question
+from gateway.session.errands import Errand, Unreadable, standing_question, syntax_question
 from gateway.session.gate import CLOSE, GUARD, HELPER, OPEN, UNGUARD, Gate, guardable, rewritten, synchronised
 from gateway.session.guard import NO_PORTAL, not_utf8, refused_bind, refused_by_policy, sure_fail
 from gateway.session.holding import TOKEN_EXPIRED, Holding
@@ -35,7 +35,7 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.settings import misread
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire import frontend
-from gateway.wire.backend import error_response, ready_for_query
+from gateway.wire.backend import error_response
 from gateway.wire.frames import Frames
 
 #: What is judged goes on when this much has gathered (architecture.md: executemany of 20,000 rows before one Sync).
@@ -279,7 +279,7 @@ class Session:
             and not self.batch.parts
             and not self.talk.open_batch
         ):
-            return self._ask_syntax_of_parse(parse)
+            return self._ask_target(parse.sql, ord("P"), parse.name)
         self._taken()
         name = kept(parse.name)
         if name in _RESERVED:
@@ -291,9 +291,7 @@ class Session:
         meant = Prepared(parse.sql, script, parse.parameter_types, shown=text or parse.sql, since=since)
         change = Change(Space.STATEMENT, name, meant)
         self._note(change)
-        # Of a text that can't be read nothing is known; outside a transaction the session is read-only while it is parsed.
-        unknown = script.unparsable is not None and not (self.talk.drained and self.talk.status == "I")
-        runs = (unknown or self.talk.judge.runs_at_parse(script)) and not self._allowed(script)
+        runs = self.talk.judge.runs_at_parse(script) and not self._allowed(script)
         self.batch.add(Part(raw, Reply(ord("P"), change=change), runs=meant if runs else None))
         return True
 
@@ -603,34 +601,27 @@ class Session:
             self._end_batch()
             return True
 
-        talk.names.statements.pop("", None)  # PostgreSQL drops it before it reads the text
+        return self._ask_target(sql, ord("Q"), "")
 
-        def then(refusal: object) -> None:
-            if refusal is None:
-                talk.accepted = sql
-            else:
-                self._taken()
-                talk.record("refused", sql=talk.judge.scrub(sql), sqlstate="42601", reason="syntax error")
-                talk.emit(ev.ToClient(bytes(refusal)))  # type: ignore[call-overload] # the errand gives bytes
-
-        talk.errand = Errand(syntax_question(sql, talk.judge, talk.status), then)
-        return False
-
-    def _ask_syntax_of_parse(self, parse: frontend.Parse) -> bool:
-        """The same for a Parse: after the target's syntax error everything up to Sync is skipped, as it would."""
-        talk, sql = self.talk, parse.sql
-        if not parse.name:
+    def _ask_target(self, sql: str, kind: int, name: str) -> bool:
+        """Ask before this Query, or Parse under `name`, is taken; what the target refuses is answered and not judged."""
+        talk = self.talk
+        if not name:
             talk.names.statements.pop("", None)  # PostgreSQL drops it before it reads the text
 
         def then(refusal: object) -> None:
-            if refusal is None:
+            if not isinstance(refusal, Unreadable):
                 talk.accepted = sql
                 return
             self._taken()
-            talk.record("refused", sql=talk.judge.scrub(sql), sqlstate="42601", reason="syntax error")
-            told = bytes(refusal)  # type: ignore[call-overload] # the errand gives bytes
-            talk.emit(ev.ToClient(told[: -len(ready_for_query("I"))]))
-            talk.phase = Phase.SKIPPING
+            talk.record(
+                "refused", sql=talk.judge.scrub(sql), sqlstate=refusal.sqlstate, reason="the target can't read it"
+            )
+            if kind == ord("Q"):
+                talk.emit(ev.ToClient(refusal.error + refusal.ready))
+            else:
+                talk.emit(ev.ToClient(refusal.error))
+                talk.phase = Phase.SKIPPING  # up to Sync, as the target would
 
         talk.errand = Errand(syntax_question(sql, talk.judge, talk.status), then)
         return False
@@ -670,8 +661,11 @@ class Session:
         talk = self.talk
         talk.path_stale = talk.path_stale or batch.doubts
         chunks: list[bytes] = []
-        _refuse_lone_binds(batch)
-        if not talk.open_batch and talk.gate.needed(batch, talk.status if talk.drained else ""):
+        opening = not talk.open_batch and talk.gate.needed(batch, talk.status if talk.drained else "")
+        closed = talk.drained and talk.status == "I" and not (opening or talk.gate.unsure or batch.control)
+        for lone, script in _lone(batch, read_only=closed):
+            lone.executions = [talk.execution(each, _LONE, None, ()) for each in script.statements]  # to be recorded
+        if opening:
             talk.gate.opened = True
             chunks.append(self._ours(OPEN))
         guard = batch.guards and not (talk.drained and talk.status != "T")
@@ -743,26 +737,37 @@ _RESERVED = frozenset({NO_PORTAL, HELPER})
 _UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
 
+_LONE = Verdict(Answer.DENY, None, "preparing or binding it may run code, and there was no Execute to approve")
+
+
 def _stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
     """(held, denied) of a Part."""
     held = verdict if verdict.answer is Answer.HOLD else None
     return held, refused_by_policy(verdict) if verdict.answer is Answer.DENY else None
 
 
-def _refuse_lone_binds(batch: Batch) -> None:
-    """A Parse or Bind that runs code goes only with an Execute of its portal that goes: that is what people saw and approved."""
+def _lone(batch: Batch, *, read_only: bool) -> list[tuple[Reply, Script]]:
+    """Refuse each Parse or Bind that runs code and has no Execute of its portal that goes: that is what people saw and
+    approved. Returns those without any Execute, with what they would have run; of the others the Execute tells.
+
+    Of a text that can't be read nothing is known: its Parse alone goes where the target keeps it to reading.
+    """
+    lone = []
     executed: dict[int, Part] = {}
     for each in batch.parts:
         if each.reply is not None and each.reply.kind == ord("E") and each.reply.portal is not None:
             executed[id(each.reply.portal)] = executed[id(each.reply.portal.prepared)] = each
     for part in batch.parts:
-        if part.runs is None:
+        if part.runs is None or part.reply is None:
             continue
         execute = executed.get(id(part.runs))
-        if execute is None:
+        unread = isinstance(part.runs, Prepared) and part.runs.script.unparsable is not None
+        if execute is None and not (unread and read_only):
             part.denied = refused_bind(part.runs.script.statements)
-        elif execute.denied is not None:
+            lone.append((part.reply, part.runs.script))
+        elif execute is not None and execute.denied is not None:
             part.denied = execute.denied
+    return lone
 
 
 def _script_of(script: Script, reason: str) -> Script:
