@@ -202,8 +202,11 @@ async def test_what_was_written_is_synced(tmp_path: Path, monkeypatch: pytest.Mo
     loop = asyncio.get_running_loop()
     real = os.fsync
 
+    lengths: list[int] = []
+
     def fsync(file: int) -> None:
         real(file)
+        lengths.append(os.fstat(file).st_size)
         loop.call_soon_threadsafe(synced.set)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -212,6 +215,7 @@ async def test_what_was_written_is_synced(tmp_path: Path, monkeypatch: pytest.Mo
     spool.flush()
     async with asyncio.timeout(10):
         await synced.wait()
+    assert lengths[-1] > 0, "the entry was in the file that was synced"
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     spool.close()

@@ -122,6 +122,7 @@ async def test_close_may_come_twice_and_before_any_text() -> None:
     parser = ParserProcess()
     await parser.close()
     await parser.close()
+    assert parser._process is None, "nothing was started for it"
 
 
 async def test_serve_answers_until_its_input_ends() -> None:

@@ -1,5 +1,6 @@
 """What only the memory store has: a switch that takes it away. The rest is in test_contract.py."""
 
+import asyncio
 import inspect
 import time
 
@@ -53,6 +54,12 @@ async def test_when_it_is_away_nothing_answers() -> None:
 
 async def test_closing_it_forgets_who_listened() -> None:
     store = MemoryStore(time.time)
-    await store.listen(lambda _channel, _payload: pytest.fail("heard after close"))
+    heard: list[str] = []
+    await store.listen(lambda channel, _payload: heard.append(channel))
+    await store.open(fresh(), lambda _: [])
+    await asyncio.sleep(0)  # they are told in the next turn
+    assert heard == ["approval", "outbox"]
     await store.close()
     await store.open(fresh(), lambda _: [])
+    await asyncio.sleep(0)
+    assert heard == ["approval", "outbox"]
