@@ -21,30 +21,11 @@ from gateway.store.memory import MemoryStore
 from gateway.store.port import Change, Record
 from gateway.store.postgres import PostgresStore
 from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN, UPDATE
+from tests.fakes.clock import Clock
 from tests.fakes.stores import KEY, ListSpool, fresh, postgres_store
 
 DEADLINE = 15.0
 DIGEST = PLAIN.release_digest
-
-
-class Clock:
-    """Unix seconds that move when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(clock: Clock) -> MemoryStore:
-    return MemoryStore(clock)
 
 
 @pytest.fixture

@@ -13,17 +13,10 @@ from gateway.approvals.request import ApprovalRequest, State
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Post, Store
 from tests.bots.samples import BOB
+from tests.fakes.clock import Clock
 from tests.fakes.stores import fresh, postgres_store, until
 
 DEADLINE = 15.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
@@ -50,16 +43,6 @@ class Chat:
             raise self.trouble.pop(0)
         self.shown.append((channel, ref, request.state, request.rev))
         return ref or f"ref-{len(self.shown)}"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(clock: Clock) -> MemoryStore:
-    return MemoryStore(clock)
 
 
 @pytest.fixture

@@ -14,16 +14,9 @@ from gateway.identity import issuers as subject
 from gateway.identity.claims import ClaimNames, TokenRefused
 from gateway.identity.issuers import Issuers
 from gateway.policy.model import Issuer as IssuerRule
+from tests.fakes.clock import Clock
 
 JWKS = "/jwks"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.policy.model import Secret
 from gateway.relay.credentials import POSTGRES_RESOURCE, CredentialMissing, Credentials
+from tests.fakes.clock import Clock
 
 
 async def _refusal(credentials: Credentials, secret: Secret) -> str:
@@ -46,13 +47,6 @@ async def test_a_file_is_read_at_each_connect(tmp_path: Path) -> None:
 
 async def test_nothing_named() -> None:
     assert "neither" in await _refusal(Credentials({}), Secret())
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Cloud:
@@ -135,7 +129,7 @@ ENTRA = Secret(entra="client-1")
 
 
 async def test_client_secret_and_cache(cloud: Cloud) -> None:
-    clock, http = Clock(), Forwarder(cloud.url)
+    clock, http = Clock(1_000_000.0), Forwarder(cloud.url)
     environ = {"AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_SECRET": "hush"}
     credentials = Credentials(environ, clock=clock, http_client=http)
     async with asyncio.timeout(60):

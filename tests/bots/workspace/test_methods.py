@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from bots.workspace import Workspace
 from bots.workspace.methods import METHODS, ApiError
 from bots.workspace.state import State
+from tests.fakes.clock import Clock
 
 SECTION: dict[str, Any] = {"type": "section", "text": {"type": "mrkdwn", "text": "a"}}
 CODE: dict[str, Any] = {
@@ -18,19 +18,6 @@ CODE: dict[str, Any] = {
     "elements": [{"type": "rich_text_preformatted", "elements": [{"type": "text", "text": "a"}]}],
 }
 MODAL: dict[str, Any] = {"type": "modal", "title": {"type": "plain_text", "text": "T"}, "blocks": [SECTION]}
-
-
-@dataclass
-class Clock:
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
