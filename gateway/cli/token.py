@@ -5,7 +5,6 @@ is kept on disk.
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import aiohttp
 import typer
 from yarl import URL
 
-from gateway.identity.documents import Documents, IssuerError, read_bounded
+from gateway.identity.documents import Documents, IssuerError, json_object
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _INTERVAL = 5.0  # seconds between polls when the issuer names none, and what each slow_down adds (RFC 8628 section 3.5)
@@ -103,19 +102,9 @@ async def _post(http: aiohttp.ClientSession, url: str, form: Mapping[str, str]) 
     """The JSON object of a success or of an OAuth error (status 400 or 401). Raises TokenError."""
     fields = {name: value for name, value in form.items() if value}
     try:
-        async with http.post(url, data=fields, allow_redirects=False) as response:
-            if response.status not in (200, 400, 401):
-                raise TokenError(f"{url}: HTTP status {response.status}")
-            answer = json.loads(await read_bounded(response))
+        return await json_object(url, http.post(url, data=fields, allow_redirects=False), (200, 400, 401))
     except IssuerError as error:
         raise TokenError(str(error)) from error
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        raise TokenError(f"{url}: {type(error).__name__}") from error
-    except (ValueError, RecursionError) as error:
-        raise TokenError(f"{url}: no JSON") from error
-    if not isinstance(answer, dict):
-        raise TokenError(f"{url}: no JSON object")
-    return answer
 
 
 def _seconds(answer: Mapping[str, object], name: str, default: float) -> float:

@@ -6,7 +6,8 @@ keys and tokens. Source: OpenID Connect Discovery 1.0.
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 from yarl import URL
@@ -33,18 +34,7 @@ class Documents:
         if self._http is None:
             timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT)
             self._http = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
-        try:
-            async with self._http.get(url, allow_redirects=False) as response:
-                if response.status != 200:
-                    raise IssuerError(f"{url}: HTTP status {response.status}")
-                document = json.loads(await read_bounded(response))
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise IssuerError(f"{url}: {type(error).__name__}") from error
-        except (ValueError, RecursionError) as error:
-            raise IssuerError(f"{url}: no JSON") from error
-        if not isinstance(document, dict):
-            raise IssuerError(f"{url}: no JSON object")
-        return document
+        return await json_object(url, self._http.get(url, allow_redirects=False))
 
     async def discover(self, issuer: str) -> Mapping[str, object]:
         """The issuer's metadata, which must name the issuer that was asked for. Raises IssuerError."""
@@ -76,7 +66,25 @@ class Documents:
             self._http = None
 
 
-async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
+async def json_object(
+    url: str, asked: AbstractAsyncContextManager[aiohttp.ClientResponse], statuses: Collection[int] = (200,)
+) -> Mapping[str, object]:
+    """The JSON object that answers a request to `url`, with one of these statuses. Raises IssuerError."""
+    try:
+        async with asked as response:
+            if response.status not in statuses:
+                raise IssuerError(f"{url}: HTTP status {response.status}")
+            answer = json.loads(await _read_bounded(response))
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise IssuerError(f"{url}: {type(error).__name__}") from error
+    except (ValueError, RecursionError) as error:
+        raise IssuerError(f"{url}: no JSON") from error
+    if not isinstance(answer, dict):
+        raise IssuerError(f"{url}: no JSON object")
+    return answer
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
     """The body, measured after decompression: a small one can't unpack into a large one. Raises IssuerError."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(64 * 1024):
