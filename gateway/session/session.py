@@ -1,7 +1,7 @@
 """One client's conversation with one target, judged. Pure: `handle(event, now)` returns effects in order.
 
 Read it top-down: what happens to a DELETE is `handle` -> `_from_client` -> `_pull` -> `_read_query` or `_read_execute`
-(judged) -> `_end_batch` -> `_hold` or `_forward`; its answer comes back through `_from_target` (stream.py walks it).
+(judged: draft.py) -> `_end_batch` -> held (holding.py) or forwarded (forwarding.py); its answer comes back through stream.py.
 
 Rules:
 - Nothing of a batch is forwarded before it is judged; from the first HOLD on the rest of it is kept (architecture.md).
@@ -14,7 +14,6 @@ What must not live here: sockets, clocks, ids (they arrive), SQL parsing (gatewa
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import assert_never
 
 from gateway.approvals.request import GATEWAY_GONE, TARGET_GONE
@@ -22,18 +21,19 @@ from gateway.errors import GatewayError, NotUtf8, ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
 from gateway.session import events as ev
+from gateway.session.draft import RESERVED, Draft
 from gateway.session.errands import Errand, Unreadable, standing_question, syntax_question
-from gateway.session.gate import CLOSE, GUARD, HELPER, OPEN, UNGUARD, Gate, guardable, rewritten, synchronised
-from gateway.session.guard import NO_PORTAL, not_utf8, refused_bind, refused_by_policy, sure_fail
+from gateway.session.forwarding import Forwarding
+from gateway.session.gate import Gate, rewritten
+from gateway.session.guard import not_utf8, sure_fail
 from gateway.session.holding import TOKEN_EXPIRED, Holding
-from gateway.session.judging import UNREADABLE, Judge, Login, needs_catalog, needs_path, opaque, redefines
-from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
+from gateway.session.judging import Judge, Login
+from gateway.session.names import NEVER_DOUBTED, Change, Names, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
-from gateway.session.state import Conversation, Phase, values
+from gateway.session.state import Conversation, Phase
 from gateway.session.stream import Stream
 from gateway.sql.catalog import Catalog
-from gateway.sql.settings import misread
-from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.sql.statement import Script
 from gateway.wire import frontend
 from gateway.wire.backend import error_response
 from gateway.wire.frames import Frames
@@ -66,9 +66,19 @@ class Session:
         self.waiting = 0  # bytes in the inbox
         self.paused = False
         self.going_on = False  # GoOn is on its way
-        self.batch = Batch()
+        self.draft = Draft(self.talk)
+        self.forwarding = Forwarding(self.talk)
         self.stream = Stream(self.talk)
         self.holding = Holding(self.talk, request_ids)
+
+    @property
+    def batch(self) -> Batch:
+        """What is being read and was not forwarded yet."""
+        return self.draft.batch
+
+    @batch.setter
+    def batch(self, batch: Batch) -> None:
+        self.draft.batch = batch
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -214,7 +224,7 @@ class Session:
             if kind == ord("S"):
                 talk.phase = Phase.READY
                 self.batch = Batch()
-                self._forward_sync()
+                self.forwarding.sync()
             elif kind == ord("X"):
                 self._terminate()
             return True
@@ -240,9 +250,9 @@ class Session:
 
     def _overflow(self) -> None:
         batch = self.batch
-        self._unguard(batch)
+        self.draft.unguard(batch)
         if not batch.holds:
-            self._forward(batch)
+            self.forwarding.forward(batch)
             self.batch = batch.rest()
             self.talk.open_batch = True
         elif batch.size > self.talk.judge.policy.limits.max_held_bytes or len(batch.parts) > HELD_MESSAGES:
@@ -258,13 +268,13 @@ class Session:
             return False
         if script.unparsable is not None and sql != talk.accepted:
             return self._ask_syntax(sql)
-        if not self._names_known(script):
+        if not self.draft.names_known(script):
             return False
         self._taken()
         reply = Reply(ord("Q"))
-        verdict = self._judge(script, reply, None)
+        verdict = self.draft.judge(script, reply, None)
         text = rewritten(script, wish=talk.gate.wish)
-        self._add(Part(raw if text is None else frontend.query(text), reply), verdict)
+        self.draft.add(Part(raw if text is None else frontend.query(text), reply), verdict)
         self._end_batch()
         return True
 
@@ -282,7 +292,7 @@ class Session:
             return self._ask_target(parse.sql, ord("P"), parse.name)
         self._taken()
         name = kept(parse.name)
-        if name in _RESERVED:
+        if name in RESERVED:
             raise ProtocolViolation("this statement name is reserved")
         since = self.talk.names.doubts if name else NEVER_DOUBTED
         text = rewritten(script, wish=self.talk.gate.wish)
@@ -290,64 +300,46 @@ class Session:
             raw = frontend.parse(parse.name, text, parse.parameter_types)
         meant = Prepared(parse.sql, script, parse.parameter_types, shown=text or parse.sql, since=since)
         change = Change(Space.STATEMENT, name, meant)
-        self._note(change)
-        runs = self.talk.judge.runs_at_parse(script) and not self._allowed(script)
+        self.draft.note(change)
+        runs = self.talk.judge.runs_at_parse(script) and not self.draft.allowed(script)
         self.batch.add(Part(raw, Reply(ord("P"), change=change), runs=meant if runs else None))
         return True
 
     def _synchronise(self) -> None:
         """Forward the batch with a Sync of ours behind it, and read on when its ReadyForQuery has come."""
         self.batch.add(Part(frontend.SYNC, Reply(ord("S"), Mode.SWALLOW)))
-        self._forward(self.batch)
+        self.forwarding.forward(self.batch)
         self.batch = Batch()
         self.talk.flushed = True
 
     def _read_bind(self, raw: bytes) -> bool:
         bind = frontend.read_bind(raw)
-        if bind.portal in _RESERVED:
+        if bind.portal in RESERVED:
             raise ProtocolViolation("this portal name is reserved")
-        if self._uncertain(Space.STATEMENT, kept(bind.statement)):
+        if self.draft.uncertain(Space.STATEMENT, kept(bind.statement)):
             return False
         self._taken()
-        prepared = self._statement(kept(bind.statement))
+        prepared = self.draft.statement(kept(bind.statement))
         # A statement that we don't know makes the portal one that can't be executed, should the target know it.
-        portal = self._bound(prepared, bind) if prepared else None
+        portal = self.draft.bound(prepared, bind) if prepared else None
         change = Change(Space.PORTAL, kept(bind.portal), portal)
-        self._note(change)
-        self.batch.add(Part(raw, Reply(ord("B"), change=change), runs=self._running(portal)))
+        self.draft.note(change)
+        self.batch.add(Part(raw, Reply(ord("B"), change=change), runs=self.draft.running(portal)))
         self.batch.binds = True
         return True
-
-    def _running(self, portal: Portal | None) -> Portal | None:
-        """The portal, if already its Bind may run code that isn't simply allowed: the planner does, and types of parameters."""
-        judge = self.talk.judge
-        if portal is None or not judge.runs_at_bind(portal.script):
-            return None
-        return None if self._allowed(portal.script) else portal
-
-    def _allowed(self, script: Script) -> bool:
-        return self.talk.judge.verdict(script.statements, self.talk.now).answer is Answer.ALLOW
-
-    def _bound(self, prepared: Prepared, bind: frontend.Bind) -> Portal:
-        names = self.talk.names
-        if names.doubtful(prepared):
-            script = _script_of(prepared.script, "its name was given before code ran that may have changed it")
-        else:
-            script = self._known(self.talk.judge.bound(prepared))
-        return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts)
 
     def _read_describe(self, raw: bytes) -> bool:
         named = frontend.read_named(raw)
         space = Space.STATEMENT if named.kind == "S" else Space.PORTAL
         name = kept(named.name)
-        if self._uncertain(space, name):
+        if self.draft.uncertain(space, name):
             return False
         self._taken()
         reply = Reply(ord("D"))
         if space is Space.STATEMENT:
-            reply.prepared = self._statement(name)
+            reply.prepared = self.draft.statement(name)
         else:
-            reply.portal = self._portal(name)
+            reply.portal = self.draft.portal(name)
             self.batch.binds = True
         self.batch.add(Part(raw, reply))
         return True
@@ -356,24 +348,24 @@ class Session:
         named = frontend.read_named(raw)
         self._taken()
         change = Change(Space.STATEMENT if named.kind == "S" else Space.PORTAL, kept(named.name))
-        self._note(change)
+        self.draft.note(change)
         self.batch.add(Part(raw, Reply(ord("C"), change=change)))
         return True
 
     def _read_execute(self, raw: bytes) -> bool:
         written = frontend.read_execute(raw).portal
-        if self._uncertain(Space.PORTAL, kept(written)):
+        if self.draft.uncertain(Space.PORTAL, kept(written)):
             return False
-        portal = self._portal(kept(written))
+        portal = self.draft.portal(kept(written))
         if portal is None:
             return self._refuse_portal(written, raw)
         script = portal.script
-        if not self._names_known(script):
+        if not self.draft.names_known(script):
             return False
         self._taken()
         reply = Reply(ord("E"), portal=portal)
-        verdict = self._judge(script, reply, portal)
-        self._add(Part(raw, reply), verdict)
+        verdict = self.draft.judge(script, reply, portal)
+        self.draft.add(Part(raw, reply), verdict)
         self.batch.binds = True
         return True
 
@@ -402,7 +394,7 @@ class Session:
     def _read_flush(self, raw: bytes) -> bool:
         self._taken()
         batch, talk = self.batch, self.talk
-        self._unguard(batch)
+        self.draft.unguard(batch)
         if batch.holds:
             batch.add(Part(raw, None))
             self._end_batch()
@@ -411,7 +403,7 @@ class Session:
             self._synchronise()
         else:
             batch.add(Part(raw, None))
-            self._forward(batch)
+            self.forwarding.forward(batch)
             self.batch = batch.rest()
             talk.open_batch = True
         return True
@@ -421,7 +413,7 @@ class Session:
         self._taken()
         why = "the function call protocol is not supported"
         verdict = Verdict(Answer.DENY, None, why, message="Call the function in a SELECT.", sqlstate="0A000")
-        self._add(Part(raw, Reply(ord("F"))), verdict)
+        self.draft.add(Part(raw, Reply(ord("F"))), verdict)
         self._end_batch()
         return True
 
@@ -473,122 +465,7 @@ class Session:
             # The target would take it for an error or, if its COPY has just failed, run it unjudged.
             raise ProtocolViolation(f"unexpected message type {chr(kind)} during COPY from stdin")
 
-    # --- names --------------------------------------------------------------------------------------------------------
-
-    def _note(self, change: Change) -> None:
-        """Inside its own batch a change counts at once: if the target refuses it, it skips what follows."""
-        names: dict[str, Prepared | None] | dict[str, Portal | None]
-        batch = self.batch
-        names = batch.statements if change.space is Space.STATEMENT else batch.portals
-        if change.name is None:
-            known = self.talk.names.statements if change.space is Space.STATEMENT else self.talk.names.portals
-            names.update(dict.fromkeys([*known, *names]))
-        else:
-            names[change.name] = change.value  # type: ignore[assignment] # the space says which of the two it is
-
-    def _statement(self, name: str) -> Prepared | None:
-        batch = self.batch.statements
-        return batch[name] if name in batch else self.talk.names.statements.get(name)
-
-    def _portal(self, name: str) -> Portal | None:
-        batch = self.batch.portals
-        return batch[name] if name in batch else self.talk.names.portals.get(name)
-
-    def _uncertain(self, space: Space, name: str) -> bool:
-        own = self.batch.statements if space is Space.STATEMENT else self.batch.portals
-        return name not in own and self.talk.names.uncertain(space, name)
-
-    def _names_known(self, script: Script) -> bool:
-        """False while a name that the script uses is still on its way to the target."""
-        for statement in script.statements:
-            use = statement.names
-            if use and use.name is not None and use.verb in ("EXECUTE", "FETCH", "MOVE"):
-                space = Space.STATEMENT if use.verb == "EXECUTE" else Space.PORTAL
-                if self._uncertain(space, use.name):
-                    return False
-        return True
-
-    # --- judgement ----------------------------------------------------------------------------------------------------
-
-    def _judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
-        """Judge a query string or an Execute, and put its executions into the reply."""
-        talk = self.talk
-        judge = talk.judge
-        doubtful = portal is not None and talk.names.doubtful(portal)
-        if doubtful:
-            script = _script_of(script, "its portal was bound before code ran that may have changed it")
-        unknown = any(each.tag == UNREADABLE for each in script.statements)
-        statements: list[Statement] = []
-        changes: list[tuple[Change, ...]] = []
-        for each in script.statements:
-            if each.names is not None and each.names.name in _RESERVED:
-                raise ProtocolViolation("this name is reserved")
-            meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
-            meant = opaque(meant, _UNGUARDED) if meant.guarded and (talk.open_batch or meant.holdable) else meant
-            self.batch.guards = self.batch.guards or meant.guarded
-            statements.append(meant)
-            changes.append(tuple(_sql_changes(each, script.sql, self._known, talk.names.doubts)))
-            for change in changes[-1]:
-                self._note(change)
-            self.batch.repaths = self.batch.repaths or talk.moves_path(meant)
-            self.batch.redefines = self.batch.redefines or redefines(meant)
-            if StatementClass.OPAQUE in meant.classes:
-                self.batch.doubts = True
-                talk.names.doubts += 1
-        refused = misread(setting for each in statements for setting in each.settings)
-        aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
-        if unknown or any(each.control for each in statements):
-            self.batch.control = True  # what can't be read may be a ROLLBACK
-        alone = len(statements) == 1 and (
-            portal is not None or not unknown
-        )  # a portal has one statement, whatever it is
-        if aborted and alone and statements[0].control is None:
-            verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
-        elif refused is not None:
-            verdict = Verdict(Answer.DENY, None, refused[0], message=refused[1], sqlstate="22023")
-        elif portal is not None and portal.released and not doubtful:
-            verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
-        else:
-            verdict = judge.verdict(statements, talk.now)
-        parameters = values(portal) if portal else None
-        reply.executions = [
-            talk.execution(each, verdict, parameters, change) for each, change in zip(statements, changes, strict=True)
-        ]
-        return verdict
-
-    def _known(self, script: Script) -> Script:
-        """The script, its statements opaque where this batch or transaction may have changed what they are read by."""
-        if not (self.batch.repaths or self.batch.redefines or self.talk.redefined):
-            return script
-        return replace(script, statements=tuple(self._known_one(each) for each in script.statements))
-
-    def _known_one(self, statement: Statement) -> Statement:
-        if self.batch.repaths and needs_path(statement):
-            return opaque(statement, "search_path changes in the same batch: which table is meant is not known yet")
-        if (self.batch.redefines or self.talk.redefined) and needs_catalog(statement):
-            return opaque(statement, "this transaction has redefined names: what is called is not known yet")
-        return statement
-
-    def _unguard(self, batch: Batch) -> None:
-        """User code in this batch can't be run read-only, so it counts as code that may do anything."""
-        if not batch.guards or guardable(batch):
-            return
-        batch.guards = False
-        for part in batch.parts:
-            reply = part.reply
-            if reply is None or part.denied is not None or not any(each.statement.guarded for each in reply.executions):
-                continue
-            for each in reply.executions:
-                each.statement = opaque(each.statement, _UNGUARDED) if each.statement.guarded else each.statement
-            verdict = self.talk.judge.verdict([each.statement for each in reply.executions], self.talk.now)
-            for each in reply.executions:
-                each.verdict = verdict
-            part.held, part.denied = _stopped(verdict)
-            batch.holds = batch.holds or part.held is not None
-
-    def _add(self, part: Part, verdict: Verdict) -> None:
-        part.held, part.denied = _stopped(verdict)
-        self.batch.add(part)
+    # --- texts that our grammar refuses -------------------------------------------------------------------------------
 
     def _ask_syntax(self, sql: str) -> bool:
         """Our grammar refused the text: let the target's parser say so, or hear that it would take it (decision 2)."""
@@ -596,8 +473,8 @@ class Session:
         if self.batch.parts or talk.open_batch:
             self._taken()
             reply = Reply(ord("Q"))
-            verdict = self._judge(talk.read(sql) or Script(sql, ()), reply, None)
-            self._add(Part(frontend.query(sql), reply), verdict)
+            verdict = self.draft.judge(talk.read(sql) or Script(sql, ()), reply, None)
+            self.draft.add(Part(frontend.query(sql), reply), verdict)
             self._end_batch()
             return True
 
@@ -634,11 +511,11 @@ class Session:
             batch.parts[-1].reply is None
         )  # it ends in a Flush: what its statements change counts for what follows
         self.batch = batch.rest() if goes_on else Batch()
-        self._unguard(batch)
+        self.draft.unguard(batch)
         if batch.holds:
-            self.holding.begin(batch, self._forward)
+            self.holding.begin(batch, self.forwarding.forward)
         else:
-            self._forward(batch)
+            self.forwarding.forward(batch)
             if batch.parts[-1].reply is not None and not self.talk.lost:
                 self.talk.open_batch = False
 
@@ -652,145 +529,18 @@ class Session:
         for part in batch.parts:
             if part.held:
                 part.held, part.denied = None, text
-        self._forward(batch)
+        self.forwarding.forward(batch)
         self.batch = Batch()
         self.talk.open_batch, self.talk.phase = True, Phase.SKIPPING
-
-    def _forward(self, batch: Batch) -> None:
-        """Record what the batch runs, then send it, with sure-fails in the place of what is refused."""
-        talk = self.talk
-        talk.path_stale = talk.path_stale or batch.doubts
-        chunks: list[bytes] = []
-        opening = not talk.open_batch and talk.gate.needed(batch, talk.status if talk.drained else "")
-        closed = talk.drained and talk.status == "I" and not (opening or talk.gate.unsure or batch.control)
-        for lone, script in _lone(batch, read_only=closed):
-            lone.executions = [talk.execution(each, _LONE, None, ()) for each in script.statements]  # to be recorded
-        if opening:
-            talk.gate.opened = True
-            chunks.append(self._ours(OPEN))
-        guard = batch.guards and not (talk.drained and talk.status != "T")
-        if guard:
-            chunks.append(self._ours(GUARD))
-        for part in self._not_skipped(batch) if talk.lost else batch.parts:
-            reply = part.reply
-            if reply is None:
-                chunks.append(part.raw)
-                continue
-            if part.denied is not None:
-                reply.denial = part.denied
-                chunks.append(sure_fail(reply.kind))
-                talk.record_refused(reply)
-            else:
-                chunks.append(part.raw)
-                talk.record_statements(reply)
-            talk.expect(reply)
-        last = batch.parts[-1].reply if batch.parts else None
-        alone = synchronised(batch) and not (talk.open_batch and last is not None and last.kind != ord("S"))
-        if talk.gate.opened and last is not None and last.kind in b"SQF" and talk.gate.leaves(batch, alone=alone):
-            chunks.append(self._closing())
-        if guard:
-            chunks.append(self._ours(UNGUARD))
-        talk.emit(ev.ToTarget(b"".join(chunks)))
-
-    def _ours(self, helper: bytes, then: Callable[[str, bool], None] = lambda _status, _failed: None) -> bytes:
-        """A helper of ours on its way to the target; `then` hears the status that it leaves, and whether it failed."""
-        self.talk.expect(Reply(ord("Q"), Mode.COLLECT, then=then))
-        return helper
-
-    def _closing(self) -> bytes:
-        return self._ours(CLOSE, lambda status, failed: self.talk.gate.closed(status, failed=failed))
-
-    def _not_skipped(self, batch: Batch) -> list[Part]:
-        """The target skips all up to the next Sync: of this batch only that goes, and what was approved has failed."""
-        talk = self.talk
-        for reply in (part.reply for part in batch.parts if part.reply is not None):
-            for execution in reply.executions:
-                if execution.request and execution.decided_by:
-                    talk.failed[execution.request] = ("", execution)
-        last = batch.parts[-1]
-        talk.lost = last.reply is None or last.reply.kind != ord("S")
-        talk.phase = Phase.SKIPPING if talk.lost else talk.phase
-        return [] if talk.lost else [last]
-
-    def _forward_sync(self) -> None:
-        talk = self.talk
-        talk.expect(Reply(ord("S")))
-        talk.open_batch = talk.lost = False
-        closing = self._closing() if talk.gate.opened and talk.gate.leaves(Batch(), alone=True) else b""
-        talk.emit(ev.ToTarget(frontend.SYNC + closing))
 
     def _start_errand(self) -> None:
         talk = self.talk
         ready = talk.phase is Phase.READY and talk.errand is None and talk.drained
         if ready and talk.gate.unsure and talk.status == "I" and not self.batch.parts:
-            talk.emit(ev.ToTarget(self._closing()))
+            talk.emit(ev.ToTarget(self.forwarding.closing()))
         elif ready and talk.path_stale and talk.status != "E" and not self.batch.parts:
             doubted = talk.names.doubts > talk.names.asked_at
             talk.errand = Errand(
                 standing_question(talk.login.target.user, names=doubted, roles=talk.role_moved), talk.stands
             )
         talk.run_errand()
-
-
-#: Names that only the gateway gives.
-_RESERVED = frozenset({NO_PORTAL, HELPER})
-_UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
-
-
-_LONE = Verdict(Answer.DENY, None, "preparing or binding it may run code, and there was no Execute to approve")
-
-
-def _stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
-    """(held, denied) of a Part."""
-    held = verdict if verdict.answer is Answer.HOLD else None
-    return held, refused_by_policy(verdict) if verdict.answer is Answer.DENY else None
-
-
-def _lone(batch: Batch, *, read_only: bool) -> list[tuple[Reply, Script]]:
-    """Refuse each Parse or Bind that runs code and has no Execute of its portal that goes: that is what people saw and
-    approved. Returns those without any Execute, with what they would have run; of the others the Execute tells.
-
-    Of a text that can't be read nothing is known: its Parse alone goes where the target keeps it to reading.
-    """
-    lone = []
-    executed: dict[int, Part] = {}
-    for each in batch.parts:
-        if each.reply is not None and each.reply.kind == ord("E") and each.reply.portal is not None:
-            executed[id(each.reply.portal)] = executed[id(each.reply.portal.prepared)] = each
-    for part in batch.parts:
-        if part.runs is None or part.reply is None:
-            continue
-        execute = executed.get(id(part.runs))
-        unread = isinstance(part.runs, Prepared) and part.runs.script.unparsable is not None
-        if execute is None and not (unread and read_only):
-            part.denied = refused_bind(part.runs.script.statements)
-            lone.append((part.reply, part.runs.script))
-        elif execute is not None and execute.denied is not None:
-            part.denied = execute.denied
-    return lone
-
-
-def _script_of(script: Script, reason: str) -> Script:
-    """A script of one opaque statement in the place of `script`."""
-    return Script(script.sql, (Statement(script.sql, UNREADABLE, frozenset({StatementClass.OPAQUE}), reason=reason),))
-
-
-def _sql_changes(statement: Statement, sql: str, known: Callable[[Script], Script], doubts: int) -> list[Change]:
-    """What a SQL-level statement of the query string `sql` will do to names once it has run; `known` says what a cursor's
-    query means here, `doubts` is the count of now."""
-    use = statement.names
-    if statement.tag == "DISCARD ALL":
-        return [Change(Space.STATEMENT, None), Change(Space.PORTAL, None)]
-    if use is None:
-        return []
-    match use.verb:
-        case "PREPARE" | "DECLARE" if use.name is not None and use.body is not None:
-            prepared = Prepared(use.body.sql, Script(use.body.sql, (use.body,)), shown=sql, from_sql=True, since=doubts)
-            if use.verb == "PREPARE":
-                return [Change(Space.STATEMENT, use.name, prepared)]
-            return [Change(Space.PORTAL, use.name, Portal(prepared, known(prepared.script), shown=sql, since=doubts))]
-        case "DEALLOCATE":
-            return [Change(Space.STATEMENT, use.name)]
-        case "CLOSE":
-            return [Change(Space.PORTAL, use.name)]
-    return []

@@ -512,25 +512,6 @@ def test_without_a_catalog_names_are_opaque(text: str) -> None:
     assert play.client(query(text))[0] == "client N"
 
 
-@pytest.mark.parametrize(
-    "before", [parse("", "INSERT INTO orders VALUES (1)"), parse("", "BEGIN")], ids=["behind a write", "in a block"]
-)
-def test_a_text_that_can_not_be_read_is_not_prepared_where_the_batch_may_write(before: bytes) -> None:
-    """Its Parse alone goes only where the target keeps it to reading: the gate is open for the whole batch."""
-    play = Playbook(POLICY.replace("statements: [write, ddl,", "statements: [ddl,"))
-    play.session.talk.accepted = FOREIGN
-    play.client(before, bind("", ""), execute(""), parse("f", FOREIGN), SYNC)
-    assert parse("f", FOREIGN) not in play.to_target()
-
-
-def test_a_parse_that_is_refused_for_what_it_may_run_is_recorded() -> None:
-    play = Playbook(status="T")
-    play.session.talk.accepted = FOREIGN
-    play.client(parse("", FOREIGN), SYNC)
-    [entry] = play.recorded("refused")
-    assert (entry["sql"], entry["sqlstate"], entry["verdict"]) == (FOREIGN, "42501", "deny")
-
-
 @pytest.mark.parametrize("sqlstate", ["57014", "53200"])
 def test_a_question_that_was_cancelled_says_nothing_of_the_text(sqlstate: str) -> None:
     """The text alone would be prepared next, which may run code; in a block the failed question has aborted it."""

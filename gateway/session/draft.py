@@ -1,0 +1,199 @@
+"""The batch that is being read: what the names in it mean, and what each of its messages is judged to be. Pure.
+
+A batch's own names count at once: if the target refuses one of them, it skips what follows. What must not live here: taking
+messages (session.py), sending them (forwarding.py), what a verdict is (judging.py, gateway.policy).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.errors import ProtocolViolation
+from gateway.policy.decide import Answer, Verdict
+from gateway.session.gate import HELPER, guardable
+from gateway.session.guard import NO_PORTAL, refused_by_policy
+from gateway.session.judging import UNREADABLE, needs_catalog, needs_path, opaque, redefines
+from gateway.session.names import Change, Portal, Prepared, Space
+from gateway.session.replies import Batch, Part, Reply
+from gateway.session.state import Conversation, values
+from gateway.sql.settings import misread
+from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.wire import frontend
+
+#: Names that only the gateway gives.
+RESERVED = frozenset({NO_PORTAL, HELPER})
+_UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
+
+
+class Draft:
+    """See the module. `batch` is set anew by whoever has sent or dropped it."""
+
+    def __init__(self, talk: Conversation) -> None:
+        self._talk = talk
+        self.batch = Batch()
+
+    # --- names --------------------------------------------------------------------------------------------------------
+
+    def note(self, change: Change) -> None:
+        """Inside its own batch a change counts at once: if the target refuses it, it skips what follows."""
+        names: dict[str, Prepared | None] | dict[str, Portal | None]
+        batch = self.batch
+        names = batch.statements if change.space is Space.STATEMENT else batch.portals
+        if change.name is None:
+            known = self._talk.names.statements if change.space is Space.STATEMENT else self._talk.names.portals
+            names.update(dict.fromkeys([*known, *names]))
+        else:
+            names[change.name] = change.value  # type: ignore[assignment] # the space says which of the two it is
+
+    def statement(self, name: str) -> Prepared | None:
+        batch = self.batch.statements
+        return batch[name] if name in batch else self._talk.names.statements.get(name)
+
+    def portal(self, name: str) -> Portal | None:
+        batch = self.batch.portals
+        return batch[name] if name in batch else self._talk.names.portals.get(name)
+
+    def uncertain(self, space: Space, name: str) -> bool:
+        own = self.batch.statements if space is Space.STATEMENT else self.batch.portals
+        return name not in own and self._talk.names.uncertain(space, name)
+
+    def names_known(self, script: Script) -> bool:
+        """False while a name that the script uses is still on its way to the target."""
+        for statement in script.statements:
+            use = statement.names
+            if use and use.name is not None and use.verb in ("EXECUTE", "FETCH", "MOVE"):
+                space = Space.STATEMENT if use.verb == "EXECUTE" else Space.PORTAL
+                if self.uncertain(space, use.name):
+                    return False
+        return True
+
+    # --- judgement ----------------------------------------------------------------------------------------------------
+
+    def running(self, portal: Portal | None) -> Portal | None:
+        """The portal, if already its Bind may run code that isn't simply allowed: the planner does, and types of parameters."""
+        judge = self._talk.judge
+        if portal is None or not judge.runs_at_bind(portal.script):
+            return None
+        return None if self.allowed(portal.script) else portal
+
+    def allowed(self, script: Script) -> bool:
+        return self._talk.judge.verdict(script.statements, self._talk.now).answer is Answer.ALLOW
+
+    def bound(self, prepared: Prepared, bind: frontend.Bind) -> Portal:
+        names = self._talk.names
+        if names.doubtful(prepared):
+            script = _script_of(prepared.script, "its name was given before code ran that may have changed it")
+        else:
+            script = self.known(self._talk.judge.bound(prepared))
+        return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts)
+
+    def judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
+        """Judge a query string or an Execute, and put its executions into the reply."""
+        talk = self._talk
+        judge = talk.judge
+        doubtful = portal is not None and talk.names.doubtful(portal)
+        if doubtful:
+            script = _script_of(script, "its portal was bound before code ran that may have changed it")
+        unknown = any(each.tag == UNREADABLE for each in script.statements)
+        statements: list[Statement] = []
+        changes: list[tuple[Change, ...]] = []
+        for each in script.statements:
+            if each.names is not None and each.names.name in RESERVED:
+                raise ProtocolViolation("this name is reserved")
+            meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
+            meant = opaque(meant, _UNGUARDED) if meant.guarded and (talk.open_batch or meant.holdable) else meant
+            self.batch.guards = self.batch.guards or meant.guarded
+            statements.append(meant)
+            changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names.doubts)))
+            for change in changes[-1]:
+                self.note(change)
+            self.batch.repaths = self.batch.repaths or talk.moves_path(meant)
+            self.batch.redefines = self.batch.redefines or redefines(meant)
+            if StatementClass.OPAQUE in meant.classes:
+                self.batch.doubts = True
+                talk.names.doubts += 1
+        refused = misread(setting for each in statements for setting in each.settings)
+        aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
+        if unknown or any(each.control for each in statements):
+            self.batch.control = True  # what can't be read may be a ROLLBACK
+        alone = len(statements) == 1 and (
+            portal is not None or not unknown
+        )  # a portal has one statement, whatever it is
+        if aborted and alone and statements[0].control is None:
+            verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
+        elif refused is not None:
+            verdict = Verdict(Answer.DENY, None, refused[0], message=refused[1], sqlstate="22023")
+        elif portal is not None and portal.released and not doubtful:
+            verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
+        else:
+            verdict = judge.verdict(statements, talk.now)
+        parameters = values(portal) if portal else None
+        reply.executions = [
+            talk.execution(each, verdict, parameters, change) for each, change in zip(statements, changes, strict=True)
+        ]
+        return verdict
+
+    def known(self, script: Script) -> Script:
+        """The script, its statements opaque where this batch or transaction may have changed what they are read by."""
+        if not (self.batch.repaths or self.batch.redefines or self._talk.redefined):
+            return script
+        return replace(script, statements=tuple(self._known_one(each) for each in script.statements))
+
+    def _known_one(self, statement: Statement) -> Statement:
+        if self.batch.repaths and needs_path(statement):
+            return opaque(statement, "search_path changes in the same batch: which table is meant is not known yet")
+        if (self.batch.redefines or self._talk.redefined) and needs_catalog(statement):
+            return opaque(statement, "this transaction has redefined names: what is called is not known yet")
+        return statement
+
+    def unguard(self, batch: Batch) -> None:
+        """User code in this batch can't be run read-only, so it counts as code that may do anything."""
+        if not batch.guards or guardable(batch):
+            return
+        batch.guards = False
+        for part in batch.parts:
+            reply = part.reply
+            if reply is None or part.denied is not None or not any(each.statement.guarded for each in reply.executions):
+                continue
+            for each in reply.executions:
+                each.statement = opaque(each.statement, _UNGUARDED) if each.statement.guarded else each.statement
+            verdict = self._talk.judge.verdict([each.statement for each in reply.executions], self._talk.now)
+            for each in reply.executions:
+                each.verdict = verdict
+            part.held, part.denied = _stopped(verdict)
+            batch.holds = batch.holds or part.held is not None
+
+    def add(self, part: Part, verdict: Verdict) -> None:
+        part.held, part.denied = _stopped(verdict)
+        self.batch.add(part)
+
+
+def _stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
+    """(held, denied) of a Part."""
+    held = verdict if verdict.answer is Answer.HOLD else None
+    return held, refused_by_policy(verdict) if verdict.answer is Answer.DENY else None
+
+
+def _script_of(script: Script, reason: str) -> Script:
+    """A script of one opaque statement in the place of `script`."""
+    return Script(script.sql, (Statement(script.sql, UNREADABLE, frozenset({StatementClass.OPAQUE}), reason=reason),))
+
+
+def _sql_changes(statement: Statement, sql: str, known: Callable[[Script], Script], doubts: int) -> list[Change]:
+    """What a SQL-level statement of the query string `sql` will do to names once it has run; `known` says what a cursor's
+    query means here, `doubts` is the count of now."""
+    use = statement.names
+    if statement.tag == "DISCARD ALL":
+        return [Change(Space.STATEMENT, None), Change(Space.PORTAL, None)]
+    if use is None:
+        return []
+    match use.verb:
+        case "PREPARE" | "DECLARE" if use.name is not None and use.body is not None:
+            prepared = Prepared(use.body.sql, Script(use.body.sql, (use.body,)), shown=sql, from_sql=True, since=doubts)
+            if use.verb == "PREPARE":
+                return [Change(Space.STATEMENT, use.name, prepared)]
+            return [Change(Space.PORTAL, use.name, Portal(prepared, known(prepared.script), shown=sql, since=doubts))]
+        case "DEALLOCATE":
+            return [Change(Space.STATEMENT, use.name)]
+        case "CLOSE":
+            return [Change(Space.PORTAL, use.name)]
+    return []
