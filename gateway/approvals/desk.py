@@ -28,6 +28,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from gateway.approvals import request as rules
+from gateway.approvals.entries import entry_fields, identity_fields, name_of
 from gateway.approvals.request import (
     GATEWAY_GONE,
     OPEN_STATES,
@@ -325,13 +326,13 @@ class Desk:
     def _record(self, spooled: list[Entry], kind: str | None, request: ApprovalRequest) -> list[Entry]:
         """Runs inside the store's transaction once the change has won."""
         if kind is not None:
-            spooled.append(self._spool.record(kind, **_entry_fields(request, kind)))
+            spooled.append(self._spool.record(kind, **entry_fields(request, kind)))
             self._spool.flush()
         return spooled
 
     def _record_click(self, request_id: str, answer: Refused, reviewer: Person, via: str) -> None:
-        about = {} if answer.request is None else _identity_fields(answer.request)
-        about |= {"request": request_id[:64], "decided_by": _name(reviewer), "via": via}
+        about = {} if answer.request is None else identity_fields(answer.request)
+        about |= {"request": request_id[:64], "decided_by": name_of(reviewer), "via": via}
         self._spool.record("refused", **about, reason=answer.refusal.value)
         self._spool.flush()
 
@@ -445,61 +446,3 @@ class Desk:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("desk.task_failed", exc_info=task.exception())
-
-
-# Entries -----------------------------------------------------------------------------------------------------------
-
-
-def _identity_fields(request: ApprovalRequest) -> dict[str, Value]:
-    who = request.requester
-    return {
-        "session": request.session,
-        "subject": who.subject,
-        "user": who.user,
-        "groups": [*sorted(who.groups)],
-        "agent": request.agent,
-        "client": request.client,
-        "target": request.target,
-        "request": request.id,
-        "rule": request.rule,
-    }
-
-
-def _entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
-    """Everything that the audit grammar asks for; SQL and values are masked in the request already."""
-    sets: list[Value] = [list(values) for held in request.statements for values in held.parameters]
-    about: dict[str, Value] = {
-        **_identity_fields(request),
-        "verdict": "hold",
-        "tag": rules.tag_of(request),
-        "tables": [*rules.relations_of(request)],
-        "sql": ";\n".join(held.sql for held in request.statements),
-    }
-    if sets:
-        about["parameters"] = sets
-    if kind == "held":
-        return about | {"rows": request.preview.rows, "reason": request.claimed_reason or None}
-    return about | _decision_fields(request)
-
-
-def _decision_fields(request: ApprovalRequest) -> dict[str, Value]:
-    """Who and why. One approval of a quorum is recorded as such, in the name of the one who gave it."""
-    if request.state in {State.PENDING, State.APPROVED}:
-        given = request.approvals[-1]
-        counted = f"{len(request.approvals)} of {request.approvals_needed} approvals"
-        return {
-            "outcome": "approved",
-            "decided_by": _name(given.by),
-            "via": given.via,
-            "reason": counted if request.approvals_needed > 1 else None,
-        }
-    about: dict[str, Value] = {"reason": request.reason or None}
-    if request.decided_by is not None:
-        about |= {"decided_by": _name(request.decided_by), "via": request.decided_via}
-    if request.state is not State.RELEASED:
-        about |= {"outcome": request.state.value, "sqlstate": rules.sqlstate_of(request.state, request.reason) or None}
-    return about
-
-
-def _name(person: Person) -> str:
-    return person.user or person.email or person.subject

@@ -1,0 +1,65 @@
+"""What a request's audit entries say: held, each decision, released. Pure; field names are those of interface.md.
+
+What must not live here: when an entry is written (desk.py), its chain (gateway.audit). SQL and values are masked already.
+"""
+
+from gateway.approvals import request as rules
+from gateway.approvals.request import ApprovalRequest, Person, State
+from gateway.audit.entry import Value
+
+
+def identity_fields(request: ApprovalRequest) -> dict[str, Value]:
+    """Who asked, of what, from where."""
+    who = request.requester
+    return {
+        "session": request.session,
+        "subject": who.subject,
+        "user": who.user,
+        "groups": [*sorted(who.groups)],
+        "agent": request.agent,
+        "client": request.client,
+        "target": request.target,
+        "request": request.id,
+        "rule": request.rule,
+    }
+
+
+def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
+    """Everything that the audit grammar asks for, of an entry of this kind ("held", "decided", "released")."""
+    sets: list[Value] = [list(values) for held in request.statements for values in held.parameters]
+    about: dict[str, Value] = {
+        **identity_fields(request),
+        "verdict": "hold",
+        "tag": rules.tag_of(request),
+        "tables": [*rules.relations_of(request)],
+        "sql": ";\n".join(held.sql for held in request.statements),
+    }
+    if sets:
+        about["parameters"] = sets
+    if kind == "held":
+        return about | {"rows": request.preview.rows, "reason": request.claimed_reason or None}
+    return about | _decision_fields(request)
+
+
+def _decision_fields(request: ApprovalRequest) -> dict[str, Value]:
+    """Who and why. One approval of a quorum is recorded as such, in the name of the one who gave it."""
+    if request.state in {State.PENDING, State.APPROVED}:
+        given = request.approvals[-1]
+        counted = f"{len(request.approvals)} of {request.approvals_needed} approvals"
+        return {
+            "outcome": "approved",
+            "decided_by": name_of(given.by),
+            "via": given.via,
+            "reason": counted if request.approvals_needed > 1 else None,
+        }
+    about: dict[str, Value] = {"reason": request.reason or None}
+    if request.decided_by is not None:
+        about |= {"decided_by": name_of(request.decided_by), "via": request.decided_via}
+    if request.state is not State.RELEASED:
+        about |= {"outcome": request.state.value, "sqlstate": rules.sqlstate_of(request.state, request.reason) or None}
+    return about
+
+
+def name_of(person: Person) -> str:
+    """A person as entries call them."""
+    return person.user or person.email or person.subject
