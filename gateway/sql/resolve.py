@@ -187,8 +187,8 @@ class _Lookup:
             return "" if fine else f"{name}() isn't known to be harmless"
         if schema == "information_schema" and bare.startswith("_pg_"):
             return ""  # PostgreSQL's own; JDBC's metadata queries call them
-        if bare in self.catalog.contained_functions:
-            return ""
+        if bare in self.catalog.contained_functions and bare not in self.catalog.user_types:
+            return ""  # a type of its name could be what is called: f(x) is a cast too
         if bare in self.catalog.user_functions:
             return f"{name}() is user code"
         if bare in self.catalog.user_types:

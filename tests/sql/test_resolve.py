@@ -246,6 +246,11 @@ def test_user_code_that_only_reads_is_a_guarded_read(sql: str) -> None:
     assert (found.classes, found.guarded) == (frozenset({StatementClass.READ}), True), found.reason
 
 
+def test_a_type_of_the_same_name_may_be_what_is_called() -> None:
+    both = replace(CATALOG, user_types=frozenset({"reader"}))
+    assert StatementClass.OPAQUE in one("SELECT reader('1')", catalog=both).classes
+
+
 def test_what_calls_nothing_of_the_users_needs_no_guard() -> None:
     assert not one("SELECT upper(name) FROM customers").guarded
     assert StatementClass.OPAQUE in one("SELECT reader(1), evil()").classes
