@@ -112,6 +112,7 @@ class Relay:
         self._cancelling = False
         self._kept_back: list[bytes] = []
         self._unwatch: dict[str, Callable[[], None]] = {}
+        self._unsent: set[str] = set()  # their release was asked for, and whether it was stored is not known
         self._client_side = _Side(self, ev.FromClient, ev.ClientGone())
         self._target_side = _Side(self, ev.FromTarget, ev.TargetGone())
         self._expiry = self._expire_in_time()
@@ -361,7 +362,9 @@ class Relay:
             answer = await self._shell.desk.release(request, digest)
             if isinstance(answer, Decided):
                 if self._closed:
-                    await self._not_sent(answer.request)
+                    await self._not_sent(
+                        answer.request, "the session ended before it was sent to the target; nothing ran"
+                    )
                 self.feed(ev.Released(request))
                 return
             why = answer.refusal
@@ -371,11 +374,11 @@ class Relay:
                 answer = await self._shell.desk.expire(request)
             self.feed(ev.NotReleased(request, answer.request, why.value))
         except GatewayError as error:
+            self._unsent.add(request)
             self.feed(ev.NotReleased(request, None, error.message))
 
-    async def _not_sent(self, request: ApprovalRequest) -> None:
-        """The session ended while its release was being committed: it is known that nothing was sent, so nothing ran."""
-        why = "the session ended before it was sent to the target; nothing ran"
+    async def _not_sent(self, request: ApprovalRequest, why: str) -> None:
+        """It is stored as released, and it is known that nothing was sent, so nothing ran."""
         self._shell.spool.record(
             "finished", session=request.session, request=request.id, outcome="failed", sqlstate="57014", reason=why
         )
@@ -390,14 +393,9 @@ class Relay:
         for attempt in range(_WITHDRAW_TRIES):
             try:
                 answer = await end(request, why)
-                if (
-                    isinstance(answer, Refused)
-                    and answer.request
-                    and answer.request.state is State.RELEASED
-                    and self._closed
-                ):
-                    # It had been released, and the end of what was sent will not be seen any more.
-                    await self._shell.desk.unknown(request)
+                stored = answer.request if isinstance(answer, Refused) else None
+                if stored is not None and stored.state is State.RELEASED:
+                    await self._released_all_the_same(stored)
             except StoreUnavailable:
                 await asyncio.sleep(0.2 * 2**attempt)
             else:
@@ -408,6 +406,12 @@ class Relay:
             self._forget(request)
         if self._closed:
             self._forget(request)
+
+    async def _released_all_the_same(self, request: ApprovalRequest) -> None:
+        if request.id in self._unsent:
+            await self._not_sent(request, "the store's answer to its release was lost; nothing was sent to the target")
+        elif self._closed:  # the end of what was sent will not be seen any more
+            await self._shell.desk.unknown(request.id)
 
     async def _finish(self, effect: ev.Finished) -> None:
         desk = self._shell.desk

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.approvals.desk import Approve, Desk
-from gateway.approvals.request import State
-from gateway.errors import GatewayError, TargetUnavailable
+from gateway.approvals.request import ApprovalRequest, Refusal, State
+from gateway.errors import GatewayError, StoreUnavailable, TargetUnavailable
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, load
 from gateway.relay.doorway import Doorway
@@ -24,6 +24,7 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
 from gateway.sql.statement import Script
 from gateway.store.memory import MemoryStore
+from gateway.store.port import Change, Record
 from gateway.wire.backend import fields
 from gateway.wire.frontend import query
 from tests.bots.samples import BOB
@@ -253,6 +254,32 @@ async def test_a_store_that_is_away_holds_nothing(room: Room) -> None:
     await room.target.send(error("42601"), ready())
     assert (await room.client.refused())[0] == "57P03"
     room.store.away = False
+
+
+async def test_a_release_whose_answer_is_lost_does_not_run_and_its_card_says_so() -> None:
+    """The store has committed it and nobody heard: "running" would stay on the card for good."""
+
+    class Silent(MemoryStore):
+        async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
+            moved = await super().move(request_id, change, record)
+            if isinstance(moved, ApprovalRequest) and moved.state is State.RELEASED:
+                raise StoreUnavailable("its answer was lost")
+            return moved
+
+    room = Room(store=Silent(time.time))
+    await room.open()
+    await room.held()
+    await room.desk.decide("REQ1", None, BOB, Approve(), "slack")
+    await room.target.get()
+    await room.target.send(row(b"public.customers", b"16400"), complete("SELECT 1"), ready())
+    assert (await room.target.get()) == ("Q", b"\x01\0"), "a sure-fail in its place"
+    await room.target.send(error("42601"), ready())
+    assert (await room.client.refused())[0] == "57P03"
+    await room.stored("REQ1", State.FAILED)
+    [entry] = [each for each in room.spool.written if each.kind == "finished"]
+    assert (entry.body["request"], entry.body["outcome"]) == ("REQ1", "failed")
+    assert "nothing was sent" in str(entry.body["reason"])
+    await room.close()
 
 
 async def test_an_error_of_ours_is_told_without_its_text(room: Room) -> None:
