@@ -60,7 +60,9 @@ NOT_VALID = (
     "This card is no longer valid: the gateway does not know its button. Nothing was decided. Try /hoop pending."
 )
 NO_LOOK_UP = "Slack could not say who you are just now. Nothing was decided: please try again."
-FAILED = "Something went wrong on our side. What the card shows counts: look at it, then try again if it is still open."
+#: Whether a click counted is not known where only the store's answer was lost: never say that nothing was decided.
+_CARD_COUNTS = "What the card shows counts: look at it, then try again if it is still open."
+FAILED = f"Something went wrong on our side. {_CARD_COUNTS}"
 CLICK_AGAIN = "Slack did not open the dialog in time. The request still waits: please click Deny again."
 
 
@@ -218,7 +220,7 @@ class SlackFront:
     @staticmethod
     def _explain(error: Exception) -> str:
         if isinstance(error, GatewayError):
-            return f"{error.message}. Nothing was decided: please try again."
+            return f"{error.message}. {_CARD_COUNTS}"
         log.error("slack.listener_failed", exc_info=error)
         return FAILED
 

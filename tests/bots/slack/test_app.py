@@ -229,7 +229,7 @@ async def test_a_store_that_is_away_is_told(office: Office) -> None:
     office.store.away = True
     said = await office.click(office.bob, APPROVE)
     office.store.away = False
-    assert "Nothing was decided: please try again" in said
+    assert "What the card shows counts" in said
 
 
 # Deny ----------------------------------------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ async def test_a_store_that_is_away_is_told_to_a_command(office: Office) -> None
     office.store.away = True
     await office.workspace.command(office.bob, office.channel, "/hoop pending")
     office.store.away = False
-    assert "Nothing was decided: please try again" in office.workspace.ephemerals(office.bob)[-1].text
+    assert "What the card shows counts" in office.workspace.ephemerals(office.bob)[-1].text
 
 
 async def test_a_share_is_for_all(office: Office) -> None:
