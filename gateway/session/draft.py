@@ -11,7 +11,7 @@ from gateway.errors import ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.session.gate import HELPER, guardable
 from gateway.session.guard import NO_PORTAL, refused_by_policy
-from gateway.session.judging import UNREADABLE, needs_catalog, needs_path, opaque, redefines
+from gateway.session.judging import UNREADABLE, WRITES, needs_catalog, needs_path, opaque, redefines
 from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.replies import Batch, Part, Reply
 from gateway.session.state import Conversation, values
@@ -21,7 +21,8 @@ from gateway.wire import frontend
 
 #: Names that only the gateway gives.
 RESERVED = frozenset({NO_PORTAL, HELPER})
-_UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
+_BEHIND = "code ran before it in the same batch that may have changed what its names mean"
+UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
 
 class Draft:
@@ -70,10 +71,15 @@ class Draft:
 
     def running(self, portal: Portal | None) -> Portal | None:
         """The portal, if already its Bind may run code that isn't simply allowed: the planner does, and types of parameters."""
-        judge = self._talk.judge
-        if portal is None or not judge.runs_at_bind(portal.script):
+        if portal is None:
             return None
-        return None if self.allowed(portal.script) else portal
+        script = portal.script
+        if any(each.guarded for each in script.statements):
+            self.batch.guards = self.batch.guards or not self._talk.open_batch
+            script = _unguarded(script) if self._talk.open_batch else script
+        if not self._talk.judge.runs_at_bind(script):
+            return None
+        return None if self.allowed(script) else portal
 
     def allowed(self, script: Script) -> bool:
         return self._talk.judge.verdict(script.statements, self._talk.now).answer is Answer.ALLOW
@@ -100,7 +106,7 @@ class Draft:
             if each.names is not None and each.names.name in RESERVED:
                 raise ProtocolViolation("this name is reserved")
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
-            meant = opaque(meant, _UNGUARDED) if meant.guarded and (talk.open_batch or meant.holdable) else meant
+            meant = opaque(meant, UNGUARDED) if meant.guarded and (talk.open_batch or meant.holdable) else meant
             self.batch.guards = self.batch.guards or meant.guarded
             statements.append(meant)
             changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names.doubts)))
@@ -134,7 +140,8 @@ class Draft:
 
     def known(self, script: Script) -> Script:
         """The script, its statements opaque where this batch or transaction may have changed what they are read by."""
-        if not (self.batch.repaths or self.batch.redefines or self._talk.redefined):
+        moved = self.batch.repaths or self.batch.redefines or self._talk.redefined
+        if not moved and not any(map(self._talk.judge.has_written, script.statements)):
             return script
         return replace(script, statements=tuple(self._known_one(each) for each in script.statements))
 
@@ -143,34 +150,53 @@ class Draft:
             return opaque(statement, "search_path changes in the same batch: which table is meant is not known yet")
         if (self.batch.redefines or self._talk.redefined) and needs_catalog(statement):
             return opaque(statement, "this transaction has redefined names: what is called is not known yet")
-        return statement
+        return opaque(statement, WRITES) if self._talk.judge.has_written(statement) else statement
 
     def unguard(self, batch: Batch) -> None:
-        """User code in this batch can't be run read-only, so it counts as code that may do anything."""
+        """User code in this batch can't be run read-only, so it counts as code that may do anything, also to what names mean
+        behind it."""
         if not batch.guards or guardable(batch):
             return
         batch.guards = False
+        behind = False
         for part in batch.parts:
             reply = part.reply
-            if reply is None or part.denied is not None or not any(each.statement.guarded for each in reply.executions):
+            if reply is None or part.denied is not None:
                 continue
-            for each in reply.executions:
-                each.statement = opaque(each.statement, _UNGUARDED) if each.statement.guarded else each.statement
-            verdict = self._talk.judge.verdict([each.statement for each in reply.executions], self._talk.now)
-            for each in reply.executions:
-                each.verdict = verdict
-            part.held, part.denied = _stopped(verdict)
-            batch.holds = batch.holds or part.held is not None
+            behind = behind or any(each.statement.guarded for each in reply.executions)
+            portal = reply.change.value if reply.change else None
+            if isinstance(portal, Portal) and (behind or any(each.guarded for each in portal.script.statements)):
+                part.runs = None if self.allowed(_unguarded(portal.script)) else portal
+            if behind and reply.executions:
+                self._judge_unguarded(part, reply)
+                batch.holds = batch.holds or part.held is not None
+        if behind:
+            batch.doubts = True
+            self._talk.names.doubts += 1
+
+    def _judge_unguarded(self, part: Part, reply: Reply) -> None:
+        for each in reply.executions:
+            each.statement = opaque(each.statement, UNGUARDED if each.statement.guarded else _BEHIND)
+        verdict = self._talk.judge.verdict([each.statement for each in reply.executions], self._talk.now)
+        for each in reply.executions:
+            each.verdict = verdict
+        if reply.portal is not None:
+            reply.portal.script = replace(reply.portal.script, statements=tuple(each.statement for each in reply.executions))
+        part.held, part.denied = stopped(verdict)
 
     def add(self, part: Part, verdict: Verdict) -> None:
-        part.held, part.denied = _stopped(verdict)
+        part.held, part.denied = stopped(verdict)
         self.batch.add(part)
 
 
-def _stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
+def stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
     """(held, denied) of a Part."""
     held = verdict if verdict.answer is Answer.HOLD else None
     return held, refused_by_policy(verdict) if verdict.answer is Answer.DENY else None
+
+
+def _unguarded(script: Script) -> Script:
+    return replace(script, statements=tuple(opaque(each, UNGUARDED) for each in script.statements))
 
 
 def _script_of(script: Script, reason: str) -> Script:

@@ -3,11 +3,11 @@
 What must not live here: verdicts (draft.py), when a batch may go (session.py, holding.py), what the helpers are (gate.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
-from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, synchronised
+from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, synchronised, undo
 from gateway.session.guard import refused_bind, sure_fail
 from gateway.session.names import Prepared
 from gateway.session.replies import Batch, Mode, Part, Reply
@@ -67,6 +67,10 @@ class Forwarding:
 
     def closing(self) -> bytes:
         return self._ours(CLOSE, lambda status, failed: self._talk.gate.closed(status, failed=failed))
+
+    def undo(self, names: Iterable[str], *, in_block: bool) -> None:
+        """Take back what a try has left: see gate.undo."""
+        self._talk.emit(ev.ToTarget(self._ours(undo(names, in_block=in_block))))
 
     def _not_skipped(self, batch: Batch) -> list[Part]:
         """The target skips all up to the next Sync: of this batch only that goes, and what was approved has failed."""

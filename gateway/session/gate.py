@@ -14,7 +14,7 @@ What must not live here: what may run (the verdicts), sockets, clocks.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.errors import TargetUnavailable
@@ -46,8 +46,9 @@ def _helper(*texts: str) -> bytes:
 
 OPEN, CLOSE = (_helper(f"SET {SETTING} = {value}") for value in ("off", "on"))
 #: Round user code that only reads as far as its source shows (tier 2); outside a transaction block both fail, and the
-#: session's default does it.
-GUARD, UNGUARD = _helper("SAVEPOINT hoop_guard", "SET TRANSACTION READ ONLY"), _helper("RELEASE SAVEPOINT hoop_guard")
+#: session's default does it. The block's own mode is asked for, too: where the client wants only to read, 25006 is its answer.
+GUARD = _helper("SHOW transaction_read_only", "SAVEPOINT hoop_guard", "SET TRANSACTION READ ONLY")
+UNGUARD = _helper("RELEASE SAVEPOINT hoop_guard")
 
 
 class Said:
@@ -60,6 +61,16 @@ class Said:
     def rows(self, _raw: bytes) -> bytes:
         return self._row
 
+
+
+
+def undo(names: Iterable[str], *, in_block: bool) -> bytes:
+    """What a try has left that failed inside the guard: its savepoint, and the names of statements."""
+    dropped = b"".join(close("S", name) for name in names)
+    return dropped + _helper(*(_BACK if in_block else ()))
+
+
+_BACK = ("ROLLBACK TO SAVEPOINT hoop_guard", "RELEASE SAVEPOINT hoop_guard")
 
 #: How often CLOSE is sent when it fails: a cancel may hit it once or twice.
 TRIES = 10
@@ -153,12 +164,13 @@ def may_write(statement: Statement) -> bool:
 
 
 def guardable(batch: Batch) -> bool:
-    """Can the batch be run read-only as a whole? Not beside a write, not round BEGIN or COMMIT, not before its end."""
+    """Can the batch be run read-only as a whole? Not beside a write, not round BEGIN or COMMIT, not before its end, and not
+    beside a setting: it may be the access mode, by set_config too (on servers before 16 even inside the savepoint)."""
     return (
         ends(batch)
         and synchronised(batch)
         and not batch.control
-        and not any(may_write(each.statement) for each in _executions(batch))
+        and not any(may_write(each.statement) or each.statement.settings for each in _executions(batch))
     )
 
 

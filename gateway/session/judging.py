@@ -33,6 +33,10 @@ from gateway.wire.backend import Column
 CACHED_TEXTS = 256
 CACHED_BYTES = 4096
 
+#: Texts that have met 25006, kept per session.
+WRITERS = 256
+WRITES = "the server says that it writes (25006)"
+
 _BY_NAME = {"EXECUTE": Space.STATEMENT, "FETCH": Space.PORTAL, "MOVE": Space.PORTAL}
 
 
@@ -61,6 +65,7 @@ class Judge:
         self._know(catalog)
         self._read: OrderedDict[str, Script] = OrderedDict()
         self._big: dict[str, Script] = {}
+        self._writers: OrderedDict[str, None] = OrderedDict()
         self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:
@@ -125,6 +130,15 @@ class Judge:
         if self.catalog is not None:
             return script
         return replace(script, statements=tuple(map(_without_catalog, script.statements)))
+
+    def writes(self, statement: Statement) -> None:
+        """The server says that it writes: from now on nobody takes it for a read."""
+        self._writers[_text(statement)] = None
+        if len(self._writers) > WRITERS:
+            self._writers.popitem(last=False)
+
+    def has_written(self, statement: Statement) -> bool:
+        return bool(self._writers) and _text(statement) in self._writers
 
     def fresh(self, prepared: Prepared) -> Script:
         """What a prepared statement means now: PostgreSQL resolves its names again under the search_path of each Bind."""
@@ -300,6 +314,12 @@ class Judge:
         schema, table, names = self._tables.get(column.table_oid, ("", "", {}))
         name = names.get(column.attnum)
         return f"{schema}.{table}.{name}" in carried if name else bool(table) and column.attnum <= 0
+
+
+def _text(statement: Statement) -> str:
+    """What it runs: behind EXECUTE and FETCH that is the text that was given the name."""
+    body = statement.names.body if statement.names else None
+    return (body or statement).sql
 
 
 #: The tag of what can't be read: nothing is known of it, not even whether it ends a transaction.

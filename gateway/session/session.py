@@ -2,6 +2,7 @@
 
 Read it top-down: what happens to a DELETE is `handle` -> `_from_client` -> `_pull` -> `_read_query` or `_read_execute`
 (judged: draft.py) -> `_end_batch` -> held (holding.py) or forwarded (forwarding.py); its answer comes back through stream.py.
+What was taken for a read and writes comes back too, and is judged again (secondtry.py).
 
 Rules:
 - Nothing of a batch is forwarded before it is judged; from the first HOLD on the rest of it is kept (architecture.md).
@@ -30,6 +31,7 @@ from gateway.session.holding import TOKEN_EXPIRED, Holding
 from gateway.session.judging import Judge, Login
 from gateway.session.names import NEVER_DOUBTED, Change, Names, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
+from gateway.session.secondtry import SecondTry
 from gateway.session.state import Conversation, Phase
 from gateway.session.stream import Stream
 from gateway.sql.catalog import Catalog
@@ -70,6 +72,7 @@ class Session:
         self.forwarding = Forwarding(self.talk)
         self.stream = Stream(self.talk)
         self.holding = Holding(self.talk, request_ids)
+        self.second = SecondTry(self.talk, self.forwarding, self.holding)
 
     @property
     def batch(self) -> Batch:
@@ -178,6 +181,7 @@ class Session:
         talk = self.talk
         talk.record("cancelled", request=self.holding.request_id)
         self.holding.interrupted()
+        self.second.interrupted()
         if any(each.mode is not Mode.COLLECT for each in talk.replies):
             talk.emit(ev.CancelTarget())
 
@@ -206,6 +210,7 @@ class Session:
             talk.emit(ev.PauseClient() if full else ev.ResumeClient())
 
     def _go_on(self) -> None:
+        self.second.advance()
         self.holding.advance()
         self._start_errand()
 
@@ -215,6 +220,8 @@ class Session:
     def _pull(self, kind: int, raw: bytes) -> bool:
         """Read one message into the batch; False where it must wait (and stays in the inbox)."""
         talk = self.talk
+        if talk.trial is not None:
+            self.second.seen()
         if talk.phase is Phase.COPY_IN:
             self._taken()
             self._in_copy(kind, raw)
@@ -515,7 +522,7 @@ class Session:
         if batch.holds:
             self.holding.begin(batch, self.forwarding.forward)
         else:
-            self.forwarding.forward(batch)
+            self.second.forward(batch)
             if batch.parts[-1].reply is not None and not self.talk.lost:
                 self.talk.open_batch = False
 

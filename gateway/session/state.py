@@ -24,6 +24,7 @@ from gateway.session.judging import (
 )
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
+from gateway.session.trial import Stage, Trial
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import fatal
 from gateway.wire.frontend import SYNC, message, parse
@@ -71,6 +72,7 @@ class Conversation:
         self.flushed = False  # waiting for the ReadyForQuery of a Sync that we put in the place of a Flush
         self.asking = False  # waiting for the parser process
         self.errand: Errand | None = None
+        self.trial: Trial | None = None  # what went as reads and may have to be judged again
         self.accepted = ""  # the text that our grammar refuses and the target has just said it takes
         self.changing = False  # something that may change the catalog is on its way
         self.changed = False  # it ran in a transaction that is still open: read the catalog again when that has ended
@@ -109,6 +111,11 @@ class Conversation:
         return not self.replies and not self.open_batch
 
     @property
+    def turned(self) -> bool:
+        """Has the try at hand failed for writing, so that it is judged again?"""
+        return self.trial is not None and self.trial.stage is Stage.TURNED
+
+    @property
     def busy(self) -> bool:
         """True while no client message may be read. The rows of a COPY are not judged: the target waits for nothing else."""
         return self.phase is not Phase.COPY_IN and (
@@ -120,6 +127,7 @@ class Conversation:
             or (self.changing and not self.open_batch)
             or self.copying
             or self._gate_unsure
+            or (self.trial is not None and self.trial.blocks)
             or (self.path_stale and not self.open_batch and (self.status != "E" or bool(self.replies)))
         )
 
@@ -133,6 +141,15 @@ class Conversation:
 
     def emit(self, effect: ev.Effect) -> None:
         self.effects.append(effect)
+
+    def let_go(self) -> None:
+        """What was kept back of a first try goes to the client: it is the one that counts."""
+        trial = self.trial
+        if trial is not None and trial.stage is Stage.TRYING:
+            trial.stage = Stage.PASSING
+            if trial.kept:
+                self.emit(ev.ToClient(b"".join(trial.kept)))
+                trial.kept = []
 
     def say_fatal(self, error: GatewayError) -> None:
         """Tell the client why its session ends, once; inside a row it would be read as a part of that row."""
@@ -209,12 +226,13 @@ class Conversation:
                 self.record("refused", **self._story(each), sqlstate=sqlstate or each.verdict.sqlstate, reason=why)
         reply.executions = []
 
-    def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None) -> None:
+    def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None, reason: str = "") -> None:
         """Record the end of one statement."""
         story = self._story(execution)
         story["rows"] = execution.rows if rows is None else rows
         story["outcome"] = "failed" if sqlstate else "executed"
-        self.record("finished", **story, sqlstate=sqlstate, duration_ms=round((self.now - execution.started) * 1000, 3))
+        took = round((self.now - execution.started) * 1000, 3)
+        self.record("finished", **story, sqlstate=sqlstate, reason=reason, duration_ms=took)
 
     def skipped(self, execution: Execution) -> None:
         """Record that an earlier error made the target skip it: it did not run."""

@@ -17,6 +17,7 @@ from gateway.session.guard import NO_PORTAL
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.state import Conversation, Phase
+from gateway.session.trial import ANY_TIME, READ_ONLY
 from gateway.sql.statement import Control
 from gateway.wire.backend import (
     Column,
@@ -29,6 +30,7 @@ from gateway.wire.backend import (
 )
 from gateway.wire.frontend import message
 
+_JUDGED_AGAIN = "the server says that it writes: judged again"
 _D, _COPY_DATA = ord("D"), ord("d")
 #: No message of PostgreSQL is longer (MaxAllocSize); a target that says otherwise is broken or malicious.
 _MAX = 1 << 30
@@ -111,6 +113,7 @@ class Stream:
         """Send the run that ends here, at the end of a message or (feed's last) wherever the chunk ends."""
         self._talk.mid_message = False
         if end > start:
+            self._talk.let_go()
             self._talk.emit(ev.ToClient(data if end - start == len(data) else data[start:end]))
 
     # --- rows ---------------------------------------------------------------------------------------------------------
@@ -151,6 +154,7 @@ class Stream:
         elif head.mode is Mode.EXPECT:
             if not head.planned:
                 self._plan(head, _described(head) or _unknown(raw))
+            talk.let_go()
             talk.emit(ev.ToClient(head.masker.rows(raw) if head.masker else raw))
 
     # --- messages -----------------------------------------------------------------------------------------------------
@@ -166,9 +170,28 @@ class Stream:
         if kind not in b"NSA" and self._talk.replies and self._talk.replies[0].mode is Mode.COLLECT:
             self._collect(kind, body)
             return
+        self._tried(kind, body)
         shown = handle(self, body)
         if shown is not None:
-            self._talk.emit(ev.ToClient(raw if shown is body else message(bytes((kind,)), shown)))
+            self._show(kind, raw if shown is body else message(bytes((kind,)), shown))
+
+    def _tried(self, kind: int, body: bytes) -> None:
+        """Does the first try of reads end here, or does 25006 turn it?"""
+        talk = self._talk
+        trial = talk.trial
+        if trial is None:
+            return
+        if kind == ord("E") and talk.replies and trial.turns(talk.replies[0], fields(body).get("C", "")):
+            return
+        if not trial.keeps(kind) and kind not in ANY_TIME:
+            talk.let_go()
+
+    def _show(self, kind: int, raw: bytes) -> None:
+        trial = self._talk.trial
+        if trial is not None and trial.keeps(kind):
+            trial.kept.append(raw)
+        else:
+            self._talk.emit(ev.ToClient(raw))
 
     def _collect(self, kind: int, body: bytes) -> None:
         talk = self._talk
@@ -295,19 +318,22 @@ class Stream:
         sqlstate = found.get("C", "XX000")
         if found.get("V") == "FATAL" or found.get("S") == "FATAL":
             talk.target_said_fatal = True
+            talk.trial = None
         if not talk.replies:
             return talk.judge.diagnostics(body, protected=False)
         head = talk.replies[0]
         if talk.phase is Phase.COPY_IN:
             talk.phase = Phase.READY
         talk.copying = False
+        if sqlstate == READ_ONLY:
+            self._wrote(head)
         execution = head.execution
         denial, mode = head.denial, head.mode
         if head.stands_for is not None:
             body = body.replace(NO_PORTAL.encode(), head.stands_for.encode())
         if execution is not None and not denial:
             self._masked(head, execution)
-            talk.finish(execution, sqlstate, 0)
+            talk.finish(execution, sqlstate, 0, _JUDGED_AGAIN if talk.turned else "")
             self._drop_changes(execution)
             if execution.request:
                 talk.failed[execution.request] = (sqlstate, execution)
@@ -324,6 +350,16 @@ class Stream:
         protected = talk.judge.protects and (execution is None or execution.protected)
         shown = talk.judge.diagnostics(body, protected=protected)
         return shown if mode is Mode.EXPECT or talk.flushed else None
+
+    def _wrote(self, head: Reply) -> None:
+        """What was taken for a read and writes is not taken for one again."""
+        trial, execution = self._talk.trial, head.execution
+        if trial is not None:
+            found = trial.writer(head)
+        else:
+            found = execution.statement if execution is not None and execution.statement.guarded else None
+        if found is not None:
+            self._talk.judge.writes(found)
 
     def _drop_changes(self, execution: Execution) -> None:
         for change in execution.changes:

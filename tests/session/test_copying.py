@@ -98,7 +98,9 @@ def test_nothing_is_held_back_where_nothing_is_masked() -> None:
     play.client(query("COPY customers TO STDOUT"))
     play.target(copy_out(0, 0, 0))
     play.target(data(b"half a ro"))
-    assert play.to_client() == data(b"half a ro")
+    assert play.to_client() == copy_out(0, 0, 0) + data(b"half a ro")
+    play.target(data(b"w"))
+    assert play.to_client() == data(b"w")
 
 
 def test_what_was_masked_is_counted_and_the_next_result_starts_anew() -> None:

@@ -213,9 +213,29 @@ def test_inside_a_block_code_runs_in_a_savepoint_that_is_read_only(extended: boo
     assert play.to_client().endswith(row(b"1") + complete("SELECT 1") + ready("T"))
 
 
-def test_where_the_state_is_not_known_yet_it_is_wrapped_too() -> None:
+def test_where_the_state_is_not_known_yet_it_waits() -> None:
     play = shown()
-    assert sent(play, query("BEGIN"), query(CODE)).endswith(GUARD + query(CODE) + UNGUARD)
+    assert sent(play, query("BEGIN"), query(CODE)) == query("BEGIN READ WRITE")
+    play.target(complete("BEGIN"), ready("T"))
+    assert play.to_target() == GUARD + query(CODE) + UNGUARD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"SET {SETTING} = off; {CODE}",
+        f"{CODE}; SET {SETTING} = off",
+        f"SET transaction_read_only = off; {CODE}",
+        f'SET "Transaction_Read_Only" = off; {CODE}',
+        f"SELECT set_config('transaction_read_only', 'off', true); {CODE}",
+        "SELECT set_config('transaction_read_only', NULL, true), reader(1)",
+    ],
+)
+def test_beside_a_setting_code_is_opaque(text: str) -> None:
+    """The setting may be the access mode; the gate is opened for one of the session's default."""
+    play = shown(policy=POLICY)
+    play.client(query(text))
+    assert play.session.holding.active
 
 
 def test_a_failure_inside_the_guard_is_the_clients_and_only_that() -> None:
