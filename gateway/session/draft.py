@@ -181,7 +181,9 @@ class Draft:
         for each in reply.executions:
             each.verdict = verdict
         if reply.portal is not None:
-            reply.portal.script = replace(reply.portal.script, statements=tuple(each.statement for each in reply.executions))
+            reply.portal.script = replace(
+                reply.portal.script, statements=tuple(each.statement for each in reply.executions)
+            )
         part.held, part.denied = stopped(verdict)
 
     def add(self, part: Part, verdict: Verdict) -> None:

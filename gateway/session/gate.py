@@ -62,8 +62,6 @@ class Said:
         return self._row
 
 
-
-
 def undo(names: Iterable[str], *, in_block: bool) -> bytes:
     """What a try has left that failed inside the guard: its savepoint, and the names of statements."""
     dropped = b"".join(close("S", name) for name in names)

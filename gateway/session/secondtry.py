@@ -17,7 +17,7 @@ from gateway.session.forwarding import Forwarding
 from gateway.session.gate import TRIES
 from gateway.session.holding import Holding
 from gateway.session.judging import WRITES, opaque
-from gateway.session.names import Change, Portal, Prepared, Space
+from gateway.session.names import Portal, Space
 from gateway.session.replies import Batch, Part
 from gateway.session.state import Conversation, Phase
 from gateway.session.state import values as values_of
@@ -76,16 +76,15 @@ class SecondTry:
         trial.mode = talk.replies[0] if in_block else None
 
     def _turn(self, trial: Trial) -> None:
-        """The target is as it was before the try but for a savepoint and for names: first those, then the second try."""
+        """The target is as it was before the try but for a savepoint and the names of statements: first those."""
         talk = self._talk
-        names = [name for name, meant in _given(trial.batch) if talk.names.statements.get(name) is meant]
-        if talk.status == "E" or names:
-            trial.undoing += 1
-            if trial.undoing > TRIES:
+        if not trial.undone:
+            trial.left = self._left(trial.batch)
+        if talk.status == "E" or (trial.left and not trial.undone):
+            trial.undone += 1
+            if trial.undone > TRIES:
                 raise TargetUnavailable("the target does not take back what failed")
-            for name in names:
-                talk.names.apply(Change(Space.STATEMENT, name))
-            self._forwarding.undo(names, in_block=talk.status == "E")
+            self._forwarding.undo(trial.left, in_block=talk.status == "E")
             return
         talk.trial = None
         batch = self._judged_again(trial)
@@ -93,6 +92,21 @@ class SecondTry:
             self._holding.begin(batch, self._forwarding.forward)
         else:
             self._forwarding.forward(batch)
+
+    def _left(self, batch: Batch) -> list[str]:
+        """The statements that the try has named: they outlive the error, and the same Parse would be refused. Its portals don't."""
+        names = self._talk.names
+        left = []
+        for change in (part.reply.change for part in batch.parts if part.reply and part.reply.change):
+            known = names.statements if change.space is Space.STATEMENT else names.portals
+            if change.name is None or change.value is None or known.get(change.name) is not change.value:
+                continue
+            if change.space is Space.STATEMENT and not change.name:
+                continue  # the unnamed one is parsed anew, or of before
+            names.apply(replace(change, value=None))
+            if change.space is Space.STATEMENT:
+                left.append(change.name)
+        return left
 
     def _judged_again(self, trial: Trial) -> Batch:
         """The same messages: what met 25006 is opaque, and so is other code of the user's, which nothing keeps to reading now."""
@@ -123,7 +137,9 @@ class SecondTry:
             for each, (_, changes) in zip(meant, executions, strict=True)
         ]
         if reply.portal is not None:
-            reply.portal.script = replace(reply.portal.script, statements=tuple(meant))  # going on with it isn't guarded
+            reply.portal.script = replace(
+                reply.portal.script, statements=tuple(meant)
+            )  # going on with it isn't guarded
         return verdict
 
 
@@ -131,12 +147,6 @@ def _meant(statement: Statement, *, met: bool) -> Statement:
     if met:
         return opaque(statement, WRITES)
     return opaque(statement, UNGUARDED) if statement.guarded else statement
-
-
-def _given(batch: Batch) -> list[tuple[str, Prepared]]:
-    """The statements that it names: those outlive the error, and the same Parse would be refused."""
-    changes = [part.reply.change for part in batch.parts if part.reply and part.reply.change]
-    return [(each.name, each.value) for each in changes if each.name and isinstance(each.value, Prepared)]
 
 
 def _bind_with_execute(batch: Batch) -> None:

@@ -42,7 +42,8 @@ class Trial:
     mode: Reply | None = None  # in a block: what the target says of the block's own access mode
     culprit: tuple[int, int] | None = None  # the part and the statement in it that met 25006
     interrupted: bool = False  # by the client
-    undoing: int = 0  # how often it was asked to be undone
+    left: list[str] = field(default_factory=list)  # the statements that it has named
+    undone: int = 0  # how often the target was asked to take back what it has left
 
     @classmethod
     def of(cls, batch: Batch, *, wished: bool) -> "Trial":
@@ -88,7 +89,12 @@ class Trial:
         for at, part in enumerate(self.batch.parts):
             if part.reply is head and head.execution is not None:
                 return at, head.at
-            if isinstance(portal, Portal) and part.reply is not None and part.reply.portal is portal and self.saved[at][1]:
+            if (
+                isinstance(portal, Portal)
+                and part.reply is not None
+                and part.reply.portal is portal
+                and self.saved[at][1]
+            ):
                 return at, 0
         return None
 

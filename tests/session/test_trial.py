@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.session.trial import Stage, Trial, reads_only
-from gateway.wire.frontend import SYNC, bind, close, describe, execute, message, parse, query
 from gateway.wire.backend import notice_response as notice
+from gateway.wire.frontend import SYNC, bind, close, describe, execute, message, parse, query
 from tests.playbook import BOUND, PARSED, POLICY, Playbook, columns, complete, error, ready, row
 
 CODE = "SELECT reader(1)"
