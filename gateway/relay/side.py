@@ -16,7 +16,7 @@ from gateway.errors import TargetUnavailable
 from gateway.policy.model import Target
 from gateway.relay.target import tls_context
 from gateway.sql.catalog import Catalog, Relation
-from gateway.sql.contained import Function, contained
+from gateway.sql.contained import Function, contained, refused
 from gateway.sql.functions import SAFE, special_class
 
 DEADLINE = 20.0
@@ -96,15 +96,18 @@ SELECT t.oid::pg_catalog.int8 AS oid, t.typname AS name, pg_catalog.bool_or(chec
   FROM pg_catalog.pg_type t JOIN checked ON checked.oid = t.oid GROUP BY t.oid, t.typname
 """
 
-# Types with a cast by a function of the user's.
+# Types with a cast by a function of the user's. `alone`: a value of this type is enough for it; where the other side is a
+# type of the user's, that has to be there too.
 _CASTS = """
-SELECT DISTINCT t.typname AS name, t.oid::pg_catalog.int8 AS oid
+SELECT t.typname AS name, t.oid::pg_catalog.int8 AS oid,
+       pg_catalog.bool_or(t.oid >= 16384 OR (c.castsource < 16384 AND c.casttarget < 16384)) AS alone
   FROM pg_catalog.pg_cast c
   JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
   JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
  WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
    AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
+ GROUP BY t.oid, t.typname
 """
 
 # Relations with a column, or rows, of a type with an implicit cast by user code: reading them may run it with no name in the
@@ -142,8 +145,23 @@ SELECT relation::pg_catalog.int8 AS relation, tree FROM (
     SELECT partrelid, partexprs::text FROM pg_catalog.pg_partitioned_table
 ) each (relation, tree) WHERE tree ~ ':(funcid|opfuncid) [0-9]{5}'
 """
+# Where planning an INSERT or UPDATE may run code of the user's before the server refuses it: a default, the column's or its
+# domain's, with a call of constants; a constant that becomes a type which runs code ($1).
+_TYPED = """
+SELECT DISTINCT a.attrelid::pg_catalog.int8 AS relation
+  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+ WHERE a.attnum > 0 AND ARRAY[t.oid, t.typelem, t.typbasetype]::pg_catalog.int8[] && $1::pg_catalog.int8[]
+"""
+_DEFAULTS = """
+SELECT relation::pg_catalog.int8 AS relation, tree FROM (
+    SELECT adrelid, adbin::text FROM pg_catalog.pg_attrdef
+     UNION ALL
+    SELECT a.attrelid, t.typdefaultbin::text
+      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND a.attnum > 0
+) each (relation, tree) WHERE tree ~ ':(funcid|opfuncid) [0-9]{5}'
+"""
 _CODE = """
-SELECT p.oid::pg_catalog.int8 AS oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+SELECT p.oid::pg_catalog.int8 AS oid, l.lanname NOT IN ('c', 'internal') AS folds FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
  WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
    AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
 """
@@ -249,14 +267,19 @@ async def _read(connection: Any) -> Catalog:
     )
     unsafe = frozenset(each["name"] for each in functions if each["volatile"] and each["name"] not in SAFE)
     checked = await connection.fetch(_CHECKED)
-    relations = await _relations(connection, {each["oid"] for each in checked if each["calls"]}, unsafe)
-    typed = [*checked, *await connection.fetch(_CASTS)]
+    casts = await connection.fetch(_CASTS)
+    typed = [*checked, *casts]
+    calling = {each["oid"] for each in checked if each["calls"]}
+    assigned = [each["oid"] for each in checked] + [each["oid"] for each in casts if each["alone"]]
+    relations, targets = await _relations(connection, calling, unsafe, assigned)
     types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in await connection.fetch(_OPERATORS))
     made = [Function(**each) for each in await connection.fetch(_MADE)]
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
+    reading = contained(made, risky, operators) - builtin
+    writing = refused(made, risky, operators, targets) - builtin - reading
     return Catalog(
         version=next(_versions),
         server_version_num=int(await connection.fetchval("SHOW server_version_num")),
@@ -264,7 +287,8 @@ async def _read(connection: Any) -> Catalog:
         safe_functions=safe,
         builtin_functions=frozenset(each["name"] for each in functions if each["builtin"]),
         user_functions=user,
-        contained_functions=contained(made, risky, operators) - builtin,
+        contained_functions=reading | writing,
+        writing_functions=writing,
         user_operators=operators,
         user_types=frozenset(types),
         user_type_oids=frozenset(each["oid"] for each in typed),
@@ -272,7 +296,10 @@ async def _read(connection: Any) -> Catalog:
     )
 
 
-async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset[str]) -> list[Relation]:
+async def _relations(
+    connection: Any, calling_types: set[int], unsafe: frozenset[str], types: list[int]
+) -> tuple[list[Relation], set[str]]:
+    """All of them, and the names of those where planning a write may run code of the user's."""
     rows = await connection.fetch(_RELATIONS)
     kinds = {each["oid"]: each["kind"] for each in rows}
     definitions = {each["oid"]: each["definition"] for each in await connection.fetch(_DEFINITIONS)}
@@ -280,16 +307,20 @@ async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset
     found = {oid for oid, text in definitions.items() if _calls_unsafe(text, unsafe)}
     for unnamed in (_RULES, _IMPLICIT):
         found |= {each["relation"] for each in await connection.fetch(unnamed)}
-    code = {each["oid"] for each in await connection.fetch(_CODE)}
-    found |= {each["relation"] for each in await connection.fetch(_PLANNED) if _folds(each["tree"], code)}
+    code = await connection.fetch(_CODE)
+    oids = {each["oid"] for each in code}
+    found |= {each["relation"] for each in await connection.fetch(_PLANNED) if _folds(each["tree"], oids)}
     suspicious = _suspicious(uses, kinds, found)
+    folding = {each["oid"] for each in code if each["folds"]}
+    filled = {each["relation"] for each in await connection.fetch(_DEFAULTS) if _folds(each["tree"], folding)}
+    targets = _suspicious(uses, kinds, filled | {each["relation"] for each in await connection.fetch(_TYPED, types)})
     triggers = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_TRIGGERS)}
     cascades = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_CASCADES)}
     parents = {
         each["relation"]: tuple((schema, name) for schema, name in each["names"])
         for each in await connection.fetch(_PARENTS)
     }
-    return [
+    found_relations = [
         Relation(
             oid=each["oid"],
             schema=each["schema"],
@@ -306,6 +337,7 @@ async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset
         )
         for each in rows
     ]
+    return found_relations, {each["name"] for each in rows if each["oid"] in targets}
 
 
 def _calls_unsafe(definition: str, unsafe: frozenset[str]) -> bool:

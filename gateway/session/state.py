@@ -26,6 +26,7 @@ from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.trial import Stage, Trial
 from gateway.sql.statement import Control, Script, Statement, StatementClass
+from gateway.sql.tree import parts
 from gateway.wire.backend import fatal
 from gateway.wire.frontend import SYNC, message, parse
 
@@ -261,6 +262,8 @@ class Conversation:
 
     def doubted(self, statement: Statement) -> Statement:
         """The statement, opaque where it uses a temporary relation that stands for another, or that may run code."""
+        if self.temporary and self._writes_by_code(statement):
+            return opaque(statement, "code that it calls writes, and the server lets it where the relation is temporary")
         names = self.temporary & unqualified(statement)
         if not names or not statement.classes & _ACTS:
             return statement
@@ -268,6 +271,12 @@ class Conversation:
         if self.temporary_code or any(catalog and catalog.find(None, name, path) for name in names):
             return opaque(statement, "it uses a temporary relation in the place of another, or one that may run code")
         return statement
+
+    def _writes_by_code(self, statement: Statement) -> bool:
+        catalog = self.judge.catalog
+        if catalog is None or not statement.guarded:
+            return False
+        return not catalog.writing_functions.isdisjoint(parts(each)[-1] for each in statement.functions)
 
     def _path_is_temporary(self) -> bool:
         """CREATE TABLE without TEMP makes a temporary one where pg_temp stands first on the path."""

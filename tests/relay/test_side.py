@@ -74,6 +74,18 @@ CREATE FUNCTION public.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'S
 CREATE FUNCTION public.by_type(public.calling) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION public.pg_prepared_xact(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION public.resets() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_prepared_xact()';
+CREATE TABLE public.filled (id int DEFAULT fixed(1));
+CREATE FUNCTION public.fills() RETURNS void LANGUAGE sql AS 'INSERT INTO filled DEFAULT VALUES';
+CREATE VIEW filling AS SELECT id FROM filled;
+CREATE FUNCTION public.fills_by_view() RETURNS void LANGUAGE sql AS 'INSERT INTO filling DEFAULT VALUES';
+CREATE DOMAIN public.filler AS int DEFAULT fixed(1);
+CREATE TABLE public.by_domain (id filler);
+CREATE FUNCTION public.fills_domain() RETURNS void LANGUAGE sql AS 'INSERT INTO by_domain DEFAULT VALUES';
+CREATE FUNCTION public.fills_held() RETURNS void LANGUAGE sql AS 'INSERT INTO held VALUES (1, NULL)';
+CREATE FUNCTION public.fills_lists() RETURNS void LANGUAGE sql AS 'INSERT INTO lists DEFAULT VALUES';
+CREATE TABLE public.numbered (id serial, at timestamptz DEFAULT now());
+CREATE FUNCTION public.fills_numbered() RETURNS void LANGUAGE sql AS 'INSERT INTO numbered DEFAULT VALUES';
+CREATE FUNCTION public.rule_writes() RETURNS void LANGUAGE sql AS 'DELETE FROM other.child';
 CREATE FUNCTION public.by_view() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM worse';
 """
 
@@ -108,7 +120,21 @@ def test_a_name_with_an_overload_outside_pg_catalog_is_not_safe(catalog: Catalog
 
 def test_functions_that_only_read(catalog: Catalog) -> None:
     made = {"pg_prepared_xact", "resets", "reads", "atomic", "writes", "by_default", "definer", "by_type", "by_view"}
-    assert made & catalog.contained_functions == {"reads", "atomic"}
+    assert made & catalog.contained_functions == {"reads", "atomic", "writes", "by_default"}
+    assert made & catalog.writing_functions == {"writes", "by_default"}
+
+
+def test_functions_that_write_where_planning_runs_no_code_of_the_users(catalog: Catalog) -> None:
+    made = {
+        "fills",
+        "fills_by_view",
+        "fills_domain",
+        "fills_held",
+        "fills_lists",
+        "fills_numbered",
+        "rule_writes",
+    }
+    assert made & catalog.writing_functions == {"fills_numbered"}
 
 
 def test_volatile_built_ins_are_safe_only_when_they_are_on_the_list(catalog: Catalog) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.sql.contained import Function, contained
+from gateway.sql.contained import Function, contained, refused
 
 UNSAFE = {"pg_terminate_backend", "view_that_runs_code", "checked_domain"}
 OPERATORS = {"<=>"}
@@ -129,3 +129,96 @@ def test_select_into_makes_a_table_but_in_plpgsql() -> None:
     text = "SELECT 1 AS a INTO made"
     assert passing(function("f", text)) == frozenset()
     assert passing(function("f", f"BEGIN {text}; END", "plpgsql")) == {"f"}
+
+
+# --- functions that write what a read-only transaction refuses ---
+
+
+def writing(*functions: Function) -> frozenset[str]:
+    return refused(functions, {*UNSAFE, "nextval", "setval"}, OPERATORS, {"filled_by_code"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DELETE FROM t WHERE id = 1",
+        "BEGIN IF $1 THEN DELETE FROM t; END IF; RETURN 1; END",
+        "BEGIN INSERT INTO log VALUES (now()) RETURNING id INTO n; RETURN n; END",
+        "INSERT INTO t VALUES (1) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET n = excluded.n",
+        "UPDATE t SET n = 1",
+        "update only\n  app.t AS x\n     Set n = 1",
+        'UPDATE "T" t SET n = 1',
+        "BEGIN UPDATE t SET n = 1; RAISE EXCEPTION 'no'; END",
+        "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET n = 1",
+        "SELECT nextval('s'), setval('s', 1)",
+        "SELECT 1 FROM t FOR NO KEY UPDATE",
+        "SELECT 1 FROM t FOR SHARE",
+        "TRUNCATE t",
+        "CREATE TABLE made AS SELECT 1",
+        "DROP TABLE t",
+        "SELECT 1 AS a INTO made",
+        "SELECT 1",
+    ],
+)
+def test_writes_that_the_server_refuses(text: str) -> None:
+    language = "plpgsql" if "BEGIN" in text else "sql"
+    assert writing(function("f", text, language)) == {"f"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BEGIN DELETE FROM t; EXCEPTION WHEN OTHERS THEN RETURN 0; END",
+        "BEGIN EXECUTE 'DELETE FROM t'; END",
+        "SELECT set_config('search_path', 'x', false); DELETE FROM t",
+        "SET search_path = x",
+        "BEGIN DELETE FROM t; SET default_transaction_read_only = off; END",
+        "BEGIN UPDATE t SET n = 1; SET ROLE other; END",
+        "BEGIN RESET transaction_read_only; DELETE FROM t; END",
+        "BEGIN -- update t\nSET ROLE other; END",
+        "BEGIN /* update t */ SET ROLE other; END",
+        "BEGIN IF update THEN SET ROLE other; END IF; END",
+        "BEGIN FOR r IN SELECT 1 FROM t FOR UPDATE LOOP SET ROLE other; END LOOP; END",
+        "BEGIN FOR r IN SELECT 1 FROM t FOR UPDATE NOWAIT LOOP SET ROLE other; END LOOP; END",
+        "BEGIN IF x = $$update t$$ THEN SET ROLE other; END IF; END",
+        "BEGIN IF x = 'update' THEN SET ROLE other; END IF; END",
+        "BEGIN IF update\u00a0x THEN SET ROLE other; END IF; END",
+        "DO 'BEGIN END'",
+        "DO LANGUAGE plpgsql 'BEGIN END'",
+        "DO /* */ 'update'",
+        "LOCK TABLE t IN SHARE MODE",
+        "VACUUM t",
+        "NOTIFY x",
+        "SELECT pg_terminate_backend(1)",
+        "SELECT lo_unlink(1)",
+        "SELECT dblink('x', 'y')",
+        "SELECT pg_advisory_lock(1)",
+        "EXPLAIN ANALYZE CREATE TABLE made AS SELECT 1",
+        "COPY t TO PROGRAM 'x'",
+        "PREPARE p AS DELETE FROM t",
+        "ALTER SYSTEM SET x = 1",
+        "CALL p()",
+        "INSERT INTO filled_by_code DEFAULT VALUES",
+        "INSERT INTO view_that_runs_code VALUES (1)",
+        "DELETE FROM t WHERE a <=> b",
+    ],
+)
+def test_what_the_server_does_not_refuse_or_the_client_would_not_hear_of(text: str) -> None:
+    language = "plpgsql" if "BEGIN" in text else "sql"
+    assert writing(function("f", text, language)) == frozenset()
+
+
+def test_what_it_calls_has_to_hand_the_refusal_on() -> None:
+    writes = function("writes", "DELETE FROM t")
+    swallows = function("top", "BEGIN PERFORM writes(); EXCEPTION WHEN OTHERS THEN NULL; END", "plpgsql")
+    assert writing(writes, swallows) == {"writes"}
+    assert passing(writes, swallows) == frozenset()
+    assert writing(writes, function("top", "SELECT writes()")) == {"writes", "top"}
+    assert writing(function("definer", "DELETE FROM t", plain=False), function("top", "SELECT definer()")) == frozenset()
+
+
+def test_a_risky_name_stays_one_though_it_is_also_a_word() -> None:
+    """A view by the name of share may run anything."""
+    assert refused([function("f", "SELECT * FROM share")], {"share"}, (), ()) == frozenset()
+    assert refused([function("f", "INSERT INTO share VALUES (1)")], (), (), {"share"}) == frozenset()
