@@ -352,13 +352,14 @@ class Stream:
         return shown if mode is Mode.EXPECT or talk.flushed else None
 
     def _wrote(self, head: Reply) -> None:
-        """What was taken for a read and writes is not taken for one again."""
+        """What was taken for a read and writes, and can't be turned any more, is not taken for one again: else nobody could
+        ever approve it. Nor is a cursor's query, which runs on in each FETCH."""
         trial, execution = self._talk.trial, head.execution
         if trial is not None:
             found = trial.writer(head)
         else:
             found = execution.statement if execution is not None and execution.statement.guarded else None
-        if found is not None:
+        if found is not None and (not self._talk.turned or found.names is not None):
             self._talk.judge.writes(found)
 
     def _drop_changes(self, execution: Execution) -> None:

@@ -61,6 +61,8 @@ rules:
   - {{name: reads go, effect: allow, groups: [engineering, agents], statements: [read]}}
   - {{name: brief waits briefly, effect: hold, groups: [engineering, agents], statements: [write], tables: [public.brief],
      reviewers: dba, timeout: 1s, hold_in_transaction: 1s}}
+  - {{name: the hurried wait briefly, effect: hold, groups: [engineering], statements: [opaque], applications: [hurried],
+     reviewers: dba, timeout: 1s, hold_in_transaction: 1s}}
   - {{name: changes wait, effect: hold, groups: [engineering, agents], statements: [write, ddl, admin, session, opaque],
      reviewers: dba, timeout: 2m, hold_in_transaction: 1m}}
   - {{name: no write without a WHERE, effect: deny, statements: [UPDATE, DELETE], where: absent, message: add a WHERE clause}}

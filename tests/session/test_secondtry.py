@@ -134,12 +134,23 @@ def test_a_rule_may_let_it_run_and_a_rule_may_refuse_it() -> None:
     assert fields(split(play.to_client())[0][1])["M"].startswith("refused by policy")
 
 
-def test_the_same_text_is_not_tried_again() -> None:
+def test_the_same_text_is_tried_again_and_need_not_write_this_time() -> None:
     play = tried(*SIMPLE, policy=ALLOWED)
     play.target(ready(), HEAD, row(b"1"), complete("SELECT 1"), ready(), ready())
     stands(play)
     play.client(query(CODE))
-    assert play.to_target() == OPEN + query(CODE) + CLOSE
+    assert play.to_target() == query(CODE)
+
+
+def test_a_cursor_that_writes_when_it_is_declared_is_held_and_so_is_each_fetch() -> None:
+    play = tried(query(f"DECLARE c CURSOR FOR {CODE}"), status="T")
+    play.target(ready("T"))
+    asked(play, "T")
+    released(play)
+    play.target(complete("DECLARE CURSOR"), ready("T"))
+    stands(play, row(b"p", b"c", f"DECLARE c CURSOR FOR {CODE}".encode(), b""), status="T")
+    play.client(query("FETCH c"))
+    assert play.session.holding.active
 
 
 def test_after_a_row_the_error_is_the_clients_and_next_time_people_are_asked() -> None:
