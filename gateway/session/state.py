@@ -263,7 +263,9 @@ class Conversation:
     def doubted(self, statement: Statement) -> Statement:
         """The statement, opaque where it uses a temporary relation that stands for another, or that may run code."""
         if self.temporary and self._writes_by_code(statement):
-            return opaque(statement, "code that it calls writes, and the server lets it where the relation is temporary")
+            return opaque(
+                statement, "code that it calls writes, and the server lets it where the relation is temporary"
+            )
         names = self.temporary & unqualified(statement)
         if not names or not statement.classes & _ACTS:
             return statement

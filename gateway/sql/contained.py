@@ -39,7 +39,8 @@ _GAP = r"[ \t\n\r\f]+"  # what is space to PostgreSQL: not what else is to Unico
 _NAME = r'(?!(?:then|else|loop|begin|atomic)\b)[a-z_"\x80-\U0010ffff][\w".\x80-\U0010ffff]*'
 #: UPDATE ... SET: nothing that ends a comment, a string or a statement fits in between, so this SET is no statement.
 _SETS = re.compile(
-    rf"(?<!{_LETTER})update(?:{_GAP}only)?(?:{_GAP}{_NAME}(?:{_GAP}as)?(?:{_GAP}{_NAME})?)?{_GAP}set(?!{_LETTER})", re.ASCII
+    rf"(?<!{_LETTER})update(?:{_GAP}only)?(?:{_GAP}{_NAME}(?:{_GAP}as)?(?:{_GAP}{_NAME})?)?{_GAP}set(?!{_LETTER})",
+    re.ASCII,
 )
 #: ON CONFLICT DO ...: the statement DO has a text behind it, or LANGUAGE.
 _DOES = re.compile(rf"(?<!{_LETTER})do{_GAP}(?=(?:nothing|update)(?!{_LETTER}))", re.ASCII)

@@ -169,7 +169,9 @@ class _Lookup:
         return found
 
     def guarded(self) -> bool:
-        """Whether it calls user code that passes because it only reads."""
+        """Whether it runs user code that passes because the server keeps it to reading."""
+        if not self.statement.classes & _RUNS:
+            return False
         names = {_schema_and_name(name)[1] for name in self.statement.functions}
         return bool(names & self.catalog.contained_functions)
 

@@ -6,7 +6,7 @@ from gateway.session import events as ev
 from gateway.session.gate import CLOSE, GUARD, OPEN, SETTING, UNGUARD, read_bool, rewritten
 from gateway.sql.parse import read
 from gateway.wire.backend import parameter_status
-from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
+from gateway.wire.frontend import FLUSH, SYNC, bind, describe, execute, message, parse, query
 from tests.playbook import BOUND, PARSED, POLICY, Playbook, columns, complete, error, ready, row
 
 ALLOWED = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba", "")
@@ -24,8 +24,46 @@ def sent(play: Playbook, *messages: bytes) -> bytes:
     return play.to_target()
 
 
-def test_a_read_costs_nothing() -> None:
-    assert sent(shown(), query("SELECT 1")) == query("SELECT 1")
+READ = "SELECT name FROM customers WHERE id = $1"
+ONE = complete("SELECT 1")
+
+
+@pytest.mark.parametrize("status", ["I", "T"])
+@pytest.mark.parametrize(
+    ("messages", "answers"),
+    [
+        ((query("SELECT count(*) FROM customers"),), (columns("count"), row(b"1"), ONE)),
+        ((query("SELECT 1; SELECT 2"),), (columns("a"), row(b"1"), ONE, columns("a"), row(b"2"), ONE)),
+        (
+            (parse("", READ), bind("", "", (b"1",)), describe("P", ""), execute(""), SYNC),
+            (PARSED, BOUND, columns("name"), ONE),
+        ),
+        (
+            (parse("", READ), bind("", "", (b"1",)), execute(""), bind("", "", (b"2",)), execute(""), SYNC),
+            (PARSED, BOUND, ONE, BOUND, row(b"1"), ONE),
+        ),
+    ],
+)
+def test_a_read_costs_no_message(messages: tuple[bytes, ...], answers: tuple[bytes, ...], status: str) -> None:
+    """Tier 1: whatever is round it, the target gets the client's own messages and no others, before and behind it too."""
+    play = shown(status)
+    for _ in range(2):
+        assert sent(play, *messages) == b"".join(messages)
+        play.target(*answers, ready(status))
+        assert play.to_target() == b""
+
+
+def test_a_prepared_read_costs_no_message() -> None:
+    play = shown()
+    prepared = parse("s", READ) + describe("S", "s") + SYNC
+    assert sent(play, prepared) == prepared
+    play.target(PARSED, message(b"t", b"\0\1\0\0\0\x17"), columns("name"), ready())
+    assert play.to_target() == b""
+    for _ in range(2):
+        again = bind("", "s", (b"1",)) + execute("") + SYNC
+        assert sent(play, again) == again
+        play.target(BOUND, row(b"1"), complete("SELECT 1"), ready())
+        assert play.to_target() == b""
 
 
 def test_a_write_goes_through_the_gate_and_the_client_sees_its_own_answers() -> None:

@@ -215,7 +215,9 @@ def test_what_it_calls_has_to_hand_the_refusal_on() -> None:
     assert writing(writes, swallows) == {"writes"}
     assert passing(writes, swallows) == frozenset()
     assert writing(writes, function("top", "SELECT writes()")) == {"writes", "top"}
-    assert writing(function("definer", "DELETE FROM t", plain=False), function("top", "SELECT definer()")) == frozenset()
+    assert (
+        writing(function("definer", "DELETE FROM t", plain=False), function("top", "SELECT definer()")) == frozenset()
+    )
 
 
 def test_a_risky_name_stays_one_though_it_is_also_a_word() -> None:
