@@ -163,13 +163,17 @@ def may_write(statement: Statement) -> bool:
 
 def guardable(batch: Batch) -> bool:
     """Can the batch be run read-only as a whole? Not beside a write, not round BEGIN or COMMIT, not before its end, and not
-    beside a setting: it may be the access mode, by set_config too (on servers before 16 even inside the savepoint)."""
+    beside a setting of the access mode, by set_config too (on servers before 16 that works even inside the savepoint)."""
     return (
         ends(batch)
         and synchronised(batch)
         and not batch.control
-        and not any(may_write(each.statement) or each.statement.settings for each in _executions(batch))
+        and not any(may_write(each.statement) or _sets_mode(each.statement) for each in _executions(batch))
     )
+
+
+def _sets_mode(statement: Statement) -> bool:
+    return any(name.lower() in (SETTING, _OF_NOW, ALL) for name, _ in statement.settings)
 
 
 def synchronised(batch: Batch) -> bool:

@@ -269,11 +269,16 @@ def test_where_the_state_is_not_known_yet_it_waits() -> None:
         "SELECT set_config('transaction_read_only', NULL, true), reader(1)",
     ],
 )
-def test_beside_a_setting_code_is_opaque(text: str) -> None:
-    """The setting may be the access mode; the gate is opened for one of the session's default."""
+def test_beside_a_setting_of_the_access_mode_code_is_opaque(text: str) -> None:
+    """The gate is opened for one of the session's default."""
     play = shown(policy=POLICY)
     play.client(query(text))
     assert play.session.holding.active
+
+
+def test_beside_another_setting_it_is_guarded() -> None:
+    text = f"SET work_mem = '8MB'; {CODE}"
+    assert sent(shown("T", POLICY), query(text)) == GUARD + query(text) + UNGUARD
 
 
 def test_a_failure_inside_the_guard_is_the_clients_and_only_that() -> None:
