@@ -54,8 +54,9 @@ def catalog() -> Catalog:
             ("other", "orders"): Relation(16600, "other", "orders", "r", {"id": 1}),
         },
         frozenset({"count", "now", "lower", "length"}),
-        frozenset({"evil", "reader"}),
-        contained_functions=frozenset({"reader"}),
+        frozenset({"evil", "reader", "writer"}),
+        contained_functions=frozenset({"reader", "writer"}),
+        writing_functions=frozenset({"writer"}),
     )
 
 

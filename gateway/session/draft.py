@@ -21,6 +21,8 @@ from gateway.wire import frontend
 
 #: Names that only the gateway gives.
 RESERVED = frozenset({NO_PORTAL, HELPER})
+_NOT_TRIED = "it calls code that writes, in a cursor or a portal that goes on: it can't be tried as a read first"
+_GOES_ON = frozenset({"DECLARE", "FETCH", "MOVE"})
 _BEHIND = "code ran before it in the same batch that may have changed what its names mean"
 UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
@@ -73,13 +75,9 @@ class Draft:
         """The portal, if already its Bind may run code that isn't simply allowed: the planner does, and types of parameters."""
         if portal is None:
             return None
-        script = portal.script
-        if any(each.guarded for each in script.statements):
-            self.batch.guards = self.batch.guards or not self._talk.open_batch
-            script = _unguarded(script) if self._talk.open_batch else script
-        if not self._talk.judge.runs_at_bind(script):
+        if not self._talk.judge.runs_at_bind(portal.script):
             return None
-        return None if self.allowed(script) else portal
+        return None if self.allowed(portal.script) else portal
 
     def allowed(self, script: Script) -> bool:
         return self._talk.judge.verdict(script.statements, self._talk.now).answer is Answer.ALLOW
@@ -92,8 +90,8 @@ class Draft:
             script = self.known(self._talk.judge.bound(prepared))
         return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts)
 
-    def judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
-        """Judge a query string or an Execute, and put its executions into the reply."""
+    def judge(self, script: Script, reply: Reply, portal: Portal | None, rows: int = 0) -> Verdict:
+        """Judge a query string or an Execute (of at most `rows` rows, if any), and put its executions into the reply."""
         talk = self._talk
         judge = talk.judge
         doubtful = portal is not None and talk.names.doubtful(portal)
@@ -107,6 +105,11 @@ class Draft:
                 raise ProtocolViolation("this name is reserved")
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
             meant = opaque(meant, UNGUARDED) if meant.guarded and (talk.open_batch or meant.holdable) else meant
+            if judge.wants_to_write(meant):
+                goes_on = meant.names is not None and meant.names.verb in _GOES_ON
+                goes_on = goes_on or rows > 0 or (portal is not None and not self._bound_here(portal))
+                meant = opaque(meant, _NOT_TRIED) if goes_on else meant
+                self.batch.writes = self.batch.writes or not goes_on
             self.batch.guards = self.batch.guards or meant.guarded
             statements.append(meant)
             changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names.doubts)))
@@ -138,6 +141,9 @@ class Draft:
         ]
         return verdict
 
+    def _bound_here(self, portal: Portal) -> bool:
+        return any(each is portal for each in self.batch.portals.values())
+
     def known(self, script: Script) -> Script:
         """The script, its statements opaque where this batch or transaction may have changed what they are read by."""
         moved = self.batch.repaths or self.batch.redefines or self._talk.redefined
@@ -155,6 +161,7 @@ class Draft:
     def unguard(self, batch: Batch) -> None:
         """User code in this batch can't be run read-only, so it counts as code that may do anything, also to what names mean
         behind it."""
+        self._refuse_lone_binds(batch)
         if not batch.guards or guardable(batch):
             return
         batch.guards = False
@@ -173,6 +180,17 @@ class Draft:
         if behind:
             batch.doubts = True
             self._talk.names.doubts += 1
+
+    def _refuse_lone_binds(self, batch: Batch) -> None:
+        """A Bind of code that writes, without its Execute: the planner may run it, and nothing could be tried again."""
+        executed = {id(part.reply.portal) for part in batch.parts if part.reply and part.reply.kind == ord("E")}
+        for part in batch.parts:
+            portal = part.reply.change.value if part.reply and part.reply.change else None
+            if isinstance(portal, Portal) and id(portal) not in executed and self._writes(portal):
+                part.runs = None if self.allowed(_unguarded(portal.script)) else portal
+
+    def _writes(self, portal: Portal) -> bool:
+        return any(map(self._talk.judge.wants_to_write, portal.script.statements))
 
     def _judge_unguarded(self, part: Part, reply: Reply) -> None:
         for each in reply.executions:

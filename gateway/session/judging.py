@@ -140,6 +140,12 @@ class Judge:
     def has_written(self, statement: Statement) -> bool:
         return bool(self._writers) and _text(statement) in self._writers
 
+    def wants_to_write(self, statement: Statement) -> bool:
+        """Is it tried as a read although code that it calls holds a write?"""
+        if not statement.guarded or self.catalog is None:
+            return False
+        return not self.catalog.writing_functions.isdisjoint(parts(each)[-1] for each in statement.functions)
+
     def fresh(self, prepared: Prepared) -> Script:
         """What a prepared statement means now: PostgreSQL resolves its names again under the search_path of each Bind."""
         under = (self.catalog.version if self.catalog else None, self.search_path)

@@ -109,6 +109,7 @@ class Batch:
     binds: bool = False  # it binds or executes something
     holds: bool = False  # a part was added that must be held
     guards: bool = False  # it calls user code that has to run read-only
+    writes: bool = False  # among that is code that wants to write
     doubts: bool = False  # it runs code that may change names
 
     def add(self, part: Part) -> None:

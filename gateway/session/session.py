@@ -360,7 +360,8 @@ class Session:
         return True
 
     def _read_execute(self, raw: bytes) -> bool:
-        written = frontend.read_execute(raw).portal
+        asked = frontend.read_execute(raw)
+        written = asked.portal
         if self.draft.uncertain(Space.PORTAL, kept(written)):
             return False
         portal = self.draft.portal(kept(written))
@@ -371,7 +372,7 @@ class Session:
             return False
         self._taken()
         reply = Reply(ord("E"), portal=portal)
-        verdict = self.draft.judge(script, reply, portal)
+        verdict = self.draft.judge(script, reply, portal, asked.max_rows)
         self.draft.add(Part(raw, reply), verdict)
         self.batch.binds = True
         return True

@@ -26,7 +26,6 @@ from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.trial import Stage, Trial
 from gateway.sql.statement import Control, Script, Statement, StatementClass
-from gateway.sql.tree import parts
 from gateway.wire.backend import fatal
 from gateway.wire.frontend import SYNC, message, parse
 
@@ -150,7 +149,9 @@ class Conversation:
             trial.stage = Stage.PASSING
             if trial.kept:
                 self.emit(ev.ToClient(b"".join(trial.kept)))
-                trial.kept = []
+                trial.kept.clear()
+            if not trial.blocks:
+                self.trial = None
 
     def say_fatal(self, error: GatewayError) -> None:
         """Tell the client why its session ends, once; inside a row it would be read as a part of that row."""
@@ -262,7 +263,7 @@ class Conversation:
 
     def doubted(self, statement: Statement) -> Statement:
         """The statement, opaque where it uses a temporary relation that stands for another, or that may run code."""
-        if self.temporary and self._writes_by_code(statement):
+        if self.temporary and self.judge.wants_to_write(statement):
             return opaque(
                 statement, "code that it calls writes, and the server lets it where the relation is temporary"
             )
@@ -273,12 +274,6 @@ class Conversation:
         if self.temporary_code or any(catalog and catalog.find(None, name, path) for name in names):
             return opaque(statement, "it uses a temporary relation in the place of another, or one that may run code")
         return statement
-
-    def _writes_by_code(self, statement: Statement) -> bool:
-        catalog = self.judge.catalog
-        if catalog is None or not statement.guarded:
-            return False
-        return not catalog.writing_functions.isdisjoint(parts(each)[-1] for each in statement.functions)
 
     def _path_is_temporary(self) -> bool:
         """CREATE TABLE without TEMP makes a temporary one where pg_temp stands first on the path."""

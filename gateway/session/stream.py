@@ -120,7 +120,9 @@ class Stream:
 
     def _untouched(self, kind: int) -> bool:
         """May rows pass as they are? Only when the queue's head expects them and plans no mask."""
-        replies = self._talk.replies
+        replies, trial = self._talk.replies, self._talk.trial
+        if trial is not None and trial.keeps_rows:
+            return False
         if not replies or replies[0].mode is not Mode.EXPECT or replies[0].kind not in b"EQ":
             return False
         if kind == _COPY_DATA:
@@ -143,7 +145,6 @@ class Stream:
         reply.masker = said(statement, talk.status, wish=talk.gate.wish) or talk.judge.masker(statement, columns, shown)
 
     def _rows(self, raw: bytes) -> None:
-        talk = self._talk
         head = self._head("DataRow")
         if head.mode is Mode.COLLECT:
             at = 0
@@ -154,8 +155,7 @@ class Stream:
         elif head.mode is Mode.EXPECT:
             if not head.planned:
                 self._plan(head, _described(head) or _unknown(raw))
-            talk.let_go()
-            talk.emit(ev.ToClient(head.masker.rows(raw) if head.masker else raw))
+            self._show(_D, head.masker.rows(raw) if head.masker else raw)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -189,9 +189,11 @@ class Stream:
     def _show(self, kind: int, raw: bytes) -> None:
         trial = self._talk.trial
         if trial is not None and trial.keeps(kind):
-            trial.kept.append(raw)
-        else:
-            self._talk.emit(ev.ToClient(raw))
+            trial.keep(raw)
+            return
+        if kind not in ANY_TIME:
+            self._talk.let_go()
+        self._talk.emit(ev.ToClient(raw))
 
     def _collect(self, kind: int, body: bytes) -> None:
         talk = self._talk
@@ -438,7 +440,7 @@ class Stream:
         head = self._head("CopyDone")
         rest = self._copy.end() if self._copy and head.mode is Mode.EXPECT else b""
         if rest:
-            self._talk.emit(ev.ToClient(message(b"d", rest)))
+            self._show(_COPY_DATA, message(b"d", rest))
         return self._seen(head, body)
 
     def _call_response(self, _body: bytes) -> bytes | None:

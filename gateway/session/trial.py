@@ -1,7 +1,8 @@
 """The first try of a batch that went as reads: what of its answer is kept back, and whether 25006 may still be turned. Pure.
 
-The target keeps the batch to reading: in autocommit by the session's default, in a block by a savepoint (gate.py). Until the
-first row, or the end, nothing is lost by starting again: what would tell the client of a result that is to come waits here.
+The target keeps the batch to reading: in autocommit by the session's default, in a block by a savepoint (gate.py). As long as
+the client has had nothing of the answer, it can be started again. So what comes before the first row waits here; where code
+holds a write, the rows do too, up to a limit.
 What is done about it is secondtry.py's. What must not live here: effects, verdicts.
 """
 
@@ -17,8 +18,13 @@ from gateway.sql.statement import Statement, StatementClass
 READ_ONLY = "25006"
 #: What comes before a result: RowDescription, notices, CopyOutResponse, and the answers to Parse, Bind, Close, Describe.
 _BEFORE = frozenset(b"TNH123tn")
+#: A result, and its end.
+_RESULT = frozenset(b"DdcCsI")
+#: Bytes that are kept back at most.
+MOST = 256 << 10
 #: Not of the statement at hand: they pass.
 ANY_TIME = frozenset(b"SA")
+_DATA_ROW = ord("D")
 _REPEATABLE = frozenset({None, "EXECUTE", "DECLARE"})
 
 
@@ -39,6 +45,7 @@ class Trial:
     saved: list[tuple[Change | None, list[tuple[Execution, tuple[Change, ...]]]]]
     stage: Stage = Stage.WAITING
     kept: list[bytes] = field(default_factory=list)
+    size: int = 0
     mode: Reply | None = None  # in a block: what the target says of the block's own access mode
     culprit: tuple[int, int] | None = None  # the part and the statement in it that met 25006
     interrupted: bool = False  # by the client
@@ -62,7 +69,19 @@ class Trial:
         """Is a message of this kind kept back for now? All is, once it is clear that the client will not see this try."""
         if kind in ANY_TIME:
             return False
-        return self.stage is Stage.TURNED or (self.stage is Stage.TRYING and kind in _BEFORE)
+        if self.stage is Stage.TURNED:
+            return True
+        waits = kind in _BEFORE or (self.batch.writes and kind in _RESULT)
+        return self.stage is Stage.TRYING and waits and self.size < MOST
+
+    @property
+    def keeps_rows(self) -> bool:
+        return self.batch.writes and self.keeps(_DATA_ROW)
+
+    def keep(self, raw: bytes) -> None:
+        if self.stage is not Stage.TURNED:
+            self.kept.append(raw)
+            self.size += len(raw)
 
     def turns(self, head: Reply, sqlstate: str) -> bool:
         """An error came for `head`: is the batch to be judged again?"""
@@ -70,6 +89,7 @@ class Trial:
             self.culprit = self._found(head)
         if self.culprit is not None:
             self.stage = Stage.TURNED
+            self.kept.clear()
         return self.culprit is not None
 
     def writer(self, head: Reply) -> Statement | None:

@@ -23,6 +23,14 @@ BEGIN
     RAISE WARNING '%', upper(words);
     RETURN length(words);
 END $$;
+CREATE FUNCTION adds(which integer) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE 'adding %', which;
+    IF which > 0 THEN
+        INSERT INTO pieces VALUES (which, 'added');
+    END IF;
+    RETURN (SELECT count(*) FROM pieces);
+END $$;
 CREATE FUNCTION fails() RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'P0042', DETAIL = 'd', HINT = 'h', TABLE = 't', COLUMN = 'c'; END $$;
 """
@@ -1107,6 +1115,73 @@ COPIES = [
     ),
 ]
 
+#: Code that writes: tried as a read first, which nobody may notice.
+WRITING_CODE = [
+    talk("simple", *queries("SELECT adds(0)", "SELECT adds(1)", "SELECT adds(0)", "TABLE pieces")),
+    talk("rows before the write", query("SELECT adds(n) FROM generate_series(-2, 2) n"), query("TABLE pieces")),
+    talk("several statements", query("SELECT 1; SELECT adds(1); SELECT adds(2)"), query("TABLE pieces")),
+    talk("an error behind the write", query("SELECT adds(1), 1 / (adds(2) - 2)"), query("TABLE pieces")),
+    talk("an error of the write", query("SELECT adds(99)"), query("TABLE pieces")),
+    talk(
+        "a block",
+        *queries("BEGIN", "SELECT adds(0)", "SELECT adds(1)", "SAVEPOINT s", "SELECT adds(2)", "ROLLBACK TO s"),
+        *queries("TABLE pieces", "COMMIT", "TABLE pieces"),
+    ),
+    talk("a block that fails", *queries("BEGIN", "SELECT adds(99)", "SELECT adds(1)", "ROLLBACK", "TABLE pieces")),
+    talk("a block to read", *queries("BEGIN READ ONLY", "SELECT adds(0)", "SELECT adds(1)", "SELECT 1", "ROLLBACK")),
+    talk("extended", run("SELECT adds($1)", b"1") + SYNC, run("SELECT adds($1)", b"0") + SYNC, query("TABLE pieces")),
+    talk(
+        "extended in a block",
+        query("BEGIN"),
+        run("SELECT adds($1)", b"1") + run("SELECT adds($1)", b"2") + SYNC,
+        query("COMMIT"),
+        query("TABLE pieces"),
+    ),
+    talk(
+        "named in the same batch",
+        parse("s", "SELECT adds($1)") + bind("p", "s", (b"1",)) + describe("P", "p") + execute("p") + SYNC,
+        bind("p", "s", (b"2",)) + execute("p") + SYNC,
+        parse("s", "SELECT 1") + SYNC,
+    ),
+    talk(
+        "portals",
+        query("BEGIN"),
+        parse("", "SELECT adds(n) FROM generate_series(0, 3) n") + bind("p", "") + execute("p", 2) + SYNC,
+        execute("p", 1) + SYNC,
+        execute("p") + SYNC,
+        query("COMMIT"),
+    ),
+    talk(
+        "bound before",
+        query("BEGIN"),
+        parse("", "SELECT adds(1)") + bind("p", "") + SYNC,
+        describe("P", "p") + execute("p") + SYNC,
+        query("COMMIT"),
+    ),
+    talk("flushed", turn(run("SELECT adds(1)") + FLUSH, until="C"), SYNC, query("TABLE pieces")),
+    talk(
+        "cursors",
+        *queries("BEGIN", "DECLARE c CURSOR FOR SELECT adds(1)", "FETCH c", "FETCH c", "COMMIT", "TABLE pieces"),
+    ),
+    talk("copied", *queries("COPY (SELECT adds(1)) TO STDOUT", "COPY (SELECT adds(0)) TO STDOUT", "TABLE pieces")),
+    talk("by SQL's names", *queries("PREPARE s AS SELECT adds(1)", "EXECUTE s", "EXECUTE s", "TABLE pieces")),
+    talk(
+        "pipelined",
+        turn(
+            *queries(
+                "BEGIN", "SELECT adds(1)", "SELECT adds(0)", "COMMIT", "SELECT adds(2)", "SELECT 1", "TABLE pieces"
+            )
+        ),
+        turn(run("SELECT adds(1)") + SYNC + run("SELECT adds(0)") + SYNC + query("TABLE pieces")),
+    ),
+    talk(
+        "beside a write",
+        query("INSERT INTO pieces VALUES (3, 'x'); SELECT adds(1)"),
+        run("SELECT adds(1)") + run("INSERT INTO pieces VALUES (4, 'y')") + SYNC,
+        query("TABLE pieces"),
+    ),
+]
+
 #: What is still heard otherwise: strictly expected to fail, so that a gateway that learns it moves its row up.
 KNOWN = {
     "SHOW ALL and current_setting tell the server's access mode, not the client's (enforcement.md, decision 4d)": [
@@ -1115,4 +1190,16 @@ KNOWN = {
     ],
 }
 
-EVERY = [*SIMPLE, *NOTICES, *SETTINGS, *TRANSACTIONS, *EXTENDED, *ERRORS, *FLUSHES, *PIPELINES, *NAMES, *COPIES]
+EVERY = [
+    *SIMPLE,
+    *NOTICES,
+    *SETTINGS,
+    *TRANSACTIONS,
+    *EXTENDED,
+    *ERRORS,
+    *FLUSHES,
+    *PIPELINES,
+    *NAMES,
+    *COPIES,
+    *WRITING_CODE,
+]

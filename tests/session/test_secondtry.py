@@ -190,12 +190,57 @@ def test_going_on_with_a_portal_is_guarded_and_not_repeated() -> None:
     assert play.to_client() == WRITES + ready("E")
 
 
-def test_a_lone_bind_of_code_is_guarded_too() -> None:
-    """The planner calls functions of constants."""
+WRITER = "SELECT writer(1)"
+
+
+def test_code_that_writes_is_held_at_once_where_it_could_not_be_tried_again() -> None:
+    for messages in (
+        (query(f"DECLARE c CURSOR FOR {WRITER}"),),
+        (parse("", WRITER), bind("", ""), execute("", 1), SYNC),
+    ):
+        play = Playbook(status="T")
+        play.client(*messages)
+        assert play.session.holding.active
+
+
+def test_a_lone_bind_of_code_that_writes_is_refused() -> None:
+    """The planner may run it."""
     play = Playbook(status="T")
-    play.gate_shown = True
-    play.client(parse("", CODE), bind("p", ""), SYNC)
-    assert play.to_target() == GUARD + parse("", CODE) + bind("p", "") + SYNC + UNGUARD
+    play.client(parse("", WRITER), bind("p", ""), SYNC)
+    assert bind("p", "") not in play.to_target()
+
+
+def test_rows_of_code_that_writes_wait_and_are_dropped() -> None:
+    play = Playbook()
+    play.client(query("SELECT writer(id) FROM customers"))
+    play.target(HEAD, row(b"1"), row(b"2"))
+    play.target(WRITES, ready())
+    assert play.session.holding.active
+    assert [kind for kind, _ in split(play.to_client())] == ["N"]
+
+
+def test_beside_what_writes_code_may_change_what_the_names_behind_it_mean() -> None:
+    play = Playbook()
+    play.client(parse("s", "SELECT 1"), SYNC)
+    play.target(PARSED, ready())
+    insert = "INSERT INTO orders VALUES (1)"
+    play.client(parse("", insert), bind("", ""), execute(""), parse("", WRITER), bind("", ""), execute(""))
+    play.client(bind("", "s"), execute(""), SYNC)
+    held = play.session.holding._held
+    assert held is not None
+    assert [bool(each.statement.reason) for each in held.executions] == [False, True, True]
+    assert play.session.talk.names.doubts
+
+
+def test_where_the_session_has_temporary_relations_code_that_writes_is_held_at_once() -> None:
+    """Writing to those is not refused."""
+    play = Playbook()
+    play.session.talk.temporary = {"mine"}
+    play.client(query(CODE))
+    assert not play.session.holding.active
+    play.target(HEAD, complete("SELECT 0"), ready())
+    play.client(query(WRITER))
+    assert play.session.holding.active
 
 
 def test_code_that_writes_at_bind_is_held_too() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.session.trial import Stage, Trial, reads_only
+from gateway.session.trial import MOST, Stage, Trial, reads_only
 from gateway.wire.backend import notice_response as notice
 from gateway.wire.frontend import SYNC, bind, close, describe, execute, message, parse, query
 from tests.playbook import BOUND, PARSED, POLICY, Playbook, columns, complete, error, ready, row
@@ -61,7 +61,6 @@ def test_what_belongs_to_no_statement_passes() -> None:
         ((parse("", CODE), bind("", ""), describe("P", ""), execute(""), SYNC), True),
         ((parse("s", CODE), bind("p", "s"), execute("p"), close("P", "p"), SYNC), True),
         ((parse("", CODE), bind("", ""), execute(""), execute("none"), SYNC), False),
-        ((parse("", CODE), bind("", ""), SYNC), False),
     ],
 )
 def test_what_can_run_again_as_a_whole(messages: tuple[bytes, ...], repeatable: bool) -> None:
@@ -76,6 +75,29 @@ def test_a_portal_of_before_can_not_run_again() -> None:
     play.client(execute("p", 1), SYNC)
     assert play.session.talk.trial is not None
     assert not play.session.talk.trial.repeatable
+
+
+def test_where_code_wants_to_write_the_rows_wait_too() -> None:
+    play, trial = tried(query("SELECT writer(id) FROM customers; SELECT 1"))
+    play.target(HEAD, row(b"1"), complete("SELECT 1"), HEAD, row(b"2"))
+    assert play.to_client() == b""
+    play.target(complete("SELECT 1"), ready())
+    assert (
+        play.to_client() == HEAD + row(b"1") + complete("SELECT 1") + HEAD + row(b"2") + complete("SELECT 1") + ready()
+    )
+    assert trial.stage is Stage.PASSING
+
+
+def test_but_no_more_than_a_limit() -> None:
+    play, _trial = tried(query("SELECT writer(id) FROM customers"))
+    long = row(b"x" * (MOST // 3))
+    for _ in range(3):
+        play.target(long)
+        assert play.to_client() == b""
+    play.target(long, long)
+    assert play.to_client() == long * 5
+    play.target(error("25006"), ready())
+    assert play.to_client() == error("25006") + ready()
 
 
 def test_of_a_read_without_user_code_nothing_waits() -> None:
