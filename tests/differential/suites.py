@@ -47,7 +47,7 @@ class Suite:
 
 SUITES = {
     "asyncpg": Suite(
-        ("asyncpg==0.32.0", "uvloop"),
+        ("asyncpg==0.32.0", "uvloop", "distro"),
         ("tests", "pyproject.toml"),
         ("tests",),
     ),
