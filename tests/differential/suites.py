@@ -24,7 +24,7 @@ from xml.etree import ElementTree as Xml
 
 from gateway import logs
 from gateway.demo.issuer import Account
-from gateway.demo.postgres import EmbeddedPostgres, find_binaries
+from gateway.demo.postgres import find_binaries
 from gateway.demo.run import HOST
 from tests.differential.pair import Open
 from tests.differential.regress import ByDesign
