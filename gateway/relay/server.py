@@ -36,7 +36,7 @@ from gateway.session import events as ev
 from gateway.session.gate import SETTING, Gate, read_bool
 from gateway.session.judging import Login
 from gateway.session.session import Session
-from gateway.sql.settings import setting_class
+from gateway.sql.settings import encoding_key, setting_class
 from gateway.sql.statement import StatementClass
 from gateway.wire import startup
 from gateway.wire.backend import (
@@ -384,7 +384,7 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     found.update(startup.options(parameters.get("options", "")))
     for name, value in list(found.items()):
         if name.lower() == "client_encoding":
-            if value.upper().replace("-", "").strip("'\"") not in ("UTF8", "UNICODE", "SQL_ASCII", "SQLASCII", ""):
+            if encoding_key(value) not in ("utf8", "unicode", "sqlascii", ""):
                 raise SettingRefused(f'client_encoding "{value}" is not supported', hint="Set PGCLIENTENCODING=UTF8.")
             del found[name]
         elif name.lower() == SETTING:
