@@ -39,12 +39,16 @@ LIMIT = 600
 
 @dataclass(frozen=True)
 class Suite:
-    """What a driver's tests need: packages beside pytest, the files to copy, pytest's arguments, and SQL to begin with."""
+    """What a driver's tests need: packages beside pytest, the files to copy, pytest's arguments, and SQL to begin with.
+
+    `dsn` is the variable that says where to connect, if it isn't libpq's own ones.
+    """
 
     packages: tuple[str, ...]
     files: tuple[str, ...]
     arguments: tuple[str, ...]
     begin: str = ""
+    dsn: str = ""
 
 
 SUITES = {
@@ -57,6 +61,7 @@ SUITES = {
         ("psycopg[binary]==3.3.9", "psycopg-pool", "anyio", "pproxy", "dnspython", "numpy", "shapely"),
         ("tests", "tools", "pyproject.toml"),
         ("tests",),
+        dsn="PSYCOPG_TEST_DSN",
     ),
     "pg8000": Suite(
         ("pg8000==1.31.6", "pytest-mock", "pytest-benchmark", "pytz"),
@@ -77,18 +82,13 @@ class Door:
     port: int
     password: str
 
-    def environment(self) -> dict[str, str]:
-        """The process's own, with libpq's and psycopg's variables for this door and no other of theirs."""
-        place = {"host": HOST, "port": str(self.port), "user": LOGIN, "password": self.password, "dbname": LOGIN}
+    def environment(self, dsn: str) -> dict[str, str]:
+        """The process's own, with variables that lead through this door and no others of libpq's."""
+        place = {"host": HOST, "port": str(self.port), "user": LOGIN, "password": self.password}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PYTHON", "VIRTUAL"))}
-        return kept | {
-            "PGHOST": HOST,
-            "PGPORT": str(self.port),
-            "PGUSER": LOGIN,
-            "PGPASSWORD": self.password,
-            "PGDATABASE": LOGIN,
-            "PSYCOPG_TEST_DSN": " ".join(f"{key}={value}" for key, value in place.items()),
-        }
+        if dsn:
+            return kept | {dsn: " ".join(f"{key}={value}" for key, value in (place | {"dbname": LOGIN}).items())}
+        return kept | {f"PG{key.upper()}": value for key, value in (place | {"database": LOGIN}).items()}
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Place:
         report.unlink(missing_ok=True)
         options = ("-m", "pytest", "-ra", "-q", f"--timeout={LIMIT}", f"--junit-xml={report}")
         words = (*options, *self.suite.arguments, *extra)
-        await self.run(*words, environment=door.environment(), log=keep / f"{door.name}.log")
+        await self.run(*words, environment=door.environment(self.suite.dsn), log=keep / f"{door.name}.log")
         return read_results(report)
 
 
