@@ -1,4 +1,7 @@
-"""Cancel keys of our own: the client never learns the target's. Manual 55.2.8.
+"""Cancel keys of our own: the client never learns the target's secret. Manual 55.2.8.
+
+The pid of a key is the one of the target's process, which any client may ask for: drivers compare it with
+pg_backend_pid() and with a notification's, and give it to pg_terminate_backend().
 
 A key names a session of one replica. One that is not ours may be another's, so all replicas are told its digest: nothing
 but the session itself is known to the store, and whoever listens there can cancel nothing. Wrong keys are ignored in
@@ -27,20 +30,17 @@ class CancelKeys:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._known: dict[str, Callable[[], None]] = {}
-        self._digests: dict[int, str] = {}
 
-    def give(self, cancel: Callable[[], None], length: int) -> tuple[int, bytes]:
-        """A new key: (pid, secret of `length` bytes: 4 in protocol 3.0, up to 256 in 3.2)."""
-        pid = secrets.randbelow(2**31 - 1) + 1
-        while pid in self._digests:
-            pid = secrets.randbelow(2**31 - 1) + 1
+    def give(self, cancel: Callable[[], None], pid: int, length: int) -> bytes:
+        """The secret of a new key for `pid`, which need not be unique: 4 bytes in protocol 3.0, up to 256 in 3.2."""
         secret = secrets.token_bytes(length)
-        digest = self._digests[pid] = self.digest(pid, secret)
-        self._known[digest] = cancel
-        return pid, secret
+        while self.digest(pid, secret) in self._known:
+            secret = secrets.token_bytes(length)
+        self._known[self.digest(pid, secret)] = cancel
+        return secret
 
-    def forget(self, pid: int) -> None:
-        self._known.pop(self._digests.pop(pid, ""), None)
+    def forget(self, pid: int, secret: bytes) -> None:
+        self._known.pop(self.digest(pid, secret), None)
 
     def digest(self, pid: int, secret: bytes) -> str:
         """How replicas speak of a key (hex). Comparing digests needs no constant time: nobody can choose them."""

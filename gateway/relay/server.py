@@ -36,7 +36,7 @@ from gateway.session import events as ev
 from gateway.session.gate import SETTING, Gate, read_bool
 from gateway.session.judging import Login
 from gateway.session.session import Session
-from gateway.sql.settings import setting_class
+from gateway.sql.settings import encoding_key, setting_class
 from gateway.sql.statement import StatementClass
 from gateway.wire import startup
 from gateway.wire.backend import (
@@ -344,12 +344,11 @@ class Server:
         relay = Relay(session, guest.door, link, self._shell, lambda: self._aside(target), self._ended)
         self._relays[relay] = session
         minor = min(guest.hello.minor, _NEWEST_MINOR)
-        pid, secret = self._keys.give(relay.cancel, 32 if minor == _NEWEST_MINOR else 4)
-        session.talk.pids = (link.pid, pid)
+        secret = self._keys.give(relay.cancel, link.pid, 32 if minor == _NEWEST_MINOR else 4)
         relay.ongoing = self._ongoing
-        relay.forget_key = lambda: self._keys.forget(pid)
+        relay.forget_key = lambda: self._keys.forget(link.pid, secret)
         notices = [session.talk.judge.diagnostics(each, protected=False) for each in link.notices]
-        guest.door.write(_welcome(link, notices, pid, secret))
+        guest.door.write(_welcome(link, notices, secret))
         relay.start(guest.door)
 
     async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
@@ -385,7 +384,7 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     found.update(startup.options(parameters.get("options", "")))
     for name, value in list(found.items()):
         if name.lower() == "client_encoding":
-            if value.upper().replace("-", "").strip("'\"") not in ("UTF8", "UNICODE", "SQL_ASCII", "SQLASCII", ""):
+            if encoding_key(value) not in ("utf8", "unicode", "sqlascii", ""):
                 raise SettingRefused(f'client_encoding "{value}" is not supported', hint="Set PGCLIENTENCODING=UTF8.")
             del found[name]
         elif name.lower() == SETTING:
@@ -397,12 +396,12 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _welcome(link: TargetLink, notices: list[bytes], pid: int, secret: bytes) -> bytes:
+def _welcome(link: TargetLink, notices: list[bytes], secret: bytes) -> bytes:
     return b"".join(
         (
             AUTHENTICATION_OK,
             *(parameter_status(name, value) for name, value in link.parameters.items()),
-            backend_key_data(pid, secret),
+            backend_key_data(link.pid, secret),
             *(message(b"N", each) for each in notices),
             ready_for_query("I"),
         )

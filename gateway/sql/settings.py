@@ -63,6 +63,11 @@ def schemas(search_path: str) -> tuple[str, ...]:
     return tuple(m[1].replace('""', '"') if m[1] is not None else m[2].lower() for m in found)
 
 
+def encoding_key(name: str) -> str:
+    """An encoding's name as PostgreSQL looks it up: UTF_8, 'utf-8' and UTF8 are one."""
+    return _ODD.sub("", name.lower())
+
+
 def misread(settings: Iterable[tuple[str, str | None]]) -> tuple[str, str] | None:
     """The first of these SETs after which the target would read texts otherwise than we do: what to say, and a hint.
 
@@ -70,7 +75,7 @@ def misread(settings: Iterable[tuple[str, str | None]]) -> tuple[str, str] | Non
     """
     for name, value in settings:
         fine, _ = READING_SETTINGS.get(name.lower(), (frozenset(), ""))
-        if fine and value is not None and _ODD.sub("", value.lower()) not in fine:
+        if fine and value is not None and encoding_key(value) not in fine:
             return f'{name.lower()} "{value}" is not supported', _INSTEAD[name.lower()]
     return None
 
@@ -83,7 +88,7 @@ def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple
     name = name.lower()
     if name in READING_SETTINGS:
         fine, reason = READING_SETTINGS[name]
-        if reset or (value is not None and _ODD.sub("", value.lower()) in fine):
+        if reset or (value is not None and encoding_key(value) in fine):
             return StatementClass.HOUSEKEEPING, ""
         return StatementClass.OPAQUE, f"{name} can't be changed to this: {reason}"
     if reset and name == "transaction_read_only":

@@ -34,19 +34,23 @@ rules:
   - {{name: everything goes, effect: allow, statements: [read, write, ddl, admin, session, opaque]}}
 """
 _TARGET = """\
-  {name}: {{environment: test, host: 127.0.0.1, port: {port}, database: {name}, sslmode: disable, user: hoop,
+  {name}: {{environment: test, host: 127.0.0.1, port: {port}, database: {name}, sslmode: disable, user: {login},
            password: {{file: "{password_file}"}}}}
 """
 MAKE_OPEN = f"ALTER ROLE {sample.SHOP_USER} SUPERUSER;"
 
 
 class Open(Demo):
-    """The demo under that policy. `targets` are the databases that clients may ask for beside `shop`."""
+    """The demo under that policy. `targets` are the databases that clients may ask for beside `shop`.
 
-    def __init__(self, *targets: str, binaries: Path | None = None) -> None:
+    `login` is the gateway's role on the server: `hoop`, made a superuser, or the server's own superuser.
+    """
+
+    def __init__(self, *targets: str, binaries: Path | None = None, login: str = sample.SHOP_USER) -> None:
         super().__init__(Ports(0, 0), binaries=binaries)
         self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True)
         self._targets = (sample.SHOP, *targets)
+        self._login = login
         self.password = ""
 
     @property
@@ -63,11 +67,12 @@ class Open(Demo):
         await super()._open_workspace()
 
     def _write_policy(self, password: str) -> Path:
-        self.password = password
-        path = super()._write_policy(password)
+        self.password = self.target.password if self._login == self.target.superuser else password
+        path = super()._write_policy(self.password)
         file = path.with_name("shop.password")
         targets = "".join(
-            _TARGET.format(name=name, port=self.target.port, password_file=file) for name in self._targets
+            _TARGET.format(name=name, port=self.target.port, password_file=file, login=self._login)
+            for name in self._targets
         )
         path.write_text(_POLICY.format(issuer=self.issuer.url, targets=targets, channel=CHANNEL), "utf-8")
         return path

@@ -60,16 +60,17 @@ async def test_what_the_target_says_at_login_is_passed_on(doors: Doors) -> None:
     assert gateway == direct
 
 
-async def test_a_notification_of_ones_own_bears_the_pid_of_ones_key(doors: Doors) -> None:
-    """asyncpg and others tell their own notifications by it."""
+async def test_the_pid_of_the_key_is_the_one_of_the_server_process(doors: Doors) -> None:
+    """Drivers know their own notifications by it, and end a session by giving it to pg_terminate_backend()."""
     for connect in (doors.direct, doors.gateway):
         wire = await connect()
         await wire.ask(query("LISTEN own"))
-        wire.send(query("NOTIFY own"))
+        wire.send(query("SELECT pg_notify('own', pg_backend_pid()::text)"))
         found: list[tuple[str, bytes]] = []
         while not found or found[-1][0] != "Z":
             found.append(await wire.message())
-        assert [int.from_bytes(body[:4], "big") for kind, body in found if kind == "A"] == [wire.key[0]]
+        told = next(body for kind, body in found if kind == "A")
+        assert (int.from_bytes(told[:4], "big"), told[4:-1]) == (wire.key[0], b"own\0%d" % wire.key[0])
 
 
 class _Bell:

@@ -11,34 +11,43 @@ KEY = b"k" * 32
 
 def test_the_right_key_cancels() -> None:
     keys, called = CancelKeys(KEY), []
-    pid, secret = keys.give(lambda: called.append(1), 4)
+    secret = keys.give(lambda: called.append(1), 7, 4)
     assert len(secret) == 4
-    assert keys.use(keys.digest(pid, secret))
+    assert keys.use(keys.digest(7, secret))
     assert called == [1]
 
 
 def test_a_wrong_key_does_nothing() -> None:
     keys, called = CancelKeys(KEY), []
-    pid, secret = keys.give(lambda: called.append(1), 32)
-    wrong = ((pid, secret[:-1] + bytes((secret[-1] ^ 1,))), (pid + 1, secret), (pid, b""))
+    secret = keys.give(lambda: called.append(1), 7, 32)
+    wrong = ((7, secret[:-1] + bytes((secret[-1] ^ 1,))), (8, secret), (7, b""))
     assert not any(keys.use(keys.digest(*each)) for each in wrong)
     assert called == []
 
 
 def test_a_forgotten_key_does_nothing() -> None:
     keys, called = CancelKeys(KEY), []
-    pid, secret = keys.give(lambda: called.append(1), 4)
-    keys.forget(pid)
-    keys.forget(pid)
-    assert not keys.use(keys.digest(pid, secret))
+    secret = keys.give(lambda: called.append(1), 7, 4)
+    keys.forget(7, secret)
+    keys.forget(7, secret)
+    assert not keys.use(keys.digest(7, secret))
     assert called == []
+
+
+def test_two_targets_may_have_a_process_of_the_same_pid() -> None:
+    keys, called = CancelKeys(KEY), []
+    one, other = (keys.give(lambda name=name: called.append(name), 7, 4) for name in ("one", "other"))  # type: ignore[misc]
+    assert keys.use(keys.digest(7, other))
+    keys.forget(7, other)
+    assert keys.use(keys.digest(7, one))
+    assert called == ["other", "one"]
 
 
 def test_replicas_speak_of_a_key_by_the_same_digest_and_others_can_not() -> None:
     one, other, stranger = CancelKeys(KEY), CancelKeys(KEY), CancelKeys(b"x" * 32)
-    pid, secret = one.give(lambda: None, 4)
-    assert one.use(other.digest(pid, secret))
-    assert not one.use(stranger.digest(pid, secret))
+    secret = one.give(lambda: None, 7, 4)
+    assert one.use(other.digest(7, secret))
+    assert not one.use(stranger.digest(7, secret))
 
 
 async def test_what_comes_while_the_store_is_asked_goes_with_the_next_question() -> None:

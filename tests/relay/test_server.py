@@ -24,6 +24,7 @@ NOBODY: Any = None  # behind the door: none of these clients gets that far
         ({"application_name": "psql", "DateStyle": "ISO"}, {"application_name": "psql", "DateStyle": "ISO"}),
         ({"options": "-c statement_timeout=5s --work_mem=4MB"}, {"statement_timeout": "5s", "work_mem": "4MB"}),
         ({"client_encoding": "'utf-8'"}, {}),
+        ({"client_encoding": "utf_8"}, {}),
         ({"client_encoding": "SQL_ASCII"}, {}),
         ({"Default_Transaction_Read_Only": "on"}, {"default_transaction_read_only": "on"}),
     ],
