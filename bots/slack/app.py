@@ -39,7 +39,7 @@ from bots.slack import blocks
 from bots.slack.blocks import Json
 from bots.slack.edge import Edge, Refused
 from bots.slack.sender import error_of
-from bots.texts import in_utc
+from bots.texts import in_utc, uncurled
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk
 from gateway.approvals.request import Person, Refusal, may_review, same_person
 from gateway.errors import GatewayError
@@ -443,12 +443,11 @@ _DISQUALIFIED: tuple[tuple[Callable[[Json, str | None], bool], str], ...] = (
 
 
 _LINK = re.compile(r"<(?:mailto:|https?://)[^|>]*\|([^>]*)>")
-_CURLY = str.maketrans("\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019", '"""""\'\'')
 
 
 def as_typed(text: str) -> str:
     """A command's text as the person typed it: Slack links addresses and escapes & < >, keyboards curl quotes."""
-    plain = _LINK.sub(r"\1", text).translate(_CURLY)
+    plain = uncurled(_LINK.sub(r"\1", text))
     return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 

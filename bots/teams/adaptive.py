@@ -189,6 +189,8 @@ def base_card(card: Card, value: str, *, note: str = "", start: int = 0) -> Draw
     def buttons(hidden: bool) -> list[Json]:
         if Action.APPROVE in card.actions:
             return [_review(card, value)]
+        if note and card.tone is Tone.UNDERWAY:  # a view that crossed with the update for everybody
+            return [_button("Refresh", Verb.REVIEW, {"seal": value})]
         return [_full_sql(card, value)] if hidden else []
 
     return _fitted(card, lambda step: _body(card, step, note, _HIDDEN_FROM_ALL), buttons, start)
