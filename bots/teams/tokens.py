@@ -52,6 +52,7 @@ class Tokens:
         self._clock = clock
         self._http = requests.Session()
         self._http.request = functools.partial(self._http.request, timeout=TIMEOUT)  # type: ignore[method-assign] # msal's own way: a session has no timeout
+        self._failures: dict[Any, Any] = {}
         self._app: Any = None
         self._token = ""
         self._ends_at = 0.0
@@ -93,7 +94,8 @@ class Tokens:
             self._asking = None
 
     def _ask(self, scope: str) -> dict[str, Any]:
-        """Runs in a thread. msal keeps tokens of its own, which are asked past: when to renew is said above."""
+        """Runs in a thread. msal keeps tokens and, for a minute, failures; both are asked past: when to ask is said above."""
+        self._failures.clear()
         try:
             if self._app is None:  # the constructor asks the login server, too
                 self._app = msal.ConfidentialClientApplication(
@@ -102,10 +104,11 @@ class Tokens:
                     authority=self._authority,
                     instance_discovery=False,  # the administrator has said where; asking another host proves nothing
                     http_client=self._http,
+                    http_cache=self._failures,
                 )
             self._app.remove_tokens_for_client()
             answer: dict[str, Any] = self._app.acquire_token_for_client(scopes=[scope])
-        except requests.RequestException as error:
+        except (requests.RequestException, msal.MsalServiceError) as error:
             raise LoginAway(f"the login server does not answer ({type(error).__name__})") from error
         except ValueError as error:
             raise LoginRefused(

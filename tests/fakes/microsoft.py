@@ -15,10 +15,13 @@ from typing import Any
 from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from joserfc.jws import JWSRegistry
 
 Json = dict[str, Any]
 ISSUER = "https://api.botframework.com"
 HOST = "127.0.0.1"
+#: What an attacker's library would sign, too.
+_ANYTHING = JWSRegistry(algorithms=["RS256", "RS512", "HS256"], strict_check_header=False)
 
 
 class Fault:
@@ -79,7 +82,8 @@ class Microsoft:
         every = {"iss": ISSUER, "aud": self.app_id, "serviceurl": service_url, "nbf": now, "exp": now + 600, **claims}
         used = key or self.key
         head = {"alg": "RS256", "kid": used.kid, "typ": "JWT", **(header or {})}
-        return jwt.encode(head, {name: value for name, value in every.items() if value is not None}, used)
+        kept = {name: value for name, value in every.items() if value is not None}
+        return jwt.encode(head, kept, used, registry=_ANYTHING)
 
     async def start(self, certificate: Path, key: Path) -> None:
         signing = web.Application()
