@@ -42,7 +42,7 @@ from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk
 from gateway.approvals.request import Person, Refusal, may_review, same_person
-from gateway.errors import GatewayError
+from gateway.errors import ChatRefused, GatewayError
 
 PATH = "/slack/events"
 #: Seconds for the one call that says who clicked, and for opening a modal (its trigger lives 3 s).
@@ -67,7 +67,7 @@ FAILED = f"Something went wrong on our side. {_CARD_COUNTS}"
 CLICK_AGAIN = "Slack did not open the dialog in time. The request still waits: please click Deny again."
 
 
-class SlackRefused(Exception):
+class SlackRefused(ChatRefused):
     """Slack refuses our token at start; the text says what to do."""
 
 

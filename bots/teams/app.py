@@ -38,13 +38,16 @@ from bots.teams.adaptive import (
 )
 from bots.teams.edge import MAX_BODY, Edge, Json, Rejected, at
 from bots.teams.people import People, Unproven
+from bots.teams.sender import TeamsSender
 from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Transport
 from bots.texts import uncurled
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
-from gateway.errors import GatewayError, StoreUnavailable
-from gateway.identity.documents import IssuerError
+from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
+from gateway.identity.documents import Documents, IssuerError
+from gateway.settings import Teams
+from gateway.store.port import Store
 
 PATH = "/api/messages"
 _INVOKE = "adaptiveCard/action"
@@ -68,7 +71,7 @@ _CARD_IS_OLD = frozenset({Refusal.ALREADY_DECIDED, Refusal.EXPIRED, Refusal.STAL
 _NOT_OURS = frozenset({Refusal.FORGED, Refusal.UNKNOWN_REQUEST})
 
 
-class TeamsRefused(Exception):
+class TeamsRefused(ChatRefused):
     """Microsoft refuses our credentials at start; the text says what to do."""
 
 
@@ -143,6 +146,7 @@ class TeamsFront:
         await self.settle()
         await self._transport.close()
         await self._tokens.close()
+        await self._edge.close()
 
     async def settle(self) -> None:
         """Wait for answers that are under way."""
@@ -347,6 +351,31 @@ class TeamsFront:
             log.warning("teams.answer_failed", error=str(error))
         except Exception:  # an answer that fails must not take others along
             log.exception("teams.answer_failed")
+
+
+def open_teams(
+    settings: Teams,
+    store: Store,
+    desk: Desk,
+    commands: Commands,
+    *,
+    button_key: bytes,
+    insecure_loopback: bool,
+    clock: Callable[[], float],
+) -> tuple[TeamsFront, TeamsSender]:
+    """The front and the outbox's sender of one bot, sharing a way out. To be called in a running loop."""
+    documents = Documents(insecure_loopback=insecure_loopback)
+    edge = Edge(settings.app_id, settings.tenant_id, documents, clock, settings.openid_metadata_url or "")
+    login_url = settings.login_url or ""
+
+    async def scope() -> str:
+        return f"{await edge.issuer()}/.default"
+
+    tokens = Tokens(settings.app_id, settings.app_password, settings.tenant_id, scope, clock, login_url)
+    transport = Transport(settings.app_id, settings.tenant_id, tokens)
+    people = People(transport, desk, settings.tenant_id, login_url)
+    front = TeamsFront(edge, tokens, transport, people, desk, commands, store, button_key=button_key, clock=clock)
+    return front, TeamsSender(transport, store, button_key, clock)
 
 
 def as_typed(activity: Json) -> str:

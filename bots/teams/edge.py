@@ -80,6 +80,10 @@ class Edge:
         await self._keys.for_kid(None)
         return self._issuer
 
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._documents.close()
+
     async def _load(self) -> KeySet:
         metadata = await self._documents.fetch(self._metadata_url)
         issuer, uri = metadata.get("issuer"), metadata.get("jwks_uri")

@@ -90,6 +90,7 @@ class Microsoft:
         signing.add_routes([web.get("/openidconfiguration", self._metadata), web.get("/keys", self._jwks)])
         self.metadata_url = f"http://{HOST}:{await self._serve(signing)}/openidconfiguration"
         login = web.Application()
+        login.on_response_prepare.append(_one_request_a_connection)
         login.add_routes(
             [
                 web.get("/{tenant}/v2.0/.well-known/openid-configuration", self._discovery),
@@ -146,3 +147,8 @@ class Microsoft:
         token = json.dumps({"n": secrets.token_hex(16)}).encode().hex()
         self.issued.add(token)
         return web.json_response({"token_type": "Bearer", "expires_in": self.lifetime, "access_token": token})
+
+
+async def _one_request_a_connection(_request: web.Request, response: web.StreamResponse) -> None:
+    """What msal's connection pool would keep open, TLS would still be closing when a test's loop is gone."""
+    response.force_close()

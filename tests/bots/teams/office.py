@@ -17,9 +17,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bots.commands import Commands
-from bots.teams.app import PATH, TeamsFront
+from bots.teams.app import PATH, TeamsFront, open_teams
 from bots.teams.edge import Edge
-from bots.teams.people import People
 from bots.teams.sender import TeamsSender
 from bots.teams.tokens import Tokens
 from bots.teams.transport import Transport
@@ -28,6 +27,7 @@ from gateway.approvals.request import ApprovalRequest
 from gateway.audit.entry import Entry, Value
 from gateway.audit.spool import Spool
 from gateway.identity.documents import Documents
+from gateway.settings import Teams as TeamsSettings
 from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, BOB, CAROL, EVE, PLAIN
 from tests.fakes.teams import APP_ID, PASSWORD, TENANT, Channel, Message, Teams, User
@@ -77,7 +77,7 @@ class Parts:
     async def close(self) -> None:
         await self.transport.close()
         await self.tokens.close()
-        await self.documents.close()
+        await self.edge.close()
 
 
 @dataclass(slots=True)
@@ -86,7 +86,6 @@ class Office:
     store: MemoryStore
     spool: Spool
     desk: Desk
-    parts: Parts
     sender: TeamsSender
     front: TeamsFront
     channel: Channel
@@ -106,16 +105,14 @@ class Office:
             await store.saw(each, time.time())
         spool = Spool.open(folder / "spool", "gate-1", b"k" * 32, time.time)
         desk = Desk(store, spool, clock=time.time, link_max_age=3600.0)
-        parts = Parts.of(teams)
-        front = TeamsFront(
-            parts.edge,
-            parts.tokens,
-            parts.transport,
-            People(parts.transport, desk, TENANT, teams.microsoft.login_url),
+        settings = TeamsSettings(APP_ID, PASSWORD, TENANT, teams.microsoft.metadata_url, teams.microsoft.login_url)
+        front, sender = open_teams(
+            settings,
+            store,
             desk,
             cls._commands(desk, store, spool),
-            store,
             button_key=BUTTON_KEY,
+            insecure_loopback=True,
             clock=time.time,
         )
         app = web.Application()
@@ -123,9 +120,8 @@ class Office:
         teams.bot_url = str((await serve(app)).make_url(PATH))
         await front.start()
         await teams.install(channel)
-        sender = TeamsSender(parts.transport, store, BUTTON_KEY, time.time)
         ann, bob, carol, eve = people
-        return cls(teams, store, spool, desk, parts, sender, front, channel, ann, bob, carol, eve)
+        return cls(teams, store, spool, desk, sender, front, channel, ann, bob, carol, eve)
 
     @staticmethod
     def _commands(desk: Desk, store: MemoryStore, spool: Spool) -> Commands:
@@ -146,7 +142,6 @@ class Office:
 
     async def close(self) -> None:
         await self.front.stop()
-        await self.parts.documents.close()
         await self.desk.close()
         await self.teams.close()
         self.spool.close()

@@ -436,7 +436,7 @@ async def test_credentials_that_are_refused_end_the_start(office: Office) -> Non
         await started.start()
     assert "a wrong secret" not in str(refused.value)
     await started.stop()
-    await parts.close()
+    await parts.tokens.close()
 
 
 async def test_microsoft_being_away_is_no_reason_not_to_start(teams: Teams, office: Office) -> None:
@@ -445,7 +445,6 @@ async def test_microsoft_being_away_is_no_reason_not_to_start(teams: Teams, offi
     started = front(office, parts, parts.tokens)
     await started.start()
     await started.stop()
-    await parts.documents.close()
 
 
 async def test_the_card_that_all_see_is_within_the_budget_on_the_wire(office: Office) -> None:

@@ -152,7 +152,7 @@ async def test_a_bad_token_is_401(office: Office, name: str) -> None:
 async def test_a_key_that_does_not_sign_for_teams_is_401(office: Office) -> None:
     _, activity = await approving(office)
     office.teams.microsoft.rotate(endorsements=("webchat", "directline"))
-    office.parts.edge._keys._tried_at = 0.0
+    office.front._edge._keys._tried_at = 0.0
     assert (await office.teams.deliver(activity))[0] == 401
     await refused(office)
 

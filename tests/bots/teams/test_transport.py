@@ -118,5 +118,5 @@ async def test_nothing_comes_in_through_botbuilder(room: Room) -> None:
         await room.transport._adapter.bot_framework_authentication.authenticate_request(None, "")
 
 
-def test_the_bot_is_named_as_teams_names_it(room: Room) -> None:
+async def test_the_bot_is_named_as_teams_names_it(room: Room) -> None:
     assert room.transport._bot.id == f"28:{APP_ID}"
