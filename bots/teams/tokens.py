@@ -14,6 +14,7 @@ from typing import Any
 import msal
 import requests
 import structlog
+from msal.exceptions import MsalServiceError
 
 LOGIN_URL = "https://login.microsoftonline.com"
 EARLY = 300.0  # seconds before a token's end when it is renewed
@@ -108,7 +109,7 @@ class Tokens:
                 )
             self._app.remove_tokens_for_client()
             answer: dict[str, Any] = self._app.acquire_token_for_client(scopes=[scope])
-        except (requests.RequestException, msal.MsalServiceError) as error:
+        except (requests.RequestException, MsalServiceError) as error:
             raise LoginAway(f"the login server does not answer ({type(error).__name__})") from error
         except ValueError as error:
             raise LoginRefused(

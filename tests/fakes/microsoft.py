@@ -90,7 +90,6 @@ class Microsoft:
         signing.add_routes([web.get("/openidconfiguration", self._metadata), web.get("/keys", self._jwks)])
         self.metadata_url = f"http://{HOST}:{await self._serve(signing)}/openidconfiguration"
         login = web.Application()
-        login.on_response_prepare.append(_one_request_a_connection)
         login.add_routes(
             [
                 web.get("/{tenant}/v2.0/.well-known/openid-configuration", self._discovery),
@@ -112,7 +111,12 @@ class Microsoft:
         self.keys.go()
         self.login.go()
         for runner in self._runners:
+            for connection in runner.server.connections if runner.server else []:
+                if connection.transport is not None:
+                    connection.transport.abort()  # msal's pool would keep it, and TLS takes its time to say goodbye
             await runner.cleanup()
+        for _ in range(10):
+            await asyncio.sleep(0)  # until transports have let go of their sockets; the test's loop ends behind this
 
     async def _metadata(self, _request: web.Request) -> web.Response:
         await self.keys.pass_through()
@@ -147,8 +151,3 @@ class Microsoft:
         token = json.dumps({"n": secrets.token_hex(16)}).encode().hex()
         self.issued.add(token)
         return web.json_response({"token_type": "Bearer", "expires_in": self.lifetime, "access_token": token})
-
-
-async def _one_request_a_connection(_request: web.Request, response: web.StreamResponse) -> None:
-    """What msal's connection pool would keep open, TLS would still be closing when a test's loop is gone."""
-    response.force_close()
