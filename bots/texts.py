@@ -82,6 +82,14 @@ def _laid_out(sql: str) -> str:
     return "".join(parts)
 
 
+_CURLY = str.maketrans("\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019", '"""""\'\'')
+
+
+def uncurled(text: str) -> str:
+    """What a person typed, with the quotes that keyboards and chats curl straight again."""
+    return text.translate(_CURLY)
+
+
 # --- moments, durations, numbers --------------------------------------------------------------------------------------
 
 #: A moment in a text: group 1 is "d" where the day is wanted too, group 2 the Unix seconds.

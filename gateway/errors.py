@@ -78,3 +78,7 @@ class PolicyError(GatewayError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class ChatRefused(Exception):
+    """A chat platform refuses our credentials at start; the text says which setting to look at."""

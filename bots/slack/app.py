@@ -34,14 +34,15 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.cards import Action, card
 from bots.commands import REFUSALS, Answer, Commands, Viewer, told
+from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
 from bots.slack.blocks import Json
 from bots.slack.edge import Edge, Refused
 from bots.slack.sender import error_of
-from bots.texts import in_utc
+from bots.texts import in_utc, uncurled
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk
 from gateway.approvals.request import Person, Refusal, may_review, same_person
-from gateway.errors import GatewayError
+from gateway.errors import ChatRefused, GatewayError
 
 PATH = "/slack/events"
 #: Seconds for the one call that says who clicked, and for opening a modal (its trigger lives 3 s).
@@ -66,7 +67,7 @@ FAILED = f"Something went wrong on our side. {_CARD_COUNTS}"
 CLICK_AGAIN = "Slack did not open the dialog in time. The request still waits: please click Deny again."
 
 
-class SlackRefused(Exception):
+class SlackRefused(ChatRefused):
     """Slack refuses our token at start; the text says what to do."""
 
 
@@ -261,12 +262,12 @@ class SlackFront:
 
         Raises Unproven.
         """
-        opened = blocks.unsealed(value)
+        opened = unsealed(value)
         if opened is None:
             return _Said(NOT_VALID)
         request_id, rev, mac = opened
         person = await self._person(user_id)
-        sealed = partial(blocks.genuine, self._key, rev=rev, mac=mac)
+        sealed = partial(genuine, self._key, rev=rev, mac=mac)
         answer = await self._desk.decide(request_id, rev, person, decision, "slack", genuine=sealed)
         text = told(answer, person, self._clock())
         if isinstance(answer, Decided):
@@ -276,7 +277,7 @@ class SlackFront:
     async def _ask_why(self, ack: AsyncAck, body: Body) -> None:
         """Deny: the modal first, its trigger lives 3 s. Whoever may not deny is told when they submit it."""
         value = _value(body)
-        if blocks.unsealed(value) is None:
+        if unsealed(value) is None:
             await ack()
             self._later(self._say(body, NOT_VALID))
             return
@@ -318,7 +319,7 @@ class SlackFront:
 
     async def _full_view(self, body: Body) -> Json:
         person = await self._person(body["user"]["id"])
-        opened = blocks.unsealed(_value(body))
+        opened = unsealed(_value(body))
         request = await self._desk.show(opened[0]) if opened is not None else None
         if request is None:
             return blocks.notice_view(REFUSALS[Refusal.UNKNOWN_REQUEST])
@@ -419,7 +420,7 @@ class SlackFront:
         request = await self._desk.show(request_id)
         if request is None:
             return
-        drawn = blocks.message(card(request, self._clock()), blocks.seal(self._key, request))
+        drawn = blocks.message(card(request, self._clock()), seal(self._key, request))
         await self._client.chat_update(channel=_channel(body), ts=ts, text=drawn.text, blocks=drawn.blocks)
 
 
@@ -442,12 +443,11 @@ _DISQUALIFIED: tuple[tuple[Callable[[Json, str | None], bool], str], ...] = (
 
 
 _LINK = re.compile(r"<(?:mailto:|https?://)[^|>]*\|([^>]*)>")
-_CURLY = str.maketrans("\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019", '"""""\'\'')
 
 
 def as_typed(text: str) -> str:
     """A command's text as the person typed it: Slack links addresses and escapes & < >, keyboards curl quotes."""
-    plain = _LINK.sub(r"\1", text).translate(_CURLY)
+    plain = uncurled(_LINK.sub(r"\1", text))
     return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 

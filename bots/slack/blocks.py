@@ -1,7 +1,7 @@
 """From a neutral card or answer to Block Kit, within every limit Slack is known to have. Pure.
 
-What lives here: layout, cutting to size, the ladder of smaller and smaller cards, the seal on a button. What does not:
-words (bots.cards, bots.commands) and sending (bots.slack.sender).
+What lives here: layout, the ladder of smaller and smaller cards. What does not: cutting (bots.fitting),
+words (bots.cards, bots.commands), the seal on a button (bots.seals) and sending (bots.slack.sender).
 
 How to think about it: text of people goes only into rich_text and plain_text, which Slack shows as it is: no mention,
 no link, no formatting, no broken fence can come out of it. mrkdwn is for our own words and dates, and is escaped all
@@ -9,19 +9,16 @@ the same. Sizes are counted as JSON characters as the SDK sends them (ASCII with
 message is undocumented: posts failed from about 11,300 characters on (slackapi/bolt-js 2509, 2867).
 """
 
-import hashlib
-import hmac
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from bots.cards import Action, Card, Fact, SqlText
 from bots.commands import Answer, Page
+from bots.fitting import cost, excerpt, fit, prefix
 from bots.outcomes import Tone
 from bots.previews import Cell, Table
 from bots.texts import MOMENT, count, in_utc, moment, utc
-from gateway.approvals.request import ApprovalRequest
 
 Json = dict[str, Any]
 
@@ -34,8 +31,6 @@ VIEW_BUDGET = 150_000
 _CHUNK = 2_900
 _HEADER = 150
 _CONFIRM = 300
-#: Lines of SQL on a card: head, the line that counts what is hidden, and tail stay in sight together.
-_SQL_LINES = 18
 _SHOWN_STATEMENTS = 5
 
 
@@ -85,51 +80,9 @@ def in_mrkdwn(text: str) -> str:
     return MOMENT.sub(lambda each: f"<!date^{each[2]}^{_FORMATS[each[1]]}|{utc(each)}>", escape(text))
 
 
-def cost(value: object) -> int:
-    """JSON characters of `value` as the SDK sends it."""
-    return len(json.dumps(value))
-
-
 def size(blocks: list[Json]) -> int:
     """JSON characters of all `blocks`."""
     return cost(blocks)
-
-
-def _prefix(text: str, budget: int) -> str:
-    """The longest beginning of `text` whose JSON costs at most `budget`."""
-    text = text[: max(budget, 0)]  # each character costs at least one
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if cost(text[:middle]) - 2 <= budget else (low, middle - 1)
-    return text[:low]
-
-
-def _suffix(text: str, budget: int) -> str:
-    return _prefix(text[::-1][: max(budget, 0)], budget)[::-1]
-
-
-_HALF_MOMENT = re.compile("\ue000[^\ue001]*$")
-
-
-def fit(text: str, budget: int) -> str:
-    """`text`, or its beginning and how much is left out, at about `budget` JSON characters."""
-    if len(text) <= budget and cost(text) - 2 <= budget:
-        return text
-    head = _HALF_MOMENT.sub("", _prefix(text, budget))
-    return f"{head}... (+{len(text) - len(head):,} characters)"
-
-
-def excerpt(sql: SqlText, budget: int) -> tuple[str, bool]:
-    """The SQL, or its head (60 %) and tail (20 %) around what is hidden: lines, characters, digest. True if cut."""
-    text, lines = sql.text, sql.text.count("\n") + 1
-    if len(text) <= budget and lines <= _SQL_LINES and cost(text) - 2 <= budget:
-        return text or " ", False
-    head = "\n".join(_prefix(text, budget * 6 // 10).split("\n")[: _SQL_LINES * 6 // 10])
-    tail = "\n".join(_suffix(text[len(head) :], budget * 2 // 10).split("\n")[-_SQL_LINES * 2 // 10 :])
-    middle = text[len(head) : len(text) - len(tail)]
-    gone = f"{count(middle.count(chr(10)) + 1, 'line')} ({len(middle):,} of {len(text):,} characters) hidden"
-    return f"{head}\n... {gone}, sha256 {sql.sha256[:12]} ...\n{tail}".strip("\n"), True
 
 
 # --- block kit, the few shapes we use --------------------------------------------------------------------------------
@@ -459,35 +412,9 @@ def _chunks(sql: SqlText, budget: int) -> list[str]:
     pieces: list[str] = []
     rest = sql.text
     while rest and len(pieces) < most:
-        piece = _prefix(rest, _CHUNK)
+        piece = prefix(rest, _CHUNK)
         pieces.append(piece)
         rest = rest[len(piece) :]
     if rest:
         pieces[-1] += f"\n... {len(rest):,} of {len(sql.text):,} characters do not fit in here ..."
     return pieces or [" "]
-
-
-# --- the seal on a button --------------------------------------------------------------------------------------------
-
-
-def seal(key: bytes, request: ApprovalRequest) -> str:
-    """A button's value, `rid.rev.mac`: the mac binds a click to the content that was shown (chat.md, decision 5)."""
-    return f"{request.id}.{request.rev}.{_mac(key, request, request.rev)}"
-
-
-def unsealed(value: str) -> tuple[str, int, str] | None:
-    """The three parts of a button's value, or None if it isn't one. Nothing is proven yet: see `genuine`."""
-    parts = value.rsplit(".", 2)
-    if len(parts) != 3 or not parts[0] or not (parts[1].isascii() and parts[1].isdigit() and len(parts[1]) < 10):
-        return None
-    return parts[0], int(parts[1]), parts[2]
-
-
-def genuine(key: bytes, request: ApprovalRequest, rev: int, mac: str) -> bool:
-    """True if `mac` was made by us for this request's present content at `rev`."""
-    return hmac.compare_digest(_mac(key, request, rev).encode(), mac.encode("utf-8", "surrogatepass"))
-
-
-def _mac(key: bytes, request: ApprovalRequest, rev: int) -> str:
-    said = json.dumps([request.id, rev, request.content_digest]).encode()
-    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]

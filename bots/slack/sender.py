@@ -15,7 +15,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.cards import card
-from bots.slack.blocks import LADDER, Message, message, seal
+from bots.seals import seal
+from bots.slack.blocks import LADDER, Message, message
 from gateway.approvals.outbox import PermanentFailure, RetryLater
 from gateway.approvals.request import ApprovalRequest
 

@@ -19,7 +19,7 @@ When a transaction fails after its entries were written to the spool, the next e
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -266,8 +266,11 @@ class Desk:
         """Requests, newest first."""
         return await self._store.find(states=states, replica=replica, limit=limit)
 
-    async def reviewer(self, email: str) -> Person | None:
+    async def reviewer(self, email: str, accounts: Sequence[tuple[str, str]] = ()) -> Person | None:
         """Who clicks, by the e-mail that the chat vouches for; None for an empty one.
+
+        `accounts` are (issuer, subject) that the chat vouches for, too (Teams: the Entra object id): where one is known,
+        it says more than an address.
 
         Where a directory is configured its answer is final: a person it doesn't know has no groups, however fresh an
         old token of theirs is. Without one the last verified token counts, up to link_max_age. Nobody known: a Person
@@ -278,8 +281,16 @@ class Desk:
         if self._directory is not None:
             known = await self._directory(email)
         else:
-            known = await self._store.person_by_email(email, self._clock() - self._link_max_age)
+            known = await self._seen_lately(email, accounts)
         return known or Person(issuer="", subject="", user=email, email=email, groups=frozenset())
+
+    async def _seen_lately(self, email: str, accounts: Sequence[tuple[str, str]]) -> Person | None:
+        since = self._clock() - self._link_max_age
+        for issuer, subject in accounts:
+            known = await self._store.person_by_subject(issuer, subject, since)
+            if known is not None:
+                return known
+        return await self._store.person_by_email(email, since)
 
     def watch(self, request_id: str, heard: Heard) -> Callable[[], None]:
         """Call `heard` with the newest stored request after each change, in order; changes close together may be told as

@@ -1,9 +1,17 @@
-"""`hoop manifest slack --url U`: the app manifest to upload at api.slack.com/apps (From an app manifest).
+"""`hoop manifest slack/teams --url U`: the app manifest to upload, for Teams also as the package with its icons.
 
-What lives here: the scopes and URLs that the gateway really uses, and nothing it might use one day. It asks for no
-history scope: the gateway reads no messages.
+What lives here: the scopes, commands and addresses that the gateway really uses, and nothing it might use one day. It asks
+for no history: the gateway reads no messages but those that are written to it.
 """
 
+import io
+import json
+import os
+import re
+import uuid
+import zipfile
+from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -39,8 +47,30 @@ def slack(
     typer.echo(yaml.safe_dump(slack_manifest(None if socket else url), sort_keys=False, allow_unicode=True), nl=False)
 
 
-def problem_of(url: str) -> str:
-    """What is wrong with a public address, or "". Slack calls https only, and its path is ours."""
+@app.command("teams")
+def teams(
+    url: Annotated[str, typer.Option(help="The gateway's public address, https://gate.example.com")] = "",
+    app_id: Annotated[str, typer.Option(help="The bot's app id; default TEAMS_APP_ID.")] = "",
+    package: Annotated[Path | None, typer.Option(help="Write the app package (a zip to upload) to this file.")] = None,
+) -> None:
+    """Print the manifest of the Teams app as JSON, or write the whole app package."""
+    bot = app_id or os.environ.get("TEAMS_APP_ID", "")
+    if problem := problem_of(url, "Teams", "/api/messages") or _problem_of_id(bot):
+        typer.echo(f"hoop: {problem}", err=True)
+        raise typer.Exit(2)
+    text = json.dumps(teams_manifest(url, bot), indent=2, ensure_ascii=False)
+    if package is None:
+        typer.echo(text)
+        return
+    try:
+        package.write_bytes(_package(text))
+    except OSError as error:
+        typer.echo(f"hoop: {package} can't be written: {error.strerror}", err=True)
+        raise typer.Exit(2) from error
+
+
+def problem_of(url: str, chat: str = "Slack", path: str = "/slack/events") -> str:
+    """What is wrong with a public address, or "". Chats call https only, and the path is ours."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -48,12 +78,80 @@ def problem_of(url: str) -> str:
     except ValueError as error:
         return f"--url {url}: {error}"
     if not url:
-        return "--url is missing: the gateway's public address, https://gate.example.com (or --socket for Socket Mode)"
+        socket = " (or --socket for Socket Mode)" if chat == "Slack" else ""
+        return f"--url is missing: the gateway's public address, https://gate.example.com{socket}"
     if parts.scheme != "https" or not host:
-        return f"--url {url} must be an https address: Slack calls no other"
+        return f"--url {url} must be an https address: {chat} calls no other"
     if parts.username or parts.query or parts.fragment or parts.path not in {"", "/"}:
-        return f"--url {url} must be the bare address, https://{host}: the path /slack/events is added"
+        return f"--url {url} must be the bare address, https://{host}: the path {path} is added"
     return ""
+
+
+def _problem_of_id(app_id: str) -> str:
+    if not app_id:
+        return (
+            "--app-id is missing: the application (client) id of the bot's registration in Entra ID (or TEAMS_APP_ID)"
+        )
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", app_id):
+        return f"--app-id {app_id} is no application id like 11111111-2222-3333-4444-555555555555"
+    return ""
+
+
+#: command -> what it does; Teams offers them while a person writes to the bot. Titles up to 32, descriptions up to 128.
+TEAMS_COMMANDS = {
+    "pending": "Requests that wait for a decision",
+    "show": "show ID: one request and what happened to it",
+    "approve": "approve ID: as the button does",
+    "deny": "deny ID REASON: as the button does",
+    "audit": "audit [filters]: the record of statements, such as audit table:customers last:7d",
+    "whoami": "Who the gateway takes you for",
+    "help": "All commands",
+}
+
+
+def teams_manifest(url: str, app_id: str) -> dict[str, Any]:
+    """The Teams app manifest, version 1.22. The app's own id is made of the bot's, so that a new package updates the app."""
+    address = url.rstrip("/")
+    return {
+        "$schema": "https://developer.microsoft.com/json-schemas/teams/v1.22/MicrosoftTeams.schema.json",
+        "manifestVersion": "1.22",
+        "version": "1.0.0",
+        "id": str(uuid.uuid5(uuid.UUID(app_id), "hoop gate")),
+        "developer": {"name": "Hoop Gate", "websiteUrl": address, "privacyUrl": address, "termsOfUseUrl": address},
+        "name": {"short": "Hoop Gate", "full": "Hoop Gate - approvals of database statements"},
+        "description": {
+            "short": "Approve, deny and audit database statements",
+            "full": "Destructive SQL is held by the gateway until a reviewer decides in Teams. Every decision is recorded.",
+        },
+        "icons": {"color": "color.png", "outline": "outline.png"},
+        "accentColor": "#1F2A44",
+        "bots": [
+            {
+                "botId": app_id,
+                "scopes": ["team", "personal", "groupChat"],
+                "supportsFiles": False,
+                "isNotificationOnly": False,
+                "commandLists": [
+                    {
+                        "scopes": ["team", "personal", "groupChat"],
+                        "commands": [{"title": name, "description": does} for name, does in TEAMS_COMMANDS.items()],
+                    }
+                ],
+            }
+        ],
+        "validDomains": [],
+        "defaultInstallScope": "team",
+    }
+
+
+def _package(manifest: str) -> bytes:
+    """The zip that the Teams admin center takes: the manifest and the two icons."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("manifest.json", manifest)
+        for name in ("color.png", "outline.png"):
+            package.writestr(name, files("bots.teams").joinpath("static", name).read_bytes())
+    return out.getvalue()
 
 
 def slack_manifest(url: str | None) -> dict[str, Any]:

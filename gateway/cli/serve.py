@@ -10,10 +10,9 @@ from typing import Annotated
 import typer
 import uvloop
 
-from bots.slack.app import SlackRefused
 from gateway import logs, settings
 from gateway.app import Gateway, read_policy
-from gateway.errors import GatewayError, PolicyError
+from gateway.errors import ChatRefused, GatewayError, PolicyError
 
 USAGE = 2
 
@@ -26,7 +25,8 @@ def serve(
     """Run the gateway; settings come from the environment (.env.example lists them all).
 
     Needed: HOOP_STORE, HOOP_AUDIT_KEY, HOOP_SECRET, HOOP_TLS_CERT and HOOP_TLS_KEY (or HOOP_INSECURE_LOOPBACK=1 on
-    loopback), and for reviewers in Slack SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET or SLACK_APP_TOKEN.
+    loopback), for reviewers in Slack SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET or SLACK_APP_TOKEN, and for reviewers in
+    Teams TEAMS_APP_ID, TEAMS_APP_PASSWORD and TEAMS_TENANT_ID.
     Each secret may also be a file: NAME_FILE. What is wrong is told before anything starts: exit code 2.
     """
     environ = dict(os.environ)
@@ -63,7 +63,7 @@ async def run(gateway: Gateway) -> int:
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     try:
         await gateway.start()
-    except (GatewayError, SlackRefused, OSError) as error:
+    except (GatewayError, ChatRefused, OSError) as error:
         typer.echo(_said(error), err=True)
         return USAGE
     waits = [loop.create_task(each.wait()) for each in (stopping, gateway.broken)]

@@ -13,7 +13,8 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -63,13 +64,17 @@ class Issuers:
         self._rules = tuple(rules)
         self._keys = {
             (rule.issuer, rule.jwks_uri): known.get((rule.issuer, rule.jwks_uri))
-            or Keys(rule.issuer, rule.jwks_uri, self._documents, self._clock)
+            or Keys(partial(self._load, rule.issuer, rule.jwks_uri), self._clock)
             for rule in rules
         }
 
+    async def _load(self, issuer: str, jwks_uri: str | None) -> KeySet:
+        uri = jwks_uri or await self._documents.endpoint(issuer, "jwks_uri")
+        return key_set(await self._documents.fetch(uri), uri)
+
     async def verify(self, token: str) -> Identity:
         """Who the token is about. Raises TokenRefused, and nothing else, for any string whatever."""
-        header, unverified = _peek(token)
+        header, unverified = peek(token)
         rule = self._rule_for(unverified)
         kid = header.get("kid")
         try:
@@ -103,12 +108,13 @@ class Issuers:
 
 
 class Keys:
-    """The public keys of one issuer: fetched once for all who wait, kept, and outliving a short absence of the issuer."""
+    """The public keys of one issuer: fetched once for all who wait, kept, and outliving a short absence of the issuer.
 
-    def __init__(self, issuer: str, jwks_uri: str | None, documents: Documents, clock: Callable[[], float]) -> None:
-        self._issuer = issuer
-        self._jwks_uri = jwks_uri
-        self._documents = documents
+    `load` fetches them, and raises IssuerError.
+    """
+
+    def __init__(self, load: Callable[[], Awaitable[KeySet]], clock: Callable[[], float]) -> None:
+        self._load = load
         self._clock = clock
         self._known: KeySet | None = None
         self._fetched_at = float("-inf")
@@ -144,14 +150,13 @@ class Keys:
             if self._clock() - self._tried_at < (COOLDOWN if self._known else RETRY):
                 return
             self._tried_at = self._clock()
-            self._fetching = asyncio.create_task(self._fetch(), name=f"keys of {self._issuer}")
+            self._fetching = asyncio.create_task(self._fetch())
         # shielded: one client that gives up must not take the keys from those who wait with it
         await asyncio.shield(self._fetching)
 
     async def _fetch(self) -> None:
         try:
-            uri = self._jwks_uri or await self._documents.endpoint(self._issuer, "jwks_uri")
-            self._known = _key_set(await self._documents.fetch(uri), uri)
+            self._known = await self._load()
             self._fetched_at = self._clock()
         except IssuerError as error:
             self._problem = str(error)
@@ -159,15 +164,16 @@ class Keys:
             self._fetching = None
 
 
-def _key_set(document: Mapping[str, object], uri: str) -> KeySet:
+def key_set(document: Mapping[str, object], uri: str) -> KeySet:
+    """The keys of a JWKS document (RFC 7517) from `uri`. Raises IssuerError."""
     try:
         return KeySet.import_key_set(document)  # type: ignore[arg-type]  # checked by the import itself
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise IssuerError(f"{uri}: no usable keys ({type(error).__name__})") from error
 
 
-def _peek(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """Header and claims of a compact JWS, unverified."""
+def peek(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Header and claims of a compact JWS, unverified. Raises TokenRefused."""
     if len(token) > MAX_TOKEN:
         raise TokenRefused(f"the token is larger than {MAX_TOKEN} bytes")
     parts = token.split(".")

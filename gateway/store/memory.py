@@ -40,6 +40,7 @@ class MemoryStore:
     _entries: dict[tuple[str, int], str] = field(default_factory=dict)
     _checkpoints: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
     _persons: dict[tuple[str, str], _Seen] = field(default_factory=dict)
+    _met: dict[str, tuple[str, str, float]] = field(default_factory=dict)
     _beats: dict[str, float] = field(default_factory=dict)
     _ears: list[Callable[[str, str], None]] = field(default_factory=list)
 
@@ -192,6 +193,26 @@ class MemoryStore:
             if seen.at >= not_before and (seen.person.email or "").lower() == email.lower() != ""
         ]
         return max(known, key=lambda seen: seen.at).person if known else None
+
+    async def person_by_subject(self, issuer: str, subject: str, not_before: float) -> Person | None:
+        self._here()
+        seen = self._persons.get((issuer, subject))
+        return seen.person if seen is not None and seen.at >= not_before else None
+
+    async def met(self, conversation: str, team: str, service_url: str, at: float) -> None:
+        self._here()
+        self._met[conversation] = (team, service_url, at)
+
+    async def service_url(self, conversation: str) -> str | None:
+        self._here()
+        own = self._met.get(conversation)
+        if own is not None:
+            return own[1]
+        return max(self._met.values(), key=lambda each: each[2])[1] if self._met else None
+
+    async def parted(self, conversation: str) -> None:
+        self._here()
+        self._met = {each: kept for each, kept in self._met.items() if conversation not in (each, kept[0])}
 
     async def heartbeat(self, replica: str) -> None:
         self._here()

@@ -119,6 +119,18 @@ class Store(Protocol):
     async def person_by_email(self, email: str, not_before: float) -> Person | None:
         """The person last seen with this verified e-mail, if seen at or after `not_before`."""
 
+    async def person_by_subject(self, issuer: str, subject: str, not_before: float) -> Person | None:
+        """The person of this account at this issuer, if seen at or after `not_before`."""
+
+    async def met(self, conversation: str, team: str, service_url: str, at: float) -> None:
+        """A Teams conversation ("19:...", and the team it is of, "" for none) is reached by this service URL."""
+
+    async def service_url(self, conversation: str) -> str | None:
+        """How a conversation is reached: its own newest service URL, else that of any (a tenant has one), else None."""
+
+    async def parted(self, conversation: str) -> None:
+        """The app was taken out of a conversation, or of all of a team's."""
+
     async def heartbeat(self, replica: str) -> None:
         """This replica lives."""
 

@@ -190,6 +190,20 @@ class PostgresStore:
         rows = await self._fetch("person_by_email", email, not_before)
         return _person(rows[0]) if rows else None
 
+    async def person_by_subject(self, issuer: str, subject: str, not_before: float) -> Person | None:
+        rows = await self._fetch("person_by_subject", issuer, subject, not_before)
+        return _person(rows[0]) if rows else None
+
+    async def met(self, conversation: str, team: str, service_url: str, at: float) -> None:
+        await self._fetch("conversation_met", conversation, team, service_url, at)
+
+    async def service_url(self, conversation: str) -> str | None:
+        rows = await self._fetch("conversation_service_url", conversation)
+        return rows[0]["service_url"] if rows else None
+
+    async def parted(self, conversation: str) -> None:
+        await self._fetch("conversation_parted", conversation)
+
     async def heartbeat(self, replica: str) -> None:
         await self._fetch("replica_beat", replica)
 

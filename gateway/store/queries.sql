@@ -184,6 +184,21 @@ SELECT issuer, subject, "user", email, groups FROM hoop.person
  ORDER BY seen_at DESC
  LIMIT 1;
 
+-- name: person_by_subject
+SELECT issuer, subject, "user", email, groups FROM hoop.person
+ WHERE issuer = $1 AND subject = $2 AND seen_at >= to_timestamp($3);
+
+-- name: conversation_met
+INSERT INTO hoop.conversation (id, team, service_url, met_at) VALUES ($1, $2, $3, to_timestamp($4))
+ON CONFLICT (id) DO UPDATE SET team = excluded.team, service_url = excluded.service_url, met_at = excluded.met_at;
+
+-- name: conversation_service_url
+-- A channel that never wrote to us is reached as the others of its tenant are.
+SELECT service_url FROM hoop.conversation ORDER BY id = $1 DESC, met_at DESC LIMIT 1;
+
+-- name: conversation_parted
+DELETE FROM hoop.conversation WHERE id = $1 OR team = $1;
+
 -- name: replica_beat
 INSERT INTO hoop.replica (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET beat_at = clock_timestamp();
 

@@ -3,7 +3,7 @@
 --
 -- Least privilege. The owner of the schema runs the migrations. A gateway that logs in as somebody else needs:
 --   GRANT USAGE ON SCHEMA hoop; GRANT SELECT ON ALL TABLES; GRANT INSERT, UPDATE ON approval, outbox, person, replica;
---   GRANT INSERT ON audit, checkpoint. Nobody needs UPDATE or DELETE on audit and checkpoint, nor DELETE on approval.
+--   GRANT INSERT, UPDATE, DELETE ON conversation; GRANT INSERT ON audit, checkpoint. Nobody needs UPDATE or DELETE on audit and checkpoint, nor DELETE on approval.
 -- Then it starts only on a schema that is up to date; the owner starts it once after each upgrade.
 
 -- migration 1: requests, cards, the record, people, replicas
@@ -117,3 +117,14 @@ CREATE TABLE hoop.session (
 
 -- A key that lands on another replica is told to all by its digest (queries.sql, cancel_notify): no row a login.
 DROP TABLE hoop.session;
+
+-- migration 3: conversations of Teams
+
+-- Where Teams can be written to. A service URL is of a tenant and its region; the app is told it by every message, and by
+-- being added to a team. Rows go when the app is taken out again: the gateway needs DELETE here, too.
+CREATE TABLE hoop.conversation (
+    id          text PRIMARY KEY,
+    team        text NOT NULL,
+    service_url text NOT NULL,
+    met_at      timestamptz NOT NULL
+);

@@ -457,6 +457,16 @@ class TestReviewer:
         forgotten = await desk.reviewer("bob@example.com")
         assert forgotten == Person("", "", "bob@example.com", "bob@example.com", frozenset())
 
+    async def test_an_account_says_more_than_an_address(self, desk: Desk, store: MemoryStore, clock: Clock) -> None:
+        await store.saw(BOB, clock.now)
+        await store.saw(CAROL, clock.now)
+        accounts = [("https://other.example", CAROL.subject), (CAROL.issuer, CAROL.subject)]
+        assert await desk.reviewer("bob@example.com", accounts) == CAROL
+        assert await desk.reviewer("bob@example.com", accounts[:1]) == BOB
+        clock.now += 3601.0
+        forgotten = await desk.reviewer("carol@example.com", accounts)
+        assert forgotten == Person("", "", "carol@example.com", "carol@example.com", frozenset())
+
     async def test_a_directory_has_the_last_word(self, store: MemoryStore, clock: Clock) -> None:
         async def directory(email: str) -> Person | None:
             return CAROL if email == "carol@example.com" else None

@@ -89,6 +89,7 @@ STATES: dict[State, ApprovalRequest] = {
 _NASTY = st.sampled_from(
     [
         "<!channel>", "<@U123>", "```", "`", "*bold*", "&lt;", "\u202e", "\u200b", "\x00", "\x1b[2J", "😀" * 50, "\n" * 60,
+        "{{DATE(2001-02-03T04:05:06Z, SHORT)}}", "{{TIME(2001-02-03T04:05:06Z)}}", "[x](https://evil.example)", "<at>bob</at>",
         " " * 300, "<https://evil.example|click>", ":x:", "e\u0301" * 20, "\ud800", "'", '"', "--", "$$", "\\",
     ]
 )  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.texts import MOMENT, in_utc, line, literal, moment, span, visible
+from bots.texts import MOMENT, in_utc, line, literal, moment, span, uncurled, visible
 from tests.bots.samples import NOW
 
 
@@ -60,3 +60,7 @@ def test_a_moment_is_utc_for_those_whose_zone_is_not_known() -> None:
 @given(st.text())
 def test_no_text_of_a_client_makes_a_moment(text: str) -> None:
     assert MOMENT.search(line(f"{text}\ue0001764066000\ue001{text}", 1000)) is None
+
+
+def test_quotes_that_a_keyboard_curled_are_straight_again() -> None:
+    assert uncurled("who ran \u201cUPDATE\u201d \u2018x\u2019 \u00abb\u00bb") == 'who ran "UPDATE" \'x\' "b"'

@@ -1,12 +1,18 @@
-"""`hoop manifest slack`: what is printed is the manifest that Slack takes, for exactly what the app uses."""
+"""`hoop manifest slack/teams`: what is printed is the manifest that each takes, for exactly what the app uses."""
+
+import json
+import struct
+import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from bots.commands import HELP
 from bots.slack.app import PATH
 from gateway.__main__ import make
-from gateway.cli.manifest import SCOPES
+from gateway.cli.manifest import SCOPES, TEAMS_COMMANDS
 
 RUN = CliRunner()
 
@@ -45,6 +51,63 @@ def test_the_manifest_for_socket_mode_has_no_address() -> None:
 )
 def test_a_wrong_address_is_a_usage_error(url: str, text: str) -> None:
     result = RUN.invoke(make(), ["manifest", "slack", "--url", url])
+    assert result.exit_code == 2
+    assert text in result.stderr
+    assert result.stdout == ""
+
+
+APP_ID = "11111111-2222-4333-8444-555555555555"
+TEAMS = ["manifest", "teams", "--url", "https://gate.example.com"]
+
+
+def test_the_manifest_of_teams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths: the manifest's schema, version 1.22. The app id comes from the option or from TEAMS_APP_ID."""
+    monkeypatch.delenv("TEAMS_APP_ID", raising=False)
+    printed = RUN.invoke(make(), [*TEAMS, "--app-id", APP_ID])
+    assert printed.exit_code == 0
+    assert RUN.invoke(make(), TEAMS, env={"TEAMS_APP_ID": APP_ID}).stdout == printed.stdout
+    found = json.loads(printed.stdout)
+    assert found["$schema"].endswith(f"/v{found['manifestVersion']}/MicrosoftTeams.schema.json")
+    assert found["id"] != APP_ID
+    assert len(found["name"]["short"]) <= 30
+    assert len(found["name"]["full"]) <= 100
+    assert len(found["description"]["short"]) <= 80
+    assert len(found["description"]["full"]) <= 4000
+    (bot,) = found["bots"]
+    assert (bot["botId"], bot["scopes"]) == (APP_ID, ["team", "personal", "groupChat"])
+    (commands,) = bot["commandLists"]
+    assert len(commands["commands"]) <= 10
+    assert all(len(each["title"]) <= 32 and len(each["description"]) <= 128 for each in commands["commands"])
+    assert set(TEAMS_COMMANDS) == set(HELP)
+
+
+def test_the_package_holds_manifest_and_icons(tmp_path: Path) -> None:
+    package = tmp_path / "hoop.zip"
+    result = RUN.invoke(make(), [*TEAMS, "--app-id", APP_ID, "--package", str(package)])
+    assert (result.exit_code, result.stdout) == (0, "")
+    with zipfile.ZipFile(package) as found:
+        assert sorted(found.namelist()) == ["color.png", "manifest.json", "outline.png"]
+        assert json.loads(found.read("manifest.json"))["bots"][0]["botId"] == APP_ID
+        for name, size in (("color.png", 192), ("outline.png", 32)):
+            assert struct.unpack(">II", found.read(name)[16:24]) == (size, size)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--url", "https://gate.example.com"], "--app-id is missing"),
+        (["--url", "https://gate.example.com", "--app-id", "5"], "is no application id"),
+        (["--app-id", APP_ID], "--url is missing: the gateway's public address, https://gate.example.com\n"),
+        (["--url", "http://gate.example.com", "--app-id", APP_ID], "Teams calls no other"),
+        (["--url", "https://gate.example.com/x", "--app-id", APP_ID], "the path /api/messages is added"),
+        (["--url", "https://gate.example.com", "--app-id", APP_ID, "--package", "/nowhere/x.zip"], "can't be written"),
+    ],
+)
+def test_what_is_wrong_with_a_teams_manifest_is_a_usage_error(
+    words: list[str], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEAMS_APP_ID", raising=False)
+    result = RUN.invoke(make(), ["manifest", "teams", *words])
     assert result.exit_code == 2
     assert text in result.stderr
     assert result.stdout == ""

@@ -38,7 +38,7 @@ async def postgres_store(dsn: str, *, timeout: float = 5.0) -> AsyncIterator[Pos
     store = await PostgresStore.connect(dsn, timeout=timeout)
     async with store._connection() as connection:
         await connection.execute(
-            "TRUNCATE hoop.approval, hoop.outbox, hoop.audit, hoop.checkpoint, hoop.person, hoop.replica"
+            "TRUNCATE hoop.approval, hoop.outbox, hoop.audit, hoop.checkpoint, hoop.person, hoop.replica, hoop.conversation"
         )
     try:
         yield store

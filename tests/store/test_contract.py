@@ -419,6 +419,36 @@ class TestPeople:
         await store.saw(Person("https://issuer.example", "agent", "agent", None, frozenset()), time.time())
         assert await store.person_by_email("", 0) is None
 
+    async def test_a_person_is_found_by_account_while_the_last_sight_is_fresh(self, store: Store) -> None:
+        now = time.time()
+        await store.saw(BOB, now - 10)
+        assert await store.person_by_subject(BOB.issuer, BOB.subject, now - 50) == BOB
+        assert await store.person_by_subject(BOB.issuer, BOB.subject, now) is None
+        assert await store.person_by_subject("https://other.example", BOB.subject, 0) is None
+
+
+class TestConversations:
+    async def test_a_conversation_is_reached_as_it_last_said(self, store: Store) -> None:
+        assert await store.service_url("19:a@thread.tacv2") is None
+        await store.met("19:a@thread.tacv2", "19:team@thread.tacv2", "https://one.example/", 1.0)
+        await store.met("19:a@thread.tacv2", "19:team@thread.tacv2", "https://two.example/", 2.0)
+        await store.met("19:b@thread.tacv2", "", "https://three.example/", 3.0)
+        assert await store.service_url("19:a@thread.tacv2") == "https://two.example/"
+
+    async def test_one_that_never_wrote_is_reached_as_the_newest(self, store: Store) -> None:
+        await store.met("19:a@thread.tacv2", "", "https://new.example/", 5.0)
+        await store.met("19:b@thread.tacv2", "", "https://old.example/", 1.0)
+        assert await store.service_url("19:c@thread.tacv2") == "https://new.example/"
+
+    async def test_a_team_takes_its_channels_along(self, store: Store) -> None:
+        await store.met("19:team@thread.tacv2", "19:team@thread.tacv2", "https://one.example/", 1.0)
+        await store.met("19:a@thread.tacv2", "19:team@thread.tacv2", "https://one.example/", 1.0)
+        await store.met("a:chat", "", "https://two.example/", 1.0)
+        await store.parted("19:team@thread.tacv2")
+        assert await store.service_url("19:a@thread.tacv2") == "https://two.example/"
+        await store.parted("a:chat")
+        assert await store.service_url("a:chat") is None
+
 
 class TestReplicas:
     async def test_a_replica_lapses_until_it_beats_again(self, store: Store) -> None:

@@ -86,6 +86,7 @@ class TestStart:
         await postgres.psql(
             "GRANT USAGE ON SCHEMA hoop TO gate; GRANT SELECT ON ALL TABLES IN SCHEMA hoop TO gate;"
             "GRANT INSERT, UPDATE ON hoop.approval, hoop.outbox, hoop.person, hoop.replica TO gate;"
+            "GRANT INSERT, UPDATE, DELETE ON hoop.conversation TO gate;"
             "GRANT INSERT ON hoop.audit, hoop.checkpoint TO gate;",
             "narrow",
         )

@@ -12,8 +12,9 @@ import pytest_asyncio
 
 from bots.cards import Action
 from bots.commands import REFUSALS
+from bots.seals import seal
 from bots.slack.app import NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
-from bots.slack.blocks import DENY_VIEW, seal
+from bots.slack.blocks import DENY_VIEW
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from gateway.approvals.desk import Deny

@@ -12,6 +12,7 @@ from slack_sdk.models.views import View
 from bots.cards import Card, card
 from bots.commands import Answer, Page
 from bots.previews import Cell, Table
+from bots.seals import seal
 from bots.slack.blocks import (
     LADDER,
     MESSAGE_BUDGET,
@@ -20,14 +21,10 @@ from bots.slack.blocks import (
     answer_message,
     deny_view,
     escape,
-    excerpt,
     full_view,
-    genuine,
     message,
     notice_view,
-    seal,
     size,
-    unsealed,
 )
 from bots.texts import moment
 from bots.workspace.limits import check, find_view_problem
@@ -149,17 +146,6 @@ def test_the_times_of_an_answer_are_in_the_readers_zone() -> None:
     assert (cell["type"], cell["timestamp"], cell["fallback"]) == ("date", int(NOW), "25 Nov 10:20 UTC")
 
 
-def test_long_sql_keeps_head_and_tail_and_counts_the_rest() -> None:
-    sql = "\n".join(f"-- line {k}" for k in range(1000)) + "\nDROP TABLE customers"
-    shown, was_cut = excerpt(card(replace(PLAIN, statements=(replace(DELETE, sql=sql),)), NOW).statements[0], 2500)
-    assert was_cut
-    assert shown.startswith("-- line 0\n")
-    assert shown.endswith("DROP TABLE customers")
-    assert "lines (" in shown
-    assert "sha256 " in shown
-    assert shown.count("\n") < 18
-
-
 def test_hidden_sql_is_said_next_to_the_buttons() -> None:
     blocks = draw(replace(PLAIN, statements=(replace(DELETE, sql="SELECT " + "x" * 5000),)))
     assert "open Full SQL before you decide" in said(blocks)
@@ -236,23 +222,6 @@ def test_the_full_view_says_what_is_left_out_and_only_that() -> None:
     assert "not shown here" not in said(full_view(card(PLAIN, NOW))["blocks"])
     many = full_view(card(replace(PLAIN, statements=(DELETE,) * 23), NOW))
     assert "... 3 more statements not shown here." in said(many["blocks"])
-
-
-def test_the_seal_binds_content_and_revision() -> None:
-    value = unsealed(seal(KEY, PLAIN))
-    assert value is not None
-    rid, rev, mac = value
-    assert (rid, rev) == (PLAIN.id, 1)
-    assert genuine(KEY, PLAIN, rev, mac)
-    assert not genuine(KEY, PLAIN, 2, mac)
-    assert not genuine(KEY, replace(PLAIN, content_digest="00"), rev, mac)
-    assert not genuine(b"other", PLAIN, rev, mac)
-    assert not genuine(KEY, PLAIN, rev, "é\ud800")
-
-
-@pytest.mark.parametrize("value", ["", "a", "a.b", "a.b.c", ".1.c", "a.١.c", "a.-1.c", "a.99999999999.c"])
-def test_what_is_no_seal(value: str) -> None:
-    assert unsealed(value) is None
 
 
 def test_a_card_is_five_seconds_short() -> None:

@@ -1,0 +1,454 @@
+"""Real HTTP, real JWTs, real msal and botbuilder against a Teams of the tests, a real desk and spool: clicks and commands."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from bots.cards import card
+from bots.seals import seal
+from bots.teams.adaptive import base_card
+from bots.teams.app import (
+    FAILED,
+    IN_OUR_CHAT,
+    NO_CHAT,
+    NO_REASON,
+    NOT_IN_FULL,
+    NOT_VALID,
+    TeamsFront,
+    TeamsRefused,
+    as_typed,
+)
+from bots.teams.people import NO_LOOK_UP, People
+from bots.teams.tokens import Tokens
+from gateway.approvals.request import State
+from tests.bots.samples import BOB, DELETE, PLAIN
+from tests.bots.teams.office import BUTTON_KEY, Office, Parts
+from tests.fakes.teams import APP_ID, CARD, TENANT, Json, Message, Teams, User, text_of
+
+ID = "01J9Z3K7Q8"
+
+
+def titles(content: Json) -> list[str]:
+    return [each["title"] for each in content.get("actions", [])]
+
+
+async def review(office: Office, user: User, message: Message) -> Json:
+    return await office.teams.click(user, message, "Review")
+
+
+# Approve -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reviewer_approves(office: Office) -> None:
+    message = await office.hold()
+    assert titles(message.card) == ["Review"]
+    view = await review(office, office.bob, message)
+    assert titles(view) == ["Approve", "Deny", "Full SQL"]
+    assert titles(message.card) == ["Review"], "what others see is as it was"
+    view = await office.teams.click(office.bob, message, "Approve")
+    assert "You approved it" in text_of(view)
+    stored = await office.stored()
+    assert (stored.state, stored.decided_by, stored.decided_via) == (State.APPROVED, BOB, "teams")
+    await office.redraw()
+    assert "Approved" in message.text
+    assert titles(message.seen_by(office.bob)) == []
+
+
+async def test_others_are_refused_and_told_why(office: Office) -> None:
+    message = await office.hold()
+    assert "You are not a reviewer" in text_of(await review(office, office.eve, message))
+    assert "This is your own request" in text_of(await review(office, office.ann, message))
+    assert titles(message.seen_by(office.eve)) == ["Review"]
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_a_button_that_somebody_was_not_given_decides_nothing(office: Office) -> None:
+    """Eve's client sends what Bob's card holds: hidden buttons are no control, the desk is."""
+    message = await office.hold()
+    view = await review(office, office.bob, message)
+    approve = {key: view["actions"][0][key] for key in ("type", "title", "verb", "data")}
+    for user, text in ((office.eve, "You are not a reviewer"), (office.ann, "This is your own request")):
+        status, answer = await office.teams.execute(user, message, approve)
+        assert status == 200
+        assert text in text_of(answer["value"])
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_high_risk_is_asked_once_more(office: Office) -> None:
+    message = await office.hold(statements=(replace(DELETE, where=False),))
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Approve")
+    assert "High risk: approve it?" in text_of(view)
+    assert (await office.stored()).state is State.PENDING
+    assert titles(await office.teams.click(office.bob, message, "Back")) == ["Approve", "Deny", "Full SQL"]
+    await office.teams.click(office.bob, message, "Approve")
+    await office.teams.click(office.bob, message, "Yes, approve")
+    assert (await office.stored()).state is State.APPROVED
+
+
+async def test_a_quorum_counts_each_person_once(office: Office) -> None:
+    message = await office.hold(approvals_needed=2)
+    for user, text in ((office.bob, "1 of 2"), (office.bob, "counted already"), (office.carol, "You approved it")):
+        message.views.pop(user.id, None)
+        await review(office, user, message)
+        assert text in text_of(await office.teams.click(user, message, "Approve"))
+    assert (await office.stored()).state is State.APPROVED
+
+
+async def test_a_second_click_tells_the_truth(office: Office) -> None:
+    """Two reviewers have their views open; the connector sends the first click three times (chat.md, 2.1)."""
+    message = await office.hold()
+    await review(office, office.bob, message)
+    await review(office, office.carol, message)
+    answers = await asyncio.gather(*(office.teams.invoke(office.bob, message, "Approve") for _ in range(3)))
+    assert sum("You approved it" in text_of(answer["value"]) for _, answer in answers) >= 1
+    said = text_of(await office.teams.click(office.carol, message, "Approve"))
+    assert "It was decided already. Approved by bob@example.com" in said
+    assert (await office.stored()).rev == 2
+
+
+async def test_a_view_that_crossed_with_the_update_can_be_refreshed(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    assert titles(await office.teams.click(office.bob, message, "Approve")) == ["Refresh"]
+    await office.desk.release(ID, PLAIN.release_digest)
+    await office.desk.finish(ID, 42, "", 12.0, "committed")
+    view = await office.teams.click(office.bob, message, "Refresh")
+    assert "Executed: 42 rows" in text_of(view)
+    assert titles(view) == []
+
+
+async def test_when_the_time_is_up_nothing_is_decided(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    office.store.clock = lambda: time.time() + 601
+    assert "Its time is up" in text_of(await office.teams.click(office.bob, message, "Approve"))
+    assert (await office.stored()).state is State.PENDING
+    await office.desk.expire(ID)
+    await office.redraw()
+    assert message.text.startswith("○ Expired: DELETE")
+
+
+async def test_an_old_card_is_redrawn_for_all_when_somebody_clicks_it(office: Office) -> None:
+    now = time.time()
+    request = replace(PLAIN, opened_at=now, expires_at=now + 600, channels=(f"teams:{office.channel.id}",))
+    await office.desk.open(request)
+    [post] = await office.store.due()
+    await office.store.sent(post.id, 2, await office.sender.post(office.channel.id, request))
+    message = office.teams.messages[-1]
+    await review(office, office.bob, message)
+    await review(office, office.carol, message)
+    await office.teams.click(office.bob, message, "Approve")
+    assert await office.store.due() == []
+    await office.teams.click(office.carol, message, "Approve")
+    [again] = await office.store.due()
+    assert again.id == post.id
+
+
+# Deny ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_deny_with_a_reason(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Deny", reason=" Use the archive job. ")
+    assert "You denied it. Nothing ran." in text_of(view)
+    stored = await office.stored()
+    assert (stored.state, stored.reason) == (State.DENIED, "Use the archive job.")
+
+
+@pytest.mark.parametrize("reason", ["", "no", "x" * 1001])
+async def test_a_denial_needs_a_reason(office: Office, reason: str) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Deny", reason=reason)
+    assert NO_REASON in text_of(view)
+    assert titles(view) == ["Approve", "Deny", "Full SQL"]
+    (field,) = [each for each in view["body"] if each["type"] == "Input.Text"]
+    assert field.get("value", "")[:1_000] == reason[:1_000]
+    assert (await office.stored()).state is State.PENDING
+
+
+# The full text -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reviewer_reads_all_of_a_long_text(office: Office) -> None:
+    sql = "DELETE FROM customers WHERE id IN (" + ", ".join(map(str, range(3000))) + ")"
+    message = await office.hold(statements=(replace(DELETE, sql=sql),))
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Full SQL")
+    read = ""
+    while True:
+        read += next(each["codeSnippet"] for each in view["body"] if each["type"] == "CodeBlock")
+        if "Next part" not in titles(view):
+            break
+        view = await office.teams.click(office.bob, message, "Next part")
+    assert read == card(await office.stored(), 0).statements[0].text
+    assert titles(await office.teams.click(office.bob, message, "Back")) == ["Approve", "Deny", "Full SQL"]
+
+
+async def test_the_full_text_is_for_reviewers_and_the_requester(office: Office) -> None:
+    message = await office.hold()
+    view = await review(office, office.bob, message)
+    full = {key: view["actions"][2][key] for key in ("type", "title", "verb", "data")}
+    _, answer = await office.teams.execute(office.eve, message, full)
+    assert NOT_IN_FULL in text_of(answer["value"])
+    _, answer = await office.teams.execute(office.ann, message, full)
+    assert titles(answer["value"]) == ["Back"]
+
+
+# What is not ours ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"hoop": "hoop_drop"},
+        {"hoop": ["hoop_approve"]},
+        {"hoop": "hoop_approve"},
+        {"hoop": "hoop_approve", "seal": 5},
+        {"hoop": "hoop_review", "seal": "a.b.c"},
+        {"hoop": "hoop_review", "seal": f"{ID}.1.0123"},
+        {"hoop": "hoop_full_sql", "seal": seal(b"another key", PLAIN)},
+    ],
+)
+async def test_a_button_that_is_not_ours_is_answered(office: Office, data: object) -> None:
+    message = await office.hold()
+    action = {"type": "Action.Execute", "verb": "hoop_approve", "data": data}
+    status, answer = await office.teams.execute(office.bob, message, action)
+    assert (status, answer["statusCode"]) == (200, 200)
+    assert NOT_VALID in text_of(answer["value"])
+    assert "customers" not in text_of(answer["value"]), "nothing of the request is told"
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_a_seal_of_another_content_decides_nothing(office: Office) -> None:
+    message = await office.hold()
+    for sealed in (
+        seal(BUTTON_KEY, replace(PLAIN, content_digest="00")),
+        seal(BUTTON_KEY, replace(PLAIN, id="nobody")),
+    ):
+        action = {"type": "Action.Execute", "data": {"hoop": "hoop_approve", "seal": sealed}}
+        _, answer = await office.teams.execute(office.bob, message, action)
+        assert "Nothing was decided" in text_of(answer["value"])
+        assert "customers" not in text_of(answer["value"])
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_other_invokes_are_not_implemented(office: Office) -> None:
+    activity = office.teams._activity("invoke", office.channel, office.bob, name="task/fetch", value={})
+    assert (await office.teams.deliver(activity))[0] == 501
+
+
+async def test_the_store_being_away_is_said(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    office.store.away = True
+    for title in ("Approve", "Deny", "Full SQL"):
+        status, answer = await office.teams.invoke(office.bob, message, title, reason="because")
+        assert status == 200
+        assert "What the card shows counts" in text_of(answer["value"])
+    office.store.away = False
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_what_nobody_expected_is_answered_too(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = await office.hold()
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(office.desk, "show", broken)
+    assert text_of(await review(office, office.bob, message)) == FAILED
+
+
+async def test_a_look_up_that_fails_decides_nothing(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    office.teams.fail("member", 503)
+    said = text_of(await office.teams.click(office.bob, message, "Approve"))
+    assert said.startswith(NO_LOOK_UP)
+    assert "DELETE on public.customers" in said
+    assert titles(message.seen_by(office.bob)) == ["Review"]
+    assert (await office.stored()).state is State.PENDING
+
+
+# Clients without Action.Execute --------------------------------------------------------------------------------------
+
+
+async def test_an_old_client_reviews_and_denies_in_its_personal_chat(office: Office) -> None:
+    message = await office.hold()
+    assert await office.teams.submit(office.bob, message, "Review") == 200
+    await office.front.settle()
+    (view,) = office.teams.in_channel(office.teams.chat(office.bob))
+    assert titles(view.card) == ["Approve", "Deny", "Full SQL"]
+    assert office.teams.messages[-1].activity["text"] == IN_OUR_CHAT
+    await office.teams.submit(office.bob, view, "Deny", reason="not today")
+    await office.front.settle()
+    assert "You denied it" in office.teams.in_channel(office.teams.chat(office.bob))[-1].text
+    assert (await office.stored()).reason == "not today"
+
+
+# Commands ------------------------------------------------------------------------------------------------------------
+
+
+async def test_commands_in_the_personal_chat(office: Office) -> None:
+    await office.hold()
+    assert "bob@example.com" in (await office.told(office.bob, "whoami")).text
+    assert "Pending: 1 request" in (await office.told(office.bob, "/hoop pending")).text
+    assert "Unknown command dance" in (await office.told(office.bob, "dance")).text
+    shown = await office.told(office.bob, f"show {ID}")
+    assert "held by rule" in shown.text
+    assert "Decided" in (await office.told(office.bob, f"deny {ID} not on a Friday")).text
+    assert (await office.stored()).decided_via == "teams"
+
+
+async def test_a_command_in_a_channel_is_answered_in_private(office: Office) -> None:
+    await office.hold()
+    answer = await office.told(office.bob, "pending", office.channel)
+    assert "Pending: 1 request" in answer.text
+    assert office.teams.in_channel(office.channel)[-1].activity["text"] == IN_OUR_CHAT
+    assert ";messageid=" in office.teams.in_channel(office.channel)[-1].conversation
+
+
+async def test_who_can_not_be_written_to_is_told_in_the_channel(office: Office) -> None:
+    office.teams.fail("create", 403, "ConversationBlockedByUser")
+    await office.teams.say(office.bob, "pending", office.channel)
+    await office.front.settle()
+    assert [each.activity["text"] for each in office.teams.messages] == [NO_CHAT]
+
+
+async def test_share_answers_where_it_was_asked(office: Office) -> None:
+    await office.teams.say(office.bob, "audit last:1h share", office.channel)
+    await office.front.settle()
+    (message,) = office.teams.messages
+    assert message.channel is office.channel
+    assert message.text.startswith("Audit: 0 statements")
+
+
+async def test_a_message_that_comes_twice_is_answered_once(office: Office) -> None:
+    activity = office.teams._activity("message", office.teams.chat(office.bob), office.bob, text="whoami")
+    for _ in range(3):
+        assert (await office.teams.deliver(activity))[0] == 200
+    await office.front.settle()
+    assert len(office.teams.messages) == 1
+
+
+async def test_pages_of_the_audit(office: Office) -> None:
+    for k in range(12):
+        office.spool.record(
+            "finished", user="ann@example.com", subject="sub-ann", tag="DELETE", outcome="executed", rows=k
+        )
+    office.spool.flush()
+    await office.store.append(office.spool.take() or [])
+    first = await office.told(office.bob, "audit last:1h")
+    assert "12 statements, 1 to 8" in first.text
+    assert titles(first.card) == ["Next"]
+    second = await office.teams.click(office.bob, first, "Next")
+    assert "9 to 12" in text_of(second)
+    assert titles(second) == ["Prev"]
+    forged = {"type": "Action.Execute", "data": {"hoop": "hoop_page", "cursor": "x.y"}}
+    _, answer = await office.teams.execute(office.bob, first, forged)
+    assert "not available" in text_of(answer["value"])
+
+
+async def test_a_guest_gets_no_answers(office: Office) -> None:
+    office.eve.role = "guest"
+    assert "Guests and bots decide nothing here" in (await office.told(office.eve, "pending")).text
+
+
+async def test_an_answer_that_can_not_be_sent_takes_nothing_along(office: Office) -> None:
+    office.teams.fail("send", 500)
+    await office.teams.say(office.bob, "whoami")
+    await office.front.settle()
+    assert "bob@example.com" in (await office.told(office.bob, "whoami")).text
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("<at>hoop</at> audit  rows:&gt;100", "audit  rows:>100"),
+        ("<at>hoop</at>\xa0who ran \u201cUPDATE x\u201d\n", 'who ran "UPDATE x"'),
+        ("/hoop pending", "pending"),
+        ("Hoop  help audit", "help audit"),
+        ("pending", "pending"),
+        ("<at>somebody</at> pending", "<at>somebody</at> pending"),
+        (None, ""),
+    ],
+)
+def test_a_command_as_it_was_typed(text: str | None, typed: str) -> None:
+    mention = {"type": "mention", "mentioned": {"id": "28:us"}, "text": "<at>hoop</at>"}
+    assert as_typed({"recipient": {"id": "28:us"}, "text": text, "entities": [mention, 5, {}]}) == typed
+    if text and "<at>" not in text:
+        assert as_typed({"text": text}) == typed
+
+
+# Conversations -------------------------------------------------------------------------------------------------------
+
+
+async def test_where_it_was_added_is_kept_and_forgotten_when_it_was_removed(office: Office) -> None:
+    assert await office.store.service_url(office.channel.id) == office.teams.service_url
+    await office.teams.install(office.channel, "remove")
+    assert await office.store.service_url(office.channel.id) is None
+    await office.teams.install(office.channel)
+    assert await office.store.service_url(office.channel.id) == office.teams.service_url
+
+
+async def test_the_store_being_away_hinders_no_message(office: Office) -> None:
+    office.store.away = True
+    assert await office.teams.install(office.channel) == 200
+    office.store.away = False
+
+
+# Start ---------------------------------------------------------------------------------------------------------------
+
+
+def front(office: Office, parts: Parts, tokens: Tokens) -> TeamsFront:
+    people = People(parts.transport, office.desk, TENANT)
+    commands = office.front._commands
+    return TeamsFront(
+        parts.edge,
+        tokens,
+        parts.transport,
+        people,
+        office.desk,
+        commands,
+        office.store,
+        button_key=b"k",
+        clock=time.time,
+    )
+
+
+async def test_credentials_that_are_refused_end_the_start(office: Office) -> None:
+    parts = Parts.of(office.teams)
+
+    async def scope() -> str:
+        return "https://api.botframework.com/.default"
+
+    tokens = Tokens(APP_ID, "a wrong secret", TENANT, scope, time.time, office.teams.microsoft.login_url)
+    started = front(office, parts, tokens)
+    with pytest.raises(TeamsRefused, match=r"TEAMS_APP_PASSWORD: invalid_client \(AADSTS7000215\)") as refused:
+        await started.start()
+    assert "a wrong secret" not in str(refused.value)
+    await started.stop()
+    await parts.tokens.close()
+
+
+async def test_microsoft_being_away_is_no_reason_not_to_start(teams: Teams, office: Office) -> None:
+    parts = Parts.of(teams)
+    teams.microsoft.login.away = True
+    started = front(office, parts, parts.tokens)
+    await started.start()
+    await started.stop()
+
+
+async def test_the_card_that_all_see_is_within_the_budget_on_the_wire(office: Office) -> None:
+    message = await office.hold(statements=(replace(DELETE, sql="x" * 1_000_000),))
+    drawn = base_card(card(await office.stored(), time.time()), seal(BUTTON_KEY, await office.stored()))
+    assert message.activity["attachments"] == [{"contentType": CARD, "content": drawn.content}]
+    assert message.activity["summary"] == drawn.summary
