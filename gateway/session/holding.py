@@ -19,6 +19,7 @@ from gateway.session.guard import digest, refused_by_outcome, refused_by_policy
 from gateway.session.names import Portal
 from gateway.session.probe import Findings, Subject, isolation_question, oid_question, probe
 from gateway.session.replies import Batch, Execution, Part
+from gateway.session.rowguard import cap
 from gateway.session.state import Conversation, Phase
 from gateway.wire.backend import error_response, notice_response
 
@@ -52,6 +53,7 @@ class Held:
     denied: Verdict | None = None  # of a policy that came while it was held
     interrupted: bool = False  # by the client itself: also if it runs by then
     side: bool = False
+    cap: int | None = None  # rows that it may change
 
     @property
     def parts(self) -> list[Part]:
@@ -205,6 +207,7 @@ class Holding:
         who = talk.login.identity
         reviewers = held.terms.reviewers
         exact = self._meaning(held, held.findings.oids)
+        held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
         key = talk.login.digest_key
         return ApprovalRequest(
             id=held.id,
@@ -231,6 +234,8 @@ class Holding:
             release_digest=self._release_digest(held, held.findings.oids),
             content_digest=digest(key, (who.issuer, who.subject, talk.login.target.name, *exact)),
             where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
+            row_cap=held.cap,
+            uncapped=uncapped,
         )
 
     def _release_digest(self, held: Held, oids: tuple[str, ...]) -> str:
@@ -348,7 +353,7 @@ class Holding:
             self._talk.emit(ev.Unknown(request_id))
             return
         for part in held.parts:
-            part.held = None
+            part.held, part.allowed = None, held.cap
             if part.reply is not None and isinstance(part.reply.portal, Portal):
                 part.reply.portal.released = True
         self._go(held)

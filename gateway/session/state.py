@@ -5,6 +5,7 @@ session.py reads the client, stream.py the target, holding.py waits for people; 
 
 from collections import deque
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from gateway.audit.entry import Value
 from gateway.errors import GatewayError
@@ -27,6 +28,9 @@ from gateway.session.replies import Execution, Mode, Reply
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import fatal
 from gateway.wire.frontend import SYNC, message, parse
+
+if TYPE_CHECKING:  # it works on the conversation
+    from gateway.session.rowguard import RowGuard
 
 _TEXT_SHOWN = 1000
 #: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
@@ -71,6 +75,7 @@ class Conversation:
         self.flushed = False  # waiting for the ReadyForQuery of a Sync that we put in the place of a Flush
         self.asking = False  # waiting for the parser process
         self.errand: Errand | None = None
+        self.rowguard: RowGuard | None = None  # an approved statement runs under a cap of rows
         self.accepted = ""  # the text that our grammar refuses and the target has just said it takes
         self.changing = False  # something that may change the catalog is on its way
         self.changed = False  # it ran in a transaction that is still open: read the catalog again when that has ended
@@ -114,6 +119,7 @@ class Conversation:
         return self.phase is not Phase.COPY_IN and (
             self.phase in (Phase.HELD, Phase.CLOSED)
             or self.errand is not None
+            or self.rowguard is not None
             or self.asking
             or self.flushed
             or self.reloading
@@ -209,12 +215,13 @@ class Conversation:
                 self.record("refused", **self._story(each), sqlstate=sqlstate or each.verdict.sqlstate, reason=why)
         reply.executions = []
 
-    def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None) -> None:
+    def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None, reason: str = "") -> None:
         """Record the end of one statement."""
         story = self._story(execution)
         story["rows"] = execution.rows if rows is None else rows
         story["outcome"] = "failed" if sqlstate else "executed"
-        self.record("finished", **story, sqlstate=sqlstate, duration_ms=round((self.now - execution.started) * 1000, 3))
+        took = round((self.now - execution.started) * 1000, 3)
+        self.record("finished", **story, sqlstate=sqlstate, reason=reason, duration_ms=took)
 
     def skipped(self, execution: Execution) -> None:
         """Record that an earlier error made the target skip it: it did not run."""
@@ -328,7 +335,8 @@ class Conversation:
         for request, (sqlstate, execution) in self.failed.items():
             kept = any(each.fate == "committed" for each in _changing(ran.get(request, [])))
             fate = "partly committed" if kept else "rolled back"
-            self.emit(ev.Finished(request, None, sqlstate or "25P02", self._took(execution), fate))
+            # rows of a failed one: the row guard has counted them
+            self.emit(ev.Finished(request, execution.rows or None, sqlstate or "25P02", self._took(execution), fate))
 
     def broken_off(self, *, in_flight: bool) -> None:
         """The target's connection ends before its next ReadyForQuery: tell how approved statements ended, as far as seen.

@@ -16,6 +16,7 @@ from gateway.session.gate import SETTING, said
 from gateway.session.guard import NO_PORTAL
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
+from gateway.session.rowguard import RowGuard
 from gateway.session.state import Conversation, Phase
 from gateway.sql.statement import Control
 from gateway.wire.backend import (
@@ -120,6 +121,8 @@ class Stream:
         replies = self._talk.replies
         if not replies or replies[0].mode is not Mode.EXPECT or replies[0].kind not in b"EQ":
             return False
+        if self._guarding(replies[0]) is not None:
+            return False
         if kind == _COPY_DATA:
             return self._copy is None
         head = replies[0]
@@ -151,7 +154,17 @@ class Stream:
         elif head.mode is Mode.EXPECT:
             if not head.planned:
                 self._plan(head, _described(head) or _unknown(raw))
-            talk.emit(ev.ToClient(head.masker.rows(raw) if head.masker else raw))
+            shown = head.masker.rows(raw) if head.masker else raw
+            guard = self._guarding(head)
+            if guard is not None:
+                guard.keep(shown)
+            else:
+                talk.emit(ev.ToClient(shown))
+
+    def _guarding(self, head: Reply) -> RowGuard | None:
+        """The row guard, where it is of this message."""
+        guard = self._talk.rowguard
+        return guard if guard is not None and guard.reply is head else None
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -237,6 +250,12 @@ class Stream:
     def _command_complete(self, body: bytes) -> bytes | None:
         talk = self._talk
         head = self._head("CommandComplete")
+        guard = self._guarding(head)
+        if guard is not None:
+            counts = guard.counted(body)
+            if counts is None:
+                return None
+            body = counts
         tag = command_tag(body)
         execution = head.execution
         if execution is not None:
@@ -244,7 +263,7 @@ class Stream:
             if execution.statement.control in _ENDS:
                 talk.transaction_over(_FATES.get(tag, "committed"))
         self._next(head)
-        return self._seen(head, body)
+        return guard.told(body) if guard is not None else self._seen(head, body)
 
     def _empty(self, body: bytes) -> bytes | None:
         head = self._head("EmptyQueryResponse")
@@ -293,11 +312,15 @@ class Stream:
         talk = self._talk
         found = fields(body)
         sqlstate = found.get("C", "XX000")
-        if found.get("V") == "FATAL" or found.get("S") == "FATAL":
-            talk.target_said_fatal = True
+        fatal = "FATAL" in (found.get("V"), found.get("S"))
+        talk.target_said_fatal = talk.target_said_fatal or fatal
         if not talk.replies:
             return talk.judge.diagnostics(body, protected=False)
         head = talk.replies[0]
+        if talk.rowguard is not None:
+            if talk.rowguard.undoing and not fatal:
+                return None
+            talk.rowguard.failed()
         if talk.phase is Phase.COPY_IN:
             talk.phase = Phase.READY
         talk.copying = False
@@ -357,8 +380,11 @@ class Stream:
 
     def _ready(self, body: bytes) -> bytes | None:
         talk = self._talk
-        head = self._pop("ReadyForQuery", b"SQF")
         status = chr(body[0]) if body else "?"
+        guard = self._guarding(self._head("ReadyForQuery"))
+        if guard is not None and not guard.ready(status):
+            return None
+        head = self._pop("ReadyForQuery", b"SQF")
         talk.copying = False
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
