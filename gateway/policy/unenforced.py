@@ -30,9 +30,6 @@ def _of_hold(terms: HoldTerms) -> list[str]:
         "approve_via: web is not enforced yet; a click in chat decides": terms.approve_via == "web",
         "require_full_view is not enforced yet; Approve is shown at once": terms.require_full_view,
         "confirm: typed is not enforced yet; a click confirms": terms.confirm == "typed",
-        "max_rows_over_preview is not enforced yet; more rows than were shown may change": (
-            terms.max_rows_over_preview is not None
-        ),
     }
     return [text for text, named in table.items() if named]
 

@@ -190,7 +190,7 @@ class RowGuard:
         """Record that it is rolled back, tell the client, and see to it that nothing of it stays."""
         talk, execution = self._talk, self._execution
         sqlstate, why, text = refusal
-        execution.rows = count
+        execution.rows = count if sqlstate == REFUSED else 0  # the card tells a count as the reason
         talk.finish(execution, sqlstate, count, why)
         if execution.request:
             talk.failed[execution.request] = (sqlstate, execution)
