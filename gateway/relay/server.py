@@ -35,6 +35,7 @@ from gateway.relay.target import TargetLink, connect
 from gateway.session import events as ev
 from gateway.session.gate import SETTING, Gate, read_bool
 from gateway.session.judging import Login
+from gateway.session.meaning import REPORTED
 from gateway.session.session import Session
 from gateway.sql.settings import setting_class
 from gateway.sql.statement import StatementClass
@@ -346,6 +347,7 @@ class Server:
         minor = min(guest.hello.minor, _NEWEST_MINOR)
         pid, secret = self._keys.give(relay.cancel, 32 if minor == _NEWEST_MINOR else 4)
         session.talk.pids = (link.pid, pid)
+        session.talk.reported = {name: value for name, value in link.parameters.items() if name in REPORTED}
         relay.ongoing = self._ongoing
         relay.forget_key = lambda: self._keys.forget(pid)
         notices = [session.talk.judge.diagnostics(each, protected=False) for each in link.notices]

@@ -86,6 +86,9 @@ class Conversation:
         self.path_in_transaction = False
         self.role_moved = False  # SET ROLE: "$user" on the path may stand for another now
         self.target_said_fatal = False
+        self.reported: dict[
+            str, str
+        ] = {}  # settings that give a text its meaning, as the target says (ParameterStatus)
         self.pids = (0, 0)  # of the target's process, and the one that the client was told (BackendKeyData)
         self.claimed_reason = ""  # of the statement at hand; without secrets, as all that is kept or shown
         self._session_reason = ""  # SET hoop.reason: stands where a statement says nothing itself

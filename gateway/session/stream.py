@@ -14,6 +14,7 @@ from gateway.masking.diagnostics import scrub_notification, scrub_parameter
 from gateway.session import events as ev
 from gateway.session.gate import SETTING, said
 from gateway.session.guard import NO_PORTAL
+from gateway.session.meaning import REPORTED
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.rowguard import RowGuard
@@ -456,6 +457,8 @@ class Stream:
             )
         if name == "search_path":
             self._talk.path_stale = True
+        if name in REPORTED:
+            self._talk.reported[name] = value
         if name == SETTING:
             if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
                 self._talk.gate.reported(value)

@@ -123,7 +123,10 @@ def test_the_consequence_keeps_to_the_truth(state: State, consequence: str) -> N
     [
         (replace(PLAIN, row_cap=42), "42 rows would be deleted (exact count). More than that is rolled back."),
         (replace(PLAIN, row_cap=50), "42 rows would be deleted (exact count). More than 50 rows is rolled back."),
-        (replace(PLAIN, uncapped="it is secret"), "42 rows would be deleted (exact count). No row guard: it is secret."),
+        (
+            replace(PLAIN, uncapped="it is secret"),
+            "42 rows would be deleted (exact count). No row guard: it is secret.",
+        ),
         (replace(STATES[State.DENIED], row_cap=42), "42 rows would have been deleted (exact count)."),
         (replace(STATES[State.EXECUTED], uncapped="it is secret"), ""),
     ],

@@ -22,7 +22,13 @@ def said(rule: str = "", target: str = "", masking: str = "") -> list[str]:
 
 def test_a_file_that_promises_nothing_more_has_no_notes() -> None:
     assert said() == []
-    assert said(rule=", approve_via: chat, confirm: click, timeout: 5m, max_rows_over_preview: 5", masking=", predicates: allow") == []
+    assert (
+        said(
+            rule=", approve_via: chat, confirm: click, timeout: 5m, max_rows_over_preview: 5",
+            masking=", predicates: allow",
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
