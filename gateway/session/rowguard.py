@@ -145,6 +145,8 @@ class RowGuard:
 
     def failed(self) -> None:
         """The statement, or what went before it in its batch, has failed: nothing is left to decide."""
+        if self._stage is _Stage.COMMITTING and self._rows:
+            self._talk.emit(ev.ToClient(b"".join(self._rows)))  # PostgreSQL sends them before it looks at constraints
         if self.own:
             self._stage = _Stage.UNDOING
         else:

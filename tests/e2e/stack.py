@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import re
+import secrets
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -39,6 +40,8 @@ _START = 60.0
 #: How long a client may wait for 57014 once it has asked to cancel.
 PROMPT = 3.0
 
+#: The password of the reader login.
+_READER = secrets.token_urlsafe(18)
 _TABLES = """
 CREATE TABLE ledger (id integer PRIMARY KEY, owner text NOT NULL, amount integer NOT NULL);
 INSERT INTO ledger SELECT n, 'owner ' || n, 100 FROM generate_series(1, 2000) AS n;
@@ -48,6 +51,8 @@ CREATE TABLE vault (id integer PRIMARY KEY, card_number text NOT NULL UNIQUE, ap
 CREATE TABLE loaded (id integer PRIMARY KEY, note text);
 CREATE TABLE dues (id integer PRIMARY KEY, owner integer NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED);
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger, brief, vault, loaded, dues TO hoop;
+CREATE ROLE hoop_reader LOGIN PASSWORD '{reader}';
+GRANT SELECT ON ledger TO hoop_reader;
 ALTER ROLE hoop CREATEROLE;
 """
 
@@ -58,10 +63,13 @@ issuers:
 targets:
   shop: {{environment: production, host: 127.0.0.1, port: {port}, database: shop, sslmode: disable, user: hoop,
          password: {{file: "{password_file}"}}}}
+  archive: {{environment: production, host: 127.0.0.1, port: {port}, database: shop, sslmode: disable, user: hoop,
+            password: {{file: "{password_file}"}}, reader: {{user: hoop_reader, password: {{file: "{reader_file}"}}}}}}
 reviewers:
   dba: {{groups: [dba], approvals: 1, channels: ["slack:{channel}"]}}
 rules:
   - {{name: reads go, effect: allow, groups: [engineering, agents], statements: [read]}}
+  - {{name: reviewers may look, effect: allow, groups: [dba], targets: [archive], statements: [read]}}
   - {{name: brief waits briefly, effect: hold, groups: [engineering, agents], statements: [write], tables: [public.brief],
      reviewers: dba, timeout: 1s, hold_in_transaction: 1s}}
   - {{name: changes wait, effect: hold, groups: [engineering, agents], statements: [write, ddl, admin, session, opaque],
@@ -86,15 +94,21 @@ class Stage(Demo):
 
     async def _open_workspace(self) -> None:
         assert self.postgres is not None
-        await self.postgres.psql(_TABLES, "shop")
+        await self.postgres.psql(_TABLES.format(reader=_READER), "shop")
         await super()._open_workspace()
 
     def _write_policy(self, password: str) -> Path:
         path = super()._write_policy(password)
         assert self.postgres is not None
         password_file = path.with_name("shop.password")
+        reader_file = path.with_name("reader.password")
+        reader_file.write_text(_READER, "utf-8")
         text = _POLICY.format(
-            issuer=self.issuer.url, port=self.postgres.port, password_file=password_file, channel=CHANNEL
+            issuer=self.issuer.url,
+            port=self.postgres.port,
+            password_file=password_file,
+            reader_file=reader_file,
+            channel=CHANNEL,
         )
         path.write_text(text, "utf-8")
         return path
@@ -229,6 +243,13 @@ class Stack:
         found = await self.on(self.demo.gateway.store.get(request_id))
         assert found is not None
         return found
+
+    async def reload(self, target: str) -> None:
+        """Have the catalogs of a target read again, of every login there; to be run on the stack's loop."""
+        server = self.demo.gateway.server
+        for each in server.targets_in_use():
+            if each.name == target:
+                await server._catalogs.reload(each)
 
     def entries(self, **wanted: object) -> list[dict[str, Any]]:
         """Entries of the spool with these fields, in order: what was recorded, whatever the store says."""

@@ -1,40 +1,22 @@
 """The drift guard on real servers, 18 and 15: what a reviewer did not see does not stay, and nothing else looks different."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
 
-from gateway.demo.postgres import find_binaries
 from gateway.wire.frontend import SYNC, bind, close, describe, execute, parse, query
 from tests.e2e.driving import BUNDLED
 from tests.e2e.stack import STEP, Stack
 from tests.e2e.wire import Wire
 
-DEBIAN = find_binaries("debian")
 
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        "18",
-        pytest.param(
-            "15",
-            marks=[
-                pytest.mark.pg15,
-                pytest.mark.skipif(DEBIAN is None, reason="no PostgreSQL 15 (Debian's package postgresql-15)"),
-            ],
-        ),
-    ],
-)
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    running = Stack(tmp_path_factory.mktemp("e2e") / "gateway.log", DEBIAN if request.param == "15" else None)
-    running.start()
-    yield running
-    running.stop()
+@pytest.fixture
+def stack(each_version: Stack) -> Stack:
+    return each_version
 
 
 @pytest.fixture

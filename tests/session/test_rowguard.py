@@ -97,6 +97,12 @@ def test_a_constraint_that_fails_at_commit_is_the_statements_error() -> None:
     ]
 
 
+def test_its_rows_come_before_such_an_error_as_postgres_has_them() -> None:
+    play = released(query(RETURNING))
+    play.target(columns("name"), row(b"Ann"), complete("DELETE 1"), ready("T"))
+    assert said(play.target(error("23503"), ready())) == ["client D E23503", "client ZI"]
+
+
 def test_a_statement_that_fails_is_told_as_it_would_be_and_its_transaction_is_ended() -> None:
     play = in_autocommit()
     assert play.target(error("22012"), ready("E")) == ["record finished", "client E22012", "target Q[ROLLBACK]"]
