@@ -52,6 +52,7 @@ CREATE TABLE loaded (id integer PRIMARY KEY, note text);
 CREATE TABLE dues (id integer PRIMARY KEY, owner integer NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED);
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger, brief, vault, loaded, dues TO hoop;
 CREATE ROLE hoop_reader LOGIN PASSWORD '{reader}';
+GRANT CONNECT ON DATABASE shop TO hoop_reader;
 GRANT SELECT ON ledger TO hoop_reader;
 ALTER ROLE hoop CREATEROLE;
 """
