@@ -45,7 +45,7 @@ async def test_who_may_write_is_not(stack: Stack) -> None:
 
 
 async def test_its_search_path_is_read_as_its_own(stack: Stack) -> None:
-    """A schema that the reader may not use is passed over on its path, and not on that of the other login."""
+    """A schema that a role may not use is passed over on its path, so a rule about its tables must not count there."""
     stack.do(
         "CREATE SCHEMA hidden; CREATE TABLE hidden.ledger AS SELECT 7 AS amount; GRANT USAGE ON SCHEMA hidden TO hoop"
     )
