@@ -318,10 +318,9 @@ class Stream:
         if not talk.replies:
             return talk.judge.diagnostics(body, protected=False)
         head = talk.replies[0]
-        if talk.rowguard is not None:
-            if talk.rowguard.undoing and not fatal:
-                return None
-            talk.rowguard.failed()
+        guard = self._guarding(head)
+        if guard is not None and guard.undoing and not fatal:
+            return None
         if talk.phase is Phase.COPY_IN:
             talk.phase = Phase.READY
         talk.copying = False
@@ -342,12 +341,19 @@ class Stream:
             self._skip(head)
         else:
             self._skip_to_sync()
+        self._tell_guard(head)
         if denial is not None:
             talk.emit(ev.ToClient(denial))
             return None
         protected = talk.judge.protects and (execution is None or execution.protected)
         shown = talk.judge.diagnostics(body, protected=protected)
         return shown if mode is Mode.EXPECT or talk.flushed else None
+
+    def _tell_guard(self, head: Reply) -> None:
+        """An error came in answer to `head`: was the guarded statement hit, be it skipped with others?"""
+        guard = self._talk.rowguard
+        if guard is not None and (guard.reply is head or not any(each is guard.reply for each in self._talk.replies)):
+            guard.failed()
 
     def _drop_changes(self, execution: Execution) -> None:
         for change in execution.changes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.approvals.request import State
 from gateway.session import events as ev
 from gateway.session.guard import sure_fail
 from gateway.session.rowguard import REFUSED
@@ -11,7 +12,7 @@ from gateway.wire.backend import fields, notice_response
 from gateway.wire.frontend import FLUSH, SYNC, bind, close, execute, message, parse, query
 from tests import playbook
 from tests.playbook import BOUND, CLOSED, PARSED, POLICY, Playbook, columns, complete, error, ready, row
-from tests.session.test_session import DELETE, approve, opened
+from tests.session.test_session import DELETE, approve, opened, ruled
 
 RETURNING = f"{DELETE} RETURNING name"
 EXTENDED = (parse("", DELETE), bind("", ""), execute(""))
@@ -100,7 +101,7 @@ def test_a_constraint_that_fails_at_commit_is_the_statements_error() -> None:
 def test_its_rows_come_before_such_an_error_as_postgres_has_them() -> None:
     play = released(query(RETURNING))
     play.target(columns("name"), row(b"Ann"), complete("DELETE 1"), ready("T"))
-    assert said(play.target(error("23503"), ready())) == ["client D", "client E23503", "client ZI"]
+    assert said(play.target(error("23503"), ready())) == ["client D E23503", "client ZI"]
 
 
 def test_a_statement_that_fails_is_told_as_it_would_be_and_its_transaction_is_ended() -> None:
@@ -371,3 +372,24 @@ def test_one_held_execute_among_others_is_capped() -> None:
     lines = play.target(error("34000"), ready())
     assert said(lines) == [f"client E{REFUSED}", "client ZI"]
     assert "finished REQ1 42501 rolled back" in lines
+
+
+def test_an_error_of_the_batch_before_does_not_end_the_guard() -> None:
+    """A held batch that is half forwarded may stand behind another whose answers have not come yet."""
+    play = Playbook()
+    play.rows_shown = True
+    play.client(parse("i", "SELECT $1::text"), SYNC)
+    play.target(PARSED, ready())
+    play.client(parse("", "SELECT 1/0"), bind("", ""), execute(""), SYNC)
+    play.client(*[bind("", "i", [b"x" * 100]) + execute("") for _ in range(1000)])
+    play.client(*EXTENDED, SYNC)
+    for answer in (ready("T"), row(b"public.customers", b"16400"), row(b"3"), complete("SELECT 0"), ready()):
+        play.send(ev.SideAnswered(answer + ready("T")))
+    opened(play)
+    play.send(ruled(play, State.APPROVED))
+    play.send(ev.SideAnswered(row(b"public.customers", b"16400") + ready()))
+    play.send(ev.Released("REQ1"))
+    assert play.to_target().endswith(b"".join((*EXTENDED, FLUSH)))
+    assert play.target(error("22012"), ready())[-1] == "client E22012 ZI"
+    assert play.to_target() == b"", "the Sync still waits for the count"
+    assert play.session.talk.rowguard is not None
