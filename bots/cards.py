@@ -269,9 +269,22 @@ def _values(statement: HeldStatement) -> tuple[str, ...]:
 
 def _consequence(request: ApprovalRequest) -> str:
     """What it would do; nothing once it has run, for then the outcome says what it did."""
-    preview = request.preview
     if request.state in _HAS_RUN:
         return ""
+    guard = _row_guard(request) if request.state in OPEN_STATES else ""
+    return " ".join(each for each in (_would(request), guard) if each)
+
+
+def _row_guard(request: ApprovalRequest) -> str:
+    """What becomes of it if the rows change while you decide."""
+    if request.row_cap is None:
+        return f"No row guard: {line(request.uncapped, _SENTENCE)}." if request.uncapped else ""
+    more = "that" if request.row_cap == request.preview.rows else count(request.row_cap, "row")
+    return f"More than {more} is rolled back."
+
+
+def _would(request: ApprovalRequest) -> str:
+    preview = request.preview
     if preview.rows is None:
         unknown = request.state in OPEN_STATES and _touches_rows(request)
         return f"How many rows it touches is not known{_no_count(request)}." if unknown else ""

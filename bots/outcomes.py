@@ -36,6 +36,7 @@ _STANDING: dict[str, tuple[str, Tone]] = {
     "executed, prepared": ("Prepared, not committed", Tone.UNDERWAY),
     "executed, its end was not seen": ("Outcome unknown", Tone.WARNING),
     "failed": ("Failed", Tone.BAD),
+    "failed, counted": ("Rolled back", Tone.BAD),
     "unknown": ("Outcome unknown", Tone.WARNING),
     "denied": ("Denied", Tone.BAD),
     "expired": ("Expired", Tone.OVER),
@@ -53,6 +54,8 @@ def standing(request: ApprovalRequest, now: float) -> tuple[str, Tone]:
 def _stands(request: ApprovalRequest, now: float) -> str:
     if request.state is State.PENDING and now >= request.expires_at:
         return "time is up"
+    if request.state is State.FAILED and request.rows is not None:
+        return "failed, counted"
     fate = f"executed, {request.transaction}"
     return fate if request.state is State.EXECUTED and fate in _STANDING else request.state.value
 
@@ -188,6 +191,7 @@ _CONDITIONS = {
     "42703": "a column is not there",
     "42P01": "a table is not there",
     "42P07": "a table is there already",
+    "54000": "it went past a limit",
     "55P03": "a lock was not to be had",
     "57014": "it was cancelled, or took too long",
 }
@@ -200,6 +204,12 @@ def _failed(request: ApprovalRequest) -> str:
         " One part of it was committed before: check the target." if request.transaction == "partly committed" else ""
     )
     return f"Failed{_took(request, 'after')}{code}{_because(request)}.{kept} {_by(request)}."
+
+
+def _over_the_cap(request: ApprovalRequest) -> str:
+    """Only the row guard counts what failed."""
+    cap = "" if request.row_cap is None else f", and {count(request.row_cap, 'row')} had been approved"
+    return f"Rolled back: it would have changed {count(request.rows or 0, 'row')}{cap}. Nothing has changed. {_by(request)}."
 
 
 def _denied(request: ApprovalRequest) -> str:
@@ -219,6 +229,7 @@ _OUTCOMES: dict[str, Callable[[ApprovalRequest], str]] = {
     "executed, prepared": _prepared,
     "executed, its end was not seen": _unseen,
     "failed": _failed,
+    "failed, counted": _over_the_cap,
     "unknown": lambda r: (
         f"Unknown: it was sent, and the answer never came{_because(r)}. It may have run: check the target. {_by(r)}."
     ),

@@ -29,18 +29,19 @@ from gateway.approvals.outbox import Front, Outbox
 from gateway.approvals.request import Person
 from gateway.audit.log import AuditLog
 from gateway.audit.spool import Spool, is_live, spooled
-from gateway.errors import PolicyError, StoreUnavailable
+from gateway.errors import GatewayError, PolicyError, StoreUnavailable
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Secret, Target, load
+from gateway.policy.readers import logins
 from gateway.policy.unenforced import notes
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
 from gateway.relay.parser import ParserProcess
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
-from gateway.relay.side import load_catalog
+from gateway.relay.side import load_catalog, risks
 from gateway.settings import Settings, derive
 from gateway.store.postgres import PostgresStore
 
@@ -119,6 +120,7 @@ class Gateway:
         self._stops.append(self.outbox.close)
         await self._start_server(replica)
         self._background(self._watch_policy())
+        self._background(self._look_at_logins())
         log.info("gateway.started", wire=self.ports.wire, http=self.ports.http, replica=replica)
 
     async def stop(self) -> None:
@@ -221,9 +223,12 @@ class Gateway:
         async def catalog(target: Target) -> Any:
             return await load_catalog(target, await password(target, target.password))
 
-        async def reload(name: str) -> Any:
-            target = self.policy.targets.get(name)
-            return await catalogs.reload(target) if target is not None else None
+        async def reload(target: Target) -> Any:
+            """What DDL has changed holds for everybody's login there."""
+            for other in self.server.targets_in_use():
+                if other.name == target.name and other.user != target.user:
+                    self._background(catalogs.reload(other))
+            return await catalogs.reload(target)
 
         catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
         shell = Shell(self.desk, self.spool, parser, self.metrics, self._background, reload)
@@ -241,7 +246,7 @@ class Gateway:
         self._stops.append(self._drain)
         self._background(catalogs.run(self.server.targets_in_use))
 
-    def _catalog_changed(self, target: str, catalog: Any) -> None:
+    def _catalog_changed(self, target: Target, catalog: Any) -> None:
         self.server.catalog_changed(target, catalog)
 
     async def _drain(self) -> None:
@@ -298,6 +303,7 @@ class Gateway:
             self.issuers.use(policy.issuers)
             self.server.adopt(policy)
             self._record_policy()
+            self._background(self._look_at_logins())
             log.info("policy.loaded", version=policy.version)
         return True
 
@@ -305,6 +311,17 @@ class Gateway:
         self._record("policy_loaded", policy=self.policy.version)
         for note in notes(self.policy):
             log.warning("policy.not_enforced", note=note)
+
+    async def _look_at_logins(self) -> None:
+        """Say of each target what its logins should not be able to do; nothing waits for it."""
+        credentials = Credentials(os.environ)
+        for target in self.policy.targets.values():
+            for login in logins(target):
+                try:
+                    for risk in await risks(login, await credentials.password(login.password)):
+                        log.warning("target.risky_login", target=target.name, risk=risk)
+                except GatewayError as error:
+                    log.warning("target.not_looked_at", target=target.name, login=login.user, problem=error.message)
 
     async def _watch_policy(self) -> None:
         while True:

@@ -19,7 +19,7 @@ from gateway.session.session import Session
 from gateway.sql.catalog import Catalog, Relation
 from gateway.wire import frontend
 from gateway.wire.backend import command_tag, error_response, fields
-from gateway.wire.frontend import message
+from gateway.wire.frontend import message, query
 
 NOW = 1_750_000_000.0
 
@@ -69,6 +69,7 @@ class Playbook:
         ids = (f"REQ{number}" for number in itertools.count(1))
         self.session = Session(login, self.policy, catalog(), ids, Gate(), status)
         self.gate_shown = False  # its helpers are answered here and left out of the transcript
+        self.rows_shown = False  # so is the transaction that the row guard puts round an approved query
         self.session.talk.path_stale = False  # most conversations start behind the question for search_path
         self.now = NOW
         self.effects: list[ev.Effect] = []
@@ -82,6 +83,8 @@ class Playbook:
             self.effects += self.session.handle(ev.GoOn(), self.now)
         if not self.gate_shown:
             self._through_the_gate()
+        if not self.rows_shown:
+            self._guarded()
         self.requests += [each.request for each in self.effects if isinstance(each, ev.Hold)]
         lines: list[str] = []
         for line in (line for effect in self.effects for line in _lines(effect)):
@@ -101,6 +104,17 @@ class Playbook:
         talk = self.session.talk
         while talk.replies and talk.replies[0].then is not None:
             self.effects += self.session.handle(ev.FromTarget(ready(talk.status)), self.now)
+
+    def _guarded(self) -> None:
+        """Take the row guard's BEGIN, COMMIT, ROLLBACK out of what goes to the target, and answer the last two
+        (the first is answered with the gate's helpers)."""
+        for at, effect in enumerate(self.effects):
+            if isinstance(effect, ev.ToTarget) and self.session.talk.rowguard is not None:
+                ends = [each for each in _ENDS if query(each) == effect.data]
+                self.effects[at] = ev.ToTarget(_without(effect.data, query("BEGIN READ WRITE"), *map(query, ends)))
+                if ends:
+                    self.effects += self.session.handle(ev.FromTarget(complete(ends[0]) + ready()), self.now)
+        self.effects = [each for each in self.effects if each != ev.ToTarget(b"")]
 
     def client(self, *messages: bytes) -> list[str]:
         return self.send(ev.FromClient(b"".join(messages)))
@@ -135,6 +149,9 @@ class Playbook:
     def recheck(self, status: str = "I", oid: bytes = b"16400") -> list[str]:
         """Answer the question what the held names mean now."""
         return self.target(row(b"public.customers", oid), complete("SELECT 1"), ready(status))
+
+
+_ENDS = ("COMMIT", "ROLLBACK")
 
 
 def _without(data: bytes, *helpers: bytes) -> bytes:

@@ -123,7 +123,8 @@ class ApprovalRequest:
     """The stored question. Times are Unix seconds. Everything here may be shown to a reviewer.
 
     `rev` grows with each change; a button names the rev it was drawn for. `release_digest` and `content_digest` are
-    keyed (HMAC) hex digests (enforcement.md, decision 5). `where_held` is "idle" or "in transaction".
+    keyed (HMAC) hex digests (enforcement.md, decision 5). `where_held` is "idle" or "in transaction". `row_cap`: if it
+    changes more rows it is rolled back; None: no such guard, and `uncapped` says why where rows may change at all.
     """
 
     id: str
@@ -150,6 +151,8 @@ class ApprovalRequest:
     release_digest: str
     content_digest: str
     where_held: str = "idle"
+    row_cap: int | None = None
+    uncapped: str = ""
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
     decided_by: Person | None = None

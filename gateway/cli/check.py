@@ -11,6 +11,7 @@ from bots.texts import count
 from gateway.errors import PolicyError
 from gateway.policy.cases import CaseResult, run
 from gateway.policy.model import Policy, load
+from gateway.policy.readers import readers
 from gateway.policy.unenforced import notes
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
@@ -32,7 +33,7 @@ def check(
         raise typer.Exit(1) from None
     results = run(policy, _read_offline, time.time())
     if as_json:
-        typer.echo(json.dumps(_as_json(file, [], results) | {"notes": notes(policy)}))
+        typer.echo(json.dumps(_as_json(file, [], results) | {"notes": notes(policy), "readers": _readers(policy)}))
     else:
         _print_results(file, policy, results)
     if any(result.problem for result in results):
@@ -71,8 +72,15 @@ def _print_results(file: Path, policy: Policy, results: tuple[CaseResult, ...]) 
         typer.echo(f"{file}:{result.test.line}: {result.test.sql}: {result.problem}", err=True)
     for note in notes(policy):
         typer.echo(f"{file}: note: {note}", err=True)
+    for name, who in _readers(policy).items():
+        typer.echo(f'{file}: target "{name}": reader login for {", ".join(who) or "nobody: everybody may do more"}')
     passed = f"{len(results) - len(failed)} of {len(results)} tests pass" if results else "it has no tests"
     typer.echo(f"{file}: {count(len(policy.rules), 'rule')}, {count(len(policy.targets), 'target')}; {passed}")
+
+
+def _readers(policy: Policy) -> dict[str, list[str]]:
+    """Target -> who logs in there as its reader, of those whom the rules name; only targets that have one."""
+    return {name: readers(policy, target) for name, target in policy.targets.items() if target.reader_user is not None}
 
 
 def _as_json(file: Path, problems: list[str], results: tuple[CaseResult, ...]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from gateway.policy.cases import person
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge_explained, judge_script, may_connect
 from gateway.policy.document import nearest
 from gateway.policy.model import HoldTerms, Policy, Target, load
+from gateway.policy.readers import login_of
 from gateway.relay import side
 from gateway.relay.credentials import CredentialMissing, Credentials
 from gateway.sql.catalog import Catalog
@@ -75,8 +76,9 @@ def explain(
     if target not in policy.targets:
         _stop(f'unknown target "{target}"{nearest(target, policy.targets)}')
     at = Circumstances(time.time(), application, client)
-    catalog = None if offline else _catalog(policy.targets[target])
-    question = Question(policy, person(user, frozenset(group or ())), target, at, catalog)
+    who = person(user, frozenset(group or ()))
+    catalog = None if offline else _catalog(login_of(policy, who, policy.targets[target]))
+    question = Question(policy, who, target, at, catalog)
     if sql == "-":
         _answer_lines(question, sys.stdin)
         return

@@ -143,8 +143,10 @@ def sees_clear(policy: Policy, who: Identity) -> bool:
     return who_matches(policy.masking.clear_for_groups, policy.masking.clear_for_users, who)
 
 
-def rules_for(policy: Policy, who: Identity, target: str, application: str, client: str) -> tuple[Rule, ...]:
-    """Return the rules that can match anything in such a session, in the file's order."""
+def rules_for(
+    policy: Policy, who: Identity, target: str, application: str | None, client: str | None
+) -> tuple[Rule, ...]:
+    """Return the rules that can match anything in such a session, in the file's order. None: whatever it may be."""
     return tuple(live.rule for live in _rules_of(policy, who, target, application, client).live)
 
 

@@ -14,11 +14,6 @@ def notes(policy: Policy) -> list[str]:
     """A sentence for each protection that is named and not enforced, with the rule or target that names it."""
     found = [f'rule "{rule.name}": {text}' for rule in policy.rules if rule.hold for text in _of_hold(rule.hold)]
     found += [f'rule "{rule.name}": {text}' for rule in policy.rules for text in _of_rows(rule)]
-    found += [
-        f'target "{target.name}": reader is not used yet; everybody reads by the login of `user`'
-        for target in policy.targets.values()
-        if target.reader_user is not None
-    ]
     if policy.masking.predicates != "allow":
         wanted = policy.masking.predicates
         found.append(f"masking: predicates: {wanted} is not enforced yet; conditions on protected columns are allowed")
@@ -30,9 +25,6 @@ def _of_hold(terms: HoldTerms) -> list[str]:
         "approve_via: web is not enforced yet; a click in chat decides": terms.approve_via == "web",
         "require_full_view is not enforced yet; Approve is shown at once": terms.require_full_view,
         "confirm: typed is not enforced yet; a click confirms": terms.confirm == "typed",
-        "max_rows_over_preview is not enforced yet; more rows than were shown may change": (
-            terms.max_rows_over_preview is not None
-        ),
     }
     return [text for text, named in table.items() if named]
 

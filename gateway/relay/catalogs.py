@@ -17,21 +17,27 @@ from gateway.sql.catalog import Catalog
 log = structlog.get_logger()
 
 Load = Callable[[Target], Awaitable[Catalog]]
+Key = tuple[str, str]
+
+
+def key(target: Target) -> Key:
+    """A target and a login there: which schemas a name may be found in depends on who looks."""
+    return target.name, target.user
 
 
 class Catalogs:
-    """Give each target's Catalog; `changed(name, catalog)` is called for each new one."""
+    """Give each login's Catalog of a target; `changed(target, catalog)` is called for each new one."""
 
-    def __init__(self, load: Load, refresh: float, changed: Callable[[str, Catalog | None], None]) -> None:
+    def __init__(self, load: Load, refresh: float, changed: Callable[[Target, Catalog | None], None]) -> None:
         self._load = load
         self._refresh = refresh
         self._changed = changed
-        self._known: dict[str, tuple[Catalog | None, float]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._known: dict[Key, tuple[Catalog | None, float]] = {}
+        self._locks: dict[Key, asyncio.Lock] = {}
 
     async def get(self, target: Target) -> Catalog | None:
         """The catalog, at most `refresh` seconds old."""
-        known = self._known.get(target.name)
+        known = self._known.get(key(target))
         if known is None or time.monotonic() - known[1] > self._refresh:
             return await self.reload(target)
         return known[0]
@@ -39,8 +45,8 @@ class Catalogs:
     async def reload(self, target: Target) -> Catalog | None:
         """Read it again now. A call that waited for another's reload begun after it takes that one's result."""
         asked = time.monotonic()
-        async with self._locks.setdefault(target.name, asyncio.Lock()):
-            known = self._known.get(target.name)
+        async with self._locks.setdefault(key(target), asyncio.Lock()):
+            known = self._known.get(key(target))
             if known is not None and known[1] > asked:
                 return known[0]
             began = time.monotonic()
@@ -49,8 +55,8 @@ class Catalogs:
             except GatewayError as error:
                 log.warning("catalog.not_loaded", target=target.name, problem=error.message)
                 catalog = None
-            self._known[target.name] = (catalog, began)
-        self._changed(target.name, catalog)
+            self._known[key(target)] = (catalog, began)
+        self._changed(target, catalog)
         return catalog
 
     async def run(self, in_use: Callable[[], list[Target]]) -> None:

@@ -23,6 +23,7 @@ from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal, Sta
 from gateway.audit.spool import Spool
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.metrics import Metrics
+from gateway.policy.model import Target
 from gateway.relay.doorway import Doorway
 from gateway.relay.target import TargetLink
 from gateway.session import events as ev
@@ -55,7 +56,7 @@ class Shell:
     parser: Parser
     metrics: Metrics
     keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]  # run a task that outlives its session
-    reload: Callable[[str], Awaitable[Catalog | None]]  # read a target's catalog again
+    reload: Callable[[Target], Awaitable[Catalog | None]]  # read a target's catalog again
 
 
 class _Side(asyncio.Protocol):
@@ -131,6 +132,11 @@ class Relay:
     def cancel(self) -> None:
         """A CancelRequest with this session's key has come."""
         self.feed(ev.CancelRequested())
+
+    @property
+    def target(self) -> Target:
+        """As the session is logged in there."""
+        return self._link.target
 
     @property
     def target_name(self) -> str:
@@ -259,7 +265,7 @@ class Relay:
         """The session waits for it: whatever goes wrong it gets an answer, and None judges by the static list."""
         catalog: Catalog | None = None
         try:
-            catalog = await self._shell.reload(self._link.target.name)
+            catalog = await self._shell.reload(self._link.target)
         except Exception:
             log.exception("catalog.not_reloaded", target=self._link.target.name)
         self.feed(ev.CatalogChanged(catalog))

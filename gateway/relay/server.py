@@ -27,14 +27,16 @@ from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_sql
 from gateway.policy.decide import may_connect
 from gateway.policy.model import Policy, Secret, Target
+from gateway.policy.readers import login_of
 from gateway.relay.cancel import CancelKeys, Forwarding
-from gateway.relay.catalogs import Catalogs
+from gateway.relay.catalogs import Catalogs, key
 from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.target import TargetLink, connect
 from gateway.session import events as ev
 from gateway.session.gate import SETTING, Gate, read_bool
 from gateway.session.judging import Login
+from gateway.session.meaning import REPORTED
 from gateway.session.session import Session
 from gateway.sql.settings import encoding_key, setting_class
 from gateway.sql.statement import StatementClass
@@ -148,14 +150,14 @@ class Server:
         for relay in list(self._relays):
             relay.feed(ev.PolicyChanged(policy))
 
-    def catalog_changed(self, target: str, catalog: object) -> None:
+    def catalog_changed(self, target: Target, catalog: object) -> None:
         for relay in list(self._relays):
-            if relay.target_name == target:
+            if key(relay.target) == key(target):
                 relay.feed(ev.CatalogChanged(catalog))  # type: ignore[arg-type] # Catalog or None, as Catalogs gives it
 
     def targets_in_use(self) -> list[Target]:
-        names = {relay.target_name for relay in self._relays}
-        return [each for name, each in self.policy.targets.items() if name in names]
+        """As somebody is logged in there: a target with a reader may be in it twice."""
+        return list({key(relay.target): relay.target for relay in self._relays}.values())
 
     @property
     def sessions(self) -> int:
@@ -307,6 +309,7 @@ class Server:
         return identity, target
 
     async def _start(self, guest: Guest, identity: Identity, target: Target) -> None:
+        target = login_of(self.policy, identity, target)
         chosen = settings(guest.hello.parameters)
         wish = read_bool(chosen.pop(SETTING, "off")) is True
         link, catalog = await self._reach(target, chosen)
@@ -331,6 +334,7 @@ class Server:
                 agent=self._scrub(login.agent),
                 client=login.client,
                 target=target.name,
+                login=target.user,
                 policy=self.policy.version,
             )
             self._shell.spool.flush()
@@ -345,6 +349,7 @@ class Server:
         self._relays[relay] = session
         minor = min(guest.hello.minor, _NEWEST_MINOR)
         secret = self._keys.give(relay.cancel, link.pid, 32 if minor == _NEWEST_MINOR else 4)
+        session.talk.reported = {name: value for name, value in link.parameters.items() if name in REPORTED}
         relay.ongoing = self._ongoing
         relay.forget_key = lambda: self._keys.forget(link.pid, secret)
         notices = [session.talk.judge.diagnostics(each, protected=False) for each in link.notices]

@@ -7,7 +7,8 @@ import asyncio
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -234,6 +235,13 @@ SELECT f.confrelid::pg_catalog.int8 AS relation,
 
 async def load_catalog(target: Target, password: str) -> Catalog:
     """Read what names mean on this target. Raises TargetUnavailable."""
+    async with _looking(target, password) as connection:
+        return await _read(connection)
+
+
+@asynccontextmanager
+async def _looking(target: Target, password: str) -> AsyncIterator[Any]:
+    """A connection in a read-only transaction. Raises TargetUnavailable."""
     try:
         async with asyncio.timeout(DEADLINE):
             connection = await asyncpg.connect(
@@ -247,7 +255,7 @@ async def load_catalog(target: Target, password: str) -> Catalog:
             )
             try:
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    return await _read(connection)
+                    yield connection
             finally:
                 await connection.close()
     except TimeoutError:
@@ -255,6 +263,38 @@ async def load_catalog(target: Target, password: str) -> Catalog:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         text = f"the catalog of target {target.name} can't be read ({type(error).__name__})"
         raise TargetUnavailable(text) from error
+
+
+# What a login may do that no statement of it shall, whatever the policy: enforcement.md 5, L3. A superuser has every role.
+_RIGHTS = """
+SELECT r.rolsuper AS superuser, r.rolreplication AS replication, NOT r.rolsuper AND (
+           SELECT pg_catalog.bool_or(pg_catalog.pg_has_role(m.oid, 'MEMBER')) FROM pg_catalog.pg_roles m
+            WHERE m.rolname = 'pg_write_server_files') AS writes_files, NOT r.rolsuper AND (
+           SELECT pg_catalog.bool_or(pg_catalog.pg_has_role(m.oid, 'MEMBER')) FROM pg_catalog.pg_roles m
+            WHERE m.rolname = 'pg_execute_server_program') AS runs_programs,
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version
+  FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
+"""
+_RISKS = {
+    "superuser": "is a superuser: nothing but the gateway stands between a statement and the server",
+    "replication": "has REPLICATION: it could read everything as a stream of changes",
+    "writes_files": "is in pg_write_server_files: it could write the server's files",
+    "runs_programs": "is in pg_execute_server_program: it could run programs on the server",
+}
+#: From 16 on a read-only transaction can't be reset to read-write from inside (GUC_NO_RESET).
+_KEEPS_TO_READING = 160000
+
+
+async def risks(target: Target, password: str) -> list[str]:
+    """What is wrong with this login, a sentence each; and of an older server without a reader. Raises TargetUnavailable."""
+    async with _looking(target, password) as connection:
+        rights = await connection.fetchrow(_RIGHTS)
+    found = [f'login "{target.user}" {text}' for name, text in _RISKS.items() if rights[name]]
+    if rights["version"] < _KEEPS_TO_READING and target.reader_user is None:
+        found.append(
+            "the server is older than 16, where code can leave a read-only transaction, and the target has no `reader`"
+        )
+    return found
 
 
 async def _read(connection: Any) -> Catalog:

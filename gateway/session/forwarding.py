@@ -11,6 +11,7 @@ from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, synchronised, undo
 from gateway.session.guard import refused_bind, sure_fail
 from gateway.session.names import Prepared
 from gateway.session.replies import Batch, Mode, Part, Reply
+from gateway.session.rowguard import RowGuard
 from gateway.session.state import Conversation, Phase
 from gateway.sql.statement import Script
 from gateway.wire import frontend
@@ -28,14 +29,20 @@ class Forwarding:
         """Record what the batch runs, then send it, with sure-fails in the place of what is refused."""
         talk = self._talk
         talk.path_stale = talk.path_stale or batch.doubts
-        chunks: list[bytes] = []
-        opening = not talk.open_batch and talk.gate.needed(batch, talk.status if talk.drained else "")
+        head: list[bytes] = []
+        chunks = head  # where the next message goes; behind a guarded Execute it waits for the count
+        rows = self._guard_rows(batch)
+        opening = not (talk.open_batch or (rows and rows.own)) and talk.gate.needed(
+            batch, talk.status if talk.drained else ""
+        )
         closed = talk.drained and talk.status == "I" and not (opening or talk.gate.unsure or batch.control)
         for lone, script in _lone(batch, read_only=closed):
             lone.executions = [talk.execution(each, _LONE, None, ()) for each in script.statements]  # to be recorded
         if opening:
             talk.gate.opened = True
             chunks.append(self._ours(OPEN))
+        if rows is not None and rows.own:
+            chunks.append(self._ours(rows.before))
         guard = batch.guards and not (talk.drained and talk.status != "T")
         if guard:
             chunks.append(self._ours(GUARD))
@@ -48,6 +55,10 @@ class Forwarding:
                 reply.denial = part.denied
                 chunks.append(sure_fail(reply.kind))
                 talk.record_refused(reply)
+            elif rows is not None and reply is rows.reply:
+                chunks.append(rows.sent)
+                chunks = rows.tail if reply.kind == ord("E") else chunks
+                talk.record_statements(reply)
             else:
                 chunks.append(part.raw)
                 talk.record_statements(reply)
@@ -58,7 +69,17 @@ class Forwarding:
             chunks.append(self.closing())
         if guard:
             chunks.append(self._ours(UNGUARD))
-        talk.emit(ev.ToTarget(b"".join(chunks)))
+        talk.emit(ev.ToTarget(b"".join(head)))
+
+    def _guard_rows(self, batch: Batch) -> RowGuard | None:
+        """The row guard of an approved batch. In autocommit there is none for who wishes to read only: it can't write."""
+        talk = self._talk
+        part = next((each for each in batch.parts if each.allowed is not None), None)
+        if part is None or talk.lost:
+            return None
+        guard = RowGuard(talk, part)
+        talk.rowguard = None if guard.own and talk.gate.wish else guard
+        return talk.rowguard
 
     def _ours(self, helper: bytes, then: Callable[[str, bool], None] = lambda _status, _failed: None) -> bytes:
         """A helper of ours on its way to the target; `then` hears the status that it leaves, and whether it failed."""

@@ -16,9 +16,20 @@ from gateway.policy.model import HoldTerms
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Messages
 from gateway.session.guard import digest, refused_by_outcome, refused_by_policy
+from gateway.session.meaning import (
+    Meaning,
+    bytes_of,
+    difference,
+    isolation_question,
+    known,
+    may_be_asked_inside,
+    meaning_question,
+    relations_of,
+)
 from gateway.session.names import Portal
-from gateway.session.probe import Findings, Subject, isolation_question, oid_question, probe
+from gateway.session.probe import Findings, Subject, probe
 from gateway.session.replies import Batch, Execution, Part
+from gateway.session.rowguard import cap
 from gateway.session.state import Conversation, Phase
 from gateway.wire.backend import error_response, notice_response
 
@@ -47,11 +58,14 @@ class Held:
     began: float
     until: float
     stage: Stage = Stage.DRAINING
-    findings: Findings = field(default_factory=lambda: Findings((), Preview()))
+    findings: Findings = field(default_factory=lambda: Findings(None, Preview()))
     over: ev.Withdraw | ev.Supersede | None = None  # how it ends; emitted as soon as there is a stored request to end
     denied: Verdict | None = None  # of a policy that came while it was held
     interrupted: bool = False  # by the client itself: also if it runs by then
     side: bool = False
+    settings: tuple[str, ...] | None = None  # asked in the session, where the rest is asked aside
+    reported: dict[str, str] = field(default_factory=dict)  # settings, as the target had told them
+    cap: int | None = None  # rows that it may change
 
     @property
     def parts(self) -> list[Part]:
@@ -113,12 +127,14 @@ class Holding:
         elif talk.status == "T":
             self._probe_aside("the session has an open portal")
         else:
-            self._found(Findings((), Preview(note="no preview: the transaction is aborted")))
+            self._found(Findings(None, Preview(note="no preview: the transaction is aborted")))
 
-    def _isolation_known(self, may: object) -> None:
-        if may:
+    def _isolation_known(self, settings: object) -> None:
+        assert isinstance(settings, tuple)  # noqa: S101 - isolation_question returns nothing else
+        if may_be_asked_inside(settings):
             self._probe_here()
-        else:
+        elif self._held is not None:
+            self._held.settings = settings
             self._probe_aside("a preview here would fix the transaction's snapshot")
 
     def _subject(self) -> Subject:
@@ -128,7 +144,8 @@ class Holding:
         wanted = [each for each in reply.executions if each.verdict.answer is Answer.HOLD] or reply.executions
         changing = [each for each in wanted if each.statement.writes] or wanted
         portal = reply.portal
-        return Subject(changing[0], portal.prepared if portal else None, portal.bind if portal else None)
+        relations = tuple(relations_of(held.executions))
+        return Subject(changing[0], portal.prepared if portal else None, portal.bind if portal else None, relations)
 
     def _probe_here(self) -> None:
         talk = self._talk
@@ -157,9 +174,12 @@ class Holding:
         """The side connection's answer to the last question, or why there is none."""
         if self._side is None or self._held is None:
             return
-        if data is None:
+        if data is None and self._held.stage is Stage.RELEASING:
             self._side = None
-            self._found(Findings((), Preview(note=f"no preview: {problem}")))
+            self._release(f"what its names mean could not be asked again: {problem}")
+        elif data is None:
+            self._side = None
+            self._found(Findings(None, Preview(note=f"no preview: {problem}")))
         else:
             self._side.answer(split(data))
             self._ask_aside()
@@ -204,7 +224,9 @@ class Holding:
         talk = self._talk
         who = talk.login.identity
         reviewers = held.terms.reviewers
-        exact = self._meaning(held, held.findings.oids)
+        exact = self._bound(held)
+        held.reported = dict(talk.reported)
+        held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
         key = talk.login.digest_key
         return ApprovalRequest(
             id=held.id,
@@ -228,32 +250,39 @@ class Holding:
             channels=reviewers.channels,
             opened_at=talk.now,
             expires_at=held.until,
-            release_digest=self._release_digest(held, held.findings.oids),
+            release_digest=self._release_digest(held),
             content_digest=digest(key, (who.issuer, who.subject, talk.login.target.name, *exact)),
             where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
+            row_cap=held.cap,
+            uncapped=uncapped,
         )
 
-    def _release_digest(self, held: Held, oids: tuple[str, ...]) -> str:
+    def _release_digest(self, held: Held) -> str:
         """Made when the question is asked and again when its answer is released, from what is true at that moment."""
         talk = self._talk
-        return digest(talk.login.digest_key, (held.id, talk.login.session, talk.status, *self._meaning(held, oids)))
+        state = (talk.status, str(talk.open_batch))
+        return digest(talk.login.digest_key, (held.id, talk.login.session, *state, *self._bound(held)))
 
-    def _meaning(self, held: Held, oids: tuple[str, ...]) -> list[bytes | str]:
-        """What an approval binds: exact bytes, role, database, search_path, relation OIDs, rule (decision 5)."""
+    def _bound(self, held: Held) -> list[bytes | str | int | None]:
+        """What an approval binds: exact bytes, role, database, search_path, settings, relation OIDs, rule (decision 5)."""
         talk = self._talk
         target = talk.login.target
-        bound = [portal.prepared.sql for part in held.parts if part.reply and (portal := part.reply.portal) is not None]
-        raw = [part.raw for part in held.batch.parts]
+        meaning = held.findings.meaning or Meaning()
         return [
-            *raw,
-            "|",
-            *bound,
-            "|",
+            *bytes_of(held.batch),
+            "|target",
             target.user,
             target.database,
+            "|path",
             *talk.judge.search_path,
-            "|",
-            *oids,
+            "|oids",
+            *meaning.oids,
+            "|settings",
+            *meaning.settings,
+            *(held.settings or ()),
+            "|reported",
+            *known(talk.reported),
+            "|rule",
             held.verdict.rule or "",
         ]
 
@@ -315,21 +344,49 @@ class Holding:
         held.stage = Stage.RELEASING
         if self._over(held):
             return
-        relations = [each.rpartition("=")[0] for each in held.findings.oids]
-        if held.side or not relations or not talk.drained:
-            self._release(held.findings.oids)
+        if held.findings.meaning is None:
+            self._release("")
+        elif not held.side:
+            talk.errand = Errand(meaning_question(relations_of(held.executions)), self._meaning_again)
+        elif held.settings is not None:
+            talk.errand = Errand(isolation_question(), self._settings_again)
         else:
-            talk.errand = Errand(oid_question(relations), self._release)
+            self._recheck_aside()
 
-    def _release(self, oids: object) -> None:
+    def _settings_again(self, settings: object) -> None:
+        held = self._held
+        if held is None or held.settings is None:
+            return
+        assert isinstance(settings, tuple)  # noqa: S101 - isolation_question returns nothing else
+        changed = difference(Meaning(settings=held.settings), Meaning(settings=settings))
+        if changed:
+            self._release(changed)
+        else:
+            self._recheck_aside()
+
+    def _recheck_aside(self) -> None:
+        held = self._held
+        if held is not None:
+            self._side = Errand(meaning_question(relations_of(held.executions), aside=True), self._meaning_again)
+            self._ask_aside()
+
+    def _meaning_again(self, now: object) -> None:
+        held = self._held
+        if held is not None and held.findings.meaning is not None:
+            assert isinstance(now, Meaning)  # noqa: S101 - meaning_question returns nothing else
+            self._release(difference(held.findings.meaning, now))
+
+    def _release(self, changed: str) -> None:
+        """Commit the release, unless something has `changed` of what was approved."""
         held, talk = self._held, self._talk
         if held is None:
             return
-        if oids != held.findings.oids:
-            self.cancelled("a table's name means another table now")
+        changed = changed or difference(Meaning(settings=known(held.reported)), Meaning(settings=known(talk.reported)))
+        if changed:
+            self.cancelled(changed)
         if self._over(held):
             return
-        talk.emit(ev.Release(held.id, self._release_digest(held, held.findings.oids)))
+        talk.emit(ev.Release(held.id, self._release_digest(held)))
 
     def _over(self, held: Held) -> bool:
         """Has it ended since it was approved? Then that is what becomes of it, and not the release."""
@@ -348,7 +405,7 @@ class Holding:
             self._talk.emit(ev.Unknown(request_id))
             return
         for part in held.parts:
-            part.held = None
+            part.held, part.allowed = None, held.cap
             if part.reply is not None and isinstance(part.reply.portal, Portal):
                 part.reply.portal.released = True
         self._go(held)

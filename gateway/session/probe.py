@@ -5,13 +5,14 @@ search_path, role and uncommitted rows), else on a side connection, and the prev
 in a transaction or savepoint that is rolled back. Source: enforcement.md 5, L4.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from gateway.approvals.request import Preview
 from gateway.masking.rows import RowMasker
 from gateway.session.errands import Messages, failure, rows
 from gateway.session.judging import Judge
+from gateway.session.meaning import Meaning, meaning_question
 from gateway.session.names import Prepared
 from gateway.session.replies import Execution
 from gateway.sql.catalog import Relation
@@ -44,55 +45,30 @@ class Subject:
     execution: Execution
     prepared: Prepared | None = None
     bind: Bind | None = None
+    relations: tuple[str, ...] = ()  # of all that is held with it
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """`oids`: "schema.name=oid" of each relation, in order; compared again at release."""
+    """`meaning` is compared again at release; None: it could not be asked."""
 
-    oids: tuple[str, ...]
+    meaning: Meaning | None
     preview: Preview
 
 
 Probe = Generator[bytes, Messages, Findings]
 
 
-def isolation_question() -> Generator[bytes, Messages, bool]:
-    """May the preview run inside this open transaction? Only under READ COMMITTED: elsewhere it would fix the snapshot."""
-    found = rows((yield query("SHOW transaction_isolation")))
-    return bool(found) and found[0][0] == b"read committed"
-
-
-def oid_question(relations: Sequence[str]) -> Generator[bytes, Messages, tuple[str, ...]]:
-    """What the relation names mean now."""
-    found = rows((yield query(_oid_sql(relations)))) if relations else []
-    return tuple(f"{(name or b'').decode()}={(oid or b'').decode()}" for name, oid in found)
-
-
-def _oid_sql(relations: Sequence[str]) -> str:
-    """By whole name. The second condition lets the index on relname find it: a target may have 100,000 relations, and a
-    click waits for this. Which dot ends the schema isn't known, so every tail of a name is looked up."""
-    tails = sorted({each[at + 1 :] for each in relations for at, letter in enumerate(each) if letter == "."})
-    names, tail_names = (", ".join("'" + each.replace("'", "''") + "'" for each in part) for part in (relations, tails))
-    return (
-        "SELECT n.nspname || '.' || c.relname, c.oid FROM pg_catalog.pg_class c"
-        " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-        f" WHERE (n.nspname || '.' || c.relname) OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::text[])"
-        f" AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY[{tail_names}]::pg_catalog.name[]) ORDER BY 1"
-    )
-
-
 def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
-    """Ask for OIDs, count and sample. `side` says why it runs on a side connection ("" = in the session itself)."""
+    """Ask for OIDs, settings, count and sample. `side` says why it runs on a side connection ("" = in the session itself)."""
     statement = subject.execution.statement
-    relations = sorted({*statement.writes, *statement.reads})
     before, after = _WRAP["I" if side else status]
     answer = yield query(before)
     wrong = failure(answer)
     if wrong is not None:
         yield query(after)
-        return Findings((), Preview(note=f"no preview: {wrong.get('M', 'the target refused to begin')}"))
-    oids = yield from oid_question(relations)
+        return Findings(None, Preview(note=f"no preview: {wrong.get('M', 'the target refused to begin')}"))
+    meaning = yield from meaning_question(subject.relations, aside=bool(side))
     if statement.classes <= _HARMLESS:
         shown = yield from _ask(preview(statement.sql), subject, judge)
     else:
@@ -101,7 +77,7 @@ def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
     yield query(after)
     if side and not shown.note:
         shown = replace(shown, note=f"seen from a second connection: {side}")
-    return Findings(oids, shown)
+    return Findings(meaning, shown)
 
 
 def _ask(plan: PreviewPlan, subject: Subject, judge: Judge) -> Generator[bytes, Messages, Preview]:

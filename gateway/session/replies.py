@@ -93,6 +93,7 @@ class Part:
     denied: bytes | None = None  # the ErrorResponse
     #: A Parse or Bind that runs code by itself: it may go only with an Execute of this that may.
     runs: Portal | Prepared | None = None
+    allowed: int | None = None  # rows that it may change; set once it was approved (rowguard.py)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ session.py reads the client, stream.py the target, holding.py waits for people; 
 
 from collections import deque
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from gateway.audit.entry import Value
 from gateway.errors import GatewayError
@@ -28,6 +29,9 @@ from gateway.session.trial import Stage, Trial
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import fatal
 from gateway.wire.frontend import SYNC, message, parse
+
+if TYPE_CHECKING:  # it works on the conversation
+    from gateway.session.rowguard import RowGuard
 
 _TEXT_SHOWN = 1000
 #: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
@@ -73,6 +77,7 @@ class Conversation:
         self.asking = False  # waiting for the parser process
         self.errand: Errand | None = None
         self.trial: Trial | None = None  # what went as reads and may have to be judged again
+        self.rowguard: RowGuard | None = None  # an approved statement runs under a cap of rows
         self.accepted = ""  # the text that our grammar refuses and the target has just said it takes
         self.changing = False  # something that may change the catalog is on its way
         self.changed = False  # it ran in a transaction that is still open: read the catalog again when that has ended
@@ -83,6 +88,8 @@ class Conversation:
         self.path_in_transaction = False
         self.role_moved = False  # SET ROLE: "$user" on the path may stand for another now
         self.target_said_fatal = False
+        #: Settings that give a text its meaning, as the target says (ParameterStatus).
+        self.reported: dict[str, str] = {}
         self.claimed_reason = ""  # of the statement at hand; without secrets, as all that is kept or shown
         self._session_reason = ""  # SET hoop.reason: stands where a statement says nothing itself
         self.ended_as = ""  # how the first transaction ended since the last ReadyForQuery, if one did
@@ -120,6 +127,7 @@ class Conversation:
         return self.phase is not Phase.COPY_IN and (
             self.phase in (Phase.HELD, Phase.CLOSED)
             or self.errand is not None
+            or self.rowguard is not None
             or self.asking
             or self.flushed
             or self.reloading
@@ -351,7 +359,8 @@ class Conversation:
         for request, (sqlstate, execution) in self.failed.items():
             kept = any(each.fate == "committed" for each in _changing(ran.get(request, [])))
             fate = "partly committed" if kept else "rolled back"
-            self.emit(ev.Finished(request, None, sqlstate or "25P02", self._took(execution), fate))
+            # rows of a failed one: the row guard has counted them
+            self.emit(ev.Finished(request, execution.rows or None, sqlstate or "25P02", self._took(execution), fate))
 
     def broken_off(self, *, in_flight: bool) -> None:
         """The target's connection ends before its next ReadyForQuery: tell how approved statements ended, as far as seen.

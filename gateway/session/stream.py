@@ -14,8 +14,10 @@ from gateway.masking.diagnostics import scrub_notification, scrub_parameter
 from gateway.session import events as ev
 from gateway.session.gate import SETTING, said
 from gateway.session.guard import NO_PORTAL
+from gateway.session.meaning import REPORTED
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
+from gateway.session.rowguard import RowGuard
 from gateway.session.state import Conversation, Phase
 from gateway.session.trial import ANY_TIME, READ_ONLY
 from gateway.sql.statement import Control
@@ -125,6 +127,8 @@ class Stream:
             return False
         if not replies or replies[0].mode is not Mode.EXPECT or replies[0].kind not in b"EQ":
             return False
+        if self._guarding(replies[0]) is not None:
+            return False
         if kind == _COPY_DATA:
             return self._copy is None
         head = replies[0]
@@ -155,7 +159,17 @@ class Stream:
         elif head.mode is Mode.EXPECT:
             if not head.planned:
                 self._plan(head, _described(head) or _unknown(raw))
-            self._show(_D, head.masker.rows(raw) if head.masker else raw)
+            shown = head.masker.rows(raw) if head.masker else raw
+            guard = self._guarding(head)
+            if guard is not None:
+                guard.keep(shown)
+            else:
+                self._show(_D, shown)
+
+    def _guarding(self, head: Reply) -> RowGuard | None:
+        """The row guard, where it is of this message."""
+        guard = self._talk.rowguard
+        return guard if guard is not None and guard.reply is head else None
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -262,6 +276,12 @@ class Stream:
     def _command_complete(self, body: bytes) -> bytes | None:
         talk = self._talk
         head = self._head("CommandComplete")
+        guard = self._guarding(head)
+        if guard is not None:
+            counts = guard.counted(body)
+            if counts is None:
+                return None
+            body = counts
         tag = command_tag(body)
         execution = head.execution
         if execution is not None:
@@ -269,7 +289,7 @@ class Stream:
             if execution.statement.control in _ENDS:
                 talk.transaction_over(_FATES.get(tag, "committed"))
         self._next(head)
-        return self._seen(head, body)
+        return guard.told(body) if guard is not None else self._seen(head, body)
 
     def _empty(self, body: bytes) -> bytes | None:
         head = self._head("EmptyQueryResponse")
@@ -318,12 +338,15 @@ class Stream:
         talk = self._talk
         found = fields(body)
         sqlstate = found.get("C", "XX000")
-        if found.get("V") == "FATAL" or found.get("S") == "FATAL":
-            talk.target_said_fatal = True
-            talk.trial = None
+        fatal = "FATAL" in (found.get("V"), found.get("S"))
+        talk.target_said_fatal = talk.target_said_fatal or fatal
+        talk.trial = None if fatal else talk.trial
         if not talk.replies:
             return talk.judge.diagnostics(body, protected=False)
         head = talk.replies[0]
+        guard = self._guarding(head)
+        if guard is not None and guard.undoing and not fatal:
+            return None
         if talk.phase is Phase.COPY_IN:
             talk.phase = Phase.READY
         talk.copying = False
@@ -346,6 +369,7 @@ class Stream:
             self._skip(head)
         else:
             self._skip_to_sync()
+        self._tell_guard(head)
         if denial is not None:
             talk.emit(ev.ToClient(denial))
             return None
@@ -363,6 +387,12 @@ class Stream:
             found = execution.statement if execution is not None and execution.statement.guarded else None
         if found is not None and (not self._talk.turned or found.names is not None):
             self._talk.judge.writes(found)
+
+    def _tell_guard(self, head: Reply) -> None:
+        """An error came in answer to `head`: was the guarded statement hit, be it skipped with others?"""
+        guard = self._talk.rowguard
+        if guard is not None and (guard.reply is head or not any(each is guard.reply for each in self._talk.replies)):
+            guard.failed()
 
     def _drop_changes(self, execution: Execution) -> None:
         for change in execution.changes:
@@ -396,8 +426,11 @@ class Stream:
 
     def _ready(self, body: bytes) -> bytes | None:
         talk = self._talk
-        head = self._pop("ReadyForQuery", b"SQF")
         status = chr(body[0]) if body else "?"
+        guard = self._guarding(self._head("ReadyForQuery"))
+        if guard is not None and not guard.ready(status):
+            return None
+        head = self._pop("ReadyForQuery", b"SQF")
         talk.copying = False
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
@@ -465,6 +498,8 @@ class Stream:
             )
         if name == "search_path":
             self._talk.path_stale = True
+        if name in REPORTED:
+            self._talk.reported[name] = value
         if name == SETTING:
             if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
                 self._talk.gate.reported(value)

@@ -71,10 +71,11 @@ class Catalog:
 
     def find(self, schema: str | None, name: str, search_path: tuple[str, ...]) -> Relation | None:
         """Resolve a relation name as PostgreSQL does: the first schema of `search_path` that has it (pg_catalog first,
-        unless the path itself says where it comes)."""
-        path = search_path if "pg_catalog" in search_path else ("pg_catalog", *search_path)
-        for each in (schema,) if schema else path:
+        unless the path itself says where it comes). A schema that the login may not use is passed over."""
+        if schema:
+            return self.relations.get((schema, name))
+        for each in search_path if "pg_catalog" in search_path else ("pg_catalog", *search_path):
             found = self.relations.get((each, name))
-            if found is not None:
+            if found is not None and (each in self.schemas or not self.schemas):
                 return found
         return None

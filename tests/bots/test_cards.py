@@ -118,6 +118,23 @@ def test_the_consequence_keeps_to_the_truth(state: State, consequence: str) -> N
     assert card(STATES[state], NOW + 70).consequence == consequence
 
 
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (replace(PLAIN, row_cap=42), "42 rows would be deleted (exact count). More than that is rolled back."),
+        (replace(PLAIN, row_cap=50), "42 rows would be deleted (exact count). More than 50 rows is rolled back."),
+        (
+            replace(PLAIN, uncapped="it is secret"),
+            "42 rows would be deleted (exact count). No row guard: it is secret.",
+        ),
+        (replace(STATES[State.DENIED], row_cap=42), "42 rows would have been deleted (exact count)."),
+        (replace(STATES[State.EXECUTED], uncapped="it is secret"), ""),
+    ],
+)
+def test_the_card_says_whether_the_count_is_guarded(request_: ApprovalRequest, said: str) -> None:
+    assert card(request_, NOW + 70).consequence == said
+
+
 def test_an_ended_card_is_short() -> None:
     drawn = card(STATES[State.DENIED], NOW + 70)
     assert (drawn.preview, drawn.where_held, drawn.quorum) == (None, "", "")

@@ -12,6 +12,7 @@ from tests.bots.samples import BOB, CAROL, NOW, PLAIN, STATES
 EXECUTED = STATES[State.EXECUTED]
 OPEN = replace(EXECUTED, transaction="open")
 ROLLED_BACK = replace(EXECUTED, transaction="rolled back")
+OVER_THE_CAP = replace(STATES[State.FAILED], sqlstate="42501", rows=53, row_cap=3, transaction="rolled back")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,7 @@ ROLLED_BACK = replace(EXECUTED, transaction="rolled back")
         (replace(EXECUTED, transaction="prepared"), "Prepared, not committed", Tone.UNDERWAY),
         (replace(EXECUTED, transaction="its end was not seen"), "Outcome unknown", Tone.WARNING),
         (STATES[State.FAILED], "Failed", Tone.BAD),
+        (OVER_THE_CAP, "Rolled back", Tone.BAD),
         (STATES[State.UNKNOWN], "Outcome unknown", Tone.WARNING),
         (STATES[State.DENIED], "Denied", Tone.BAD),
         (STATES[State.EXPIRED], "Expired", Tone.OVER),
@@ -46,6 +48,13 @@ def test_a_pending_request_whose_time_is_up_asks_nobody() -> None:
 def test_what_was_rolled_back_says_that_its_changes_are_gone() -> None:
     assert in_utc(outcome(ROLLED_BACK, NOW + 70)) == (
         "Rolled back: it ran (42 rows in 12 ms), then its transaction was rolled back, and its changes with it. "
+        "Approved by bob@example.com at 10:21:00 UTC."
+    )
+
+
+def test_what_the_row_guard_undid_says_both_counts() -> None:
+    assert in_utc(outcome(OVER_THE_CAP, NOW + 70)) == (
+        "Rolled back: it would have changed 53 rows, and 3 rows had been approved. Nothing has changed. "
         "Approved by bob@example.com at 10:21:00 UTC."
     )
 

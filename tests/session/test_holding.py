@@ -8,7 +8,7 @@ from gateway.approvals.request import Approval, State
 from gateway.session import events as ev
 from gateway.session.holding import split
 from gateway.wire.backend import fields
-from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
+from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
 from tests import playbook
 from tests.playbook import BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, ready, row
 from tests.session.test_session import BOB, DELETE, approve, held, opened, ruled
@@ -242,7 +242,11 @@ def test_a_released_batch_goes_as_it_came_with_nothing_left_of_the_hold() -> Non
     batch = (parse("", DELETE), bind("", ""), execute(""), SYNC)
     held(play, *batch)
     approve(play)
-    assert play.to_target() == b"".join(batch)
+    sent = play.to_target()
+    play.target(PARSED, BOUND, complete("DELETE 1"))
+    assert (sent + play.to_target()).replace(FLUSH, b"") == b"".join(batch), (
+        "with the row guard's Flush before the Sync"
+    )
     assert not play.session.holding.active
     assert play.session.holding.request_id is None
 

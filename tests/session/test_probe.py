@@ -3,16 +3,15 @@
 from collections.abc import Generator
 from typing import TypeVar
 
-import psycopg
 import pytest
 
-from gateway.demo.postgres import EmbeddedPostgres
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import load
 from gateway.session.errands import Messages
 from gateway.session.judging import Judge, Login
+from gateway.session.meaning import relations_of
 from gateway.session.names import Prepared
-from gateway.session.probe import Findings, Subject, isolation_question, oid_question, probe
+from gateway.session.probe import Findings, Subject, probe
 from gateway.session.replies import Execution
 from gateway.wire import frontend
 from gateway.wire.frontend import SYNC, Bind, describe, message, parse
@@ -36,9 +35,10 @@ def subject(judge: Judge, sql: str, *values: bytes) -> Subject:
     script = judge.read(sql)
     assert script is not None
     execution = Execution(1, script.statements[0], Verdict(Answer.HOLD, "r", ""), sql, None)
+    relations = tuple(relations_of([execution]))
     if not values:
-        return Subject(execution)
-    return Subject(execution, Prepared(sql, script, (23,)), Bind("", "", (), values, ()))
+        return Subject(execution, relations=relations)
+    return Subject(execution, Prepared(sql, script, (23,)), Bind("", "", (), values, ()), relations)
 
 
 def played(questions: Generator[bytes, Messages, T], *answers: bytes) -> tuple[list[bytes], T]:
@@ -84,7 +84,9 @@ def test_questions_are_read_only_short_and_leave_nothing(
     assert "lock_timeout = '500ms'" in text(asked[0])
     assert text(asked[-1]).startswith(last)
     assert len(asked) == 5
-    assert (findings.oids, findings.preview.rows) == (("public.customers=16400",), 2)
+    assert findings.meaning is not None
+    assert (findings.meaning.oids, findings.preview.rows) == (("public.customers=16400",), 2)
+    assert (b"SHOW DateStyle" in asked[1]) is not bool(side), "the settings of a side connection are its own"
     assert ("second connection" in findings.preview.note) == bool(side)
 
 
@@ -94,13 +96,7 @@ def test_a_target_that_will_not_begin_is_left_as_it_was(judge: Judge) -> None:
     )
     assert [text(each) for each in asked][1:] == ["ROLLBACK"]
     assert findings.preview.note == "no preview: starting up"
-    assert findings.oids == ()
-
-
-@pytest.mark.parametrize(("level", "may"), [(b"read committed", True), (b"repeatable read", False), (None, False)])
-def test_only_read_committed_may_be_asked_inside(level: bytes | None, may: bool) -> None:
-    _, answer = played(isolation_question(), row(level) if level else b"")
-    assert answer is may
+    assert findings.meaning is None
 
 
 # --- what is not asked -----------------------------------------------------------------------------------------------------
@@ -183,33 +179,3 @@ def test_bound_values_are_the_clients_own_with_the_types_that_the_target_gives_t
     bound = frontend.read_bind(message(b"B", counting[1][1]))
     assert (bound.parameters, bound.result_formats) == ((b"1",), (0,))
     assert findings.preview.rows == 1
-
-
-# --- what names mean -------------------------------------------------------------------------------------------------------
-
-
-def test_no_relation_is_no_question() -> None:
-    with pytest.raises(StopIteration) as end:
-        next(oid_question(()))
-    assert end.value.value == ()
-
-
-def test_any_name_is_found_by_postgresql_and_no_other(postgres: EmbeddedPostgres) -> None:
-    names = ['"od.d"."t.x"', '"q\'s"."b\\s"', '"od.d"."Ünïcode"', "public.probed"]
-    keys = ["od.d.t.x", "q's.b\\s", "od.d.Ünïcode", "public.probed"]
-    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
-        connection.execute('CREATE SCHEMA "od.d"; CREATE SCHEMA "q\'s"')
-        try:
-            for name in names:
-                connection.execute(f"CREATE TABLE {name} (id int)")
-            question = text(next(oid_question([*keys, "public.nosuch"])))
-            rows = connection.execute(question).fetchall()
-            expected = {
-                key: connection.execute("SELECT %s::regclass::oid", (name,)).fetchone()
-                for key, name in zip(keys, names, strict=True)
-            }
-            assert {key: (oid,) for key, oid in rows} == expected
-        finally:
-            connection.execute(
-                'DROP SCHEMA "od.d" CASCADE; DROP SCHEMA "q\'s" CASCADE; DROP TABLE IF EXISTS public.probed'
-            )

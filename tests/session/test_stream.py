@@ -211,7 +211,7 @@ def test_a_held_portal_that_was_released_goes_on_without_asking_again() -> None:
     play.preview()
     play.send(ev.Opened("REQ1"))
     approve(play)
-    play.target(PARSED, BOUND, row(b"Ann"), message(b"s", b""), ready("T"))
+    assert "client D s" in play.target(PARSED, BOUND, row(b"Ann"), complete("DELETE 1"), ready("T"))
     assert play.client(execute(""), SYNC) == ["record statement", "target E S"]
 
 

@@ -29,6 +29,15 @@ def test_the_path_decides_and_pg_catalog_comes_first_unless_the_path_names_it() 
     assert found.find(None, "t", ()) is None
 
 
+def test_a_schema_that_the_login_may_not_use_is_passed_over() -> None:
+    """PostgreSQL does so without a word (recomputeNamespacePath); named outright it is refused by the target."""
+    found = replace(catalog(relation("hidden", "t"), relation("public", "t")), schemas=frozenset({"public"}))
+    meant = found.find(None, "t", ("hidden", "public"))
+    assert meant is not None
+    assert meant.schema == "public"
+    assert found.find("hidden", "t", ("public",)) is not None
+
+
 def test_new_relations_go_into_the_first_schema_that_there_is() -> None:
     """`"$user", public` is the default path, and a schema named as the user is rare."""
     known = replace(catalog(), schemas=frozenset({"public", "app"}))
