@@ -90,8 +90,8 @@ class Draft:
             script = self.known(self._talk.judge.bound(prepared))
         return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts)
 
-    def judge(self, script: Script, reply: Reply, portal: Portal | None, rows: int = 0) -> Verdict:
-        """Judge a query string or an Execute (of at most `rows` rows, if any), and put its executions into the reply."""
+    def judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
+        """Judge a query string or an Execute, and put its executions into the reply."""
         talk = self._talk
         judge = talk.judge
         doubtful = portal is not None and talk.names.doubtful(portal)
@@ -107,7 +107,7 @@ class Draft:
             meant = opaque(meant, UNGUARDED) if meant.guarded and (talk.open_batch or meant.holdable) else meant
             if judge.wants_to_write(meant):
                 goes_on = meant.names is not None and meant.names.verb in _GOES_ON
-                goes_on = goes_on or rows > 0 or (portal is not None and not self._bound_here(portal))
+                goes_on = goes_on or (portal is not None and not self._bound_here(portal))
                 meant = opaque(meant, _NOT_TRIED) if goes_on else meant
                 self.batch.writes = self.batch.writes or not goes_on
             self.batch.guards = self.batch.guards or meant.guarded

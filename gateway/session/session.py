@@ -360,8 +360,7 @@ class Session:
         return True
 
     def _read_execute(self, raw: bytes) -> bool:
-        asked = frontend.read_execute(raw)
-        written = asked.portal
+        written = frontend.read_execute(raw).portal
         if self.draft.uncertain(Space.PORTAL, kept(written)):
             return False
         portal = self.draft.portal(kept(written))
@@ -372,7 +371,7 @@ class Session:
             return False
         self._taken()
         reply = Reply(ord("E"), portal=portal)
-        verdict = self.draft.judge(script, reply, portal, asked.max_rows)
+        verdict = self.draft.judge(script, reply, portal)
         self.draft.add(Part(raw, reply), verdict)
         self.batch.binds = True
         return True

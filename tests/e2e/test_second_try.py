@@ -199,14 +199,15 @@ async def test_a_cursor_over_it_is_held_before_it_runs(stack: Stack, wire: Wire)
     assert amount(stack, first) == 99
 
 
-async def test_a_portal_that_goes_on_is_held_once(stack: Stack, wire: Wire) -> None:
+async def test_a_portal_that_goes_on_is_held_where_it_could_not_be_tried_again(stack: Stack, wire: Wire) -> None:
     first = stack.ids()
     await wire.ask(query("BEGIN"))
     text = f"SELECT settle({first}, n > 1) FROM generate_series(1, 2) n"
-    wire.send(parse("", text), bind("p", ""), execute("p", 1), SYNC)
+    assert await wire.ask(parse("", text), bind("p", ""), execute("p", 1), SYNC) == ["1", "2", "D", "s", "ZT"]
+    wire.send(execute("p", 1), SYNC)
     await stack.approve("Bob", await stack.card())
-    assert await wire.lines() == ["1", "2", "D", "s", "ZT"]
-    assert await wire.ask(execute("p", 1), SYNC) == ["D", "s", "ZT"]
+    assert await wire.lines() == ["D", "s", "ZT"]
+    assert await wire.ask(execute("p", 1), SYNC) == ["C[SELECT 0]", "ZT"], "approved: nobody is asked again"
     await wire.ask(query("COMMIT"))
     assert amount(stack, first) == 99
 

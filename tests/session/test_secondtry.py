@@ -194,13 +194,15 @@ WRITER = "SELECT writer(1)"
 
 
 def test_code_that_writes_is_held_at_once_where_it_could_not_be_tried_again() -> None:
-    for messages in (
-        (query(f"DECLARE c CURSOR FOR {WRITER}"),),
-        (parse("", WRITER), bind("", ""), execute("", 1), SYNC),
-    ):
-        play = Playbook(status="T")
-        play.client(*messages)
-        assert play.session.holding.active
+    play = Playbook(status="T")
+    play.client(query(f"DECLARE c CURSOR FOR {WRITER}"))
+    assert play.session.holding.active
+    play = Playbook(status="T")
+    play.client(parse("", WRITER), bind("p", ""), execute("p", 1), SYNC)
+    play.target(PARSED, BOUND, row(b"1"), message(b"s", b""), ready("T"))
+    assert play.to_client() == PARSED + BOUND + row(b"1") + message(b"s", b"") + ready("T")
+    play.client(execute("p", 1), SYNC)
+    assert play.session.holding.active, "going on, it can't be started again"
 
 
 def test_a_lone_bind_of_code_that_writes_is_refused() -> None:
