@@ -13,6 +13,7 @@ from bots.workspace.workspace import Workspace
 from gateway.demo.issuer import DemoIssuer
 from gateway.demo.postgres import EmbeddedPostgres
 from tests.e2e.certificates import self_signed
+from tests.e2e.safe import Safe, open_safe
 from tests.e2e.site import CHANNEL, HOST, PASSWORD, START, TARGET, Site, example
 from tests.e2e.stack import Stack, logging_everything
 from tests.e2e.wire import Wire
@@ -26,6 +27,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         running.start()
         yield running
         running.stop()
+
+
+@pytest.fixture
+async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
+    """The stack's gateway by a door that takes TLS only."""
+    async with open_safe(stack, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import json
 import logging
 import re
 import threading
+import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from bots.workspace.workspace import Workspace
 from gateway import logs
 from gateway.approvals.request import ApprovalRequest
 from gateway.audit.spool import lines, spooled
+from gateway.demo.issuer import PEOPLE
 from gateway.demo.run import CHANNEL, HOST, Demo, Ports
 
 T = TypeVar("T")
@@ -151,6 +153,14 @@ class Stack:
 
     def token(self, person: str, lifetime: float = 3600.0) -> str:
         token = self.demo.token(person, lifetime)
+        self.tokens.append(token)
+        return token
+
+    def long_token(self, person: str) -> str:
+        """A token as large as Entra's of somebody in sixty groups, 3.8 kB: drivers and libpq must carry it as a password."""
+        groups = [*PEOPLE[person].groups, *(str(uuid.UUID(int=number)) for number in range(58))]
+        token = self.demo.issuer.mint(person, groups=groups)
+        assert 3800 <= len(token) < 4000
         self.tokens.append(token)
         return token
 

@@ -1,9 +1,7 @@
 """Our side against an issuer that others wrote and certified: npm's oidc-provider, signed in by posting its forms."""
 
 import asyncio
-import shutil
 import socket
-import subprocess
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
@@ -17,23 +15,16 @@ from gateway.cli.token import Grant, TokenError, device_token
 from gateway.identity.claims import TokenRefused
 from gateway.identity.issuers import Issuers
 from gateway.policy.model import Issuer as IssuerRule
-
-NODE = Path(__file__).parent.parent / "node"
+from tests import npm
 
 
 @pytest.fixture(scope="session")
 def oidc_provider() -> Path:
     """The installed package; installed now if npm can, else the tests are skipped with the reason."""
-    found = NODE / "node_modules" / "oidc-provider"
-    npm = shutil.which("npm")
-    if shutil.which("node") is None or npm is None:
-        pytest.skip("node and npm are not installed: no certified issuer to test against")
-    if not found.is_dir():
-        command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode:
-            pytest.skip("npm install failed in tests/node: no certified issuer to test against")
-    return found
+    why = npm.missing("oidc-provider")
+    if why:
+        pytest.skip(f"no certified issuer to test against: {why}")
+    return npm.NODE / "node_modules" / "oidc-provider"
 
 
 @pytest.fixture
@@ -42,7 +33,7 @@ async def issuer(oidc_provider: Path) -> AsyncIterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
-        "node", str(NODE / "issuer.mjs"), str(port), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+        "node", str(npm.NODE / "issuer.mjs"), str(port), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
     )
     assert process.stdout is not None
     assert process.stdin is not None

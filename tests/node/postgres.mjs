@@ -1,0 +1,48 @@
+// postgres.js: one connection of its pool; statements with values are prepared, `begin` takes a function.
+
+import { createRequire } from "node:module";
+import postgres from "postgres";
+import { place, play, tls } from "./playing.mjs";
+
+const { version } = JSON.parse(
+  (await import("node:fs")).readFileSync(createRequire(import.meta.url).resolve("postgres/package.json"), "utf8"),
+);
+const sql = postgres({ ...place, ssl: tls, max: 1, onnotice: () => {} });
+await sql`SELECT 1`;
+
+class Undo extends Error {}
+
+let inside = sql;
+let waiting;
+let over;
+let end;
+
+async function finish(undo) {
+  inside = sql;
+  end(undo);
+  await over.catch((error) => {
+    if (!(error instanceof Undo)) throw error;
+  });
+}
+
+await play({
+  hello: () => ({ driver: `postgres.js ${version}`, tls: Boolean(tls) }),
+  read: async (text) => await sql.unsafe(text).values(),
+  prepared: async (text, value) => await inside.unsafe(text, [value], { prepare: true }).values(),
+  async change(text, value) {
+    waiting = inside.unsafe(text, [value], { prepare: true });
+    return (await waiting).count;
+  },
+  begin: () =>
+    new Promise((begun) => {
+      over = sql.begin(async (transaction) => {
+        inside = transaction;
+        begun();
+        if (await new Promise((resolve) => (end = resolve))) throw new Undo();
+      });
+    }),
+  commit: () => finish(false),
+  rollback: () => finish(true),
+  cancel: () => waiting.cancel(),
+  end: () => sql.end(),
+});
