@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import asyncpg
@@ -13,19 +15,21 @@ T = TypeVar("T")
 
 
 class Waiting:
-    """A loop that runs one coroutine at a time, which another thread may cancel."""
+    """A loop in a thread of its own, so that a cancel goes out while nobody asks for anything; one task at a time."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task[Any] | None = None
+        self._running: Future[Any] | None = None
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        self._task = self._loop.create_task(work)
-        return self._loop.run_until_complete(self._task)  # type: ignore[no-any-return]  # the attribute is a Task[Any]
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._running = running
+        return running.result()
 
     def cancel(self) -> None:
-        if self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        if self._running is not None:
+            self._running.cancel()
 
 
 class Asyncpg:
