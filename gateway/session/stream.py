@@ -7,6 +7,7 @@ DataRow and CopyData that need no mask pass as slices, an incomplete one include
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
@@ -226,6 +227,8 @@ class Stream:
                 head.prepared.columns = columns
             if head.portal is not None:
                 head.portal.columns = columns
+                # JDBC never describes the statement itself, only the first portal of it
+                head.portal.prepared.columns = tuple(replace(each, format=0) for each in columns)
             self._talk.replies.popleft()
         else:
             self._plan(head, columns)

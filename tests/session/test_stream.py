@@ -189,6 +189,20 @@ def test_described_columns_make_the_plan_of_a_later_execute(kind: str) -> None:
     assert row(None) in play.to_client()
 
 
+@pytest.mark.parametrize("results", [(), (1,)], ids=["text", "binary"])
+def test_columns_described_by_a_portal_are_those_of_the_statement(results: tuple[int, ...]) -> None:
+    """JDBC describes the portal of a prepared statement once, then binds and executes it without a word."""
+    play = Playbook(POLICY + "masking: {detect: [card]}\n")
+    play.client(
+        parse("s", "SELECT id FROM customers"), bind("", "s", results=(1,)), describe("P", ""), execute(""), SYNC
+    )
+    play.target(PARSED, BOUND, columns("id", oid=20, binary=True), complete("SELECT 0"), ready())
+    play.client(bind("", "s", results=results), execute(""), SYNC)
+    card = b"4000001234567899"
+    play.target(BOUND, row(int(card).to_bytes(8, "big") if results else card), complete("SELECT 1"), ready())
+    assert row(None) in play.to_client()
+
+
 def test_a_result_that_was_never_described_is_masked_where_it_may_need_it() -> None:
     play = Playbook(MASKED)
     play.client(parse("", "SELECT card_number FROM customers"), bind("", ""), execute(""), SYNC)
