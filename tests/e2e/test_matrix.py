@@ -108,6 +108,7 @@ DRIVERS = [
     Program(
         "SQLAlchemy over asyncpg", python("sqlalchemy", "asyncpg"), wheel("sqlalchemy"), cancelled="CancelledError"
     ),
+    Program("pgcli", python("pgcli"), wheel("pgcli"), cancelled="cancelled query"),
     Program("node pg", node("pg.mjs"), packages("pg")),
     Program("postgres.js", node("postgres.mjs"), packages("postgres")),
     pytest.param(Program("JDBC extended", jdbc(""), no_java), marks=pytest.mark.heavy),
