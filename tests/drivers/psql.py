@@ -27,7 +27,23 @@ class Psql:
         self.version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
         self.by_protocol = int(re.findall(r"\d+", self.version)[0]) >= 18
         self.tls = bool(place.ca)
-        words = ["-X", "-q", "-A", "-t", "-n", "-P", "pager=off", "-F", "\t", "-v", "PROMPT1=", "-v", "PROMPT2=", "-d", place.libpq()]
+        words = [
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-n",
+            "-P",
+            "pager=off",
+            "-F",
+            "\t",
+            "-v",
+            "PROMPT1=",
+            "-v",
+            "PROMPT2=",
+            "-d",
+            place.libpq(),
+        ]
         self.terminal = Terminal([program, *words], {**os.environ, "PGPASSWORD": place.token})
         self.names: dict[str, str] = {}
 

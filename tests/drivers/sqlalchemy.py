@@ -5,13 +5,14 @@ What the pool does by itself (ROLLBACK, savepoints, its first questions) must re
 
 import ssl
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from tests.drivers.asyncpg import Waiting
-from tests.drivers.playing import Place, Rows, play
+from tests.drivers.playing import Driver, Place, Rows, play
 
 
 def url(place: Place, driver: str) -> sa.URL:
@@ -88,9 +89,7 @@ class OverAsyncpg:
     def __init__(self, place: Place) -> None:
         self.waiting = Waiting()
         tls = ssl.create_default_context(cafile=place.ca) if place.ca else False
-        self.engine = create_async_engine(
-            url(place, "asyncpg"), connect_args={"ssl": tls}, pool_size=1, max_overflow=0
-        )
+        self.engine = create_async_engine(url(place, "asyncpg"), connect_args={"ssl": tls}, pool_size=1, max_overflow=0)
         self.open: AsyncConnection | None = None
         self.tls = self.waiting.run(self._tls())
 
@@ -149,7 +148,7 @@ class OverAsyncpg:
         return explain(error)
 
 
-ENGINES = {"psycopg": OverPsycopg, "asyncpg": OverAsyncpg}
+ENGINES: dict[str, Callable[[Place], Driver]] = {"psycopg": OverPsycopg, "asyncpg": OverAsyncpg}
 
 if __name__ == "__main__":
     play(ENGINES[sys.argv[1]](Place.given()))

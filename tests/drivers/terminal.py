@@ -39,4 +39,3 @@ class Terminal:
 
     def interrupt(self) -> None:
         self.type("\x03")
-
