@@ -275,3 +275,9 @@ async def test_driver(stack: Stack, safe: Safe, artifacts: Path, program: Progra
         for step in STEPS:
             await step(stack, driver, first)
     (artifacts / f"driver-{program.name.replace(' ', '-')}.json").write_text(json.dumps(driver.said, indent=1))
+
+
+def test_the_table_names_every_driver() -> None:
+    table = (ROOT / "docs/drivers.md").read_text("utf-8")
+    programs = [each if isinstance(each, Program) else each.values[0] for each in DRIVERS]
+    assert [str(each) for each in programs if f"| {each}" not in table] == []
