@@ -306,6 +306,7 @@ class Stream:
         talk.copying = False
         execution = head.execution
         denial, mode = head.denial, head.mode
+        protected = talk.judge.protects and self._may_quote(head, execution)
         if head.stands_for is not None:
             body = body.replace(NO_PORTAL.encode(), head.stands_for.encode())
         if execution is not None and not denial:
@@ -324,9 +325,15 @@ class Stream:
         if denial is not None:
             talk.emit(ev.ToClient(denial))
             return None
-        protected = talk.judge.protects and (execution is None or execution.protected)
         shown = talk.judge.diagnostics(body, protected=protected)
         return shown if mode is Mode.EXPECT or talk.flushed else None
+
+    def _may_quote(self, head: Reply, execution: Execution | None) -> bool:
+        """Whether the error of this reply could quote a protected value. Of a Parse or Bind its statement is known, too."""
+        if execution is not None:
+            return execution.protected
+        meant = head.change.value if head.change else None
+        return meant is None or any(self._talk.may_quote(each) for each in meant.script.statements)
 
     def _drop_changes(self, execution: Execution) -> None:
         for change in execution.changes:

@@ -210,6 +210,21 @@ def test_a_result_that_was_never_described_is_masked_where_it_may_need_it() -> N
     assert b"4000" not in play.to_client()
 
 
+@pytest.mark.parametrize("at", ["Parse", "Bind"])
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [("SELECT 1 / $1::int", "boom"), ("SELECT 1 FROM customers WHERE card_number = $1", "the message is withheld")],
+    ids=["harmless", "protected"],
+)
+def test_an_error_before_execute_is_withheld_only_where_it_could_quote(at: str, sql: str, expected: str) -> None:
+    """25P02 comes at Parse, division by zero at Bind: drivers that prepare read PostgreSQL's own words."""
+    play = Playbook(MASKED)
+    play.client(parse("", sql), bind("", "", (b"0",)), execute(""), SYNC)
+    play.target(*([PARSED] if at == "Bind" else []), error("22012"), ready())
+    found = next(fields(body) for kind, body in split(play.to_client()) if kind == "E")
+    assert found["M"].startswith(expected)
+
+
 def test_no_data_answers_a_describe() -> None:
     play = Playbook()
     play.client(parse("", "BEGIN"), describe("S", ""), SYNC)
