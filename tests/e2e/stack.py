@@ -185,7 +185,7 @@ class Stack:
 
     async def until(self, predicate: Callable[[], T], timeout: float = STEP) -> T:  # noqa: ASYNC109 - wait_for's word
         """The first true value of `predicate`, asked after every change of the workspace."""
-        return await self.on(self.workspace.wait_for(predicate, timeout))
+        return await self.on(self.workspace.wait_for(predicate, timeout), timeout + STEP)
 
     def ignore_cards(self) -> None:
         """Take all cards so far for seen."""
@@ -202,9 +202,11 @@ class Stack:
 
         await self.on(come())
 
-    async def card(self) -> "Card":
+    async def card(self, within: float = STEP) -> "Card":
         """The next card in the channel."""
-        message = await self.until(lambda: next((each for each in self._top() if each.ts not in self._seen), None))
+        message = await self.until(
+            lambda: next((each for each in self._top() if each.ts not in self._seen), None), within
+        )
         assert message is not None
         self._seen.add(message.ts)
         return Card(self, message)
