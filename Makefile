@@ -1,9 +1,10 @@
 # Each target sets up what it needs in a virtual environment of its own. PYTHON and VENV can be given.
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo tour test lint bench regress clean
+.PHONY: demo tour test drivers lint bench regress clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +19,20 @@ tour: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -q
+
+# Every driver of docs/drivers.md: `make test` leaves out those that need a compiler or a newer Python. What is missing is
+# skipped, with what to install; without Python 3.12 that is postgres-mcp.
+drivers: $(VENV)/.ready
+	-$(MAKE) .venv-mcp/.ready
+	$(BIN)/python -m pytest -q -m "" tests/e2e/test_matrix.py tests/e2e/test_mcp.py
+
+# postgres-mcp asks for an old pglast; it runs with the one that we have.
+.venv-mcp/.ready:
+	$(PYTHON312) -m venv .venv-mcp
+	.venv-mcp/bin/pip install --quiet --disable-pip-version-check --no-deps 'postgres-mcp==0.3.0'
+	.venv-mcp/bin/pip install --quiet --disable-pip-version-check 'mcp[cli]<2' 'psycopg[binary]' psycopg-pool humanize \
+	  instructor 'pglast>=8.8,<9' attrs
+	touch $@
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check gateway bots tests bench
@@ -37,4 +52,4 @@ regress: $(VENV)/.ready
 	$(BIN)/python -m tests.differential.regress artifacts/pglast/pglast-8.8/libpg_query/test/sql/postgres_regress
 
 clean:
-	rm -rf $(VENV) build dist artifacts
+	rm -rf $(VENV) .venv-mcp build dist artifacts

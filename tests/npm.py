@@ -9,15 +9,21 @@ import pytest
 NODE = Path(__file__).parent / "node"
 
 
-def installed(package: str) -> Path:
-    """The folder of an installed package; installed now if npm can, else the test is skipped with the reason."""
-    found = NODE / "node_modules" / package
+def missing(*packages: str) -> str:
+    """Why these can't be used; empty when they can. Installs tests/node/package.json if one isn't there."""
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
-        pytest.skip(f"node and npm are not installed: no {package} to test against")
-    if not found.is_dir():
-        command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode:
-            pytest.skip(f"npm install failed in tests/node: no {package} to test against")
-    return found
+        return "node and npm are not installed"
+    if all((NODE / "node_modules" / each).is_dir() for each in packages):
+        return ""
+    command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=300, check=False)
+    return "npm install failed in tests/node" if done.returncode else ""
+
+
+def installed(package: str) -> Path:
+    """The folder of an installed package; where it can't be had the test is skipped with the reason."""
+    why = missing(package)
+    if why:
+        pytest.skip(f"no {package} to test against: {why}")
+    return NODE / "node_modules" / package

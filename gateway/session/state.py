@@ -199,9 +199,13 @@ class Conversation:
             self.judge.scrub(statement.sql),
             shown,
             changes=changes,
-            protected=self.judge.touches_protected(statement)
-            or (self.judge.protects and bool(self.temporary & unqualified(statement))),
+            protected=self.may_quote(statement),
         )
+
+    def may_quote(self, statement: Statement) -> bool:
+        """Whether an error of this statement could quote a protected value."""
+        judge = self.judge
+        return judge.touches_protected(statement) or (judge.protects and bool(self.temporary & unqualified(statement)))
 
     def _story(self, execution: Execution) -> dict[str, Value]:
         statement = execution.statement

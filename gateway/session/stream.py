@@ -7,6 +7,7 @@ DataRow and CopyData that need no mask pass as slices, an incomplete one include
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
@@ -265,6 +266,8 @@ class Stream:
                 head.prepared.columns = columns
             if head.portal is not None:
                 head.portal.columns = columns
+                # JDBC never describes the statement itself, only the first portal of it
+                head.portal.prepared.columns = tuple(replace(each, format=0) for each in columns)
             self._talk.replies.popleft()
         else:
             self._plan(head, columns)
@@ -354,6 +357,7 @@ class Stream:
             self._wrote(head)
         execution = head.execution
         denial, mode = head.denial, head.mode
+        protected = talk.judge.protects and self._may_quote(head, execution)
         if head.stands_for is not None:
             body = body.replace(NO_PORTAL.encode(), head.stands_for.encode())
         if execution is not None and not denial:
@@ -373,7 +377,6 @@ class Stream:
         if denial is not None:
             talk.emit(ev.ToClient(denial))
             return None
-        protected = talk.judge.protects and (execution is None or execution.protected)
         shown = talk.judge.diagnostics(body, protected=protected)
         return shown if mode is Mode.EXPECT or talk.flushed else None
 
@@ -393,6 +396,13 @@ class Stream:
         guard = self._talk.rowguard
         if guard is not None and (guard.reply is head or not any(each is guard.reply for each in self._talk.replies)):
             guard.failed()
+
+    def _may_quote(self, head: Reply, execution: Execution | None) -> bool:
+        """Whether the error of this reply could quote a protected value. Of a Parse or Bind its statement is known, too."""
+        if execution is not None:
+            return execution.protected
+        meant = head.change.value if head.change else None
+        return meant is None or any(self._talk.may_quote(each) for each in meant.script.statements)
 
     def _drop_changes(self, execution: Execution) -> None:
         for change in execution.changes:

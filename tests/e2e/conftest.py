@@ -13,6 +13,7 @@ from bots.workspace.workspace import Workspace
 from gateway.demo.issuer import DemoIssuer
 from gateway.demo.postgres import EmbeddedPostgres, find_binaries
 from tests.e2e.certificates import self_signed
+from tests.e2e.safe import Safe, open_safe
 from tests.e2e.site import CHANNEL, HOST, PASSWORD, START, TARGET, Site, example
 from tests.e2e.stack import Stack, logging_everything
 from tests.e2e.wire import Wire
@@ -49,6 +50,13 @@ def each_version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
+    """The stack's gateway by a door that takes TLS only."""
+    async with open_safe(stack, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

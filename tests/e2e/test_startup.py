@@ -5,18 +5,15 @@ Every refusal of identity, token, user or target is 28000; a setting that isn't 
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import psycopg
 import pytest
 
-from gateway.relay.server import Doors, Server
 from gateway.wire import frontend
 from gateway.wire.frontend import query
 from gateway.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2, cancel_request, ssl_request
-from tests.e2e.certificates import self_signed
+from tests.e2e.safe import Safe
 from tests.e2e.stack import STEP, Stack
 from tests.e2e.wire import Wire, startup
 
@@ -179,36 +176,6 @@ async def test_a_query_in_the_place_of_the_password(stack: Stack) -> None:
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Safe:
-    """A front door with TLS that takes no plain text; `certificate` is its own, self-signed."""
-
-    port: int
-    certificate: Path
-    server: Server
-
-
-@pytest.fixture
-async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
-    certificate, key = self_signed(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    context.set_alpn_protocols(["postgresql"])
-
-    async def begin() -> tuple[Server, int]:
-        first = stack.demo.gateway.server
-        doors: Doors = replace(first._doors, tls=context, plaintext_loopback=False)
-        server = Server(
-            *(doors, first.policy, first._issuers, first._shell, first._catalogs),
-            *(first._password, first._saw, first._tell),
-        )
-        return server, server.listen("127.0.0.1", 0)
-
-    server, port = await stack.on(begin())
-    yield Safe(port, certificate, server)
-    await stack.on(server.close())
 
 
 @pytest.mark.parametrize("negotiation", ["postgres", "direct"])

@@ -191,11 +191,40 @@ def test_described_columns_make_the_plan_of_a_later_execute(kind: str) -> None:
     assert row(None) in play.to_client()
 
 
+@pytest.mark.parametrize("results", [(), (1,)], ids=["text", "binary"])
+def test_columns_described_by_a_portal_are_those_of_the_statement(results: tuple[int, ...]) -> None:
+    """JDBC describes the portal of a prepared statement once, then binds and executes it without a word."""
+    play = Playbook(POLICY + "masking: {detect: [card]}\n")
+    play.client(
+        parse("s", "SELECT id FROM customers"), bind("", "s", results=(1,)), describe("P", ""), execute(""), SYNC
+    )
+    play.target(PARSED, BOUND, columns("id", oid=20, binary=True), complete("SELECT 0"), ready())
+    play.client(bind("", "s", results=results), execute(""), SYNC)
+    card = b"4000001234567899"
+    play.target(BOUND, row(int(card).to_bytes(8, "big") if results else card), complete("SELECT 1"), ready())
+    assert row(None) in play.to_client()
+
+
 def test_a_result_that_was_never_described_is_masked_where_it_may_need_it() -> None:
     play = Playbook(MASKED)
     play.client(parse("", "SELECT card_number FROM customers"), bind("", ""), execute(""), SYNC)
     play.target(PARSED, BOUND, row(b"4000"), complete("SELECT 1"), ready())
     assert b"4000" not in play.to_client()
+
+
+@pytest.mark.parametrize("at", ["Parse", "Bind"])
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [("SELECT 1 / $1::int", "boom"), ("SELECT 1 FROM customers WHERE card_number = $1", "the message is withheld")],
+    ids=["harmless", "protected"],
+)
+def test_an_error_before_execute_is_withheld_only_where_it_could_quote(at: str, sql: str, expected: str) -> None:
+    """25P02 comes at Parse, division by zero at Bind: drivers that prepare read PostgreSQL's own words."""
+    play = Playbook(MASKED)
+    play.client(parse("", sql), bind("", "", (b"0",)), execute(""), SYNC)
+    play.target(*([PARSED] if at == "Bind" else []), error("22012"), ready())
+    found = next(fields(body) for kind, body in split(play.to_client()) if kind == "E")
+    assert found["M"].startswith(expected)
 
 
 def test_no_data_answers_a_describe() -> None:
