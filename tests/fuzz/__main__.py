@@ -1,0 +1,38 @@
+"""`python -m tests.fuzz NAME --count N [--seed S] [--first I]`: fuzz until N frames or statements were tried.
+
+A failure is printed with what makes it again (`--seed S --first I --count 1`) and ends the run with status 1.
+"""
+
+import argparse
+import sys
+from functools import partial
+
+from tests.fuzz import frames, logins
+from tests.fuzz.runner import Case, Run, run
+
+CASES: dict[str, Case] = {"frames": frames.case, "logins": logins.case}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("name", choices=CASES)
+    parser.add_argument("--count", type=int, default=100_000, help="frames or statements to try (default: 100000)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case (to go on, or to see one again)")
+    asked = parser.parse_args()
+    found = run(CASES[asked.name], asked.seed, asked.first, asked.count, partial(_tell, asked.name))
+    _tell(asked.name, found)
+    for each in found.failures:
+        print(f"\n{asked.name} --seed {asked.seed} --first {each.number} --count 1\n{each.trace}")
+    return 1 if found.failures else 0
+
+
+def _tell(name: str, found: Run) -> None:
+    print(
+        f"{name}: {found.done:,} in {found.seconds:.0f} s, {len(found.failures)} failures; next --first {found.following}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
