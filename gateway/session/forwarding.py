@@ -34,7 +34,7 @@ class Forwarding:
         for lone, script in _lone(batch, read_only=closed):
             lone.executions = [talk.execution(each, _LONE, None, ()) for each in script.statements]  # to be recorded
         if opening:
-            talk.gate.opened = True
+            talk.gate.open()
             chunks.append(self._ours(OPEN))
         guard = batch.guards and not (talk.drained and talk.status != "T")
         if guard:
@@ -66,7 +66,9 @@ class Forwarding:
         return helper
 
     def closing(self) -> bytes:
-        return self._ours(CLOSE, lambda status, failed: self._talk.gate.closed(status, failed=failed))
+        gate = self._talk.gate
+        opening = gate.openings
+        return self._ours(CLOSE, lambda status, failed: gate.closed(status, failed=failed, opening=opening))
 
     def _not_skipped(self, batch: Batch) -> list[Part]:
         """The target skips all up to the next Sync: of this batch only that goes, and what was approved has failed."""

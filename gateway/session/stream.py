@@ -352,6 +352,8 @@ class Stream:
             # It discards what is still to come, too; nothing of that may be taken for an answer owed.
             talk = self._talk
             talk.lost = talk.open_batch = True
+            if talk.errand is not None and not talk.errand.asked:
+                talk.errand = None  # the target would not hear it, and skips what it was about
             if talk.phase is Phase.READY:
                 talk.phase = Phase.SKIPPING
 

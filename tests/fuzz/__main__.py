@@ -7,10 +7,10 @@ import argparse
 import sys
 from functools import partial
 
-from tests.fuzz import frames, logins
+from tests.fuzz import frames, logins, sessions
 from tests.fuzz.runner import Case, Run, run
 
-CASES: dict[str, Case] = {"frames": frames.case, "logins": logins.case}
+CASES: dict[str, Case] = {"frames": frames.case, "logins": logins.case, "sessions": sessions.case}
 
 
 def main() -> int:
