@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
-from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, synchronised
+from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, ends, synchronised
 from gateway.session.guard import refused_bind, sure_fail
 from gateway.session.names import Prepared
 from gateway.session.replies import Batch, Mode, Part, Reply
@@ -54,6 +54,7 @@ class Forwarding:
             talk.expect(reply)
         last = batch.parts[-1].reply if batch.parts else None
         alone = synchronised(batch) and not (talk.open_batch and last is not None and last.kind != ord("S"))
+        talk.mixed = talk.mixed or (not alone and ends(batch) and bool(talk.replies))
         if talk.gate.opened and last is not None and last.kind in b"SQF" and talk.gate.leaves(batch, alone=alone):
             chunks.append(self.closing())
         if guard:

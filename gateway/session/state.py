@@ -65,6 +65,7 @@ class Conversation:
         self.now = 0.0
         self.open_batch = False  # something was forwarded since the last Sync, without a Sync
         self.lost = False  # an error came and no Sync is on its way: the target skips all up to the next one
+        self.mixed = False  # a Query went out behind messages without a Sync: it may be skipped, up to the client's Sync
         self.copying = False  # a COPY FROM STDIN is on its way: what comes next from the client may be its data
         self.temporary: set[str] = set()  # relations of this session's own; no catalog shows them
         self.temporary_code = False  # among them are some whose reading runs more than a read
@@ -119,6 +120,7 @@ class Conversation:
             or self.reloading
             or (self.changing and not self.open_batch)
             or self.copying
+            or self.mixed
             or self._gate_unsure
             or (self.path_stale and not self.open_batch and (self.status != "E" or bool(self.replies)))
         )
@@ -307,7 +309,7 @@ class Conversation:
         """If nothing is owed any more: what was to change the catalog has, and outside a transaction it can be read again."""
         if self.replies:
             return
-        self.changing = False
+        self.changing = self.mixed = False
         if self.changed and self.status == "I":
             self.changed = self.redefined = False
             self.reloading = True

@@ -116,21 +116,22 @@ class World:
     checked: int = 0
     paused: bool = False
     closed: bool = False
-    log: list[str] = field(default_factory=list)
+    lying: bool = False  # the target says anything
+    log: deque[object] = field(default_factory=lambda: deque(maxlen=100))
 
     # --- events and effects -------------------------------------------------------------------------------------------
 
     def give(self, event: ev.Event) -> None:
-        self.log.append(f"> {_short(event)}")
+        self.log.append(event)
         self.now += self.random.choice((0.0, 0.001, 5.0))
         for effect in self.session.handle(event, self.now):
             self._perform(effect)
 
     def _perform(self, effect: ev.Effect) -> None:
-        self.log.append(f"    {_short(effect)}")
+        self.log.append(effect)
         match effect:
             case ev.ToClient(data):
-                if self.whole:
+                if self.whole and not self.lying:
                     self.client.take(data)
             case ev.ToTarget(data):
                 self.answers += self.target.take(data)
@@ -205,8 +206,8 @@ class World:
         if text.startswith("FunctionCall"):
             assert text == "FunctionCall of 1", text
             return
-        written, _, body = text.partition(": ") if word(text) == "EXECUTE" else (text, "", "")
-        if body:
+        written, inside, body = text.partition(": ") if word(text) == "EXECUTE" else (text, "", "")
+        if inside:
             assert self.allowing or not _guarded(body) or self.released[written], f"{text} ran, and nobody approved it"
             return
         if word(written) in _UNCOUNTED or not self._of_client(written):
@@ -222,7 +223,7 @@ class World:
 
     def at_rest(self) -> None:
         """Nothing is on its way any more."""
-        if self.closed:
+        if self.closed or self.lying:
             return
         assert not self.session.inbox, f"{len(self.session.inbox)} messages were never read"
         assert not self.session.talk.replies, f"waiting for answers to {self.session.talk.replies}"
@@ -240,6 +241,7 @@ def _guarded(text: str) -> bool:
     return _plain(text) not in _HARMLESS_PLAIN and word(text) in ("DELETE", "UPDATE", "INSERT", "DROP", "CREATE", "DO", "WITH")
 
 
+@lru_cache(maxsize=20_000)
 def _plain(text: str) -> str:
     return "".join("#" if each.isdigit() else each for each in text).replace("##", "#").replace("##", "#")
 
@@ -249,17 +251,18 @@ _HARMLESS_PLAIN = frozenset(_plain(each.format(111)) for each in HARMLESS)
 
 
 def _short(value: object) -> str:
+    """An event, or an effect of the event above it."""
     match value:
         case ev.Record(kind, fields):
-            return f"record {kind} {fields.get('sql', '')} {fields.get('verdict', '')} {fields.get('reason', '')}"
+            return f"    record {kind} {fields.get('sql', '')} {fields.get('verdict', '')} {fields.get('reason', '')}"
         case ev.Hold(request) | ev.Ruled(request):
             return f"{type(value).__name__} {request.id} {request.state}"
         case ev.CatalogChanged() | ev.PolicyChanged() | ev.Answered():
             return type(value).__name__
-        case ev.ToClient(data) | ev.FromTarget(data):
-            return f"{type(value).__name__} {_shown(data)}"
-        case ev.ToTarget(data) | ev.FromClient(data):
-            return f"{type(value).__name__} {_shown(data)}"
+        case ev.FromClient(data) | ev.FromTarget(data):
+            return f"> {type(value).__name__} {_shown(data)}"
+        case ev.ToClient(data) | ev.ToTarget(data):
+            return f"    {type(value).__name__} {_shown(data)}"
     return repr(value)
 
 
@@ -355,6 +358,22 @@ def _damaged(random: Random, raw: bytes) -> bytes:
     return message(raw[:1], bytes(body))
 
 
+def _lie(random: Random, chunk: bytes) -> bytes:
+    """What a broken or hostile target sends in its place."""
+    at = random.randrange(len(chunk))
+    kind = random.choice(b"123tTDCIEZGHWdcVNASsnRK\0z").to_bytes()
+    return random.choice(
+        (
+            lambda: chunk[:at] + random.randbytes(1) + chunk[at + 1 :],
+            lambda: chunk[:at],
+            lambda: chunk + message(kind, random.randbytes(random.choice((0, 1, 2, 4, 30)))),
+            lambda: message(kind, b"") + chunk,
+            lambda: message(kind, b"default_transaction_read_only\0off\0") + chunk,
+            lambda: message(kind, b"\0\1\xff\xff\xff\xfe") + chunk,
+        )
+    )()
+
+
 # --- a case -----------------------------------------------------------------------------------------------------------
 
 
@@ -366,6 +385,7 @@ def case(random: Random) -> int:
     numbers = iter(f"R{number}" for number in range(10_000))
     world = World(random, Session(login, policy, catalog(), numbers, Gate()), allowing)
     said = _conversation(random)
+    world.lying = random.random() < 0.15
     if random.random() < 0.2:
         world.whole = False
         said = [_damaged(random, each) if random.random() < 0.05 else each for each in said]
@@ -376,7 +396,7 @@ def case(random: Random) -> int:
     try:
         _play(world, said)
     except BaseException as error:
-        error.add_note("\n".join(world.log[-80:]))
+        error.add_note("\n".join(map(_short, world.log)))
         raise
     return len(said)
 
@@ -410,6 +430,8 @@ def _play(world: World, said: list[bytes]) -> None:
             case 1:
                 end = len(world.answers) if random.random() < 0.5 else random.randint(1, len(world.answers))
                 chunk, world.answers = world.answers[:end], world.answers[end:]
+                if world.lying and random.random() < 0.1:
+                    chunk = _lie(random, chunk)
                 world.give(ev.FromTarget(chunk))
             case 2:
                 world.give(world.wait.pop(random.randrange(len(world.wait)) if random.random() < 0.2 else 0)())
