@@ -5,12 +5,20 @@ A failure is printed with what makes it again (`--seed S --first I --count 1`) a
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-from tests.fuzz import frames, logins, sessions
+from tests.fuzz import classifier, frames, logins, sessions
 from tests.fuzz.runner import Case, Run, run
 
-CASES: dict[str, Case] = {"frames": frames.case, "logins": logins.case, "sessions": sessions.case}
+#: Name -> from the directory of further texts to a case.
+CASES: dict[str, Callable[[Path | None], Case]] = {
+    "frames": lambda _: frames.case,
+    "logins": lambda _: logins.case,
+    "sessions": lambda _: sessions.case,
+    "classifier": classifier.case,
+}
 
 
 def main() -> int:
@@ -19,8 +27,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000, help="frames or statements to try (default: 100000)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first case (to go on, or to see one again)")
+    parser.add_argument("--texts", type=Path, metavar="DIRECTORY", help="further SQL to begin with: its *.sql files")
     asked = parser.parse_args()
-    found = run(CASES[asked.name], asked.seed, asked.first, asked.count, partial(_tell, asked.name))
+    found = run(CASES[asked.name](asked.texts), asked.seed, asked.first, asked.count, partial(_tell, asked.name))
     _tell(asked.name, found)
     for each in found.failures:
         print(f"\n{asked.name} --seed {asked.seed} --first {each.number} --count 1\n{each.trace}")
