@@ -6,18 +6,20 @@ A failure is printed with what makes it again (`--seed S --first I --count 1`) a
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from tests.fuzz import classifier, frames, logins, sessions
+from tests.fuzz import classifier, frames, logins, reads, sessions
 from tests.fuzz.runner import Case, Run, run
 
-#: Name -> from the directory of further texts to a case.
-CASES: dict[str, Callable[[Path | None], Case]] = {
-    "frames": lambda _: frames.case,
-    "logins": lambda _: logins.case,
-    "sessions": lambda _: sessions.case,
-    "classifier": classifier.case,
+#: Name -> from the directory of further texts to a case, ready while the context is open.
+CASES: dict[str, Callable[[Path | None], AbstractContextManager[Case]]] = {
+    "frames": lambda _: nullcontext(frames.case),
+    "logins": lambda _: nullcontext(logins.case),
+    "sessions": lambda _: nullcontext(sessions.case),
+    "classifier": lambda texts: nullcontext(classifier.case(texts)),
+    "reads": reads.case,
 }
 
 
@@ -29,7 +31,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first case (to go on, or to see one again)")
     parser.add_argument("--texts", type=Path, metavar="DIRECTORY", help="further SQL to begin with: its *.sql files")
     asked = parser.parse_args()
-    found = run(CASES[asked.name](asked.texts), asked.seed, asked.first, asked.count, partial(_tell, asked.name))
+    with CASES[asked.name](asked.texts) as case:
+        found = run(case, asked.seed, asked.first, asked.count, partial(_tell, asked.name))
     _tell(asked.name, found)
     for each in found.failures:
         print(f"\n{asked.name} --seed {asked.seed} --first {each.number} --count 1\n{each.trace}")

@@ -36,7 +36,7 @@ def case(directory: Path | None) -> Callable[[Random], int]:
 
 
 def _case(random: Random, directory: Path | None, known: Catalog) -> int:
-    functions = (*known.safe_functions, *known.user_functions, "nextval", "pg_read_file", "dblink", "ts_stat")
+    functions = tuple(sorted(known.safe_functions | known.user_functions | {"nextval", "dblink", "ts_stat"}))
     lineages = Lineages(known, PATH)
     for text in islice(some(random, directory, functions), PER_CASE):
         began = time.process_time()

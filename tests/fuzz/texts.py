@@ -63,6 +63,33 @@ _ARGUMENTS = (
     *("'127.0.0.1'::inet", "'\\x00'::bytea", "interval '1 day'", "'(1,1)'::point", "'a'::tsvector", "'a'::tsquery", "1::int8"),
     *("'dom'::regtype", "'public'::regnamespace", "'DELETE FROM victims'", "'pg_catalog'", "current_user", "1::money", "B'1'"),
 )
+#: Type -> values of it.
+_OF = {
+    "text": ("'victims'", "'DELETE FROM victims'", "'a'", "'{}'", "'public'", "''"),
+    "name": ("'victims'", "'a'", "'public'", "'clerk'"),
+    "regclass": ("'victims'", "'a'", "'parts'", "'victims_pkey'", "'mv'"),
+    "oid": ("424242", "'victims'::regclass", "'evil()'::regprocedure", "1", "'a'::regclass"),
+    "int4": ("1", "0", "-1", "100", "424242"),
+    "int8": ("1", "0", "424242"),
+    "int2": ("1::int2",),
+    "bool": ("true", "false"),
+    "bytea": ("'\\x00'",),
+    "jsonb": ("'{\"a\": [1]}'", "'1'"),
+    "json": ("'{\"a\": [1]}'",),
+    "xml": ("'<a/>'",),
+    "anyelement": ("1", "'x'::text", "NULL::victims"),
+    "anyarray": ("ARRAY[1, 2]", "ARRAY['x'::dom::text]"),
+    "record": ("ROW(1, 'x')", "(SELECT v FROM victims v LIMIT 1)"),
+    "timestamptz": ("now()",),
+    "interval": ("interval '1 day'",),
+    "float8": ("0.5", "1"),
+    "numeric": ("1", "2.5"),
+    "tsquery": ("'a'",),
+    "regtype": ("'dom'", "'pair'"),
+    "regproc": ("'evil_dyn'",),
+    "regprocedure": ("'evil()'",),
+    "_text": ("'{a,b}'",),
+}
 
 
 @lru_cache(maxsize=4)
@@ -74,7 +101,8 @@ def known(directory: Path | None) -> tuple[str, ...]:
     tables = [value for name, value in vars(statements).items() if name.isupper() and isinstance(value, list)]
     found += [row[-1] for table in tables for row in table if isinstance(row[-1], str)]
     for file in sorted(directory.glob("*.sql")) if directory else ():
-        found += re.split(r";[ \t]*\n", file.read_text("utf-8", "replace"))
+        lines = (each for each in file.read_text("utf-8", "replace").splitlines() if not each.startswith(("--", "\\")))
+        found += re.split(r";[ \t]*\n", "\n".join(lines))
     return tuple(dict.fromkeys(each.strip() for each in found if 0 < len(each.strip()) <= _LONGEST))
 
 
@@ -84,16 +112,16 @@ def tokens(text: str) -> tuple[str, ...]:
 
 
 def some(random: Random, directory: Path | None, functions: tuple[str, ...]) -> Iterator[str]:
-    """Texts without end, each near to one that is known. `functions`: names to call."""
-    seeds = known(directory)
+    """Texts without end, each near to one that is known. `functions` to call: a name, or a name and its types, by blanks."""
+    own, seeds = known(None), known(directory)
     while True:
-        if random.random() < 0.15:
+        if random.random() < 0.1:
             yield call(random, functions)
             continue
-        text = random.choice(seeds)
+        text = random.choice(own if random.random() < 0.5 else seeds)
         if random.random() < 0.35:
             text = random.choice(_FRAMES).format(text, random.choice(seeds))
-        for _ in range(random.choice((0, 1, 1, 2, 3, 5))):
+        for _ in range(random.choice((0, 1, 1, 1, 2, 4))):
             text = _mutated(random, text, seeds)
         if 0 < len(text) <= _LONGEST:
             yield text
@@ -101,8 +129,11 @@ def some(random: Random, directory: Path | None, functions: tuple[str, ...]) -> 
 
 def call(random: Random, functions: tuple[str, ...]) -> str:
     """A SELECT that calls a function with arguments that may fit."""
-    name = random.choice(functions)
-    given = ", ".join(random.choice(_ARGUMENTS) for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3, 4))))
+    name, *types = random.choice(functions).split(" ")
+    if types:
+        given = ", ".join(random.choice((*_OF.get(each, ()), f"NULL::{each}")) for each in types if each)
+    else:
+        given = ", ".join(random.choice(_ARGUMENTS) for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3, 4))))
     shape = random.choice(("SELECT {}({})", "SELECT {}({})", "SELECT * FROM {}({})", "SELECT {}({}) OVER ()", "SELECT ({}({})).*"))
     return shape.format(f'"{name}"', given)
 
