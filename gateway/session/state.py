@@ -131,6 +131,10 @@ class Conversation:
         waits = self.status == "I" or bool(self.replies)
         return self.gate.unsure and self.phase is Phase.READY and not self.open_batch and waits
 
+    def still_copying(self) -> None:
+        """Something was answered: is a COPY FROM STDIN still on its way? It may be one of a later batch."""
+        self.copying = self.copying and any(each.copies_in for each in self.replies)
+
     # --- effects ------------------------------------------------------------------------------------------------------
 
     def emit(self, effect: ev.Effect) -> None:

@@ -300,7 +300,6 @@ class Stream:
         head = talk.replies[0]
         if talk.phase is Phase.COPY_IN:
             talk.phase = Phase.READY
-        talk.copying = False
         execution = head.execution
         denial, mode = head.denial, head.mode
         if head.stands_for is not None:
@@ -318,6 +317,7 @@ class Stream:
             self._skip(head)
         else:
             self._skip_to_sync()
+        talk.still_copying()
         if denial is not None:
             talk.emit(ev.ToClient(denial))
             return None
@@ -362,7 +362,7 @@ class Stream:
         talk = self._talk
         head = self._pop("ReadyForQuery", b"SQF")
         status = _status(body)
-        talk.copying = False
+        talk.still_copying()
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
             talk.flushed = False

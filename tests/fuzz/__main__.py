@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.fuzz import classifier, frames, logins, reads, sessions
-from tests.fuzz.runner import Case, Run, run
+from tests.fuzz.runner import Case, Failure, Run, run
 
 #: Name -> from the directory of further texts to a case, ready while the context is open.
 CASES: dict[str, Callable[[Path | None], AbstractContextManager[Case]]] = {
@@ -32,10 +32,8 @@ def main() -> int:
     parser.add_argument("--texts", type=Path, metavar="DIRECTORY", help="further SQL to begin with: its *.sql files")
     asked = parser.parse_args()
     with CASES[asked.name](asked.texts) as case:
-        found = run(case, asked.seed, asked.first, asked.count, partial(_tell, asked.name))
+        found = run(case, asked.seed, asked.first, asked.count, partial(_tell, asked.name), partial(_show, asked))
     _tell(asked.name, found)
-    for each in found.failures:
-        print(f"\n{asked.name} --seed {asked.seed} --first {each.number} --count 1\n{each.trace}")
     return 1 if found.failures else 0
 
 
@@ -44,6 +42,10 @@ def _tell(name: str, found: Run) -> None:
         f"{name}: {found.done:,} in {found.seconds:.0f} s, {len(found.failures)} failures; next --first {found.following}",
         flush=True,
     )
+
+
+def _show(asked: argparse.Namespace, failure: Failure) -> None:
+    print(f"\n{asked.name} --seed {asked.seed} --first {failure.number} --count 1\n{failure.trace}", flush=True)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,10 @@ class Run:
     failures: list[Failure] = field(default_factory=list)
 
 
-def run(case: Case, seed: int, first: int, count: int, told: Callable[[Run], None] = lambda _: None) -> Run:
-    """Run cases from number `first` on until `count` frames or statements were tried; `told` hears of it all 10 s."""
+def run(
+    case: Case, seed: int, first: int, count: int, told: Callable[[Run], None], failed: Callable[[Failure], None]
+) -> Run:
+    """Run cases from number `first` on until `count` frames or statements were tried; `told` hears of it every 10 s."""
     found = Run(following=first)
     began = last = time.monotonic()
     while found.done < count and len(found.failures) < ENOUGH:
@@ -54,6 +56,7 @@ def run(case: Case, seed: int, first: int, count: int, told: Callable[[Run], Non
                 found.done += case(Random(f"{seed}:{found.following}"))
         except Exception as error:
             found.failures.append(Failure(found.following, "".join(traceback.format_exception(error))))
+            failed(found.failures[-1])
         found.following += 1
         now = time.monotonic()
         found.seconds = now - began

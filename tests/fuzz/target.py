@@ -266,14 +266,16 @@ class Target:
             raise Refused("34000")
         self._awake(portal.text)
         self._source = portal.text
-        if not portal.text.strip():
+        found = statements(portal.text)
+        if not found:
             self._say("I")
             return
-        if portal.done and not _returns(portal.text):
+        text = found[0]
+        if portal.done and not _returns(text):
             raise Refused("55000")
-        if not _returns(portal.text):
+        if not _returns(text):
             portal.done = True
-            tag = self._run(portal.text, ours=name == HELPER)
+            tag = self._run(text, ours=name == HELPER)
             if tag is None:
                 self._string = False
             else:
@@ -281,7 +283,7 @@ class Target:
             return
         if not portal.begun:
             portal.begun = True
-            self._run(portal.text, rows=False)
+            self._run(text, rows=False)
         given = portal.rows if limit <= 0 else min(limit, portal.rows)
         for _ in range(given):
             self._say("D", _row(b"1"))
