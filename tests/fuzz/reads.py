@@ -23,8 +23,8 @@ from gateway.relay.side import load_catalog
 from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script, StatementClass
 from tests.corpus import book, ground
+from tests.fuzz import texts
 from tests.fuzz.classifier import classify
-from tests.fuzz.texts import some
 from tests.playbook import POLICY
 
 PER_CASE = 100
@@ -106,6 +106,7 @@ def case(directory: Path | None) -> Iterator[Callable[[Random], int]]:
         try:
             server = Server.of(postgres)
             functions = tuple(name for (name,) in server.witness.execute(_FUNCTIONS))
+            texts.known(directory)
             yield lambda random: _case(random, directory, server, functions)
         finally:
             asyncio.run(postgres.stop())
@@ -113,7 +114,7 @@ def case(directory: Path | None) -> Iterator[Callable[[Random], int]]:
 
 def _case(random: Random, directory: Path | None, server: Server, functions: tuple[str, ...]) -> int:
     ran: list[str] = []
-    for text in islice(some(random, directory, functions), 40 * PER_CASE):
+    for text in islice(texts.some(random, directory, functions), 40 * PER_CASE):
         script = classify(text, server.catalog)
         if script is None or not _reads(script):
             continue

@@ -16,7 +16,7 @@ from types import FrameType
 
 Case = Callable[[Random], int]
 
-#: Seconds. The slowest case takes a fraction of one; what takes longer hangs.
+#: Seconds of CPU. The slowest case takes a fraction of one; what takes longer hangs.
 LIMIT = 30
 #: A run ends at so many failures: more of them tell nothing new.
 ENOUGH = 20
@@ -71,10 +71,10 @@ def _limited() -> Iterator[None]:
     def over(_signal: int, _frame: FrameType | None) -> None:
         raise HangError(f"it did not end within {LIMIT} s")
 
-    before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(LIMIT)
+    before = signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
