@@ -50,6 +50,7 @@ class Phase:
 
     reads: list[float] = field(default_factory=list)
     big: list[float] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # reads
     answers: list[str] = field(default_factory=list)
     slowest: float = 0.0
 
@@ -83,16 +84,21 @@ async def _phase(stack: Stack, readers: list[Client], bomb: str | None) -> Phase
     until = time.monotonic() + SECONDS
     async with asyncio.TaskGroup() as tasks:
         for client in readers[1:]:
-            tasks.create_task(_reading(client, READ, phase.reads, until))
-        tasks.create_task(_reading(readers[0], BIG, phase.big, until))
+            tasks.create_task(_reading(client, READ, phase, phase.reads, until))
+        tasks.create_task(_reading(readers[0], BIG, phase, phase.big, until))
         if bomber is not None and bomb is not None:
             tasks.create_task(_bombing(stack, bomber, bomb, phase, until))
     return phase
 
 
-async def _reading(client: Client, sql: str, took: list[float], until: float) -> None:
+async def _reading(client: Client, sql: str, phase: Phase, took: list[float], until: float) -> None:
     while time.monotonic() < until:
-        took.append(await client.run(sql))
+        began = time.monotonic()
+        try:
+            await client.run(sql)
+        except Refused as refused:
+            phase.refused.append(str(refused))
+        took.append(time.monotonic() - began)
         await asyncio.sleep(0.002)  # a person, not a flood: what is measured is the wait, not the throughput
 
 
@@ -114,6 +120,7 @@ async def _bombing(stack: Stack, client: Client, bomb: str, phase: Phase, until:
 def _add(quiet: Phase, more: Phase) -> None:
     quiet.reads += more.reads
     quiet.big += more.big
+    quiet.refused += more.refused
 
 
 def _row(name: str, phase: Phase, quiet: Phase) -> dict[str, Figure]:
@@ -127,6 +134,7 @@ def _row(name: str, phase: Phase, quiet: Phase) -> dict[str, Figure]:
         "max ms": round(max(phase.reads) * 1000, 1),
         "big p50 ms": round(percentile(phase.big, 50) * 1000, 1),
         "big max ms": round(max(phase.big) * 1000, 1),
+        "refused": len(phase.refused),
         "bombs": len(phase.answers),
         "slowest s": round(phase.slowest, 2),
         "answered": ", ".join(sorted(set(phase.answers)))[:90],

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from bench.client import Client, Refused
 from bench.relay import Side
-from bench.result import Figure, Result, percentile
+from bench.result import Result, percentile
 from bench.stack import Stack, running
 from gateway.demo import sample
 
@@ -70,7 +70,9 @@ async def measure() -> Result:
         }
         for way in WAYS
     ]
-    return Result("tiers", rows, ["simple protocol, one client at a time, the ways in turn; a client sends one message each"])
+    return Result(
+        "tiers", rows, ["simple protocol, one client at a time, the ways in turn; a client sends one message each"]
+    )
 
 
 async def _known(stack: Stack) -> None:
@@ -123,7 +125,9 @@ class Counted(Side):
     def data_received(self, data: bytes) -> None:
         self._rest += data
         while len(self._rest) >= 5:
-            end = int.from_bytes(self._rest[:4], "big") if not self._begun else 1 + int.from_bytes(self._rest[1:5], "big")
+            end = (
+                int.from_bytes(self._rest[:4], "big") if not self._begun else 1 + int.from_bytes(self._rest[1:5], "big")
+            )
             if end > len(self._rest):
                 break
             self._rest, self._begun = self._rest[end:], True

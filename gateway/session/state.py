@@ -65,7 +65,9 @@ class Conversation:
         self.now = 0.0
         self.open_batch = False  # something was forwarded since the last Sync, without a Sync
         self.lost = False  # an error came and no Sync is on its way: the target skips all up to the next one
-        self.mixed = False  # a Query went out behind messages without a Sync: it may be skipped, up to the client's Sync
+        self.mixed = (
+            False  # a Query went out behind messages without a Sync: it may be skipped, up to the client's Sync
+        )
         self.copying = False  # a COPY FROM STDIN is on its way: what comes next from the client may be its data
         self.temporary: set[str] = set()  # relations of this session's own; no catalog shows them
         self.temporary_code = False  # among them are some whose reading runs more than a read

@@ -77,7 +77,9 @@ def _try(random: Random, text: str, known: Catalog, lineages: Lineages) -> None:
 def _dressed(text: str, script: Script, known: Catalog) -> None:
     other = classify(f"/* dressed */ {text}\n ", known)
     assert other is not None
-    assert [each.classes for each in other.statements] == [each.classes for each in script.statements], "dressed it is another"
+    assert [each.classes for each in other.statements] == [each.classes for each in script.statements], (
+        "dressed it is another"
+    )
     for each in script.statements if len(script.statements) > 1 else ():
         alone = classify(each.sql, known)
         assert alone is not None

@@ -66,7 +66,9 @@ def _expected(chunks: list[bytes]) -> tuple[list[Frame], int | None]:
 
 
 def _difference(came: list[Frame], expected: list[Frame]) -> str:
-    at = next((at for at, (a, b) in enumerate(zip(came, expected, strict=False)) if a != b), min(len(came), len(expected)))
+    at = next(
+        (at for at, (a, b) in enumerate(zip(came, expected, strict=False)) if a != b), min(len(came), len(expected))
+    )
     return f"frame {at}: came {came[at : at + 1]}, sent {expected[at : at + 1]}"
 
 
@@ -122,7 +124,10 @@ _READERS: dict[int, tuple[Callable[[bytes], object], Callable[..., bytes]]] = {
     ord("Q"): (frontend.read_query, lambda value: _framed("Q", _text(value))),
     ord("P"): (frontend.read_parse, _parse),
     ord("B"): (frontend.read_bind, _bind),
-    ord("E"): (frontend.read_execute, lambda value: _framed("E", _text(value.portal) + struct.pack("!i", value.max_rows))),
+    ord("E"): (
+        frontend.read_execute,
+        lambda value: _framed("E", _text(value.portal) + struct.pack("!i", value.max_rows)),
+    ),
     ord("D"): (frontend.read_named, lambda value: _framed("D", value.kind.encode() + _text(value.name))),
     ord("C"): (frontend.read_named, lambda value: _framed("C", value.kind.encode() + _text(value.name))),
     ord("p"): (frontend.read_password, lambda value: _framed("p", _text(value))),

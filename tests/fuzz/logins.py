@@ -10,7 +10,7 @@ import hmac
 import struct
 from random import Random
 
-from gateway.errors import GatewayError, ProtocolViolation, TargetUnavailable
+from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.wire import startup
 from gateway.wire.scram import Scram
 
@@ -18,7 +18,22 @@ _NAMES = (b"user", b"database", b"options", b"_pq_.x", b"replication", b"", b"se
 _VALUES = (b"ann", b"", b"-c a=b", b"true", b"x" * 300, b"caf\xc3\xa9", b"\xc3")
 _CODES = (3 << 16, 3 << 16 | 2, 2 << 16, 80877102, 80877103, 80877104, 0, 0xFFFFFFFF)
 _WORDS = ("-c", "-c a=b", "--a-b=c", "-ca=b", "\\", "\\ ", " ", "=", "--", "-d", "a", "\t", "é", "-c =x", "--x")
-_PIECES = (b"r=", b"s=", b"i=", b"v=", b"e=", b",", b"=", b"nonce", b"4096", b"99999999999", b"0", b"c2FsdA==", b"\xff", b"-1")
+_PIECES = (
+    b"r=",
+    b"s=",
+    b"i=",
+    b"v=",
+    b"e=",
+    b",",
+    b"=",
+    b"nonce",
+    b"4096",
+    b"99999999999",
+    b"0",
+    b"c2FsdA==",
+    b"\xff",
+    b"-1",
+)
 PASSWORD, NONCE = "correct horse", "fyko+d2lbbFgONRv9qkxdawL"
 PER_CASE = 50
 
@@ -91,15 +106,14 @@ def _scram(random: Random) -> None:
     exchange = Scram(PASSWORD, NONCE)
     opening = exchange.first()
     server_first = _server_first(random, honest=honest)
+    refused = ""
     try:
         final = exchange.final(server_first)
         exchange.verify(_server_final(random, opening, server_first, final, honest=honest))
-    except GatewayError as error:
-        assert isinstance(error, TargetUnavailable)
-        assert not honest, "the server knows the password"
-        assert PASSWORD not in error.message
-        return
-    assert honest, f"a server without the password was believed: {server_first!r}"
+    except TargetUnavailable as error:
+        refused = error.message
+    assert PASSWORD not in refused
+    assert honest is not bool(refused), f"honest: {honest}, refused: {refused!r}, it said {server_first!r}"
 
 
 def _server_first(random: Random, *, honest: bool) -> bytes:
@@ -113,8 +127,12 @@ def _server_first(random: Random, *, honest: bool) -> bytes:
         return random.randbytes(random.randint(0, 40))
     nonce = random.choice((nonce, nonce, NONCE, NONCE[:-1], "", nonce + "\u00e9"))
     salt = random.choice(("c2FsdA==", "c2FsdA==", "", "c2FsdA", "***", "A" * 1000, "=" * 4))
-    count = random.choice(("1", "2", "1", "0", "-1", "", "1e9", "1000001", "9" * 30, "\u0661", "\u00b2", " 1", "+1", "0x10"))
-    return f"{random.choice(('', '', 'm=ext,'))}r={nonce},s={salt},i={count}{random.choice(('', ',x=y', ',i=2'))}".encode()
+    count = random.choice(
+        ("1", "2", "1", "0", "-1", "", "1e9", "1000001", "9" * 30, "\u0661", "\u00b2", " 1", "+1", "0x10")
+    )
+    return (
+        f"{random.choice(('', '', 'm=ext,'))}r={nonce},s={salt},i={count}{random.choice(('', ',x=y', ',i=2'))}".encode()
+    )
 
 
 def _server_final(random: Random, opening: bytes, server_first: bytes, final: bytes, *, honest: bool) -> bytes:

@@ -73,7 +73,8 @@ class Server:
         """What must not change, as the corpus has it."""
         tables = [name for (name,) in self.witness.execute(ground._TABLES)]
         rows = " UNION ALL ".join(
-            f"SELECT '{each}', sum(hashtext(row_to_json(t)::text)::int8), count(*) FROM ONLY {each} t" for each in tables
+            f"SELECT '{each}', sum(hashtext(row_to_json(t)::text)::int8), count(*) FROM ONLY {each} t"
+            for each in tables
         )
         contents = self.witness.execute(rows.encode()).fetchall()
         found = self.witness.execute(ground._ASKED.encode())

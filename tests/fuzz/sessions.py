@@ -22,6 +22,7 @@ from gateway.session.gate import Gate
 from gateway.session.judging import Login
 from gateway.session.session import Session
 from gateway.sql.parse import read
+from gateway.sql.tree import words
 from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, close, describe, execute, message, parse, query
 from tests.fuzz.client import Client
 from tests.fuzz.target import BEHIND, Target, statements, word
@@ -85,7 +86,7 @@ _TEXTS = HARMLESS * 2 + GUARDED
 _NAMES = ("", "", "", "a", "b", "p", "x" * 70, "x" * 63)
 _PORTALS = ("", "", "", "a", "c", "é" * 40)
 #: Control of transactions and names: what of these runs is not counted, the gateway has such texts of its own.
-_UNCOUNTED = frozenset("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE SHOW SET RESET".split())
+_UNCOUNTED = words("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE SHOW SET RESET")
 
 
 @lru_cache(maxsize=4)
@@ -141,12 +142,12 @@ class World:
             case ev.Hold(request):
                 self.requests[request.id] = request
                 self.wait.append(lambda: self._opened(request.id))
-            case ev.Release(request, _):
-                self.wait.append(lambda: self._released(request))
-            case ev.Withdraw(request, why):
-                self.wait.append(lambda: self._ended(request, State.WITHDRAWN, why))
-            case ev.Supersede(request, why):
-                self.wait.append(lambda: self._ended(request, State.SUPERSEDED, why))
+            case ev.Release(number, _):
+                self.wait.append(lambda: self._released(number))
+            case ev.Withdraw(number, why):
+                self.wait.append(lambda: self._ended(number, State.WITHDRAWN, why))
+            case ev.Supersede(number, why):
+                self.wait.append(lambda: self._ended(number, State.SUPERSEDED, why))
             case ev.Ask(sql):
                 self.wait.append(lambda: ev.Answered(sql, read(sql, max_bytes=1 << 20)))
             case ev.SideAsk(data):
@@ -231,14 +232,24 @@ class World:
         if self.whole:
             left = self.client.settle()
             assert not left, f"no answer came to {left}"
-            assert self.client.status == self.target.status, f"{self.client.status} was told, it is {self.target.status}"
+            assert self.client.status == self.target.status, (
+                f"{self.client.status} was told, it is {self.target.status}"
+            )
 
 
 def _guarded(text: str) -> bool:
     """Needs approval, by the lists above; what is on neither (a damaged text) by its first word."""
     if _plain(text) in _GUARDED_PLAIN or text == BEHIND:
         return True
-    return _plain(text) not in _HARMLESS_PLAIN and word(text) in ("DELETE", "UPDATE", "INSERT", "DROP", "CREATE", "DO", "WITH")
+    return _plain(text) not in _HARMLESS_PLAIN and word(text) in (
+        "DELETE",
+        "UPDATE",
+        "INSERT",
+        "DROP",
+        "CREATE",
+        "DO",
+        "WITH",
+    )
 
 
 @lru_cache(maxsize=20_000)
@@ -268,7 +279,7 @@ def _short(value: object) -> str:
 
 def _shown(data: bytes) -> str:
     """The messages that begin in it: type and the text in it, as far as they can be told."""
-    found, at = [], 0
+    found, at = list[str](), 0
     while at < len(data):
         end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
         if not at < end <= len(data):
@@ -354,7 +365,7 @@ def _damaged(random: Random, raw: bytes) -> bytes:
     elif luck < 0.8:
         body += random.randbytes(3)
     else:
-        return random.choice((b"QPBDECSHFXdcfpz")).to_bytes() + raw[1:]
+        return random.choice(b"QPBDECSHFXdcfpz").to_bytes() + raw[1:]
     return message(raw[:1], bytes(body))
 
 

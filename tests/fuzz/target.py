@@ -19,10 +19,11 @@ SETTING = "default_transaction_read_only"
 BEHIND = "DELETE FROM customers WHERE id = 999"
 _READS = frozenset({"SELECT", "TABLE", "VALUES", "SHOW", "EXPLAIN", "FETCH", "MOVE", "COPY"})
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE", "CREATE", "DROP", "ALTER"})
-_OTHER = frozenset(
+_OTHER_TEXT = (
     "BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE SET RESET PREPARE EXECUTE DEALLOCATE DECLARE CLOSE"
-    " DISCARD DO CALL LOCK WITH VACUUM FROBNICATE".split()
+    " DISCARD DO CALL LOCK WITH VACUUM FROBNICATE"
 )
+_OTHER = frozenset(_OTHER_TEXT.split())
 _WORDS = _READS | _WRITES | _OTHER
 _ENDING = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 
@@ -320,7 +321,7 @@ class Target:
             raise Refused("25006")
         if "boom" in text:
             raise Refused("22012")
-        if first == "FETCH" and text.split()[-1] not in self.portals:
+        if first == "FETCH" and text.rsplit(maxsplit=1)[-1] not in self.portals:
             raise Refused("34000")
         if first in _COMMANDS:
             return _COMMANDS[first](self, text)
@@ -409,11 +410,11 @@ class Target:
     def _savepoint(self, text: str) -> bytes:
         if self.status == "I":
             raise Refused("25P01")
-        self._saves.append(Save(text.split()[-1], self._read_only, self.default))
+        self._saves.append(Save(text.rsplit(maxsplit=1)[-1], self._read_only, self.default))
         return b"SAVEPOINT\0"
 
     def _release(self, text: str) -> bytes:
-        at = self._save(text.split()[-1])
+        at = self._save(text.rsplit(maxsplit=1)[-1])
         self._read_only = self._saves[at].read_only
         del self._saves[at:]
         return b"RELEASE\0"
@@ -435,14 +436,14 @@ class Target:
         return b"RESET\0"
 
     def _prepare(self, text: str) -> bytes:
-        name = text.split()[1]
+        name = text.split(maxsplit=2)[1]
         if name in self.statements:
             raise Refused("42P05")
         self.statements[name] = Statement(text.partition(" AS ")[2], by_sql=True, shown=self._source)
         return b"PREPARE\0"
 
     def _execute_sql(self, text: str) -> bytes:
-        found = self.statements.get(text.split()[1])
+        found = self.statements.get(text.split(maxsplit=2)[1])
         if found is None:
             raise Refused("26000")
         body = found.text
@@ -452,7 +453,7 @@ class Target:
         return f"{word(body)} 1\0".encode()
 
     def _deallocate(self, text: str) -> bytes:
-        name = text.split()[1]
+        name = text.split(maxsplit=2)[1]
         if name.upper() == "ALL":
             self.statements.clear()
         elif self.statements.pop(name, None) is None:
@@ -460,7 +461,7 @@ class Target:
         return b"DEALLOCATE\0"
 
     def _declare(self, text: str) -> bytes:
-        name = text.split()[1]
+        name = text.split(maxsplit=2)[1]
         held = "WITH HOLD" in text
         if self.status == "I" and not held:
             raise Refused("25P01")
@@ -470,7 +471,7 @@ class Target:
         return b"DECLARE CURSOR\0"
 
     def _close_sql(self, text: str) -> bytes:
-        if self.portals.pop(text.split()[-1], None) is None:
+        if self.portals.pop(text.rsplit(maxsplit=1)[-1], None) is None:
             raise Refused("34000")
         return b"CLOSE CURSOR\0"
 

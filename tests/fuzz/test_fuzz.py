@@ -43,7 +43,11 @@ def test_a_statement_that_runs_unapproved_is_seen() -> None:
     found = world()
     found.recorded["DELETE FROM customers WHERE id = 111"] += 1
     with pytest.raises(AssertionError, match="nobody approved it"):
-        found._perform(ev.ToTarget(query("SET default_transaction_read_only = off") + query("DELETE FROM customers WHERE id = 111")))
+        found._perform(
+            ev.ToTarget(
+                query("SET default_transaction_read_only = off") + query("DELETE FROM customers WHERE id = 111")
+            )
+        )
 
 
 def test_a_statement_that_runs_unrecorded_is_seen() -> None:

@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 )
 _LONGEST = 6000  # of a text, in characters: over 8 kB it is read elsewhere
 #: What has led somewhere before: names of the corpus' world, words and characters that change what a text is.
-_HOT = tuple(
+_HOT_TEXT = (
     "victims alt.victims docs parts v_plain v_evil v_over v_rule v_seq mv ruled guarded child pg_class pg_settings dom pair"
     " evil evil_sd evil_sql evil_immutable evil_dyn evil_row evil_check evil_set evil_agg nextval setval set_config lower"
     " count lo_create lo_unlink lo_put pg_notify pg_advisory_lock pg_terminate_backend dblink query_to_xml json_query"
@@ -30,9 +30,29 @@ _HOT = tuple(
     " CREATE TABLE TEMP VIEW FUNCTION DROP ALTER GRANT DO CALL LOCK VACUUM REFRESH NOTIFY LISTEN CHECKPOINT BEGIN COMMIT"
     " ROLLBACK SAVEPOINT READ WRITE @!@ @!! :: ( ) [ ] , . ; * = 'a' $1 NULL ARRAY ROW CAST CASE WHEN END OVERLAPS"
     " WITHIN GROUP FILTER OVER PARTITION WINDOW TABLESAMPLE ORDINALITY COLLATE NATURAL JOIN USING UNION EXCEPT GROUPING"
-    " CUBE VALUES TABLE LIMIT OFFSET XMLTABLE JSON_TABLE OPERATOR(public.@!@) U&'\\0041' E'\\'' $$x$$ $a$b$a$ /* */ --".split(" ")
+    " CUBE VALUES TABLE LIMIT OFFSET XMLTABLE JSON_TABLE OPERATOR(public.@!@) U&'\\0041' E'\\'' $$x$$ $a$b$a$ /* */ --"
+    " "
 )
-_NOISE = ("/* x */", "/* /* n */ */", "--x\n", "\n", "\t", "\v", "\f", "\r", "\u00a0", "\u2028", "\ufeff", "\\", "'", '"', "$", "\0", "é")
+_HOT = tuple(_HOT_TEXT.split())
+_NOISE = (
+    "/* x */",
+    "/* /* n */ */",
+    "--x\n",
+    "\n",
+    "\t",
+    "\v",
+    "\f",
+    "\r",
+    "\u00a0",
+    "\u2028",
+    "\ufeff",
+    "\\",
+    "'",
+    '"',
+    "$",
+    "\0",
+    "é",
+)
 _FRAMES = (
     "SELECT ({0})",
     "SELECT * FROM ({0}) s",
@@ -58,10 +78,47 @@ _FRAMES = (
     "VALUES (({0}))",
 )
 _ARGUMENTS = (
-    *("1", "0", "-1", "2.5", "'x'", "''", "NULL", "true", "now()", "'{}'::jsonb", "'{a,b}'::text[]", "'victims'", "'a'"),
-    *("'victims'::regclass", "'evil()'::regprocedure", "ARRAY[1,2]", "'<a/>'::xml", "'[1,2]'::int4range", "424242::oid"),
-    *("'127.0.0.1'::inet", "'\\x00'::bytea", "interval '1 day'", "'(1,1)'::point", "'a'::tsvector", "'a'::tsquery", "1::int8"),
-    *("'dom'::regtype", "'public'::regnamespace", "'DELETE FROM victims'", "'pg_catalog'", "current_user", "1::money", "B'1'"),
+    *(
+        "1",
+        "0",
+        "-1",
+        "2.5",
+        "'x'",
+        "''",
+        "NULL",
+        "true",
+        "now()",
+        "'{}'::jsonb",
+        "'{a,b}'::text[]",
+        "'victims'",
+        "'a'",
+    ),
+    *(
+        "'victims'::regclass",
+        "'evil()'::regprocedure",
+        "ARRAY[1,2]",
+        "'<a/>'::xml",
+        "'[1,2]'::int4range",
+        "424242::oid",
+    ),
+    *(
+        "'127.0.0.1'::inet",
+        "'\\x00'::bytea",
+        "interval '1 day'",
+        "'(1,1)'::point",
+        "'a'::tsvector",
+        "'a'::tsquery",
+        "1::int8",
+    ),
+    *(
+        "'dom'::regtype",
+        "'public'::regnamespace",
+        "'DELETE FROM victims'",
+        "'pg_catalog'",
+        "current_user",
+        "1::money",
+        "B'1'",
+    ),
 )
 #: Type -> values of it.
 _OF = {
@@ -134,7 +191,9 @@ def call(random: Random, functions: tuple[str, ...]) -> str:
         given = ", ".join(random.choice((*_OF.get(each, ()), f"NULL::{each}")) for each in types if each)
     else:
         given = ", ".join(random.choice(_ARGUMENTS) for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3, 4))))
-    shape = random.choice(("SELECT {}({})", "SELECT {}({})", "SELECT * FROM {}({})", "SELECT {}({}) OVER ()", "SELECT ({}({})).*"))
+    shape = random.choice(
+        ("SELECT {}({})", "SELECT {}({})", "SELECT * FROM {}({})", "SELECT {}({}) OVER ()", "SELECT ({}({})).*")
+    )
     return shape.format(f'"{name}"', given)
 
 
@@ -171,7 +230,8 @@ def _spliced(random: Random, words: list[str], others: list[str]) -> list[str]:
     if here and there and random.random() < 0.7:
         (begin, end), (first, last) = random.choice(here), random.choice(there)
         return words[:begin] + others[first:last] + words[end:]
-    return words[: random.randrange(len(words) + 1)] + [" "] + others[random.randrange(len(others) + 1) :]
+    head, tail = random.randrange(len(words) + 1), random.randrange(len(others) + 1)
+    return [*words[:head], " ", *others[tail:]]
 
 
 def _bracketed(words: list[str]) -> list[tuple[int, int]]:

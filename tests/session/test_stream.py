@@ -267,7 +267,9 @@ def test_the_same_in_the_answer_to_a_question_of_ours() -> None:
     assert fatal(play) == "the target sent a malformed ReadyForQuery"
 
 
-@pytest.mark.parametrize("answer", [row(b"\xff\xfe"), row(), message(b"D", b"")], ids=["not UTF-8", "no column", "no row"])
+@pytest.mark.parametrize(
+    "answer", [row(b"\xff\xfe"), row(), message(b"D", b"")], ids=["not UTF-8", "no column", "no row"]
+)
 def test_an_answer_to_a_question_of_ours_that_makes_no_sense_ends_the_session(answer: bytes) -> None:
     play = Playbook()
     play.session.talk.path_stale = True
