@@ -4,7 +4,7 @@ PYTHON312 ?= python3.12
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo tour test drivers lint bench regress clean
+.PHONY: demo tour test drivers lint bench fuzz regress clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,16 @@ lint: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m bench
+
+# An hour or more. TEXTS is a directory of SQL to begin with, as PostgreSQL's regression files (see regress); SEED tells runs apart.
+SEED ?= 1
+FUZZ = $(BIN)/python -m tests.fuzz --seed $(SEED) $(if $(TEXTS),--texts $(TEXTS))
+fuzz: $(VENV)/.ready
+	$(FUZZ) --count 10000000 frames
+	$(FUZZ) --count 1000000 logins
+	$(FUZZ) --count 1000000 sessions
+	$(FUZZ) --count 1000000 classifier
+	$(FUZZ) --count 50000 reads
 
 # PostgreSQL's own regression SQL, direct and through the gateway: half an hour. The sdist of pglast ships the files.
 regress: $(VENV)/.ready

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvloop
 
-from bench import audit_entry, click_to_resume, held_1000, hot_path, machine
+from bench import audit_entry, bombs, click_to_resume, held_1000, hot_path, machine, tiers
 from bench.result import Result, save, table
 
 MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
@@ -17,6 +17,8 @@ MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
     "held_1000": held_1000.measure,
     "hot_path": hot_path.measure,
     "audit_entry": audit_entry.measure,
+    "bombs": bombs.measure,
+    "tiers": tiers.measure,
 }
 RESULTS = Path(__file__).parent / "results"
 

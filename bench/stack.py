@@ -31,7 +31,7 @@ from gateway.relay.target import connect
 
 CHANNEL = "C0BENCH"
 ROWS = 100_000
-START, STOP = 30.0, 30.0
+START, STOP = 120.0, 60.0
 #: Commit times in the store say when a decision was made, without touching the gateway.
 _POSTGRES = {"track_commit_timestamp": "on"}
 _TABLE = f"""

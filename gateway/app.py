@@ -38,7 +38,7 @@ from gateway.policy.readers import logins
 from gateway.policy.unenforced import notes
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
-from gateway.relay.parser import ParserProcess
+from gateway.relay.parser import Parsers
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
 from gateway.relay.side import load_catalog, risks
@@ -214,7 +214,7 @@ class Gateway:
     async def _start_server(self, replica: str) -> None:
         settings = self.settings
         credentials = Credentials(os.environ)
-        parser = ParserProcess()
+        parser = Parsers()
         self._stops.append(parser.close)
 
         async def password(_target: Target, secret: Secret) -> str:

@@ -1,7 +1,7 @@
 """The tests mirror the tree: gateway/a/b.py is tested by tests/a/test_b.py, bots/a/b.py by tests/bots/a/test_b.py.
 
 So a reader finds a module's tests without searching, a module without any is seen, and so are tests whose module is gone.
-What the tree holds is compared with what the tests hold, by path; e2e/, bench/, differential/ and corpus/ are about more than one module.
+What the tree holds is compared with what the tests hold, by path; e2e/, bench/, differential/, corpus/ and fuzz/ are about more than one module.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ UNMIRRORED: dict[str, str] = {
 }
 
 #: Folders whose tests are about more than one module.
-ACROSS = ("e2e", "bench", "differential", "corpus")
+ACROSS = ("e2e", "bench", "differential", "corpus", "fuzz")
 
 
 def test_every_module_has_its_test_file() -> None:

@@ -7,6 +7,7 @@ when nothing is owed to the client; the answers are collected, never shown. The 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 
+from gateway.errors import TargetUnavailable
 from gateway.session.judging import Judge
 from gateway.wire.backend import data_row, fields
 from gateway.wire.frontend import SYNC, message, parse, query
@@ -29,7 +30,7 @@ class Errand:
         self._over = False
 
     def next(self) -> bytes | None:
-        """The next question, or None when it is done."""
+        """The next question, or None when it is done. Raises TargetUnavailable for an answer that makes no sense."""
         if self._over:
             return None
         try:
@@ -37,6 +38,8 @@ class Errand:
         except StopIteration as stop:
             self._value, self._over = stop.value, True
             return None
+        except (ValueError, LookupError, TypeError) as error:
+            raise TargetUnavailable("the target's answer to a question of the gateway can't be read") from error
         self.asked = True
         return question
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
-from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, synchronised, undo
+from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, ends, synchronised, undo
 from gateway.session.guard import refused_bind, sure_fail
 from gateway.session.names import Prepared
 from gateway.session.replies import Batch, Mode, Part, Reply
@@ -39,7 +39,7 @@ class Forwarding:
         for lone, script in _lone(batch, read_only=closed):
             lone.executions = [talk.execution(each, _LONE, None, ()) for each in script.statements]  # to be recorded
         if opening:
-            talk.gate.opened = True
+            talk.gate.open()
             chunks.append(self._ours(OPEN))
         if rows is not None and rows.own:
             chunks.append(self._ours(rows.before))
@@ -65,6 +65,7 @@ class Forwarding:
             talk.expect(reply)
         last = batch.parts[-1].reply if batch.parts else None
         alone = synchronised(batch) and not (talk.open_batch and last is not None and last.kind != ord("S"))
+        talk.mixed = talk.mixed or (not alone and ends(batch) and bool(talk.replies))
         if talk.gate.opened and last is not None and last.kind in b"SQF" and talk.gate.leaves(batch, alone=alone):
             chunks.append(self.closing())
         if guard:
@@ -87,7 +88,9 @@ class Forwarding:
         return helper
 
     def closing(self) -> bytes:
-        return self._ours(CLOSE, lambda status, failed: self._talk.gate.closed(status, failed=failed))
+        gate = self._talk.gate
+        opening = gate.openings
+        return self._ours(CLOSE, lambda status, failed: gate.closed(status, failed=failed, opening=opening))
 
     def undo(self, names: Iterable[str], *, in_block: bool) -> None:
         """Take back what a try has left: see gate.undo."""

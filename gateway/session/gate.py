@@ -86,6 +86,7 @@ class Gate:
     unsure: bool = False
     _initial: bool = False  # the wish at login: RESET goes back to it
     _reported: bool = True
+    openings: int = 0  # how often it was opened
     _failures: int = 0  # of CLOSE, in a row
     _told: bool = False
     _before: bool = False  # the wish when the transaction began
@@ -121,11 +122,19 @@ class Gate:
         self.unsure = not plain
         return plain
 
-    def closed(self, status: str, *, failed: bool) -> None:
+    def open(self) -> None:
+        """OPEN is on its way, in front of a batch."""
+        self.opened = True
+        self.openings += 1
+
+    def closed(self, status: str, *, failed: bool, opening: int) -> None:
         """CLOSE was answered in this state: in a transaction block it may be undone yet, and it may have been cancelled.
 
+        `opening`: which it was to close. If a later batch has opened it again, this tells nothing; that has its own end.
         Raises TargetUnavailable when it has failed time and again: then nothing more may go through this session.
         """
+        if opening != self.openings:
+            return
         self.unsure = failed or status != "I"
         self._failures = self._failures + 1 if failed and status == "I" else 0
         if self._failures >= TRIES:

@@ -70,6 +70,9 @@ class Conversation:
         self.now = 0.0
         self.open_batch = False  # something was forwarded since the last Sync, without a Sync
         self.lost = False  # an error came and no Sync is on its way: the target skips all up to the next one
+        self.mixed = (
+            False  # a Query went out behind messages without a Sync: it may be skipped, up to the client's Sync
+        )
         self.copying = False  # a COPY FROM STDIN is on its way: what comes next from the client may be its data
         self.temporary: set[str] = set()  # relations of this session's own; no catalog shows them
         self.temporary_code = False  # among them are some whose reading runs more than a read
@@ -133,6 +136,7 @@ class Conversation:
             or self.reloading
             or (self.changing and not self.open_batch)
             or self.copying
+            or self.mixed
             or self._gate_unsure
             or (self.trial is not None and self.trial.blocks)
             or (self.path_stale and not self.open_batch and (self.status != "E" or bool(self.replies)))
@@ -143,6 +147,10 @@ class Conversation:
         """It has to be closed first, or it has to be known first whether we are still in a transaction."""
         waits = self.status == "I" or bool(self.replies)
         return self.gate.unsure and self.phase is Phase.READY and not self.open_batch and waits
+
+    def still_copying(self) -> None:
+        """Something was answered: is a COPY FROM STDIN still on its way? It may be one of a later batch."""
+        self.copying = self.copying and any(each.copies_in for each in self.replies)
 
     # --- effects ------------------------------------------------------------------------------------------------------
 
@@ -342,7 +350,7 @@ class Conversation:
         """If nothing is owed any more: what was to change the catalog has, and outside a transaction it can be read again."""
         if self.replies:
             return
-        self.changing = False
+        self.changing = self.mixed = False
         if self.changed and self.status == "I":
             self.changed = self.redefined = False
             self.reloading = True

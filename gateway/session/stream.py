@@ -216,7 +216,7 @@ class Stream:
         head.collected.append((kind, body))
         if kind == ord("Z"):
             talk.replies.popleft()
-            talk.status = chr(body[0])
+            talk.status = _status(body)
             if head.then is not None:
                 head.then(talk.status, any(each == ord("E") for each, _ in head.collected))
                 talk.quiet()
@@ -352,7 +352,6 @@ class Stream:
             return None
         if talk.phase is Phase.COPY_IN:
             talk.phase = Phase.READY
-        talk.copying = False
         if sqlstate == READ_ONLY:
             self._wrote(head)
         execution = head.execution
@@ -374,6 +373,7 @@ class Stream:
         else:
             self._skip_to_sync()
         self._tell_guard(head)
+        talk.still_copying()
         if denial is not None:
             talk.emit(ev.ToClient(denial))
             return None
@@ -431,17 +431,20 @@ class Stream:
             # It discards what is still to come, too; nothing of that may be taken for an answer owed.
             talk = self._talk
             talk.lost = talk.open_batch = True
+            talk.mixed = False
+            if talk.errand is not None and not talk.errand.asked:
+                talk.errand = None  # the target would not hear it, and skips what it was about
             if talk.phase is Phase.READY:
                 talk.phase = Phase.SKIPPING
 
     def _ready(self, body: bytes) -> bytes | None:
         talk = self._talk
-        status = chr(body[0]) if body else "?"
+        status = _status(body)
         guard = self._guarding(self._head("ReadyForQuery"))
         if guard is not None and not guard.ready(status):
             return None
         head = self._pop("ReadyForQuery", b"SQF")
-        talk.copying = False
+        talk.still_copying()
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
             talk.flushed = False
@@ -548,6 +551,13 @@ def _run(data: bytes, at: int, size: int) -> int:
             break
         at = end
     return at
+
+
+def _status(body: bytes) -> str:
+    """The transaction status in a ReadyForQuery. Raises TargetUnavailable for what is none."""
+    if body not in (b"I", b"T", b"E"):
+        raise TargetUnavailable("the target sent a malformed ReadyForQuery")
+    return body.decode()
 
 
 def _described(reply: Reply) -> tuple[Column, ...] | None:

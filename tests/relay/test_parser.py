@@ -2,12 +2,13 @@
 
 import asyncio
 import io
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.errors import ProtocolViolation
-from gateway.relay.parser import MAX_TEXT_BYTES, ParserProcess, serve
+from gateway.relay.parser import MAX_TEXT_BYTES, ParserProcess, Parsers, serve
 from gateway.sql.parse import read
 from gateway.sql.portable import load
 from gateway.sql.statement import Script, StatementClass
@@ -16,7 +17,7 @@ from gateway.sql.statement import Script, StatementClass
 @pytest.fixture
 async def worker() -> AsyncIterator[ParserProcess]:
     parser = ParserProcess(
-        deadline=60
+        cpu=30, deadline=60
     )  # the machine that runs tests may be slow; what the deadline does has its own test
     yield parser
     await parser.close()
@@ -92,6 +93,34 @@ async def test_the_deadline_gives_up_and_the_next_text_is_read() -> None:
         await parser.close()
 
 
+async def test_a_text_that_takes_too_much_cpu_ends_the_worker_and_the_next_is_there_already() -> None:
+    parser = ParserProcess(cpu=0.001, deadline=60)
+    try:
+        assert "within 0.001 s" in is_opaque(await parser.read("SELECT 1" + ", 1" * 200_000))
+        assert parser._process is not None
+        assert parser._process.returncode is None
+    finally:
+        await parser.close()
+
+
+async def test_a_text_that_takes_its_time_keeps_nobody_waiting() -> None:
+    """Not a matter of time: the first worker is stopped in the middle of its text, and the second text is read all the same."""
+    parsers = Parsers()
+    try:
+        await parsers.read("SELECT 1")
+        first = parsers._all[-1]._process
+        assert first is not None
+        first.send_signal(signal.SIGSTOP)
+        slow = asyncio.create_task(parsers.read("SELECT * FROM slow"))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            assert (await parsers.read("SELECT * FROM quick")).statements[0].reads == ("public.quick",)
+        first.send_signal(signal.SIGCONT)
+        assert (await slow).statements[0].reads == ("public.slow",)
+    finally:
+        await parsers.close()
+
+
 async def test_a_worker_that_died_is_replaced() -> None:
     parser = ParserProcess(deadline=60)
     try:
@@ -128,7 +157,7 @@ async def test_close_may_come_twice_and_before_any_text() -> None:
 async def test_serve_answers_until_its_input_ends() -> None:
     text = b"SELECT 1"
     answers = io.BytesIO()
-    serve(io.BytesIO((len(text).to_bytes(4) + text) * 2), answers)
+    serve(io.BytesIO((len(text).to_bytes(4) + text) * 2), answers, 60.0)
     data = answers.getvalue().removeprefix(b"ready")
     length = int.from_bytes(data[:4])
     assert load(data[4 : 4 + length], "SELECT 1") == read("SELECT 1")

@@ -6,7 +6,7 @@ from gateway.session import events as ev
 from gateway.session.gate import CLOSE, HELPER, OPEN, TRIES, UNGUARD
 from gateway.session.state import Phase
 from gateway.wire.backend import parameter_status
-from gateway.wire.frontend import FLUSH, SYNC, bind, parse, query
+from gateway.wire.frontend import FLUSH, SYNC, bind, describe, execute, message, parse, query
 from tests.playbook import POLICY, Playbook, complete, error, ready
 
 ALLOWED = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba", "")
@@ -96,6 +96,36 @@ def test_the_same_in_an_open_batch() -> None:
     assert play.to_target() == query(INSERT)
     play.target(ready(), error("42703"))
     assert play.session.talk.phase is Phase.SKIPPING
+
+
+def test_nothing_follows_a_query_that_may_be_skipped_before_it_was_answered() -> None:
+    """The Sync of a helper in front of what follows would end the skipping: what the client takes for skipped would run."""
+    play = shown()
+    play.client(describe("P", "nobody's"), query("SELECT 1"))
+    play.client(query(INSERT))
+    assert play.to_target() == b"", "it waits"
+    play.target(error("34000"))
+    assert play.session.talk.phase is Phase.SKIPPING
+    play.client(SYNC)
+    assert play.to_target() == SYNC
+
+
+def test_what_waited_behind_a_query_that_was_not_skipped_goes_on() -> None:
+    play = shown()
+    play.client(describe("P", "c"), query("SELECT 1"), query(INSERT))
+    play.target(message(b"n", b""), complete("SELECT 1"), ready())
+    assert play.to_target() == OPEN + query(INSERT) + CLOSE
+
+
+def test_the_close_of_an_earlier_batch_tells_nothing_of_a_later_opening() -> None:
+    """Both are on their way at once; the second holds a BEGIN, so its own end must be awaited."""
+    play = shown()
+    play.client(query(INSERT))
+    play.client(parse("", "BEGIN"), bind("", ""), FLUSH)
+    play.client(execute(""), SYNC)
+    play.target(ready(), complete("INSERT 0 1"), ready(), ready())  # OPEN, INSERT, CLOSE
+    play.target(ready(), error("42P03"), ready())  # OPEN, and the batch fails before its BEGIN
+    assert play.to_target() == CLOSE, "it was open for that batch, and nothing has closed it"
 
 
 def test_code_behind_unsynchronised_messages_is_not_guarded() -> None:

@@ -8,7 +8,7 @@ from gateway.session.names import Portal, Prepared
 from gateway.session.state import Phase, values
 from gateway.sql.statement import Script
 from gateway.wire.backend import fields
-from gateway.wire.frontend import SYNC, Bind, bind, execute, parse, query
+from gateway.wire.frontend import SYNC, Bind, bind, describe, execute, message, parse, query
 from tests.playbook import BOUND, NOW, PARSED, POLICY, Playbook, catalog, complete, error, ready, row, split
 from tests.session.test_session import DELETE, approve, held
 
@@ -243,3 +243,23 @@ def test_one_format_code_is_of_all_values_and_several_are_of_each() -> None:
     assert all_shown(1, 0) == ("1", "\0\0\0\1")
     assert all_shown() == ("\0\0\0\1", "\0\0\0\1")
     assert values(Portal(prepared, prepared.script)) is None, "a cursor has no values"
+
+
+# --- what blocks reading ---------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_still_on_its_way_when_an_earlier_batch_is_answered() -> None:
+    """What comes behind it would be taken for messages, and is its data."""
+    play = Playbook(POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba", ""))
+    play.client(query("INSERT INTO orders VALUES (1)"), query("COPY orders FROM STDIN"))
+    play.target(complete("INSERT 0 1"), ready())
+    assert play.client(query("SELECT 1")) == [], "it waits for the COPY"
+    assert "client E08P01" in play.target(message(b"G", b"\0\0\0")), "as PostgreSQL: a Query in the place of data"
+
+
+def test_a_question_that_waits_behind_a_batch_dies_with_it() -> None:
+    """The target skips what the question was about; asked after the client's Sync it would ask for nobody."""
+    play = Playbook()
+    play.client(describe("P", "nobody's"), query("SELECT 1"), query("FROBNICATE 1"))
+    assert play.target(error("34000")) == ["record finished", "client E34000"]
+    assert play.client(SYNC, query("SELECT 2")) == ["target S", "record statement", "target Q[SELECT 2]"]

@@ -278,3 +278,32 @@ def test_what_was_on_its_way_when_it_ended_is_unknown() -> None:
     lines = play.send(ev.TargetGone())
     assert lines[:2] == ["record finished", "unknown REQ1"]
     assert play.recorded("finished")[0]["outcome"] == "unknown"
+
+
+# --- a target that lies ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [b"", b"X", b"II"])
+def test_a_transaction_status_that_is_none_ends_the_session(body: bytes) -> None:
+    play = asked()
+    play.target(complete("SELECT 0"), message(b"Z", body))
+    assert fatal(play) == "the target sent a malformed ReadyForQuery"
+
+
+def test_the_same_in_the_answer_to_a_question_of_ours() -> None:
+    play = Playbook()
+    play.session.talk.path_stale = True
+    play.client(query("SELECT 1"))
+    play.target(message(b"Z", b""))
+    assert fatal(play) == "the target sent a malformed ReadyForQuery"
+
+
+@pytest.mark.parametrize(
+    "answer", [row(b"\xff\xfe"), row(), message(b"D", b"")], ids=["not UTF-8", "no column", "no row"]
+)
+def test_an_answer_to_a_question_of_ours_that_makes_no_sense_ends_the_session(answer: bytes) -> None:
+    play = Playbook()
+    play.session.talk.path_stale = True
+    play.client(query("SELECT 1"))
+    play.target(answer, complete("SHOW"), ready())
+    assert fatal(play) == "the target's answer to a question of the gateway can't be read"

@@ -30,6 +30,9 @@ def test_empty(text: str) -> None:
         ("SELECT 1 /* reason: late */", ""),
         ("/* no */ /* reason: late */ SELECT 1", ""),
         ("SELECT 1", ""),
+        ("/*/ reason: x */ SELECT 1", ""),
+        ("/* reason:", ""),
+        pytest.param("/* reason:" + " " * 8_000, "", id="blanks: matching them by pattern took minutes"),
     ],
 )
 def test_claimed_reason(text: str, reason: str) -> None:
