@@ -4,7 +4,7 @@ PYTHON312 ?= python3.12
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo tour test drivers lint bench fuzz regress clean
+.PHONY: demo tour test drivers lint bench fuzz regress suites clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +60,16 @@ regress: $(VENV)/.ready
 	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest artifacts/pglast 'pglast==8.8'
 	tar -xzf artifacts/pglast/pglast-8.8.tar.gz -C artifacts/pglast
 	$(BIN)/python -m tests.differential.regress artifacts/pglast/pglast-8.8/libpg_query/test/sql/postgres_regress
+
+# The drivers' own test suites, direct and through the gateway: the better part of an hour. psycopg's sdist has no tests: PSYCOPG is a checkout.
+SDISTS := artifacts/sdists
+suites: $(VENV)/.ready
+	mkdir -p $(SDISTS)
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest $(SDISTS) 'asyncpg==0.32.0' 'pg8000==1.31.6'
+	for each in asyncpg-0.32.0 pg8000-1.31.6; do tar -xzf $(SDISTS)/$$each.tar.gz -C $(SDISTS); done
+	$(BIN)/python -m tests.differential.suites asyncpg $(SDISTS)/asyncpg-0.32.0
+	$(BIN)/python -m tests.differential.suites pg8000 $(SDISTS)/pg8000-1.31.6
+	test -z '$(PSYCOPG)' || $(BIN)/python -m tests.differential.suites psycopg '$(PSYCOPG)'
 
 clean:
 	rm -rf $(VENV) .venv-mcp build dist artifacts

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gateway.errors import ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
-from gateway.session.gate import HELPER, guardable
+from gateway.session.gate import HELPER, guardable, rewritten
 from gateway.session.guard import NO_PORTAL, refused_by_policy
 from gateway.session.judging import UNREADABLE, WRITES, needs_catalog, needs_path, opaque, redefines
 from gateway.session.names import Change, Portal, Prepared, Space
@@ -121,6 +121,8 @@ class Draft:
                 self.batch.doubts = True
                 talk.names.doubts += 1
         refused = misread(setting for each in statements for setting in each.settings)
+        if rewritten(script, wish=talk.gate.wish) is not None:
+            refused = None
         aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
         if unknown or any(each.control for each in statements):
             self.batch.control = True  # what can't be read may be a ROLLBACK

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from gateway.errors import TargetUnavailable
 from gateway.masking.fields import Counts
 from gateway.session.replies import Batch, Execution
+from gateway.sql.settings import becomes_utf8
 from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
 from gateway.wire.frontend import SYNC, bind, close, execute, message, parse
 
@@ -232,7 +233,10 @@ def read_bool(value: str) -> bool | None:
 
 
 def rewritten(script: Script, *, wish: bool) -> str | None:
-    """The text that goes to the target in the place of a single statement about the access mode; None: as it is."""
+    """The text that goes to the target in the place of a single statement about the access mode; None: as it is.
+
+    SET client_encoding = SQL_ASCII is another that goes otherwise than it was written: as at startup it becomes UTF8.
+    """
     if len(script.statements) != 1:
         return None
     statement = script.statements[0]
@@ -241,6 +245,8 @@ def rewritten(script: Script, *, wish: bool) -> str | None:
         return _begin(statement.tag, settings)
     if statement.tag in ("SET", "RESET") and [*settings] == [SETTING]:
         return _wish(statement, settings[SETTING])
+    if statement.tag == "SET" and becomes_utf8(settings):
+        return f"SET {'LOCAL ' if statement.local else ''}client_encoding = UTF8"
     return None
 
 

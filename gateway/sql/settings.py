@@ -5,7 +5,7 @@ Not here: applying a setting, or the client's wish for an access mode (gateway.s
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from gateway.sql.statement import StatementClass
 
@@ -68,6 +68,11 @@ def encoding_key(name: str) -> str:
     return _ODD.sub("", name.lower())
 
 
+def becomes_utf8(settings: Mapping[str, str | None]) -> bool:
+    """Is this the one setting client_encoding = SQL_ASCII? A client that says so converts nothing; the target is told UTF8."""
+    return len(settings) == 1 and encoding_key(settings.get("client_encoding") or "") == "sqlascii"
+
+
 def misread(settings: Iterable[tuple[str, str | None]]) -> tuple[str, str] | None:
     """The first of these SETs after which the target would read texts otherwise than we do: what to say, and a hint.
 
@@ -88,7 +93,7 @@ def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple
     name = name.lower()
     if name in READING_SETTINGS:
         fine, reason = READING_SETTINGS[name]
-        if reset or (value is not None and encoding_key(value) in fine):
+        if reset or (value is not None and (encoding_key(value) in fine or becomes_utf8({name: value}))):
             return StatementClass.HOUSEKEEPING, ""
         return StatementClass.OPAQUE, f"{name} can't be changed to this: {reason}"
     if reset and name == "transaction_read_only":

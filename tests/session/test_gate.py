@@ -100,6 +100,12 @@ def test_an_extended_batch_keeps_the_clients_names() -> None:
         ("RESET default_transaction_read_only", f"RESET hoop.{SETTING}"),
         ("SET default_transaction_read_only = banana", None),
         ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", f"SET hoop.{SETTING} = on"),
+        ("SET client_encoding TO SQL_ASCII", "SET client_encoding = UTF8"),
+        ("SET NAMES 'sql-ascii'", "SET client_encoding = UTF8"),
+        ("SET LOCAL client_encoding = sqlascii", "SET LOCAL client_encoding = UTF8"),
+        ("SET client_encoding TO LATIN1", None),
+        ("SELECT set_config('client_encoding', 'SQL_ASCII', false)", None),
+        ("SELECT 1; SET client_encoding TO SQL_ASCII", None),
         ("SELECT 1", None),
     ],
 )  # fmt: skip
@@ -109,6 +115,21 @@ def test_texts_about_the_access_mode(written: str, goes: str | None) -> None:
 
 def test_a_begin_stays_read_only_for_who_wishes_it() -> None:
     assert rewritten(read("BEGIN"), wish=True) is None
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_sql_ascii_becomes_utf8(extended: bool) -> None:
+    play, text = shown(), "SET client_encoding TO SQL_ASCII"
+    out = sent(play, parse("", text) + bind("", "") + execute("") + SYNC if extended else query(text))
+    assert b"SET client_encoding = UTF8" in out
+    assert b"ASCII" not in out
+
+
+@pytest.mark.parametrize(
+    "text", ["SELECT set_config('client_encoding', 'SQL_ASCII', false)", "SELECT 1; SET client_encoding TO SQL_ASCII"]
+)
+def test_sql_ascii_is_refused_where_it_can_not_become_utf8(text: str) -> None:
+    assert b"ASCII" not in sent(shown(), query(text))
 
 
 @pytest.mark.parametrize("extended", [False, True])
