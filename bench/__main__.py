@@ -9,7 +9,7 @@ from typing import Any
 
 import uvloop
 
-from bench import audit_entry, click_to_resume, held_1000, hot_path, machine
+from bench import audit_entry, click_to_resume, held_1000, hot_path, machine, teams_lag
 from bench.result import Result, save, table
 
 MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
@@ -17,6 +17,7 @@ MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
     "held_1000": held_1000.measure,
     "hot_path": hot_path.measure,
     "audit_entry": audit_entry.measure,
+    "teams_lag": teams_lag.measure,
 }
 RESULTS = Path(__file__).parent / "results"
 
