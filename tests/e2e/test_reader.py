@@ -3,6 +3,8 @@
 import psycopg
 import pytest
 
+from gateway.relay.credentials import Credentials
+from gateway.relay.side import risks
 from tests.e2e.stack import Stack
 
 
@@ -60,3 +62,14 @@ async def test_its_search_path_is_read_as_its_own(stack: Stack) -> None:
             assert statement["tables"] == [table]
     finally:
         stack.do("DROP SCHEMA hidden CASCADE")
+
+
+async def test_an_old_server_without_a_reader_is_named(stack: Stack) -> None:
+    """Before 16 code can leave a read-only transaction; a role that may not write is what is left."""
+    targets = stack.demo.gateway.policy.targets
+    password = await Credentials({}).password(targets["shop"].password)
+    ((version,),) = stack.ask("SELECT current_setting('server_version_num')::int")
+    assert [each.startswith("the server is older than 16") for each in await risks(targets["shop"], password)] == [
+        True
+    ] * (version < 160000)
+    assert await risks(targets["archive"], password) == []
