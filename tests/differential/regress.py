@@ -1,24 +1,30 @@
 """PostgreSQL's own regression SQL, played by psql to PostgreSQL and through the gateway; the outputs must be the same.
 
-    python -m tests.differential.regress [--keep OUT] DIRECTORY [NAME ...]
+    python -m tests.differential.regress [--keep OUT] [--lanes N] [--limit SECONDS] [--left] DIRECTORY [NAME ...]
 
 DIRECTORY holds PostgreSQL's regress files, `*.sql` (the sdist of pglast has them: `make regress` fetches it; none of them is
 part of this repository). Each file gets a fresh database in each of two clusters, made from one in which test_setup.sql ran.
-`EXCEPTIONS` lists what must differ, where it begins to, and why. It takes about half an hour: each DDL statement makes the
-gateway read the target's catalog again.
+A lane is a process with both clusters and a gateway of its own. Where the outputs differ the file is played to PostgreSQL a
+second time: lines that differ there too (OIDs, times) prove nothing, all others count. OUT gets each difference and a line
+for each file in verdicts.jsonl; `--left` plays only what has no good line there yet.
+`EXCEPTIONS` lists what must differ, where it begins to, and why.
 """
 
 import argparse
 import asyncio
 import difflib
+import json
 import logging
 import os
 import re
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import Process, Queue
 from pathlib import Path
 
 from gateway import logs
@@ -29,8 +35,8 @@ from tests.differential.pair import MAKE_OPEN, Open
 
 DATABASE = "regression"
 TEMPLATE = "regression_template"
-#: A file that takes longer hangs; alter_table takes minutes.
-LIMIT = 600.0
+VERDICTS = "verdicts.jsonl"
+STOPPED = b"*** stopped by the time limit\n"
 #: pg_regress.c, initialize_environment: what expected outputs are made under.
 _ENVIRONMENT = {
     "PGTZ": "America/Los_Angeles",
@@ -83,8 +89,8 @@ class Door:
             f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE); CREATE DATABASE {DATABASE} TEMPLATE {template};"
         )
 
-    async def play(self, file: Path) -> bytes:
-        """What psql says to this file."""
+    async def play(self, file: Path, limit: float) -> bytes:
+        """What psql says to this file; STOPPED at the end if it did not end within `limit` seconds."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         environment |= _ENVIRONMENT | {"PGPASSWORD": self.password, "PGAPPNAME": f"pg_regress/{file.stem}"}
         place = f"host={HOST} port={self.port} dbname={DATABASE} user=hoop sslmode=disable"
@@ -100,26 +106,46 @@ class Door:
                 cwd=file.parent,
             )
             try:
-                async with asyncio.timeout(LIMIT):
+                async with asyncio.timeout(limit):
                     await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()
-                output.write(b"*** stopped by the time limit\n")
+                output.seek(0, os.SEEK_END)
+                output.write(STOPPED)
             output.seek(0)
             said = output.read()
         return re.sub(rb"\b%d\b" % self.port, b"PORT", said)
 
 
+def _lines(said: bytes) -> list[str]:
+    return said.decode("utf-8", "replace").splitlines()
+
+
 def difference(left: bytes, right: bytes) -> list[str]:
     """The changed lines, with a little of what stands around them."""
-    before, after = (each.decode("utf-8", "replace").splitlines() for each in (left, right))
-    return list(difflib.unified_diff(before, after, "direct", "gateway", lineterm=""))
+    return list(difflib.unified_diff(_lines(left), _lines(right), "direct", "gateway", lineterm=""))
+
+
+def moves(direct: bytes, again: bytes, gateway: bytes) -> bool:
+    """Does the gateway's output differ only where two runs without it differ as well?"""
+    return _changed(direct, gateway) <= _changed(direct, again)
+
+
+def _changed(left: bytes, right: bytes) -> set[int]:
+    """Which lines of `left` are others in `right`; a line that came in counts as a change of the one before it."""
+    match = difflib.SequenceMatcher(None, _lines(left), _lines(right), autojunk=False)
+    return {
+        line
+        for what, begin, end, *_ in match.get_opcodes()
+        if what != "equal"
+        for line in range(min(begin, end - 1), end)
+    }
 
 
 async def _set_up(door: Door, directory: Path) -> None:
     await door.owner.psql(f"CREATE DATABASE {DATABASE};")
-    await door.play(directory / "test_setup.sql")
+    await door.play(directory / "test_setup.sql", 60.0)
     await door.owner.psql(f"ALTER DATABASE {DATABASE} RENAME TO {TEMPLATE};")
 
 
@@ -152,56 +178,120 @@ async def _doors(directory: Path) -> AsyncIterator[tuple[Door, Door]]:
         await through.stop()
 
 
-def _judged(name: str, found: list[str]) -> str:
-    """What to print of a file that differs; "" where it differs as EXCEPTIONS says and begins to with that answer."""
+@dataclass(frozen=True)
+class Verdict:
+    """What one file showed. `found`: same; moves (as between two direct runs); excepted; differs; stopped (no end in time)."""
+
+    name: str
+    found: str
+    lines: int = 0
+    first: str = ""
+    seconds: tuple[float, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        return self.found in {"same", "moves", "excepted"}
+
+
+def _judged(name: str, found: list[str]) -> Verdict:
     first = next((each[1:] for each in found[2:] if each.startswith("+")), "")
     exception = EXCEPTIONS.get(name)
-    if exception is not None and exception.answer in first:
-        return ""
-    return f"{name}: {sum(each[:1] in '+-' for each in found[2:])} lines differ, first {first!r}"
+    what = "excepted" if exception is not None and exception.answer in first else "differs"
+    return Verdict(name, what, sum(each[:1] in "+-" for each in found[2:]), first)
 
 
-async def _compare_one(file: Path, doors: tuple[Door, Door], keep: Path) -> str:
-    said = []
-    for door in doors:
-        await door.fresh()
-        said.append(await door.play(file))
-    found = difference(*said)
-    if not found:
-        return f"{file.stem}: the same, though it is an exception" if file.stem in EXCEPTIONS else ""
+async def _played(door: Door, file: Path, limit: float) -> tuple[bytes, float]:
+    began = time.monotonic()
+    await door.fresh()
+    return await door.play(file, limit), round(time.monotonic() - began, 1)
+
+
+async def _compare_one(file: Path, doors: tuple[Door, Door], keep: Path, limit: float) -> Verdict:
+    played = [await _played(door, file, limit) for door in doors]
+    (direct, gateway), seconds = (each[0] for each in played), tuple(each[1] for each in played)
+    (keep / f"{file.stem}.diff").unlink(missing_ok=True)
+    if direct == gateway:
+        return Verdict(file.stem, "same", seconds=seconds)
+    if STOPPED in direct + gateway:
+        return Verdict(file.stem, "stopped", seconds=seconds)
+    again, _ = await _played(doors[0], file, limit)
+    if moves(direct, again, gateway):
+        return Verdict(file.stem, "moves", seconds=seconds)
+    found = difference(direct, gateway)
     (keep / f"{file.stem}.diff").write_text("\n".join(found))
-    return _judged(file.stem, found)
+    return replace(_judged(file.stem, found), seconds=seconds)
 
 
-async def compare(directory: Path, files: list[Path], keep: Path) -> int:
-    """Play the files; returns how many differ in a way that no exception explains."""
-    wrong = 0
+async def _lane(
+    files: "Queue[Path | None]", verdicts: "Queue[Verdict | None]", directory: Path, keep: Path, limit: float
+) -> None:
     async with _doors(directory) as doors:
-        for file in files:
-            problem = await _compare_one(file, doors, keep)
-            if problem:
-                wrong += 1
-                print(problem, flush=True)
-    excepted = sorted({each.stem for each in files} & EXCEPTIONS.keys())
-    print(f"{len(files)} files, {wrong} differ; exceptions:")
-    for name in excepted:
-        print(f"  {name}: {EXCEPTIONS[name].statement} - {EXCEPTIONS[name].rule}")
-    return wrong
+        while (file := await asyncio.to_thread(files.get)) is not None:
+            verdicts.put(await _compare_one(file, doors, keep, limit))
+
+
+def _run_lane(
+    files: "Queue[Path | None]", verdicts: "Queue[Verdict | None]", directory: Path, keep: Path, limit: float
+) -> None:
+    """A lane's process: plays files until there is none left. Its last word is None, however it ends."""
+    logs.configure("console", logging.ERROR)
+    try:
+        asyncio.run(_lane(files, verdicts, directory, keep, limit))
+    finally:
+        verdicts.put(None)
+
+
+def compare(directory: Path, files: list[Path], keep: Path, lanes: int, limit: float) -> list[Verdict]:
+    """Play the files; what they showed, in the order in which they ended."""
+    todo: Queue[Path | None] = Queue()
+    ended: Queue[Verdict | None] = Queue()
+    for each in [*files, *[None] * lanes]:
+        todo.put(each)
+    running = [Process(target=_run_lane, args=(todo, ended, directory, keep, limit)) for _ in range(lanes)]
+    for lane in running:
+        lane.start()
+    found = []
+    with (keep / VERDICTS).open("a", encoding="utf-8") as kept:
+        while lanes:
+            verdict = ended.get()
+            if verdict is None:
+                lanes -= 1
+                continue
+            found.append(verdict)
+            print(
+                f"{verdict.name}: {verdict.found} {verdict.seconds} {verdict.lines or ''} {verdict.first}", flush=True
+            )
+            print(json.dumps(asdict(verdict)), file=kept, flush=True)
+    for lane in running:
+        lane.join()
+    return found
+
+
+def _good(keep: Path) -> set[str]:
+    """The files whose last verdict in `keep` is a good one."""
+    path = keep / VERDICTS
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    last = {each["name"]: Verdict(**each) for each in map(json.loads, lines)}
+    return {name for name, verdict in last.items() if verdict.good}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("names", nargs="*")
-    parser.add_argument(
-        "--keep", type=Path, default=Path("artifacts/regress"), help="where the differences are written"
-    )
-    arguments = parser.parse_args()
-    logs.configure("console", logging.ERROR)
-    arguments.keep.mkdir(parents=True, exist_ok=True)
-    files = [arguments.directory / f"{name}.sql" for name in arguments.names]
-    files = files or sorted(arguments.directory.glob("*.sql"))
-    sys.exit(1 if asyncio.run(compare(arguments.directory, files, arguments.keep)) else 0)
+    parser.add_argument("--keep", type=Path, default=Path("artifacts/regress"), help="where the verdicts are written")
+    parser.add_argument("--lanes", type=int, default=2)
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a file counts as hanging")
+    parser.add_argument("--left", action="store_true", help="only files without a good verdict in KEEP")
+    given = parser.parse_args()
+    given.keep.mkdir(parents=True, exist_ok=True)
+    files = [given.directory / f"{name}.sql" for name in given.names] or sorted(given.directory.glob("*.sql"))
+    done = _good(given.keep) if given.left else set()
+    files = [each for each in files if each.stem not in done]
+    found = compare(given.directory, files, given.keep, given.lanes, given.limit)
+    counts = Counter(each.found for each in found)
+    print(f"{len(found)} of {len(files)} files:", ", ".join(f"{count} {what}" for what, count in counts.items()))
+    sys.exit(0 if len(found) == len(files) and all(each.good for each in found) else 1)
 
 
 if __name__ == "__main__":
