@@ -40,7 +40,7 @@ from gateway.relay.credentials import Credentials
 from gateway.relay.parser import ParserProcess
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
-from gateway.relay.side import load_catalog
+from gateway.relay.side import CatalogReader
 from gateway.settings import Settings, derive
 from gateway.store.postgres import PostgresStore
 
@@ -192,13 +192,14 @@ class Gateway:
         settings = self.settings
         credentials = Credentials(os.environ)
         parser = ParserProcess()
-        self._stops.append(parser.close)
+        reader = CatalogReader()
+        self._stops += [parser.close, reader.close]
 
         async def password(_target: Target, secret: Secret) -> str:
             return await credentials.password(secret)
 
         async def catalog(target: Target) -> Any:
-            return await load_catalog(target, await password(target, target.password))
+            return await reader.load(target, await password(target, target.password))
 
         async def reload(name: str) -> Any:
             target = self.policy.targets.get(name)
