@@ -193,7 +193,8 @@ class Verdict:
         return self.found in {"same", "moves", "excepted"}
 
 
-def _judged(name: str, found: list[str]) -> Verdict:
+def judged(name: str, found: list[str]) -> Verdict:
+    """Of a file that differs: as EXCEPTIONS says, or otherwise?"""
     first = next((each[1:] for each in found[2:] if each.startswith("+")), "")
     exception = EXCEPTIONS.get(name)
     what = "excepted" if exception is not None and exception.answer in first else "differs"
@@ -219,7 +220,7 @@ async def _compare_one(file: Path, doors: tuple[Door, Door], keep: Path, limit: 
         return Verdict(file.stem, "moves", seconds=seconds)
     found = difference(direct, gateway)
     (keep / f"{file.stem}.diff").write_text("\n".join(found))
-    return replace(_judged(file.stem, found), seconds=seconds)
+    return replace(judged(file.stem, found), seconds=seconds)
 
 
 async def _lane(
