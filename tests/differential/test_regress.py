@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.differential.regress import EXCEPTIONS, difference, judged, moves
+from tests.differential.regress import EXCEPTIONS, difference, judged, moves, without
 
 DIRECT = b"a\noid 1\nb\n"
 
@@ -26,3 +26,19 @@ def test_an_exception_must_begin_as_it_says() -> None:
     assert judged("largeobject", difference(b"a\n", b"ERROR:  " + answer)).found == "excepted"
     assert judged("largeobject", difference(b"a\n", b"ERROR:  another\n")).found == "differs"
     assert judged("select", difference(b"a\n", b"ERROR:  " + answer)).found == "differs"
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "rest"),
+    [
+        ("strings", b"SET standard_conforming_strings TO off;\nselect 'a\\\\bcd' as f1;\nselect 1;\n", b"select 1;\n"),
+        ("largeobject", b"\\lo_list\n\\lo_unlink 42\nSELECT lo_unlink(1);\n", b"\\lo_list\nSELECT lo_unlink(1);\n"),
+        (
+            "copyencoding",
+            b"SET client_encoding TO UTF8;\nSET client_encoding TO LATIN1;\n",
+            b"SET client_encoding TO UTF8;\n",
+        ),
+    ],
+)
+def test_what_an_exception_is_about_can_be_taken_out(name: str, script: bytes, rest: bytes) -> None:
+    assert without(EXCEPTIONS[name].cut, script) == rest
