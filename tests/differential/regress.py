@@ -277,7 +277,7 @@ async def _compared(file: Path, doors: tuple[Door, Door], run: Run) -> Verdict:
 
 async def _lane(files: "Queue[Path | None]", verdicts: "Queue[Verdict | None]", run: Run) -> None:
     async with _doors(run) as doors:
-        while (file := await asyncio.to_thread(files.get)) is not None:
+        while (file := files.get()) is not None:  # never waits: all of them are there
             verdicts.put(await _compare_one(file, doors, run))
 
 
