@@ -116,6 +116,8 @@ class Session:
                     self.holding.policy_changed()
                 case ev.CatalogChanged(catalog):
                     talk.judge.refresh(catalog)
+                case ev.CatalogReloaded(catalog):
+                    talk.judge.refresh(catalog)
                     talk.reloading = False
                 case ev.GoOn():
                     self.going_on = False
