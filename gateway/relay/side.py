@@ -1,10 +1,12 @@
 """Side connections to a target by asyncpg: reading its catalog, and the doctor's look. Never the client's statements.
 
-One Catalog is read by a handful of queries over pg_catalog, each name in full, so that nothing on the path can shadow it.
+One Catalog is read by one query over pg_catalog, each name in full, so that nothing on the path can shadow it. Its parts come
+as JSON: sixteen queries are sixteen round trips, and whoever does DDL waits for them.
 """
 
 import asyncio
 import itertools
+import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -216,6 +218,34 @@ SELECT f.confrelid::pg_catalog.int8 AS relation,
 """
 
 
+_PARTS = {
+    "relations": _RELATIONS,
+    "functions": _FUNCTIONS,
+    "made": _MADE,
+    "operators": _OPERATORS,
+    "checked": _CHECKED,
+    "casts": _CASTS,
+    "implicit": _IMPLICIT,
+    "planned": _PLANNED,
+    "code": _CODE,
+    "view_code": _VIEW_CODE,
+    "rules": _RULES,
+    "definitions": _DEFINITIONS,
+    "schemas": _SCHEMAS,
+    "triggers": _TRIGGERS,
+    "parents": _PARENTS,
+    "cascades": _CASCADES,
+}
+_EVERYTHING = "SELECT {}, pg_catalog.to_json(pg_catalog.current_setting('server_version_num')::pg_catalog.int4) AS version".format(
+    ", ".join(
+        f"(SELECT coalesce(pg_catalog.json_agg(part), '[]') FROM ({query}) part) AS {name}"
+        for name, query in _PARTS.items()
+    )
+)
+#: What a query of _PARTS gave: its rows by name; beside them `version`, a number.
+Parts = Mapping[str, Any]
+
+
 async def load_catalog(target: Target, password: str) -> Catalog:
     """Read what names mean on this target, once. Raises TargetUnavailable."""
     reader = CatalogReader()
@@ -273,14 +303,13 @@ class CatalogReader:
     async def _read(self, connection: Any, target: Target, password: str) -> Catalog:
         """Read, and keep the connection; one that failed or was given up on is not kept."""
         try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                catalog = await _read(connection)
+            row = await connection.fetchrow(_EVERYTHING)
         except BaseException:
             connection.terminate()
             raise
         timer = asyncio.get_running_loop().call_later(KEPT, self._drop, target)
         self._kept[target] = (connection, password, timer)
-        return catalog
+        return _catalog({name: json.loads(text) for name, text in row.items()})
 
     def _drop(self, target: Target) -> None:
         self._kept.pop(target)[0].terminate()
@@ -294,12 +323,17 @@ async def _connect(target: Target, password: str) -> Any:
         password=password,
         database=target.database,
         ssl=False if target.sslmode == "disable" else tls_context(target),
-        server_settings={"application_name": "hoop catalog", "search_path": "pg_catalog"},
+        server_settings={
+            "application_name": "hoop catalog",
+            "search_path": "pg_catalog",
+            "default_transaction_read_only": "on",
+        },
     )
 
 
-async def _read(connection: Any) -> Catalog:
-    functions = await connection.fetch(_FUNCTIONS)
+def _catalog(parts: Parts) -> Catalog:
+    """The answer to _EVERYTHING as values."""
+    functions = parts["functions"]
     user = frozenset(each["name"] for each in functions if each["foreign_overload"])
     safe = frozenset(
         each["name"]
@@ -307,18 +341,18 @@ async def _read(connection: Any) -> Catalog:
         if not each["foreign_overload"] and (not each["volatile"] or each["name"] in SAFE)
     )
     unsafe = frozenset(each["name"] for each in functions if each["volatile"] and each["name"] not in SAFE)
-    checked = await connection.fetch(_CHECKED)
-    relations = await _relations(connection, {each["oid"] for each in checked if each["calls"]}, unsafe)
-    typed = [*checked, *await connection.fetch(_CASTS)]
+    checked = parts["checked"]
+    relations = _relations(parts, {each["oid"] for each in checked if each["calls"]}, unsafe)
+    typed = [*checked, *parts["casts"]]
     types = {each["name"] for each in typed}
-    operators = frozenset(each["name"] for each in await connection.fetch(_OPERATORS))
-    made = [Function(**each) for each in await connection.fetch(_MADE)]
+    operators = frozenset(each["name"] for each in parts["operators"])
+    made = [Function(**each) for each in parts["made"]]
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
     return Catalog(
         version=next(_versions),
-        server_version_num=int(await connection.fetchval("SHOW server_version_num")),
+        server_version_num=parts["version"],
         relations={(each.schema, each.name): each for each in relations},
         safe_functions=safe,
         builtin_functions=frozenset(each["name"] for each in functions if each["builtin"]),
@@ -327,27 +361,24 @@ async def _read(connection: Any) -> Catalog:
         user_operators=operators,
         user_types=frozenset(types),
         user_type_oids=frozenset(each["oid"] for each in typed),
-        schemas=frozenset(each["name"] for each in await connection.fetch(_SCHEMAS)),
+        schemas=frozenset(each["name"] for each in parts["schemas"]),
     )
 
 
-async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset[str]) -> list[Relation]:
-    rows = await connection.fetch(_RELATIONS)
+def _relations(parts: Parts, calling_types: set[int], unsafe: frozenset[str]) -> list[Relation]:
+    rows = parts["relations"]
     kinds = {each["oid"]: each["kind"] for each in rows}
-    definitions = {each["oid"]: each["definition"] for each in await connection.fetch(_DEFINITIONS)}
-    uses = [each for each in await connection.fetch(_VIEW_CODE) if not each["type"] or each["used"] in calling_types]
-    found = {oid for oid, text in definitions.items() if _calls_unsafe(text, unsafe)}
-    for unnamed in (_RULES, _IMPLICIT):
-        found |= {each["relation"] for each in await connection.fetch(unnamed)}
-    code = {each["oid"] for each in await connection.fetch(_CODE)}
-    found |= {each["relation"] for each in await connection.fetch(_PLANNED) if _folds(each["tree"], code)}
+    definitions = {each["oid"]: each["definition"] for each in parts["definitions"]}
+    uses = [each for each in parts["view_code"] if not each["type"] or each["used"] in calling_types]
+    # A view that is being dropped has no text any more.
+    found = {oid for oid, text in definitions.items() if text is None or _calls_unsafe(text, unsafe)}
+    found |= {each["relation"] for each in (*parts["rules"], *parts["implicit"])}
+    code = {each["oid"] for each in parts["code"]}
+    found |= {each["relation"] for each in parts["planned"] if _folds(each["tree"], code)}
     suspicious = _suspicious(uses, kinds, found)
-    triggers = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_TRIGGERS)}
-    cascades = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_CASCADES)}
-    parents = {
-        each["relation"]: tuple((schema, name) for schema, name in each["names"])
-        for each in await connection.fetch(_PARENTS)
-    }
+    triggers = {each["relation"]: tuple(each["names"]) for each in parts["triggers"]}
+    cascades = {each["relation"]: tuple(each["names"]) for each in parts["cascades"]}
+    parents = {each["relation"]: tuple((schema, name) for schema, name in each["names"]) for each in parts["parents"]}
     return [
         Relation(
             oid=each["oid"],
@@ -361,7 +392,7 @@ async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset
             triggers=triggers.get(each["oid"], ()),
             cascades_to=cascades.get(each["oid"], ()),
             parents=parents.get(each["oid"], ()),
-            definition=definitions.get(each["oid"], ""),
+            definition=definitions.get(each["oid"]) or "",
         )
         for each in rows
     ]

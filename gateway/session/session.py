@@ -117,8 +117,7 @@ class Session:
                 case ev.CatalogChanged(catalog):
                     talk.judge.refresh(catalog)
                 case ev.CatalogReloaded(catalog):
-                    talk.judge.refresh(catalog)
-                    talk.reloading = False
+                    talk.reloaded(catalog)
                 case ev.GoOn():
                     self.going_on = False
                 case ev.Ended(why):
