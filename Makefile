@@ -29,12 +29,16 @@ lint: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(BIN)/python -m bench
 
-# PostgreSQL's own regression SQL, direct and through the gateway: half an hour. The sdist of pglast ships the files.
-regress: $(VENV)/.ready
+REGRESS := artifacts/pglast/pglast-8.8/libpg_query/test/sql/postgres_regress
+
+$(REGRESS): | $(VENV)/.ready
 	mkdir -p artifacts/pglast
 	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest artifacts/pglast 'pglast==8.8'
 	tar -xzf artifacts/pglast/pglast-8.8.tar.gz -C artifacts/pglast
-	$(BIN)/python -m tests.differential.regress artifacts/pglast/pglast-8.8/libpg_query/test/sql/postgres_regress
+
+# PostgreSQL's own regression SQL, direct and through the gateway (docs/regress.md): FILES="select join", ARGS="--left --lanes 4".
+regress: $(VENV)/.ready $(REGRESS)
+	$(BIN)/python -m tests.differential.regress $(ARGS) $(REGRESS) $(FILES)
 
 clean:
 	rm -rf $(VENV) build dist artifacts

@@ -257,8 +257,8 @@ async def load_catalog(target: Target, password: str) -> Catalog:
 
 class CatalogReader:
     """Reads catalogs again and again. A connection is kept for `KEPT` seconds: DDL seldom comes alone, and a new backend takes
-    three times as long to read a catalog as one that has read it before (0.3 s and 0.1 s measured). One load of a target at
-    a time, please (catalogs.py sees to it)."""
+    three times as long to read a catalog as one that has read it before (measured). One load of a target at a time
+    (catalogs.py sees to it)."""
 
     def __init__(self) -> None:
         self._kept: dict[Target, tuple[Any, str, asyncio.TimerHandle]] = {}
