@@ -54,12 +54,16 @@ fuzz: $(VENV)/.ready
 	$(FUZZ) --count 1000000 classifier
 	$(FUZZ) --count 50000 reads
 
-# PostgreSQL's own regression SQL, direct and through the gateway: half an hour. The sdist of pglast ships the files.
-regress: $(VENV)/.ready
+REGRESS := artifacts/pglast/pglast-8.8/libpg_query/test/sql/postgres_regress
+
+$(REGRESS): | $(VENV)/.ready
 	mkdir -p artifacts/pglast
 	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest artifacts/pglast 'pglast==8.8'
 	tar -xzf artifacts/pglast/pglast-8.8.tar.gz -C artifacts/pglast
-	$(BIN)/python -m tests.differential.regress artifacts/pglast/pglast-8.8/libpg_query/test/sql/postgres_regress
+
+# PostgreSQL's own regression SQL, direct and through the gateway (docs/regress.md): FILES="select join", ARGS="--left --lanes 4".
+regress: $(VENV)/.ready $(REGRESS)
+	$(BIN)/python -m tests.differential.regress $(ARGS) $(REGRESS) $(FILES)
 
 # The drivers' own test suites, direct and through the gateway: the better part of an hour. psycopg's sdist has no tests: PSYCOPG is a checkout.
 SDISTS := artifacts/sdists

@@ -41,7 +41,7 @@ from gateway.relay.credentials import Credentials
 from gateway.relay.parser import Parsers
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
-from gateway.relay.side import load_catalog, risks
+from gateway.relay.side import CatalogReader, risks
 from gateway.settings import Settings, derive
 from gateway.store.postgres import PostgresStore
 
@@ -215,13 +215,14 @@ class Gateway:
         settings = self.settings
         credentials = Credentials(os.environ)
         parser = Parsers()
-        self._stops.append(parser.close)
+        reader = CatalogReader()
+        self._stops += [parser.close, reader.close]
 
         async def password(_target: Target, secret: Secret) -> str:
             return await credentials.password(secret)
 
         async def catalog(target: Target) -> Any:
-            return await load_catalog(target, await password(target, target.password))
+            return await reader.load(target, await password(target, target.password))
 
         async def reload(target: Target) -> Any:
             """What DDL has changed holds for everybody's login there."""

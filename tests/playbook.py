@@ -144,7 +144,7 @@ class Playbook:
 
     def reload(self) -> None:
         """The catalog is read again, as it is after what may have changed it."""
-        self.send(ev.CatalogChanged(catalog()))
+        self.send(ev.CatalogReloaded(catalog()))
 
     def recheck(self, status: str = "I", oid: bytes = b"16400") -> list[str]:
         """Answer the question what the held names mean now."""

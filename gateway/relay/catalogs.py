@@ -36,7 +36,9 @@ class Catalogs:
         self._locks: dict[Key, asyncio.Lock] = {}
 
     async def get(self, target: Target) -> Catalog | None:
-        """The catalog, at most `refresh` seconds old."""
+        """The catalog, at most `refresh` seconds old. One that is being read is waited for: it may be behind DDL."""
+        async with self._locks.setdefault(key(target), asyncio.Lock()):
+            pass
         known = self._known.get(key(target))
         if known is None or time.monotonic() - known[1] > self._refresh:
             return await self.reload(target)

@@ -268,7 +268,7 @@ class Relay:
             catalog = await self._shell.reload(self._link.target)
         except Exception:
             log.exception("catalog.not_reloaded", target=self._link.target.name)
-        self.feed(ev.CatalogChanged(catalog))
+        self.feed(ev.CatalogReloaded(catalog))
 
     # --- flow control -------------------------------------------------------------------------------------------------
 

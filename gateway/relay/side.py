@@ -1,10 +1,12 @@
 """Side connections to a target by asyncpg: reading its catalog, and the doctor's look. Never the client's statements.
 
-One Catalog is read by a handful of queries over pg_catalog, each name in full, so that nothing on the path can shadow it.
+One Catalog is read by one query over pg_catalog, each name in full, so that nothing on the path can shadow it. Its parts come
+as JSON: eighteen queries are eighteen round trips, and whoever does DDL waits for them.
 """
 
 import asyncio
 import itertools
+import json
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
@@ -21,6 +23,8 @@ from gateway.sql.contained import Function, contained, refused
 from gateway.sql.functions import SAFE, special_class
 
 DEADLINE = 20.0
+#: Shorter than `catalog_refresh`: a quiet target is left alone, and its database can be dropped.
+KEPT = 5.0
 _versions = itertools.count(1)
 _CALL = re.compile(r'(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_$]*))\s*\(')
 _NODE = re.compile(r"\{(\w+)([^{}]*)|\}")
@@ -147,11 +151,16 @@ SELECT relation::pg_catalog.int8 AS relation, tree FROM (
 ) each (relation, tree) WHERE tree ~ ':(funcid|opfuncid) [0-9]{5}'
 """
 # Where planning an INSERT or UPDATE may run code of the user's before the server refuses it: a default, the column's or its
-# domain's, with a call of constants; a constant that becomes a type which runs code ($1).
+# domain's, with a call of constants; a constant that becomes a type which runs code: here all that may be one.
 _TYPED = """
-SELECT DISTINCT a.attrelid::pg_catalog.int8 AS relation
-  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
- WHERE a.attnum > 0 AND ARRAY[t.oid, t.typelem, t.typbasetype]::pg_catalog.int8[] && $1::pg_catalog.int8[]
+SELECT DISTINCT a.attrelid::pg_catalog.int8 AS relation, each.type::pg_catalog.int8 AS type
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_type t ON t.oid = a.atttypid,
+       LATERAL pg_catalog.unnest(ARRAY[t.oid, t.typelem, t.typbasetype]) AS each (type)
+ WHERE a.attnum > 0 AND a.attrelid >= 16384
+   AND (each.type >= 16384 OR each.type IN (
+           SELECT side FROM pg_catalog.pg_cast c, LATERAL pg_catalog.unnest(ARRAY[c.castsource, c.casttarget]) AS side
+            WHERE c.oid >= 16384))
 """
 _DEFAULTS = """
 SELECT relation::pg_catalog.int8 AS relation, tree FROM (
@@ -233,36 +242,126 @@ SELECT f.confrelid::pg_catalog.int8 AS relation,
 """
 
 
+_PARTS = {
+    "relations": _RELATIONS,
+    "functions": _FUNCTIONS,
+    "made": _MADE,
+    "operators": _OPERATORS,
+    "checked": _CHECKED,
+    "casts": _CASTS,
+    "implicit": _IMPLICIT,
+    "planned": _PLANNED,
+    "code": _CODE,
+    "typed": _TYPED,
+    "defaults": _DEFAULTS,
+    "view_code": _VIEW_CODE,
+    "rules": _RULES,
+    "definitions": _DEFINITIONS,
+    "schemas": _SCHEMAS,
+    "triggers": _TRIGGERS,
+    "parents": _PARENTS,
+    "cascades": _CASCADES,
+}
+_EVERYTHING = "SELECT {}, pg_catalog.to_json(pg_catalog.current_setting('server_version_num')::pg_catalog.int4) AS version".format(
+    ", ".join(
+        f"(SELECT coalesce(pg_catalog.json_agg(part), '[]') FROM ({query}) part) AS {name}"
+        for name, query in _PARTS.items()
+    )
+)
+#: What a query of _PARTS gave: its rows by name; beside them `version`, a number.
+Parts = Mapping[str, Any]
+
+
 async def load_catalog(target: Target, password: str) -> Catalog:
-    """Read what names mean on this target. Raises TargetUnavailable."""
-    async with _looking(target, password) as connection:
-        return await _read(connection)
+    """Read what names mean on this target, once. Raises TargetUnavailable."""
+    reader = CatalogReader()
+    try:
+        return await reader.load(target, password)
+    finally:
+        await reader.close()
+
+
+class CatalogReader:
+    """Reads catalogs again and again. A connection is kept for `KEPT` seconds: DDL seldom comes alone, and a new backend takes
+    three times as long to read a catalog as one that has read it before (measured). One load of a target at a time
+    (catalogs.py sees to it)."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Target, tuple[Any, str, asyncio.TimerHandle]] = {}
+
+    async def load(self, target: Target, password: str) -> Catalog:
+        """Read what names mean on this target. Raises TargetUnavailable."""
+        async with _told(target):
+            return await self._load(target, password)
+
+    async def close(self) -> None:
+        """End the kept connections."""
+        for connection, _, timer in self._kept.values():
+            timer.cancel()
+            connection.terminate()
+        self._kept.clear()
+
+    async def _load(self, target: Target, password: str) -> Catalog:
+        connection = self._taken(target, password)
+        if connection is not None:
+            try:
+                return await self._read(connection, target, password)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pass  # it may have been ended while it was kept: a new one says what is wrong
+        return await self._read(await _connect(target, password), target, password)
+
+    def _taken(self, target: Target, password: str) -> Any:
+        connection, known, timer = self._kept.pop(target, (None, "", None))
+        if timer is not None:
+            timer.cancel()
+        if connection is not None and known != password:
+            connection.terminate()
+            return None
+        return connection
+
+    async def _read(self, connection: Any, target: Target, password: str) -> Catalog:
+        """Read, and keep the connection; one that failed or was given up on is not kept."""
+        try:
+            row = await connection.fetchrow(_EVERYTHING)
+        except BaseException:
+            connection.terminate()
+            raise
+        timer = asyncio.get_running_loop().call_later(KEPT, self._drop, target)
+        self._kept[target] = (connection, password, timer)
+        return _catalog({name: json.loads(text) for name, text in row.items()})
+
+    def _drop(self, target: Target) -> None:
+        self._kept.pop(target)[0].terminate()
 
 
 @asynccontextmanager
-async def _looking(target: Target, password: str) -> AsyncIterator[Any]:
-    """A connection in a read-only transaction. Raises TargetUnavailable."""
+async def _told(target: Target) -> AsyncIterator[None]:
+    """What fails inside as TargetUnavailable, and what takes too long."""
     try:
         async with asyncio.timeout(DEADLINE):
-            connection = await asyncpg.connect(
-                host=target.host,
-                port=target.port,
-                user=target.user,
-                password=password,
-                database=target.database,
-                ssl=False if target.sslmode == "disable" else tls_context(target),
-                server_settings={"application_name": "hoop catalog", "search_path": "pg_catalog"},
-            )
-            try:
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    yield connection
-            finally:
-                await connection.close()
+            yield
     except TimeoutError:
-        raise TargetUnavailable(f"the catalog of target {target.name} could not be read in {DEADLINE:.0f} s") from None
+        text = f"the catalog of target {target.name} could not be read in {DEADLINE:.0f} s"
+        raise TargetUnavailable(text) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         text = f"the catalog of target {target.name} can't be read ({type(error).__name__})"
         raise TargetUnavailable(text) from error
+
+
+async def _connect(target: Target, password: str) -> Any:
+    return await asyncpg.connect(
+        host=target.host,
+        port=target.port,
+        user=target.user,
+        password=password,
+        database=target.database,
+        ssl=False if target.sslmode == "disable" else tls_context(target),
+        server_settings={
+            "application_name": "hoop catalog",
+            "search_path": "pg_catalog",
+            "default_transaction_read_only": "on",
+        },
+    )
 
 
 # What a login may do that no statement of it shall, whatever the policy: enforcement.md 5, L3. A superuser has every role.
@@ -287,8 +386,12 @@ _KEEPS_TO_READING = 160000
 
 async def risks(target: Target, password: str) -> list[str]:
     """What is wrong with this login, a sentence each; and of an older server without a reader. Raises TargetUnavailable."""
-    async with _looking(target, password) as connection:
-        rights = await connection.fetchrow(_RIGHTS)
+    async with _told(target):
+        connection = await _connect(target, password)
+        try:
+            rights = await connection.fetchrow(_RIGHTS)
+        finally:
+            connection.terminate()
     found = [f'login "{target.user}" {text}' for name, text in _RISKS.items() if rights[name]]
     if rights["version"] < _KEEPS_TO_READING and target.reader_user is None:
         found.append(
@@ -297,8 +400,9 @@ async def risks(target: Target, password: str) -> list[str]:
     return found
 
 
-async def _read(connection: Any) -> Catalog:
-    functions = await connection.fetch(_FUNCTIONS)
+def _catalog(parts: Parts) -> Catalog:
+    """The answer to _EVERYTHING as values."""
+    functions = parts["functions"]
     user = frozenset(each["name"] for each in functions if each["foreign_overload"])
     safe = frozenset(
         each["name"]
@@ -306,15 +410,13 @@ async def _read(connection: Any) -> Catalog:
         if not each["foreign_overload"] and (not each["volatile"] or each["name"] in SAFE)
     )
     unsafe = frozenset(each["name"] for each in functions if each["volatile"] and each["name"] not in SAFE)
-    checked = await connection.fetch(_CHECKED)
-    casts = await connection.fetch(_CASTS)
+    checked, casts = parts["checked"], parts["casts"]
     typed = [*checked, *casts]
-    calling = {each["oid"] for each in checked if each["calls"]}
-    assigned = [each["oid"] for each in checked] + [each["oid"] for each in casts if each["alone"]]
-    relations, targets = await _relations(connection, calling, unsafe, assigned)
+    assigned = {each["oid"] for each in checked} | {each["oid"] for each in casts if each["alone"]}
+    relations, targets = _relations(parts, {each["oid"] for each in checked if each["calls"]}, unsafe, assigned)
     types = {each["name"] for each in typed}
-    operators = frozenset(each["name"] for each in await connection.fetch(_OPERATORS))
-    made = [Function(**each) for each in await connection.fetch(_MADE)]
+    operators = frozenset(each["name"] for each in parts["operators"])
+    made = [Function(**each) for each in parts["made"]]
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
@@ -322,7 +424,7 @@ async def _read(connection: Any) -> Catalog:
     writing = refused(made, risky, operators, targets) - builtin - reading
     return Catalog(
         version=next(_versions),
-        server_version_num=int(await connection.fetchval("SHOW server_version_num")),
+        server_version_num=parts["version"],
         relations={(each.schema, each.name): each for each in relations},
         safe_functions=safe,
         builtin_functions=frozenset(each["name"] for each in functions if each["builtin"]),
@@ -332,34 +434,31 @@ async def _read(connection: Any) -> Catalog:
         user_operators=operators,
         user_types=frozenset(types),
         user_type_oids=frozenset(each["oid"] for each in typed),
-        schemas=frozenset(each["name"] for each in await connection.fetch(_SCHEMAS)),
+        schemas=frozenset(each["name"] for each in parts["schemas"]),
     )
 
 
-async def _relations(
-    connection: Any, calling_types: set[int], unsafe: frozenset[str], types: list[int]
+def _relations(
+    parts: Parts, calling_types: set[int], unsafe: frozenset[str], assigned: set[int]
 ) -> tuple[list[Relation], set[str]]:
     """All of them, and the names of those where planning a write may run code of the user's."""
-    rows = await connection.fetch(_RELATIONS)
+    rows = parts["relations"]
     kinds = {each["oid"]: each["kind"] for each in rows}
-    definitions = {each["oid"]: each["definition"] for each in await connection.fetch(_DEFINITIONS)}
-    uses = [each for each in await connection.fetch(_VIEW_CODE) if not each["type"] or each["used"] in calling_types]
-    found = {oid for oid, text in definitions.items() if _calls_unsafe(text, unsafe)}
-    for unnamed in (_RULES, _IMPLICIT):
-        found |= {each["relation"] for each in await connection.fetch(unnamed)}
-    code = await connection.fetch(_CODE)
-    oids = {each["oid"] for each in code}
-    found |= {each["relation"] for each in await connection.fetch(_PLANNED) if _folds(each["tree"], oids)}
+    definitions = {each["oid"]: each["definition"] for each in parts["definitions"]}
+    uses = [each for each in parts["view_code"] if not each["type"] or each["used"] in calling_types]
+    # A view that is being dropped has no text any more.
+    found = {oid for oid, text in definitions.items() if text is None or _calls_unsafe(text, unsafe)}
+    found |= {each["relation"] for each in (*parts["rules"], *parts["implicit"])}
+    code = {each["oid"] for each in parts["code"]}
+    found |= {each["relation"] for each in parts["planned"] if _folds(each["tree"], code)}
     suspicious = _suspicious(uses, kinds, found)
-    folding = {each["oid"] for each in code if each["folds"]}
-    filled = {each["relation"] for each in await connection.fetch(_DEFAULTS) if _folds(each["tree"], folding)}
-    targets = _suspicious(uses, kinds, filled | {each["relation"] for each in await connection.fetch(_TYPED, types)})
-    triggers = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_TRIGGERS)}
-    cascades = {each["relation"]: tuple(each["names"]) for each in await connection.fetch(_CASCADES)}
-    parents = {
-        each["relation"]: tuple((schema, name) for schema, name in each["names"])
-        for each in await connection.fetch(_PARENTS)
-    }
+    folding = {each["oid"] for each in parts["code"] if each["folds"]}
+    filled = {each["relation"] for each in parts["defaults"] if _folds(each["tree"], folding)}
+    filled |= {each["relation"] for each in parts["typed"] if each["type"] in assigned}
+    targets = _suspicious(uses, kinds, filled)
+    triggers = {each["relation"]: tuple(each["names"]) for each in parts["triggers"]}
+    cascades = {each["relation"]: tuple(each["names"]) for each in parts["cascades"]}
+    parents = {each["relation"]: tuple((schema, name) for schema, name in each["names"]) for each in parts["parents"]}
     found_relations = [
         Relation(
             oid=each["oid"],
@@ -373,7 +472,7 @@ async def _relations(
             triggers=triggers.get(each["oid"], ()),
             cascades_to=cascades.get(each["oid"], ()),
             parents=parents.get(each["oid"], ()),
-            definition=definitions.get(each["oid"], ""),
+            definition=definitions.get(each["oid"]) or "",
         )
         for each in rows
     ]

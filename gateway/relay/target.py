@@ -20,6 +20,10 @@ from gateway.wire.backend import fields, read_parameter_status
 #: Seconds for the whole login; beyond it the client gets 08006 instead of hanging.
 LOGIN = 15.0
 _MAX_MESSAGE = 1 << 20
+_WRITES_AT_LOGIN = (
+    "The gateway's sessions start read-only, and a login trigger of the target writes. "
+    "Let it return where current_setting('transaction_read_only') is on."
+)
 
 #: Ours, whatever the client asks: the parser and the target must read alike, and a hold must not be timed out under us.
 PINNED = {
@@ -178,4 +182,5 @@ def _refused(target: Target, kind: int, raw: bytes) -> TargetUnavailable:
     # 28xxx is our credential's trouble, not the client's: its text names the database user, so it goes to the log only.
     if code.startswith("28"):
         return TargetUnavailable(f"target {target.name} refused the gateway's own login")
-    return TargetUnavailable(f"target {target.name}: {found.get('M', 'login refused')}", sqlstate=code)
+    hint = _WRITES_AT_LOGIN if code == "25006" else ""
+    return TargetUnavailable(f"target {target.name}: {found.get('M', 'login refused')}", hint=hint, sqlstate=code)

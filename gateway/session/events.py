@@ -105,6 +105,13 @@ class CatalogChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogReloaded:
+    """The answer to ReloadCatalog, read since. A CatalogChanged meanwhile may have been read before, for somebody else."""
+
+    catalog: Catalog | None
+
+
+@dataclass(frozen=True, slots=True)
 class GoOn:
     """Effect and event: there is more to read; send it back when other sessions have had their turn."""
 
@@ -150,6 +157,7 @@ Event = (
     | Tick
     | PolicyChanged
     | CatalogChanged
+    | CatalogReloaded
     | GoOn
     | Ended
     | ClientGone

@@ -119,7 +119,8 @@ class Session:
                     self.holding.policy_changed()
                 case ev.CatalogChanged(catalog):
                     talk.judge.refresh(catalog)
-                    talk.reloading = False
+                case ev.CatalogReloaded(catalog):
+                    talk.reloaded(catalog)
                 case ev.GoOn():
                     self.going_on = False
                 case ev.Ended(why):

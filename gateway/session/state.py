@@ -26,6 +26,7 @@ from gateway.session.judging import (
 from gateway.session.names import Change, Names, Portal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.trial import Stage, Trial
+from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import fatal
 from gateway.wire.frontend import SYNC, message, parse
@@ -355,6 +356,11 @@ class Conversation:
             self.changed = self.redefined = False
             self.reloading = True
             self.emit(ev.ReloadCatalog())
+
+    def reloaded(self, catalog: Catalog | None) -> None:
+        """The catalog has been read since what changed it was over."""
+        self.judge.refresh(catalog)
+        self.reloading = False
 
     def transaction_over(self, fate: str) -> None:
         """A transaction has ended, be it in the middle of a query string: what ran in it is "committed" or "rolled back"."""

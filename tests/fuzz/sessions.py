@@ -154,7 +154,7 @@ class World:
                 aside = Target().take(data)
                 self.wait.append(lambda: self.random.choice((ev.SideAnswered(aside), ev.SideAnswered(None, "gone"))))
             case ev.ReloadCatalog():
-                self.wait.append(lambda: ev.CatalogChanged(catalog()))
+                self.wait.append(lambda: ev.CatalogReloaded(catalog()))
             case ev.GoOn():
                 self.wait.append(ev.GoOn)
             case ev.PauseClient():

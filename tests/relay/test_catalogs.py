@@ -48,6 +48,24 @@ async def test_a_stale_one_is_read_again() -> None:
     assert second.version == 2
 
 
+async def test_who_logs_in_while_it_is_read_again_waits_for_that() -> None:
+    """Else the table that was made a moment ago is unknown to the next connection, and its plain read is held."""
+    load = Loader()
+    catalogs = Catalogs(load, 60, lambda *_: None)
+    await catalogs.get(TARGET)
+    load.began.clear()
+    load.go.clear()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(catalogs.reload(TARGET))
+        await load.began.wait()
+        login = tasks.create_task(catalogs.get(TARGET))
+        load.go.set()
+    found = login.result()
+    assert found is not None
+    assert found.version == 2
+    assert load.loads == 2
+
+
 async def test_callers_that_come_while_it_loads_share_the_next_load() -> None:
     load = Loader()
     load.go.clear()

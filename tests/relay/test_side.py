@@ -8,7 +8,7 @@ import pytest
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import TargetUnavailable
 from gateway.policy.model import Secret, Target
-from gateway.relay.side import load_catalog, risks
+from gateway.relay.side import CatalogReader, load_catalog, risks
 from gateway.sql.catalog import Catalog
 
 SETUP = """
@@ -222,3 +222,29 @@ async def test_a_login_that_may_do_too_much_is_named(postgres: EmbeddedPostgres,
         await postgres.psql("DROP ROLE risky")
     assert len(found) == len(said)
     assert all(word in text and '"risky"' in text for word, text in zip(said, found, strict=True))
+
+
+# --- reading it again ------------------------------------------------------------------------------------------------------
+
+BACKENDS = "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = 'hoop catalog'"
+
+
+async def test_a_reader_keeps_its_connection_and_makes_a_new_one_when_that_has_ended(
+    postgres: EmbeddedPostgres,
+) -> None:
+    target = _target(postgres)
+    reader = CatalogReader()
+    try:
+        await reader.load(target, postgres.password)
+        first = await postgres.psql(BACKENDS)
+        await postgres.psql("CREATE TABLE public.made_since (id int)", "side_facts")
+        catalog = await reader.load(target, postgres.password)
+        assert ("public", "made_since") in catalog.relations
+        assert await postgres.psql(BACKENDS) == first
+        await postgres.psql(f"SELECT pg_terminate_backend({first}, 5000)")
+        assert (await reader.load(target, postgres.password)).relations
+        assert await postgres.psql(BACKENDS) != first
+        with pytest.raises(TargetUnavailable):
+            await reader.load(target, "wrong-password")
+    finally:
+        await reader.close()

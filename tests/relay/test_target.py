@@ -53,6 +53,22 @@ async def test_an_unknown_database_keeps_the_servers_sqlstate(postgres: Embedded
     assert refused.value.sqlstate == "3D000"
 
 
+async def test_a_login_trigger_that_writes_is_named(postgres: EmbeddedPostgres) -> None:
+    await postgres.psql("CREATE DATABASE watching")
+    await postgres.psql(
+        "CREATE TABLE logins (who text); CREATE FUNCTION note_login() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO logins VALUES (session_user); END';"
+        " CREATE EVENT TRIGGER watch ON login EXECUTE FUNCTION note_login();"
+        " ALTER EVENT TRIGGER watch ENABLE ALWAYS",
+        "watching",
+    )
+    watching = replace(target(postgres), database="watching")
+    with pytest.raises(TargetUnavailable) as refused:
+        await connect(watching, postgres.password, {"default_transaction_read_only": "on"})
+    assert refused.value.sqlstate == "25006"
+    assert "login trigger" in refused.value.hint
+
+
 async def test_a_target_without_tls_is_refused_where_tls_is_asked_for(postgres: EmbeddedPostgres) -> None:
     with pytest.raises(TargetUnavailable, match="does not offer TLS"):
         await connect(replace(target(postgres), sslmode="require"), postgres.password, {})

@@ -25,6 +25,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.Tick(),
     ev.PolicyChanged(Playbook().policy),
     ev.CatalogChanged(catalog()),
+    ev.CatalogReloaded(catalog()),
     ev.GoOn(),
     ev.Ended(ev.Why.REVOKED),
     ev.Ended(ev.Why.DRAINING),

@@ -162,7 +162,7 @@ def test_an_error_text_may_quote_a_copy_in_a_temporary_table() -> None:
     )
     play.client(query("CREATE TEMP TABLE copy AS SELECT card_number AS c FROM customers"))
     play.target(complete("SELECT 1"), ready())
-    play.send(ev.CatalogChanged(catalog()))
+    play.send(ev.CatalogReloaded(catalog()))
     play.client(query("SELECT ('x' || c)::int FROM copy"))
     play.target(error("22P02", "invalid input syntax: x1114"), ready())
     assert b"1114" not in play.to_client()

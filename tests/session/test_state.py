@@ -167,7 +167,7 @@ def test_ddl_blocks_until_its_end_is_known_and_the_catalog_is_read_again() -> No
     play.client(query("CREATE TABLE t (id int)"), query("SELECT 1"))
     assert "reloadcatalog" in play.target(complete("CREATE TABLE"), ready())
     assert play.session.talk.busy
-    assert play.send(ev.CatalogChanged(catalog()))[-1] == "target Q[SELECT 1]"
+    assert play.send(ev.CatalogReloaded(catalog()))[-1] == "target Q[SELECT 1]"
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------------
