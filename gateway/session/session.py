@@ -258,7 +258,8 @@ class Session:
 
     def _overflow(self) -> None:
         batch = self.batch
-        self.draft.unguard(batch)
+        if not batch.holds:  # else at its end: it walks the whole batch, and this comes with each message of a held one
+            self.draft.unguard(batch)
         if not batch.holds:
             self.forwarding.forward(batch)
             self.batch = batch.rest()
