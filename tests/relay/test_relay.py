@@ -208,12 +208,15 @@ async def test_a_held_statement_runs_when_its_release_is_stored(room: Room) -> N
     await room.desk.decide("REQ1", None, BOB, Approve(), "slack")
     assert (await room.target.get())[0] == "Q", "what its names mean now"
     await room.target.send(row(b"public.customers", b"16400"), complete("SELECT 1"), ready())
+    assert (await room.target.get()) == ("Q", b"BEGIN READ WRITE\0"), "the row guard's"
     assert (await room.target.get()) == ("Q", DELETE.encode() + b"\0")
     stored = await room.store.get("REQ1")
     assert stored is not None
     assert stored.state is State.RELEASED
     assert room.kinds()[-2:] == ["released", "statement"]
-    await room.target.send(complete("DELETE 1"), ready())
+    await room.target.send(complete("BEGIN"), ready("T"), complete("DELETE 1"), ready("T"))
+    assert (await room.target.get()) == ("Q", b"COMMIT\0")
+    await room.target.send(complete("COMMIT"), ready())
     await room.stored("REQ1", State.EXECUTED)
 
 
