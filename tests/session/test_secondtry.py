@@ -42,6 +42,7 @@ def asked(play: Playbook, status: str = "I") -> None:
     if status == "T":
         answer(play, status, row(b"read committed"), complete("SHOW"), ready("T"))
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(complete("SHOW"), ready("T"))
     answer(play, status, complete("ROLLBACK"), ready(status))
     play.send(ev.Opened("REQ1"))
 
@@ -65,7 +66,8 @@ def ruled(play: Playbook, state: State) -> None:
 
 def released(play: Playbook) -> bytes:
     ruled(play, State.APPROVED)
-    assert ev.Release in map(type, play.effects)
+    answer(play, play.session.talk.status, complete("SHOW"), ready(play.session.talk.status))
+    assert play.session.holding.active
     play.send(ev.Released("REQ1"))
     return play.to_target()
 
