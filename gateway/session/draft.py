@@ -11,7 +11,7 @@ from gateway.errors import ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.session.gate import HELPER, guardable
 from gateway.session.guard import NO_PORTAL, refused_by_policy
-from gateway.session.judging import UNREADABLE, needs_catalog, needs_path, opaque, redefines
+from gateway.session.judging import UNREADABLE, needs_catalog, needs_path, opaque, redefines, uncertain
 from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.replies import Batch, Part, Reply
 from gateway.session.state import Conversation, values
@@ -140,9 +140,9 @@ class Draft:
 
     def _known_one(self, statement: Statement) -> Statement:
         if self.batch.repaths and needs_path(statement):
-            return opaque(statement, "search_path changes in the same batch: which table is meant is not known yet")
+            return uncertain(statement, "search_path changes in the same batch: which table is meant is not known yet")
         if (self.batch.redefines or self._talk.redefined) and needs_catalog(statement):
-            return opaque(statement, "this transaction has redefined names: what is called is not known yet")
+            return uncertain(statement, "this transaction has redefined names: what is called is not known yet")
         return statement
 
     def unguard(self, batch: Batch) -> None:

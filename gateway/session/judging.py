@@ -204,7 +204,7 @@ class Judge:
         """True where an error text could quote a protected value: the statement's relations hold a masked column."""
         if not self.protects:
             return False
-        if statement.guarded:
+        if statement.guarded or StatementClass.OPAQUE in statement.classes:
             return True  # it may read any table
         names = {*statement.reads, *statement.writes}
         return any(self._covers(name, column) for name in names for column, _ in self._masks)
@@ -277,6 +277,8 @@ class Judge:
         """The lineage of a result, but None for a column of which the target itself names another origin."""
         if not self.protects:
             return [frozenset[str]()] * len(columns)
+        if statement is not None and statement.uncertain:
+            return None
         meant = self._meant(statement)
         found = self._lineages.of(meant.sql, len(columns)) if meant else None
         if found is None:
@@ -396,6 +398,11 @@ def needs_path(statement: Statement) -> bool:
 def opaque(statement: Statement, reason: str) -> Statement:
     """The statement as one whose meaning is not known; what is known of it stays, so that rules about that still match."""
     return replace(statement, classes=statement.classes | {StatementClass.OPAQUE}, reason=reason, guarded=False)
+
+
+def uncertain(statement: Statement, reason: str) -> Statement:
+    """Opaque, and its names may mean other things by now: what its columns carry can't be known either."""
+    return replace(opaque(statement, reason), uncertain=True)
 
 
 def _matches(target: str, relation: str, column: str) -> bool:

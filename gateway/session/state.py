@@ -18,8 +18,8 @@ from gateway.session.judging import (
     changes_catalog,
     moves_path,
     moves_role,
-    opaque,
     redefines,
+    uncertain,
     unqualified,
 )
 from gateway.session.names import Change, Names, Portal
@@ -248,7 +248,7 @@ class Conversation:
             return statement
         catalog, path = self.judge.catalog, self.judge.search_path
         if self.temporary_code or any(catalog and catalog.find(None, name, path) for name in names):
-            return opaque(statement, "it uses a temporary relation in the place of another, or one that may run code")
+            return uncertain(statement, "it uses a temporary relation in the place of another, or one that may run code")
         return statement
 
     def _path_is_temporary(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
-from gateway.masking.diagnostics import scrub_notification, scrub_parameter
+from gateway.masking.diagnostics import may_hold_values, scrub_notification, scrub_parameter
 from gateway.session import events as ev
 from gateway.session.gate import SETTING, said
 from gateway.session.guard import NO_PORTAL
@@ -50,6 +50,7 @@ class Stream:
         self._wanted = 5
         self._passing = 0  # bytes of an untouched row that are still to come
         self._copy: CopyMasker | None = None
+        self._touched = False  # since the last ReadyForQuery a statement ran that may show protected values
 
     def abandon(self) -> None:
         """The conversation ends here: say of everything on its way that its end was not seen."""
@@ -269,6 +270,7 @@ class Stream:
 
     def _done(self, head: Reply, execution: Execution, rows: int | None) -> None:
         talk = self._talk
+        self._touched = self._touched or execution.protected
         self._masked(head, execution)
         talk.finish(execution, rows=rows)
         talk.gate.ran(execution.statement)
@@ -306,6 +308,7 @@ class Stream:
         if head.stands_for is not None:
             body = body.replace(NO_PORTAL.encode(), head.stands_for.encode())
         if execution is not None and not denial:
+            self._touched = self._touched or execution.protected
             self._masked(head, execution)
             talk.finish(execution, sqlstate, 0)
             self._drop_changes(execution)
@@ -359,7 +362,7 @@ class Stream:
         talk = self._talk
         head = self._pop("ReadyForQuery", b"SQF")
         status = chr(body[0]) if body else "?"
-        talk.copying = False
+        talk.copying = self._touched = False
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
             talk.flushed = False
@@ -434,6 +437,8 @@ class Stream:
             if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
                 self._talk.gate.reported(value)
             return None  # the gate opens and closes; the client's own wish is told when it changes
+        if self._touched and may_hold_values(name, value):
+            return None  # the statement may have set it to what it read
         return scrub_parameter(body, self._talk.judge.detectors)
 
     _TABLE: dict[int, Callable[["Stream", bytes], bytes | None]] = {  # noqa: RUF012 - a table, never changed

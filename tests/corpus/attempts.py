@@ -4,7 +4,7 @@ What must not live here: sockets, servers (vaults.py), what counts as a leak (fo
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ _CHANGES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
 #: What is sent at once, and the number of ReadyForQuery messages that answer it.
 Sent = tuple[tuple[bytes, ...], int]
-#: A way to ask: from the query's text to what is sent, one after the other.
-Way = Callable[[str], list[Sent]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +86,8 @@ def _query(group: str, at: int, found: str | dict[str, Any]) -> Attempt:
     if unknown := found.keys() - _QUERY_KEYS:
         raise ValueError(f"{group}: unknown keys {sorted(unknown)}")
     sql = found["sql"]
-    names = found.get("ways") or list(_ways_of(sql))
-    return Attempt(f"{group} {at}: {sql}", group, {each: _WAYS[each](sql) for each in names}, **_common(found))
+    ways = {each: _sent(each, sql) for each in found["ways"]} if "ways" in found else ways_of(sql, at)
+    return Attempt(f"{group} {at}: {sql}", group, ways, **_common(found))
 
 
 def _case(found: dict[str, Any]) -> Attempt:
@@ -122,32 +120,38 @@ def _step(found: str | list[str]) -> Sent:
 
 # --- the ways to ask --------------------------------------------------------------------------------------------------
 
+#: These leave something behind, so they are taken back: the next way must meet the same rows and settings.
+_LEAVES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|set_config|lo_from_bytea)\b")
 
-def _ways_of(sql: str) -> Iterator[str]:
+
+def ways_of(sql: str, at: int) -> dict[str, list[Sent]]:
+    """Every way that fits the command. `at` counts the attempts: a few ways are so alike that they take turns."""
     if sql.startswith(_READS):
-        yield from _WAYS
-    elif sql.startswith(_CHANGES):
-        yield from ("simple", "text", "binary", "prepared", "copy")
-    else:
-        yield from ("simple", "text")
+        turn = at % 3
+        names = ("simple", "text", "binary", "binary cursor", ("cursor", "pieces", "prepared")[turn])
+        copies = ("copy", "copy csv", "copy binary")
+        return {each: _sent(each, sql) for each in (*names, copies[turn])}
+    if sql.startswith(_CHANGES):
+        return {each: _sent(each, sql) for each in ("simple", "text", "binary", "prepared", "copy")}
+    return {each: _sent(each, sql) for each in ("simple", "text")}
 
 
-def _undone(sql: str, *sent: Sent) -> list[Sent]:
-    """What changes rows is taken back, so that the next way meets the same rows."""
-    if sql.startswith(_READS) and "INTO" not in sql and " d AS (" not in sql:
-        return list(sent)
-    return [((frontend.query("BEGIN"),), 1), *sent, ((frontend.query("ROLLBACK"),), 1)]
+def _sent(way: str, sql: str) -> list[Sent]:
+    sent = _WAYS[way](sql)
+    if _LEAVES.search(sql) is None or "cursor" in way:
+        return sent
+    return [*_asked("BEGIN"), *sent, *_asked("ROLLBACK")]
 
 
-def _asked(*texts: str) -> tuple[Sent, ...]:
-    return tuple(((frontend.query(each),), 1) for each in texts)
+def _asked(*texts: str) -> list[Sent]:
+    return [((frontend.query(each),), 1) for each in texts]
 
 
 def _extended(sql: str, results: tuple[int, ...]) -> list[Sent]:
     """Parse and Describe, then twice Bind and Execute: the second time the client knows the columns already."""
     run = (frontend.bind("", "", results=results), frontend.execute(""), frontend.SYNC)
     first = (frontend.parse("", sql), frontend.describe("S", ""), frontend.SYNC)
-    return _undone(sql, (first, 1), (run, 1), (run, 1))
+    return [(first, 1), (run, 1), (run, 1)]
 
 
 def _pieces(sql: str) -> list[Sent]:
@@ -156,24 +160,16 @@ def _pieces(sql: str) -> list[Sent]:
     return [((*run, frontend.SYNC), 1)]
 
 
-_WAYS: Mapping[str, Way] = {
-    "simple": lambda sql: _undone(sql, *_asked(sql)),
+_ODD = "FORMAT csv, FORCE_QUOTE *, QUOTE '9', ESCAPE '3', DELIMITER '|'"
+_WAYS: Mapping[str, Callable[[str], list[Sent]]] = {
+    "simple": lambda sql: _asked(sql),
     "text": lambda sql: _extended(sql, ()),
     "binary": lambda sql: _extended(sql, (1,)),
     "pieces": _pieces,
-    "prepared": lambda sql: _undone(sql, *_asked(f"PREPARE p AS {sql}", "EXECUTE p", "EXECUTE p", "DEALLOCATE ALL")),
-    "cursor": lambda sql: list(
-        _asked("BEGIN", f"DECLARE c CURSOR FOR {sql}", "FETCH 1 FROM c", "FETCH ALL FROM c", "ROLLBACK")
-    ),
-    "binary cursor": lambda sql: list(
-        _asked("BEGIN", f"DECLARE c BINARY CURSOR FOR {sql}", "FETCH ALL FROM c", "ROLLBACK")
-    ),
-    "copy": lambda sql: _undone(sql, *_asked(f"COPY ({sql}) TO STDOUT")),
-    "copy csv": lambda sql: list(
-        _asked(
-            f"COPY ({sql}) TO STDOUT (FORMAT csv, HEADER)",
-            f"COPY ({sql}) TO STDOUT (FORMAT csv, FORCE_QUOTE *, QUOTE '9', ESCAPE '3', DELIMITER '|')",
-        )
-    ),
-    "copy binary": lambda sql: list(_asked(f"COPY ({sql}) TO STDOUT (FORMAT binary)")),
+    "prepared": lambda sql: _asked(f"PREPARE p AS {sql}", "EXECUTE p", "EXECUTE p", "DEALLOCATE ALL"),
+    "cursor": lambda sql: _asked("BEGIN", f"DECLARE c CURSOR FOR {sql}", "FETCH 1 FROM c", "FETCH ALL FROM c", "ROLLBACK"),
+    "binary cursor": lambda sql: _asked("BEGIN", f"DECLARE c BINARY CURSOR FOR {sql}", "FETCH ALL FROM c", "ROLLBACK"),
+    "copy": lambda sql: _asked(f"COPY ({sql}) TO STDOUT"),
+    "copy csv": lambda sql: _asked(f"COPY ({sql}) TO STDOUT (FORMAT csv, HEADER)", f"COPY ({sql}) TO STDOUT ({_ODD})"),
+    "copy binary": lambda sql: _asked(f"COPY ({sql}) TO STDOUT (FORMAT binary)"),
 }

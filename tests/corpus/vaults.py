@@ -11,7 +11,7 @@ import psycopg
 
 from bots.workspace.workspace import Workspace
 from gateway.demo.run import CHANNEL, Demo, Ports
-from tests.corpus.attempts import Attempt, Book, Sent, filled
+from tests.corpus.attempts import Attempt, Book, filled
 from tests.corpus.line import Heard, Line
 from tests.e2e.stack import Stack, Stage
 
@@ -119,14 +119,15 @@ class Vaults(Stack):
             return Line(self.port, self.token("ann"), database)
         return Line(self.demo.postgres.port, self.demo.password, database)
 
-    def heard(self, attempt: Attempt, way: str, which: int, *, through: bool) -> list[Heard]:
+    def heard(self, attempt: Attempt, way: str, which: int, *, through: bool) -> Heard:
         """Make the attempt in one way, in one of the databases."""
         database = DATABASES[which]
         line = self._line(database, through, anew=attempt.alone)
-        found = [self._ask(line, sent, which) for sent in attempt.ways[way]]
+        messages = [_filled(each, self.book, which) for sent, _ in attempt.ways[way] for each in sent]
+        found = line.ask(*messages, answers=sum(answers for _, answers in attempt.ways[way]))
         if attempt.alone:
             line.close()
-        elif any(each.ended for each in found):
+        elif found.ended:
             del self._lines[database, through]
         return found
 
@@ -136,11 +137,6 @@ class Vaults(Stack):
         if (database, through) not in self._lines:
             self._lines[database, through] = self.line(database, through=through)
         return self._lines[database, through]
-
-    def _ask(self, line: Line, sent: Sent, which: int) -> Heard:
-        messages, answers = sent
-        told = [_filled(each, self.book, which) for each in messages]
-        return line.ask(*told, answers=answers)
 
 
 def _filled(raw: bytes, book: Book, which: int) -> bytes:
