@@ -8,6 +8,7 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -17,6 +18,7 @@ from gateway.policy.model import Target
 from gateway.relay.target import tls_context
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.contained import Function, contained
+from gateway.sql.copies import Code, Reference, fed
 from gateway.sql.functions import SAFE, special_class
 
 DEADLINE = 20.0
@@ -205,6 +207,35 @@ SELECT up.child::pg_catalog.int8 AS relation, pg_catalog.array_agg(ARRAY[n.nspna
  WHERE c.relkind IN ('r', 'p', 'f') GROUP BY up.child
 """
 
+_GENERATED = """
+SELECT d.adrelid::pg_catalog.int8 AS relation, a.attname AS column, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
+  FROM pg_catalog.pg_attrdef d
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+ WHERE a.attgenerated <> ''
+"""
+
+# Code that may copy values when a row is written: triggers and rules. The trees of triggers' arguments end each with a NUL.
+_COPYING = """
+SELECT t.tgrelid::pg_catalog.int8 AS relation, p.proname AS function, p.prosrc AS text,
+       pg_catalog.encode(t.tgargs, 'escape') AS args, t.tgoldtable IS NULL AND t.tgnewtable IS NULL AS by_rows
+  FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+ WHERE NOT t.tgisinternal
+ UNION ALL
+SELECT r.ev_class::pg_catalog.int8, '', pg_catalog.pg_get_ruledef(r.oid), '', true
+  FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+ WHERE r.rulename <> '_RETURN' AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+"""
+
+_REFERENCES = """
+SELECT f.conrelid::pg_catalog.int8 AS relation, f.confrelid::pg_catalog.int8 AS referred,
+       pg_catalog.array_agg(a.attname ORDER BY k.at) AS columns, pg_catalog.array_agg(b.attname ORDER BY k.at) AS referred_columns
+  FROM pg_catalog.pg_constraint f
+  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.conkey), pg_catalog.unnest(f.confkey)) WITH ORDINALITY AS k (own, other, at)
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.own
+  JOIN pg_catalog.pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = k.other
+ WHERE f.contype = 'f' GROUP BY f.oid, f.conrelid, f.confrelid
+"""
+
 _CASCADES = """
 SELECT f.confrelid::pg_catalog.int8 AS relation,
        pg_catalog.array_agg(n.nspname || '.' || c.relname ORDER BY 1) AS names
@@ -254,6 +285,7 @@ async def _read(connection: Any) -> Catalog:
     types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in await connection.fetch(_OPERATORS))
     made = [Function(**each) for each in await connection.fetch(_MADE)]
+    relations = await _fed(connection, relations, made)
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
@@ -289,6 +321,9 @@ async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset
         each["relation"]: tuple((schema, name) for schema, name in each["names"])
         for each in await connection.fetch(_PARENTS)
     }
+    generated: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for each in await connection.fetch(_GENERATED):
+        generated[each["relation"]][each["column"]] = each["expression"]
     return [
         Relation(
             oid=each["oid"],
@@ -303,9 +338,34 @@ async def _relations(connection: Any, calling_types: set[int], unsafe: frozenset
             cascades_to=cascades.get(each["oid"], ()),
             parents=parents.get(each["oid"], ()),
             definition=definitions.get(each["oid"], ""),
+            generated=generated.get(each["oid"], {}),
         )
         for each in rows
     ]
+
+
+async def _fed(connection: Any, relations: list[Relation], functions: list[Function]) -> list[Relation]:
+    """The relations with what their columns are made of by the target's own code."""
+    named = {each.oid: (each.schema, each.name) for each in relations}
+    code = [
+        Code(named[each["relation"]], each["text"], each["function"], _args(each["args"]), each["by_rows"])
+        for each in await connection.fetch(_COPYING)
+        if each["relation"] in named
+    ]
+    references = [
+        Reference(named[each["relation"]], tuple(each["columns"]), named[each["referred"]], tuple(each["referred_columns"]))
+        for each in await connection.fetch(_REFERENCES)
+        if each["relation"] in named and each["referred"] in named
+    ]
+    texts: dict[str, str] = {}
+    for each in functions:
+        texts[each.name] = f"{texts.get(each.name, '')}\n{each.text}"
+    found = fed({(each.schema, each.name): each for each in relations}, code, references, texts)
+    return [replace(each, fed=found[each.schema, each.name]) if (each.schema, each.name) in found else each for each in relations]
+
+
+def _args(escaped: str) -> tuple[str, ...]:
+    return tuple(each for each in escaped.split("\\000") if each)
 
 
 def _calls_unsafe(definition: str, unsafe: frozenset[str]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import MaskPlan, TableNames, plan
+from gateway.masking.columns import MaskPlan, TableNames, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
@@ -70,7 +70,7 @@ class Judge:
         self.detectors = Detectors.build(masking.detect, masking.patterns)
         self._clear = sees_clear(policy, self.login.identity)
         target = self.login.target.name
-        self._masks = tuple((each.column, each.mask) for each in masking.columns)
+        self._spread()
         self.protects = not self._clear and any(
             column.split(".", 1)[0] in ("*", target) or "*" in column.split(".", 1)[0] for column, _ in self._masks
         )
@@ -79,7 +79,14 @@ class Judge:
     def refresh(self, catalog: Catalog | None) -> None:
         """Know the target by these facts from now on."""
         self._know(catalog)
+        self._spread()
         self._read.clear()
+
+    def _spread(self) -> None:
+        """Masks of partitions hold for their parents too."""
+        masks = [(each.column, each.mask) for each in self.policy.masking.columns]
+        relations = self.catalog.relations.values() if self.catalog else ()
+        self._masks = with_parents(masks, self.login.target.name, relations)
 
     def _know(self, catalog: Catalog | None) -> None:
         self.catalog = catalog

@@ -6,11 +6,11 @@ spell a value letter by letter), and so does what a subquery in it hands out. No
 of anything, GROUPING(). What stands outside of an output (WHERE, ON, GROUP BY, HAVING, ORDER BY) isn't carried: that is an
 oracle, one bit at a time. One thing flows through conditions all the same: columns that are compared with each other carry
 one another's values, and a derived table (VALUES, a function, a subquery) all at once, or a join would translate a value.
-In UPDATE, INSERT and MERGE with RETURNING, a column carries what is assigned to it.
+In UPDATE, INSERT and MERGE with RETURNING, a column carries what is assigned to it, and so does what the target makes of it.
 
 What can't be known is None: relations outside the catalog (temporary ones), user functions, operators and casts, SQL in
-strings, columns of pg_catalog that show other people's values, texts over 8 kB. Not followed: triggers and generated
-columns, which may copy one column into another on the target; naming both in the policy is the remedy.
+strings, columns of pg_catalog that show other people's values, texts over 8 kB. What the target itself copies from column
+to column is followed as far as copies.py can read it.
 """
 
 from collections import OrderedDict
@@ -29,9 +29,12 @@ from gateway.sql.frames import (
     columns_named,
     copied,
     derived,
+    filled_columns,
+    generated_columns,
     is_system,
     joined,
     relation_columns,
+    renamed,
     table_named,
     united,
     whole,
@@ -204,10 +207,12 @@ class Walk:
     def _copy(self, fields: Fields) -> _Result:
         if "query" in fields:
             return self._inner(fields).made()  # CopyOutResponse names no origin
-        columns = self._relation(fields["relation"], Frame()).columns
+        table = self._relation(fields["relation"], Frame())
+        columns = table.columns
         names = strings(fields.get("attlist"))
         if not names:
-            return _Result(columns, whole(columns))  # COPY leaves generated columns out; the catalog doesn't know them
+            stored = [each for each in columns if each not in table.generated]  # COPY leaves the others out
+            return _Result(stored, whole(columns))
         found = {each.name: each for each in columns}
         rest = found.get(None, Column("", UNRESOLVED))
         listed = [(each, found.get(each, rest)) for each in names]
@@ -271,6 +276,8 @@ class Walk:
         values = {name: each.carried for name, each in zip(wanted, given, strict=False)}
         for column in target.columns:
             column.carried |= values.get(column.name, NOTHING) if counted else whole(given)
+        for column in target.filled:
+            column.carried |= whole(given)
 
     def _update(self, fields: Fields, outer: Frame) -> list[Column]:
         frame = Frame(outer)
@@ -322,6 +329,8 @@ class Walk:
             new[name] = new.get(name, NOTHING) | self._of(each["ResTarget"].get("val"), frame)
         for column in target.columns:
             column.carried |= whole_of(new) if column.name is None else new.get(column.name, NOTHING)
+        for column in target.filled:
+            column.carried |= whole_of(new)
 
     def _returning(self, fields: Fields, target: Table, frame: Frame) -> list[Column]:
         clause = fields.get("returningClause")
@@ -434,10 +443,23 @@ class Walk:
         if found is None:
             return Table(shown, copied([Column(None, UNRESOLVED)], names))
         columns = relation_columns(found, self._behind(found))
-        return Table(shown, copied(columns, names) if names else columns, "" if alias else found.schema)
+        made = generated_columns(found, columns)
+        filled = made + filled_columns(found, columns)
+        return Table(shown, renamed(columns, names), "" if alias else found.schema, filled, made)
+
+    def _generated(self, relation: Relation) -> list[Carried]:
+        """What the columns of a table carry that its generated columns are made of."""
+        if relation.oid not in self._views:
+            columns = relation_columns(relation, None)
+            frame = Frame(tables=[Table(relation.name, columns, relation.schema)], shown=columns)
+            made = {name: self._of(_expression(text), frame) for name, text in relation.generated.items()}
+            self._views[relation.oid] = [made.get(name, NOTHING) for name in relation.columns]
+        return self._views[relation.oid]
 
     def _behind(self, relation: Relation) -> list[Carried] | None:
-        """What a view's columns carry, read from its query; None for a relation that has its own rows."""
+        """What a view's columns carry, read from its query, and generated columns; None where there is no more to say."""
+        if relation.generated:
+            return self._generated(relation)
         if relation.kind not in ("v", "m") or relation.schema in ("pg_catalog", "information_schema"):
             return None
         if relation.oid not in self._views:
@@ -738,6 +760,13 @@ def _of_scalars(args: list[Fields]) -> bool:
         return all((unwrap(each) or ("",))[0] == "A_Const" for each in fields.get("elements") or ())
     types = strings(fields["typeName"].get("names")) if name == "TypeCast" else []
     return types[:1] == ["pg_catalog"] or types[-1:] in (["text"], ["uuid"], ["date"], ["json"], ["jsonb"])
+
+
+def _expression(text: str) -> object:
+    """The tree of an expression; a text that can't be read is a query, of which nothing is known."""
+    found = tree(f"SELECT {text}", max_bytes=1 << 20)
+    targets = found[1].get("targetList") if found else None
+    return targets[0]["ResTarget"]["val"] if targets and len(targets) == 1 else {"SelectStmt": {}}
 
 
 def _column_names(columns: list[Fields] | None) -> list[str]:
