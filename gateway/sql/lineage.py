@@ -202,6 +202,8 @@ class Walk:
     def _show(self, fields: Fields) -> _Result:
         """A setting with a dot in its name holds what anybody put there."""
         name = str(fields.get("name", ""))
+        if name == "all":
+            return _Result([Column("name", NOTHING), Column("setting", UNRESOLVED), Column("description", NOTHING)])
         return _Result([Column(None, UNRESOLVED if "." in name or name == "application_name" else NOTHING)])
 
     def _copy(self, fields: Fields) -> _Result:

@@ -112,6 +112,11 @@ class Vaults(Stack):
         assert self.demo.postgres is not None
         self._direct: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(self.demo.postgres.dsn("shop"))
 
+    def stop(self) -> None:
+        for line in self._lines.values():
+            line.close()
+        super().stop()
+
     def line(self, database: str, *, through: bool) -> Line:
         """A new connection: through the gateway, or directly by the gateway's own login."""
         assert self.demo.postgres is not None and isinstance(self.demo, VaultStage)
