@@ -76,7 +76,7 @@ class Line:
     def ask(self, *messages: bytes, answers: int) -> Heard:
         """Send, and read up to the `answers`-th ReadyForQuery. COPY FROM STDIN is ended at once."""
         self.send(*messages)
-        raw, codes = bytearray(), []
+        raw, codes = bytearray(), list[str]()
         while answers:
             try:
                 kind, whole = self._message()
