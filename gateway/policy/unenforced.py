@@ -19,9 +19,6 @@ def notes(policy: Policy) -> list[str]:
         for target in policy.targets.values()
         if target.reader_user is not None
     ]
-    if policy.masking.predicates != "allow":
-        wanted = policy.masking.predicates
-        found.append(f"masking: predicates: {wanted} is not enforced yet; conditions on protected columns are allowed")
     return found
 
 

@@ -353,7 +353,9 @@ async def _fed(connection: Any, relations: list[Relation], functions: list[Funct
         if each["relation"] in named
     ]
     references = [
-        Reference(named[each["relation"]], tuple(each["columns"]), named[each["referred"]], tuple(each["referred_columns"]))
+        Reference(
+            named[each["relation"]], tuple(each["columns"]), named[each["referred"]], tuple(each["referred_columns"])
+        )
         for each in await connection.fetch(_REFERENCES)
         if each["relation"] in named and each["referred"] in named
     ]
@@ -361,7 +363,10 @@ async def _fed(connection: Any, relations: list[Relation], functions: list[Funct
     for each in functions:
         texts[each.name] = f"{texts.get(each.name, '')}\n{each.text}"
     found = fed({(each.schema, each.name): each for each in relations}, code, references, texts)
-    return [replace(each, fed=found[each.schema, each.name]) if (each.schema, each.name) in found else each for each in relations]
+    return [
+        replace(each, fed=found[each.schema, each.name]) if (each.schema, each.name) in found else each
+        for each in relations
+    ]
 
 
 def _args(escaped: str) -> tuple[str, ...]:

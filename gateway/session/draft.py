@@ -122,6 +122,8 @@ class Draft:
             verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
         elif refused is not None:
             verdict = Verdict(Answer.DENY, None, refused[0], message=refused[1], sqlstate="22023")
+        elif (masked := judge.masked_write(statements, values(portal) if portal else None)) is not None:
+            verdict = masked
         elif portal is not None and portal.released and not doubtful:
             verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
         else:

@@ -14,9 +14,11 @@ from gateway.masking.columns import MaskPlan, TableNames, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
+from gateway.masking.placeholders import in_statement, in_values
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
 from gateway.policy.model import Policy, Target
+from gateway.policy.oracles import tested
 from gateway.session.copying import columns_of, formats_of, options_of
 from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
@@ -130,8 +132,22 @@ class Judge:
         """What the names mean on the target. Where its catalog can't be read, nobody knows what a name would run."""
         script = resolve(script, self.catalog, self.search_path)
         if self.catalog is not None:
-            return script
+            return replace(script, statements=tuple(map(self._with_conditions, script.statements)))
         return replace(script, statements=tuple(map(_without_catalog, script.statements)))
+
+    def _with_conditions(self, statement: Statement) -> Statement:
+        """The statement with what its conditions read behind views and names, where a mask could be concerned."""
+        found = self._lineages.tested(statement.sql) if self.protects else frozenset[str]()
+        known = statement.protected_predicates
+        return (
+            replace(statement, protected_predicates=tuple(dict.fromkeys((*known, *sorted(found)))))
+            if found
+            else statement
+        )
+
+    def tested(self, statement: Statement) -> tuple[str, ...]:
+        """The protected columns that its conditions read: an oracle, which no mask stops and the audit counts."""
+        return tested(self.policy.masking, self.login.target.name, statement) if self.protects else ()
 
     def fresh(self, prepared: Prepared) -> Script:
         """What a prepared statement means now: PostgreSQL resolves its names again under the search_path of each Bind."""
@@ -198,6 +214,16 @@ class Judge:
         at = Circumstances(now, self.agent, self.login.client, rows)
         verdicts = [judge(self.policy, self.login.identity, self.login.target.name, each, at) for each in statements]
         return strictest(self.policy, verdicts) if verdicts else Verdict(Answer.ALLOW, None, "empty")
+
+    def masked_write(self, statements: Sequence[Statement], values: Sequence[str | None] | None) -> Verdict | None:
+        """The refusal of a write that holds a placeholder of ours: it would put that over the real value."""
+        writing = [each for each in statements if each.writes and StatementClass.WRITE in each.classes]
+        found = next(filter(None, (in_statement(each.sql) for each in writing)), "") or in_values(values or ())
+        if not writing or not found or not (self._masks or self.detectors.names):
+            return None
+        reason = f"it writes {found}, which stands for a value that was masked"
+        hint = f"{reason}. Leave masked columns out of the statement, or ask someone who may see them."
+        return Verdict(Answer.DENY, None, reason, message=hint)
 
     def scrub(self, text: str) -> str:
         """A text of the client's as it may be stored and shown: SQL, a value, what it says of itself."""

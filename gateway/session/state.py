@@ -173,6 +173,7 @@ class Conversation:
             self.judge.scrub(statement.sql),
             shown,
             changes=changes,
+            tested=self.judge.tested(statement),
             protected=self.judge.touches_protected(statement)
             or (self.judge.protects and bool(self.temporary & unqualified(statement))),
         )
@@ -191,6 +192,7 @@ class Conversation:
             "request": execution.request,
             "decided_by": execution.decided_by,
             "masked": [*execution.masked],
+            "predicates": [*execution.tested],
             "policy": self.judge.policy.version,
         }
 
@@ -248,7 +250,9 @@ class Conversation:
             return statement
         catalog, path = self.judge.catalog, self.judge.search_path
         if self.temporary_code or any(catalog and catalog.find(None, name, path) for name in names):
-            return uncertain(statement, "it uses a temporary relation in the place of another, or one that may run code")
+            return uncertain(
+                statement, "it uses a temporary relation in the place of another, or one that may run code"
+            )
         return statement
 
     def _path_is_temporary(self) -> bool:

@@ -77,6 +77,10 @@ class Lineages:
         """The statement's columns without asking the target for their number; () has no result, None can't be known."""
         return self._result(sql).outputs
 
+    def tested(self, sql: str) -> frozenset[str]:
+        """The "schema.table.column" that the statement's conditions read, views followed; only those that can be known."""
+        return self._result(sql).tested
+
     def _result(self, sql: str) -> "_Result":
         found = self._known.get(sql)
         if found is None:
@@ -91,11 +95,13 @@ class Lineages:
         node = tree(sql)
         walk = Walk(self._catalog, self._path, self._views)
         try:
-            return _Result(None) if node is None else walk.statement(*node)
+            result = _Result(None) if node is None else walk.statement(*node)
         except (TooWideError, RecursionError):
             return _Result(None)
         except (LookupError, TypeError, AttributeError, ValueError):
             return _Result(None)  # a tree that isn't expected: nothing is known
+        result.tested = walk.tested - {UNKNOWN}
+        return result
 
 
 class _Result:
@@ -105,6 +111,7 @@ class _Result:
         self.outputs = None if columns is None else tuple(map(_output, columns))
         self._columns = None if columns is None else [(each.name is None, each.carried) for each in columns]
         self._same = same
+        self.tested: Carried = NOTHING
 
     def made(self) -> "_Result":
         """The same without origins."""

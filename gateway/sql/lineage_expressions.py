@@ -47,6 +47,7 @@ class Expressions(ABC):
         self._steps = 0
         self._touched: list[Column] = []
         self._saw_unknown = False
+        self.tested: Carried = NOTHING  # what conditions read, grouping and sorting included
 
     @abstractmethod
     def query(self, name: str, fields: Fields, frame: Frame) -> list[Column]:
@@ -65,6 +66,7 @@ class Expressions(ABC):
         elif name:
             outside, self._touched = self._touched, []
             carried = self._of(node, frame)
+            self.tested |= carried
             frame.link(self._touched, carried)
             self._touched = outside
 

@@ -29,7 +29,7 @@ from gateway.sql.frames import (
 )
 from gateway.sql.lineage_expressions import Expressions
 from gateway.sql.scope import is_star, natural_name
-from gateway.sql.tree import Fields, children, strings, unwrap, words
+from gateway.sql.tree import Fields, children, literal, strings, unwrap, words
 
 # Functions in FROM that give exactly one column, and those whose columns have names of their own (pg_proc.dat).
 _ONE_COLUMN = words(
@@ -74,7 +74,21 @@ class Queries(Expressions):
             frame.windows[each["WindowDef"]["name"]] = self._window(each["WindowDef"], frame)
         rows = fields.get("valuesLists")
         shown = self._values(rows, frame) if rows else self._targets(fields.get("targetList"), frame)
+        self._chosen_by(fields, shown, frame)
         return self._limited(shown, fields, frame)
+
+    def _chosen_by(self, fields: Fields, shown: list[Column], frame: Frame) -> None:
+        """GROUP BY, DISTINCT ON and ORDER BY test columns too; an output's name or its place stands for what it carries."""
+        known = self._saw_unknown
+        nodes = [*(fields.get("groupClause") or ()), *(each for each in fields.get("distinctClause") or () if each)]
+        nodes += [each["SortBy"]["node"] for each in fields.get("sortClause") or ()]
+        for each in nodes:
+            name, place = natural_name(each), literal(each)
+            outputs = [column for column in shown if column.name == name]
+            if place is not None and place.isdigit():
+                outputs = shown[int(place) - 1 : int(place)]
+            self.tested |= whole(outputs) if outputs else self._of(each, frame)
+        self._saw_unknown = known
 
     def _limited(self, shown: list[Column], fields: Fields, frame: Frame) -> list[Column]:
         """LIMIT and OFFSET choose rows by a number: which row it is says what the number was."""
@@ -254,6 +268,7 @@ class Queries(Expressions):
         for each in merged:
             same = [other for other in (*left, *right) if other.name in (each.name, None)]
             frame.link([each, *same], NOTHING)
+            self.tested |= whole(same)
         self._condition(fields.get("quals"), frame)
         if "join_using_alias" in fields:
             frame.tables.append(Table(fields["join_using_alias"]["aliasname"], merged))

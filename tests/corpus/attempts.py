@@ -95,9 +95,7 @@ def _case(found: dict[str, Any]) -> Attempt:
         raise ValueError(f"{found.get('name', '?')}: unknown keys {sorted(unknown)}")
     steps = [_step(each) for each in found["say"]]
     refused = bool(found.get("refused"))
-    return Attempt(
-        found["name"], str(found["from"]), {"simple": steps}, **_common(found), refused=refused, alone=True
-    )
+    return Attempt(found["name"], str(found["from"]), {"simple": steps}, **_common(found), refused=refused, alone=True)
 
 
 def _common(found: dict[str, Any]) -> dict[str, Any]:
@@ -162,12 +160,14 @@ def _pieces(sql: str) -> list[Sent]:
 
 _ODD = "FORMAT csv, FORCE_QUOTE *, QUOTE '9', ESCAPE '3', DELIMITER '|'"
 _WAYS: Mapping[str, Callable[[str], list[Sent]]] = {
-    "simple": lambda sql: _asked(sql),
+    "simple": _asked,
     "text": lambda sql: _extended(sql, ()),
     "binary": lambda sql: _extended(sql, (1,)),
     "pieces": _pieces,
     "prepared": lambda sql: _asked(f"PREPARE p AS {sql}", "EXECUTE p", "EXECUTE p", "DEALLOCATE ALL"),
-    "cursor": lambda sql: _asked("BEGIN", f"DECLARE c CURSOR FOR {sql}", "FETCH 1 FROM c", "FETCH ALL FROM c", "ROLLBACK"),
+    "cursor": lambda sql: _asked(
+        "BEGIN", f"DECLARE c CURSOR FOR {sql}", "FETCH 1 FROM c", "FETCH ALL FROM c", "ROLLBACK"
+    ),
     "binary cursor": lambda sql: _asked("BEGIN", f"DECLARE c BINARY CURSOR FOR {sql}", "FETCH ALL FROM c", "ROLLBACK"),
     "copy": lambda sql: _asked(f"COPY ({sql}) TO STDOUT"),
     "copy csv": lambda sql: _asked(f"COPY ({sql}) TO STDOUT (FORMAT csv, HEADER)", f"COPY ({sql}) TO STDOUT ({_ODD})"),

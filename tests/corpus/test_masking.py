@@ -43,7 +43,9 @@ def vaults(major: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vau
 def _ways(attempt: Attempt, major: int) -> list[str]:
     """All ways on the newest server; on the others every second one, in turns, beside the simple query."""
     first, *others = attempt.ways
-    return [first, *others] if major == max(SERVERS) else [first, *others[(major + BOOK.attempts.index(attempt)) % 2 :: 2]]
+    return (
+        [first, *others] if major == max(SERVERS) else [first, *others[(major + BOOK.attempts.index(attempt)) % 2 :: 2]]
+    )
 
 
 def _told(heard: Heard) -> list[tuple[str, bytes]]:

@@ -11,6 +11,7 @@ import psycopg
 
 from bots.workspace.workspace import Workspace
 from gateway.demo.run import CHANNEL, Demo, Ports
+from gateway.sql.tree import words
 from tests.corpus.attempts import Attempt, Book, filled
 from tests.corpus.line import Heard, Line
 from tests.e2e.stack import Stack, Stage
@@ -41,11 +42,9 @@ _TARGET = """\
   {name}: {{environment: test, host: 127.0.0.1, port: {port}, database: {database}, sslmode: disable, user: hoop,
            password: {{file: "{password_file}"}}}}
 """
+_COLUMNS = words("card pin amount blob doc plain tags born seen host ident score small span bits pair cash")
 _PROTECTED = (
-    *(
-        f"*.public.vault.{each}"
-        for each in "card pin amount blob doc plain tags born seen host ident score small span bits pair cash".split()
-    ),
+    *(f"*.public.vault.{each}" for each in sorted(_COLUMNS)),
     "*.public.child_guarded.label",
     "*.public.parts_guarded.label",
     "*.public.made.card",
@@ -119,7 +118,8 @@ class Vaults(Stack):
 
     def line(self, database: str, *, through: bool) -> Line:
         """A new connection: through the gateway, or directly by the gateway's own login."""
-        assert self.demo.postgres is not None and isinstance(self.demo, VaultStage)
+        assert self.demo.postgres is not None
+        assert isinstance(self.demo, VaultStage)
         if through:
             return Line(self.port, self.token("ann"), database)
         return Line(self.demo.postgres.port, self.demo.password, database)
