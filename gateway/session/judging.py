@@ -14,6 +14,7 @@ from gateway.masking.columns import MaskPlan, TableNames, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
+from gateway.masking.masks import REDACTED
 from gateway.masking.placeholders import in_statement, in_values
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
@@ -25,6 +26,7 @@ from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
 from gateway.sql.lineage import Lineages, Lines
+from gateway.sql.literals import withheld
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.statement import ALL, Script, Statement, StatementClass
@@ -63,6 +65,7 @@ class Judge:
         self._know(catalog)
         self._read: OrderedDict[str, Script] = OrderedDict()
         self._big: dict[str, Script] = {}
+        self._beside: dict[str, tuple[set[int], set[int]]] = {}  # text -> what stands beside protected columns in it
         self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:
@@ -76,13 +79,18 @@ class Judge:
         self.protects = not self._clear and any(
             column.split(".", 1)[0] in ("*", target) or "*" in column.split(".", 1)[0] for column, _ in self._masks
         )
+        self._forget()
+
+    def _forget(self) -> None:
+        """Texts are read anew: what they mean, or what is protected, has changed."""
         self._read.clear()
+        self._beside.clear()
 
     def refresh(self, catalog: Catalog | None) -> None:
         """Know the target by these facts from now on."""
         self._know(catalog)
         self._spread()
-        self._read.clear()
+        self._forget()
 
     def _spread(self) -> None:
         """Masks of partitions hold for their parents too."""
@@ -101,7 +109,7 @@ class Judge:
             self.search_path = search_path
             self._wandered = True
             self._lineages = Lineages(self.catalog, search_path)
-            self._read.clear()
+            self._forget()
 
     def answered(self, sql: str, script: Script) -> None:
         """The parser process has read a big text; it is kept until it was judged once."""
@@ -224,6 +232,40 @@ class Judge:
         reason = f"it writes {found}, which stands for a value that was masked"
         hint = f"{reason}. Leave masked columns out of the statement, or ask someone who may see them."
         return Verdict(Answer.DENY, None, reason, message=hint)
+
+    def told(
+        self, statement: Statement, values: Sequence[str | None] | None
+    ) -> tuple[str, tuple[str | None, ...] | None]:
+        """The statement's text and its bound values as cards and the audit may show them.
+
+        What detectors know is masked, and so is every constant and value that is compared with a protected column or
+        written to one: whoever asks for `card = '4111...'` has shown the card to all who read of it.
+        """
+        offsets, numbers = self._of_protected(statement)
+        shown = None
+        if values is not None:
+            shown = tuple(
+                REDACTED if each is not None and at in numbers else each and self.scrub(each)
+                for at, each in enumerate(values, 1)
+            )
+        return self.scrub(withheld(statement.sql, offsets, f"'{REDACTED}'")), shown
+
+    def _of_protected(self, statement: Statement) -> tuple[set[int], set[int]]:
+        """Offsets of the constants and numbers of the parameters that stand beside a protected column."""
+        known = self._beside.get(statement.sql)
+        if known is None:  # one look for all rows of an executemany
+            offsets, numbers = set[int](), set[int]()
+            for carried, constants, parameters in self._lineages.beside(statement.sql) if self._masks else ():
+                if any(self._is_protected(each) for each in carried):
+                    offsets.update(constants)
+                    numbers.update(parameters)
+            if len(self._beside) >= CACHED_TEXTS:
+                self._beside.clear()
+            known = self._beside[statement.sql] = offsets, numbers
+        return known
+
+    def _is_protected(self, source: str) -> bool:
+        return any(fnmatchcase(f"{self.login.target.name}.{source}", glob) for glob, _ in self._masks)
 
     def scrub(self, text: str) -> str:
         """A text of the client's as it may be stored and shown: SQL, a value, what it says of itself."""

@@ -165,12 +165,12 @@ class Conversation:
     ) -> Execution:
         """Number a statement of the client and mask what will be told about it."""
         self._number += 1
-        shown = parameters and tuple(each and self.judge.scrub(each) for each in parameters)
+        sql, shown = self.judge.told(statement, parameters)
         return Execution(
             self._number,
             statement,
             verdict,
-            self.judge.scrub(statement.sql),
+            sql,
             shown,
             changes=changes,
             tested=self.judge.tested(statement),

@@ -29,6 +29,7 @@ from gateway.sql.frames import (
     relation_columns,
     whole,
 )
+from gateway.sql.lineage_expressions import Beside
 from gateway.sql.lineage_queries import Queries
 from gateway.sql.parse import tree
 from gateway.sql.queries import COMMAND_TAGS, TooWideError
@@ -81,6 +82,10 @@ class Lineages:
         """The "schema.table.column" that the statement's conditions read, views followed; only those that can be known."""
         return self._result(sql).tested
 
+    def beside(self, sql: str) -> Sequence[Beside]:
+        """The text's constants and parameters that are compared with columns or written to them, as far as can be known."""
+        return self._result(sql).beside
+
     def _result(self, sql: str) -> "_Result":
         found = self._known.get(sql)
         if found is None:
@@ -100,7 +105,7 @@ class Lineages:
             return _Result(None)
         except (LookupError, TypeError, AttributeError, ValueError):
             return _Result(None)  # a tree that isn't expected: nothing is known
-        result.tested = walk.tested - {UNKNOWN}
+        result.tested, result.beside = walk.tested - {UNKNOWN}, walk.beside
         return result
 
 
@@ -112,6 +117,7 @@ class _Result:
         self._columns = None if columns is None else [(each.name is None, each.carried) for each in columns]
         self._same = same
         self.tested: Carried = NOTHING
+        self.beside: Sequence[Beside] = ()
 
     def made(self) -> "_Result":
         """The same without origins."""

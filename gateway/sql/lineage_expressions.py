@@ -24,12 +24,14 @@ from gateway.sql.functions import SAFE, special_class
 from gateway.sql.queries import COMMAND_TAGS, GRAMMAR_FUNCTIONS, JSON_FUNCTIONS, NODES, TooWideError
 from gateway.sql.scope import is_star
 from gateway.sql.statement import StatementClass
-from gateway.sql.tree import Fields, children, literal, strings, unwrap, words
+from gateway.sql.tree import Fields, children, constants, literal, strings, unwrap, words
 
 # PostgreSQL's own functions that show what others run; the rest of them is on the special list of functions.py.
 _TELLING = words("pg_stat_get_activity pg_stat_get_backend_activity")
 _HARMLESS_CLASSES = (StatementClass.HOUSEKEEPING, StatementClass.SESSION, StatementClass.WRITE)
 
+#: What columns carry, the byte offsets of the constants and the numbers of the parameters that stand beside them.
+Beside = tuple[Carried, tuple[int, ...], tuple[int, ...]]
 _MAX_STEPS = 50_000  # columns and names looked at; 8 kB of text can ask for millions
 _AROUND = ("agg_filter", "over")  # of a call: they tell of columns even where the arguments don't count
 
@@ -48,6 +50,7 @@ class Expressions(ABC):
         self._touched: list[Column] = []
         self._saw_unknown = False
         self.tested: Carried = NOTHING  # what conditions read, grouping and sorting included
+        self.beside: list[Beside] = []  # constants and parameters, each with what stands beside them
 
     @abstractmethod
     def query(self, name: str, fields: Fields, frame: Frame) -> list[Column]:
@@ -67,8 +70,17 @@ class Expressions(ABC):
             outside, self._touched = self._touched, []
             carried = self._of(node, frame)
             self.tested |= carried
+            self._stand_beside(node, carried)
             frame.link(self._touched, carried)
             self._touched = outside
+
+    def _stand_beside(self, node: object, carried: Carried) -> None:
+        """Note the constants and parameters that are compared with, or written to, columns of which `carried` tells."""
+        if carried:
+            offsets, numbers = constants(node)
+            self._count(len(offsets) + len(numbers))
+            if offsets or numbers:
+                self.beside.append((carried, offsets, numbers))
 
     # --- expressions ---
 
@@ -160,7 +172,9 @@ class Expressions(ABC):
         names = strings(fields.get("name"))
         users = self._catalog.user_operators if self._catalog else frozenset[str]()
         known = names[:-1] == ["pg_catalog"] or (len(names) == 1 and names[0] not in users)
-        return self._children(fields, frame) | self._unless(known)
+        carried = self._children(fields, frame)
+        self._stand_beside(fields, carried)
+        return carried | self._unless(known)
 
     def _on_sublink(self, fields: Fields, frame: Frame) -> Carried:
         if fields.get("subLinkType") == "EXISTS_SUBLINK":

@@ -112,6 +112,7 @@ class Queries(Expressions):
             name, query = unwrap(fields["selectStmt"]) or ("", {})
             given = self.query(name, query, frame)
         names = [each["ResTarget"].get("name", "") for each in fields.get("cols") or ()]
+        self._listed(target, names, fields.get("selectStmt"))
         self._receive(target, names, given)
         conflict = fields.get("onConflictClause")
         if conflict:
@@ -120,6 +121,14 @@ class Queries(Expressions):
             self._assign(target, conflict.get("targetList"), inner)
         frame.tables, frame.shown = [target], target.columns
         return self._returning(fields, target, frame)
+
+    def _listed(self, target: Table, names: list[str], query: object) -> None:
+        """The constants of VALUES, each beside the column that it goes to."""
+        rows = (unwrap(query) or ("", {}))[1].get("valuesLists") or ()
+        places = names or [each.name or "" for each in target.columns]
+        for row in rows:
+            for name, item in zip(places, row.get("List", {}).get("items") or (), strict=False):
+                self._stand_beside(item, _before(target, name))
 
     def _receive(self, target: Table, names: list[str], given: list[Column]) -> None:
         """What INSERT puts into the target's columns, by position."""
@@ -178,6 +187,7 @@ class Queries(Expressions):
         new: dict[str | None, Carried] = {}
         for each in assignments or ():
             name = each["ResTarget"].get("name", "")
+            self._stand_beside(each["ResTarget"].get("val"), _before(target, name))
             new[name] = new.get(name, NOTHING) | self._of(each["ResTarget"].get("val"), frame)
         for column in target.columns:
             column.carried |= whole_of(new) if column.name is None else new.get(column.name, NOTHING)
@@ -375,6 +385,11 @@ def _origin(value: object, frame: Frame) -> tuple[int, int]:
         table = table_named(names[:-1], frame)
         columns = [each for each in table.columns if each.name == names[-1]] if table else None
     return columns[0].origin if columns and len(columns) == 1 else (0, 0)
+
+
+def _before(target: Table, name: str) -> Carried:
+    """What a column of a table that is written to stands for by itself."""
+    return whole(each for each in target.columns if each.name == name)
 
 
 def whole_of(values: dict[str | None, Carried]) -> Carried:
