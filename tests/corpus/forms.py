@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 #: Shorter pieces are in innocent bytes too: OIDs, lengths, counts.
 _PIECE = 7
 _OTHERS = bytes(each for each in range(256) if not (48 <= each <= 57 or 97 <= each <= 122))
+_ALPHABET = bytes(range(97, 123))
 _LETTERS = str.maketrans("0123456789", "abcdefghij")
 _WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
 
@@ -24,10 +25,11 @@ def forms(secret: str) -> frozenset[bytes]:
 
 
 def found_in(raw: bytes, wanted: Iterable[bytes]) -> list[bytes]:
-    """The forms that are in the bytes, as they are or once everything but letters and digits is taken out."""
+    """The forms that are in the bytes: as they are, without what is no letter or digit, or scattered over rows digit by digit."""
     lower = raw.lower()
     packed = lower.translate(None, _OTHERS)
-    return sorted(each for each in wanted if each in lower or each in packed)
+    digits = packed.translate(None, _ALPHABET)
+    return sorted(each for each in wanted if each in lower or each in packed or (each.isdigit() and each in digits))
 
 
 def _plain(secret: str) -> str:

@@ -4,6 +4,7 @@ Nothing of the gateway is replaced. A third target, `strict`, is the first datab
 """
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import psycopg
 from bots.workspace.workspace import Workspace
 from gateway.demo.run import CHANNEL, Demo, Ports
 from gateway.sql.tree import words
+from gateway.wire.startup import cancel_request
 from tests.corpus.attempts import Attempt, Book, filled
 from tests.corpus.line import Heard, Line
 from tests.e2e.stack import Stack, Stage
@@ -123,6 +125,12 @@ class Vaults(Stack):
         if through:
             return Line(self.port, self.token("ann"), database)
         return Line(self.demo.postgres.port, self.demo.password, database)
+
+    def cancel(self, line: Line) -> None:
+        """Ask the gateway to cancel what the line is at."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=15) as other:
+            other.sendall(cancel_request(*line.key))
+            other.recv(1)  # closed once it is done
 
     def heard(self, attempt: Attempt, way: str, which: int, *, through: bool) -> Heard:
         """Make the attempt in one way, in one of the databases."""
