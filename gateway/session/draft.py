@@ -111,6 +111,7 @@ class Draft:
             if StatementClass.OPAQUE in meant.classes:
                 self.batch.doubts = True
                 talk.names.doubts += 1
+        parameters = values(portal) if portal else None
         refused = misread(setting for each in statements for setting in each.settings)
         aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
         if unknown or any(each.control for each in statements):
@@ -122,13 +123,12 @@ class Draft:
             verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
         elif refused is not None:
             verdict = Verdict(Answer.DENY, None, refused[0], message=refused[1], sqlstate="22023")
-        elif (masked := judge.masked_write(statements, values(portal) if portal else None)) is not None:
+        elif (masked := judge.masked_write(statements, parameters)) is not None:
             verdict = masked
         elif portal is not None and portal.released and not doubtful:
             verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
         else:
             verdict = judge.verdict(statements, talk.now)
-        parameters = values(portal) if portal else None
         reply.executions = [
             talk.execution(each, verdict, parameters, change) for each, change in zip(statements, changes, strict=True)
         ]

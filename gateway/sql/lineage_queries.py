@@ -83,8 +83,8 @@ class Queries(Expressions):
         nodes = [*(fields.get("groupClause") or ()), *(each for each in fields.get("distinctClause") or () if each)]
         nodes += [each["SortBy"]["node"] for each in fields.get("sortClause") or ()]
         for each in nodes:
-            name, place = natural_name(each), literal(each)
-            outputs = [column for column in shown if column.name == name]
+            names, place = _bare_name(each), literal(each)
+            outputs = [column for column in shown if [column.name] == names]
             if place is not None and place.isdigit():
                 outputs = shown[int(place) - 1 : int(place)]
             self.tested |= whole(outputs) if outputs else self._of(each, frame)
@@ -385,6 +385,12 @@ def _origin(value: object, frame: Frame) -> tuple[int, int]:
         table = table_named(names[:-1], frame)
         columns = [each for each in table.columns if each.name == names[-1]] if table else None
     return columns[0].origin if columns and len(columns) == 1 else (0, 0)
+
+
+def _bare_name(node: object) -> list[str]:
+    """The name that a node is, when it is nothing else."""
+    kind, fields = unwrap(node) or ("", {})
+    return strings(fields.get("fields")) if kind == "ColumnRef" and not is_star(node) else []
 
 
 def _before(target: Table, name: str) -> Carried:

@@ -53,6 +53,7 @@ def test_copy_leaves_generated_columns_out() -> None:
         ("SELECT id, card FROM cards ORDER BY 2", {CARD}),
         ("SELECT count(*) FROM cards GROUP BY left(card, 1)", {CARD}),
         ("SELECT name, count(*) FROM cards GROUP BY ROLLUP (name, card)", {NAME, CARD}),
+        ("SELECT left(name, 1) FROM cards GROUP BY left(card, 1), name", {NAME, CARD}),
         ("SELECT max(id) FROM cards HAVING max(card) > '4'", {CARD}),
         ("SELECT DISTINCT ON (card) id FROM cards", {CARD}),
         ("SELECT a.id FROM cards a JOIN cards b USING (card)", {CARD}),
