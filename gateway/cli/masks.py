@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import UNRESOLVED, TableNames, plan
+from gateway.masking.columns import UNRESOLVED, TableNames, plan, with_parents
 from gateway.policy.decide import sees_clear
 from gateway.policy.model import Policy
 from gateway.sql.catalog import Catalog
@@ -42,7 +42,8 @@ def masks_of(policy: Policy, who: Identity, target: str, script: Script, catalog
     """Say what of the script's results would be masked for this identity on this target."""
     if sees_clear(policy, who):
         return Masks(notes=(f"{who.user} sees every column in clear (masking: clear_for)",))
-    entries = [(each.column, each.mask) for each in policy.masking.columns if _is_of(each.column, target)]
+    named = [(each.column, each.mask) for each in policy.masking.columns if _is_of(each.column, target)]
+    entries = with_parents(named, target, catalog.relations.values() if catalog else ())
     if script.unparsable is not None or script.too_big:
         return Masks(unknown=f"the text can't be read here; {_REDACTED}" if entries else "", notes=_notes(policy))
     lineages = Lineages(catalog, ("public",))

@@ -3,13 +3,15 @@
 What lives here: column rules and lineage against the columns of a result. What must not: bytes of rows.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from typing import Literal
 
 from gateway.masking.detectors import Detectors
 from gateway.masking.masks import BINARY_FORMAT, MASKS, TEXT_FORMAT, Kind, kind_of
+from gateway.sql.catalog import Relation
 from gateway.wire.backend import Column
 
 UNRESOLVED = "unresolved"
@@ -90,6 +92,26 @@ def plan(  # the callers' contract
     return MaskPlan(tuple(planned))
 
 
+def with_parents(
+    masks: Sequence[tuple[str, str]], target: str, relations: Iterable[Relation]
+) -> tuple[tuple[str, str], ...]:
+    """The masks, and behind them those of partitions and child tables again for their parents, which show the same rows."""
+    known = [(re.compile(translate(glob)), mask) for glob, mask in masks if fnmatchcase(target, glob.split(".", 1)[0])]
+    found: dict[tuple[str, str], None] = {}
+    for child in (each for each in relations if each.parents and known):
+        for column in child.columns:
+            name = f"{target}.{child.schema}.{child.name}.{column}"
+            mask = next((mask for glob, mask in known if glob.match(name)), None)
+            if mask is not None:
+                found.update({(_literally(f"{target}.{s}.{t}.{column}"), mask): None for s, t in child.parents})
+    return (*masks, *found)
+
+
+def _literally(name: str) -> str:
+    """A glob that matches this name alone."""
+    return re.sub(r"[*?[]", r"[\g<0>]", name)
+
+
 def _format(column: Column, formats: Sequence[int], i: int) -> int:
     if not formats:
         return column.format
@@ -128,4 +150,4 @@ def _scanned(column: Column, code: int, detectors: Detectors | None) -> Literal[
     return "pass" if kind_of(column.type_oid, code) in (Kind.HARMLESS, Kind.CHAR) else "scan"
 
 
-__all__ = ["BINARY_FORMAT", "TEXT_FORMAT", "UNRESOLVED", "ColumnPlan", "MaskPlan", "TableNames", "plan"]
+__all__ = ["BINARY_FORMAT", "TEXT_FORMAT", "UNRESOLVED", "ColumnPlan", "MaskPlan", "TableNames", "plan", "with_parents"]

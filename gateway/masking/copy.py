@@ -110,6 +110,8 @@ class _Text:
     def __init__(self, options: CopyOptions) -> None:
         self._delimiter = options.delimiter or b"\t"
         self._null = b"\\N" if options.null is None else options.null
+        # A client's own NULL string may be a value's too, which COPY then writes as it is: all of them are masked.
+        self._absent = self._null if options.null is None else None
         self.shows_all = self._delimiter in _PLAIN_DELIMITERS
         special = {ord("\\"): b"\\\\", 8: b"\\b", 12: b"\\f", 10: b"\\n", 13: b"\\r", 9: b"\\t", 11: b"\\v"}
         self._escaped = (
@@ -132,7 +134,7 @@ class _Text:
         fields = _split_escaped(line, self._delimiter)
         _check(len(fields), width, row)
         for i, replacer in replace.items():
-            if fields[i] != self._null:
+            if fields[i] != self._absent:
                 value = _unescaped(fields[i])
                 new = replacer(value)
                 if new is not value:

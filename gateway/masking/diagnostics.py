@@ -6,7 +6,8 @@ Notice Message Fields). What must not: framing of messages, decisions about stat
 An error text can carry values that no column rule sees: `invalid input syntax for type integer: "4111..."`, `Key (c)=(...)
 already exists`, `Failing row contains (...)`, RAISE NOTICE. So every text is searched; and when the statement touches a
 protected column, the text is replaced whole and only the SQLSTATE stays. What the parser says of a name in the client's own
-text (`column "nme" does not exist`) quotes no value and stays: people and agents mend their statements by it.
+text (`column "nme" does not exist`) quotes no value and stays: people and agents mend their statements by it. Names of
+schemas, tables, columns, types and constraints stay too, unless code raised them: RAISE USING takes any value for a name.
 """
 
 from functools import lru_cache
@@ -16,14 +17,16 @@ from gateway.masking.detectors import Detectors
 from gateway.masking.rules import OWN_TEXTS
 
 #: What a client sees instead of a message that may quote a protected value.
-WITHHELD = "the message is withheld: this statement touches a protected column (SQLSTATE {sqlstate})"
+WITHHELD = "the message is withheld: this statement may show a protected column (SQLSTATE {sqlstate})"
 _FIXED = frozenset(
     b"SVCPpLsF"
 )  # severity, SQLSTATE, positions, line: never a value. F, L, R name PostgreSQL's own source
 _DROPPED = frozenset(b"DHWqpP")  # detail, hint, context, internal query and the positions that belong to the texts
 
-#: PostgreSQL's sources that complain of names and types in a statement before it runs (field F of the error).
-_OF_NAMES = frozenset({b"parse_relation.c", b"parse_func.c", b"parse_oper.c"})
+#: PostgreSQL's sources that complain of words, names and types in a statement before it runs (field F of the error).
+_OF_NAMES = frozenset({b"scan.l", b"gram.y", b"parse_relation.c", b"parse_func.c", b"parse_oper.c"})
+#: Schema, table, column, type, constraint.
+_NAMES = frozenset(b"stcdn")
 #: A statement that a function made at run time, perhaps of values, comes with its text or a context: the client's own has none.
 _OF_INNER = frozenset(b"qW")
 
@@ -51,11 +54,12 @@ def scrub_fields(body: bytes, detectors: Detectors, touches_protected: bool) -> 
     """
     fields = fields_of(body)
     touches_protected = touches_protected and not _is_of_a_name(fields)
+    by_code = any(kind in _OF_INNER for kind, _ in fields)
     sqlstate = next((text.decode("ascii", "replace") for kind, text in fields if kind == ord("C")), "XX000")
     out = []
     for kind, text in fields:
         shown = text
-        if touches_protected and kind in _DROPPED:
+        if touches_protected and (kind in _DROPPED or (by_code and kind in _NAMES)):
             continue
         if touches_protected and kind == ord("M"):
             shown = WITHHELD.format(sqlstate=sqlstate).encode()
@@ -74,6 +78,13 @@ def scrub_notification(body: bytes, detectors: Detectors) -> bytes:
     """Clean a NotificationResponse body: int32 process, channel, payload. Raises ProtocolViolation for a malformed one."""
     channel, payload = _strings(body[4:], 2)
     return body[:4] + _clean(channel, detectors) + b"\0" + _clean(payload, detectors) + b"\0"
+
+
+def may_hold_values(name: str, value: str) -> bool:
+    """Whether a setting that is reported to clients can hold any text: a POSIX time zone may be called anything."""
+    return name in ("application_name", "search_path") or (
+        name == "TimeZone" and "/" not in value and value not in ("UTC", "GMT")
+    )
 
 
 def scrub_parameter(body: bytes, detectors: Detectors) -> bytes:

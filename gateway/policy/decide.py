@@ -7,7 +7,6 @@ statement. What the conditions ask is in conditions.py.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import lru_cache
 from typing import Final
 
@@ -24,6 +23,8 @@ from gateway.policy.conditions import (
     who_matches,
 )
 from gateway.policy.model import Conditions, HoldTerms, Policy, Rule, RuleEffect
+from gateway.policy.oracles import guarded
+from gateway.policy.verdicts import Answer, Verdict
 from gateway.sql.statement import Script, Statement, StatementClass
 
 __all__ = [
@@ -38,34 +39,6 @@ __all__ = [
     "sees_clear",
     "strictest",
 ]
-
-
-class Answer(Enum):
-    """ALLOW < HOLD < DENY."""
-
-    ALLOW = "allow"
-    HOLD = "hold"
-    DENY = "deny"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Policy's answer, always with the rule's name (None: no rule, or housekeeping) and a reason in a sentence.
-
-    `hold` is set exactly when answer is HOLD. `message` is the rule's own text for the client. `tried` is for explain.
-    `rests_on` names "hours" or "rows" when the answer can change with them: such a verdict is not to be cached, and
-    with "rows" and no count yet it is provisional: the strict reading, to be judged again once the preview has counted.
-    `sqlstate` is what a DENY is answered with; 22023 where no policy can allow it (a setting the gateway can't work under).
-    """
-
-    answer: Answer
-    rule: str | None
-    reason: str
-    message: str = ""
-    hold: HoldTerms | None = None
-    tried: tuple[str, ...] = ()
-    rests_on: frozenset[str] = frozenset()
-    sqlstate: str = "42501"
 
 
 _STRICTNESS: Final = {Answer.ALLOW: 0, Answer.HOLD: 1, Answer.DENY: 2}
@@ -89,6 +62,8 @@ def judge(policy: Policy, who: Identity, target: str, statement: Statement, at: 
             unmatched = unit
     ordered = [matched[index] for index in sorted(matched)]
     verdict = _verdict(ordered, unmatched, who, target, statement)
+    if policy.masking.predicates != "allow" and not sees_clear(policy, who):
+        verdict = guarded(policy.masking, target, statement, verdict, [live.rule for live in rules.live])
     return replace(verdict, rests_on=frozenset(rests_on)) if rests_on else verdict
 
 

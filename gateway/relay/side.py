@@ -1,7 +1,7 @@
 """Side connections to a target by asyncpg: reading its catalog, and the doctor's look. Never the client's statements.
 
 One Catalog is read by one query over pg_catalog, each name in full, so that nothing on the path can shadow it. Its parts come
-as JSON: eighteen queries are eighteen round trips, and whoever does DDL waits for them.
+as JSON: twenty queries are twenty round trips, and whoever does DDL waits for them.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -20,6 +21,7 @@ from gateway.policy.model import Target
 from gateway.relay.target import tls_context
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.contained import Function, contained, refused
+from gateway.sql.copies import Code, Reference, fed
 from gateway.sql.functions import SAFE, special_class
 
 DEADLINE = 20.0
@@ -233,6 +235,35 @@ SELECT up.child::pg_catalog.int8 AS relation, pg_catalog.array_agg(ARRAY[n.nspna
  WHERE c.relkind IN ('r', 'p', 'f') GROUP BY up.child
 """
 
+_GENERATED = """
+SELECT d.adrelid::pg_catalog.int8 AS relation, a.attname AS column, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
+  FROM pg_catalog.pg_attrdef d
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+ WHERE a.attgenerated <> ''
+"""
+
+# Code that may copy values when a row is written: triggers and rules. The trees of triggers' arguments end each with a NUL.
+_COPYING = """
+SELECT t.tgrelid::pg_catalog.int8 AS relation, p.proname AS function, p.prosrc AS text,
+       pg_catalog.encode(t.tgargs, 'escape') AS args, t.tgoldtable IS NULL AND t.tgnewtable IS NULL AS by_rows
+  FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+ WHERE NOT t.tgisinternal
+ UNION ALL
+SELECT r.ev_class::pg_catalog.int8, '', pg_catalog.pg_get_ruledef(r.oid), '', true
+  FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+ WHERE r.rulename <> '_RETURN' AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+"""
+
+_REFERENCES = """
+SELECT f.conrelid::pg_catalog.int8 AS relation, f.confrelid::pg_catalog.int8 AS referred,
+       pg_catalog.array_agg(a.attname ORDER BY k.at) AS columns, pg_catalog.array_agg(b.attname ORDER BY k.at) AS referred_columns
+  FROM pg_catalog.pg_constraint f
+  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.conkey), pg_catalog.unnest(f.confkey)) WITH ORDINALITY AS k (own, other, at)
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.own
+  JOIN pg_catalog.pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = k.other
+ WHERE f.contype = 'f' GROUP BY f.oid, f.conrelid, f.confrelid
+"""
+
 _CASCADES = """
 SELECT f.confrelid::pg_catalog.int8 AS relation,
        pg_catalog.array_agg(n.nspname || '.' || c.relname ORDER BY 1) AS names
@@ -261,6 +292,9 @@ _PARTS = {
     "triggers": _TRIGGERS,
     "parents": _PARENTS,
     "cascades": _CASCADES,
+    "generated": _GENERATED,
+    "copying": _COPYING,
+    "references": _REFERENCES,
 }
 _EVERYTHING = "SELECT {}, pg_catalog.to_json(pg_catalog.current_setting('server_version_num')::pg_catalog.int4) AS version".format(
     ", ".join(
@@ -417,6 +451,7 @@ def _catalog(parts: Parts) -> Catalog:
     types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in parts["operators"])
     made = [Function(**each) for each in parts["made"]]
+    relations = _fed(parts, relations, made)
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
@@ -459,6 +494,9 @@ def _relations(
     triggers = {each["relation"]: tuple(each["names"]) for each in parts["triggers"]}
     cascades = {each["relation"]: tuple(each["names"]) for each in parts["cascades"]}
     parents = {each["relation"]: tuple((schema, name) for schema, name in each["names"]) for each in parts["parents"]}
+    generated: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for each in parts["generated"]:
+        generated[each["relation"]][each["column"]] = each["expression"]
     found_relations = [
         Relation(
             oid=each["oid"],
@@ -473,10 +511,40 @@ def _relations(
             cascades_to=cascades.get(each["oid"], ()),
             parents=parents.get(each["oid"], ()),
             definition=definitions.get(each["oid"]) or "",
+            generated=generated.get(each["oid"], {}),
         )
         for each in rows
     ]
     return found_relations, {each["name"] for each in rows if each["oid"] in targets}
+
+
+def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> list[Relation]:
+    """The relations with what their columns are made of by the target's own code."""
+    named = {each.oid: (each.schema, each.name) for each in relations}
+    code = [
+        Code(named[each["relation"]], each["text"], each["function"], _args(each["args"]), each["by_rows"])
+        for each in parts["copying"]
+        if each["relation"] in named
+    ]
+    references = [
+        Reference(
+            named[each["relation"]], tuple(each["columns"]), named[each["referred"]], tuple(each["referred_columns"])
+        )
+        for each in parts["references"]
+        if each["relation"] in named and each["referred"] in named
+    ]
+    texts: dict[str, str] = {}
+    for each in functions:
+        texts[each.name] = f"{texts.get(each.name, '')}\n{each.text}"
+    found = fed({(each.schema, each.name): each for each in relations}, code, references, texts)
+    return [
+        replace(each, fed=found[each.schema, each.name]) if (each.schema, each.name) in found else each
+        for each in relations
+    ]
+
+
+def _args(escaped: str) -> tuple[str, ...]:
+    return tuple(each for each in escaped.split("\\000") if each)
 
 
 def _calls_unsafe(definition: str, unsafe: frozenset[str]) -> bool:

@@ -69,7 +69,8 @@ def columns_of(statement: Statement | None, formats: tuple[int, ...], relation: 
     """The columns as a RowDescription would have named them, as far as the statement and the `relation` tell."""
     types = relation.types if relation else {}
     names = list(statement.copy_columns) if statement else []
-    names = list(types) if names == ["*"] else names
+    if relation is not None and names == ["*"]:
+        names = [each for each in types if each not in relation.generated]  # COPY leaves them out
     if len(names) != len(formats):
         names = [f"column {at}" for at in range(1, len(formats) + 1)]
     oid, numbers = (relation.oid, relation.columns) if relation else (0, {})

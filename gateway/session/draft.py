@@ -11,7 +11,7 @@ from gateway.errors import ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.session.gate import HELPER, guardable, rewritten
 from gateway.session.guard import NO_PORTAL, refused_by_policy
-from gateway.session.judging import UNREADABLE, WRITES, needs_catalog, needs_path, opaque, redefines
+from gateway.session.judging import UNREADABLE, WRITES, needs_catalog, needs_path, opaque, redefines, uncertain
 from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.replies import Batch, Part, Reply
 from gateway.session.state import Conversation, values
@@ -104,13 +104,7 @@ class Draft:
             if each.names is not None and each.names.name in RESERVED:
                 raise ProtocolViolation("this name is reserved")
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
-            meant = opaque(meant, UNGUARDED) if meant.guarded and (talk.open_batch or meant.holdable) else meant
-            if judge.wants_to_write(meant):
-                goes_on = meant.names is not None and meant.names.verb in _GOES_ON
-                goes_on = goes_on or (portal is not None and not self._bound_here(portal))
-                meant = opaque(meant, _NOT_TRIED) if goes_on else meant
-                self.batch.writes = self.batch.writes or not goes_on
-            self.batch.guards = self.batch.guards or meant.guarded
+            meant = self._tried(meant, portal)
             statements.append(meant)
             changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names.doubts)))
             for change in changes[-1]:
@@ -120,6 +114,7 @@ class Draft:
             if StatementClass.OPAQUE in meant.classes:
                 self.batch.doubts = True
                 talk.names.doubts += 1
+        parameters = values(portal) if portal else None
         refused = misread(setting for each in statements for setting in each.settings)
         if rewritten(script, wish=talk.gate.wish) is not None:
             refused = None
@@ -133,15 +128,28 @@ class Draft:
             verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
         elif refused is not None:
             verdict = Verdict(Answer.DENY, None, refused[0], message=refused[1], sqlstate="22023")
+        elif (masked := judge.masked_write(statements, parameters)) is not None:
+            verdict = masked
         elif portal is not None and portal.released and not doubtful:
             verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")
         else:
             verdict = judge.verdict(statements, talk.now)
-        parameters = values(portal) if portal else None
         reply.executions = [
             talk.execution(each, verdict, parameters, change) for each, change in zip(statements, changes, strict=True)
         ]
         return verdict
+
+    def _tried(self, statement: Statement, portal: Portal | None) -> Statement:
+        """Code of the user's that is tried as a read: opaque where that can't be undone, or is going on already."""
+        if statement.guarded and (self._talk.open_batch or statement.holdable):
+            statement = opaque(statement, UNGUARDED)
+        if self._talk.judge.wants_to_write(statement):
+            goes_on = statement.names is not None and statement.names.verb in _GOES_ON
+            goes_on = goes_on or (portal is not None and not self._bound_here(portal))
+            statement = opaque(statement, _NOT_TRIED) if goes_on else statement
+            self.batch.writes = self.batch.writes or not goes_on
+        self.batch.guards = self.batch.guards or statement.guarded
+        return statement
 
     def _bound_here(self, portal: Portal) -> bool:
         return any(each is portal for each in self.batch.portals.values())
@@ -155,9 +163,9 @@ class Draft:
 
     def _known_one(self, statement: Statement) -> Statement:
         if self.batch.repaths and needs_path(statement):
-            return opaque(statement, "search_path changes in the same batch: which table is meant is not known yet")
+            return uncertain(statement, "search_path changes in the same batch: which table is meant is not known yet")
         if (self.batch.redefines or self._talk.redefined) and needs_catalog(statement):
-            return opaque(statement, "this transaction has redefined names: what is called is not known yet")
+            return uncertain(statement, "this transaction has redefined names: what is called is not known yet")
         return opaque(statement, WRITES) if self._talk.judge.has_written(statement) else statement
 
     def unguard(self, batch: Batch) -> None:

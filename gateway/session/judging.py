@@ -10,19 +10,23 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import MaskPlan, TableNames, plan
+from gateway.masking.columns import MaskPlan, TableNames, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
+from gateway.masking.masks import REDACTED
+from gateway.masking.placeholders import in_statement, in_values
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
 from gateway.policy.model import Policy, Target
+from gateway.policy.oracles import tested
 from gateway.session.copying import columns_of, formats_of, options_of
 from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
 from gateway.sql.lineage import Lineages, Lines
+from gateway.sql.literals import withheld
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.statement import ALL, Script, Statement, StatementClass
@@ -66,6 +70,7 @@ class Judge:
         self._read: OrderedDict[str, Script] = OrderedDict()
         self._big: dict[str, Script] = {}
         self._writers: OrderedDict[str, None] = OrderedDict()
+        self._beside: dict[str, tuple[set[int], set[int]]] = {}  # text -> what stands beside protected columns in it
         self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:
@@ -75,16 +80,28 @@ class Judge:
         self.detectors = Detectors.build(masking.detect, masking.patterns)
         self._clear = sees_clear(policy, self.login.identity)
         target = self.login.target.name
-        self._masks = tuple((each.column, each.mask) for each in masking.columns)
+        self._spread()
         self.protects = not self._clear and any(
             column.split(".", 1)[0] in ("*", target) or "*" in column.split(".", 1)[0] for column, _ in self._masks
         )
+        self._forget()
+
+    def _forget(self) -> None:
+        """Texts are read anew: what they mean, or what is protected, has changed."""
         self._read.clear()
+        self._beside.clear()
 
     def refresh(self, catalog: Catalog | None) -> None:
         """Know the target by these facts from now on."""
         self._know(catalog)
-        self._read.clear()
+        self._spread()
+        self._forget()
+
+    def _spread(self) -> None:
+        """Masks of partitions hold for their parents too."""
+        masks = [(each.column, each.mask) for each in self.policy.masking.columns]
+        relations = self.catalog.relations.values() if self.catalog else ()
+        self._masks = with_parents(masks, self.login.target.name, relations)
 
     def _know(self, catalog: Catalog | None) -> None:
         self.catalog = catalog
@@ -97,7 +114,7 @@ class Judge:
             self.search_path = search_path
             self._wandered = True
             self._lineages = Lineages(self.catalog, search_path)
-            self._read.clear()
+            self._forget()
 
     def answered(self, sql: str, script: Script) -> None:
         """The parser process has read a big text; it is kept until it was judged once."""
@@ -128,7 +145,7 @@ class Judge:
         """What the names mean on the target. Where its catalog can't be read, nobody knows what a name would run."""
         script = resolve(script, self.catalog, self.search_path)
         if self.catalog is not None:
-            return script
+            return replace(script, statements=tuple(map(self._with_conditions, script.statements)))
         return replace(script, statements=tuple(map(_without_catalog, script.statements)))
 
     def writes(self, statement: Statement) -> None:
@@ -145,6 +162,20 @@ class Judge:
         if not statement.guarded or self.catalog is None:
             return False
         return not self.catalog.writing_functions.isdisjoint(parts(each)[-1] for each in statement.functions)
+
+    def _with_conditions(self, statement: Statement) -> Statement:
+        """The statement with what its conditions read behind views and names, where a mask could be concerned."""
+        found = self._lineages.tested(statement.sql) if self.protects else frozenset[str]()
+        known = statement.protected_predicates
+        return (
+            replace(statement, protected_predicates=tuple(dict.fromkeys((*known, *sorted(found)))))
+            if found
+            else statement
+        )
+
+    def tested(self, statement: Statement) -> tuple[str, ...]:
+        """The protected columns that its conditions read: an oracle, which no mask stops and the audit counts."""
+        return tested(self.policy.masking, self.login.target.name, statement) if self.protects else ()
 
     def fresh(self, prepared: Prepared) -> Script:
         """What a prepared statement means now: PostgreSQL resolves its names again under the search_path of each Bind."""
@@ -212,6 +243,50 @@ class Judge:
         verdicts = [judge(self.policy, self.login.identity, self.login.target.name, each, at) for each in statements]
         return strictest(self.policy, verdicts) if verdicts else Verdict(Answer.ALLOW, None, "empty")
 
+    def masked_write(self, statements: Sequence[Statement], values: Sequence[str | None] | None) -> Verdict | None:
+        """The refusal of a write that holds a placeholder of ours: it would put that over the real value."""
+        writing = [each for each in statements if each.writes and StatementClass.WRITE in each.classes]
+        found = next(filter(None, (in_statement(each.sql) for each in writing)), "") or in_values(values or ())
+        if not writing or not found or not (self._masks or self.detectors.names):
+            return None
+        reason = f"it writes {found}, which stands for a value that was masked"
+        hint = f"{reason}. Leave masked columns out of the statement, or ask someone who may see them."
+        return Verdict(Answer.DENY, None, reason, message=hint)
+
+    def told(
+        self, statement: Statement, values: Sequence[str | None] | None
+    ) -> tuple[str, tuple[str | None, ...] | None]:
+        """The statement's text and its bound values as cards and the audit may show them.
+
+        What detectors know is masked, and so is every constant and value that is compared with a protected column or
+        written to one: whoever asks for `card = '4111...'` has shown the card to all who read of it.
+        """
+        offsets, numbers = self._of_protected(statement)
+        shown = None
+        if values is not None:
+            shown = tuple(
+                REDACTED if each is not None and at in numbers else each and self.scrub(each)
+                for at, each in enumerate(values, 1)
+            )
+        return self.scrub(withheld(statement.sql, offsets, f"'{REDACTED}'")), shown
+
+    def _of_protected(self, statement: Statement) -> tuple[set[int], set[int]]:
+        """Offsets of the constants and numbers of the parameters that stand beside a protected column."""
+        known = self._beside.get(statement.sql)
+        if known is None:  # one look for all rows of an executemany
+            offsets, numbers = set[int](), set[int]()
+            for carried, constants, parameters in self._lineages.beside(statement.sql) if self._masks else ():
+                if any(self._is_protected(each) for each in carried):
+                    offsets.update(constants)
+                    numbers.update(parameters)
+            if len(self._beside) >= CACHED_TEXTS:
+                self._beside.clear()
+            known = self._beside[statement.sql] = offsets, numbers
+        return known
+
+    def _is_protected(self, source: str) -> bool:
+        return any(fnmatchcase(f"{self.login.target.name}.{source}", glob) for glob, _ in self._masks)
+
     def scrub(self, text: str) -> str:
         """A text of the client's as it may be stored and shown: SQL, a value, what it says of itself."""
         return scrub_sql(text, self.detectors)
@@ -224,7 +299,7 @@ class Judge:
         """True where an error text could quote a protected value: the statement's relations hold a masked column."""
         if not self.protects:
             return False
-        if statement.guarded:
+        if statement.guarded or StatementClass.OPAQUE in statement.classes:
             return True  # it may read any table
         names = {*statement.reads, *statement.writes}
         return any(self._covers(name, column) for name in names for column, _ in self._masks)
@@ -297,6 +372,8 @@ class Judge:
         """The lineage of a result, but None for a column of which the target itself names another origin."""
         if not self.protects:
             return [frozenset[str]()] * len(columns)
+        if statement is not None and statement.uncertain:
+            return None
         meant = self._meant(statement)
         found = self._lineages.of(meant.sql, len(columns)) if meant else None
         if found is None:
@@ -422,6 +499,11 @@ def needs_path(statement: Statement) -> bool:
 def opaque(statement: Statement, reason: str) -> Statement:
     """The statement as one whose meaning is not known; what is known of it stays, so that rules about that still match."""
     return replace(statement, classes=statement.classes | {StatementClass.OPAQUE}, reason=reason, guarded=False)
+
+
+def uncertain(statement: Statement, reason: str) -> Statement:
+    """Opaque, and its names may mean other things by now: what its columns carry can't be known either."""
+    return replace(opaque(statement, reason), uncertain=True)
 
 
 def _matches(target: str, relation: str, column: str) -> bool:

@@ -47,6 +47,7 @@ class Execution:
     rows: int = 0
     changes: tuple[Change, ...] = ()
     protected: bool = False
+    tested: tuple[str, ...] = ()  # protected columns that its conditions read
     fate: str = ""  # of its transaction, once that has ended: "committed", "rolled back"
 
 

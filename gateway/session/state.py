@@ -21,6 +21,7 @@ from gateway.session.judging import (
     moves_role,
     opaque,
     redefines,
+    uncertain,
     unqualified,
 )
 from gateway.session.names import Change, Names, Portal
@@ -200,14 +201,15 @@ class Conversation:
     ) -> Execution:
         """Number a statement of the client and mask what will be told about it."""
         self._number += 1
-        shown = parameters and tuple(each and self.judge.scrub(each) for each in parameters)
+        sql, shown = self.judge.told(statement, parameters)
         return Execution(
             self._number,
             statement,
             verdict,
-            self.judge.scrub(statement.sql),
+            sql,
             shown,
             changes=changes,
+            tested=self.judge.tested(statement),
             protected=self.may_quote(statement),
         )
 
@@ -230,6 +232,7 @@ class Conversation:
             "request": execution.request,
             "decided_by": execution.decided_by,
             "masked": [*execution.masked],
+            "predicates": [*execution.tested],
             "policy": self.judge.policy.version,
         }
 
@@ -292,7 +295,9 @@ class Conversation:
             return statement
         catalog, path = self.judge.catalog, self.judge.search_path
         if self.temporary_code or any(catalog and catalog.find(None, name, path) for name in names):
-            return opaque(statement, "it uses a temporary relation in the place of another, or one that may run code")
+            return uncertain(
+                statement, "it uses a temporary relation in the place of another, or one that may run code"
+            )
         return statement
 
     def _path_is_temporary(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
-from gateway.masking.diagnostics import scrub_notification, scrub_parameter
+from gateway.masking.diagnostics import may_hold_values, scrub_notification, scrub_parameter
 from gateway.session import events as ev
 from gateway.session.gate import SETTING, said
 from gateway.session.guard import NO_PORTAL
@@ -55,6 +55,7 @@ class Stream:
         self._wanted = 5
         self._passing = 0  # bytes of an untouched row that are still to come
         self._copy: CopyMasker | None = None
+        self._touched = False  # since the last ReadyForQuery a statement ran that may show protected values
 
     def abandon(self) -> None:
         """The conversation ends here: say of everything on its way that its end was not seen."""
@@ -317,6 +318,7 @@ class Stream:
 
     def _done(self, head: Reply, execution: Execution, rows: int | None) -> None:
         talk = self._talk
+        self._touched = self._touched or execution.protected
         self._masked(head, execution)
         talk.finish(execution, rows=rows)
         talk.gate.ran(execution.statement)
@@ -360,6 +362,7 @@ class Stream:
         if head.stands_for is not None:
             body = body.replace(NO_PORTAL.encode(), head.stands_for.encode())
         if execution is not None and not denial:
+            self._touched = self._touched or execution.protected
             self._masked(head, execution)
             talk.finish(execution, sqlstate, 0, _JUDGED_AGAIN if talk.turned else "")
             self._drop_changes(execution)
@@ -445,6 +448,7 @@ class Stream:
             return None
         head = self._pop("ReadyForQuery", b"SQF")
         talk.still_copying()
+        self._touched = False
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
             talk.flushed = False
@@ -517,6 +521,8 @@ class Stream:
             if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
                 self._talk.gate.reported(value)
             return None  # the gate opens and closes; the client's own wish is told when it changes
+        if self._touched and may_hold_values(name, value):
+            return None  # the statement may have set it to what it read
         return scrub_parameter(body, self._talk.judge.detectors)
 
     _TABLE: dict[int, Callable[["Stream", bytes], bytes | None]] = {  # noqa: RUF012 - a table, never changed

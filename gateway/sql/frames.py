@@ -53,11 +53,16 @@ class Column:
 
 @dataclass(slots=True, eq=False)
 class Table:
-    """What a qualifier can mean: a relation, or something derived. `schema` is "" unless it may be written in front."""
+    """What a qualifier can mean: a relation, or something derived. `schema` is "" unless it may be written in front.
+
+    `filled`: the columns that the target itself fills when a row is written: `generated` ones, and those that triggers set.
+    """
 
     name: str
     columns: list[Column]
     schema: str = ""
+    filled: list[Column] = field(default_factory=list)
+    generated: list[Column] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -115,6 +120,13 @@ def copied(columns: Iterable[Column], names: list[str] | None = None) -> list[Co
     return found
 
 
+def renamed(columns: list[Column], names: list[str]) -> list[Column]:
+    """The same columns under other names, by position: what is found out about one later holds for it."""
+    for each, name in zip(columns, names, strict=False):
+        each.name = name
+    return columns
+
+
 def derived(name: str, columns: list[Column]) -> Table:
     """A table that has no rows of its own: its columns are kin."""
     for each in columns:
@@ -150,11 +162,24 @@ def relation_columns(relation: Relation, behind: list[Carried] | None) -> list[C
     for at, name in enumerate(relation.columns):
         owners = ((relation.schema, relation.name), *relation.parents)
         carried = frozenset(f"{schema}.{table}.{name}" for schema, table in owners)
+        carried |= relation.fed.get(name, NOTHING)
         if name in hidden:
             carried |= UNRESOLVED
         origin = (relation.oid, relation.columns[name])
         found.append(Column(name, carried | behind[at] if behind else carried, origin=origin))
     return found
+
+
+def generated_columns(relation: Relation, columns: list[Column]) -> list[Column]:
+    """Those of a relation's columns that are generated; `columns` are all of them, in order."""
+    return [each for each, name in zip(columns, relation.columns, strict=True) if name in relation.generated]
+
+
+def filled_columns(relation: Relation, columns: list[Column]) -> list[Column]:
+    """Those that triggers set when a row is written."""
+    own = f"{relation.schema}.{relation.name}."
+    by_code = {name for name, sources in relation.fed.items() if any(each.startswith(own) for each in sources)}
+    return [each for each, name in zip(columns, relation.columns, strict=True) if name in by_code]
 
 
 def columns_named(name: str, frame: Frame) -> list[Column] | None:

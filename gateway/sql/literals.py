@@ -3,7 +3,9 @@
 What lives here: what a card needs of the text. The exact bytes stay what is judged, digested and forwarded.
 """
 
-from gateway.sql.parse import pretty, string_tokens
+from collections.abc import Collection
+
+from gateway.sql.parse import constant_tokens, pretty, string_tokens
 
 
 def spans(text: str) -> tuple[tuple[int, int], ...]:
@@ -13,6 +15,24 @@ def spans(text: str) -> tuple[tuple[int, int], ...]:
     """
     found = string_tokens(text)
     return ((0, len(text)),) if found is None else found
+
+
+def withheld(text: str, offsets: Collection[int], instead: str) -> str:
+    """The text with `instead` in the place of the constants that begin at these byte offsets (as the parser gives them).
+
+    A text that can't be scanned is `instead` as a whole.
+    """
+    tokens = constant_tokens(text) if offsets else ()
+    if tokens is None:
+        return instead
+    raw = text.encode("utf-8", "surrogatepass")
+    starts = {len(raw[:each].decode("utf-8", "ignore")) for each in offsets}
+    out, at = list[str](), 0
+    for start, end in tokens:
+        if start in starts:
+            out += [text[at:start], instead]
+            at = end
+    return "".join((*out, text[at:]))
 
 
 def formatted(sql: str) -> str:

@@ -29,6 +29,7 @@ MAX_COMMENT_DEPTH = 100
 _COMMENT_MARKS = re.compile(r"/\*|\*/")
 _REASON = "reason:"
 _STRINGS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST"})
+_CONSTANTS = _STRINGS | {"ICONST", "FCONST"}
 _POSITIONS = frozenset(
     {
         "location",
@@ -106,11 +107,20 @@ def comment_depth(text: str) -> int:
 
 def string_tokens(text: str) -> tuple[tuple[int, int], ...] | None:
     """Character spans (start, end behind the last) of string constants with their quotes; None if the scanner refuses the text."""
+    return _tokens(text, _STRINGS)
+
+
+def constant_tokens(text: str) -> tuple[tuple[int, int], ...] | None:
+    """The same of strings and numbers."""
+    return _tokens(text, _CONSTANTS)
+
+
+def _tokens(text: str, names: frozenset[str]) -> tuple[tuple[int, int], ...] | None:
     try:
         tokens = scan(text)
     except (ParseError, UnicodeError):
         return None
-    return tuple((each.start, each.end + 1) for each in tokens if each.name in _STRINGS)
+    return tuple((each.start, each.end + 1) for each in tokens if each.name in names)
 
 
 def pretty(text: str) -> str | None:

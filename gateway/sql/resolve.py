@@ -208,8 +208,11 @@ class _Lookup:
     def _is_nowhere(self, name: str) -> bool:
         schema, bare = _schema_and_name(name)
         catalog = self.catalog
-        known = catalog.builtin_functions | catalog.safe_functions | catalog.user_functions | catalog.user_types
-        return bool(catalog.builtin_functions) and schema != "pg_catalog" and not (bare in known or _judged(bare))
+        # Not their union: that would copy thousands of names for each call in a text.
+        known = (catalog.builtin_functions, catalog.safe_functions, catalog.user_functions, catalog.user_types)
+        if not catalog.builtin_functions or schema == "pg_catalog":
+            return False
+        return not (any(bare in each for each in known) or _judged(bare))
 
     def _is_user_operator(self, name: str) -> bool:
         return _foreign_schema(name) or name in self.catalog.user_operators

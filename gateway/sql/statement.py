@@ -121,6 +121,9 @@ class Statement:
     shows: str | None = None
     temporary: bool = False
     guarded: bool = False
+    uncertain: bool = (
+        False  # its names may mean something else than the catalog says: what its columns carry isn't known
+    )
     holdable: bool = False  # a cursor WITH HOLD: its query runs at COMMIT, whatever was round its DECLARE
     written: Written = Written()
 

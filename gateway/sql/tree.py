@@ -90,6 +90,23 @@ def literal(node: object) -> str | None:
     return None
 
 
+def constants(node: object) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The byte offsets of the constants below a node, and the numbers of its parameters."""
+    offsets, numbers, todo = list[int](), list[int](), [node]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, list):
+            todo += each
+        elif isinstance(each, dict):
+            if "A_Const" in each:
+                offsets.append(each["A_Const"].get("location", 0))
+            elif "ParamRef" in each:
+                numbers.append(each["ParamRef"].get("number", 0))
+            else:
+                todo += each.values()
+    return tuple(offsets), tuple(numbers)
+
+
 UNQUALIFIED = "?"  # stands for the schema that wasn't written; a schema of that name is quoted
 _PLAIN = re.compile(r'[^."?*]+')
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')

@@ -1,9 +1,12 @@
 """The plan: lineage, the server's own column origin and unknown lineage against the policy's column rules."""
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.masking.columns import ColumnPlan, MaskPlan, plan
+from gateway.masking.columns import ColumnPlan, MaskPlan, plan, with_parents
 from gateway.masking.detectors import Detectors
+from gateway.sql.catalog import Relation
 from gateway.wire.backend import Column
 
 CARD = "public.customers.card_number"
@@ -88,3 +91,12 @@ def test_what_does_not_fit_is_told() -> None:
         plan([column()], (), [], [], "shop", {}, None, "redact")
     with pytest.raises(ValueError, match="mask blur"):
         plan([column()], (), None, [("*.*.*.*", "blur")], "shop", {}, None, "redact")
+
+
+def test_a_mask_of_a_partition_or_a_child_holds_for_its_parents() -> None:
+    parts = Relation(1, "public", "parts", "p", {"id": 1, "secret": 2})
+    one = Relation(2, "public", "parts_1", "r", {"id": 1, "secret": 2, "own": 3}, parents=(("public", "parts"),))
+    masks = (("shop.public.parts_1.secret", "last4"), ("other.public.parts_1.id", "redact"))
+    assert with_parents(masks, "shop", [parts, one]) == (*masks, ("shop.public.parts.secret", "last4"))
+    odd = replace(one, parents=(("public", "p[a*"),))
+    assert with_parents(masks, "shop", [odd])[-1] == ("shop.public.p[[]a[*].secret", "last4")

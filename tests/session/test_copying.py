@@ -63,7 +63,7 @@ def tuples(*rows: tuple[bytes, ...]) -> bytes:
         ("COPY customers (id, card_number) TO STDOUT CSV HEADER", 2, b"id,card_number\n1,x\n", b'id,card_number\n1,"[redacted]"\n'),
         ("COPY (SELECT upper(card_number), 1 FROM customers) TO STDOUT (DELIMITER '|')", 2, b"X1|1\n", b"[redacted]|1\n"),
         ("COPY (SELECT card_number FROM customers) TO STDOUT (FORMAT csv, QUOTE '1')", 1, b"1x,y11z1\n", b"1[redacted]1\n"),
-        ("COPY (SELECT name, card_number FROM customers) TO STDOUT (NULL 'none')", 2, b"none\tnone\n", b"none\tnone\n"),
+        ("COPY (SELECT name, card_number FROM customers) TO STDOUT (NULL 'none')", 2, b"none\tnone\n", b"none\t[redacted]\n"),
         ("COPY (SELECT count(card_number), 2 FROM customers) TO STDOUT", 2, b"5\t2\n", b"5\t2\n"),
         ("COPY nowhere TO STDOUT", 2, b"1\tx\n", b"[redacted]\t[redacted]\n"),
     ],

@@ -202,7 +202,7 @@ QUERIES = [
     ("EXPLAIN SELECT * FROM customers", ""),
     ("EXPLAIN SELECT mine(name) FROM customers", "?1"),
     ("SHOW work_mem", ""),
-    ("SHOW ALL", ""),
+    ("SHOW ALL", "?2"),
     ("SHOW application_name", "?1"),
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sql.literals import formatted, spans
+from gateway.sql.literals import formatted, spans, withheld
 from gateway.sql.parse import read
 
 
@@ -46,3 +46,10 @@ def test_formatting_keeps_the_constant(form: str, value: str) -> None:
     if better != text:
         assert [each.tag for each in read(better).statements] == [each.tag for each in read(text).statements]
         assert [better[a:b] for a, b in spans(better)] == [constant] or "E'" in better
+
+
+def test_constants_are_taken_out_by_their_offsets() -> None:
+    text = "SELECT 'é', 12, E'x\\'y', 1.5 -- 'é'"
+    assert withheld(text, (), "?") == text
+    assert withheld(text, (7, 13), "?") == "SELECT ?, ?, E'x\\'y', 1.5 -- 'é'"
+    assert withheld("SELECT 'open", (7,), "?") == "?"

@@ -1,0 +1,276 @@
+"""What the value of an expression carries: columns, operators, functions, casts, subqueries, conditions.
+
+What lives here: one node at a time, inside a Frame. What must not: which tables a query sees (lineage_queries.py), views and
+statements (lineage.py), which says how all of it is meant.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from gateway.sql.catalog import Catalog
+from gateway.sql.frames import (
+    NOTHING,
+    UNRESOLVED,
+    Carried,
+    Column,
+    Frame,
+    Table,
+    columns_named,
+    is_system,
+    table_named,
+    whole,
+)
+from gateway.sql.functions import SAFE, special_class
+from gateway.sql.queries import COMMAND_TAGS, GRAMMAR_FUNCTIONS, JSON_FUNCTIONS, NODES, TooWideError
+from gateway.sql.scope import is_star
+from gateway.sql.statement import StatementClass
+from gateway.sql.tree import Fields, children, constants, literal, strings, unwrap, words
+
+# PostgreSQL's own functions that show what others run; the rest of them is on the special list of functions.py.
+_TELLING = words("pg_stat_get_activity pg_stat_get_backend_activity")
+_HARMLESS_CLASSES = (StatementClass.HOUSEKEEPING, StatementClass.SESSION, StatementClass.WRITE)
+
+#: What columns carry, the byte offsets of the constants and the numbers of the parameters that stand beside them.
+Beside = tuple[Carried, tuple[int, ...], tuple[int, ...]]
+_MAX_STEPS = 50_000  # columns and names looked at; 8 kB of text can ask for millions
+_AROUND = ("agg_filter", "over")  # of a call: they tell of columns even where the arguments don't count
+
+
+class Expressions(ABC):
+    """Follows the columns of one statement. Raise TooWideError, or RecursionError when it is nested too deep."""
+
+    def __init__(
+        self, catalog: Catalog | None, path: tuple[str, ...], views: dict[int, list[Carried]], depth: int = 0
+    ) -> None:
+        self._catalog = catalog
+        self._path = path
+        self._views = views
+        self._depth = depth
+        self._steps = 0
+        self._touched: list[Column] = []
+        self._saw_unknown = False
+        self.tested: Carried = NOTHING  # what conditions read, grouping and sorting included
+        self.beside: list[Beside] = []  # constants and parameters, each with what stands beside them
+
+    @abstractmethod
+    def query(self, name: str, fields: Fields, frame: Frame) -> list[Column]:
+        """The output columns of a query inside `frame`."""
+
+    # --- conditions ---
+
+    def _condition(self, node: object, frame: Frame) -> None:
+        """WHERE, ON, HAVING: nothing is carried but between the columns that one comparison names."""
+        name, fields = unwrap(node) or ("", {})
+        if name == "BoolExpr":
+            for each in fields.get("args") or ():
+                self._condition(each, frame)
+        elif name == "SubLink" and fields.get("subLinkType") == "EXISTS_SUBLINK":
+            self._subselect(fields, frame)  # for the comparisons inside
+        elif name:
+            outside, self._touched = self._touched, []
+            carried = self._of(node, frame)
+            self.tested |= carried
+            self._stand_beside(node, carried)
+            frame.link(self._touched, carried)
+            self._touched = outside
+
+    def _stand_beside(self, node: object, carried: Carried) -> None:
+        """Note the constants and parameters that are compared with, or written to, columns of which `carried` tells."""
+        if carried:
+            offsets, numbers = constants(node)
+            self._count(len(offsets) + len(numbers))
+            if offsets or numbers:
+                self.beside.append((carried, offsets, numbers))
+
+    # --- expressions ---
+
+    def _of(self, node: object, frame: Frame) -> Carried:
+        """What the value of an expression, or of a list of them, carries."""
+        found = NOTHING
+        for name, fields in children({"": node}):
+            found |= self._node(name, fields, frame)
+        return found
+
+    def _node(self, name: str, fields: Fields, frame: Frame) -> Carried:
+        handle = _ON.get(name)
+        if handle:
+            return handle(self, fields, frame)
+        function = JSON_FUNCTIONS.get(name)
+        if isinstance(function, dict):
+            function = function.get(str(fields.get("op")))
+        if function is not None:
+            return self._children(fields, frame) | self._unless(self._is_known(None, function))
+        return self._children(fields, frame) | self._unless(name in NODES)
+
+    def _children(self, fields: Fields, frame: Frame) -> Carried:
+        found = NOTHING
+        for name, inner in children(fields):
+            found |= self._node(name, inner, frame)
+        return found
+
+    def _unless(self, known: bool) -> Carried:
+        """Nothing more where it is known what runs, else that it isn't."""
+        self._saw_unknown |= not known
+        return NOTHING if known else UNRESOLVED
+
+    def _on_column(self, fields: Fields, frame: Frame) -> Carried:
+        names = strings(fields.get("fields"))
+        if is_star({"ColumnRef": fields}):  # ROW(c.*), to_jsonb(c.*)
+            table = table_named(names, frame) if names else None
+            return self._touch(table.columns if table else frame.shown)
+        if len(names) == 1:
+            return self._bare(names[0], frame)
+        table = table_named(names[:-1], frame)
+        if table is None:
+            return self._unless(False)
+        return self._attribute(names[-1], table)
+
+    def _bare(self, name: str, frame: Frame) -> Carried:
+        found = columns_named(name, frame)
+        if found is not None and any(each.name == name for each in found):
+            return self._touch(found)
+        table = table_named([name], frame)
+        if table is not None:
+            return self._touch([*table.columns, *(found or ())])
+        if found is not None:
+            return self._touch(found)
+        return NOTHING if is_system(name) else self._unless(False)
+
+    def _attribute(self, name: str, table: Table) -> Carried:
+        """`t.name`: a column, or else the call name(t), which a user may have written."""
+        found = [each for each in table.columns if each.name == name]
+        if found:
+            return self._touch(found)
+        if is_system(name):
+            return NOTHING
+        hidden = any(each.name is None for each in table.columns)  # then it may well be a column
+        known = not self._is_users(name) if hidden else self._is_known(None, name)
+        return self._touch(table.columns) | self._unless(known)
+
+    def _touch(self, columns: list[Column]) -> Carried:
+        self._count(len(columns))
+        self._touched += columns
+        return whole(columns) if len(columns) != 1 else columns[0].carried
+
+    def _count(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > _MAX_STEPS:
+            raise TooWideError
+
+    def _on_indirection(self, fields: Fields, frame: Frame) -> Carried:
+        steps = fields.get("indirection") or []
+        names = strings(steps)
+        known = not any(map(self._is_users, names))
+        row = self._row(fields.get("arg"), frame)
+        if row is not None and names and any(each.name == names[0] for each in row.columns):
+            value = self._attribute(names[0], row)
+        else:
+            value = self._of(fields.get("arg"), frame)
+        return value | self._of(steps, frame) | self._unless(known)
+
+    def _on_operator(self, fields: Fields, frame: Frame) -> Carried:
+        names = strings(fields.get("name"))
+        users = self._catalog.user_operators if self._catalog else frozenset[str]()
+        known = names[:-1] == ["pg_catalog"] or (len(names) == 1 and names[0] not in users)
+        carried = self._children(fields, frame)
+        self._stand_beside(fields, carried)
+        return carried | self._unless(known)
+
+    def _on_sublink(self, fields: Fields, frame: Frame) -> Carried:
+        if fields.get("subLinkType") == "EXISTS_SUBLINK":
+            return NOTHING
+        return self._of(fields.get("testexpr"), frame) | self._subselect(fields, frame)
+
+    def _subselect(self, fields: Fields, frame: Frame) -> Carried:
+        name, query = unwrap(fields["subselect"]) or ("", {})
+        outside, self._touched = self._touched, []
+        found = whole(self.query(name, query, frame))
+        self._touched = outside
+        return found
+
+    def _on_query(self, _fields: Fields, _frame: Frame) -> Carried:
+        return self._unless(False)
+
+    def _on_type(self, fields: Fields, _frame: Frame) -> Carried:
+        names = strings(fields.get("names"))
+        user = self._catalog is not None and names[:-1] != ["pg_catalog"] and names[-1] in self._catalog.user_types
+        return self._unless(not user)
+
+    def _on_array_query(self, fields: Fields, frame: Frame) -> Carried:
+        name, query = unwrap(fields["query"]) or ("", {})
+        return whole(self.query(name, query, frame)) | self._unless(self._is_known(None, "json_array"))
+
+    # --- functions ---
+
+    def _on_function(self, fields: Fields, frame: Frame) -> Carried:
+        names = strings(fields.get("funcname"))
+        schema, bare = names[-2] if len(names) > 1 else None, names[-1]
+        known = self._is_known(schema, bare)
+        if known and bare == "count":
+            return self._children(_fields_of(fields, _AROUND), frame)
+        if known and bare == "current_setting":
+            setting = literal((fields.get("args") or [None])[0])
+            known = setting is not None and "." not in setting and setting.lower() != "application_name"
+        return self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame) | self._unless(known)
+
+    def _is_known(self, schema: str | None, bare: str) -> bool:
+        """Whether a function is PostgreSQL's own and makes its result of its arguments alone."""
+        catalog = self._catalog
+        if schema == "information_schema" and bare.startswith("_pg_"):
+            return True
+        if schema not in (None, "pg_catalog") or bare in _TELLING:
+            return False
+        if schema is None and self._is_users(bare):
+            return False
+        kind = special_class(bare)
+        if kind is not None:
+            return kind in _HARMLESS_CLASSES
+        safe = catalog.safe_functions if catalog is not None else frozenset[str]()
+        return bare in safe or bare in SAFE or bare in GRAMMAR_FUNCTIONS or bare == "set_config"
+
+    def _is_users(self, bare: str) -> bool:
+        return self._catalog is not None and bare in self._catalog.user_functions
+
+    def _window(self, fields: Fields, frame: Frame) -> Carried:
+        """PARTITION BY and ORDER BY of a window, and of the window that it is made from."""
+        base = frame.windows.get(fields.get("refname", ""), NOTHING)
+        return base | self._children(fields, frame)
+
+    def _on_window(self, fields: Fields, frame: Frame) -> Carried:
+        return self._window(fields, frame) | frame.windows.get(fields.get("name", ""), NOTHING)
+
+    def _row(self, node: object, frame: Frame) -> Table | None:
+        """The table when an expression is its whole row: `c` where no column has that name."""
+        name, fields = unwrap(node) or ("", {})
+        names = strings(fields.get("fields")) if name == "ColumnRef" and not is_star(node) else []
+        if len(names) != 1 or any(each.name is not None for each in columns_named(names[0], frame) or ()):
+            return None
+        return table_named(names, frame)
+
+
+def _fields_of(fields: Fields, names: tuple[str, ...]) -> Fields:
+    return {name: fields[name] for name in names if name in fields}
+
+
+def _nothing(_walk: Expressions, _fields: Fields, _frame: Frame) -> Carried:
+    return NOTHING
+
+
+# Underscores are no secret inside the module: these are the methods that a node type leads to.
+_ON: dict[str, Callable[[Expressions, Fields, Frame], Carried]] = {
+    "A_Const": _nothing,
+    "A_Expr": Expressions._on_operator,
+    "A_Indirection": Expressions._on_indirection,
+    "CaseExpr": Expressions._children,
+    "ColumnRef": Expressions._on_column,
+    "FuncCall": Expressions._on_function,
+    "GroupingFunc": _nothing,
+    "JsonArrayQueryConstructor": Expressions._on_array_query,
+    "NullTest": _nothing,
+    "ResTarget": Expressions._children,
+    "SubLink": Expressions._on_sublink,
+    "TypeCast": Expressions._children,
+    "TypeName": Expressions._on_type,
+    "WindowDef": Expressions._on_window,
+    **dict.fromkeys(COMMAND_TAGS, Expressions._on_query),
+}

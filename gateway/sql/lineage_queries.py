@@ -1,0 +1,455 @@
+"""What the columns of a query carry: FROM, WITH, set operations, outputs, and RETURNING.
+
+What lives here: SELECT, INSERT, UPDATE, DELETE and MERGE as rows and columns. What must not: expressions
+(lineage_expressions.py), views and statements (lineage.py), which says how all of it is meant.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from gateway.sql.catalog import Relation
+from gateway.sql.frames import (
+    NOTHING,
+    UNRESOLVED,
+    Carried,
+    Column,
+    Frame,
+    Table,
+    columns_named,
+    copied,
+    derived,
+    filled_columns,
+    generated_columns,
+    joined,
+    relation_columns,
+    renamed,
+    table_named,
+    united,
+    whole,
+)
+from gateway.sql.lineage_expressions import Expressions
+from gateway.sql.scope import is_star, natural_name
+from gateway.sql.tree import Fields, children, literal, strings, unwrap, words
+
+# Functions in FROM that give exactly one column, and those whose columns have names of their own (pg_proc.dat).
+_ONE_COLUMN = words(
+    "generate_series generate_subscripts json_array_elements json_array_elements_text json_object_keys "
+    "jsonb_array_elements jsonb_array_elements_text jsonb_object_keys jsonb_path_query regexp_matches "
+    "regexp_split_to_table string_to_table"
+)
+_NAMED_COLUMNS = {
+    **{name: ["key", "value"] for name in ("json_each", "json_each_text", "jsonb_each", "jsonb_each_text")},
+    "aclexplode": ["grantor", "grantee", "privilege_type", "is_grantable"],
+    "pg_options_to_table": ["option_name", "option_value"],
+}
+_SIDES = ("larg", "rarg")
+
+
+class Queries(Expressions):
+    """Follows the columns of queries. Raise TooWideError, or RecursionError when one is nested too deep."""
+
+    def query(self, name: str, fields: Fields, frame: Frame) -> list[Column]:
+        """The output columns of a query inside `frame`."""
+        return _QUERIES[name](self, fields, frame)
+
+    @abstractmethod
+    def behind(self, relation: Relation) -> list[Carried] | None:
+        """What a view's columns carry, and generated columns; None where there is no more to say."""
+
+    # --- queries ---
+
+    def _select(self, fields: Fields, outer: Frame) -> list[Column]:
+        frame = Frame(outer)
+        self._with(fields, frame)
+        if fields.get("op", "SETOP_NONE") != "SETOP_NONE":
+            left, right = (self._select(fields[side], frame) for side in _SIDES)
+            return self._limited(united(left, right), fields, frame)
+        self._from(fields.get("fromClause"), frame)
+        self._condition(fields.get("whereClause"), frame)
+        self._condition(fields.get("havingClause"), frame)
+        for each in fields.get("sortClause") or ():  # with LIMIT it chooses rows as WHERE does
+            self._condition(each.get("SortBy", {}).get("node"), frame)
+        frame.settle()
+        for each in fields.get("windowClause") or ():
+            frame.windows[each["WindowDef"]["name"]] = self._window(each["WindowDef"], frame)
+        rows = fields.get("valuesLists")
+        shown = self._values(rows, frame) if rows else self._targets(fields.get("targetList"), frame)
+        self._chosen_by(fields, shown, frame)
+        return self._limited(shown, fields, frame)
+
+    def _chosen_by(self, fields: Fields, shown: list[Column], frame: Frame) -> None:
+        """GROUP BY, DISTINCT ON and ORDER BY test columns too; an output's name or its place stands for what it carries."""
+        known = self._saw_unknown
+        nodes = [*(fields.get("groupClause") or ()), *(each for each in fields.get("distinctClause") or () if each)]
+        nodes += [each["SortBy"]["node"] for each in fields.get("sortClause") or ()]
+        for each in nodes:
+            names, place = _bare_name(each), literal(each)
+            outputs = [column for column in shown if [column.name] == names]
+            if place is not None and place.isdigit():
+                outputs = shown[int(place) - 1 : int(place)]
+            self.tested |= whole(outputs) if outputs else self._of(each, frame)
+        self._saw_unknown = known
+
+    def _limited(self, shown: list[Column], fields: Fields, frame: Frame) -> list[Column]:
+        """LIMIT and OFFSET choose rows by a number: which row it is says what the number was."""
+        chosen = NOTHING.union(*(self._of(fields.get(each), frame) for each in ("limitCount", "limitOffset")))
+        return [Column(each.name, each.carried | chosen) for each in shown] if chosen else shown
+
+    def _values(self, rows: list[Fields], frame: Frame) -> list[Column]:
+        found: list[Column] = []
+        for row in rows:
+            items = row.get("List", {}).get("items") or ()
+            columns = [Column(f"column{at}", self._of(item, frame)) for at, item in enumerate(items, 1)]
+            found = united(found, columns) if found else columns
+        return found
+
+    def _insert(self, fields: Fields, outer: Frame) -> list[Column]:
+        frame = Frame(outer)
+        self._with(fields, frame)
+        target = self._relation(fields["relation"], frame, may_be_cte=False)
+        given = []
+        if "selectStmt" in fields:
+            name, query = unwrap(fields["selectStmt"]) or ("", {})
+            given = self.query(name, query, frame)
+        names = [each["ResTarget"].get("name", "") for each in fields.get("cols") or ()]
+        self._listed(target, names, fields.get("selectStmt"))
+        self._receive(target, names, given)
+        conflict = fields.get("onConflictClause")
+        if conflict:
+            inner = Frame(frame, [target, Table("excluded", target.columns)])
+            self._condition(conflict.get("whereClause"), inner)
+            self._assign(target, conflict.get("targetList"), inner)
+        frame.tables, frame.shown = [target], target.columns
+        return self._returning(fields, target, frame)
+
+    def _listed(self, target: Table, names: list[str], query: object) -> None:
+        """The constants of VALUES, each beside the column that it goes to."""
+        rows = (unwrap(query) or ("", {}))[1].get("valuesLists") or ()
+        places = names or [each.name or "" for each in target.columns]
+        for row in rows:
+            for name, item in zip(places, row.get("List", {}).get("items") or (), strict=False):
+                self._stand_beside(item, _before(target, name))
+
+    def _receive(self, target: Table, names: list[str], given: list[Column]) -> None:
+        """What INSERT puts into the target's columns, by position."""
+        wanted: list[str | None] = [*names] if names else [each.name for each in target.columns]
+        counted = None not in wanted and all(each.name is not None for each in given)
+        values = {name: each.carried for name, each in zip(wanted, given, strict=False)}
+        for column in target.columns:
+            column.carried |= values.get(column.name, NOTHING) if counted else whole(given)
+        for column in target.filled:
+            column.carried |= whole(given)
+
+    def _update(self, fields: Fields, outer: Frame) -> list[Column]:
+        frame = Frame(outer)
+        self._with(fields, frame)
+        target = self._relation(fields["relation"], frame, may_be_cte=False)
+        frame.tables, frame.shown = [target], list(target.columns)
+        self._from(fields.get("fromClause"), frame)
+        self._condition(fields.get("whereClause"), frame)
+        frame.settle()
+        self._assign(target, fields.get("targetList"), frame)
+        return self._returning(fields, target, frame)
+
+    def _delete(self, fields: Fields, outer: Frame) -> list[Column]:
+        frame = Frame(outer)
+        self._with(fields, frame)
+        target = self._relation(fields["relation"], frame, may_be_cte=False)
+        frame.tables, frame.shown = [target], list(target.columns)
+        self._from(fields.get("usingClause"), frame)
+        self._condition(fields.get("whereClause"), frame)
+        frame.settle()
+        return self._returning(fields, target, frame)
+
+    def _merge(self, fields: Fields, outer: Frame) -> list[Column]:
+        """RETURNING * has the source's columns first, then the target's (manual, MERGE)."""
+        frame = Frame(outer)
+        self._with(fields, frame)
+        target = self._relation(fields["relation"], frame, may_be_cte=False)
+        self._from([fields["sourceRelation"]], frame)
+        frame.tables.append(target)
+        frame.shown += target.columns
+        self._condition(fields.get("joinCondition"), frame)
+        whens = [each["MergeWhenClause"] for each in fields.get("mergeWhenClauses") or ()]
+        for when in whens:
+            self._condition(when.get("condition"), frame)
+        frame.settle()
+        for when in whens:
+            if when.get("commandType") == "CMD_INSERT":
+                names = [each["ResTarget"].get("name", "") for each in when.get("targetList") or ()]
+                values = [Column("", self._of(each, frame)) for each in when.get("values") or ()]
+                self._receive(target, names, values)
+            else:
+                self._assign(target, when.get("targetList"), frame)
+        return self._returning(fields, target, frame)
+
+    def _assign(self, target: Table, assignments: list[Fields] | None, frame: Frame) -> None:
+        new: dict[str | None, Carried] = {}
+        for each in assignments or ():
+            name = each["ResTarget"].get("name", "")
+            self._stand_beside(each["ResTarget"].get("val"), _before(target, name))
+            new[name] = new.get(name, NOTHING) | self._of(each["ResTarget"].get("val"), frame)
+        for column in target.columns:
+            column.carried |= whole_of(new) if column.name is None else new.get(column.name, NOTHING)
+        for column in target.filled:
+            column.carried |= whole_of(new)
+
+    def _returning(self, fields: Fields, target: Table, frame: Frame) -> list[Column]:
+        clause = fields.get("returningClause")
+        if not clause:
+            return []
+        names = ["old", "new"] + [each["ReturningOption"]["value"] for each in clause.get("options") or ()]
+        # Behind the others: an alias of that name goes first.
+        frame.tables = frame.tables + [Table(name, target.columns) for name in names]
+        return self._targets(clause.get("exprs"), frame)
+
+    # --- WITH ---
+
+    def _with(self, fields: Fields, frame: Frame) -> None:
+        clause = fields.get("withClause")
+        if not clause:
+            return
+        ctes = [each["CommonTableExpr"] for each in clause.get("ctes") or ()]
+        if clause.get("recursive"):  # each sees all of them, in any order
+            frame.pending.update({cte["ctename"]: cte for cte in ctes})
+            return
+        for cte in ctes:
+            name, query = unwrap(cte["ctequery"]) or ("", {})
+            frame.ctes[cte["ctename"]] = copied(self.query(name, query, frame), strings(cte.get("aliascolnames")))
+
+    def _cte(self, name: str, frame: Frame) -> list[Column] | None:
+        for level in frame.levels():
+            if name in level.pending:
+                self._recursive(level.pending.pop(name), level)
+            if name in level.ctes:
+                return level.ctes[name]
+        return None
+
+    def _recursive(self, cte: Fields, frame: Frame) -> None:
+        """A CTE of WITH RECURSIVE: its first part, then the second over and over until nothing is added."""
+        own, names = cte["ctename"], strings(cte.get("aliascolnames"))
+        frame = Frame(frame.parent, ctes=frame.ctes, pending=frame.pending)  # it doesn't see who names it
+        kind, query = unwrap(cte["ctequery"]) or ("", {})
+        frame.ctes[own] = [Column(None, UNRESOLVED)]
+        if kind != "SelectStmt" or query.get("op") != "SETOP_UNION":
+            frame.ctes[own] = self._marked(copied(self.query(kind, query, frame), names), cte)
+            return
+        inner = Frame(frame)
+        self._with(query, inner)
+        columns = copied(self._select(query["larg"], inner), names)
+        before = None
+        while before != [each.carried for each in columns]:
+            before = [each.carried for each in columns]
+            frame.ctes[own] = self._marked(columns, cte)
+            columns = united(columns, self._select(query["rarg"], inner))
+        frame.ctes[own] = self._marked(columns, cte)
+
+    def _marked(self, columns: list[Column], cte: Fields) -> list[Column]:
+        """SEARCH and CYCLE add columns: rows of the searched ones, and a mark."""
+        search, cycle, everything = cte.get("search_clause", {}), cte.get("cycle_clause", {}), whole(columns)
+        more = [(search.get("search_seq_column"), everything)]
+        more += [(cycle.get("cycle_mark_column"), everything), (cycle.get("cycle_path_column"), everything)]
+        return columns + [Column(name, carried) for name, carried in more if name]
+
+    # --- FROM ---
+
+    def _from(self, items: list[Fields] | None, frame: Frame) -> None:
+        for each in items or ():
+            frame.shown = frame.shown + self._item(each, frame)
+
+    def _item(self, node: Fields, frame: Frame) -> list[Column]:
+        """One item of FROM: put its tables into the frame, give the columns that `*` shows of it."""
+        name, fields = unwrap(node) or ("", {})
+        if name == "JoinExpr":
+            return self._join(fields, frame)
+        make = _TABLES.get(name)
+        table = make(self, fields, frame) if make else Table("", [Column(None, UNRESOLVED)])
+        self._count(len(table.columns))
+        frame.tables.append(table)
+        return table.columns
+
+    def _join(self, fields: Fields, frame: Frame) -> list[Column]:
+        before = len(frame.tables)
+        left, right = (self._item(fields[side], frame) for side in _SIDES)
+        natural = bool(fields.get("isNatural"))
+        using = strings(fields.get("usingClause"))
+        shown = joined(left, right, using, natural=natural)
+        merged = [each for each in shown if each not in left and each not in right]
+        for each in merged:
+            same = [other for other in (*left, *right) if other.name in (each.name, None)]
+            frame.link([each, *same], NOTHING)
+            self.tested |= whole(same)
+        self._condition(fields.get("quals"), frame)
+        if "join_using_alias" in fields:
+            frame.tables.append(Table(fields["join_using_alias"]["aliasname"], merged))
+        alias = fields.get("alias")
+        if not alias:
+            return shown
+        frame.settle()
+        del frame.tables[before:]
+        table = Table(alias["aliasname"], copied(shown, strings(alias.get("colnames"))))
+        frame.tables.append(table)
+        return table.columns
+
+    def _table(self, fields: Fields, frame: Frame) -> Table:
+        return self._relation(fields, frame)
+
+    def _relation(self, fields: Fields, frame: Frame, *, may_be_cte: bool = True) -> Table:
+        """A relation or a CTE, under its alias or its own name."""
+        name, schema, alias = fields["relname"], fields.get("schemaname"), fields.get("alias", {})
+        shown, names = alias.get("aliasname") or name, strings(alias.get("colnames"))
+        known = self._cte(name, frame) if may_be_cte and not schema else None
+        if known is not None:
+            self._count(len(known))
+            return derived(shown, copied(known, names))
+        found = self._catalog.find(schema, name, self._path) if self._catalog else None
+        if found is None:
+            return Table(shown, copied([Column(None, UNRESOLVED)], names))
+        columns = relation_columns(found, self.behind(found))
+        made = generated_columns(found, columns)
+        filled = made + filled_columns(found, columns)
+        return Table(shown, renamed(columns, names), "" if alias else found.schema, filled, made)
+
+    def _subquery(self, fields: Fields, frame: Frame) -> Table:
+        inner = frame if fields.get("lateral") else Frame(frame.parent, ctes=frame.ctes, pending=frame.pending)
+        name, query = unwrap(fields["subquery"]) or ("", {})
+        alias = fields.get("alias", {})
+        return derived(
+            alias.get("aliasname", ""), copied(self.query(name, query, inner), strings(alias.get("colnames")))
+        )
+
+    def _sample(self, fields: Fields, frame: Frame) -> Table:
+        name, relation = unwrap(fields["relation"]) or ("", {})
+        return self._relation(relation, frame) if name == "RangeVar" else Table("", [Column(None, UNRESOLVED)])
+
+    def _function_table(self, fields: Fields, frame: Frame) -> Table:
+        """Functions in FROM. How many columns one gives is known for few of them, and where it is written down."""
+        alias, columns, name = fields.get("alias", {}), list[Column](), ""
+        for each in fields.get("functions") or ():
+            call, *definition = each["List"]["items"]
+            carried = self._of(call, frame)
+            name = natural_name(call)
+            own = [item for item in definition if unwrap(item)]
+            listed = own[0]["List"]["items"] if own else fields.get("coldeflist")
+            columns += _function_columns(call, carried, listed, alias.get("aliasname") or name)
+        if fields.get("ordinality"):
+            columns.append(Column("ordinality", NOTHING))
+        return derived(alias.get("aliasname") or name, copied(columns, strings(alias.get("colnames"))))
+
+    def _built_table(self, fields: Fields, frame: Frame) -> Table:
+        """XMLTABLE and JSON_TABLE: every column comes of the document."""
+        carried = self._children({key: value for key, value in fields.items() if key != "alias"}, frame)
+        alias = fields.get("alias", {})
+        columns = [Column(name, carried) for name in _column_names(fields.get("columns"))]
+        return derived(alias.get("aliasname", ""), copied(columns, strings(alias.get("colnames"))))
+
+    # --- outputs ---
+
+    def _targets(self, targets: list[Fields] | None, frame: Frame) -> list[Column]:
+        found: list[Column] = []
+        for each in targets or ():
+            target = each["ResTarget"]
+            value = target.get("val")
+            stars = self._star(value, frame)
+            if stars is None:
+                name = target.get("name") or natural_name(value)
+                found.append(Column(name, self._of(value, frame), origin=_origin(value, frame)))
+            else:
+                found += copied(stars)
+            self._count(len(stars or ()) + 1)
+        return found
+
+    def _star(self, value: object, frame: Frame) -> list[Column] | None:
+        """What a target that is a star stands for; None when it is none."""
+        if is_star(value):
+            names = strings((unwrap(value) or ("", {}))[1]["fields"])
+            if not names:
+                return frame.shown
+            table = table_named(names, frame)
+            return table.columns if table else [Column(None, UNRESOLVED)]
+        name, fields = unwrap(value) or ("", {})
+        steps = fields.get("indirection") if name == "A_Indirection" else None
+        if not steps or "A_Star" not in steps[-1]:
+            return None
+        row = self._row(fields.get("arg"), frame) if len(steps) == 1 else None
+        return row.columns if row else [Column(None, self._of(value, frame))]
+
+
+def _origin(value: object, frame: Frame) -> tuple[int, int]:
+    """The column that an output is, when it is nothing but that column's name."""
+    kind, fields = unwrap(value) or ("", {})
+    names = strings(fields.get("fields")) if kind == "ColumnRef" and not is_star(value) else []
+    if len(names) < 2:
+        columns = columns_named(names[0], frame) if names else None
+    else:
+        table = table_named(names[:-1], frame)
+        columns = [each for each in table.columns if each.name == names[-1]] if table else None
+    return columns[0].origin if columns and len(columns) == 1 else (0, 0)
+
+
+def _bare_name(node: object) -> list[str]:
+    """The name that a node is, when it is nothing else."""
+    kind, fields = unwrap(node) or ("", {})
+    return strings(fields.get("fields")) if kind == "ColumnRef" and not is_star(node) else []
+
+
+def _before(target: Table, name: str) -> Carried:
+    """What a column of a table that is written to stands for by itself."""
+    return whole(each for each in target.columns if each.name == name)
+
+
+def whole_of(values: dict[str | None, Carried]) -> Carried:
+    """All that is assigned."""
+    return NOTHING.union(*values.values())
+
+
+def _function_columns(call: Fields, carried: Carried, listed: list[Fields] | None, name: str) -> list[Column]:
+    """The columns of one function in FROM; `listed` are written behind it, `name` is what a single one is called."""
+    kind, fields = unwrap(call) or ("", {})
+    names = strings(fields.get("funcname"))
+    if listed:
+        return [Column(each["ColumnDef"].get("colname", ""), carried) for each in listed]
+    if kind == "SQLValueFunction" or (names and names[-1] in _ONE_COLUMN):
+        return [Column(name, carried)]
+    if names and names[-1] == "unnest" and _of_scalars(fields.get("args") or []):
+        return [Column(name, carried)]
+    known = _NAMED_COLUMNS.get(names[-1]) if names else None
+    return [Column(each, carried) for each in known] if known else [Column(None, carried)]
+
+
+def _of_scalars(args: list[Fields]) -> bool:
+    """Whether the one argument of unnest() is surely no array of rows."""
+    name, fields = unwrap(args[0]) if len(args) == 1 and unwrap(args[0]) else ("", {})  # type: ignore[misc]
+    if name == "A_ArrayExpr":
+        return all((unwrap(each) or ("",))[0] == "A_Const" for each in fields.get("elements") or ())
+    types = strings(fields["typeName"].get("names")) if name == "TypeCast" else []
+    return types[:1] == ["pg_catalog"] or types[-1:] in (["text"], ["uuid"], ["date"], ["json"], ["jsonb"])
+
+
+def _column_names(columns: list[Fields] | None) -> list[str]:
+    """The names of the columns of XMLTABLE or JSON_TABLE, nested ones behind those of their level."""
+    found, nested = list[str](), list[str]()
+    for _, each in children({"": columns}):
+        if "columns" in each:
+            nested += _column_names(each["columns"])
+        else:
+            found.append(each.get("colname") or each.get("name", ""))
+    return found + nested
+
+
+# Underscores are no secret inside the module: these are the methods that a node type leads to.
+_QUERIES: dict[str, Callable[[Queries, Fields, Frame], list[Column]]] = {
+    "SelectStmt": Queries._select,
+    "InsertStmt": Queries._insert,
+    "UpdateStmt": Queries._update,
+    "DeleteStmt": Queries._delete,
+    "MergeStmt": Queries._merge,
+}
+_TABLES: dict[str, Callable[[Queries, Fields, Frame], Table]] = {
+    "JsonTable": Queries._built_table,
+    "RangeFunction": Queries._function_table,
+    "RangeSubselect": Queries._subquery,
+    "RangeTableFunc": Queries._built_table,
+    "RangeTableSample": Queries._sample,
+    "RangeVar": Queries._table,
+}
