@@ -102,7 +102,7 @@ class Vaults(Stack):
         self.book = book
         self._lines: dict[tuple[str, bool], Line] = {}
 
-    async def _begin(self) -> Stage:  # type: ignore[override]  # it has to know which binaries
+    async def _begin(self) -> Stage:
         stage = VaultStage(self._server, self.book)
         await stage.start()
         return stage

