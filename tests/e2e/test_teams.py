@@ -26,13 +26,13 @@ BRIEF = """  - {name: updates wait briefly, effect: hold, groups: [engineering],
 class Team:
     """A site whose reviewers are in Teams."""
 
-    def __init__(self, site: Site, teams: Teams) -> None:
+    def __init__(self, site: Site, teams: Teams, channel: str = "") -> None:
         self.site = site
         self.teams = teams
         self.ann, self.bob = teams.person("Ann"), teams.person("Bob")
         self.channel: Channel = teams.channel([self.ann, self.bob])
         text = site.policies.read_text("utf-8")
-        text = text.replace(f'"slack:{CHANNEL}"', f'"teams:{self.channel.id}"').replace(
+        text = text.replace(f'"slack:{CHANNEL}"', f'"teams:{channel or self.channel.id}"').replace(
             "  - {name: writes,", f"{BRIEF}  - {{name: writes,"
         )
         site.policies.write_text(text, "utf-8")

@@ -328,7 +328,7 @@ def test_an_answer_has_all_its_parts_in_order(parse: Parse) -> None:
     drawn = answer_card(answer)
     valid(drawn)
     kinds = [each["type"] for each in drawn.content["body"]]
-    assert kinds == ["RichTextBlock", "RichTextBlock", "RichTextBlock", "CodeBlock", "Table", "RichTextBlock"]
+    assert kinds == ["RichTextBlock", "RichTextBlock", "CodeBlock", "Table", "RichTextBlock"]
     assert drawn.summary == "Audit: 9 statements. verb:update. 3 hidden"
     assert [each["data"] for each in drawn.content["actions"]] == [
         {"hoop": "hoop_page", "cursor": "a.b"},
