@@ -96,7 +96,9 @@ async def lets_expire(page: Page, ann: psycopg.AsyncConnection[object], artifact
 
 async def asks(page: Page, artifacts: Path) -> None:
     await page.get_by_text("Personal Chat", exact=True).first.click()
-    await page.get_by_text("Type a message").last.click()
+    await page.get_by_text("Type a message").last.click(
+        force=True
+    )  # the placeholder lies under the editor that takes the click
     await page.keyboard.type("whoami")
     await page.keyboard.press("Enter")
     await page.get_by_text("Groups: dba").last.wait_for()
