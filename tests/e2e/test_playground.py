@@ -48,19 +48,21 @@ async def test_a_day_in_the_playground(site: Site, tmp_path: Path, artifacts: Pa
     teams = await Teams.open(folder)
     team = Team(site, teams, CHANNEL)
     playground = Playground(teams.microsoft, team.bob, [team.ann])
-    async with site.serving() as served, playground.running(folder):
-        started = await served.logged("gateway.started")
-        playground.bot_url = f"http://{HOST}:{started['http']}/api/messages"
-        await (await site.connect(served, "bob")).execute("SELECT 1")
-        ann = await site.connect(served, "ann")
-        async with opened(playground) as page:
-            await approves(page, ann, artifacts)
-            await denies(page, ann, artifacts)
-            await lets_expire(page, ann, artifacts)
-            await asks(page, artifacts)
+    try:
+        async with site.serving() as served, playground.running(folder):
+            started = await served.logged("gateway.started")
+            playground.bot_url = f"http://{HOST}:{started['http']}/api/messages"
+            await (await site.connect(served, "bob")).execute("SELECT 1")
+            ann = await site.connect(served, "ann")
+            async with opened(playground) as page:
+                await approves(page, ann, artifacts)
+                await denies(page, ann, artifacts)
+                await lets_expire(page, ann, artifacts)
+                await asks(page, artifacts)
+    finally:
+        await teams.close()
     assert not await site.ledger(1)
     assert await site.ledger(2)
-    await teams.close()
 
 
 async def approves(page: Page, ann: psycopg.AsyncConnection[object], artifacts: Path) -> None:
