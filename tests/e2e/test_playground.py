@@ -61,12 +61,12 @@ async def test_a_day_in_the_playground(site: Site, tmp_path: Path, artifacts: Pa
                 await asks(page, artifacts)
     finally:
         await teams.close()
-    assert not await site.ledger(1)
-    assert await site.ledger(2)
+    assert not await site.ledger(81)
+    assert await site.ledger(82)
 
 
 async def approves(page: Page, ann: psycopg.AsyncConnection[object], artifacts: Path) -> None:
-    waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 1"))
+    waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 81"))
     await page.get_by_role("button", name="Review").last.click()
     await page.get_by_role("button", name="Approve").last.wait_for()
     await page.screenshot(path=artifacts / "teams-1-review.png")
@@ -78,7 +78,7 @@ async def approves(page: Page, ann: psycopg.AsyncConnection[object], artifacts: 
 
 
 async def denies(page: Page, ann: psycopg.AsyncConnection[object], artifacts: Path) -> None:
-    waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 2"))
+    waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 82"))
     await page.get_by_role("button", name="Review").last.click()
     await page.locator("textarea").last.fill("Use the archive job")
     await page.screenshot(path=artifacts / "teams-3-reason.png")
@@ -91,7 +91,7 @@ async def denies(page: Page, ann: psycopg.AsyncConnection[object], artifacts: Pa
 
 async def lets_expire(page: Page, ann: psycopg.AsyncConnection[object], artifacts: Path) -> None:
     with pytest.raises(psycopg.errors.QueryCanceled):
-        await ann.execute("UPDATE ledger SET amount = 0 WHERE id = 3")
+        await ann.execute("UPDATE ledger SET amount = 0 WHERE id = 83")
     await page.get_by_text("Expired at").last.wait_for()
     await page.screenshot(path=artifacts / "teams-5-expired.png")
 
