@@ -5,6 +5,7 @@ not: what they may do (the issuer's groups, gateway.approvals.desk). Teams and E
 policy's issuer is the bot's own tenant and its subject is `oid`, the account itself is known; else the address is.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ from gateway.identity.documents import IssuerError
 
 log = structlog.get_logger()
 
+#: Seconds for the roster, and where ours has ended for a new token: Teams shows its own error after 5.
+LOOK_UP = 4.0
 NO_LOOK_UP = "Teams could not say who you are just now. Nothing was decided: please try again."
 NO_ADDRESS = (
     "Teams gives no e-mail address for you, so the gateway can't tell who you are. Nothing was decided. "
@@ -57,9 +60,10 @@ class People:
         if not isinstance(user, str) or not isinstance(roster, str):
             raise Unproven(NO_LOOK_UP)
         try:
-            return await self._transport.member(activity["serviceUrl"], roster.partition(";")[0], user)
-        except (ConnectorError, LoginAway, LoginRefused, IssuerError) as error:
-            log.warning("teams.member_failed", error=str(error))
+            async with asyncio.timeout(LOOK_UP):
+                return await self._transport.member(activity["serviceUrl"], roster.partition(";")[0], user)
+        except (ConnectorError, LoginAway, LoginRefused, IssuerError, TimeoutError) as error:
+            log.warning("teams.member_failed", error=str(error) or type(error).__name__)
             raise Unproven(NO_LOOK_UP) from error
 
     async def _known(self, member: Member) -> Person:

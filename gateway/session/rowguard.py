@@ -49,8 +49,9 @@ def cap(batch: Batch, preview: Preview, terms: HoldTerms, *, open_batch: bool) -
     statement = executions[0].statement
     if statement.tag not in _COUNTED or statement.inner_tags:
         return None, f"{statement.tag or 'it'} does not tell how many rows it changes"
-    if open_batch and held[0].raw[:1] == b"Q":
-        return None, "the batch is half forwarded"
+    if held[0].raw[:1] == b"Q" and (open_batch or len(batch.parts) > 1):
+        # An error in what went before makes the target skip it, up to a Sync that the client has yet to send.
+        return None, "it stands behind messages without a Sync"
     over = terms.max_rows_over_preview
     if preview.rows is None or (preview.kind != "exact" and over is None):
         return None, "the rows could not be counted"

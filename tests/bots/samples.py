@@ -94,13 +94,13 @@ _NASTY = st.sampled_from(
     ]
 )  # fmt: skip
 _TEXT = st.lists(st.one_of(_NASTY, st.text(max_size=20)), max_size=3).map("".join)
-_SQL = st.one_of(_TEXT, st.tuples(_TEXT, _NASTY, st.integers(1, 100)).map(lambda t: t[0] + t[1] * t[2] + t[0]))
+SQL = st.one_of(_TEXT, st.tuples(_TEXT, _NASTY, st.integers(1, 100)).map(lambda t: t[0] + t[1] * t[2] + t[0]))
 _VALUE = st.one_of(st.none(), _TEXT)
 _ROW = st.lists(_VALUE, max_size=4).map(lambda row: tuple(row * 2))
 _HELD = st.builds(
     HeldStatement,
     tag=st.one_of(st.sampled_from(["DELETE", "UPDATE", "DROP TABLE", "TRUNCATE", "DO"]), _TEXT),
-    sql=_SQL,
+    sql=SQL,
     relations=st.lists(_TEXT, max_size=4).map(tuple),
     where=st.sampled_from([True, False, None]),
     parameters=st.lists(_ROW, max_size=2).map(tuple),

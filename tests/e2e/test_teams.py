@@ -26,13 +26,13 @@ BRIEF = """  - {name: updates wait briefly, effect: hold, groups: [engineering],
 class Team:
     """A site whose reviewers are in Teams."""
 
-    def __init__(self, site: Site, teams: Teams) -> None:
+    def __init__(self, site: Site, teams: Teams, channel: str = "") -> None:
         self.site = site
         self.teams = teams
         self.ann, self.bob = teams.person("Ann"), teams.person("Bob")
         self.channel: Channel = teams.channel([self.ann, self.bob])
         text = site.policies.read_text("utf-8")
-        text = text.replace(f'"slack:{CHANNEL}"', f'"teams:{self.channel.id}"').replace(
+        text = text.replace(f'"slack:{CHANNEL}"', f'"teams:{channel or self.channel.id}"').replace(
             "  - {name: writes,", f"{BRIEF}  - {{name: writes,"
         )
         site.policies.write_text(text, "utf-8")
@@ -79,7 +79,7 @@ async def test_a_day_in_teams(team: Team) -> None:
     async with team.site.serving() as served:
         ann = await team.open(served)
 
-        waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 1"))
+        waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 91"))
         card = await team.card(1)
         await teams.click(bob, card, "Review")
         assert "You approved it" in text_of(await teams.click(bob, card, "Approve"))
@@ -88,7 +88,7 @@ async def test_a_day_in_teams(team: Team) -> None:
         assert "Executed: 1 row" in await team.says(card, "committed")
         assert "actions" not in card.seen_by(bob)
 
-        waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 2"))
+        waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 92"))
         card = await team.card(2)
         await teams.click(bob, card, "Review")
         await teams.click(bob, card, "Deny", reason="Use the archive job")
@@ -97,7 +97,7 @@ async def test_a_day_in_teams(team: Team) -> None:
         await team.says(card, "Denied by bob@example.com")
 
         with pytest.raises(psycopg.errors.QueryCanceled):
-            await ann.execute("UPDATE ledger SET amount = 0 WHERE id = 3")
+            await ann.execute("UPDATE ledger SET amount = 0 WHERE id = 93")
         expired = await team.card(3)
         await team.says(expired, "Expired at")
 
@@ -124,7 +124,7 @@ async def test_a_card_of_before_a_restart_is_true_again(team: Team) -> None:
     teams, bob = team.teams, team.bob
     async with team.site.serving() as first:
         ann = await team.open(first)
-        waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 4"))
+        waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 94"))
         card = await team.card(1)
         view = await teams.click(bob, card, "Review")
         await team.site.stored_card()
@@ -139,7 +139,7 @@ async def test_a_card_of_before_a_restart_is_true_again(team: Team) -> None:
         approve = {key: view["actions"][0][key] for key in ("type", "title", "verb", "data")}
         _, answer = await teams.execute(bob, card, approve)
         assert "It was decided already. Withdrawn" in text_of(answer["value"])
-    assert await team.site.ledger(4)
+    assert await team.site.ledger(94)
 
 
 async def test_credentials_that_microsoft_refuses_are_no_traceback(team: Team) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bots.cards import card
 from bots.commands import Answer, Page
+from bots.fitting import excerpt
 from bots.previews import Cell, Table
 from bots.seals import seal
 from bots.teams.adaptive import (
@@ -29,7 +31,7 @@ from bots.teams.adaptive import (
 )
 from bots.texts import moment
 from gateway.approvals.request import ApprovalRequest, State
-from tests.bots.samples import DELETE, NOW, PLAIN, STATES, UPDATE, WILD
+from tests.bots.samples import DELETE, NOW, PLAIN, SQL, STATES, UPDATE, WILD
 from tests.npm import NODE, installed
 
 KEY = b"k" * 32
@@ -269,6 +271,22 @@ def test_any_request_fits(request: ApprovalRequest) -> None:
             assert not WOULD_BE_A_DATE.search(run["text"])
 
 
+@settings(max_examples=1000, deadline=None)
+@given(SQL, st.sampled_from([1] * 20 + [200, 30_000]))
+def test_a_thousand_random_statements_stay_in_the_literal_block(sql: str, times: int) -> None:
+    """Unicode, fences, mentions, bidi, up to a megabyte: what stands in for a CodeBlock says the same, and nothing else is SQL."""
+    request = replace(PLAIN, statements=(replace(DELETE, sql=(sql * times)[:1_000_000]),))
+    drawn = draw(request)
+    (code,) = of_type(drawn, "CodeBlock")
+    assert code["codeSnippet"] == (excerpt(card(request, NOW).statements[0], LADDER[drawn.step].sql)[0])
+    assert "".join(run["text"] for run in code["fallback"]["inlines"]) == code["codeSnippet"]
+    plain = base_card(card(replace(PLAIN, statements=(replace(DELETE, sql="SELECT"),)), NOW), "s", start=drawn.step)
+    ours = {each["text"] for each in of_type(plain, "TextBlock")} | {
+        "**Part of it is not shown here: Review, then Full SQL.**"
+    }
+    assert {each["text"] for each in of_type(drawn, "TextBlock")} <= ours
+
+
 @settings(max_examples=25, deadline=None)
 @given(WILD)
 def test_any_request_parses(parse: Parse, request: ApprovalRequest) -> None:
@@ -328,7 +346,7 @@ def test_an_answer_has_all_its_parts_in_order(parse: Parse) -> None:
     drawn = answer_card(answer)
     valid(drawn)
     kinds = [each["type"] for each in drawn.content["body"]]
-    assert kinds == ["RichTextBlock", "RichTextBlock", "RichTextBlock", "CodeBlock", "Table", "RichTextBlock"]
+    assert kinds == ["RichTextBlock", "RichTextBlock", "CodeBlock", "Table", "RichTextBlock"]
     assert drawn.summary == "Audit: 9 statements. verb:update. 3 hidden"
     assert [each["data"] for each in drawn.content["actions"]] == [
         {"hoop": "hoop_page", "cursor": "a.b"},

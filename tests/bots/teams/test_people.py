@@ -143,3 +143,12 @@ async def test_no_token_is_nobody(door: Door) -> None:
     door.teams.microsoft.login.away = True
     with pytest.raises(Unproven, match="please try again"):
         await door.person()
+
+
+async def test_a_token_that_does_not_come_in_time_is_nobody(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Teams shows an error of its own when a click is not answered in time; nothing must be decided behind it."""
+    monkeypatch.setattr("bots.teams.people.LOOK_UP", 0.05)
+    door.teams.microsoft.login.hang()
+    with pytest.raises(Unproven, match="please try again"):
+        await door.person()
+    door.teams.microsoft.login.go()
