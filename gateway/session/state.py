@@ -131,6 +131,7 @@ class Conversation:
         """True while no client message may be read. The rows of a COPY are not judged: the target waits for nothing else."""
         return self.phase is not Phase.COPY_IN and (
             self.phase in (Phase.HELD, Phase.CLOSED)
+            or self.target_said_fatal  # its connection ends; nothing that came since will be answered
             or self.errand is not None
             or self.rowguard is not None
             or self.asking

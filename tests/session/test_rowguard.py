@@ -353,6 +353,7 @@ def asked(*messages: bytes, rows: int | None = 3, status: str = "I") -> tuple[in
         ([query(f"WITH gone AS ({DELETE} RETURNING id) DELETE FROM orders USING gone")], "DELETE does not tell how many rows it changes"),
         ([query("MERGE INTO customers USING orders ON true WHEN MATCHED THEN DELETE")], "MERGE does not tell how many rows it changes"),
         ([query(f"EXPLAIN ANALYZE {DELETE}")], "EXPLAIN does not tell how many rows it changes"),
+        ([parse("r", "SELECT 1"), query(DELETE)], "it stands behind messages without a Sync"),
         ([query("CREATE TABLE new (id int)")], ""),
     ],
 )  # fmt: skip

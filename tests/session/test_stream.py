@@ -142,6 +142,12 @@ def test_a_fatal_of_the_targets_own_is_the_only_one() -> None:
     assert play.send(ev.TargetGone()) == ["record session_ended", "close"]
 
 
+def test_nothing_is_taken_from_the_client_behind_the_targets_fatal() -> None:
+    play = Playbook()
+    play.target(message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mgoing\0\0"))
+    assert play.client(query(DELETE)) == []
+
+
 def test_a_reported_search_path_is_asked_for_before_anything_is_judged_by_it() -> None:
     play = Playbook()
     assert play.target(parameter("search_path", "other")) == ["client S", "target Q[SHOW search_path]"]

@@ -126,6 +126,11 @@ def test_a_chain_of_ctes_stays_cheap() -> None:
     assert "public.t.card" in found.protected_predicates
 
 
+def test_more_columns_than_postgresql_takes_are_not_followed() -> None:
+    assert StatementClass.READ in one(f"SELECT {', '.join(['*'] * 1664)} FROM t").classes
+    assert one(f"SELECT {', '.join(['*'] * 1665)} FROM t").classes == {StatementClass.OPAQUE}
+
+
 def test_too_many_names_are_not_followed() -> None:
     columns, tables = (",".join(f"{letter}{n}" for n in range(700)) for letter in "ct")
     found = one(f"SELECT {columns} FROM {tables}")
