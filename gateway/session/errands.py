@@ -127,7 +127,7 @@ def _schemas(text: str, role: str) -> list[str]:
         else:
             end = text.find(",", at)
             end = len(text) if end < 0 else end
-            names.append(text[at:end].strip())
+            names.append(text[at:end].strip(" "))
             at = end
     return [name for name in names if name]
 

@@ -162,7 +162,7 @@ def _too_big(text: str, why: str, reason: str) -> Script:
 def _statement(encoded: bytes, raw: dict[str, Any]) -> Statement:
     start = raw.get("stmt_location", 0)
     end = start + raw["stmt_len"] if raw.get("stmt_len") else len(encoded)
-    sql = encoded[start:end].decode().strip()
+    sql = encoded[start:end].strip().decode()  # of bytes: U+00A0 and its kind are letters to PostgreSQL
     name, fields = unwrap(raw.get("stmt")) or ("an empty statement", {})
     try:
         return read_statement(sql, name, fields)

@@ -95,6 +95,11 @@ def test_comment_depth() -> None:
     ]
 
 
+def test_a_statements_own_text_keeps_what_is_no_blank_to_postgresql() -> None:
+    first, second = read("SET x = off\u00a0 ; SELECT a\u2028\n").statements
+    assert (first.sql, second.sql) == ("SET x = off\u00a0", "SELECT a\u2028")
+
+
 def test_many_statements_are_one_opaque_one() -> None:
     (found,) = read("END;" * (MAX_STATEMENTS + 1), max_bytes=20_000).statements
     assert found.classes == {StatementClass.OPAQUE}
