@@ -33,6 +33,13 @@ _HARMLESS_CLASSES = (StatementClass.HOUSEKEEPING, StatementClass.SESSION, Statem
 #: What columns carry, the byte offsets of the constants and the numbers of the parameters that stand beside them.
 Beside = tuple[Carried, tuple[int, ...], tuple[int, ...]]
 _MAX_STEPS = 50_000  # columns and names looked at; 8 kB of text can ask for millions
+#: Set-returning functions of PostgreSQL's own that make rows of their arguments (pg_proc.dat).
+MAKES_ROWS = words(
+    "generate_series generate_subscripts unnest regexp_matches regexp_split_to_table string_to_table ts_parse ts_stat "
+    "json_array_elements json_array_elements_text json_each json_each_text json_object_keys json_populate_recordset "
+    "json_to_recordset jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys "
+    "jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset aclexplode pg_options_to_table"
+)
 _AROUND = ("agg_filter", "over")  # of a call: they tell of columns even where the arguments don't count
 
 
@@ -178,6 +185,7 @@ class Expressions(ABC):
 
     def _on_sublink(self, fields: Fields, frame: Frame) -> Carried:
         if fields.get("subLinkType") == "EXISTS_SUBLINK":
+            self._subselect(fields, frame)  # for the conditions inside
             return NOTHING
         return self._of(fields.get("testexpr"), frame) | self._subselect(fields, frame)
 
@@ -207,11 +215,28 @@ class Expressions(ABC):
         schema, bare = names[-2] if len(names) > 1 else None, names[-1]
         known = self._is_known(schema, bare)
         if known and bare == "count":
-            return self._children(_fields_of(fields, _AROUND), frame)
+            return self._counted(fields, frame) | self._children(_fields_of(fields, _AROUND), frame)
         if known and bare == "current_setting":
             setting = literal((fields.get("args") or [None])[0])
             known = setting is not None and "." not in setting and setting.lower() != "application_name"
-        return self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame) | self._unless(known)
+        carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame) | self._unless(known)
+        if bare in MAKES_ROWS:
+            self.tested |= carried  # how many rows it gives says what its arguments are
+        return carried
+
+    def _counted(self, fields: Fields, frame: Frame) -> Carried:
+        """How many values there are, or different ones: of a stored column that tells of none of them."""
+        args = fields.get("args") or ()
+        stored = all(is_stored(each, frame) for each in args)
+        distinct = "agg_distinct" in fields
+        carried = NOTHING if stored and not distinct else self._of(args, frame)
+        self.tested |= carried if distinct else NOTHING
+        return NOTHING if stored else carried
+
+    def _on_null_test(self, fields: Fields, frame: Frame) -> Carried:
+        """Whether a stored column has a value tells nothing of it; of what is made of one, it may: nullif(card, '4')."""
+        arg = fields.get("arg")
+        return NOTHING if is_stored(arg, frame) else self._of(arg, frame)
 
     def _is_known(self, schema: str | None, bare: str) -> bool:
         """Whether a function is PostgreSQL's own and makes its result of its arguments alone."""
@@ -248,6 +273,27 @@ class Expressions(ABC):
         return table_named(names, frame)
 
 
+def origin(value: object, frame: Frame) -> tuple[int, int]:
+    """The column that an output is, when it is nothing but that column's name."""
+    columns = _named(value, frame)
+    return columns[0].origin if len(columns) == 1 else (0, 0)
+
+
+def is_stored(value: object, frame: Frame) -> bool:
+    """Is it nothing but the name of a relation's column, or of what nothing is known of?"""
+    columns = _named(value, frame)
+    return bool(columns) and all(each.origin != (0, 0) or each.carried <= UNRESOLVED for each in columns)
+
+
+def _named(value: object, frame: Frame) -> list[Column]:
+    kind, fields = unwrap(value) or ("", {})
+    names = strings(fields.get("fields")) if kind == "ColumnRef" and not is_star(value) else []
+    if len(names) < 2:
+        return list(columns_named(names[0], frame) or ()) if names else []
+    table = table_named(names[:-1], frame)
+    return [each for each in table.columns if each.name == names[-1]] if table else []
+
+
 def _fields_of(fields: Fields, names: tuple[str, ...]) -> Fields:
     return {name: fields[name] for name in names if name in fields}
 
@@ -266,7 +312,7 @@ _ON: dict[str, Callable[[Expressions, Fields, Frame], Carried]] = {
     "FuncCall": Expressions._on_function,
     "GroupingFunc": _nothing,
     "JsonArrayQueryConstructor": Expressions._on_array_query,
-    "NullTest": _nothing,
+    "NullTest": Expressions._on_null_test,
     "ResTarget": Expressions._children,
     "SubLink": Expressions._on_sublink,
     "TypeCast": Expressions._children,

@@ -15,7 +15,6 @@ from gateway.sql.frames import (
     Column,
     Frame,
     Table,
-    columns_named,
     copied,
     derived,
     filled_columns,
@@ -27,7 +26,7 @@ from gateway.sql.frames import (
     united,
     whole,
 )
-from gateway.sql.lineage_expressions import Expressions
+from gateway.sql.lineage_expressions import Expressions, origin
 from gateway.sql.scope import is_star, natural_name
 from gateway.sql.tree import Fields, children, literal, strings, unwrap, words
 
@@ -63,6 +62,8 @@ class Queries(Expressions):
         self._with(fields, frame)
         if fields.get("op", "SETOP_NONE") != "SETOP_NONE":
             left, right = (self._select(fields[side], frame) for side in _SIDES)
+            if fields["op"] != "SETOP_UNION" or not fields.get("all"):
+                self.tested |= whole((*left, *right))  # which rows are equal
             return self._limited(united(left, right), fields, frame)
         self._from(fields.get("fromClause"), frame)
         self._condition(fields.get("whereClause"), frame)
@@ -79,7 +80,8 @@ class Queries(Expressions):
 
     def _chosen_by(self, fields: Fields, shown: list[Column], frame: Frame) -> None:
         """GROUP BY, DISTINCT ON and ORDER BY test columns too; an output's name or its place stands for what it carries."""
-        known = self._saw_unknown
+        if {} in (fields.get("distinctClause") or ()):
+            self.tested |= whole(shown)
         nodes = [*(fields.get("groupClause") or ()), *(each for each in fields.get("distinctClause") or () if each)]
         nodes += [each["SortBy"]["node"] for each in fields.get("sortClause") or ()]
         for each in nodes:
@@ -87,12 +89,15 @@ class Queries(Expressions):
             outputs = [column for column in shown if [column.name] == names]
             if place is not None and place.isdigit():
                 outputs = shown[int(place) - 1 : int(place)]
+            known = self._saw_unknown
             self.tested |= whole(outputs) if outputs else self._of(each, frame)
-        self._saw_unknown = known
+            if names:  # it may be an output's
+                self._saw_unknown = known
 
     def _limited(self, shown: list[Column], fields: Fields, frame: Frame) -> list[Column]:
         """LIMIT and OFFSET choose rows by a number: which row it is says what the number was."""
         chosen = NOTHING.union(*(self._of(fields.get(each), frame) for each in ("limitCount", "limitOffset")))
+        self.tested |= chosen
         return [Column(each.name, each.carried | chosen) for each in shown] if chosen else shown
 
     def _values(self, rows: list[Fields], frame: Frame) -> list[Column]:
@@ -242,6 +247,8 @@ class Queries(Expressions):
             before = [each.carried for each in columns]
             frame.ctes[own] = self._marked(columns, cte)
             columns = united(columns, self._select(query["rarg"], inner))
+        if not query.get("all"):
+            self.tested |= whole(columns)
         frame.ctes[own] = self._marked(columns, cte)
 
     def _marked(self, columns: list[Column], cte: Fields) -> list[Column]:
@@ -319,6 +326,7 @@ class Queries(Expressions):
         )
 
     def _sample(self, fields: Fields, frame: Frame) -> Table:
+        self.tested |= self._of([*(fields.get("args") or ()), fields.get("repeatable")], frame)
         name, relation = unwrap(fields["relation"]) or ("", {})
         return self._relation(relation, frame) if name == "RangeVar" else Table("", [Column(None, UNRESOLVED)])
 
@@ -328,6 +336,7 @@ class Queries(Expressions):
         for each in fields.get("functions") or ():
             call, *definition = each["List"]["items"]
             carried = self._of(call, frame)
+            self.tested |= carried  # how many rows there are says what they are made of
             name = natural_name(call)
             own = [item for item in definition if unwrap(item)]
             listed = own[0]["List"]["items"] if own else fields.get("coldeflist")
@@ -339,6 +348,7 @@ class Queries(Expressions):
     def _built_table(self, fields: Fields, frame: Frame) -> Table:
         """XMLTABLE and JSON_TABLE: every column comes of the document."""
         carried = self._children({key: value for key, value in fields.items() if key != "alias"}, frame)
+        self.tested |= carried
         alias = fields.get("alias", {})
         columns = [Column(name, carried) for name in _column_names(fields.get("columns"))]
         return derived(alias.get("aliasname", ""), copied(columns, strings(alias.get("colnames"))))
@@ -353,7 +363,7 @@ class Queries(Expressions):
             stars = self._star(value, frame)
             if stars is None:
                 name = target.get("name") or natural_name(value)
-                found.append(Column(name, self._of(value, frame), origin=_origin(value, frame)))
+                found.append(Column(name, self._of(value, frame), origin=origin(value, frame)))
             else:
                 found += copied(stars)
             self._count(len(stars or ()) + 1)
@@ -373,18 +383,6 @@ class Queries(Expressions):
             return None
         row = self._row(fields.get("arg"), frame) if len(steps) == 1 else None
         return row.columns if row else [Column(None, self._of(value, frame))]
-
-
-def _origin(value: object, frame: Frame) -> tuple[int, int]:
-    """The column that an output is, when it is nothing but that column's name."""
-    kind, fields = unwrap(value) or ("", {})
-    names = strings(fields.get("fields")) if kind == "ColumnRef" and not is_star(value) else []
-    if len(names) < 2:
-        columns = columns_named(names[0], frame) if names else None
-    else:
-        table = table_named(names[:-1], frame)
-        columns = [each for each in table.columns if each.name == names[-1]] if table else None
-    return columns[0].origin if columns and len(columns) == 1 else (0, 0)
 
 
 def _bare_name(node: object) -> list[str]:
