@@ -26,7 +26,6 @@ from gateway.session.meaning import (
     meaning_question,
     relations_of,
 )
-from gateway.session.names import Portal
 from gateway.session.probe import Findings, Subject, probe
 from gateway.session.replies import Batch, Execution, Part
 from gateway.session.rowguard import cap
@@ -406,8 +405,6 @@ class Holding:
             return
         for part in held.parts:
             part.held, part.allowed = None, held.cap
-            if part.reply is not None and isinstance(part.reply.portal, Portal):
-                part.reply.portal.released = True
         self._go(held)
         if held.interrupted:
             self._talk.emit(ev.CancelTarget())  # it came too late for the hold: the statement is running now

@@ -137,6 +137,8 @@ class RowGuard:
             talk.emit(ev.ToClient(shown))
         if limited:
             talk.emit(ev.ToClient(_SUSPENDED))
+            if self.reply.portal is not None:
+                self.reply.portal.released = True
             if len(rows) > self._limit:
                 # The target has nothing left in it: whoever goes on with it hears that it is no more.
                 talk.names.apply(Change(Space.PORTAL, kept(self._portal)))

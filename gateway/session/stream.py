@@ -306,6 +306,8 @@ class Stream:
         head = self._pop("PortalSuspended", b"E")
         if head.execution is not None:
             self._done(head, head.execution, None)
+            if head.portal is not None and head.execution.request:
+                head.portal.released = True
         return self._seen(head, body)
 
     def _next(self, head: Reply) -> None:

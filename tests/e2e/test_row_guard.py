@@ -270,3 +270,24 @@ async def test_psql_goes_on_behind_a_statement_that_was_rolled_back(stack: Stack
     assert "HINT:  The rows have changed since the reviewer saw them." in text
     assert "still here" in text
     assert left(stack, owner) == 53
+
+
+async def test_an_approval_that_came_to_nothing_is_not_used_later(stack: Stack, wire: Wire) -> None:
+    """What stood before the Execute failed, so it was skipped. Its portal is older than the savepoint and still whole."""
+    first = stack.ids()
+    owner = owned(stack, first)
+    await wire.ask(query("BEGIN"))
+    await wire.ask(parse("", f"DELETE FROM ledger WHERE owner = '{owner}'") + bind("p", "") + SYNC)
+    await wire.ask(query("SAVEPOINT s"))
+    asking = asyncio.create_task(wire.ask(parse("", "SELECT nosuch FROM ledger") + execute("p") + SYNC))
+    card = await stack.card()
+    await stack.approve("Bob", card)
+    assert await asking == ["E42703", "ZE"]
+    await card.says("Failed")
+    assert await wire.ask(query("ROLLBACK TO s")) == ["C[ROLLBACK]", "ZT"]
+    add(stack, first, 50)
+    asking = asyncio.create_task(wire.ask(execute("p") + SYNC))
+    await stack.deny("Bob", await stack.card(), "asked again")
+    assert await asking == ["E42501", "ZE"]
+    await wire.ask(query("ROLLBACK"))
+    assert left(stack, owner) == 53
