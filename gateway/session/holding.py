@@ -24,7 +24,7 @@ from gateway.session.meaning import (
     known,
     may_be_asked_inside,
     meaning_question,
-    relations_of,
+    names_of,
 )
 from gateway.session.probe import Findings, Subject, probe
 from gateway.session.replies import Batch, Execution, Part
@@ -143,8 +143,8 @@ class Holding:
         wanted = [each for each in reply.executions if each.verdict.answer is Answer.HOLD] or reply.executions
         changing = [each for each in wanted if each.statement.writes] or wanted
         portal = reply.portal
-        relations = tuple(relations_of(held.executions))
-        return Subject(changing[0], portal.prepared if portal else None, portal.bind if portal else None, relations)
+        names = tuple(names_of(held.executions))
+        return Subject(changing[0], portal.prepared if portal else None, portal.bind if portal else None, names)
 
     def _probe_here(self) -> None:
         talk = self._talk
@@ -346,7 +346,7 @@ class Holding:
         if held.findings.meaning is None:
             self._release("")
         elif not held.side:
-            talk.errand = Errand(meaning_question(relations_of(held.executions)), self._meaning_again)
+            talk.errand = Errand(meaning_question(names_of(held.executions)), self._meaning_again)
         elif held.settings is not None:
             talk.errand = Errand(isolation_question(), self._settings_again)
         else:
@@ -366,7 +366,7 @@ class Holding:
     def _recheck_aside(self) -> None:
         held = self._held
         if held is not None:
-            self._side = Errand(meaning_question(relations_of(held.executions), aside=True), self._meaning_again)
+            self._side = Errand(meaning_question(names_of(held.executions), aside=True), self._meaning_again)
             self._ask_aside()
 
     def _meaning_again(self, now: object) -> None:

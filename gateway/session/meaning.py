@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gateway.session.errands import Messages, rows
 from gateway.session.names import Portal, Prepared
 from gateway.session.replies import Batch, Execution
+from gateway.sql.tree import parts
 from gateway.wire.frontend import query
 
 #: Whatever else a configuration reload, ALTER ROLE or code may change: who acts, which names are found, which rows and
@@ -39,12 +40,13 @@ SETTINGS = (
 )
 #: Those of which the target tells by itself (ParameterStatus), as far as its version does.
 REPORTED = frozenset({*SETTINGS, "is_superuser", "server_encoding", "client_encoding"})
+_CALL = "()"
 _SHOWN = "; ".join(f"SHOW {name}" for name in SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`oids`: "schema.name=oid" of each relation that there is, in order. `settings`: "name=value"; empty where they were
+    """`oids`: "schema.name=oid.digest" of each relation that there is, "name()=versions" of each function, in order. `settings`: "name=value"; empty where they were
     not asked: on a side connection they are another session's."""
 
     oids: tuple[str, ...] = ()
@@ -54,9 +56,9 @@ class Meaning:
 Question = Generator[bytes, Messages, Meaning]
 
 
-def meaning_question(relations: Sequence[str], *, aside: bool = False) -> Question:
-    """What the relation names and the settings are now."""
-    texts = [*([_oid_sql(relations)] if relations else []), *([] if aside else [_SHOWN])]
+def meaning_question(names: Sequence[str], *, aside: bool = False) -> Question:
+    """What the names of relations and functions (names_of) and the settings are now."""
+    texts = [*([_what_sql(names)] if names else []), *([] if aside else [_SHOWN])]
     found = rows((yield query("; ".join(texts)))) if texts else []
     oids = tuple(f"{(row[0] or b'').decode()}={(row[1] or b'').decode()}" for row in found if len(row) == 2)
     return Meaning(oids, _settings([row[0] for row in found if len(row) == 1]))
@@ -76,33 +78,84 @@ def _settings(values: Sequence[bytes | None]) -> tuple[str, ...]:
     return tuple(f"{name}={(value or b'').decode()}" for name, value in zip(SETTINGS, values, strict=False))
 
 
-def _oid_sql(relations: Sequence[str]) -> str:
-    """By whole name. The second condition lets the index on relname find it: a target may have 100,000 relations, and a
-    click waits for this. Which dot ends the schema isn't known, so every tail of a name is looked up."""
+def _what_sql(names: Sequence[str]) -> str:
+    """What each name is, under its whole name. A call ends in "()"."""
+    relations = [each for each in names if not each.endswith(_CALL)]
+    calls = sorted({parts(each.removesuffix(_CALL))[-1] for each in names if each.endswith(_CALL)})
+    wanted = [*([_relations_sql(relations)] if relations else []), *([_calls_sql(calls)] if calls else [])]
+    return " UNION ALL ".join(wanted) + " ORDER BY 1"
+
+
+def _relations_sql(relations: Sequence[str]) -> str:
+    """The OID, and a digest of what may change under it: columns, a view's query and other rules, triggers.
+
+    By whole name. The second condition lets the index on relname find it: a target may have 100,000 relations, and a click
+    waits for this. Which dot ends the schema isn't known, so every tail of a name is looked up.
+    """
     tails = sorted({each[at + 1 :] for each in relations for at, letter in enumerate(each) if letter == "."})
-    names, tail_names = (", ".join("'" + each.replace("'", "''") + "'" for each in part) for part in (relations, tails))
+    whole = "pg_catalog.concat(n.nspname, '.', c.relname)"
+    of_it = "OPERATOR(pg_catalog.=) c.oid"
+    columns = f"FROM pg_catalog.pg_attribute a WHERE a.attrelid {of_it} AND a.attnum OPERATOR(pg_catalog.>) 0"
+    digested = ", '/', ".join(
+        [
+            f"(SELECT {_agg('a.attname, a.atttypid', 'a.attnum')} {columns})",
+            f"(SELECT {_agg('r.oid, r.xmin', 'r.oid')} FROM pg_catalog.pg_rewrite r WHERE r.ev_class {of_it})",
+            f"(SELECT {_agg('t.oid, t.xmin', 't.oid')} FROM pg_catalog.pg_trigger t WHERE t.tgrelid {of_it})",
+        ]
+    )
     return (
-        "SELECT n.nspname || '.' || c.relname, c.oid FROM pg_catalog.pg_class c"
+        f"SELECT {whole}, pg_catalog.concat(c.oid, '.', pg_catalog.md5(pg_catalog.concat({digested})))"
+        " FROM pg_catalog.pg_class c"
         " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-        f" WHERE (n.nspname || '.' || c.relname) OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::text[])"
-        f" AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY[{tail_names}]::pg_catalog.name[]) ORDER BY 1"
+        f" WHERE {whole} OPERATOR(pg_catalog.=) ANY (ARRAY[{_list(relations)}]::pg_catalog.text[])"
+        f" AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY[{_list(tails)}]::pg_catalog.name[])"
     )
 
 
-def relations_of(executions: Sequence[Execution]) -> list[str]:
-    """Every relation that one of them touches."""
-    return sorted({name for each in executions for name in (*each.statement.writes, *each.statement.reads)})
+def _calls_sql(names: Sequence[str]) -> str:
+    """Each function of the user's of that name, and which version of it."""
+    return (
+        f"SELECT pg_catalog.concat(p.proname, '{_CALL}'), {_agg('p.oid, p.xmin', 'p.oid')} FROM pg_catalog.pg_proc p"
+        f" WHERE p.proname OPERATOR(pg_catalog.=) ANY (ARRAY[{_list(names)}]::pg_catalog.name[])"
+        " AND p.pronamespace OPERATOR(pg_catalog.<>) 11 GROUP BY p.proname"
+    )
+
+
+def _agg(values: str, order: str) -> str:
+    return f"pg_catalog.string_agg(pg_catalog.concat_ws('-', {values}), ',' ORDER BY {order})"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join("'" + each.replace("'", "''") + "'" for each in names)
+
+
+def names_of(executions: Sequence[Execution]) -> list[str]:
+    """Every relation that one of them touches, and what it calls, with "()" behind it."""
+    found = (each.statement for each in executions)
+    return sorted(
+        {name for each in found for name in (*each.writes, *each.reads, *(f"{f}{_CALL}" for f in each.functions))}
+    )
 
 
 def difference(before: Meaning, now: Meaning) -> str:
     """Why what was approved does not mean the same any more; "" where it does."""
     if before.oids != now.oids:
-        return "a table's name means another table now"
+        return _moved(before.oids, now.oids)
     was = dict(each.split("=", 1) for each in before.settings)
     changed = [name for name, _, value in (each.partition("=") for each in now.settings) if was.get(name) != value]
     if changed or len(before.settings) != len(now.settings):
         return f"a setting that it depends on has changed: {', '.join(changed) or 'not all of them could be asked'}"
     return ""
+
+
+def _moved(before: Sequence[str], now: Sequence[str]) -> str:
+    was, new = (dict(each.rsplit("=", 1) for each in found) for found in (before, now))
+    changed = [name for name in sorted({*was, *new}) if was.get(name) != new.get(name)]
+    if all(
+        was.get(each, "").split(".")[0] == new.get(each, "").split(".")[0] or each.endswith(_CALL) for each in changed
+    ):
+        return f"it was redefined while people decided: {', '.join(changed)}"
+    return "a table's name means another table now"
 
 
 def bytes_of(batch: Batch) -> Iterator[bytes | str | int | None]:

@@ -45,7 +45,7 @@ class Subject:
     execution: Execution
     prepared: Prepared | None = None
     bind: Bind | None = None
-    relations: tuple[str, ...] = ()  # of all that is held with it
+    names: tuple[str, ...] = ()  # of relations and functions, of all that is held with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
     if wrong is not None:
         yield query(after)
         return Findings(None, Preview(note=f"no preview: {wrong.get('M', 'the target refused to begin')}"))
-    meaning = yield from meaning_question(subject.relations, aside=bool(side))
+    meaning = yield from meaning_question(subject.names, aside=bool(side))
     if statement.classes <= _HARMLESS:
         shown = yield from _ask(preview(statement.sql), subject, judge)
     else:

@@ -89,11 +89,63 @@ def test_any_name_is_found_by_postgresql_and_no_other(postgres: EmbeddedPostgres
                 key: connection.execute("SELECT %s::regclass::oid", (name,)).fetchone()
                 for key, name in zip(keys, names, strict=True)
             }
-            assert {key: (oid,) for key, oid in rows} == expected
+            assert {key: (int(found.split(".")[0]),) for key, found in rows} == expected
         finally:
             connection.execute(
                 'DROP SCHEMA "od.d" CASCADE; DROP SCHEMA "q\'s" CASCADE; DROP TABLE IF EXISTS public.probed'
             )
+
+
+REDEFINED = {
+    "CREATE OR REPLACE VIEW meant.v AS SELECT id FROM meant.t WHERE id > 0": "meant.v",
+    "CREATE OR REPLACE FUNCTION meant.f() RETURNS int LANGUAGE sql AS 'SELECT 2'": "f()",
+    "CREATE FUNCTION meant.f(int) RETURNS int LANGUAGE sql AS 'SELECT 2'": "f()",
+    "ALTER TABLE meant.t RENAME COLUMN a TO b": "meant.t",
+    "CREATE RULE r AS ON DELETE TO meant.t DO INSTEAD NOTHING": "meant.t",
+    "CREATE TRIGGER g BEFORE DELETE ON meant.t EXECUTE FUNCTION suppress_redundant_updates_trigger()": "meant.t",
+    "ALTER TABLE meant.t DISABLE TRIGGER ALL": "",
+    "INSERT INTO meant.t VALUES (9)": "",
+}
+
+
+@pytest.mark.parametrize(("sql", "what"), REDEFINED.items())
+def test_what_is_redefined_under_its_name_is_not_what_was_approved(
+    postgres: EmbeddedPostgres, sql: str, what: str
+) -> None:
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+
+        def asked() -> Meaning:
+            question = frontend.read_query(
+                next(meaning_question(["lower()", "meant.f()", "meant.t", "meant.v"], aside=True))
+            )
+            return Meaning(tuple(f"{name}={found}" for name, found in connection.execute(question.encode()).fetchall()))
+
+        connection.execute(
+            "CREATE SCHEMA meant; CREATE TABLE meant.t (id int, a int); CREATE VIEW meant.v AS SELECT id FROM meant.t;"
+            "CREATE FUNCTION meant.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+        )
+        try:
+            before = asked()
+            assert [each.split("=")[0] for each in before.oids] == ["f()", "meant.t", "meant.v"]
+            connection.execute(sql.encode())
+            assert difference(before, asked()) == (f"it was redefined while people decided: {what}" if what else "")
+        finally:
+            connection.execute("DROP SCHEMA meant CASCADE")
+
+
+def test_the_question_runs_no_code_of_the_users(postgres: EmbeddedPostgres) -> None:
+    """Their operators and functions fit better than PostgreSQL's, and their schema is on the path."""
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(
+            "CREATE SCHEMA evil; SET search_path = evil;"
+            "CREATE FUNCTION evil.joined(name, text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE 'ran'; END$$;"
+            "CREATE OPERATOR evil.|| (leftarg = name, rightarg = text, function = evil.joined)"
+        )
+        try:
+            question = frontend.read_query(next(meaning_question(["evil.joined()", "pg_catalog.pg_class"], aside=True)))
+            assert len(connection.execute(question.encode()).fetchall()) == 2
+        finally:
+            connection.execute("RESET search_path; DROP SCHEMA evil CASCADE")
 
 
 def test_a_difference_is_named() -> None:

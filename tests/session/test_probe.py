@@ -9,7 +9,7 @@ from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import load
 from gateway.session.errands import Messages
 from gateway.session.judging import Judge, Login
-from gateway.session.meaning import relations_of
+from gateway.session.meaning import names_of
 from gateway.session.names import Prepared
 from gateway.session.probe import Findings, Subject, probe
 from gateway.session.replies import Execution
@@ -35,10 +35,10 @@ def subject(judge: Judge, sql: str, *values: bytes) -> Subject:
     script = judge.read(sql)
     assert script is not None
     execution = Execution(1, script.statements[0], Verdict(Answer.HOLD, "r", ""), sql, None)
-    relations = tuple(relations_of([execution]))
+    names = tuple(names_of([execution]))
     if not values:
-        return Subject(execution, relations=relations)
-    return Subject(execution, Prepared(sql, script, (23,)), Bind("", "", (), values, ()), relations)
+        return Subject(execution, names=names)
+    return Subject(execution, Prepared(sql, script, (23,)), Bind("", "", (), values, ()), names)
 
 
 def played(questions: Generator[bytes, Messages, T], *answers: bytes) -> tuple[list[bytes], T]:
