@@ -5,7 +5,7 @@ in session.py. Reading a text is cached; judging it is not (rules may look at th
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -25,6 +25,7 @@ from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
+from gateway.sql.frames import UNKNOWN
 from gateway.sql.lineage import Lineages, Lines
 from gateway.sql.literals import withheld
 from gateway.sql.parse import read
@@ -166,12 +167,22 @@ class Judge:
     def _with_conditions(self, statement: Statement) -> Statement:
         """The statement with what its conditions read behind views and names, where a mask could be concerned."""
         found = self._lineages.tested(statement.sql) if self.protects else frozenset[str]()
+        if UNKNOWN in found:
+            found = frozenset(self._protected()) if self.touches_protected(statement) else found - {UNKNOWN}
         known = statement.protected_predicates
         return (
             replace(statement, protected_predicates=tuple(dict.fromkeys((*known, *sorted(found)))))
             if found
             else statement
         )
+
+    def _protected(self) -> Iterator[str]:
+        """Each protected column as policy writes it, without the target."""
+        target = self.login.target.name
+        for each in self.policy.masking.columns:
+            of, _, column = each.column.partition(".")
+            if fnmatchcase(target, of):
+                yield column
 
     def tested(self, statement: Statement) -> tuple[str, ...]:
         """The protected columns that its conditions read: an oracle, which no mask stops and the audit counts."""

@@ -2,10 +2,11 @@
 
 What lives here: one walk over a statement's tree with the target's catalog at hand. It answers for whole values. The rule:
 every column that is written in an output's expression counts, its CASE conditions, FILTER and OVER included (a CASE can
-spell a value letter by letter), and so does what a subquery in it hands out. Nothing comes from NULL tests, EXISTS, count()
-of anything, GROUPING(). What stands outside of an output (WHERE, ON, GROUP BY, HAVING, ORDER BY) isn't carried: that is an
-oracle, one bit at a time. One thing flows through conditions all the same: columns that are compared with each other carry
-one another's values, and a derived table (VALUES, a function, a subquery) all at once, or a join would translate a value.
+spell a value letter by letter), and so does what a subquery in it hands out. Nothing comes from EXISTS, GROUPING(), NULL
+tests of a stored column and count() of one (of what is made of it: nullif(card, '4') IS NULL). What stands outside of an
+output (WHERE, ON, GROUP BY, HAVING, ORDER BY, set operations, how many rows a function gives) isn't carried: that is an
+oracle. One thing flows through conditions all the same: columns that are compared with each other carry one another's
+values, and a derived table (VALUES, a function, a subquery) all at once, or a join would translate a value.
 In UPDATE, INSERT and MERGE with RETURNING, a column carries what is assigned to it, and so does what the target makes of it.
 
 What can't be known is None: relations outside the catalog (temporary ones), user functions, operators and casts, SQL in
@@ -15,6 +16,7 @@ to column is followed as far as copies.py can read it.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.sql.catalog import Catalog, Relation
@@ -79,7 +81,10 @@ class Lineages:
         return self._result(sql).outputs
 
     def tested(self, sql: str) -> frozenset[str]:
-        """The "schema.table.column" that the statement's conditions read, views followed; only those that can be known."""
+        """The "schema.table.column" that the statement's conditions read, views followed; only those that can be known.
+
+        UNKNOWN is among them where the text is too long or too wide to be followed.
+        """
         return self._result(sql).tested
 
     def beside(self, sql: str) -> Sequence[Beside]:
@@ -99,14 +104,19 @@ class Lineages:
     def _read(self, sql: str) -> "_Result":
         node = tree(sql)
         walk = Walk(self._catalog, self._path, self._views)
-        try:
-            result = _Result(None) if node is None else walk.statement(*node)
-        except (TooWideError, RecursionError):
-            return _Result(None)
-        except (LookupError, TypeError, AttributeError, ValueError):
-            return _Result(None)  # a tree that isn't expected: nothing is known
-        result.tested, result.beside = walk.tested - {UNKNOWN}, walk.beside
+        result = None
+        with suppress(*_UNEXPECTED):
+            result = walk.statement(*node) if node else None
+        if result is None:
+            result, walk.tested = _Result(None), walk.tested | UNRESOLVED
+        else:
+            walk.tested -= UNRESOLVED
+        result.tested, result.beside = walk.tested, walk.beside
         return result
+
+
+#: Too much to follow, and a tree that isn't expected: nothing is known.
+_UNEXPECTED = (TooWideError, RecursionError, LookupError, TypeError, AttributeError, ValueError)
 
 
 class _Result:

@@ -235,6 +235,18 @@ def test_conditions_on_protected_columns_are_counted_behind_views_too(judge: Jud
     assert judge.tested(statement(judge, "SELECT card_number FROM customers WHERE id = 1")) == ()
 
 
+@pytest.mark.parametrize(("table", "tested"), [("customers", ("public.customers.card_number",)), ("orders", ())])
+def test_of_what_is_too_wide_to_follow_every_protected_column_counts(
+    judge: Judge, table: str, tested: tuple[str, ...]
+) -> None:
+    """Else a condition that only the walk through columns finds could be hidden beside sixty stars of sixty stars."""
+    inner = table
+    for _ in range(3):
+        inner = f"(SELECT {', '.join(['s.*'] * 60)} FROM {inner} s)"
+    found = judge.tested(statement(judge, f"SELECT count(*) FROM {inner} s"))
+    assert found == tested
+
+
 def test_predicates_stand_in_the_audit() -> None:
     play = Playbook(MASKED)
     play.client(query("SELECT id FROM customers WHERE card_number > '4'"))
