@@ -144,15 +144,28 @@ def united(left: list[Column], right: list[Column]) -> list[Column]:
     return [Column(None, whole(left) | whole(right))]
 
 
-def joined(left: list[Column], right: list[Column], using: list[str], *, natural: bool) -> list[Column]:
-    """What `*` stands for over a join: merged columns first (JOIN USING, NATURAL), then the rest of both sides."""
+def joined(
+    left: list[Column], right: list[Column], using: list[str], *, natural: bool
+) -> tuple[list[Column], list[tuple[Column, list[Column]]]]:
+    """What `*` stands for over a join: merged columns first (JOIN USING, NATURAL), then the rest of both sides. And each
+    merged column with those that it may be of.
+
+    A text of 8 kB can join hundreds of tables: each column is looked at once a join.
+    """
+    sides: dict[str | None, list[Column]] = {}
+    for each in (*left, *right):
+        sides.setdefault(each.name, []).append(each)
+    unnamed = sides.get(None, [])
+    if natural and unnamed:
+        both = [*left, *right]
+        merged = Column(None, whole(both))
+        return [merged], [(merged, both)]
     if natural:
-        if any(each.name is None for each in (*left, *right)):
-            return [Column(None, whole(left) | whole(right))]
         others = {each.name for each in right}
         using = [each.name for each in left if each.name in others and each.name]
-    merged = [Column(name, whole(each for each in (*left, *right) if each.name in (name, None))) for name in using]
-    return merged + [each for each in (*left, *right) if each.name not in using]
+    pairs = [(Column(name, whole(same)), same) for name in using for same in ([*sides.get(name, ()), *unnamed],)]
+    taken = set(using)
+    return [each for each, _ in pairs] + [each for each in (*left, *right) if each.name not in taken], pairs
 
 
 def relation_columns(relation: Relation, behind: list[Carried] | None) -> list[Column]:

@@ -280,15 +280,14 @@ class Queries(Expressions):
         left, right = (self._item(fields[side], frame) for side in _SIDES)
         natural = bool(fields.get("isNatural"))
         using = strings(fields.get("usingClause"))
-        shown = joined(left, right, using, natural=natural)
-        merged = [each for each in shown if each not in left and each not in right]
-        for each in merged:
-            same = [other for other in (*left, *right) if other.name in (each.name, None)]
+        self._count((len(left) + len(right)) // 8)  # a look at a name is cheap, but each join looks at all so far
+        shown, pairs = joined(left, right, using, natural=natural)
+        for each, same in pairs:
             frame.link([each, *same], NOTHING)
             self.tested |= whole(same)
         self._condition(fields.get("quals"), frame)
         if "join_using_alias" in fields:
-            frame.tables.append(Table(fields["join_using_alias"]["aliasname"], merged))
+            frame.tables.append(Table(fields["join_using_alias"]["aliasname"], [each for each, _ in pairs]))
         alias = fields.get("alias")
         if not alias:
             return shown
