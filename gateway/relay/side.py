@@ -365,7 +365,8 @@ class CatalogReader:
             raise
         timer = asyncio.get_running_loop().call_later(KEPT, self._drop, target)
         self._kept[target] = (connection, password, timer)
-        return _catalog({name: json.loads(text) for name, text in row.items()})
+        # In a thread: it takes 0.1 s for 1,000 tables of 50 columns, and the loop has all the other sessions.
+        return await asyncio.to_thread(_decoded, row)
 
     def _drop(self, target: Target) -> None:
         self._kept.pop(target)[0].terminate()
@@ -435,6 +436,10 @@ async def risks(target: Target, password: str) -> list[str]:
             "the server is older than 16, where code can leave a read-only transaction, and the target has no `reader`"
         )
     return found
+
+
+def _decoded(row: Mapping[str, str]) -> Catalog:
+    return _catalog({name: json.loads(text) for name, text in row.items()})
 
 
 def _catalog(parts: Parts) -> Catalog:
