@@ -160,7 +160,12 @@ SELECT relation::pg_catalog.int8 AS relation, tree FROM (
 # domain's, with a call of constants; a constant that becomes a type which runs code: here all that may be one.
 _TYPED = """
 SELECT DISTINCT a.attrelid::pg_catalog.int8 AS relation, each.type::pg_catalog.int8 AS type
-  FROM (SELECT DISTINCT attrelid, atttypid FROM pg_catalog.pg_attribute WHERE attnum > 0 AND attrelid >= 16384) a
+  FROM (SELECT DISTINCT attrelid, atttypid FROM pg_catalog.pg_attribute
+         WHERE attnum > 0 AND attrelid >= 16384 AND (atttypid >= 16384 OR atttypid IN (
+               SELECT made.oid FROM pg_catalog.pg_cast c, pg_catalog.pg_type made
+                WHERE c.oid >= 16384 AND (
+                      c.castsource IN (made.oid, made.typelem, made.typbasetype) OR
+                      c.casttarget IN (made.oid, made.typelem, made.typbasetype))))) a
   JOIN pg_catalog.pg_type t ON t.oid = a.atttypid,
        LATERAL pg_catalog.unnest(ARRAY[t.oid, t.typelem, t.typbasetype]) AS each (type)
  WHERE each.type >= 16384 OR each.type IN (
@@ -511,8 +516,7 @@ def _relations(
             schema=each["schema"],
             name=each["name"],
             kind=each["kind"],
-            columns=_columns(each["columns"])[0],
-            types=_columns(each["columns"])[1],
+            **_columns(each["columns"]),
             calls_user_code=each["oid"] in suspicious,
             reltuples=each["rows"],
             triggers=triggers.get(each["oid"], ()),
@@ -527,10 +531,14 @@ def _relations(
 
 
 @lru_cache(maxsize=4096)
-def _columns(text: str) -> tuple[Mapping[str, int], Mapping[str, str]]:
-    """Numbers and types by name. What DDL has not touched was read before, and all of this holds up every session."""
+def _columns(text: str) -> dict[str, Any]:
+    """What a Relation says of its columns. Of what DDL has not touched the text was read before."""
     names, numbers, types = json.loads(text)
-    return dict(zip(names, numbers, strict=True)), dict(zip(names, types, strict=True))
+    return {
+        "columns": dict(zip(names, numbers, strict=True)),
+        "types": dict(zip(names, types, strict=True)),
+        "by_number": dict(zip(numbers, names, strict=True)),
+    }
 
 
 def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> list[Relation]:
