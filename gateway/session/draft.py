@@ -87,7 +87,7 @@ class Draft:
         if names.doubtful(prepared):
             script = _script_of(prepared.script, "its name was given before code ran that may have changed it")
         else:
-            script = self.known(self._talk.judge.bound(prepared))
+            script = self.known(self._talk.judge.bound(prepared, bind))
         return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts)
 
     def judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:

@@ -13,19 +13,17 @@ default work on its own wish. A wish for read-only is enforced (the gate stays c
 What must not live here: what may run (the verdicts), sockets, clocks.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.errors import TargetUnavailable
-from gateway.masking.fields import Counts
 from gateway.session.replies import Batch, Execution
 from gateway.sql.settings import becomes_utf8
 from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
-from gateway.wire.frontend import SYNC, bind, close, execute, message, parse
+from gateway.wire.frontend import SYNC, bind, close, execute, parse
 
 SETTING = "default_transaction_read_only"
-_OF_NOW = "transaction_read_only"
+OF_NOW = "transaction_read_only"
 _HARMLESS = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
 #: parse_bool's words (PostgreSQL takes every unambiguous beginning of them too).
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -50,17 +48,6 @@ OPEN, CLOSE = (_helper(f"SET {SETTING} = {value}") for value in ("off", "on"))
 #: session's default does it. The block's own mode is asked for, too: where the client wants only to read, 25006 is its answer.
 GUARD = _helper("SHOW transaction_read_only", "SAVEPOINT hoop_guard", "SET TRANSACTION READ ONLY")
 UNGUARD = _helper("RELEASE SAVEPOINT hoop_guard")
-
-
-class Said:
-    """A RowMasker in the place of one that gives the result's single value as the client is to see it."""
-
-    def __init__(self, value: str) -> None:
-        self._row = message(b"D", b"\0\1" + len(value).to_bytes(4, "big") + value.encode())
-        self.counts: Counts = Counter()
-
-    def rows(self, _raw: bytes) -> bytes:
-        return self._row
 
 
 def undo(names: Iterable[str], *, in_block: bool) -> bytes:
@@ -163,7 +150,7 @@ class Gate:
         if self.wish is self._told or not self._reported:
             return None
         self._told = self.wish
-        return f"{SETTING}\0{_word(self.wish)}\0".encode()
+        return f"{SETTING}\0{word(self.wish)}\0".encode()
 
 
 def may_write(statement: Statement) -> bool:
@@ -183,7 +170,7 @@ def guardable(batch: Batch) -> bool:
 
 
 def _sets_mode(statement: Statement) -> bool:
-    return any(name.lower() in (SETTING, _OF_NOW, ALL) for name, _ in statement.settings)
+    return any(name.lower() in (SETTING, OF_NOW, ALL) for name, _ in statement.settings)
 
 
 def synchronised(batch: Batch) -> bool:
@@ -241,7 +228,7 @@ def rewritten(script: Script, *, wish: bool) -> str | None:
         return None
     statement = script.statements[0]
     settings = dict(statement.settings)
-    if statement.control is Control.BEGIN and not wish and _OF_NOW not in settings:
+    if statement.control is Control.BEGIN and not wish and OF_NOW not in settings:
         return _begin(statement.tag, settings)
     if statement.tag in ("SET", "RESET") and [*settings] == [SETTING]:
         return _wish(statement, settings[SETTING])
@@ -266,14 +253,9 @@ def _wish(statement: Statement, value: str | None) -> str | None:
     if statement.tag == "RESET":
         return f"RESET hoop.{SETTING}"
     local = "LOCAL " if statement.local else ""
-    return f"SET {local}hoop.{SETTING} = {'DEFAULT' if value is None else _word(read_bool(value))}"
+    return f"SET {local}hoop.{SETTING} = {'DEFAULT' if value is None else word(read_bool(value))}"
 
 
-def said(statement: Statement | None, status: str, *, wish: bool) -> "Said | None":
-    """What SHOW of an access mode says to the client; None: what the target says."""
-    asked = statement.shows if statement else None
-    return Said(_word(wish)) if asked == SETTING or (asked == _OF_NOW and status == "I") else None
-
-
-def _word(value: bool | None) -> str:
+def word(value: bool | None) -> str:
+    """As PostgreSQL shows it."""
     return "on" if value else "off"

@@ -23,6 +23,7 @@ from gateway.policy.oracles import tested
 from gateway.session.copying import columns_of, formats_of, options_of
 from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
+from gateway.sql.bound import PLAIN_TYPES, read_bound
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
 from gateway.sql.frames import UNKNOWN
@@ -33,6 +34,7 @@ from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.statement import ALL, Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts
 from gateway.wire.backend import Column
+from gateway.wire.frontend import Bind
 
 #: Texts kept per session, read: drivers repeat themselves. Texts over 4 kB are not kept (performance.md 7).
 CACHED_TEXTS = 256
@@ -196,13 +198,20 @@ class Judge:
             prepared.read_under = under
         return prepared.script
 
-    def bound(self, prepared: Prepared) -> Script:
+    def bound(self, prepared: Prepared, bind: Bind) -> Script:
         """What it means at a Bind: a parameter's own type, given by number, may run code too."""
-        script = self.fresh(prepared)
+        script = self._configured(self.fresh(prepared), prepared.types, bind)
         if self.catalog is None or self.catalog.user_type_oids.isdisjoint(prepared.types):
             return script
         reason = "a parameter is of a type that runs user code"
         return replace(script, statements=tuple(opaque(each, reason) for each in script.statements))
+
+    def _configured(self, script: Script, types: Sequence[int], bind: Bind) -> Script:
+        """With the values that set_config() is bound with: they say as much as literals. Not what another type may change."""
+        wanted = {number for each in script.statements for number in each.configures}
+        values = {number: text[0] for number in wanted if (text := _bound_text(number, types, bind)) is not None}
+        read_again = read_bound(script.statements[0].sql, values) if values and len(script.statements) == 1 else None
+        return self._resolved(replace(script, statements=(read_again,))) if read_again else script
 
     def runs_at_bind(self, script: Script) -> bool:
         """May Bind alone run user code? The planner calls functions of constants; a parameter may take the type of the column
@@ -414,6 +423,17 @@ def _text(statement: Statement) -> str:
     """What it runs: behind EXECUTE and FETCH that is the text that was given the name."""
     body = statement.names.body if statement.names else None
     return (body or statement).sql
+
+
+def _bound_text(number: int, types: Sequence[int], bind: Bind) -> tuple[str | None] | None:
+    """A parameter's value where it can only be text (in its binary format too those bytes); None where it isn't known."""
+    if number > len(bind.parameters) or (types[number - 1] if number <= len(types) else 0) not in PLAIN_TYPES:
+        return None
+    value = bind.parameters[number - 1]
+    try:
+        return (None if value is None else value.decode(),)
+    except UnicodeDecodeError:
+        return None
 
 
 #: The tag of what can't be read: nothing is known of it, not even whether it ends a transaction.

@@ -17,7 +17,7 @@ from gateway.sql.statement import Statement
 
 
 class Masker(Protocol):
-    """What a result's rows pass through: masking.rows.RowMasker, gate.Said."""
+    """What a result's rows pass through: masking.rows.RowMasker, telling.Teller."""
 
     @property
     def counts(self) -> Counts: ...

@@ -13,13 +13,14 @@ from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
 from gateway.masking.diagnostics import may_hold_values, scrub_notification, scrub_parameter
 from gateway.session import events as ev
-from gateway.session.gate import SETTING, said
+from gateway.session.gate import SETTING
 from gateway.session.guard import NO_PORTAL
 from gateway.session.meaning import REPORTED
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.rowguard import RowGuard
 from gateway.session.state import Conversation, Phase
+from gateway.session.telling import Teller, told
 from gateway.session.trial import ANY_TIME, READ_ONLY
 from gateway.sql.statement import Control
 from gateway.wire.backend import (
@@ -56,6 +57,7 @@ class Stream:
         self._passing = 0  # bytes of an untouched row that are still to come
         self._copy: CopyMasker | None = None
         self._touched = False  # since the last ReadyForQuery a statement ran that may show protected values
+        self._within = ""  # the transaction status behind a BEGIN or COMMIT that no ReadyForQuery has told yet
 
     def abandon(self) -> None:
         """The conversation ends here: say of everything on its way that its end was not seen."""
@@ -145,10 +147,14 @@ class Stream:
         """Make the mask plan of the result that begins."""
         reply.planned = True
         statement = reply.execution.statement if reply.execution else None
-        formats = reply.portal.bind.result_formats if reply.portal and reply.portal.bind else ()
+        bind = reply.portal.bind if reply.portal else None
+        formats = bind.result_formats if bind else ()
         shown = tuple(_format(formats, at, each) for at, each in enumerate(columns))
         talk = self._talk
-        reply.masker = said(statement, talk.status, wish=talk.gate.wish) or talk.judge.masker(statement, columns, shown)
+        masker = talk.judge.masker(statement, columns, shown)
+        status = self._within or talk.status
+        telling = told(statement, bind.parameters if bind else (), status, wish=talk.gate.wish)
+        reply.masker = Teller(telling, masker) if telling else masker
 
     def _rows(self, raw: bytes) -> None:
         head = self._head("DataRow")
@@ -324,6 +330,10 @@ class Stream:
         self._masked(head, execution)
         talk.finish(execution, rows=rows)
         talk.gate.ran(execution.statement)
+        if execution.statement.control is Control.BEGIN:
+            self._within = "T"
+        elif execution.statement.control in _ENDS:
+            self._within = "T" if execution.statement.chain else "I"
         for change in execution.changes:
             talk.names.confirmed(change)
         execution.changes = ()
@@ -450,7 +460,7 @@ class Stream:
             return None
         head = self._pop("ReadyForQuery", b"SQF")
         talk.still_copying()
-        self._touched = False
+        self._touched, self._within = False, ""
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
             talk.flushed = False

@@ -7,14 +7,26 @@ The classes say what the text does if every function, operator, type and relatio
 are is resolve()'s question: nothing may be allowed as a read before resolve() has seen it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway.sql.commands import ALSO_CALLED, TRANSACTIONS, command
 from gateway.sql.queries import COMMAND_TAGS, Walk
 from gateway.sql.settings import quoted_schema, setting_class
 from gateway.sql.statement import ALL, Control, NameUse, Statement, StatementClass
-from gateway.sql.tree import Fields, as_public, children, dotted, is_temporary, key_of, literal, strings, unwrap
+from gateway.sql.tree import (
+    Fields,
+    as_public,
+    calls,
+    children,
+    dotted,
+    is_temporary,
+    key_of,
+    literal,
+    parameter,
+    strings,
+    unwrap,
+)
 
 UNKNOWN_NAME = "what this name stands for isn't known here"
 
@@ -69,7 +81,29 @@ def _query(sql: str, name: str, fields: Fields) -> Statement:
     if walk.is_read(tag):
         walk.classes.add(StatementClass.READ)
     into = fields.get("intoClause", {}).get("rel")
-    return walk.finish(sql, "SELECT INTO" if StatementClass.DDL in walk.classes else tag, temporary=is_temporary(into))
+    tag = "SELECT INTO" if StatementClass.DDL in walk.classes else tag
+    tells = _tells(fields.get("targetList") or ()) if tag == "SELECT" else ()
+    return walk.finish(sql, tag, temporary=is_temporary(into), tells=tells)
+
+
+def _tells(targets: Sequence[Fields]) -> tuple[tuple[int, str | int], ...]:
+    """See Statement.tells. A star stands for a number of columns that isn't known here: nothing behind one is told."""
+    shown = [(unwrap(each) or ("", {}))[1].get("val", {}) for each in targets]
+    found: list[tuple[int, str | int]] = []
+    for at, each in enumerate(shown):
+        call = calls(each, "current_setting")
+        args = (call or {}).get("args") or []
+        asked = (parameter(args[0]) or literal(args[0])) if args else None
+        if asked is not None:
+            found.append((at, asked))
+    return tuple((at, asked) for at, asked in found if not _has_star(shown[:at]))
+
+
+def _has_star(node: object) -> bool:
+    """`*`, `t.*` and `(row).*`; inside a call it is one column all the same, which costs no more than that nothing is told."""
+    if isinstance(node, list):
+        return any(map(_has_star, node))
+    return isinstance(node, dict) and ("A_Star" in node or any(map(_has_star, node.values())))
 
 
 # --- utility statements that only need names ---

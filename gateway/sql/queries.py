@@ -27,7 +27,19 @@ from gateway.sql.scope import (
 )
 from gateway.sql.settings import ACCESS_MODES, setting_class
 from gateway.sql.statement import ColumnUse, Statement, StatementClass, Written
-from gateway.sql.tree import Fields, as_public, children, dotted, key_of, literal, spelled, strings, unwrap, words
+from gateway.sql.tree import (
+    Fields,
+    as_public,
+    children,
+    dotted,
+    key_of,
+    literal,
+    parameter,
+    spelled,
+    strings,
+    unwrap,
+    words,
+)
 
 # Nodes that only hold others: walking into their children says all there is to say.
 NODES = words(
@@ -100,6 +112,7 @@ class Walk:
         self.writes: dict[str, None] = {}
         self.functions: dict[str, None] = {}
         self.settings: list[tuple[str, str | None]] = []
+        self.configures: list[int] = []
         self.inner_tags: list[str] = []
         self.where: bool | None = None
         self._columns: dict[ColumnUse, None] = {}
@@ -163,6 +176,7 @@ class Walk:
             where=self.where,
             reason="; ".join(self.reasons),
             settings=tuple(self.settings),
+            configures=tuple(self.configures),
             protected_predicates=_spell(self._predicates),
             inner_tags=tuple(self.inner_tags),
             written=written,
@@ -537,6 +551,7 @@ class Walk:
             self.classes.add(kind)
 
     def _set_config(self, args: list[Fields]) -> None:
+        self.configures += [number for each in args[:2] if (number := parameter(each)) is not None]
         name = literal(args[0]) if args else None
         if name is None:
             self.refuse("set_config() of a name that is no literal")

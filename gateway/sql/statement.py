@@ -94,6 +94,8 @@ class Statement:
     `guarded`: it calls code of the user's that only reads as far as its source shows: to be run read-only by the target.
     `temporary`: it makes a temporary relation, which no catalog shows and which stands in front of others of its name.
     `chain`: COMMIT or ROLLBACK ... AND CHAIN. `local`: SET LOCAL. `shows`: SHOW of this setting, in lower case.
+    `tells`: output columns (from 0) of a SELECT that are current_setting() of a literal name or of a parameter's number.
+    `configures`: parameters that set_config() takes as a name or value; bound.py reads it again once they are known.
     """
 
     sql: str
@@ -119,6 +121,8 @@ class Statement:
     chain: bool = False
     local: bool = False
     shows: str | None = None
+    tells: tuple[tuple[int, str | int], ...] = ()
+    configures: tuple[int, ...] = ()
     temporary: bool = False
     guarded: bool = False
     uncertain: bool = (

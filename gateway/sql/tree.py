@@ -90,6 +90,24 @@ def literal(node: object) -> str | None:
     return None
 
 
+def constant(value: str | None) -> Fields:
+    """The A_Const of a string, or of NULL."""
+    return {"A_Const": {"isnull": True} if value is None else {"sval": {"sval": value}}}
+
+
+def parameter(node: object) -> int | None:
+    """The number of a ParamRef; None for anything else."""
+    name, fields = unwrap(node) or ("", {})
+    return int(fields.get("number", 0)) if name == "ParamRef" else None
+
+
+def calls(node: object, function: str) -> Fields | None:
+    """The fields of a plain call of this built-in function, as written: bare or in pg_catalog; None for anything else."""
+    name, fields = unwrap(node) or ("", {})
+    written = strings(fields.get("funcname")) if name == "FuncCall" else []
+    return fields if written in ([function], ["pg_catalog", function]) else None
+
+
 def constants(node: object) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The byte offsets of the constants below a node, and the numbers of its parameters."""
     offsets, numbers, todo = list[int](), list[int](), [node]

@@ -1,12 +1,12 @@
 """The same conversation with PostgreSQL and through the gateway: the same messages, field by field.
 
-Left out of the comparison are pids and the OIDs of what a conversation itself made; KNOWN is what still differs.
+Left out of the comparison are pids and the OIDs of what a conversation itself made.
 """
 
 import pytest
 
 from gateway.wire.backend import fields
-from tests.differential.conversations import EVERY, KNOWN, SETUP, Conversation, Turn
+from tests.differential.conversations import EVERY, SETUP, Conversation, Turn
 from tests.differential.pair import Doors
 from tests.e2e.wire import Closed, Wire
 
@@ -85,16 +85,3 @@ async def test_the_same_answers(doors: Doors, conversation: Conversation) -> Non
     direct, gateway = await _both(doors, conversation)
     for at, (expected, got) in enumerate(zip(direct, gateway, strict=True)):
         assert got == expected, f"turn {at}"
-
-
-@pytest.mark.parametrize(
-    "conversation",
-    [
-        pytest.param(each, id=_named(each), marks=pytest.mark.xfail(strict=True, reason=why, raises=AssertionError))
-        for why, rows in KNOWN.items()
-        for each in rows
-    ],
-)
-async def test_what_is_still_told_apart(doors: Doors, conversation: Conversation) -> None:
-    direct, gateway = await _both(doors, conversation)
-    assert gateway == direct

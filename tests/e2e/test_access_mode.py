@@ -13,7 +13,7 @@ from tests.e2e.stack import Stack
 from tests.e2e.wire import Wire
 
 #: What the target itself says: the one place where a client could look behind the gate.
-MODE = "SELECT current_setting('default_transaction_read_only')"
+MODE = "SELECT lower(current_setting('default_transaction_read_only'))"
 
 
 @pytest.fixture

@@ -87,6 +87,11 @@ CREATE TABLE public.numbered (id serial, at timestamptz DEFAULT now());
 CREATE FUNCTION public.fills_numbered() RETURNS void LANGUAGE sql AS 'INSERT INTO numbered DEFAULT VALUES';
 CREATE FUNCTION public.rule_writes() RETURNS void LANGUAGE sql AS 'DELETE FROM other.child';
 CREATE FUNCTION public.by_view() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM worse';
+CREATE TABLE public.odd (gone int, "a ""b\\c,{}
+" varchar(7)[], "ä" numeric(4,2));
+ALTER TABLE public.odd DROP COLUMN gone;
+CREATE TABLE public.like_odd () INHERITS (odd);
+CREATE TABLE public.bare ();
 """
 
 
@@ -109,6 +114,15 @@ def test_relations_and_columns(catalog: Catalog) -> None:
     assert t.types["note"] == "text"
     assert t.triggers == ("watch",)
     assert t.cascades_to == ("other.child",)
+
+
+def test_columns_of_any_name_and_of_none(catalog: Catalog) -> None:
+    odd, alike, bare = (catalog.relations["public", each] for each in ("odd", "like_odd", "bare"))
+    name = 'a "b\\c,{}\n'
+    assert list(odd.columns.items()) == [(name, 2), ("\u00e4", 3)]
+    assert odd.types == {name: "character varying(7)[]", "\u00e4": "numeric(4,2)"}
+    assert alike.columns == {name: 1, "\u00e4": 2}
+    assert (bare.columns, bare.types) == ({}, {})
 
 
 def test_a_name_with_an_overload_outside_pg_catalog_is_not_safe(catalog: Catalog) -> None:

@@ -344,3 +344,82 @@ def test_in_an_open_batch_code_is_opaque() -> None:
 def test_approved_code_beside_a_write_is_not_kept_to_reading() -> None:
     play = shown("T")
     assert GUARD not in sent(play, query(f"{CODE}; {INSERT}"))
+
+
+SET_CONFIG = "SELECT set_config($1, $2, false)"
+TEXT, BPCHAR = 25, 1042
+NOBODY = POLICY.replace("session, opaque", "session").replace(
+    "statements: [read]}", "statements: [read]}\n  - {name: no code, effect: deny, statements: [opaque]}"
+)
+
+
+def configured(play: Playbook, *binds: bytes, types: tuple[int, ...] = ()) -> str:
+    """Each Bind with its Execute, all of one statement and in one batch: what came of it."""
+    play.client(parse("s", SET_CONFIG, types), *(each + execute("") for each in binds), SYNC)
+    refused = play.recorded("refused")
+    if refused:
+        return str(refused[0]["sqlstate"])
+    return "goes" if binds[0] in play.to_target() else "waits"
+
+
+@pytest.mark.parametrize("form", [0, 1])
+@pytest.mark.parametrize("types", [(), (TEXT, TEXT), (0, TEXT)])
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        (b"TimeZone", b"UTC", "goes"),
+        (b"hoop.reason", None, "goes"),
+        (b"client_encoding", b"utf8", "goes"),
+        (b"client_encoding", b"LATIN1", "22023"),
+        (b"Standard_Conforming_Strings", b"off", "22023"),
+        (b"role", b"admin", "waits"),
+        (SETTING.encode(), b"on", "waits"),
+        (b"transaction_read_only", None, "waits"),
+        (None, b"x", "42501"),
+        (b"time\xff", b"UTC", "42501"),
+    ],
+)
+def test_set_config_of_bound_values_is_judged_as_of_literals(
+    name: bytes | None, value: bytes | None, found: str, types: tuple[int, ...], form: int
+) -> None:
+    """Housekeeping needs no rule, other settings are session, what would be misread is refused; else it is opaque."""
+    play = Playbook(NOBODY)
+    assert configured(play, bind("", "s", (name, value), (form,)), types=types) == found
+
+
+@pytest.mark.parametrize("types", [(BPCHAR, TEXT), (16385, TEXT), (BPCHAR,)])
+@pytest.mark.parametrize("name", [b"jit", b"search_path "])
+def test_set_config_of_a_name_that_a_cast_may_change_stays_opaque(types: tuple[int, ...], name: bytes) -> None:
+    """As bpchar `search_path ` is cast to `search_path`."""
+    assert configured(Playbook(NOBODY), bind("", "s", (name, b"off")), types=types) == "42501"
+
+
+def test_each_bind_is_judged_by_its_own_values() -> None:
+    harmless, other = bind("", "s", (b"jit", b"off")), bind("", "s", (b"role", b"admin"))
+    assert configured(Playbook(NOBODY), harmless, harmless) == "goes"
+    assert configured(Playbook(NOBODY), harmless, other) == "waits"
+    assert configured(Playbook(NOBODY), other, harmless) == "waits"
+    play = Playbook(NOBODY)
+    play.client(
+        parse("s", SET_CONFIG),
+        bind("a", "s", (b"role", b"admin")),
+        bind("b", "s", (b"jit", b"off")),
+        execute("b"),
+        SYNC,
+    )
+    assert execute("b") in play.to_target()
+
+
+def test_search_path_set_by_bound_values_is_known_to_move() -> None:
+    play = Playbook(NOBODY)
+    read = parse("", "SELECT id FROM orders") + bind("", "") + execute("")
+    play.client(parse("s", SET_CONFIG), bind("", "s", (b"search_path", b"other")) + execute(""), read, SYNC)
+    assert play.recorded("refused")[0]["sqlstate"] == "42501"
+
+
+def test_the_wish_may_be_set_by_bound_values() -> None:
+    play = shown(policy=ALLOWED)
+    one = parse("", SET_CONFIG) + bind("", "", (SETTING.encode(), b"on")) + execute("") + SYNC
+    assert sent(play, one) == OPEN + one + CLOSE
+    play.target(ready(), PARSED, BOUND, row(b"on"), complete("SELECT 1"), ready(), ready())
+    assert sent(play, query("BEGIN")) == query("BEGIN")

@@ -170,3 +170,19 @@ def test_a_write_without_where_in_any_part_shows() -> None:
     assert one("WITH a AS (DELETE FROM t), b AS (UPDATE t SET x = 1 WHERE y) SELECT 1").where is False
     assert one("WITH b AS (UPDATE t SET x = 1 WHERE y), a AS (DELETE FROM t) SELECT 1").where is False
     assert one("EXPLAIN DELETE FROM t").where is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "tells", "configures"),
+    [
+        ("SELECT 1, current_setting('A.b'), current_setting($2, true) FROM t", ((1, "A.b"), (2, 2)), ()),
+        ("SELECT lower(current_setting('a')), set_config('a', $3, $4), set_config($1, 'b', false)", (), (3, 1)),
+        ("SELECT t.*, current_setting('a') FROM t", (), ()),
+        ("SELECT EXISTS (SELECT current_setting('a'))", (), ()),
+        ("INSERT INTO t SELECT current_setting('a')", (), ()),
+    ],
+)
+def test_settings_that_a_query_tells_or_takes(
+    sql: str, tells: tuple[tuple[int, str | int], ...], configures: tuple[int, ...]
+) -> None:
+    assert (one(sql).tells, one(sql).configures) == (tells, configures)

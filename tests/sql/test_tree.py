@@ -6,7 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sql.queries import NODES
-from gateway.sql.tree import UNWRAPPED, as_public, children, dotted, key_of, literal, parts, unwrap
+from gateway.sql.tree import (
+    UNWRAPPED,
+    as_public,
+    calls,
+    children,
+    constant,
+    dotted,
+    key_of,
+    literal,
+    parameter,
+    parts,
+    unwrap,
+)
 
 # What a query can hold (the C structs behind queries.py); DDL is walked for names only.
 IN_QUERIES = [
@@ -94,3 +106,20 @@ def test_unwrap_and_children() -> None:
 def test_literal(constant: dict[str, object], value: str | None) -> None:
     assert literal({"A_Const": constant}) == value
     assert literal({"ParamRef": constant}) is None
+
+
+def test_constants_and_parameters() -> None:
+    assert literal(constant("on")) == "on"
+    assert literal(constant(None)) is None
+    assert parameter({"ParamRef": {"number": 3, "location": 7}}) == 3
+    assert parameter(constant("3")) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [(["f"], True), (["pg_catalog", "f"], True), (["other", "f"], False), (["g"], False), ([], False)],
+)
+def test_calls_of_a_built_in_function(written: list[str], found: bool) -> None:
+    call = {"funcname": [{"String": {"sval": each}} for each in written], "args": []}
+    assert (calls({"FuncCall": call}, "f") is call) is found
+    assert calls({"FuncCall": call, "other": {}}, "f") is None
