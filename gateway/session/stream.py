@@ -210,7 +210,7 @@ class Stream:
 
     def _show(self, kind: int, raw: bytes) -> None:
         trial = self._talk.trial
-        if trial is not None and trial.keeps(kind):
+        if trial is not None and trial.keeps(kind, len(raw)):
             trial.keep(raw)
             return
         if kind not in ANY_TIME:

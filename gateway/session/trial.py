@@ -65,14 +65,14 @@ class Trial:
         """May nothing else go to the target meanwhile?"""
         return self.batch.guards or self.stage is Stage.TURNED
 
-    def keeps(self, kind: int) -> bool:
-        """Is a message of this kind kept back for now? All is, once it is clear that the client will not see this try."""
+    def keeps(self, kind: int, size: int = 0) -> bool:
+        """Is a message of this kind, or a run of rows of this size, kept back for now? All is, once it is clear that the client will not see this try."""
         if kind in ANY_TIME:
             return False
         if self.stage is Stage.TURNED:
             return True
         waits = kind in _BEFORE or (self.batch.writes and kind in _RESULT)
-        return self.stage is Stage.TRYING and waits and self.size < MOST
+        return self.stage is Stage.TRYING and waits and self.size + size < MOST
 
     @property
     def keeps_rows(self) -> bool:
