@@ -160,6 +160,16 @@ def test_a_column_linked_to_a_value_tells_its_kin() -> None:
     assert two.carried == CARD
 
 
+def test_what_a_columns_kin_are_told_goes_on_from_them() -> None:
+    one, two, other = Column("x", NOTHING), Column("y", NOTHING), Column("z", NOTHING)
+    derived("v", [one, two])
+    frame = Frame()
+    frame.link([two, other], NOTHING)
+    frame.link([one], CARD)
+    frame.settle()
+    assert other.carried == CARD
+
+
 def test_not_knowing_does_not_spread() -> None:
     a, b = Column("a", UNRESOLVED | CARD), Column("b", NOTHING)
     frame = Frame()
