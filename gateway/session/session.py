@@ -545,7 +545,7 @@ class Session:
     def _start_errand(self) -> None:
         talk = self.talk
         ready = talk.phase is Phase.READY and talk.errand is None and talk.drained
-        if ready and talk.gate.unsure and talk.status == "I" and not self.batch.parts:
+        if ready and talk.gate.unsure and talk.status == "I":
             talk.emit(ev.ToTarget(self.forwarding.closing()))
         elif ready and talk.path_stale and talk.status != "E" and not self.batch.parts:
             doubted = talk.names.doubts > talk.names.asked_at

@@ -10,12 +10,13 @@ What must hold, whatever comes:
 """
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from random import Random
 
 from gateway.approvals.request import ApprovalRequest, Person, State
+from gateway.audit.entry import Value
 from gateway.policy.model import Policy, load
 from gateway.session import events as ev
 from gateway.session.gate import Gate
@@ -138,7 +139,7 @@ class World:
                 self.answers += self.target.take(data)
                 self._judge()
             case ev.Record("statement", fields):
-                self.recorded.update(statements(str(fields.get("sql", ""))) or ())
+                self.recorded.update(_bodies(fields) or ())
             case ev.Hold(request):
                 self.requests[request.id] = request
                 self.wait.append(lambda: self._opened(request.id))
@@ -235,6 +236,13 @@ class World:
             assert self.client.status == self.target.status, (
                 f"{self.client.status} was told, it is {self.target.status}"
             )
+
+
+def _bodies(fields: Mapping[str, Value]) -> tuple[str, ...] | None:
+    """What a record says that runs: bound by the protocol, a name of PREPARE is recorded by PREPARE's text and the body's tag."""
+    sql = str(fields.get("sql", ""))
+    prepared = word(sql) == "PREPARE" and fields.get("tag") != "PREPARE"
+    return statements(sql.partition(" AS ")[2] if prepared else sql)
 
 
 def _guarded(text: str) -> bool:

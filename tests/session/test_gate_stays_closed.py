@@ -33,6 +33,20 @@ def test_a_close_that_failed_is_sent_again_before_anything_else() -> None:
     assert play.to_target() == query("SELECT 1")
 
 
+def test_a_batch_that_is_being_read_is_not_waited_for() -> None:
+    """What is left of it stands behind the gate in the inbox."""
+    play = shown()
+    play.client(query(INSERT))
+    play.target(ready(), complete("INSERT 0 1"), ready())
+    play.client(parse("", "SELECT 1"))
+    play.target(error("57014"), ready())
+    assert play.to_target() == CLOSE
+    rest = (bind("", ""), execute(""), SYNC)
+    play.client(*rest)
+    play.target(ready())
+    assert play.to_target() == b"".join((parse("", "SELECT 1"), *rest))
+
+
 def test_a_target_that_never_closes_it_is_left() -> None:
     play = shown()
     play.client(query(INSERT))
