@@ -547,9 +547,19 @@ class Session:
         ready = talk.phase is Phase.READY and talk.errand is None and talk.drained
         if ready and talk.gate.unsure and talk.status == "I":
             talk.emit(ev.ToTarget(self.forwarding.closing()))
-        elif ready and talk.path_stale and talk.status != "E" and not self.batch.parts:
+        elif ready and talk.path_stale and talk.status != "E":
             doubted = talk.names.doubts > talk.names.asked_at
-            talk.errand = Errand(
-                standing_question(talk.login.target.user, names=doubted, roles=talk.role_moved), talk.stands
-            )
+            question = standing_question(talk.login.target.user, names=doubted, roles=talk.role_moved)
+            talk.errand = Errand(question, self._stands)
         talk.run_errand()
+
+    def _stands(self, found: object) -> None:
+        """What has been read of a batch was judged by the path of before: it can't go on by another, so the session ends."""
+        before = self.talk.judge.search_path
+        self.talk.stands(found)
+        if self.batch.parts and self.talk.judge.search_path != before:
+            raise GatewayError(
+                "search_path was changed on the target while a batch was being read",
+                sqlstate="57P03",
+                hint="Connect again and send it again: nothing of it ran.",
+            )

@@ -156,6 +156,19 @@ def test_a_reported_search_path_is_asked_for_before_anything_is_judged_by_it() -
     assert play.session.talk.judge.search_path == ("other",)
 
 
+@pytest.mark.parametrize(("path", "goes_on"), [(b"public", True), (b"other", False)])
+def test_a_search_path_reported_while_a_batch_is_read_is_asked_for_then(path: bytes, goes_on: bool) -> None:
+    """A reloaded configuration. What was judged by another path does not go."""
+    play = Playbook()
+    batch = (parse("", "SELECT 1"), bind("", ""), execute(""), SYNC)
+    play.client(batch[0])
+    assert play.target(parameter("search_path", path.decode()))[-1] == "target Q[SHOW search_path]"
+    play.client(*batch[1:])
+    lines = play.target(row(path), complete("SHOW"), ready())
+    assert ("target P[SELECT 1] B E S" in lines) == goes_on
+    assert ("client E57P03" in lines) != goes_on
+
+
 # --- what answers change ---------------------------------------------------------------------------------------------------
 
 
