@@ -68,7 +68,7 @@ def plan(  # the callers' contract
     `sources[i]`: the lineage of output column i as "schema.table.column"; an empty set = it carries no column; None, or
     sources=None = not known. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
     counts. `table_names`: table OID -> (schema, table, {attnum: column}). `unresolved`: what the policy says of unknown
-    lineage; whatever it says, rows that get here are redacted ("hold" was settled before the statement ran).
+    lineage; whatever it says, rows that get here are redacted (policy/unenforced.py).
     Raises ValueError when formats or sources don't fit the columns, or for an unknown mask.
     """
     if len(formats) > 1 and len(formats) != len(columns):

@@ -49,7 +49,7 @@ class Pg8000:
         self.connection.run("ROLLBACK")
 
     def cancel(self) -> None:
-        raise NotImplementedError("pg8000 has no cancel")
+        raise RuntimeError("pg8000 has no cancel")
 
     def explain(self, error: BaseException) -> tuple[str, str]:
         if isinstance(error, pg8000.native.DatabaseError):
