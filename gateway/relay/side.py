@@ -26,8 +26,8 @@ from gateway.sql.copies import Code, Reference, fed
 from gateway.sql.functions import SAFE, special_class
 
 DEADLINE = 20.0
-#: Shorter than `catalog_refresh`: a quiet target is left alone, and its database can be dropped.
-KEPT = 5.0
+#: A quiet target is left alone. DROP DATABASE waits 5 s for others to leave (CountOtherDBBackends).
+KEPT = 2.0
 _versions = itertools.count(1)
 _CALL = re.compile(r'(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_$]*))\s*\(')
 _NODE = re.compile(r"\{(\w+)([^{}]*)|\}")

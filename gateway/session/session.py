@@ -327,8 +327,10 @@ class Session:
             raise ProtocolViolation("this portal name is reserved")
         if self.draft.uncertain(Space.STATEMENT, kept(bind.statement)):
             return False
-        self._taken()
         prepared = self.draft.statement(kept(bind.statement))
+        if prepared is not None and self.talk.stale(prepared.script):
+            return False
+        self._taken()
         # A statement that we don't know makes the portal one that can't be executed, should the target know it.
         portal = self.draft.bound(prepared, bind) if prepared else None
         change = Change(Space.PORTAL, kept(bind.portal), portal)
@@ -369,7 +371,7 @@ class Session:
         if portal is None:
             return self._refuse_portal(written, raw)
         script = portal.script
-        if not self.draft.names_known(script):
+        if not self.draft.names_known(script) or self.talk.stale(script):
             return False
         self._taken()
         reply = Reply(ord("E"), portal=portal)

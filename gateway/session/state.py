@@ -25,9 +25,11 @@ from gateway.session.judging import (
     unqualified,
 )
 from gateway.session.names import Change, Names, Portal
+from gateway.session.renewal import Renewal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.trial import Stage, Trial
 from gateway.sql.catalog import Catalog
+from gateway.sql.parse import MAX_BYTES
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import fatal
 from gateway.wire.frontend import SYNC, message, parse
@@ -87,7 +89,7 @@ class Conversation:
         self.changing = False  # something that may change the catalog is on its way
         self.changed = False  # it ran in a transaction that is still open: read the catalog again when that has ended
         self.redefined = False  # and names may mean something in this transaction that no catalog we could read says
-        self.reloading = False  # waiting for the catalog
+        self.renewal = Renewal()  # what waits for the catalog
         self.ending: ev.Why | None = None
         self.path_stale = True  # search_path is not known (any more): ask the target before judging by it
         self.path_in_transaction = False
@@ -136,7 +138,7 @@ class Conversation:
             or self.rowguard is not None
             or self.asking
             or self.flushed
-            or self.reloading
+            or self.renewal.stops_all
             or (self.changing and not self.open_batch)
             or self.copying
             or self.mixed
@@ -182,14 +184,22 @@ class Conversation:
         self.emit(ev.Record(kind, self._who | known))
 
     def read(self, sql: str) -> Script | None:
-        """Read a text; None where the parser process was asked and has not answered."""
+        """Read a text; None where the parser process was asked and has not answered, or where it waits for the catalog."""
+        if self.renewal.under_way and len(sql) > MAX_BYTES:  # else the parser process would be asked anew each time
+            return None
         script = self.judge.read(sql)
+        if script is not None and self.stale(script):
+            return None
         if script is None:
             self.asking = True
             self.emit(ev.Ask(sql))
         else:
             self.claimed_reason = self.judge.scrub(script.claimed_reason) or self._session_reason
         return script
+
+    def stale(self, script: Script) -> bool:
+        """Does it wait for the catalog, which this session has changed?"""
+        return self.renewal.stops(script, self.judge.catalog, self.judge.search_path)
 
     # --- executions ---------------------------------------------------------------------------------------------------
 
@@ -316,6 +326,7 @@ class Conversation:
         if changes_catalog(statement):
             self.changing = self.changed = True
             self.redefined = self.redefined or redefines(statement)
+            self.renewal.ran(statement)
         if moves_role(statement):
             self.role_moved = self.path_stale = self.path_in_transaction = True
         if self.moves_path(statement):
@@ -360,13 +371,13 @@ class Conversation:
         self.changing = self.mixed = False
         if self.changed and self.status == "I":
             self.changed = self.redefined = False
-            self.reloading = True
+            self.renewal.asked()
             self.emit(ev.ReloadCatalog())
 
     def reloaded(self, catalog: Catalog | None) -> None:
         """The catalog has been read since what changed it was over."""
         self.judge.refresh(catalog)
-        self.reloading = False
+        self.renewal.answered(settled=not self.changed)
 
     def transaction_over(self, fate: str) -> None:
         """A transaction has ended, be it in the middle of a query string: what ran in it is "committed" or "rolled back"."""

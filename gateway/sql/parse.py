@@ -89,8 +89,10 @@ def tree(text: str, *, max_bytes: int = MAX_BYTES) -> tuple[str, Fields] | None:
 def claimed_reason(text: str) -> str:
     """The text of a leading `/* reason: ... */` comment, else "". By find, not by pattern: a text is as long as a client likes."""
     begun = text.lstrip()
+    if not begun.startswith("/*"):  # asked first: find() goes through all of a text that has no comment
+        return ""
     end = begun.find("*/", 2)
-    if end < 0 or not begun.startswith("/*"):
+    if end < 0:
         return ""
     said = begun[2:end].strip()
     return said[len(_REASON) :].strip() if said[: len(_REASON)].lower() == _REASON else ""

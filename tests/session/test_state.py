@@ -164,8 +164,8 @@ def test_an_unknown_search_path_blocks_unless_it_can_not_be_asked_for() -> None:
 
 def test_ddl_blocks_until_its_end_is_known_and_the_catalog_is_read_again() -> None:
     play = Playbook(POLICY.replace("[read]", "[read, ddl]").replace("[write, ddl, session", "[write, session"))
-    play.client(query("CREATE TABLE t (id int)"), query("SELECT 1"))
-    assert "reloadcatalog" in play.target(complete("CREATE TABLE"), ready())
+    play.client(query("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"), query("SELECT 1"))
+    assert "reloadcatalog" in play.target(complete("CREATE FUNCTION"), ready())
     assert play.session.talk.busy
     assert play.send(ev.CatalogReloaded(catalog()))[-1] == "target Q[SELECT 1]"
 
