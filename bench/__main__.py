@@ -9,7 +9,7 @@ from typing import Any
 
 import uvloop
 
-from bench import audit_entry, bombs, click_to_resume, held_1000, hot_path, machine, teams_lag, tiers
+from bench import audit_entry, bombs, click_to_resume, held_1000, hot_path, machine, masking, teams_lag, tiers
 from bench.result import Result, save, table
 
 MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
@@ -19,6 +19,7 @@ MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
     "audit_entry": audit_entry.measure,
     "bombs": bombs.measure,
     "tiers": tiers.measure,
+    "masking": masking.measure,
     "teams_lag": teams_lag.measure,
 }
 RESULTS = Path(__file__).parent / "results"

@@ -26,6 +26,7 @@ class Client(asyncio.Protocol):
     def __init__(self) -> None:
         self.first = self.first_at = 0.0
         self.request = ""
+        self.received = 0  # bytes since the last send
         self._buffer = b""
         self._tag = ""
         self._error = ""
@@ -62,6 +63,7 @@ class Client(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.first = self.first_at = 0.0
         self._tag = self._error = self.request = ""
+        self.received = 0
         self._answered, self._held = loop.create_future(), loop.create_future()
         self._answered.add_done_callback(lambda done: done.exception())  # nobody need ask for it
         self._transport.write(frontend.query(sql))
@@ -88,6 +90,13 @@ class Client(asyncio.Protocol):
         await self.answer()
         return self.first - began
 
+    async def read(self, sql: str) -> float:
+        """Send and read all of the answer; returns the seconds that took. Raises Refused, ConnectionError."""
+        began = time.monotonic()
+        self.send(sql)
+        await self.answer()
+        return time.monotonic() - began
+
     def close(self) -> None:
         self._transport.close()
 
@@ -95,6 +104,7 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now, now_at = time.monotonic(), time.time()
+        self.received += len(data)
         data = self._buffer + data if self._buffer else data
         at = 0
         while len(data) - at >= 5:

@@ -65,7 +65,7 @@ async def measure() -> Result:
             await _fill(stack)
             ways = [
                 Way("direct", stack.postgres.port, stack.password, None),
-                await others.enter_async_context(_bare_relay(stack)),
+                await others.enter_async_context(bare_relay(stack)),
                 Way("gateway", stack.wire, stack.issuer.mint("ann", lifetime=3600), stack.pid),
             ]
             notes = ["everything on one CPU; best of the rounds for tps, the median for CPU"]
@@ -149,7 +149,8 @@ def _median(values: list[float]) -> float:
 
 
 @asynccontextmanager
-async def _bare_relay(stack: Stack) -> AsyncIterator[Way]:
+async def bare_relay(stack: Stack) -> AsyncIterator[Way]:
+    """A process of bench.relay in front of the target."""
     port = _free_port()
     async with _process(sys.executable, "-m", "bench.relay", str(port), str(stack.postgres.port)) as pid:
         await _listening(port)

@@ -36,10 +36,15 @@ def facts() -> dict[str, Figure]:
 
 
 def memory(pid: int) -> dict[str, int]:
-    """Resident KiB of a process: `VmRSS` all of it, `RssAnon` what it has allocated itself."""
+    """Resident KiB of a process: `VmRSS` all of it, `RssAnon` what it has allocated itself, `VmHWM` the most it ever was."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     found = dict(line.split(":", 1) for line in lines)
-    return {name: int(found[name].split()[0]) for name in ("VmRSS", "RssAnon")}
+    return {name: int(found[name].split()[0]) for name in ("VmRSS", "RssAnon", "VmHWM")}
+
+
+def forget_peak(pid: int) -> None:
+    """Let `VmHWM` begin anew at what is resident now (proc(5), clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def cpu(pid: int) -> float:

@@ -51,3 +51,12 @@ async def test_a_lost_connection_is_said() -> None:
     waiting.connection_lost(None)
     with pytest.raises(ConnectionError, match="closed"):
         await waiting.answer()
+
+
+async def test_the_bytes_of_an_answer_are_counted_from_its_send() -> None:
+    reading = client()
+    answer = message(b"C", b"DELETE 1\0") + ready_for_query("I")
+    reading.data_received(answer)
+    assert reading.received == len(answer)
+    reading.send("DELETE FROM t")
+    assert reading.received == 0

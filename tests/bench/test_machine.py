@@ -3,7 +3,7 @@
 import os
 import time
 
-from bench.machine import cpu, facts, load, memory, one_cpu
+from bench.machine import cpu, facts, forget_peak, load, memory, one_cpu
 
 
 def test_our_own_memory_and_cpu() -> None:
@@ -14,6 +14,15 @@ def test_our_own_memory_and_cpu() -> None:
     while time.process_time() < until:
         pass
     assert cpu(os.getpid()) > used
+
+
+def test_the_peak_is_kept_until_it_is_forgotten() -> None:
+    big = bytearray(b"x" * (256 << 20))
+    peak = memory(os.getpid())["VmHWM"]
+    del big
+    assert memory(os.getpid())["VmHWM"] == peak
+    forget_peak(os.getpid())
+    assert memory(os.getpid())["VmHWM"] < peak - (128 << 10)
 
 
 def test_one_cpu_is_given_back() -> None:
