@@ -64,6 +64,11 @@ class Portal:
     shown: str = ""
     since: int = 0
 
+    @property
+    def known_columns(self) -> tuple[Column, ...] | None:
+        """The columns of its result, if it or its statement was described."""
+        return self.columns or self.prepared.columns
+
 
 class Space(Enum):
     STATEMENT = "statement"

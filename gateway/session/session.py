@@ -29,7 +29,7 @@ from gateway.session.gate import Gate, rewritten
 from gateway.session.guard import not_utf8, sure_fail
 from gateway.session.holding import TOKEN_EXPIRED, Holding
 from gateway.session.judging import Judge, Login
-from gateway.session.names import NEVER_DOUBTED, Change, Names, Prepared, Space, kept
+from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.secondtry import SecondTry
 from gateway.session.state import Conversation, Phase
@@ -374,6 +374,9 @@ class Session:
         if not self.draft.names_known(script) or self.talk.stale(script):
             return False
         self._taken()
+        if _in_binary_unseen(portal, self.batch):
+            described = Reply(ord("D"), Mode.SWALLOW, portal=portal)
+            self.batch.add(Part(frontend.describe("P", written), described))
         reply = Reply(ord("E"), portal=portal)
         verdict = self.draft.judge(script, reply, portal)
         self.draft.add(Part(raw, reply), verdict)
@@ -565,3 +568,14 @@ class Session:
                 sqlstate="57P03",
                 hint="Connect again and send it again: nothing of it ran.",
             )
+
+
+def _in_binary_unseen(portal: Portal, batch: Batch) -> bool:
+    """Will values come in binary, of types that nobody has asked for? Without them a card in an int8 is not seen.
+
+    A Describe before it in its own batch counts: should it fail, the target skips the Execute as well.
+    """
+    if portal.bind is None or not any(portal.bind.result_formats) or portal.known_columns is not None:
+        return False
+    replies = (each.reply for each in batch.parts if each.reply is not None and each.reply.kind == ord("D"))
+    return not any((each.prepared or (each.portal and each.portal.prepared)) is portal.prepared for each in replies)

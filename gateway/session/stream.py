@@ -580,8 +580,7 @@ def _status(body: bytes) -> str:
 
 def _described(reply: Reply) -> tuple[Column, ...] | None:
     """The columns of an Execute's result, if the client has had them described."""
-    portal = reply.portal
-    return (portal.columns or portal.prepared.columns) if portal else None
+    return reply.portal.known_columns if reply.portal else None
 
 
 def _unknown(raw: bytes) -> tuple[Column, ...]:

@@ -224,6 +224,17 @@ def test_columns_described_by_a_portal_are_those_of_the_statement(results: tuple
     assert row(None) in play.to_client()
 
 
+def test_a_binary_result_that_nobody_described_is_described_to_us() -> None:
+    """By its bytes alone a card in an int8 looks like nothing."""
+    play = Playbook(POLICY + "masking: {detect: [card]}\n")
+    play.client(parse("", "SELECT id FROM customers"), bind("p", "", results=(1,)), execute("p"), SYNC)
+    assert describe("P", "p") + execute("p") in play.to_target()
+    described = columns("id", oid=20, binary=True)
+    play.target(PARSED, BOUND, described, row((4000001234567899).to_bytes(8, "big")), complete("SELECT 1"), ready())
+    assert row(None) in play.to_client()
+    assert described not in play.to_client()
+
+
 def test_a_result_that_was_never_described_is_masked_where_it_may_need_it() -> None:
     play = Playbook(MASKED)
     play.client(parse("", "SELECT card_number FROM customers"), bind("", ""), execute(""), SYNC)

@@ -79,8 +79,9 @@ def test_a_prepared_statement_tells_by_each_binds_own_values(form: int, wish: bo
     )
     play.target(PARSED)
     kept = []
-    for _ in range(2):
-        play.target(BOUND, row(b"ann", b"on"), complete("SELECT 1"))
+    # In binary the columns are asked for, with the first Execute.
+    for described in (columns("name", "current_setting", binary=True) if form else b"", b""):
+        play.target(BOUND, described, row(b"ann", b"on"), complete("SELECT 1"))
         kept.append(play.to_client())
     assert row(b"ann", b"on" if wish else b"off") in kept[0]
     assert row(b"ann", b"on") in kept[1]
