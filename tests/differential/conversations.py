@@ -545,6 +545,14 @@ EXTENDED = [
     ),
     talk("all results in binary", run(SELECT_THINGS, results=(1,)) + SYNC),
     talk(
+        "results in binary that nobody described",
+        parse("", SELECT_THINGS) + bind("p", "", (), (), (1,)) + execute("p", 1) + execute("p") + SYNC,
+        parse("s", "SELECT 1 / $1::int4") + SYNC,
+        bind("", "s", (b"1",), (), (1,)) + execute("") + bind("", "s", (b"0",), (), (1,)) + execute("") + SYNC,
+        bind("", "s", (b"2",), (), (1,)) + execute("") + FLUSH + SYNC,
+        parse("", "INSERT INTO things (id) VALUES (77)") + bind("", "", (), (), (1,)) + execute("") + SYNC,
+    ),
+    talk(
         "named",
         parse("s", BY_ID) + describe("S", "s") + SYNC,
         bind("", "s", (b"3",)) + execute("") + SYNC,
