@@ -60,15 +60,15 @@ def plan(  # the callers' contract
     target: str,
     table_names: TableNames,
     detectors: Detectors | None,
-    unresolved: str = "redact",
+    redacts: bool = True,
 ) -> MaskPlan:
     """Decide for each column of a RowDescription whether it passes, is scanned or is masked.
 
     `formats`: the result-format codes of Bind (none = what each column says, one = for all, else one a column).
     `sources[i]`: the lineage of output column i as "schema.table.column"; an empty set = it carries no column; None, or
     sources=None = not known. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
-    counts. `table_names`: table OID -> (schema, table, {attnum: column}). `unresolved`: what the policy says of unknown
-    lineage; whatever it says, rows that get here are redacted (policy/unenforced.py).
+    counts. `table_names`: table OID -> (schema, table, {attnum: column}). `redacts`: False where people were
+    asked because the lineage isn't known, and let it go; else what isn't known is redacted.
     Raises ValueError when formats or sources don't fit the columns, or for an unknown mask.
     """
     if len(formats) > 1 and len(formats) != len(columns):
@@ -84,7 +84,7 @@ def plan(  # the callers' contract
         code = _format(column, formats, i)
         lineage = None if sources is None else sources[i]
         found = _masked(lineage, _origin(column, table_names), masks, target)
-        if found is None and lineage is None and protects and unresolved:
+        if found is None and lineage is None and protects and redacts:
             found = _unknown(column, code)
         action: Literal["mask", "scan", "pass"] = "mask" if found else _scanned(column, code, detectors)
         mask, source = found or ("", "")

@@ -62,7 +62,7 @@ def judge(policy: Policy, who: Identity, target: str, statement: Statement, at: 
             unmatched = unit
     ordered = [matched[index] for index in sorted(matched)]
     verdict = _verdict(ordered, unmatched, who, target, statement)
-    if policy.masking.predicates != "allow" and not sees_clear(policy, who):
+    if policy.masking.stops and not sees_clear(policy, who):
         verdict = guarded(policy.masking, target, statement, verdict, [live.rule for live in rules.live])
     return replace(verdict, rests_on=frozenset(rests_on)) if rests_on else verdict
 

@@ -1,7 +1,9 @@
-"""Conditions on protected columns: what no mask can stop, one bit a statement, so policy says what becomes of them. Pure.
+"""What no mask can stop or know, so policy says what becomes of it: conditions on protected columns, one bit a statement, and
+results whose origin can't be traced. Pure.
 
 What lives here: which protected columns a statement's WHERE, ON, GROUP BY, HAVING or ORDER BY reads (`masking.columns`), and
-what `masking.predicates` makes of its verdict. What must not: how a condition is found (gateway.sql).
+what `masking.predicates` and `masking.unresolved` make of its verdict. What must not: how a condition is found, and what
+can be traced (gateway.sql).
 """
 
 from collections.abc import Iterable
@@ -14,6 +16,10 @@ from gateway.sql.statement import Statement
 from gateway.sql.tree import parts
 
 _HINT = "select rows by other columns, or ask for someone who may see this one"
+_UNTRACED = (
+    "where its columns come from can't be traced: protected values may be among them (masking: unresolved: hold)"
+)
+_UNTRACED_HINT = "select columns by their names, without code between them and the table"
 
 
 def tested(masking: Masking, target: str, statement: Statement) -> tuple[str, ...]:
@@ -35,19 +41,28 @@ def _matches(name: str, glob: str) -> bool:
 
 
 def guarded(masking: Masking, target: str, statement: Statement, verdict: Verdict, rules: Iterable[Rule]) -> Verdict:
-    """The verdict as `masking.predicates` leaves it. `rules` are those of the session: a hold goes to the reviewers of the
-    one that asks for most approvals, the first in the file of equals; where none holds anything, it is denied."""
-    if masking.predicates == "allow" or verdict.answer is Answer.DENY:
+    """The verdict as `masking.predicates` and `masking.unresolved` leave it. `rules` are those of the session: a hold goes to
+    the reviewers of the one that asks for most approvals, the first in the file of equals; where none holds anything, it is
+    denied."""
+    wanted, reason, hint = _wanted(masking, target, statement)
+    if wanted == "allow" or verdict.answer is Answer.DENY:
         return verdict
-    columns = ", ".join(tested(masking, target, statement))
-    if not columns:
-        return verdict
-    reason = f"its conditions read a protected column: {columns} (masking: predicates: {masking.predicates})"
     held = [each.hold for each in rules if each.hold is not None]
-    if masking.predicates == "deny" or not (held or verdict.hold):
-        return replace(verdict, answer=Answer.DENY, rule=None, reason=reason, message=_HINT, hold=None)
+    if wanted == "deny" or not (held or verdict.hold):
+        return replace(verdict, answer=Answer.DENY, rule=None, reason=reason, message=hint, hold=None)
     terms: HoldTerms = verdict.hold or max(held, key=lambda each: each.reviewers.approvals)
     return replace(verdict, answer=Answer.HOLD, reason=_also(verdict, reason), hold=terms)
+
+
+def _wanted(masking: Masking, target: str, statement: Statement) -> tuple[str, str, str]:
+    """What becomes of it (allow, hold, deny), why, and a hint."""
+    columns = ", ".join(tested(masking, target, statement)) if masking.predicates != "allow" else ""
+    if columns:
+        reason = f"its conditions read a protected column: {columns} (masking: predicates: {masking.predicates})"
+        return masking.predicates, reason, _HINT
+    if statement.untraced and masking.unresolved == "hold":
+        return "hold", _UNTRACED, _UNTRACED_HINT
+    return "allow", "", ""
 
 
 def _also(verdict: Verdict, reason: str) -> str:

@@ -139,6 +139,11 @@ class Masking:
     clear_for_groups: frozenset[str] = frozenset()
     clear_for_users: tuple[str, ...] = ()
 
+    @property
+    def stops(self) -> bool:
+        """May masking make a verdict stricter?"""
+        return self.predicates != "allow" or self.unresolved == "hold"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

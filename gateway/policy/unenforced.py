@@ -14,8 +14,6 @@ def notes(policy: Policy) -> list[str]:
     """A sentence for each protection that is named and not enforced, with the rule or target that names it."""
     found = [f'rule "{rule.name}": {text}' for rule in policy.rules if rule.hold for text in _of_hold(rule.hold)]
     found += [f'rule "{rule.name}": {text}' for rule in policy.rules for text in _of_rows(rule)]
-    if policy.masking.unresolved == "hold":
-        found.append("masking: unresolved: hold is not enforced yet; nobody is asked, such values are redacted")
     return found
 
 

@@ -61,6 +61,10 @@ class Login:
     digest_key: bytes
 
 
+_GIVES_ROWS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.OPAQUE})
+_GIVES_NONE = frozenset({"TRUNCATE TABLE", "LOCK TABLE", "NOTIFY", "MOVE", "DO"})
+
+
 class Judge:
     """Reads and judges texts for one login under one policy, catalog and search_path."""
 
@@ -260,8 +264,23 @@ class Judge:
     def verdict(self, statements: Sequence[Statement], now: float, rows: int | None = None) -> Verdict:
         """The strictest verdict over the statements of one message; the first of the strictest names the rule."""
         at = Circumstances(now, self.agent, self.login.client, rows)
+        if self._holds_untraced and self.protects:
+            statements = [replace(each, untraced=True) if self._is_untraced(each) else each for each in statements]
         verdicts = [judge(self.policy, self.login.identity, self.login.target.name, each, at) for each in statements]
         return strictest(self.policy, verdicts) if verdicts else Verdict(Answer.ALLOW, None, "empty")
+
+    @property
+    def _holds_untraced(self) -> bool:
+        return self.policy.masking.unresolved == "hold"
+
+    def _is_untraced(self, statement: Statement) -> bool:
+        """Does it give a result of which isn't known what it carries? DECLARE and PREPARE give none: FETCH and EXECUTE do."""
+        meant = self._meant(statement)
+        named = meant is statement and statement.names is not None
+        if named or statement.tag in _GIVES_NONE or not statement.classes & _GIVES_ROWS:
+            return False
+        outputs = None if statement.uncertain or meant is None else self._lineages.outputs(meant.sql)
+        return outputs is None or any(each.carried is None for each in outputs)
 
     def masked_write(self, statements: Sequence[Statement], values: Sequence[str | None] | None) -> Verdict | None:
         """The refusal of a write that holds a placeholder of ours: it would put that over the real value."""
@@ -344,22 +363,26 @@ class Judge:
         columns: Sequence[Column],
         formats: Sequence[int],
         described: Sequence[Column] | None = None,
+        *,
+        approved: bool = False,
     ) -> RowMasker | None:
         """The masker of one result, or None where no value can need one.
 
         `described`: the columns as the target described them, where `columns` says more of where a value will be stored.
+        `approved`: people let the statement go, and were told if its columns can't be traced.
         """
         if self._clear:
             return None
-        planned = self._plan(statement, columns, formats, described)
+        planned = self._plan(statement, columns, formats, described, approved=approved)
         return RowMasker(planned, self.detectors, self.login.mask_key) if planned.touches else None
 
-    def copier(self, statement: Statement | None, body: bytes) -> CopyMasker | None:
-        """What masks the CopyData of a COPY TO STDOUT, or None; `body` is CopyOutResponse's."""
+    def copier(self, statement: Statement | None, body: bytes, *, approved: bool = False) -> CopyMasker | None:
+        """What masks the CopyData of a COPY TO STDOUT, or None; `body` is CopyOutResponse's. `approved`: as masker."""
         if self._clear:
             return None
         formats = formats_of(body)
-        planned = self._plan(statement, columns_of(statement, formats, self._copied(statement)), formats)
+        columns = columns_of(statement, formats, self._copied(statement))
+        planned = self._plan(statement, columns, formats, approved=approved)
         options = options_of(statement) if statement else CopyOptions()
         return CopyMasker(planned.columns, options, self.detectors, self.login.mask_key) if planned.touches else None
 
@@ -376,6 +399,8 @@ class Judge:
         columns: Sequence[Column],
         formats: Sequence[int],
         described: Sequence[Column] | None = None,
+        *,
+        approved: bool = False,
     ) -> MaskPlan:
         return plan(
             columns,
@@ -385,7 +410,7 @@ class Judge:
             self.login.target.name,
             self._tables,
             self.detectors,
-            self.policy.masking.unresolved,
+            redacts=not (approved and self._holds_untraced),
         )
 
     def _sources(self, statement: Statement | None, columns: Sequence[Column]) -> Lines | None:

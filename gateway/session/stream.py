@@ -151,7 +151,7 @@ class Stream:
         formats = bind.result_formats if bind else ()
         shown = tuple(_format(formats, at, each) for at, each in enumerate(columns))
         talk = self._talk
-        masker = talk.judge.masker(statement, columns, shown)
+        masker = talk.judge.masker(statement, columns, shown, approved=_approved(reply))
         status = self._within or talk.status
         telling = told(statement, bind.parameters if bind else (), status, wish=talk.gate.wish)
         reply.masker = Teller(telling, masker) if telling else masker
@@ -485,7 +485,8 @@ class Stream:
     def _copy_out(self, body: bytes) -> bytes | None:
         talk = self._talk
         head = self._head("CopyOutResponse")
-        self._copy = talk.judge.copier(head.execution.statement if head.execution else None, body)
+        statement = head.execution.statement if head.execution else None
+        self._copy = talk.judge.copier(statement, body, approved=_approved(head))
         return self._seen(head, body)
 
     def _copy_both(self, _body: bytes) -> bytes | None:
@@ -576,6 +577,12 @@ def _status(body: bytes) -> str:
     if body not in (b"I", b"T", b"E"):
         raise TargetUnavailable("the target sent a malformed ReadyForQuery")
     return body.decode()
+
+
+def _approved(reply: Reply) -> bool:
+    """Did people let what gives this result go?"""
+    asked = reply.execution is not None and reply.execution.request is not None
+    return asked or (reply.portal is not None and reply.portal.released)
 
 
 def _described(reply: Reply) -> tuple[Column, ...] | None:

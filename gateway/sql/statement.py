@@ -129,6 +129,7 @@ class Statement:
         False  # its names may mean something else than the catalog says: what its columns carry isn't known
     )
     holdable: bool = False  # a cursor WITH HOLD: its query runs at COMMIT, whatever was round its DECLARE
+    untraced: bool = False  # what its result carries isn't known, beside protected columns (gateway.session.judging)
     written: Written = Written()
 
 

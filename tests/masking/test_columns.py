@@ -27,7 +27,7 @@ def planned(
     detectors: Detectors | None = DETECTORS,
 ) -> ColumnPlan:
     names = {7: ("public", "customers", {3: "card_number", 4: "name"})}
-    return plan([col], formats, [sources], MASKS, target, names, detectors, "redact").columns[0]
+    return plan([col], formats, [sources], MASKS, target, names, detectors).columns[0]
 
 
 def test_lineage_masks() -> None:
@@ -62,20 +62,25 @@ def test_unknown_lineage_redacts_what_can_carry_text(oid: int, code: int, action
     assert found.source == ("unresolved" if action == "mask" else "")
 
 
+def test_unknown_lineage_that_people_let_go_is_scanned() -> None:
+    found = plan([column(type_oid=25)], (), None, MASKS, "shop", {}, DETECTORS, redacts=False)
+    assert found.columns[0].action == "scan"
+
+
 def test_unknown_lineage_on_a_target_without_protected_columns_is_scanned() -> None:
     only_shop = [("shop.public.customers.card_number", "last4")]
-    found = plan([column()], (), None, only_shop, "other", {}, DETECTORS, "redact")
+    found = plan([column()], (), None, only_shop, "other", {}, DETECTORS)
     assert found.columns[0].action == "scan"
 
 
 @pytest.mark.parametrize("oid", [16, 21, 23, 1114, 1184, 2950, 701])
 def test_harmless_types_pass(oid: int) -> None:
-    found = plan([column(type_oid=oid)], (), [frozenset()], MASKS, "shop", {}, DETECTORS, "redact")
+    found = plan([column(type_oid=oid)], (), [frozenset()], MASKS, "shop", {}, DETECTORS)
     assert not found.touches
 
 
 def test_without_detectors_and_masks_everything_passes() -> None:
-    assert not plan([column()], (), None, [], "shop", {}, None, "redact").touches
+    assert not plan([column()], (), None, [], "shop", {}, None).touches
     assert not MaskPlan(()).touches
 
 
@@ -86,11 +91,11 @@ def test_formats_of_bind_win() -> None:
 
 def test_what_does_not_fit_is_told() -> None:
     with pytest.raises(ValueError, match="3 format codes for 1 columns"):
-        plan([column()], (0, 1, 0), None, [], "shop", {}, None, "redact")
+        plan([column()], (0, 1, 0), None, [], "shop", {}, None)
     with pytest.raises(ValueError, match="lineage of 0 columns"):
-        plan([column()], (), [], [], "shop", {}, None, "redact")
+        plan([column()], (), [], [], "shop", {}, None)
     with pytest.raises(ValueError, match="mask blur"):
-        plan([column()], (), None, [("*.*.*.*", "blur")], "shop", {}, None, "redact")
+        plan([column()], (), None, [("*.*.*.*", "blur")], "shop", {}, None)
 
 
 def test_a_mask_of_a_partition_or_a_child_holds_for_its_parents() -> None:

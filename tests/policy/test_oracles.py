@@ -84,3 +84,18 @@ def test_a_star_stands_for_any_column_of_its_table() -> None:
         == ()
     )
     assert oracles.tested(masking, "else", ASKS) == ()
+
+
+@pytest.mark.parametrize(("choice", "answer"), [("redact", Answer.ALLOW), ("hold", Answer.HOLD)])
+def test_a_result_that_can_not_be_traced_waits_where_policy_says_so(choice: str, answer: Answer) -> None:
+    found = load(FILE.format(choice=f"allow\n  unresolved: {choice}", rules=HOLDS))
+    assert verdict(found, replace(READ, untraced=True))[0] is answer
+    assert verdict(found, READ)[0] is Answer.ALLOW
+    assert verdict(found, replace(READ, untraced=True), "fraud")[0] is Answer.ALLOW
+
+
+def test_what_can_not_be_traced_is_denied_where_nobody_could_be_asked() -> None:
+    found = load(FILE.format(choice="allow\n  unresolved: hold", rules=""))
+    answer, why, _ = verdict(found, replace(READ, untraced=True))
+    assert answer is Answer.DENY
+    assert "can't be traced" in why

@@ -44,11 +44,6 @@ def test_a_hold_key_that_is_not_enforced_is_named_with_its_rule(rule: str, key: 
     assert note.startswith(f'rule "writes wait": {key}')
 
 
-def test_unresolved_hold() -> None:
-    assert "unresolved: hold is not enforced" in said(masking=", unresolved: hold")[0]
-    assert said(masking=", unresolved: redact") == []
-
-
 def test_what_is_enforced_is_not_listed() -> None:
     assert said(target=", reader: {user: r, password: {env: Y}}") == []
     assert said(masking=", predicates: deny") == []
