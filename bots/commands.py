@@ -28,6 +28,7 @@ from bots.texts import count, line, moment, span, visible
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
 from gateway.audit.entry import Value
+from gateway.audit.exposure import exposure
 from gateway.audit.query import Filter, Query, QueryError, describe, parse
 
 Row = Mapping[str, Value]
@@ -74,7 +75,7 @@ class Answer:
 HELP = {
     "audit": (
         "/hoop audit [filters] - the record of statements; without filters the last 24 hours.",
-        "Filters: user: table: verb: decision: approver: rule: rows: text: since: until: last: (a leading - excludes).",
+        "Filters: user: table: verb: decision: approver: rule: rows: text: secret: shown: unscanned: since: until: last: (a leading - excludes).",
         "Examples:",
         "/hoop audit table:customers verb:update last:7d",
         "/hoop audit decision:denied,expired last:30d",
@@ -190,6 +191,7 @@ class Commands:
         self._write_down(describe(query), len(rows), viewer)
         lines = [line(describe(replace(query, since=floor(query.since), until=ceil(query.until))), 400)]
         lines += [f"{hidden:,} hidden: records of others that you may not see"] if hidden else []
+        lines = [*(await self._exposure(query, viewer)), *lines] if query.exposure else lines
         more = [] if query.share else self._pages(query, offset, size, total)
         return Answer(
             title=f"Audit: {count(total, 'statement')}" + (f", {_range(offset, rows)}" if total > size else ""),
@@ -200,6 +202,13 @@ class Commands:
             pages=tuple(more),
             share=query.share,
         )
+
+    async def _exposure(self, query: Query, viewer: Viewer) -> list[str]:
+        async def ask(part: Query) -> tuple[list[Row], int]:
+            rows, total, _ = await self._seen(part, 0, viewer)
+            return rows, total
+
+        return [line(each, 300) for each in await exposure(query, ask)]
 
     async def _seen(self, query: Query, offset: int, viewer: Viewer) -> tuple[list[Row], int, int]:
         """The rows that the viewer may see, how many there are, and how many are hidden from them."""

@@ -23,7 +23,7 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 FIELDS = (
     "seq", "replica", "at", "kind", "session", "subject", "user", "groups", "agent", "client", "target", "login", "request", "statement",
     "rule", "verdict", "outcome", "tag", "tables", "columns", "sql", "parameters", "rows", "sqlstate", "duration_ms",
-    "decided_by", "via", "reason", "masked", "predicates", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
+    "decided_by", "via", "reason", "masked", "clear", "unscanned", "predicates", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
 )  # fmt: skip
 
 _RANK = {name: rank for rank, name in enumerate(FIELDS)}

@@ -2,7 +2,7 @@
 
 A query answers with *end entries*: each statement appears once, as `finished` (executed, failed, unknown), `refused`
 (by policy, it never ran) or `decided` with an outcome other than approved (denied, expired, withdrawn ...). So an end entry
-repeats what can be asked for: user, target, tables, columns, tag, sql, rule, request, decided_by, rows, masked.
+repeats what can be asked for: user, target, tables, columns, tag, sql, rule, request, decided_by, rows, masked, clear ...
 
     query  = { ["-"] key ":" value { "," value } | word } [limit:n] [sort:time|rows|duration] [format:table|csv|json] [share]
     time   = 10m | 24h | 7d | 2w | ISO date[time][zone] | today | yesterday        rows = >100 | <=5 | 10..500 | 7
@@ -53,6 +53,7 @@ class Query:
     sort: str = "time"
     format: str = "table"
     share: bool = False
+    exposure: bool = False  # "did X expose ...?": exposure.py answers it
 
 
 class QueryError(ValueError):
@@ -63,6 +64,9 @@ class QueryError(ValueError):
         self.position = position
         self.message = message
 
+
+#: key -> the keys that it stands for: one of them has to match.
+ANY_OF: dict[str, tuple[str, ...]] = {"who": ("user", "app")}
 
 #: key -> (field of the entry, what each value becomes). A value is a glob; it matches if one of the forms does.
 #: A list field matches if one of its items does. `masked` is compared by its items' detector.
@@ -79,6 +83,8 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ip": ("client", ("{}", "{}:*")),
     "id": ("request", ("{}*",)),
     "secret": ("masked", ("{}",)),
+    "shown": ("clear", ("{}", "*.{}")),
+    "unscanned": ("unscanned", ("{}",)),
 }
 
 #: decision -> (kind, outcome or None for any, whether the statement was held or None for either).
@@ -104,7 +110,7 @@ UNSUPPORTED = {
 }
 TIME_KEYS = ("since", "until", "last")
 OPTION_KEYS = ("limit", "sort", "format")
-FILTER_KEYS = (*PATTERNS, "decision", "rows", "text")
+FILTER_KEYS = (*PATTERNS, *ANY_OF, "decision", "rows", "text")
 KEYS = (*FILTER_KEYS, *UNSUPPORTED, *TIME_KEYS, *OPTION_KEYS)
 
 _TOKEN = re.compile(r'(?:"(?:[^"]|"")*"|[^\s"])+')
@@ -136,6 +142,7 @@ class _Asked:
     filters: tuple[Filter, ...]
     single: Mapping[str, tuple[int, str]]
     share: bool
+    exposure: bool = False
 
 
 def parse(text: str, now: float, zone: tzinfo = UTC) -> Query:
@@ -151,6 +158,7 @@ def parse(text: str, now: float, zone: tzinfo = UTC) -> Query:
         sort=_one_of(text, single, "sort", SORTS),
         format=_one_of(text, single, "format", FORMATS),
         share=asked.share,
+        exposure=asked.exposure,
     )
 
 
@@ -227,7 +235,8 @@ def _question(text: str) -> _Asked | None:
         what = found["what"].strip('"?').lower()
         asked = _read(text, found.start("rest"))
         secret = Filter("secret", ("*",) if what in _ANY_SECRET else (what,))
-        return _Asked((Filter("user", (_unquoted(found["who"]),)), secret, *asked.filters), asked.single, asked.share)
+        who = Filter("who", (_unquoted(found["who"]),))
+        return _Asked((who, secret, *asked.filters), asked.single, asked.share, exposure=True)
     return None
 
 
@@ -421,7 +430,9 @@ def _in_time(query: Query, body: Mapping[str, Value]) -> bool:
 
 
 def _lets_through(each: Filter, body: Mapping[str, Value]) -> bool:
-    if each.key == "decision":
+    if each.key in ANY_OF:
+        hit = any(_lets_through(Filter(key, each.values), body) for key in ANY_OF[each.key])
+    elif each.key == "decision":
         hit = any(_decided(value, body) for value in each.values)
     elif each.key == "rows":
         rows = body.get("rows")

@@ -34,6 +34,7 @@ from typer.core import TyperGroup
 from bots.outcomes import has_count
 from bots.texts import count
 from gateway.audit.entry import Value
+from gateway.audit.exposure import exposure
 from gateway.audit.log import GRACE, ChainReport, Report, logged_checkpoints, verify
 from gateway.audit.query import MAX_LIMIT, Query, QueryError, describe, parse, timestamp
 from gateway.errors import GatewayError
@@ -107,13 +108,27 @@ def ask(
     """Ask the audit log; `hoop audit --help` has the grammar."""
     query = _parsed(words)
     entries, total = _with_store(store, lambda opened: opened.audit(query))
+    answer = _with_store(store, lambda opened: exposure(query, opened.audit)) if query.exposure else []
     if as_json or query.format == "json":
-        typer.echo(json.dumps({"query": describe(query), "total": total, "entries": entries}, ensure_ascii=False))
+        typer.echo(
+            json.dumps(
+                {
+                    "query": describe(query),
+                    "total": total,
+                    **({"answer": answer} if answer else {}),
+                    "entries": entries,
+                },
+                ensure_ascii=False,
+            )
+        )
     elif query.format == "csv":
         typer.echo(as_csv(entries), nl=False)
     else:
         shown = as_table(query, entries, total) if entries else Text(f"Nothing matches {_described(query)}")
-        Console(highlight=False, soft_wrap=False).print(shown)
+        console = Console(highlight=False, soft_wrap=False)
+        for each in answer:
+            console.print(Text(visible(each)))
+        console.print(shown)
 
 
 @app.command("export", context_settings=_QUERY_SETTINGS)

@@ -357,6 +357,26 @@ class Judge:
             fnmatchcase(each, column.rsplit(".", maxsplit=1)[-1]) for each in known.columns
         )
 
+    def seen_clear(self, statement: Statement) -> tuple[str, ...]:
+        """The protected columns that its result may show to somebody who may see them; "*" where it may be any."""
+        if not self._clear or not self._masks:
+            return ()
+        if StatementClass.OPAQUE in statement.classes:
+            return ("*",)
+        names = {*statement.reads, *statement.writes}
+        found = (
+            f"{name}.{column.rpartition('.')[2]}"
+            for name in names
+            for column, _ in self._masks
+            if self._covers(name, column)
+        )
+        return tuple(sorted({*found}))
+
+    @property
+    def unscanned(self) -> str:
+        """Why no detector looks at results, "" where they do."""
+        return "clear_for" if self._clear else "" if self.detectors.names else "no detectors"
+
     def masker(
         self,
         statement: Statement | None,

@@ -243,6 +243,8 @@ class Conversation:
             "request": execution.request,
             "decided_by": execution.decided_by,
             "masked": [*execution.masked],
+            "clear": [*execution.clear],
+            "unscanned": execution.unscanned,
             "predicates": [*execution.tested],
             "policy": self.judge.policy.version,
         }

@@ -146,6 +146,7 @@ class Stream:
     def _plan(self, reply: Reply, columns: tuple[Column, ...]) -> None:
         """Make the mask plan of the result that begins."""
         reply.planned = True
+        self._showing(reply.execution)
         statement = reply.execution.statement if reply.execution else None
         bind = reply.portal.bind if reply.portal else None
         formats = bind.result_formats if bind else ()
@@ -155,6 +156,12 @@ class Stream:
         status = self._within or talk.status
         telling = told(statement, bind.parameters if bind else (), status, wish=talk.gate.wish)
         reply.masker = Teller(telling, masker) if telling else masker
+
+    def _showing(self, execution: Execution | None) -> None:
+        """A result begins: note what of it goes out as it is."""
+        if execution is not None:
+            judge = self._talk.judge
+            execution.clear, execution.unscanned = judge.seen_clear(execution.statement), judge.unscanned
 
     def _rows(self, raw: bytes) -> None:
         head = self._head("DataRow")
@@ -486,6 +493,7 @@ class Stream:
         talk = self._talk
         head = self._head("CopyOutResponse")
         statement = head.execution.statement if head.execution else None
+        self._showing(head.execution)
         self._copy = talk.judge.copier(statement, body, approved=_approved(head))
         return self._seen(head, body)
 

@@ -6,7 +6,7 @@ the store's database compares it (LC_CTYPE), so a store with locale C is stricte
 
 from dataclasses import dataclass, field
 
-from gateway.audit.query import DECISIONS, PATTERNS, Filter, Query, flat, like, patterns, row_range
+from gateway.audit.query import ANY_OF, DECISIONS, PATTERNS, Filter, Query, flat, like, patterns, row_range
 
 # The end entries (is_end), less the refused clicks (port.is_refused_click).
 _ENDS = (
@@ -18,6 +18,8 @@ _ENDS = (
 _LISTS = {
     "tables": "unnest(tables) AS item",
     "columns": "unnest(columns) AS item",
+    "clear": "jsonb_array_elements_text(CASE jsonb_typeof(body -> 'clear') WHEN 'array' THEN body -> 'clear' END) AS item",
+    "unscanned": "(SELECT body ->> 'unscanned' AS item) AS items",
     "masked": "(SELECT coalesce(one ->> 'detector', one #>> '{}') AS item FROM jsonb_array_elements("
     "CASE jsonb_typeof(body -> 'masked') WHEN 'array' THEN body -> 'masked' END) AS one) AS items",
 }
@@ -56,6 +58,9 @@ def select(query: Query, offset: int) -> tuple[str, str, list[object]]:
 
 
 def _condition(where: _Where, each: Filter) -> str:
+    if each.key in ANY_OF:
+        either = " OR ".join(_condition(where, Filter(key, each.values)) for key in ANY_OF[each.key])
+        return f"NOT coalesce({either}, false)" if each.negated else f"({either})"
     special = {"decision": _decision, "rows": _rows, "text": _text}
     condition = special.get(each.key, _pattern)(where, each)
     return f"NOT coalesce({condition}, false)" if each.negated else f"({condition})"

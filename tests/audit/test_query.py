@@ -75,8 +75,8 @@ def test_nothing_asked_is_the_last_24_hours() -> None:
         ("who ran DELETE FROM orders?", (Filter("text", ("DELETE FROM orders",)),)),
         ("Who ran select x::int last:1d user:ann", (Filter("text", ("select x::int",)), Filter("user", ("ann",)))),
         ('who ran SELECT "a" FROM t', (Filter("text", ('SELECT "a" FROM t',)),)),
-        ("did cursor expose a secret last:24h", (Filter("user", ("cursor",)), Filter("secret", ("*",)))),
-        ("did cursor expose a card?", (Filter("user", ("cursor",)), Filter("secret", ("card",)))),
+        ("did cursor expose a secret last:24h", (Filter("who", ("cursor",)), Filter("secret", ("*",)))),
+        ("did cursor expose a card?", (Filter("who", ("cursor",)), Filter("secret", ("card",)))),
     ],
 )
 def test_filters(text: str, expected: tuple[Filter, ...]) -> None:

@@ -334,6 +334,24 @@ async def test_help_of_one_command_has_examples(record: Record) -> None:
         assert (await record.ask(example, AUDITOR)).title.startswith("Audit: ")
 
 
+async def test_did_somebody_expose_a_secret(record: Record) -> None:
+    await record.happened(
+        ANN, outcome="executed", agent="cursor", masked=[{"column": "c", "detector": "card", "count": 14}]
+    )
+    await record.happened(ANN, outcome="executed", agent="cursor", unscanned="no detectors")
+    await record.happened(BOB, "refused", agent="cursor")
+    answer = await record.ask("audit did cursor expose a secret last:24h", AUDITOR)
+    assert answer.lines[:5] == (
+        "Not every result was masked: see below what went out as it is.",
+        "Masked: 14 values in 1 result: 14 card",
+        "Shown clear, as policy says (clear_for): 0 results",
+        "Not scanned: 1 result: no detectors",
+        "Stopped before it ran: 1 of 3 statements",
+    )
+    own = await record.ask("audit did cursor expose a secret last:24h", ANN)
+    assert own.lines[4] == "Stopped before it ran: 0 of 2 statements"
+
+
 async def test_an_unknown_command_names_the_nearest(record: Record) -> None:
     answer = await record.ask("pendign")
     assert answer.title == "Unknown command pendign"

@@ -337,3 +337,28 @@ def test_an_answer_to_a_question_of_ours_that_makes_no_sense_ends_the_session(an
     play.client(query("SELECT 1"))
     play.target(answer, complete("SHOW"), ready())
     assert fatal(play) == "the target's answer to a question of the gateway can't be read"
+
+
+@pytest.mark.parametrize(
+    ("masking", "clear", "unscanned"),
+    [
+        ("{detect: [card], clear_for: {groups: [eng]}}", None, "clear_for"),
+        ("{columns: [{column: '*.*.*.card_number', mask: redact}], detect: [card], clear_for: {groups: [eng]}}", ["public.customers.card_number"], "clear_for"),
+        ("{columns: [{column: '*.*.*.pin', mask: redact}], detect: [card], clear_for: {groups: [eng]}}", None, "clear_for"),
+        ("{columns: [{column: '*.*.*.card_number', mask: redact}], detect: [card]}", None, None),
+        ("{columns: [{column: '*.*.*.card_number', mask: redact}]}", None, "no detectors"),
+    ],
+)  # fmt: skip
+def test_what_goes_out_as_it_is_is_recorded(masking: str, clear: list[str] | None, unscanned: str | None) -> None:
+    play = asked(POLICY + f"masking: {masking}\n")
+    play.target(ROWS)
+    (entry,) = play.recorded("finished")
+    assert (entry.get("clear"), entry.get("unscanned")) == (clear, unscanned)
+
+
+def test_a_statement_without_a_result_shows_nothing() -> None:
+    masking = "masking: {columns: [{column: '*.*.*.id', mask: redact}], clear_for: {groups: [eng]}}\n"
+    play = asked(POLICY + masking, "SELECT FROM orders")
+    play.target(complete("SELECT 1"), ready())
+    (entry,) = play.recorded("finished")
+    assert not {"clear", "unscanned"} & set(entry)

@@ -336,6 +336,10 @@ def _story(spool: ListSpool) -> list[Entry]:
             masked=[{"column": "card_number", "detector": "card", "count": 12}],
         ),
         spool.record(
+            "finished", **eve, tag="SELECT", outcome="executed", rows=3, sql="SELECT card_number FROM customers",
+            clear=["public.customers.card_number", "public.customers.pin"], unscanned="clear_for",
+        ),
+        spool.record(
             "finished", **ann, tag="DELETE", tables=[*customers], outcome="executed", rows=42, duration_ms=412.0,
             sql="DELETE FROM customers", rule="writes wait", request="req-a", decided_by="bob@example.com", verdict="hold",
         ),
@@ -358,7 +362,8 @@ QUERIES = [
     "decision:allowed", "decision:held", "decision:approved", "decision:denied,expired", "-decision:blocked",
     "decision:blocked", "decision:executed", "decision:failed", "decision:unknown", "decision:undeliverable",
     "approver:bob", "-approver:*", "rule:writes*", 'rule:"no truncate"', "session:8f", "app:psql", "app:cursor",
-    "ip:10.0.0.7", "ip:10.0.0.*", "id:req-a", "-id:*", "secret:card", "secret:any", "-secret:any", "rows:>12", "rows:<=12",
+    "ip:10.0.0.7", "ip:10.0.0.*", "id:req-a", "-id:*", "who:cursor", "who:eve,cursor", "-who:cursor", "shown:pin", "shown:*", "-shown:card_number", "unscanned:*", "-unscanned:clear_for",
+    "did cursor expose a secret?", "secret:card", "secret:any", "-secret:any", "rows:>12", "rows:<=12",
     "rows:12..50", "-rows:>0", "text:customers", 'text:"* from customers"', 'text:"100%_sure"', "text:10_%", "-text:delete",
     "sort:rows", "sort:duration", "limit:2", "sort:rows limit:3 -verb:truncate", "user:%", "table:customer_", "user:ann verb:delete rows:>1",
 ]  # fmt: skip
@@ -377,16 +382,16 @@ class TestAudit:
     async def test_ends_once_each_and_no_refused_click(self, store: Store) -> None:
         await store.append(_story(ListSpool()))
         found, total = await store.audit(parse("", time.time()))
-        assert total == 6
-        assert [entry["seq"] for entry in found] == [8, 7, 6, 4, 3, 2]
+        assert total == 7
+        assert [entry["seq"] for entry in found] == [9, 8, 7, 5, 4, 3, 2]
 
     async def test_pages_and_how_many_in_all(self, store: Store) -> None:
         await store.append(_story(ListSpool()))
         query = parse("limit:4", time.time())
-        assert [entry["seq"] for entry in (await store.audit(query, 0))[0]] == [8, 7, 6, 4]
+        assert [entry["seq"] for entry in (await store.audit(query, 0))[0]] == [9, 8, 7, 5]
         found, total = await store.audit(query, 4)
-        assert ([entry["seq"] for entry in found], total) == ([3, 2], 6)
-        assert await store.audit(query, 99) == ([], 6)
+        assert ([entry["seq"] for entry in found], total) == ([4, 3, 2], 7)
+        assert await store.audit(query, 99) == ([], 7)
 
     async def test_since_is_inclusive_and_until_is_not(self, store: Store) -> None:
         spool = ListSpool()
