@@ -50,12 +50,13 @@ SELECT c.oid::pg_catalog.int8 AS oid, n.nspname AS schema, c.relname AS name, c.
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_(toast|temp)'
 """
 
-# provolatile 'v' of any overload, or any overload outside pg_catalog, makes a name unsafe: resolution is by name only.
+# From OID 16384 on objects aren't PostgreSQL's own (FirstNormalObjectId), whatever their schema: people can make functions in
+# pg_catalog too. provolatile 'v' of any overload, or any overload of the user's, makes a name unsafe: resolution is by name.
 _FUNCTIONS = """
 SELECT p.proname AS name,
        pg_catalog.bool_or(n.nspname = 'pg_catalog') AS builtin,
-       pg_catalog.bool_or(n.nspname <> 'pg_catalog') AS foreign_overload,
-       pg_catalog.bool_or(n.nspname = 'pg_catalog' AND p.provolatile = 'v') AS builtin_volatile,
+       pg_catalog.bool_or(p.oid >= 16384) AS foreign_overload,
+       pg_catalog.bool_or(p.oid < 16384 AND p.provolatile = 'v') AS builtin_volatile,
        pg_catalog.bool_or(p.provolatile = 'v') AS volatile
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
  GROUP BY p.proname
@@ -68,9 +69,8 @@ SELECT p.proname AS name, l.lanname AS language, p.provolatile = 'v' AS volatile
        pg_catalog.concat_ws(' ', p.prosrc, pg_catalog.pg_get_function_sqlbody(p.oid),
                             pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid)) AS text
   FROM pg_catalog.pg_proc p
-  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
- WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+ WHERE p.oid >= 16384
 """
 
 # Operators by C or internal code that is not volatile (hstore, citext, vector) are as harmless as built-in ones: only a
@@ -78,14 +78,13 @@ SELECT p.proname AS name, l.lanname AS language, p.provolatile = 'v' AS volatile
 _OPERATORS = """
 SELECT DISTINCT o.oprname AS name
   FROM pg_catalog.pg_operator o
-  JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
   JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
- WHERE n.nspname <> 'pg_catalog' AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
+ WHERE o.oid >= 16384 AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
 """
 
 # Domains with a CHECK and the types made of them: a domain over a domain, arrays, ranges, rows. `calls`: the CHECK calls
-# user code. From OID 16384 on objects aren't PostgreSQL's own (FirstNormalObjectId), and only those have dependencies.
+# user code. Only what isn't PostgreSQL's own has dependencies.
 _CHECKED = """
 WITH RECURSIVE uses (used, maker) AS (
     SELECT d.refobjid, d.objid FROM pg_catalog.pg_depend d
@@ -116,31 +115,70 @@ SELECT t.typname AS name, t.oid::pg_catalog.int8 AS oid,
   JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
   JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
- WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+ WHERE p.oid >= 16384
    AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
  GROUP BY t.oid, t.typname
 """
 
-# Relations with a column, or rows, of a type with an implicit cast by user code: reading them may run it with no name in the
-# text. Of a cast between a built-in type and another, only the other has to be there.
-_IMPLICIT = """
-WITH RECURSIVE cast_types (oid) AS (
+# Operator classes with an operator or support function of the user's: ORDER BY, DISTINCT, GREATEST and a search in an index
+# call those with no name in the text. And the types that are compared by them: by a default class, by that of a range, or
+# by a range's difference, which the planner asks.
+_CLASSES = """
+WITH RECURSIVE code (oid) AS MATERIALIZED (
+    SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+     WHERE p.oid >= 16384 AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
+), classes (oid) AS MATERIALIZED (
+    SELECT k.oid FROM pg_catalog.pg_opclass k
+     WHERE k.opcfamily IN (
+           SELECT a.amprocfamily FROM pg_catalog.pg_amproc a
+            WHERE a.oid >= 16384 AND a.amproc::pg_catalog.oid IN (SELECT code.oid FROM code)
+            UNION ALL
+           SELECT a.amopfamily FROM pg_catalog.pg_amop a JOIN pg_catalog.pg_operator o ON o.oid = a.amopopr
+            WHERE a.oid >= 16384 AND o.oprcode::pg_catalog.oid IN (SELECT code.oid FROM code))
+)"""
+_BY_CLASS = """
+    SELECT k.opcintype FROM pg_catalog.pg_opclass k WHERE k.opcdefault AND k.oid IN (SELECT classes.oid FROM classes)
+     UNION
+    SELECT made.oid
+      FROM pg_catalog.pg_range r,  -- rngmultitypid is new in 14
+           LATERAL (VALUES (r.rngtypid), ((pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid)) AS made (oid)
+     WHERE r.rngsubopc IN (SELECT classes.oid FROM classes)
+        OR r.rngsubdiff::pg_catalog.oid IN (SELECT code.oid FROM code)"""
+# The types that are made of those in `found`.
+_MADE_OF = """
+    SELECT made.oid FROM found, LATERAL (
+        SELECT t.oid FROM pg_catalog.pg_type t WHERE found.oid IN (t.typelem, t.typbasetype)
+         UNION ALL
+        SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+         WHERE a.atttypid = found.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.reltype <> 0) made"""
+_COMPARED = f"""{_CLASSES}, first (oid) AS ({_BY_CLASS}
+), found (oid) AS (
+    SELECT first.oid FROM first UNION {_MADE_OF}
+)
+SELECT t.oid::pg_catalog.int8 AS oid, t.typname AS name FROM pg_catalog.pg_type t JOIN found ON found.oid = t.oid
+"""
+
+# Relations that may run user code with no name in the text: those with a column, or rows, of a type that is compared by it, or
+# that has an implicit cast by it, or one to json (to_json() calls it); those with an index or a partition key by such a
+# class. Of a cast between a built-in type and another, only the other has to be there.
+_IMPLICIT = f"""{_CLASSES}, first (oid) AS (
     SELECT t.oid
       FROM pg_catalog.pg_cast c
       JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
-      JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
-      JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-     WHERE c.castcontext = 'i' AND p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
-       AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
+     WHERE (c.castcontext = 'i' OR c.casttarget = 'pg_catalog.json'::pg_catalog.regtype)
+       AND c.castfunc IN (SELECT code.oid FROM code)
        AND (t.oid >= 16384 OR (c.castsource < 16384 AND c.casttarget < 16384))
-     UNION
-    SELECT made.oid FROM cast_types, LATERAL (
-        SELECT t.oid FROM pg_catalog.pg_type t WHERE cast_types.oid IN (t.typelem, t.typbasetype)
-         UNION ALL
-        SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-         WHERE a.atttypid = cast_types.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.reltype <> 0) made
+     UNION {_BY_CLASS}
+), found (oid) AS (
+    SELECT first.oid FROM first UNION {_MADE_OF}
 )
-SELECT c.oid::pg_catalog.int8 AS relation FROM pg_catalog.pg_class c JOIN cast_types ON cast_types.oid = c.reltype
+SELECT c.oid::pg_catalog.int8 AS relation FROM pg_catalog.pg_class c JOIN found ON found.oid = c.reltype
+ UNION
+SELECT i.indrelid::pg_catalog.int8 FROM pg_catalog.pg_index i
+ WHERE i.indclass::pg_catalog.oid[] OPERATOR(pg_catalog.&&) ARRAY(SELECT classes.oid FROM classes)
+ UNION
+SELECT p.partrelid::pg_catalog.int8 FROM pg_catalog.pg_partitioned_table p
+ WHERE p.partclass::pg_catalog.oid[] OPERATOR(pg_catalog.&&) ARRAY(SELECT classes.oid FROM classes)
 """
 
 # Expressions that the planner looks at whenever it plans a read of their relation. It runs a call with constants only right
@@ -182,7 +220,7 @@ SELECT relation::pg_catalog.int8 AS relation, tree FROM (
 """
 _CODE = """
 SELECT p.oid::pg_catalog.int8 AS oid, l.lanname NOT IN ('c', 'internal') AS folds FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
- WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+ WHERE p.oid >= 16384
    AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))
 """
 
@@ -198,8 +236,8 @@ SELECT r.ev_class::pg_catalog.int8 AS view, d.refclassid = 'pg_catalog.pg_class'
   LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
  WHERE (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class)
     OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
-    OR (p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace AND p.oid >= 16384)
-    OR o.oprnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+    OR p.oid >= 16384
+    OR o.oid >= 16384
  UNION ALL
 SELECT p.polrelid::pg_catalog.int8, false, false, d.refobjid::pg_catalog.int8
   FROM pg_catalog.pg_policy p
@@ -220,8 +258,16 @@ SELECT DISTINCT r.ev_class::pg_catalog.int8 AS relation
 
 _DEFINITIONS = """
 SELECT c.oid::pg_catalog.int8 AS oid, pg_catalog.pg_get_viewdef(c.oid) AS definition
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  FROM pg_catalog.pg_class c
+ WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384
+"""
+
+# Row policies that this login meets. No dependency tells which built-in functions they call; their text does.
+_POLICIES = """
+SELECT p.polrelid::pg_catalog.int8 AS relation,
+       pg_catalog.concat_ws(' ', pg_catalog.pg_get_expr(p.polqual, p.polrelid),
+                            pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) AS text
+  FROM pg_catalog.pg_policy p WHERE pg_catalog.row_security_active(p.polrelid)
 """
 
 _SCHEMAS = """
@@ -288,6 +334,7 @@ _PARTS = {
     "operators": _OPERATORS,
     "checked": _CHECKED,
     "casts": _CASTS,
+    "compared": _COMPARED,
     "implicit": _IMPLICIT,
     "planned": _PLANNED,
     "code": _CODE,
@@ -296,6 +343,7 @@ _PARTS = {
     "view_code": _VIEW_CODE,
     "rules": _RULES,
     "definitions": _DEFINITIONS,
+    "policies": _POLICIES,
     "schemas": _SCHEMAS,
     "triggers": _TRIGGERS,
     "parents": _PARENTS,
@@ -457,10 +505,11 @@ def _catalog(parts: Parts) -> Catalog:
         if not each["foreign_overload"] and (not each["volatile"] or each["name"] in SAFE)
     )
     unsafe = frozenset(each["name"] for each in functions if each["volatile"] and each["name"] not in SAFE)
-    checked, casts = parts["checked"], parts["casts"]
-    typed = [*checked, *casts]
-    assigned = {each["oid"] for each in checked} | {each["oid"] for each in casts if each["alone"]}
-    relations, targets = _relations(parts, {each["oid"] for each in checked if each["calls"]}, unsafe, assigned)
+    checked, casts, compared = parts["checked"], parts["casts"], parts["compared"]
+    typed = [*checked, *casts, *compared]
+    assigned = {each["oid"] for each in (*checked, *compared)} | {each["oid"] for each in casts if each["alone"]}
+    calling = {each["oid"] for each in checked if each["calls"]} | {each["oid"] for each in compared}
+    relations, targets = _relations(parts, calling, unsafe, assigned)
     types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in parts["operators"])
     made = [Function(**each) for each in parts["made"]]
@@ -497,6 +546,7 @@ def _relations(
     # A view that is being dropped has no text any more.
     found = {oid for oid, text in definitions.items() if text is None or _calls_unsafe(text, unsafe)}
     found |= {each["relation"] for each in (*parts["rules"], *parts["implicit"])}
+    found |= {each["relation"] for each in parts["policies"] if _calls_unsafe(each["text"], unsafe)}
     code = {each["oid"] for each in parts["code"]}
     found |= {each["relation"] for each in parts["planned"] if _folds(each["tree"], code)}
     suspicious = _suspicious(uses, kinds, found)

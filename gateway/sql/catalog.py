@@ -37,8 +37,8 @@ class Relation:
 class Catalog:
     """What a name means on one target.
 
-    `safe_functions`: built-in names with no overload outside pg_catalog and no volatile overload but those on the
-    written list; calling them reads only. `user_functions`: names with any overload outside pg_catalog.
+    `safe_functions`: names of PostgreSQL's own with no overload of the user's and no volatile overload but those on the
+    written list; calling them reads only. `user_functions`: names with any overload that isn't PostgreSQL's own.
     `contained_functions`: those of them that only read inside a read-only transaction (gateway.sql.contained);
     `writing_functions`: those of these that want to write, which the server then refuses.
     `user_operators`, `user_types`: likewise; `user_type_oids`: those types by OID, as Parse gives them.

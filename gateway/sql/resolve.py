@@ -187,8 +187,8 @@ class _Lookup:
         if schema == "pg_catalog":
             fine = _judged(bare) or bare in SAFE or bare in self.catalog.safe_functions
             return "" if fine else f"{name}() isn't known to be harmless"
-        if schema == "information_schema" and bare.startswith("_pg_"):
-            return ""  # PostgreSQL's own; JDBC's metadata queries call them
+        if schema == "information_schema" and bare in self.catalog.safe_functions:
+            return ""  # PostgreSQL's own, _pg_expandarray and others; JDBC's metadata queries call them
         if bare in self.catalog.contained_functions and bare not in self.catalog.user_types:
             return ""  # a type of its name could be what is called: f(x) is a cast too
         if bare in self.catalog.user_functions:

@@ -27,7 +27,7 @@ CATALOG = Catalog(
     version=1,
     server_version_num=180000,
     relations={(each.schema, each.name): each for each in RELATIONS},
-    safe_functions=frozenset({"upper", "count", "now", "random", "max", "row_to_json"}),
+    safe_functions=frozenset({"upper", "count", "now", "random", "max", "row_to_json", "_pg_expandarray"}),
     user_functions=frozenset({"evil", "reader", "evil_row", "lower", "json_query", "crosstab"}),
     contained_functions=frozenset({"reader"}),
     user_operators=frozenset({"<=>"}),
