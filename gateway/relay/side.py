@@ -20,7 +20,7 @@ import asyncpg
 from gateway.errors import TargetUnavailable
 from gateway.policy.model import Target
 from gateway.relay.target import tls_context
-from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.catalog import Cascade, Catalog, Relation
 from gateway.sql.contained import Function, contained, refused
 from gateway.sql.copies import Code, Reference, fed
 from gateway.sql.functions import SAFE, special_class
@@ -228,7 +228,8 @@ SELECT p.oid::pg_catalog.int8 AS oid, l.lanname NOT IN ('c', 'internal') AS fold
 # depends on counts for its table; and a partition or child for its parent, since reading the parent reads it.
 _VIEW_CODE = """
 SELECT r.ev_class::pg_catalog.int8 AS view, d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AS relation,
-       d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AS type, d.refobjid::pg_catalog.int8 AS used
+       d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AS type, d.refobjid::pg_catalog.int8 AS used,
+       d.refobjsubid AS number
   FROM pg_catalog.pg_rewrite r
   JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
   JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
@@ -239,13 +240,13 @@ SELECT r.ev_class::pg_catalog.int8 AS view, d.refclassid = 'pg_catalog.pg_class'
     OR p.oid >= 16384
     OR o.oid >= 16384
  UNION ALL
-SELECT p.polrelid::pg_catalog.int8, false, false, d.refobjid::pg_catalog.int8
+SELECT p.polrelid::pg_catalog.int8, false, false, d.refobjid::pg_catalog.int8, NULL
   FROM pg_catalog.pg_policy p
   JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
  WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
    AND pg_catalog.row_security_active(p.polrelid)
  UNION ALL
-SELECT i.inhparent::pg_catalog.int8, true, false, i.inhrelid::pg_catalog.int8 FROM pg_catalog.pg_inherits i
+SELECT i.inhparent::pg_catalog.int8, true, false, i.inhrelid::pg_catalog.int8, NULL FROM pg_catalog.pg_inherits i
 """
 
 # Tables with a rule of their own (not views): a plain SELECT or INSERT may then do something else. pg_settings has some for
@@ -310,20 +311,13 @@ SELECT r.ev_class::pg_catalog.int8, '', pg_catalog.pg_get_ruledef(r.oid), '', tr
 
 _REFERENCES = """
 SELECT f.conrelid::pg_catalog.int8 AS relation, f.confrelid::pg_catalog.int8 AS referred,
+       f.confdeltype IN ('c', 'n', 'd') AS deletes, f.confupdtype IN ('c', 'n', 'd') AS updates,
        pg_catalog.array_agg(a.attname ORDER BY k.at) AS columns, pg_catalog.array_agg(b.attname ORDER BY k.at) AS referred_columns
   FROM pg_catalog.pg_constraint f
   CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.conkey), pg_catalog.unnest(f.confkey)) WITH ORDINALITY AS k (own, other, at)
   JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.own
   JOIN pg_catalog.pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = k.other
- WHERE f.contype = 'f' GROUP BY f.oid, f.conrelid, f.confrelid
-"""
-
-_CASCADES = """
-SELECT f.confrelid::pg_catalog.int8 AS relation,
-       pg_catalog.array_agg(n.nspname || '.' || c.relname ORDER BY 1) AS names
-  FROM pg_catalog.pg_constraint f
-  JOIN pg_catalog.pg_class c ON c.oid = f.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE f.contype = 'f' AND f.confdeltype = 'c' GROUP BY f.confrelid
+ WHERE f.contype = 'f' GROUP BY f.oid, f.conrelid, f.confrelid, f.confdeltype, f.confupdtype
 """
 
 
@@ -347,7 +341,6 @@ _PARTS = {
     "schemas": _SCHEMAS,
     "triggers": _TRIGGERS,
     "parents": _PARENTS,
-    "cascades": _CASCADES,
     "generated": _GENERATED,
     "copying": _COPYING,
     "references": _REFERENCES,
@@ -513,7 +506,7 @@ def _catalog(parts: Parts) -> Catalog:
     types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in parts["operators"])
     made = [Function(**each) for each in parts["made"]]
-    relations = _fed(parts, relations, made)
+    relations = _fed(parts, _connected(parts, relations), made)
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
@@ -555,7 +548,6 @@ def _relations(
     filled |= {each["relation"] for each in parts["typed"] if each["type"] in assigned}
     targets = _suspicious(uses, kinds, filled)
     triggers = {each["relation"]: tuple(each["names"]) for each in parts["triggers"]}
-    cascades = {each["relation"]: tuple(each["names"]) for each in parts["cascades"]}
     parents = {each["relation"]: tuple((schema, name) for schema, name in each["names"]) for each in parts["parents"]}
     generated: defaultdict[int, dict[str, str]] = defaultdict(dict)
     for each in parts["generated"]:
@@ -570,7 +562,6 @@ def _relations(
             calls_user_code=each["oid"] in suspicious,
             reltuples=each["rows"],
             triggers=triggers.get(each["oid"], ()),
-            cascades_to=cascades.get(each["oid"], ()),
             parents=parents.get(each["oid"], ()),
             definition=definitions.get(each["oid"]) or "",
             generated=generated.get(each["oid"], {}),
@@ -589,6 +580,41 @@ def _columns(text: str) -> dict[str, Any]:
         "types": dict(zip(names, types, strict=True)),
         "by_number": dict(zip(numbers, names, strict=True)),
     }
+
+
+def _connected(parts: Parts, relations: list[Relation]) -> list[Relation]:
+    """The relations with what stands behind them: the tables of a view, children, and where foreign keys cascade to."""
+    known = {each.oid: each for each in relations}
+    shows: defaultdict[int, defaultdict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    more: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+    for each in parts["view_code"]:
+        if not each["relation"] or each["used"] not in known:
+            continue
+        if each["number"] is None:
+            found = known[each["used"]]
+            more[each["view"]].setdefault("children", {})[found.schema, found.name] = None
+        else:
+            shows[each["view"]][each["used"]].add(each["number"])
+    for view, used in shows.items():
+        more[view]["shows"] = tuple(_shown(known[oid], numbers) for oid, numbers in used.items())
+    for each in parts["references"]:
+        if each["relation"] in known:
+            found = known[each["relation"]]
+            columns = tuple(each["referred_columns"])
+            cascade = Cascade((found.schema, found.name), columns, each["deletes"], each["updates"])
+            more[each["referred"]].setdefault("cascades", []).append(cascade)
+    return [_with(each, more[each.oid]) if each.oid in more else each for each in relations]
+
+
+def _with(relation: Relation, facts: Mapping[str, Any]) -> Relation:
+    found: dict[str, Any] = {name: tuple(each) for name, each in facts.items()}
+    return replace(relation, **found)
+
+
+def _shown(relation: Relation, numbers: set[int]) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """What a view depends on: a relation, and its columns by number; 0 is the relation itself."""
+    names = relation.by_number or {}
+    return (relation.schema, relation.name), tuple(names[each] for each in sorted(numbers) if each in names)
 
 
 def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> list[Relation]:

@@ -9,7 +9,7 @@ from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import TargetUnavailable
 from gateway.policy.model import Secret, Target
 from gateway.relay.side import CatalogReader, load_catalog, risks
-from gateway.sql.catalog import Catalog
+from gateway.sql.catalog import Cascade, Catalog
 
 SETUP = """
 CREATE DATABASE side_facts;
@@ -113,7 +113,7 @@ def test_relations_and_columns(catalog: Catalog) -> None:
     assert dict(t.columns) == {"id": 1, "note": 2}
     assert t.types["note"] == "text"
     assert t.triggers == ("watch",)
-    assert t.cascades_to == ("other.child",)
+    assert t.cascades == (Cascade(("other", "child"), ("id",), deletes=True, updates=False),)
 
 
 def test_columns_of_any_name_and_of_none(catalog: Catalog) -> None:
