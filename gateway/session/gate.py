@@ -229,7 +229,8 @@ def rewritten(script: Script, *, wish: bool) -> str | None:
         texts = [_rewritten(each, wish=wish) for each in script.statements if each.control is not None]
         if len(texts) != len(script.statements) or not any(texts):
             return None
-        return "; ".join(text or each.sql for text, each in zip(texts, script.statements, strict=True))
+        # A statement may end in a comment that goes to the end of its line.
+        return "\n;".join(text or each.sql for text, each in zip(texts, script.statements, strict=True))
     return _rewritten(script.statements[0], wish=wish)
 
 
