@@ -57,7 +57,9 @@ class Session:
 class Unit:
     """One thing that a statement does: a class and, where it has any, one of its relations.
 
-    `rests_on` gathers which of rows and hours were asked on the way.
+    `rests_on` gathers which of rows and hours were asked on the way. `behind`: the text doesn't name the relation, the catalog
+    does. Who may write to a view may do so although its tables are not named, as with PostgreSQL's own rights; so only
+    holds and denies ask about it.
     """
 
     statement: Statement
@@ -65,6 +67,7 @@ class Unit:
     relation: str | None
     at: Circumstances
     rests_on: set[str]
+    behind: bool = False
 
 
 def _who(when: Conditions, session: Session, _need: Need) -> bool:
@@ -129,22 +132,24 @@ def _tables(when: Conditions, unit: Unit, need: Need) -> bool:
     if unit.relation is None:
         # SELECT 1 reads no table, so it reads none that the rule does not name; functions could read any
         return need is Need.SURE and unit.kind == "read" and not _own_functions(unit.statement)
-    return _any_glob(unit.relation, when.tables or ())
+    globs = when.tables or ()
+    return _any_glob(unit.relation, globs) or (need is Need.POSSIBLE and _star(unit.relation, globs))
 
 
 def _columns(when: Conditions, unit: Unit, need: Need) -> bool:
     columns, globs = unit.statement.columns, when.columns or ()
     if need is Need.POSSIBLE:
-        return any(_any_glob(column, globs) or _star(column, globs) for column in columns)
+        seen = (*columns, *unit.statement.columns_behind)
+        return any(_any_glob(column, globs) or _star(column, globs) for column in seen)
     known = {column.rpartition(".")[0] for column in columns}
     touched = {*unit.statement.reads, *unit.statement.writes}
     return bool(columns) and touched <= known and all(_any_glob(column, globs) for column in columns)
 
 
-def _star(column: str, globs: tuple[str, ...]) -> bool:
-    """True if an unexpanded `schema.table.*` may hold a column of these."""
-    return column.endswith(".*") and any(
-        fnmatchcase(column.removesuffix(".*"), pattern.rpartition(".")[0]) for pattern in globs
+def _star(name: str, globs: tuple[str, ...]) -> bool:
+    """True if an unexpanded `schema.table.*` may hold a column of these, or `schema.*` a table."""
+    return name.endswith(".*") and any(
+        fnmatchcase(name.removesuffix(".*"), pattern.rpartition(".")[0]) for pattern in globs
     )
 
 

@@ -56,9 +56,9 @@ def judge(policy: Policy, who: Identity, target: str, statement: Statement, at: 
     unmatched: Unit | None = None
     rests_on: set[str] = set()
     for unit in _units(statement, at, rests_on):
-        found = [live for live in rules.about(unit) if live.matches(unit)]
+        found = [live for live in rules.about(unit) if live.concerns(unit) and live.matches(unit)]
         matched.update((live.index, live) for live in found)
-        if not found and unmatched is None:
+        if not found and unmatched is None and not unit.behind:
             unmatched = unit
     ordered = [matched[index] for index in sorted(matched)]
     verdict = _verdict(ordered, unmatched, who, target, statement)
@@ -140,6 +140,10 @@ class _Live:
 
     def is_about(self, unit: Unit) -> bool:
         return all(ask(self.rule.when, unit, self.need) for ask in self.asks_kind)
+
+    def concerns(self, unit: Unit) -> bool:
+        """What the text doesn't name asks for no allow, and gets none."""
+        return not (unit.behind and self.rule.effect is RuleEffect.ALLOW)
 
     def matches(self, unit: Unit) -> bool:
         for ask in self.asks:
@@ -240,6 +244,9 @@ def _units(statement: Statement, at: Circumstances, rests_on: set[str]) -> Itera
     for kind in kinds:
         if kind not in covered:
             yield Unit(statement, kind, None, at, rests_on)
+    for relation, written in statement.behind:
+        for kind in changing if written else reading:
+            yield Unit(statement, kind, relation, at, rests_on, behind=True)
 
 
 @lru_cache(maxsize=128)  # the sets of seven classes
@@ -288,7 +295,8 @@ def _tried(rule: Rule, session: Session, units: list[Unit]) -> str:
         return f"not: {missed}"
     if not units:
         return "not asked: housekeeping needs no rule"
-    furthest = max((_misses(rule, session, unit, need, opposite) for unit in units), key=lambda miss: miss[0])
+    asked = [unit for unit in units if not (unit.behind and rule.effect is RuleEffect.ALLOW)]
+    furthest = max((_misses(rule, session, unit, need, opposite) for unit in asked), key=lambda miss: miss[0])
     return furthest[1]
 
 

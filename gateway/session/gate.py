@@ -222,11 +222,19 @@ def read_bool(value: str) -> bool | None:
 def rewritten(script: Script, *, wish: bool) -> str | None:
     """The text that goes to the target in the place of a single statement about the access mode; None: as it is.
 
-    SET client_encoding = SQL_ASCII is another that goes otherwise than it was written: as at startup it becomes UTF8.
+    SET client_encoding = SQL_ASCII is another that goes otherwise than it was written: as at startup it becomes UTF8. So is a
+    string of transaction control alone, `COMMIT; BEGIN`: inside a block the gate can't be opened for its BEGIN.
     """
     if len(script.statements) != 1:
-        return None
-    statement = script.statements[0]
+        texts = [_rewritten(each, wish=wish) for each in script.statements if each.control is not None]
+        if len(texts) != len(script.statements) or not any(texts):
+            return None
+        # A statement may end in a comment that goes to the end of its line.
+        return "\n;".join(text or each.sql for text, each in zip(texts, script.statements, strict=True))
+    return _rewritten(script.statements[0], wish=wish)
+
+
+def _rewritten(statement: Statement, *, wish: bool) -> str | None:
     settings = dict(statement.settings)
     if statement.control is Control.BEGIN and not wish and OF_NOW not in settings:
         return _begin(statement.tag, settings)

@@ -340,7 +340,7 @@ class Judge:
             return False
         if statement.guarded or StatementClass.OPAQUE in statement.classes:
             return True  # it may read any table
-        names = {*statement.reads, *statement.writes}
+        names = {*statement.reads, *statement.writes, *(name for name, _ in statement.behind)}
         return any(self._covers(name, column) for name in names for column, _ in self._masks)
 
     def _covers(self, relation: str, column: str) -> bool:

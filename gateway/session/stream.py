@@ -39,7 +39,7 @@ _D, _COPY_DATA = ord("D"), ord("d")
 #: No message of PostgreSQL is longer (MaxAllocSize); a target that says otherwise is broken or malicious.
 _MAX = 1 << 30
 #: Settings under which the target would read a text otherwise than we did (enforcement.md 4.1, 1 to 3).
-_PINNED = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
+_PINNED = {"standard_conforming_strings": ("ON",), "client_encoding": ("UTF8", "UNICODE")}
 
 #: What ends a transaction, and its fate by the tag: a COMMIT of an aborted one is answered ROLLBACK.
 _ENDS = frozenset({Control.COMMIT, Control.ROLLBACK, Control.PREPARE})
@@ -530,7 +530,7 @@ class Stream:
     def _parameter_status(self, body: bytes) -> bytes | None:
         name, value = read_parameter_status(body)
         pinned = _PINNED.get(name)
-        if pinned is not None and value.upper() != pinned.upper():
+        if pinned is not None and value.upper() not in pinned:
             raise ProtocolViolation(
                 f"{name} was changed to {value}: statements could then be read in two ways", sqlstate="42501"
             )

@@ -58,6 +58,8 @@ def named(statement: Statement, body: Statement) -> Statement:
         reads=_both(statement.reads, body.reads),
         writes=_both(statement.writes, body.writes),
         columns=_both(statement.columns, body.columns),
+        behind=tuple(dict.fromkeys(statement.behind + body.behind)),
+        columns_behind=_both(statement.columns_behind, body.columns_behind),
         functions=_both(statement.functions, body.functions),
         protected_predicates=_both(statement.protected_predicates, body.protected_predicates),
         where=body.where,
@@ -127,6 +129,7 @@ def _utility(sql: str, name: str, fields: Fields) -> Statement:
     names = NameUse("CLOSE", fields.get("portalname")) if name == "ClosePortalStmt" else None
     shows = str(fields.get("name", "")).lower() if name == "VariableShowStmt" else None
     temporary = name in _MAKES and any(is_temporary(fields.get(each)) for each in ("relation", "view", "sequence"))
+    walk.cascades = name == "TruncateStmt" and fields.get("behavior") == "DROP_CASCADE"
     return walk.finish(sql, tag, names=names, shows=shows, temporary=temporary)
 
 
@@ -144,6 +147,15 @@ _TABLES = frozenset(
         "OBJECT_INDEX",
     }
 )
+#: Statements about one `object`, and the field with its type.
+_ABOUT_ONE = {
+    "AlterExtensionContentsStmt": "objtype",
+    "AlterOwnerStmt": "objectType",
+    "CommentStmt": "objtype",
+    "SecLabelStmt": "objtype",
+}
+#: Statements about a whole schema, and the field with its name.
+_SCHEMAS = {"ImportForeignSchemaStmt": "local_schema", "ReindexStmt": "name", "RenameStmt": "subname"}
 _OF_A_TABLE = frozenset({"OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY"})
 
 
@@ -151,7 +163,7 @@ def _affected(name: str, fields: Fields) -> list[str]:
     """Keys of the relations that a utility statement acts on; `schema.*` for a whole schema."""
     found = [
         key_of(fields[each])
-        for each in ("relation", "view", "table", "sequence", "typevar")
+        for each in ("relation", "view", "table", "sequence", "typevar", "constrrel")
         if _is_relation(fields, each)
     ]
     for each in [node for field in _LISTS for node in fields.get(field) or ()]:
@@ -168,9 +180,23 @@ def _affected(name: str, fields: Fields) -> list[str]:
         found += _dropped("OBJECT_SCHEMA", fields.get("objects") or [])
     if name == "DropStmt":
         found += _dropped(str(fields.get("removeType")), fields.get("objects") or [])
-    if name == "CommentStmt":
-        found += _dropped(str(fields.get("objtype")), [fields.get("object") or {}])
-    return found
+    if name in _ABOUT_ONE:
+        found += _dropped(str(fields.get(_ABOUT_ONE[name])), [fields.get("object") or {}])
+    if _is_about_schema(name, fields):
+        found.append(f"{dotted([fields[_SCHEMAS[name]]])}.*")
+    return found + _published(fields.get("pubobjects") or [])
+
+
+def _is_about_schema(name: str, fields: Fields) -> bool:
+    of = fields.get("renameType", "OBJECT_SCHEMA"), fields.get("kind", "REINDEX_OBJECT_SCHEMA")
+    return name in _SCHEMAS and of == ("OBJECT_SCHEMA", "REINDEX_OBJECT_SCHEMA") and bool(fields.get(_SCHEMAS[name]))
+
+
+def _published(objects: list[Fields]) -> list[str]:
+    """The tables and schemas of a publication."""
+    found = [each["PublicationObjSpec"] for each in objects]
+    tables = [key_of(each["pubtable"]["relation"]) for each in found if "pubtable" in each]
+    return tables + [f"{dotted([each['name']])}.*" for each in found if "name" in each]
 
 
 def _is_relation(fields: Fields, field: str) -> bool:

@@ -97,6 +97,11 @@ SAFE = words(
     "pg_current_wal_lsn pg_current_wal_insert_lsn pg_current_wal_flush_lsn pg_last_wal_receive_lsn pg_last_wal_replay_lsn "
     "pg_last_xact_replay_timestamp pg_is_wal_replay_paused pg_get_wal_replay_pause_state pg_jit_available pg_trigger_depth "
     "pg_listening_channels pg_lock_status pg_stat_get_activity pg_show_all_settings pg_timezone_names pg_timezone_abbrevs "
+    "pg_notification_queue_usage pg_safe_snapshot_blocking_pids pg_isolation_test_session_is_blocked pg_prepared_xact "
+    "pg_xact_status txid_status pg_xact_commit_timestamp pg_xact_commit_timestamp_origin pg_last_committed_xact "
+    "pg_get_multixact_members pg_get_sequence_data pg_control_system pg_control_checkpoint pg_control_init pg_control_recovery "
+    "pg_collation_actual_version pg_database_collation_actual_version pg_stat_clear_snapshot pg_stat_have_stats "
+    "pg_get_backend_memory_contexts pg_get_shmem_allocations pg_get_wait_events pg_get_wal_resource_managers setseed "
     # inet, hash, misc
     "host hostmask netmask network broadcast masklen family abbrev inet_same_family inet_merge set_masklen "
     "hashtext greatest least coalesce nullif grouping get_bit get_byte set_bit set_byte bit_count crc32 crc32c "

@@ -69,7 +69,7 @@ def _as_statement(found: dict[str, Any]) -> Statement:
 
 
 def _as_written(found: dict[str, Any]) -> Written:
-    known = {key: tuple(value) for key, value in found.items()}
+    known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     for key in ("columns", "predicates"):
         known[key] = tuple(
             ColumnUse(each["column"], tuple(tuple(level) for level in each["levels"]), each["qualified"])

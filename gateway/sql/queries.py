@@ -115,6 +115,7 @@ class Walk:
         self.configures: list[int] = []
         self.inner_tags: list[str] = []
         self.where: bool | None = None
+        self.cascades = False
         self._columns: dict[ColumnUse, None] = {}
         self._predicates: dict[ColumnUse, None] = {}
         self._operators: dict[str, None] = {}
@@ -164,6 +165,7 @@ class Walk:
             operators=tuple(self._operators),
             types=tuple(self._types),
             attributes=tuple(self._attributes),
+            cascades=self.cascades,
         )
         return Statement(
             sql=sql,

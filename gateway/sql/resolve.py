@@ -11,6 +11,7 @@ DDL that only names functions (CREATE VIEW, DEFAULT ...) doesn't become opaque: 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from gateway.sql.behind import with_behind
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.functions import SAFE, SAFE_TYPES, special_class
 from gateway.sql.queries import GRAMMAR_FUNCTIONS
@@ -44,7 +45,7 @@ def resolve_statement(statement: Statement, catalog: Catalog | None, search_path
     problems = lookup.problems()
     if names is not None and names.body is not None and names.verb == "PREPARE":
         problems += _Lookup(catalog, search_path, names.body).types()
-    found = _with_problems(lookup.renamed(), problems)
+    found = with_behind(_with_problems(lookup.renamed(), problems), catalog)
     return replace(found, names=names, unresolved=lookup.unresolved(), guarded=lookup.guarded())
 
 
@@ -144,10 +145,10 @@ class _Lookup:
                 if relation is None:
                     found.append(f"{self._name(key)}.{spelled(use.column)}")
                 elif use.column in relation.columns:
-                    found += _with_sources(relation, [use.column])
+                    found += _columns_of(relation, [use.column])
                     certain = True
                 elif use.column == "*" or use.qualified:  # `c.row_to_json` reads the whole row
-                    found += _with_sources(relation, relation.columns)
+                    found += _columns_of(relation, relation.columns)
                     certain = True
             if certain:
                 break
@@ -187,8 +188,8 @@ class _Lookup:
         if schema == "pg_catalog":
             fine = _judged(bare) or bare in SAFE or bare in self.catalog.safe_functions
             return "" if fine else f"{name}() isn't known to be harmless"
-        if schema == "information_schema" and bare.startswith("_pg_"):
-            return ""  # PostgreSQL's own; JDBC's metadata queries call them
+        if schema == "information_schema" and bare in self.catalog.safe_functions:
+            return ""  # PostgreSQL's own, _pg_expandarray and others; JDBC's metadata queries call them
         if bare in self.catalog.contained_functions and bare not in self.catalog.user_types:
             return ""  # a type of its name could be what is called: f(x) is a cast too
         if bare in self.catalog.user_functions:
@@ -235,14 +236,8 @@ class _Lookup:
         return f"{self._name(key)} runs user code" if found.calls_user_code else ""
 
 
-def _with_sources(relation: Relation, columns: Iterable[str]) -> list[str]:
-    """Columns of a relation, and for a view what they read."""
-    sources = dict(relation.view_sources)
-    found = []
-    for column in columns:
-        found.append(dotted([relation.schema, relation.name, column]))
-        found += sources.get(column, ())
-    return found
+def _columns_of(relation: Relation, columns: Iterable[str]) -> list[str]:
+    return [dotted([relation.schema, relation.name, column]) for column in columns]
 
 
 def _relation_parts(key: str) -> tuple[str | None, str]:

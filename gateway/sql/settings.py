@@ -47,6 +47,8 @@ _INSTEAD = {
 }
 # set_config() of these can't be kept as the client's wish: the call sits inside a query. NULL resets (enforcement.md 1.2).
 ACCESS_MODES = frozenset({"transaction_read_only", "default_transaction_read_only"})
+# Back to the login itself: drivers' pools do so (Npgsql: SET SESSION AUTHORIZATION DEFAULT).
+_LOGIN = frozenset({"role", "session_authorization"})
 _ODD = re.compile("[^a-z0-9]")  # PostgreSQL ignores all others in an encoding's name (clean_encoding_name)
 _PLAIN_SCHEMA = re.compile("[a-z_][a-z0-9_$]*")
 _SCHEMA = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+?))\s*(?:,|$)')
@@ -99,6 +101,8 @@ def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple
     if reset and name == "transaction_read_only":
         # Before PostgreSQL 16 this switches a read-only transaction to read-write, even after its first snapshot.
         return StatementClass.SESSION, ""
+    if name in _LOGIN and (reset or (name == "role" and value == "none")):
+        return StatementClass.HOUSEKEEPING, ""
     if name in HOUSEKEEPING_SETTINGS or name.startswith(HOUSEKEEPING_PREFIXES):
         return StatementClass.HOUSEKEEPING, ""
     return StatementClass.SESSION, ""

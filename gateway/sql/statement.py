@@ -75,6 +75,7 @@ class Written:
     operators: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
+    cascades: bool = False  # TRUNCATE ... CASCADE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class Statement:
     `tag`: the command as people say it and policies name it: "DELETE", "DROP TABLE", "COPY", "SELECT".
     `reads`/`writes`: relations as `schema.name`, an unqualified name as `public.name` unless the catalog says otherwise.
     `columns`: `schema.table.column` referenced, as far as they resolve.
+    `behind`: what the catalog says that it touches beside those, as (relation, is it written): the tables of views, partitions
+    and children, and what a foreign key cascades to. `columns_behind`: columns that are read there.
     `functions`: `schema.name` or bare `name`, as written.
     `where`: True/False for UPDATE and DELETE (of any part), None where the question has no meaning.
     `reason`: why it is opaque, or "".
@@ -104,6 +107,8 @@ class Statement:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    behind: tuple[tuple[str, bool], ...] = ()
+    columns_behind: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
     where: bool | None = None
     reason: str = ""

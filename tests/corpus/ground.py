@@ -42,6 +42,7 @@ reviewers:
 rules:
   - {{name: reads go, effect: allow, groups: [engineering], statements: [read]}}
   - {{name: staging is free, effect: allow, groups: [engineering], statements: [write], tables: [staging.*]}}
+  - {{name: nobody sees the vault, effect: deny, groups: [engineering], tables: [vault.*]}}
   - {{name: opaque, effect: hold, groups: [engineering], statements: [opaque], reviewers: opaque, timeout: 2m}}
   - {{name: session, effect: hold, groups: [engineering], statements: [session], reviewers: session, timeout: 2m}}
   - {{name: admin, effect: hold, groups: [engineering], statements: [admin], reviewers: admin, timeout: 2m}}

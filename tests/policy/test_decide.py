@@ -203,6 +203,41 @@ def test_a_table_with_an_odd_name_is_named_in_quotes() -> None:
     assert ask(rules, "SELECT * FROM orders").rule == "r"
 
 
+def test_a_whole_schema_holds_each_of_its_tables() -> None:
+    rules = """\
+      - {name: r, effect: allow, statements: [ddl, admin]}
+      - {name: d, effect: deny, tables: ["prod.t*"]}
+    """
+    for sql in ("DROP SCHEMA prod CASCADE", "ALTER SCHEMA prod RENAME TO x", "GRANT ALL ON SCHEMA prod TO x"):
+        assert ask(rules, sql).rule == "d"
+    assert ask(rules, "DROP SCHEMA other CASCADE").rule == "r"
+    assert ask('  - {name: r, effect: allow, statements: [ddl], tables: ["prod.t"]}\n', "DROP SCHEMA prod").rule is None
+
+
+def test_what_stands_behind_a_name_is_held_and_denied_and_asks_for_no_allow() -> None:
+    rules = policy("""\
+      - {name: open, effect: allow, tables: ["staging.*"]}
+      - {name: other writes, effect: hold, statements: [write], unless: {tables: ["staging.*"]}, reviewers: dba}
+      - {name: vault, effect: deny, tables: ["vault.*"]}
+      - {name: cards, effect: deny, columns: [prod.t.card]}
+    """)
+    at = Circumstances(NOON)
+
+    def asked(*behind: tuple[str, bool], columns: tuple[str, ...] = (), writes: bool = False) -> str | None:
+        kinds = frozenset({StatementClass.WRITE if writes else StatementClass.READ})
+        named = {"writes" if writes else "reads": ("staging.v",)}
+        statement = Statement("", "SELECT", kinds, behind=behind, columns_behind=columns, **named)  # type: ignore[arg-type] # fields by name
+        return judge(rules, ANN, "shop", statement, at).rule
+
+    assert asked(("prod.t", False)) == "open"
+    assert asked(("vault.t", False)) == "vault"
+    assert asked(("prod.t", False), columns=("prod.t.card",)) == "cards"
+    assert asked(("prod.t", False), columns=("prod.t.name",)) == "open"
+    assert asked(("staging.t", True), writes=True) == "open"
+    assert asked(("prod.t", True), writes=True) == "other writes"
+    assert asked(("vault.t", True), writes=True) == "vault"
+
+
 def test_opaque_names_no_tables_so_no_allow_by_table_covers_it() -> None:
     rules = '  - {name: scratch, effect: allow, statements: [opaque], tables: ["scratch.*"]}\n'
     verdict = ask(rules, "DO $$ BEGIN END $$")

@@ -9,7 +9,7 @@ from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import TargetUnavailable
 from gateway.policy.model import Secret, Target
 from gateway.relay.side import CatalogReader, load_catalog, risks
-from gateway.sql.catalog import Catalog
+from gateway.sql.catalog import Cascade, Catalog
 
 SETUP = """
 CREATE DATABASE side_facts;
@@ -72,8 +72,8 @@ CREATE FUNCTION public.writes() RETURNS void LANGUAGE sql AS 'DELETE FROM t';
 CREATE FUNCTION public.by_default(x int DEFAULT nextval('numbers')) RETURNS int LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION public.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
 CREATE FUNCTION public.by_type(public.calling) RETURNS int LANGUAGE sql AS 'SELECT 1';
-CREATE FUNCTION public.pg_prepared_xact(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
-CREATE FUNCTION public.resets() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_prepared_xact()';
+CREATE FUNCTION public.pg_show_all_file_settings(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION public.resets() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_show_all_file_settings()';
 CREATE TABLE public.filled (id int DEFAULT fixed(1));
 CREATE FUNCTION public.fills() RETURNS void LANGUAGE sql AS 'INSERT INTO filled DEFAULT VALUES';
 CREATE VIEW filling AS SELECT id FROM filled;
@@ -113,7 +113,7 @@ def test_relations_and_columns(catalog: Catalog) -> None:
     assert dict(t.columns) == {"id": 1, "note": 2}
     assert t.types["note"] == "text"
     assert t.triggers == ("watch",)
-    assert t.cascades_to == ("other.child",)
+    assert t.cascades == (Cascade(("other", "child"), ("id",), deletes=True, updates=False),)
 
 
 def test_columns_of_any_name_and_of_none(catalog: Catalog) -> None:
@@ -133,7 +133,17 @@ def test_a_name_with_an_overload_outside_pg_catalog_is_not_safe(catalog: Catalog
 
 
 def test_functions_that_only_read(catalog: Catalog) -> None:
-    made = {"pg_prepared_xact", "resets", "reads", "atomic", "writes", "by_default", "definer", "by_type", "by_view"}
+    made = {
+        "pg_show_all_file_settings",
+        "resets",
+        "reads",
+        "atomic",
+        "writes",
+        "by_default",
+        "definer",
+        "by_type",
+        "by_view",
+    }
     assert made & catalog.contained_functions == {"reads", "atomic", "writes", "by_default"}
     assert made & catalog.writing_functions == {"writes", "by_default"}
 

@@ -106,6 +106,10 @@ def test_an_extended_batch_keeps_the_clients_names() -> None:
         ("SET client_encoding TO LATIN1", None),
         ("SELECT set_config('client_encoding', 'SQL_ASCII', false)", None),
         ("SELECT 1; SET client_encoding TO SQL_ASCII", None),
+        ("COMMIT; begin", "COMMIT\n;BEGIN READ WRITE"),
+        ("ROLLBACK -- a\n; START TRANSACTION ISOLATION LEVEL serializable;", "ROLLBACK -- a\n;START TRANSACTION READ WRITE, ISOLATION LEVEL SERIALIZABLE"),
+        ("COMMIT; BEGIN READ ONLY", None),
+        ("COMMIT; SELECT 1; BEGIN", None),
         ("SELECT 1", None),
     ],
 )  # fmt: skip

@@ -21,6 +21,10 @@ from gateway.sql.settings import misread, quoted_schema, schemas, setting_class
         ("opaque", "standard_conforming_strings", "o"),
         ("opaque", "standard_conforming_strings", "off"),
         ("session", "role", "x"),
+        ("session", "role", "None"),
+        ("session", "role", None),
+        ("housekeeping", "role", "none"),
+        ("session", "session_authorization", "none"),
         ("session", "enable", "x"),
         ("session", "backslash_quote", "on"),
     ],
@@ -35,6 +39,8 @@ def test_reset_goes_back_to_what_the_gateway_chose() -> None:
     assert setting_class("client_encoding", None, reset=True)[0].value == "housekeeping"
     assert setting_class("default_transaction_read_only", None, reset=True)[0].value == "housekeeping"
     assert setting_class("transaction_read_only", None, reset=True)[0].value == "session"
+    assert setting_class("ROLE", None, reset=True)[0].value == "housekeeping"
+    assert setting_class("session_authorization", None, reset=True)[0].value == "housekeeping"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""What a statement touches beside the relations that it names: what stands behind them in the catalog.
+
+What lives here: a view reads its tables, and a write to it goes through to them; a parent is all of its partitions and
+children; a foreign key passes deletes and updates on. A rule that denies or holds a relation is meant for those ways to it
+too (policy/decide.py). Triggers are not followed: what code does isn't known here.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.statement import Statement, StatementClass
+from gateway.sql.tree import dotted, parts, spelled
+
+_Key = tuple[str, str]
+_REMOVES = frozenset({"DELETE", "MERGE"})
+_CHANGES = frozenset({"UPDATE", "INSERT", "MERGE"})  # INSERT ... ON CONFLICT DO UPDATE
+#: Rows of others go through a view; what is done to a table's definition stays there, or goes to its children.
+_THROUGH = frozenset({StatementClass.WRITE, StatementClass.OPAQUE})
+
+
+def with_behind(statement: Statement, catalog: Catalog) -> Statement:
+    """The statement, its names resolved, with `behind` and `columns_behind`."""
+    written = _closed(_known(statement.writes, catalog), catalog, through=bool(_THROUGH & statement.classes))
+    if StatementClass.WRITE in statement.classes:
+        written |= _cascaded(statement, written, catalog)
+    read = _closed(_known(statement.reads, catalog), catalog, through=True)
+    found = {**dict.fromkeys(read, False), **dict.fromkeys(written, True)}
+    named = {True: set(statement.writes), False: {*statement.reads, *statement.writes}}
+    behind = tuple((dotted(key), writes) for key, writes in found.items() if dotted(key) not in named[writes])
+    if not behind:
+        return statement
+    through = (catalog.relations[key] for key in read if key in catalog.relations)
+    columns = dict.fromkeys(each for relation in through for each in _read_behind(relation, statement))
+    return replace(statement, behind=behind, columns_behind=tuple(columns))
+
+
+def _known(names: Iterable[str], catalog: Catalog) -> dict[_Key, None]:
+    """The keys of those relations that the catalog has."""
+    keys = (tuple(parts(name)[-2:]) for name in names)
+    return dict.fromkeys(key for key in keys if key in catalog.relations)  # type: ignore[misc] # a name without a schema isn't in it
+
+
+def _closed(keys: Iterable[_Key], catalog: Catalog, *, through: bool) -> dict[_Key, None]:
+    """Those relations and all behind them; `through` views too."""
+    found = dict.fromkeys(keys)
+    todo = list(found)
+    while todo:
+        relation = catalog.relations.get(todo.pop())
+        if relation is None:
+            continue
+        nearer = [*relation.children, *(key for key, _ in relation.shows if through)]
+        todo += [key for key in nearer if key not in found]
+        found.update(dict.fromkeys(nearer))
+    return found
+
+
+def _cascaded(statement: Statement, written: Iterable[_Key], catalog: Catalog) -> dict[_Key, None]:
+    """The tables whose rows change because a foreign key of theirs passes a change on."""
+    tags = {statement.tag, *statement.inner_tags}
+    found: dict[_Key, None] = {}
+    todo = [(key, True) for key in written]
+    while todo:
+        key, first = todo.pop()
+        relation = catalog.relations.get(key)
+        for to in _passed_on(relation, statement, tags, first=first) if relation else ():
+            if to not in found:
+                found[to] = None
+                todo.append((to, False))
+    return found
+
+
+def _passed_on(relation: Relation, statement: Statement, tags: set[str], *, first: bool) -> Iterator[_Key]:
+    """Where changes of this relation's rows go on to. What is behind the first may be deleted or updated."""
+    for each in relation.cascades:
+        changed = not first or any(_column(relation, name) in statement.columns for name in each.columns)
+        deletes = each.deletes and (not first or bool(tags & _REMOVES))
+        updates = each.updates and changed and (not first or bool(tags & _CHANGES))
+        if deletes or updates or statement.written.cascades:
+            yield each.to
+
+
+def _read_behind(relation: Relation, statement: Statement) -> Iterator[str]:
+    """The columns that reading this relation reads elsewhere: a view's own, and in its children those of the same names."""
+    for (schema, name), columns in relation.shows:
+        yield from (f"{dotted([schema, name])}.{spelled(column)}" for column in columns)
+    own = f"{dotted([relation.schema, relation.name])}."
+    for schema, name in relation.children:
+        yield from (f"{dotted([schema, name])}.{c.removeprefix(own)}" for c in statement.columns if c.startswith(own))
+
+
+def _column(relation: Relation, name: str) -> str:
+    return dotted([relation.schema, relation.name, name])

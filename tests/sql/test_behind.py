@@ -1,0 +1,103 @@
+"""What a statement touches beside the relations that it names."""
+
+import pytest
+
+from gateway.sql.catalog import Cascade, Catalog, Relation
+from gateway.sql.parse import read
+from gateway.sql.resolve import resolve
+from gateway.sql.statement import Statement
+
+
+def relation(schema: str, name: str, *columns: str, kind: str = "r", **more: object) -> Relation:
+    return Relation(1, schema, name, kind, {each: n for n, each in enumerate(columns, 1)}, **more)  # type: ignore[arg-type] # fields by name
+
+
+T, V, W, PART = ("prod", "t"), ("public", "v"), ("public", "w"), ("prod", "part")
+RELATIONS = [
+    relation(*T, "id", "card"),
+    relation(*V, "id", kind="v", shows=((T, ("id",)),)),
+    relation(*W, "id", kind="v", shows=((V, ("id",)), (("public", "gone"), ()))),
+    relation("public", "parent", "id", kind="p", children=(PART,)),
+    relation(*PART, "id"),
+    relation(
+        "public",
+        "master",
+        "id",
+        "name",
+        cascades=(
+            Cascade(("prod", "deleted"), ("id",), deletes=True, updates=False),
+            Cascade(("prod", "updated"), ("id",), deletes=False, updates=True),
+            Cascade(("prod", "kept"), ("id",), deletes=False, updates=False),
+        ),
+    ),
+    relation("prod", "deleted", "id", cascades=(Cascade(("prod", "further"), ("id",), deletes=True, updates=False),)),
+    relation("prod", "updated", "id"),
+    relation("prod", "kept", "id"),
+    relation("prod", "further", "id"),
+    relation("public", "loop", "id", cascades=(Cascade(("public", "loop"), ("id",), deletes=True, updates=True),)),
+]
+CATALOG = Catalog(1, 180000, {(each.schema, each.name): each for each in RELATIONS}, frozenset({"count"}), frozenset())
+
+
+def one(sql: str) -> Statement:
+    (statement,) = resolve(read(sql), CATALOG, ("public",)).statements
+    return statement
+
+
+@pytest.mark.parametrize(
+    ("sql", "behind"),
+    [
+        ("SELECT 1", ""),
+        ("SELECT id FROM prod.t", ""),
+        ("SELECT id FROM v", "prod.t"),
+        ("SELECT 1 FROM w", "public.v public.gone prod.t"),
+        ("SELECT id FROM v, prod.t", ""),
+        ("COPY w TO STDOUT", "public.v public.gone prod.t"),
+        ("EXPLAIN DELETE FROM v", "prod.t"),
+        ("SELECT id FROM parent", "prod.part"),
+        ("DELETE FROM v", "prod.t!"),
+        ("INSERT INTO v VALUES (1)", "prod.t!"),
+        ("WITH d AS (DELETE FROM v RETURNING id) SELECT * FROM d", "prod.t!"),
+        ("MERGE INTO v USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE", "prod.t!"),
+        ("DROP VIEW v", ""),
+        ("DROP TABLE parent", "prod.part!"),
+        ("TRUNCATE parent", "prod.part!"),
+        ("INSERT INTO parent VALUES (1)", "prod.part!"),
+        ("DELETE FROM master", "prod.deleted! prod.further!"),
+        ("DELETE FROM master WHERE id = 1", "prod.deleted! prod.further!"),
+        ("UPDATE master SET name = 'x'", ""),
+        ("UPDATE master SET id = 2", "prod.updated!"),
+        ("INSERT INTO master VALUES (1)", ""),
+        ("INSERT INTO master (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 2", "prod.updated!"),
+        ("TRUNCATE master", ""),
+        ("TRUNCATE master CASCADE", "prod.deleted! prod.updated! prod.kept! prod.further!"),
+        ("DELETE FROM loop", ""),
+        ("SELECT * FROM master FOR UPDATE", ""),
+    ],
+)
+def test_relations(sql: str, behind: str) -> None:
+    """`!` is written."""
+    wanted = {(each.rstrip("!"), each.endswith("!")) for each in behind.split()}
+    found = {each for each in one(sql).behind if not (each[0] in one(sql).writes and not each[1])}
+    assert {each for each in found if each[1] or (each[0], True) not in found} == wanted
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("SELECT id FROM v", "prod.t.id"),
+        ("SELECT 1 FROM w", "public.v.id prod.t.id"),
+        ("SELECT id FROM parent", "prod.part.id"),
+        ("SELECT count(*) FROM parent", ""),
+        ("SELECT id FROM prod.t", ""),
+    ],
+)
+def test_columns(sql: str, columns: str) -> None:
+    assert set(one(sql).columns_behind) == set(columns.split())
+
+
+def test_what_is_executed_has_what_stands_behind_its_body() -> None:
+    names = one("PREPARE p AS DELETE FROM v").names
+    assert names is not None
+    assert names.body is not None
+    assert ("prod.t", True) in names.body.behind
