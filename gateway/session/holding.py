@@ -126,7 +126,7 @@ class Holding:
         elif talk.status == "T":
             self._probe_aside("the session has an open portal")
         else:
-            self._found(Findings(None, Preview(note="no preview: the transaction is aborted")))
+            self._probe_aside("the transaction is aborted")
 
     def _isolation_known(self, settings: object) -> None:
         assert isinstance(settings, tuple)  # noqa: S101 - isolation_question returns nothing else
