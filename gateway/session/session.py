@@ -427,6 +427,9 @@ class Session:
         return True
 
     def _read_terminate(self, _raw: bytes) -> bool:
+        """The target reads it when it has answered what came before; without a Sync it may owe that answer for ever."""
+        if self.talk.replies and not self.talk.open_batch:
+            return False
         self._taken()
         self._terminate()
         return True
@@ -459,6 +462,7 @@ class Session:
     }
 
     def _terminate(self) -> None:
+        self.stream.abandon()
         self.talk.emit(ev.ToTarget(frontend.TERMINATE))
         self._close("the client said goodbye")
 
