@@ -43,7 +43,8 @@ class Draft:
         names = batch.statements if change.space is Space.STATEMENT else batch.portals
         if change.name is None:
             known = self._talk.names.statements if change.space is Space.STATEMENT else self._talk.names.portals
-            names.update(dict.fromkeys([*known, *names]))
+            left = {""} if change.space is Space.STATEMENT else set[str]()
+            names.update(dict.fromkeys({*known, *names} - left))
         else:
             names[change.name] = change.value  # type: ignore[assignment] # the space says which of the two it is
 

@@ -349,3 +349,35 @@ async def test_goodbye_while_held(stack: Stack, wire: Wire) -> None:
     await wire.close()
     await card.says("Withdrawn")
     assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100,)]
+
+
+@pytest.mark.parametrize("extended", [False, True])
+async def test_goodbye_behind_a_statement_hears_its_answer_first(
+    stack: Stack, wire: Wire, direct: Wire, extended: bool
+) -> None:
+    """PostgreSQL reads it when it has answered what came before; how an approved statement ended is known, too."""
+    sent = [
+        (run(HELD.format(row)) + SYNC if extended else query(HELD.format(row) + "; SELECT 1")) + TERMINATE
+        for row in (stack.ids(), stack.ids())
+    ]
+    native = await direct.ask(sent[0], count=2)
+    wire.send(sent[1])
+    card = await stack.card()
+    await stack.approve("Bob", card)
+    assert await wire.lines(count=2) == native
+    assert native[-2:] == ["ZI", "closed"]
+    await card.says("Executed")
+    assert [each["outcome"] for each in stack.entries(kind="finished", request=card.request_id)][0] == "executed"
+
+
+@pytest.mark.parametrize("forget", ["DEALLOCATE ALL", "DISCARD ALL"])
+async def test_the_unnamed_statement_outlives_what_forgets_all_names(wire: Wire, direct: Wire, forget: str) -> None:
+    """PostgreSQL drops the named ones."""
+    heard = []
+    for at in (direct, wire):
+        lines = await at.ask(parse("", "SELECT 7") + SYNC)
+        lines += await at.ask(parse("named", forget) + bind("", "named") + execute("") + SYNC)
+        lines += await at.ask(bind("", "") + execute("") + SYNC)
+        heard.append(lines + await at.ask(bind("", "named") + SYNC))
+    assert heard[1] == heard[0]
+    assert "C[SELECT 1]" in heard[0]
