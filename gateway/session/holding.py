@@ -196,6 +196,9 @@ class Holding:
         if held.over is not None and held.denied is None:
             self._refuse_unasked("57014", f"withdrawn before anybody was asked: {held.over.why}", "nothing ran")
             return
+        if findings.meaning is not None and not findings.meaning.told:
+            self._refuse_unasked("57P03", "the target did not say what its names mean", "nothing ran", "Send it again.")
+            return
         verdict = held.denied or self._judged_again(held)
         if verdict is not None and verdict.answer is Answer.DENY:
             for execution in held.executions:

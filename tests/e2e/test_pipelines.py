@@ -367,7 +367,7 @@ async def test_goodbye_behind_a_statement_hears_its_answer_first(
     assert await wire.lines(count=2) == native
     assert native[-2:] == ["ZI", "closed"]
     await card.says("Executed")
-    assert [each["outcome"] for each in stack.entries(kind="finished", request=card.request_id)][0] == "executed"
+    assert next(each["outcome"] for each in stack.entries(kind="finished", request=card.request_id)) == "executed"
 
 
 @pytest.mark.parametrize("forget", ["DEALLOCATE ALL", "DISCARD ALL"])
