@@ -23,6 +23,7 @@ from gateway.wire import frontend
 RESERVED = frozenset({NO_PORTAL, HELPER})
 _NOT_TRIED = "it calls code that writes, in a cursor or a portal that goes on: it can't be tried as a read first"
 _GOES_ON = frozenset({"DECLARE", "FETCH", "MOVE"})
+_REREAD = "code ran before it in the same batch that may have changed how its text is read"
 _BEHIND = "code ran before it in the same batch that may have changed what its names mean"
 UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
@@ -154,6 +155,13 @@ class Draft:
 
     def _bound_here(self, portal: Portal) -> bool:
         return any(each is portal for each in self.batch.portals.values())
+
+    def as_read(self, script: Script) -> Script:
+        """The script as the target will read it: backslashes and encodings by settings that code in this batch may have changed.
+        That is reported with ReadyForQuery only."""
+        if not self.batch.doubts or (script.sql.isascii() and "\\" not in script.sql):
+            return script
+        return _script_of(script, _REREAD)
 
     def known(self, script: Script) -> Script:
         """The script, its statements opaque where this batch or transaction may have changed what they are read by."""

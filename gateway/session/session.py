@@ -277,6 +277,7 @@ class Session:
             return False
         if script.unparsable is not None and sql != talk.accepted:
             return self._ask_syntax(sql)
+        script = self.draft.as_read(script)
         if not self.draft.names_known(script):
             return False
         self._taken()
@@ -299,6 +300,7 @@ class Session:
             and not self.talk.open_batch
         ):
             return self._ask_target(parse.sql, ord("P"), parse.name)
+        script = self.draft.as_read(script)
         self._taken()
         name = kept(parse.name)
         if name in RESERVED:

@@ -4,6 +4,7 @@ The oracle is the same PostgreSQL, asked directly: the same messages with a stat
 Only the SQLSTATE of that failure may differ.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -237,6 +238,60 @@ async def test_a_name_that_an_approved_do_gave_to_a_delete_deletes_nothing(stack
 DATA = message(b"d", b"9001\tfirst\n") + message(b"d", b"9002\tsecond\n")
 COPY_DONE = message(b"c", b"")
 COPY_IN = "COPY loaded FROM STDIN"
+
+
+def configures(name: str, value: str) -> bytes:
+    return run(f"DO $$ BEGIN PERFORM set_config('{name}', '{value}', false); END $$")
+
+
+OFF, ON = configures("standard_conforming_strings", "off"), configures("standard_conforming_strings", "on")
+#: Two literals, or one and a DELETE.
+READ_ANEW = (
+    r"WITH a AS (SELECT '\', ' AS x), d AS (DELETE FROM loaded WHERE id = 7 RETURNING 1) SELECT 1 --' AS y) SELECT 1"
+)
+#: In SJIS the second byte of this letter and the backslash are one character.
+IN_SJIS = READ_ANEW.replace(r"'\', '", "E'\u0115\\'")
+BEHIND_CODE = {
+    "in its batch": [OFF + run(READ_ANEW) + SYNC],
+    "behind a flush": [OFF + FLUSH, run(READ_ANEW) + SYNC],
+    "as a query": [OFF + FLUSH, query(r"SELECT '\', ' ; DELETE FROM loaded WHERE id = 7; --'") + SYNC],
+    "prepared, and set back": [
+        query("BEGIN"),
+        OFF + parse("t", READ_ANEW) + ON + SYNC,
+        bind("", "t") + execute("") + SYNC,
+        query("COMMIT"),
+    ],
+    "by PREPARE, and set back": [
+        query("BEGIN"),
+        OFF + run(f"PREPARE t AS {READ_ANEW}") + ON + SYNC,
+        query("EXECUTE t"),
+        query("COMMIT"),
+    ],
+    "in another encoding": [configures("client_encoding", "SJIS") + run(IN_SJIS) + SYNC],
+}
+
+
+@pytest.mark.parametrize("way", BEHIND_CODE)
+async def test_a_text_behind_an_approved_do_may_be_read_otherwise(stack: Stack, wire: Wire, way: str) -> None:
+    """The target reports settings with ReadyForQuery only. So people see such a text, or it is refused."""
+    stack.do("INSERT INTO loaded VALUES (7, 'stays')")
+    try:
+        for step in BEHIND_CODE[way]:
+            answers = asyncio.create_task(wire.ask(step, until="CZ" if FLUSH in step else "Z"))
+            while True:
+                looking = asyncio.create_task(stack.card())
+                await asyncio.wait([answers, looking], return_when=asyncio.FIRST_COMPLETED)
+                if answers.done():
+                    looking.cancel()
+                    break
+                card = looking.result()
+                if "DELETE" in card.shown:
+                    await stack.deny("Bob", card, "a DELETE")
+                else:
+                    await stack.approve("Bob", card)
+        assert stack.ask("SELECT note FROM loaded WHERE id = 7") == [("stays",)]
+    finally:
+        stack.do("DELETE FROM loaded WHERE id = 7")
 
 
 async def test_copy_in_is_held_before_its_first_row(stack: Stack, wire: Wire) -> None:
