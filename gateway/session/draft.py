@@ -24,7 +24,7 @@ RESERVED = frozenset({NO_PORTAL, HELPER})
 _NOT_TRIED = "it calls code that writes, in a cursor or a portal that goes on: it can't be tried as a read first"
 _GOES_ON = frozenset({"DECLARE", "FETCH", "MOVE"})
 _REREAD = "code ran before it in the same batch that may have changed how its text is read"
-_BEHIND = "code ran before it in the same batch that may have changed what its names mean"
+BEHIND = "code ran before it in the same batch that may have changed what its names mean"
 UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
 
@@ -213,7 +213,7 @@ class Draft:
 
     def _judge_unguarded(self, part: Part, reply: Reply) -> None:
         for each in reply.executions:
-            each.statement = opaque(each.statement, UNGUARDED if each.statement.guarded else _BEHIND)
+            each.statement = opaque(each.statement, UNGUARDED if each.statement.guarded else BEHIND)
         verdict = self._talk.judge.verdict([each.statement for each in reply.executions], self._talk.now)
         for each in reply.executions:
             each.verdict = verdict
@@ -225,6 +225,10 @@ class Draft:
 
     def add(self, part: Part, verdict: Verdict) -> None:
         part.held, part.denied = stopped(verdict)
+        if part.held is not None and part.reply is not None:  # code that people approve may define names
+            self.batch.redefines |= any(
+                StatementClass.OPAQUE in each.statement.classes for each in part.reply.executions
+            )
         self.batch.add(part)
 
 

@@ -294,6 +294,52 @@ async def test_a_text_behind_an_approved_do_may_be_read_otherwise(stack: Stack, 
         stack.do("DELETE FROM loaded WHERE id = 7")
 
 
+#: A better match for abs('-1'::varchar) than PostgreSQL's own; made by code, so that no DDL was seen.
+CREATE = (
+    "CREATE FUNCTION public.abs(varchar) RETURNS int LANGUAGE sql AS 'DELETE FROM loaded WHERE id = 7 RETURNING id'"
+)
+DEFINE = f"SELECT runs($${CREATE}$$)"
+CALL = "SELECT abs('-1'::varchar)"
+DEFINED = {
+    "in its batch": [run(DEFINE) + run(CALL) + SYNC],
+    "tried as a read first": [run("SELECT defines()") + run(CALL) + SYNC],
+    "in its block": [query("BEGIN"), query(DEFINE), query(CALL), query("COMMIT")],
+    "behind a savepoint": [query("BEGIN; SAVEPOINT s"), query(DEFINE), query(CALL), query("COMMIT")],
+    "in the next block": [query(DEFINE), query("BEGIN"), query(CALL), query("COMMIT")],
+}
+
+
+@pytest.mark.parametrize("way", DEFINED)
+async def test_what_approved_code_has_defined_is_not_judged_by_the_catalog_of_before(
+    stack: Stack, wire: Wire, way: str
+) -> None:
+    stack.do("INSERT INTO loaded VALUES (7, 'stays'); GRANT CREATE ON SCHEMA public TO hoop")
+    stack.do("CREATE FUNCTION runs(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; RETURN 1; END'")
+    stack.do(f"CREATE FUNCTION defines() RETURNS int LANGUAGE plpgsql AS $a$ BEGIN {CREATE}; RETURN 1; END $a$")
+    await stack.on(stack.reload("shop"))
+    try:
+        for step in DEFINED[way]:
+            answers = asyncio.create_task(wire.ask(step))
+            while not answers.done():
+                looking = asyncio.create_task(stack.card())
+                await asyncio.wait([answers, looking], return_when=asyncio.FIRST_COMPLETED)
+                if answers.done():
+                    looking.cancel()
+                elif "SELECT abs(" in looking.result().shown:
+                    await stack.deny("Bob", looking.result(), "who knows what that is")
+                else:
+                    await stack.approve("Bob", looking.result())
+        assert stack.ask("SELECT note FROM loaded WHERE id = 7") == [("stays",)]
+        assert wire.errors[0]["M"] == "denied by bob@example.com: who knows what that is"
+    finally:
+        await wire.close()
+        stack.do(
+            "DROP FUNCTION IF EXISTS public.abs(varchar); DROP FUNCTION runs, defines; DELETE FROM loaded WHERE id = 7"
+        )
+        stack.do("REVOKE CREATE ON SCHEMA public FROM hoop")
+        await stack.on(stack.reload("shop"))
+
+
 async def test_copy_in_is_held_before_its_first_row(stack: Stack, wire: Wire) -> None:
     """Held at the statement; approved, the rows flow."""
     stack.do("DELETE FROM loaded")
