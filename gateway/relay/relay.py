@@ -111,6 +111,7 @@ class Relay:
         self._chores: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._working = False
         self._cancelling = False
+        self._cancel_again = False  # for what is kept back
         self._kept_back: list[bytes] = []
         self._unwatch: dict[str, Callable[[], None]] = {}
         self._unsent: set[str] = set()  # their release was asked for, and whether it was stored is not known
@@ -193,8 +194,7 @@ class Relay:
         if to_target:
             self._send(b"".join(to_target))
         if cancelling:  # behind what it is to cancel, and before what comes next
-            self._cancelling = True
-            self._shell.keep(self._cancel_target())
+            self._cancel()
         if to_client and not self._client.is_closing():
             self._client.write(b"".join(to_client) if len(to_client) > 1 else to_client[0])
         if closing:
@@ -240,15 +240,26 @@ class Relay:
         elif not self._target.is_closing():
             self._target.write(data)
 
+    def _cancel(self) -> None:
+        """One at a time: what the next one is meant for has been cancelled already, or waits here."""
+        if self._cancelling:
+            self._cancel_again = bool(self._kept_back)
+            return
+        self._cancelling = True
+        self._shell.keep(self._cancel_target())
+
     async def _cancel_target(self) -> None:
         """Nothing is forwarded until the cancel connection is closed: a late cancel would hit the next statement."""
         try:
             await self._link.cancel()
         finally:
             self._cancelling = False
+            again, self._cancel_again = self._cancel_again, False
             kept, self._kept_back = self._kept_back, []
             for data in kept:
                 self._send(data)
+            if again and not self._closed:
+                self._cancel()
 
     async def _parse(self, sql: str) -> None:
         try:

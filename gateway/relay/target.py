@@ -50,6 +50,7 @@ class TargetLink:
 
     async def cancel(self) -> None:
         """Send a CancelRequest and wait until the target has closed that connection, so that it can't hit what follows."""
+        door: Doorway | None = None
         try:
             async with asyncio.timeout(LOGIN):
                 door = await _dial(self.target)
@@ -58,6 +59,9 @@ class TargetLink:
                     await door.take(1)
         except (OSError, TimeoutError, GatewayError):
             return
+        finally:
+            if door is not None:
+                door.close()
 
 
 async def connect(target: Target, password: str, parameters: Mapping[str, str]) -> TargetLink:

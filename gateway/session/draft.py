@@ -23,7 +23,8 @@ from gateway.wire import frontend
 RESERVED = frozenset({NO_PORTAL, HELPER})
 _NOT_TRIED = "it calls code that writes, in a cursor or a portal that goes on: it can't be tried as a read first"
 _GOES_ON = frozenset({"DECLARE", "FETCH", "MOVE"})
-_BEHIND = "code ran before it in the same batch that may have changed what its names mean"
+_REREAD = "code ran before it in the same batch that may have changed how its text is read"
+BEHIND = "code ran before it in the same batch that may have changed what its names mean"
 UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
 
@@ -43,7 +44,8 @@ class Draft:
         names = batch.statements if change.space is Space.STATEMENT else batch.portals
         if change.name is None:
             known = self._talk.names.statements if change.space is Space.STATEMENT else self._talk.names.portals
-            names.update(dict.fromkeys([*known, *names]))
+            left = {""} if change.space is Space.STATEMENT else set[str]()
+            names.update(dict.fromkeys({*known, *names} - left))
         else:
             names[change.name] = change.value  # type: ignore[assignment] # the space says which of the two it is
 
@@ -154,6 +156,13 @@ class Draft:
     def _bound_here(self, portal: Portal) -> bool:
         return any(each is portal for each in self.batch.portals.values())
 
+    def as_read(self, script: Script) -> Script:
+        """The script as the target will read it: backslashes and encodings by settings that code in this batch may have changed.
+        That is reported with ReadyForQuery only."""
+        if not self.batch.doubts or (script.sql.isascii() and "\\" not in script.sql):
+            return script
+        return _script_of(script, _REREAD)
+
     def known(self, script: Script) -> Script:
         """The script, its statements opaque where this batch or transaction may have changed what they are read by."""
         moved = self.batch.repaths or self.batch.redefines or self._talk.redefined
@@ -204,7 +213,7 @@ class Draft:
 
     def _judge_unguarded(self, part: Part, reply: Reply) -> None:
         for each in reply.executions:
-            each.statement = opaque(each.statement, UNGUARDED if each.statement.guarded else _BEHIND)
+            each.statement = opaque(each.statement, UNGUARDED if each.statement.guarded else BEHIND)
         verdict = self._talk.judge.verdict([each.statement for each in reply.executions], self._talk.now)
         for each in reply.executions:
             each.verdict = verdict
@@ -216,6 +225,10 @@ class Draft:
 
     def add(self, part: Part, verdict: Verdict) -> None:
         part.held, part.denied = stopped(verdict)
+        if part.held is not None and part.reply is not None:  # code that people approve may define names
+            self.batch.redefines |= any(
+                StatementClass.OPAQUE in each.statement.classes for each in part.reply.executions
+            )
         self.batch.add(part)
 
 

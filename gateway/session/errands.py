@@ -64,18 +64,28 @@ def failure(messages: Messages) -> dict[str, str] | None:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What a session's names mean: search_path (`$user` replaced) and, where it was asked for, statements (name -> text,
-    by SQL?), portals (name -> text) and temporary relations. None: the target did not say."""
+    by SQL?), portals (name -> text), temporary relations, and whether this transaction has defined code. None: the target
+    did not say."""
 
     search_path: tuple[str, ...]
     statements: Mapping[str, tuple[str, bool]] | None = None
     portals: Mapping[str, str] = field(default_factory=dict)
     temporary: frozenset[str] = frozenset()
+    redefined: bool = False
 
 
 _NAMES = """SELECT 's', name, statement, from_sql::text FROM pg_catalog.pg_prepared_statements
  UNION ALL SELECT 'p', name, statement, '' FROM pg_catalog.pg_cursors
  UNION ALL SELECT 't', relname, '', '' FROM pg_catalog.pg_class
- WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"""
+ WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()
+ UNION ALL SELECT 'd', '', '', '' WHERE """ + " OR ".join(
+    f"EXISTS (SELECT FROM pg_catalog.{each} d WHERE pg_catalog.age(d.xmin) OPERATOR(pg_catalog.<=)"
+    f" pg_catalog.age(pg_catalog.xid(pg_catalog.pg_current_xact_id_if_assigned())){where})"
+    for each, where in (
+        *((each, "") for each in ("pg_proc", "pg_operator", "pg_cast", "pg_rewrite", "pg_policy")),
+        ("pg_type", " AND d.typtype OPERATOR(pg_catalog.=) 'd'"),
+    )
+)
 
 
 _ROLES = "SHOW role; SHOW session_authorization"
@@ -102,6 +112,7 @@ def standing_question(role: str, *, names: bool, roles: bool = False) -> Questio
         {row[1]: (row[2], row[3] == "true") for row in found if row[0] == "s"},
         {row[1]: row[2] for row in found if row[0] == "p"},
         frozenset(row[1] for row in found if row[0] == "t"),
+        any(row[0] == "d" for row in found),
     )
 
 

@@ -126,7 +126,7 @@ class Holding:
         elif talk.status == "T":
             self._probe_aside("the session has an open portal")
         else:
-            self._found(Findings(None, Preview(note="no preview: the transaction is aborted")))
+            self._probe_aside("the transaction is aborted")
 
     def _isolation_known(self, settings: object) -> None:
         assert isinstance(settings, tuple)  # noqa: S101 - isolation_question returns nothing else
@@ -195,6 +195,9 @@ class Holding:
         held.findings = findings
         if held.over is not None and held.denied is None:
             self._refuse_unasked("57014", f"withdrawn before anybody was asked: {held.over.why}", "nothing ran")
+            return
+        if findings.meaning is not None and not findings.meaning.told:
+            self._refuse_unasked("57P03", "the target did not say what its names mean", "nothing ran", "Send it again.")
             return
         verdict = held.denied or self._judged_again(held)
         if verdict is not None and verdict.answer is Answer.DENY:

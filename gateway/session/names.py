@@ -77,7 +77,8 @@ class Space(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Give `name` a new meaning, or none (`value` None). `name` None: all names of the space."""
+    """Give `name` a new meaning, or none (`value` None). `name` None: all names of the space, but for the unnamed statement,
+    which DEALLOCATE ALL and DISCARD ALL leave."""
 
     space: Space
     name: str | None
@@ -112,7 +113,10 @@ class Names:
         names: dict[str, Prepared] | dict[str, Portal]
         names = self.statements if change.space is Space.STATEMENT else self.portals
         if change.name is None:
+            unnamed = self.statements.get("") if names is self.statements else None
             names.clear()
+            if unnamed is not None:
+                self.statements[""] = unnamed
         elif change.value is None:
             names.pop(change.name, None)
         elif isinstance(change.value, Prepared):

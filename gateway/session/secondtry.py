@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from gateway.errors import TargetUnavailable
 from gateway.policy.decide import Answer, Verdict
-from gateway.session.draft import UNGUARDED, stopped
+from gateway.session.draft import BEHIND, UNGUARDED, stopped
 from gateway.session.forwarding import Forwarding
 from gateway.session.gate import TRIES
 from gateway.session.holding import Holding
-from gateway.session.judging import WRITES, opaque
+from gateway.session.judging import WRITES, needs_catalog, opaque
 from gateway.session.names import Portal, Space
 from gateway.session.replies import Batch, Part
 from gateway.session.state import Conversation, Phase
@@ -113,23 +113,28 @@ class SecondTry:
         old = trial.batch
         self._talk.names.doubts += 1
         batch = Batch(statements=old.statements, portals=old.portals, binds=old.binds, doubts=True)
+        behind = False  # code that people approve may define names
         for at, part in enumerate(old.parts):
             assert part.reply is not None  # only a Flush has none, and it ends no try  # noqa: S101
             change, executions = trial.saved[at]
             reply = replace(part.reply, change=change, executions=[], at=0, planned=False, masker=None)
             again = Part(part.raw, reply, runs=part.runs)
             if executions:
-                verdict = self._judge(trial, at, again)
+                verdict = self._judge(trial, at, again, behind=behind)
                 again.held, again.denied = stopped(verdict)
+                behind = behind or again.held is not None
             batch.add(again)
         _bind_with_execute(batch)
         return batch
 
-    def _judge(self, trial: Trial, at: int, part: Part) -> Verdict:
+    def _judge(self, trial: Trial, at: int, part: Part, *, behind: bool) -> Verdict:
         talk, reply = self._talk, part.reply
         assert reply is not None  # noqa: S101 - a part with executions
         executions = trial.saved[at][1]
-        meant = [_meant(each.statement, met=trial.culprit == (at, n)) for n, (each, _) in enumerate(executions)]
+        meant = [
+            _meant(each.statement, met=trial.culprit == (at, n), behind=behind)
+            for n, (each, _) in enumerate(executions)
+        ]
         verdict = _GIVEN_UP if trial.interrupted else talk.judge.verdict(meant, talk.now)
         parameters = values_of(reply.portal) if reply.portal else None
         reply.executions = [
@@ -143,9 +148,11 @@ class SecondTry:
         return verdict
 
 
-def _meant(statement: Statement, *, met: bool) -> Statement:
+def _meant(statement: Statement, *, met: bool, behind: bool) -> Statement:
     if met:
         return opaque(statement, WRITES)
+    if behind and needs_catalog(statement):
+        return opaque(statement, BEHIND)
     return opaque(statement, UNGUARDED) if statement.guarded else statement
 
 

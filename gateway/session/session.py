@@ -277,6 +277,7 @@ class Session:
             return False
         if script.unparsable is not None and sql != talk.accepted:
             return self._ask_syntax(sql)
+        script = self.draft.as_read(script)
         if not self.draft.names_known(script):
             return False
         self._taken()
@@ -299,6 +300,7 @@ class Session:
             and not self.talk.open_batch
         ):
             return self._ask_target(parse.sql, ord("P"), parse.name)
+        script = self.draft.as_read(script)
         self._taken()
         name = kept(parse.name)
         if name in RESERVED:
@@ -432,6 +434,9 @@ class Session:
         return True
 
     def _read_terminate(self, _raw: bytes) -> bool:
+        """The target reads it when it has answered what came before; without a Sync it may owe that answer for ever."""
+        if self.talk.replies and not self.talk.open_batch:
+            return False
         self._taken()
         self._terminate()
         return True
@@ -464,6 +469,7 @@ class Session:
     }
 
     def _terminate(self) -> None:
+        self.stream.abandon()
         self.talk.emit(ev.ToTarget(frontend.TERMINATE))
         self._close("the client said goodbye")
 

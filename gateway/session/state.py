@@ -291,6 +291,8 @@ class Conversation:
             for change in execution.changes:
                 self.names.sent(change)
             self._watch(execution.statement)
+            if execution.request and StatementClass.OPAQUE in execution.statement.classes:
+                self.changing = self.changed = True  # it may have defined what no catalog shows yet
             self.copying = self.copying or execution.statement.copies == "in"
 
     def moves_path(self, statement: Statement) -> bool:
@@ -443,6 +445,8 @@ class Conversation:
             return  # it failed (a cancel, a short statement_timeout): nothing is judged by the old path, we ask again
         self.path_stale = False
         self.judge.moved(found.search_path)
+        if found.redefined and self.status == "T":
+            self.changed = self.redefined = True
         if found.statements is not None:
             self.names.verified(found.statements, found.portals)
             self.temporary_code = self.temporary_code or not found.temporary <= self.temporary

@@ -242,3 +242,35 @@ async def test_policies_that_come_in_a_row_end_a_request_once(stack: Stack, offi
         assert amount(stack, row) == 100 + ran
         ends = [each["outcome"] for each in stack.entries(request=card.request_id, kind="decided")]
         assert ends.count("superseded") == (not ran)
+
+
+# --- what a name means ------------------------------------------------------------------------------------------------
+
+#: What a failed transaction goes on with: read-only if it began anew, unless the client says otherwise.
+GOES_ON = [
+    "ROLLBACK TO s; DELETE FROM swapped.t WHERE true",
+    "ROLLBACK AND CHAIN; DELETE FROM swapped.t WHERE true",
+    "ROLLBACK; BEGIN READ WRITE; DELETE FROM swapped.t WHERE true",
+]
+
+
+@pytest.mark.parametrize("sql", GOES_ON)
+async def test_a_string_in_a_failed_transaction_means_the_tables_that_people_saw(stack: Stack, sql: str) -> None:
+    """Nothing can be asked inside it, so a second connection is."""
+    stack.do(
+        "CREATE SCHEMA swapped; CREATE TABLE swapped.t AS SELECT 1 AS id; CREATE TABLE swapped.u AS TABLE swapped.t"
+    )
+    stack.do("GRANT ALL ON SCHEMA swapped TO hoop; GRANT ALL ON ALL TABLES IN SCHEMA swapped TO hoop")
+    wire = await Wire.connect(stack.port, stack.token("ann"))
+    try:
+        await wire.ask(query("BEGIN; SAVEPOINT s"))
+        assert await wire.ask(query("SELECT 1/0")) == ["E22012", "ZE"]
+        wire.send(query(sql))
+        card = await stack.card()
+        stack.do("ALTER TABLE swapped.t RENAME TO v; ALTER TABLE swapped.u RENAME TO t")
+        await stack.approve("Bob", card)
+        assert await wire.lines() == ["E57014", "ZE"]
+        assert "a table's name means another table now" in wire.errors[-1]["M"]
+    finally:
+        await wire.close()
+        stack.do("DROP SCHEMA swapped CASCADE")

@@ -4,6 +4,7 @@ The oracle is the same PostgreSQL, asked directly: the same messages with a stat
 Only the SQLSTATE of that failure may differ.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -239,6 +240,106 @@ COPY_DONE = message(b"c", b"")
 COPY_IN = "COPY loaded FROM STDIN"
 
 
+def configures(name: str, value: str) -> bytes:
+    return run(f"DO $$ BEGIN PERFORM set_config('{name}', '{value}', false); END $$")
+
+
+OFF, ON = configures("standard_conforming_strings", "off"), configures("standard_conforming_strings", "on")
+#: Two literals, or one and a DELETE.
+READ_ANEW = (
+    r"WITH a AS (SELECT '\', ' AS x), d AS (DELETE FROM loaded WHERE id = 7 RETURNING 1) SELECT 1 --' AS y) SELECT 1"
+)
+#: In SJIS the second byte of this letter and the backslash are one character.
+IN_SJIS = READ_ANEW.replace(r"'\', '", "E'\u0115\\'")
+BEHIND_CODE = {
+    "in its batch": [OFF + run(READ_ANEW) + SYNC],
+    "behind a flush": [OFF + FLUSH, run(READ_ANEW) + SYNC],
+    "as a query": [OFF + FLUSH, query(r"SELECT '\', ' ; DELETE FROM loaded WHERE id = 7; --'") + SYNC],
+    "prepared, and set back": [
+        query("BEGIN"),
+        OFF + parse("t", READ_ANEW) + ON + SYNC,
+        bind("", "t") + execute("") + SYNC,
+        query("COMMIT"),
+    ],
+    "by PREPARE, and set back": [
+        query("BEGIN"),
+        OFF + run(f"PREPARE t AS {READ_ANEW}") + ON + SYNC,
+        query("EXECUTE t"),
+        query("COMMIT"),
+    ],
+    "in another encoding": [configures("client_encoding", "SJIS") + run(IN_SJIS) + SYNC],
+}
+
+
+@pytest.mark.parametrize("way", BEHIND_CODE)
+async def test_a_text_behind_an_approved_do_may_be_read_otherwise(stack: Stack, wire: Wire, way: str) -> None:
+    """The target reports settings with ReadyForQuery only. So people see such a text, or it is refused."""
+    stack.do("INSERT INTO loaded VALUES (7, 'stays')")
+    try:
+        for step in BEHIND_CODE[way]:
+            answers = asyncio.create_task(wire.ask(step, until="CZ" if FLUSH in step else "Z"))
+            while True:
+                looking = asyncio.create_task(stack.card())
+                await asyncio.wait([answers, looking], return_when=asyncio.FIRST_COMPLETED)
+                if answers.done():
+                    looking.cancel()
+                    break
+                card = looking.result()
+                if "DELETE" in card.shown:
+                    await stack.deny("Bob", card, "a DELETE")
+                else:
+                    await stack.approve("Bob", card)
+        assert stack.ask("SELECT note FROM loaded WHERE id = 7") == [("stays",)]
+    finally:
+        stack.do("DELETE FROM loaded WHERE id = 7")
+
+
+#: A better match for abs('-1'::varchar) than PostgreSQL's own; made by code, so that no DDL was seen.
+CREATE = (
+    "CREATE FUNCTION public.abs(varchar) RETURNS int LANGUAGE sql AS 'DELETE FROM loaded WHERE id = 7 RETURNING id'"
+)
+DEFINE = f"SELECT runs($${CREATE}$$)"
+CALL = "SELECT abs('-1'::varchar)"
+DEFINED = {
+    "in its batch": [run(DEFINE) + run(CALL) + SYNC],
+    "tried as a read first": [run("SELECT defines()") + run(CALL) + SYNC],
+    "in its block": [query("BEGIN"), query(DEFINE), query(CALL), query("COMMIT")],
+    "behind a savepoint": [query("BEGIN; SAVEPOINT s"), query(DEFINE), query(CALL), query("COMMIT")],
+    "in the next block": [query(DEFINE), query("BEGIN"), query(CALL), query("COMMIT")],
+}
+
+
+@pytest.mark.parametrize("way", DEFINED)
+async def test_what_approved_code_has_defined_is_not_judged_by_the_catalog_of_before(
+    stack: Stack, wire: Wire, way: str
+) -> None:
+    stack.do("INSERT INTO loaded VALUES (7, 'stays'); GRANT CREATE ON SCHEMA public TO hoop")
+    stack.do("CREATE FUNCTION runs(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; RETURN 1; END'")
+    stack.do(f"CREATE FUNCTION defines() RETURNS int LANGUAGE plpgsql AS $a$ BEGIN {CREATE}; RETURN 1; END $a$")
+    await stack.on(stack.reload("shop"))
+    try:
+        for step in DEFINED[way]:
+            answers = asyncio.create_task(wire.ask(step))
+            while not answers.done():
+                looking = asyncio.create_task(stack.card())
+                await asyncio.wait([answers, looking], return_when=asyncio.FIRST_COMPLETED)
+                if answers.done():
+                    looking.cancel()
+                elif "SELECT abs(" in looking.result().shown:
+                    await stack.deny("Bob", looking.result(), "who knows what that is")
+                else:
+                    await stack.approve("Bob", looking.result())
+        assert stack.ask("SELECT note FROM loaded WHERE id = 7") == [("stays",)]
+        assert wire.errors[0]["M"] == "denied by bob@example.com: who knows what that is"
+    finally:
+        await wire.close()
+        stack.do(
+            "DROP FUNCTION IF EXISTS public.abs(varchar); DROP FUNCTION runs, defines; DELETE FROM loaded WHERE id = 7"
+        )
+        stack.do("REVOKE CREATE ON SCHEMA public FROM hoop")
+        await stack.on(stack.reload("shop"))
+
+
 async def test_copy_in_is_held_before_its_first_row(stack: Stack, wire: Wire) -> None:
     """Held at the statement; approved, the rows flow."""
     stack.do("DELETE FROM loaded")
@@ -349,3 +450,35 @@ async def test_goodbye_while_held(stack: Stack, wire: Wire) -> None:
     await wire.close()
     await card.says("Withdrawn")
     assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100,)]
+
+
+@pytest.mark.parametrize("extended", [False, True])
+async def test_goodbye_behind_a_statement_hears_its_answer_first(
+    stack: Stack, wire: Wire, direct: Wire, extended: bool
+) -> None:
+    """PostgreSQL reads it when it has answered what came before; how an approved statement ended is known, too."""
+    sent = [
+        (run(HELD.format(row)) + SYNC if extended else query(HELD.format(row) + "; SELECT 1")) + TERMINATE
+        for row in (stack.ids(), stack.ids())
+    ]
+    native = await direct.ask(sent[0], count=2)
+    wire.send(sent[1])
+    card = await stack.card()
+    await stack.approve("Bob", card)
+    assert await wire.lines(count=2) == native
+    assert native[-2:] == ["ZI", "closed"]
+    await card.says("Executed")
+    assert next(each["outcome"] for each in stack.entries(kind="finished", request=card.request_id)) == "executed"
+
+
+@pytest.mark.parametrize("forget", ["DEALLOCATE ALL", "DISCARD ALL"])
+async def test_the_unnamed_statement_outlives_what_forgets_all_names(wire: Wire, direct: Wire, forget: str) -> None:
+    """PostgreSQL drops the named ones."""
+    heard = []
+    for at in (direct, wire):
+        lines = await at.ask(parse("", "SELECT 7") + SYNC)
+        lines += await at.ask(parse("named", forget) + bind("", "named") + execute("") + SYNC)
+        lines += await at.ask(bind("", "") + execute("") + SYNC)
+        heard.append(lines + await at.ask(bind("", "named") + SYNC))
+    assert heard[1] == heard[0]
+    assert "C[SELECT 1]" in heard[0]

@@ -403,6 +403,40 @@ async def test_nothing_is_forwarded_until_the_cancel_has_reached_the_target() ->
     await room.close()
 
 
+@pytest.mark.parametrize(("sent", "cancels"), [(1, 1), (2, 2)])
+async def test_a_flood_of_cancels_is_one_for_each_statement(sent: int, cancels: int) -> None:
+    """Each is a process to the target, and the last of them could hit the next statement."""
+    gone = asyncio.Event()
+    asked: list[bytes] = []
+
+    async def target(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readexactly(16))
+        await gone.wait()
+        writer.close()
+
+    server = await asyncio.start_server(target, "127.0.0.1", 0)
+    room = Room()
+    await room.open(server.sockets[0].getsockname()[1])
+    await room.client.send(query("SELECT pg_sleep(60)"))
+    await room.target.get()
+    for _ in range(20):
+        room.relay.cancel()
+    if sent == 2:
+        await room.client.send(query("SELECT pg_sleep(61)"))
+        async with asyncio.timeout(STEP):
+            while not room.relay._kept_back:  # noqa: ASYNC110 # nobody is told
+                await asyncio.sleep(0)
+        for _ in range(20):
+            room.relay.cancel()
+    gone.set()
+    async with asyncio.timeout(STEP):
+        while room.relay._cancelling:  # noqa: ASYNC110 # nobody is told
+            await asyncio.sleep(0)
+    assert len(asked) == cancels
+    server.close()
+    await room.close()
+
+
 # --- flow control ----------------------------------------------------------------------------------------------------------
 
 

@@ -42,7 +42,7 @@ def settings(**changed: str) -> bytes:
 def test_names_and_settings_are_one_question() -> None:
     asking = meaning_question(["public.customers"])
     text = frontend.read_query(next(asking))
-    assert text.startswith("SELECT")
+    assert "FROM pg_catalog.pg_class" in text
     assert text.endswith("; SHOW default_text_search_config")
     with pytest.raises(StopIteration) as end:
         asking.send(answer(CUSTOMERS, complete("SELECT 1"), settings(DateStyle="ISO, DMY")))
@@ -96,15 +96,41 @@ def test_any_name_is_found_by_postgresql_and_no_other(postgres: EmbeddedPostgres
             )
 
 
+MEANT = """
+CREATE SCHEMA meant; CREATE TABLE meant.t (id int, a int DEFAULT 1); CREATE VIEW meant.v AS SELECT id FROM meant.t;
+CREATE FUNCTION meant.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE meant.empty (id int);
+CREATE FUNCTION meant.g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+CREATE TABLE meant.watched (id int); CREATE TRIGGER g BEFORE DELETE ON meant.watched EXECUTE FUNCTION meant.g();
+CREATE TABLE meant.private (id int, a int DEFAULT meant.f()); ALTER TABLE meant.private ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON meant.private USING (id > 0);
+CREATE TABLE meant.whole (id int) PARTITION BY LIST (id); CREATE TABLE meant.part (id int) PARTITION BY LIST (id);
+ALTER TABLE meant.whole ATTACH PARTITION meant.part FOR VALUES IN (1, 2); CREATE TABLE meant.leaf (id int);
+CREATE FUNCTION meant.same(int, int) RETURNS bool LANGUAGE sql AS 'SELECT true'; CREATE DOMAIN meant.d AS int CHECK (VALUE > 0);
+CREATE OPERATOR meant.=== (leftarg = int, rightarg = int, function = meant.same); CREATE SCHEMA filled;
+"""
+NAMES = ["lower()", "meant.f()", "operator meant.===", "operator =", "type meant.d", "type int4", "filled.*"]
+NAMES += [f"meant.{each}" for each in ("t", "v", "watched", "private", "whole")]
+
 REDEFINED = {
     "CREATE OR REPLACE VIEW meant.v AS SELECT id FROM meant.t WHERE id > 0": "meant.v",
-    "CREATE OR REPLACE FUNCTION meant.f() RETURNS int LANGUAGE sql AS 'SELECT 2'": "f()",
+    "CREATE OR REPLACE FUNCTION meant.f() RETURNS int LANGUAGE sql AS 'SELECT 2'": "f(), meant.private",
     "CREATE FUNCTION meant.f(int) RETURNS int LANGUAGE sql AS 'SELECT 2'": "f()",
     "ALTER TABLE meant.t RENAME COLUMN a TO b": "meant.t",
-    "CREATE RULE r AS ON DELETE TO meant.t DO INSTEAD NOTHING": "meant.t",
-    "CREATE TRIGGER g BEFORE DELETE ON meant.t EXECUTE FUNCTION suppress_redundant_updates_trigger()": "meant.t",
+    "CREATE RULE r AS ON DELETE TO meant.t DO INSTEAD NOTHING": "meant.t, meant.v",
+    "CREATE TRIGGER g BEFORE DELETE ON meant.t EXECUTE FUNCTION suppress_redundant_updates_trigger()": "meant.t, meant.v",
+    "CREATE OR REPLACE FUNCTION meant.g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'": "meant.watched",
+    "ALTER TABLE meant.t ALTER a SET DEFAULT 2": "meant.t, meant.v",
+    "ALTER TABLE meant.t ADD CHECK (meant.f() > 0)": "meant.t, meant.v",
+    "ALTER POLICY p ON meant.private USING (true)": "meant.private",
+    "ALTER TABLE meant.private DISABLE ROW LEVEL SECURITY": "meant.private",
+    "ALTER TABLE meant.part ATTACH PARTITION meant.leaf FOR VALUES IN (2)": "meant.whole",
+    "CREATE OR REPLACE FUNCTION meant.same(int, int) RETURNS bool LANGUAGE sql AS 'SELECT false'": "operator ===",
+    "CREATE OPERATOR meant.= (leftarg = int, rightarg = int, function = meant.same)": "operator =",
+    "ALTER DOMAIN meant.d DROP CONSTRAINT d_check": "type d",
+    "CREATE TABLE filled.t (id int)": "filled.*",
     "ALTER TABLE meant.t DISABLE TRIGGER ALL": "",
     "INSERT INTO meant.t VALUES (9)": "",
+    "ANALYZE meant.t": "",
 }
 
 
@@ -115,22 +141,48 @@ def test_what_is_redefined_under_its_name_is_not_what_was_approved(
     with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
 
         def asked() -> Meaning:
-            question = frontend.read_query(
-                next(meaning_question(["lower()", "meant.f()", "meant.t", "meant.v"], aside=True))
-            )
+            question = frontend.read_query(next(meaning_question(NAMES, aside=True)))
             return Meaning(tuple(f"{name}={found}" for name, found in connection.execute(question.encode()).fetchall()))
 
-        connection.execute(
-            "CREATE SCHEMA meant; CREATE TABLE meant.t (id int, a int); CREATE VIEW meant.v AS SELECT id FROM meant.t;"
-            "CREATE FUNCTION meant.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"
-        )
+        connection.execute(MEANT.encode())
         try:
             before = asked()
-            assert [each.split("=")[0] for each in before.oids] == ["f()", "meant.t", "meant.v"]
+            assert {each.rsplit("=", 1)[0] for each in before.oids} >= {
+                "f()",
+                "filled.*",
+                "meant.t",
+                "operator ===",
+                "type d",
+            }
             connection.execute(sql.encode())
             assert difference(before, asked()) == (f"it was redefined while people decided: {what}" if what else "")
         finally:
-            connection.execute("DROP SCHEMA meant CASCADE")
+            connection.execute("DROP SCHEMA meant, filled CASCADE")
+
+
+def test_a_schema_of_that_name_is_another() -> None:
+    before = Meaning(("filled.*=16400.a",))
+    assert difference(before, Meaning(("filled.*=16401.a",))) == "a table's name means another table now"
+
+
+def test_a_question_that_failed_says_nothing() -> None:
+    asking = meaning_question(["public.customers"])
+    next(asking)
+    with pytest.raises(StopIteration) as end:
+        asking.send(answer(error("57014")))
+    assert not end.value.value.told
+    assert difference(end.value.value, end.value.value) == "what its names mean could not be asked"
+
+
+def test_nobody_is_asked_about_names_that_the_target_says_nothing_of() -> None:
+    play = Playbook()
+    play.client(query(DELETE))
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(error("57014"), ready("E"))
+    while b"ROLLBACK" not in play.to_target():
+        play.target(error("25P02"), ready("E"))
+    assert play.target(complete("ROLLBACK"), ready()) == ["record refused", "target Q[\x01]"]
+    assert not play.requests
 
 
 def test_the_question_runs_no_code_of_the_users(postgres: EmbeddedPostgres) -> None:

@@ -37,6 +37,13 @@ def test_forgetting_all_makes_every_name_uncertain_until_it_is_confirmed() -> No
     assert names.statements == {}
 
 
+def test_forgetting_all_statements_leaves_the_unnamed_one_as_deallocate_all_does() -> None:
+    names = Names(statements={"": ONE, "a": TWO}, portals={"": Portal(ONE, ONE.script)})
+    names.apply(Change(Space.STATEMENT, None))
+    names.apply(Change(Space.PORTAL, None))
+    assert (names.statements, names.portals) == ({"": ONE}, {})
+
+
 def test_protocol_portals_die_with_the_transaction_and_cursors_stay() -> None:
     bound = Portal(ONE, ONE.script, Bind("p", "s", (), (), ()))
     cursor = Portal(TWO, TWO.script)

@@ -465,6 +465,23 @@ def test_terminate() -> None:
     assert play.client(TERMINATE) == ["target X", "record session_ended", "close"]
 
 
+def test_terminate_waits_for_the_answers_to_what_went_before() -> None:
+    play = Playbook()
+    assert play.client(query("SELECT 1"), TERMINATE)[-1] == "target Q[SELECT 1]"
+    lines = play.target(complete("SELECT 1"), ready())
+    assert lines[-4:] == ["client C[SELECT 1] ZI", "target X", "record session_ended", "close"]
+
+
+def test_terminate_without_a_sync_says_that_the_end_of_what_was_approved_was_not_seen() -> None:
+    play = Playbook()
+    play.client(parse("", DELETE), bind("", ""), execute(""), FLUSH)
+    play.preview()
+    opened(play)
+    approve(play)
+    play.target(PARSED, BOUND, complete("DELETE 1"))
+    assert play.client(TERMINATE) == ["unknown REQ1", "target X", "record session_ended", "close"]
+
+
 def test_an_expired_token_ends_the_session_at_its_next_statement_outside_a_transaction() -> None:
     play = Playbook(status="T")
     play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
