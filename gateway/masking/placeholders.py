@@ -17,6 +17,42 @@ _SHAPES = re.compile(
 )
 #: Of last4 and partial for short values: too short to be looked for inside a text.
 _WHOLE = re.compile(r"\*{4}.{0,4}|\S?\*{3}\S?|\S\*{3}@\S+")
+_IN_FIELD = rb"[^\s,;|\"]"
+_FIELD = rb"\*{4}[^\t\n\r,;|\"]{0,4}|X?\*{3}X?|X\*{3}@X{1,48}".replace(b"X", _IN_FIELD)
+
+
+#: A whole field of text or csv in the data of a COPY, or of binary with its length before it; the others stand anywhere.
+_IN_COPY = re.compile(
+    rb"(" + _SHAPES.pattern.encode() + rb")"
+    rb"|[\t\n\r,;|\"](" + _FIELD + rb")(?=[\t\n\r,;|\"])"
+    rb"|\0\0\0[\x03-\x40](\*{4}[^\0]{0,4}|[^\0]?\*{3}[^\0]?|[^\s\0]\*{3}@[^\s\0]{1,48})(?=\0|\xff\xff)"
+)
+#: No placeholder is longer; what is kept of one message for the next.
+_LONGEST = 64
+
+
+class CopyWatch:
+    """Looks for placeholders in the data of one COPY FROM STDIN, in any format, wherever its messages are cut."""
+
+    def __init__(self) -> None:
+        self._tail = b"\n"
+
+    def found(self, data: bytes) -> str:
+        """The first placeholder that is whole by now, or ""."""
+        seen = self._tail + data
+        self._tail = seen[-_LONGEST:]
+        return _first(seen)
+
+    def end(self) -> str:
+        """A placeholder that is the last field, at CopyDone."""
+        return _first(self._tail + b"\n")
+
+
+def _first(data: bytes) -> str:
+    if b"*" not in data and b"[" not in data and b"hash:" not in data:
+        return ""
+    found = _IN_COPY.search(data)
+    return next(filter(None, found.groups())).decode(errors="replace") if found else ""
 
 
 def in_statement(sql: str) -> str:

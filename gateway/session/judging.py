@@ -15,7 +15,7 @@ from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
 from gateway.masking.masks import REDACTED
-from gateway.masking.placeholders import in_statement, in_values
+from gateway.masking.placeholders import CopyWatch, in_statement, in_values
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
 from gateway.policy.model import Policy, Target
@@ -286,8 +286,18 @@ class Judge:
         """The refusal of a write that holds a placeholder of ours: it would put that over the real value."""
         writing = [each for each in statements if each.writes and StatementClass.WRITE in each.classes]
         found = next(filter(None, (in_statement(each.sql) for each in writing)), "") or in_values(values or ())
-        if not writing or not found or not (self._masks or self.detectors.names):
-            return None
+        return self.written_back(found) if writing and found and self._hides else None
+
+    def watch_copy(self) -> CopyWatch | None:
+        """What looks at the data of a COPY FROM STDIN, where this person is shown placeholders."""
+        return CopyWatch() if self._hides else None
+
+    @property
+    def _hides(self) -> bool:
+        return bool(self._masks or self.detectors.names)
+
+    def written_back(self, found: str) -> Verdict:
+        """The refusal of what holds this placeholder of ours."""
         reason = f"it writes {found}, which stands for a value that was masked"
         hint = f"{reason}. Leave masked columns out of the statement, or ask someone who may see them."
         return Verdict(Answer.DENY, None, reason, message=hint)

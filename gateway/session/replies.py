@@ -57,6 +57,7 @@ class Execution:
 class Reply:
     """`kind` is the frontend message's type byte. `denial`: the ErrorResponse to send in the place of the target's.
 
+    `refusal`: likewise, where we made the target fail in the middle of it: a COPY whose data we refuse.
     `stands_for`: the portal's name that the client sent, where the target was asked for one that no one has.
     """
 
@@ -66,6 +67,7 @@ class Reply:
     executions: list[Execution] = field(default_factory=list)
     at: int = 0
     denial: bytes | None = None
+    refusal: Verdict | None = None
     stands_for: str | None = None
     prepared: Prepared | None = None
     portal: Portal | None = None

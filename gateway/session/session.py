@@ -476,14 +476,28 @@ class Session:
     def _in_copy(self, kind: int, raw: bytes) -> None:
         talk = self.talk
         if kind in b"dcfSH":
-            talk.emit(ev.ToTarget(raw))
+            if data := self._copied(kind, raw):
+                talk.emit(ev.ToTarget(data))
             if kind in b"cf":
-                talk.phase = Phase.READY
+                talk.phase, talk.watch = Phase.READY, None
         elif kind == ord("X"):
             self._terminate()
         else:
             # The target would take it for an error or, if its COPY has just failed, run it unjudged.
             raise ProtocolViolation(f"unexpected message type {chr(kind)} during COPY from stdin")
+
+    def _copied(self, kind: int, raw: bytes) -> bytes:
+        """What goes on: with the first placeholder of ours the COPY fails, and nothing more of it does."""
+        talk, reply = self.talk, self.talk.replies[0]
+        if reply.refusal is not None:
+            return b""
+        found = ""
+        if talk.watch is not None and kind in b"dc":
+            found = talk.watch.found(raw[5:]) if kind == ord("d") else talk.watch.end()
+        if not found:
+            return raw
+        reply.refusal = talk.judge.written_back(found)
+        return frontend.copy_fail(reply.refusal.reason)
 
     # --- texts that our grammar refuses -------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.audit.entry import Value
 from gateway.errors import GatewayError
+from gateway.masking.placeholders import CopyWatch
 from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Standing
@@ -77,6 +78,7 @@ class Conversation:
         self.mixed = (
             False  # a Query went out behind messages without a Sync: it may be skipped, up to the client's Sync
         )
+        self.watch: CopyWatch | None = None  # looks at the data of the COPY FROM STDIN at hand
         self.copying = False  # a COPY FROM STDIN is on its way: what comes next from the client may be its data
         self.temporary: set[str] = set()  # relations of this session's own; no catalog shows them
         self.temporary_code = False  # among them are some whose reading runs more than a read

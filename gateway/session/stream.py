@@ -14,7 +14,7 @@ from gateway.masking.copy import CopyMasker
 from gateway.masking.diagnostics import may_hold_values, scrub_notification, scrub_parameter
 from gateway.session import events as ev
 from gateway.session.gate import SETTING
-from gateway.session.guard import NO_PORTAL
+from gateway.session.guard import NO_PORTAL, refused_by_policy
 from gateway.session.meaning import REPORTED
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
@@ -377,13 +377,16 @@ class Stream:
             self._wrote(head)
         execution = head.execution
         denial, mode = head.denial, head.mode
+        if head.refusal is not None:
+            sqlstate = head.refusal.sqlstate
         protected = talk.judge.protects and self._may_quote(head, execution)
         if head.stands_for is not None:
             body = body.replace(NO_PORTAL.encode(), head.stands_for.encode())
         if execution is not None and not denial:
             self._touched = self._touched or execution.protected
             self._masked(head, execution)
-            talk.finish(execution, sqlstate, 0, _JUDGED_AGAIN if talk.turned else "")
+            why = head.refusal.reason if head.refusal else _JUDGED_AGAIN if talk.turned else ""
+            talk.finish(execution, sqlstate, 0, why)
             self._drop_changes(execution)
             if execution.request:
                 talk.failed[execution.request] = (sqlstate, execution)
@@ -396,6 +399,8 @@ class Stream:
             self._skip_to_sync()
         self._tell_guard(head)
         talk.still_copying()
+        if head.refusal is not None:
+            denial = refused_by_policy(head.refusal)
         if denial is not None:
             talk.emit(ev.ToClient(denial))
             return None
@@ -487,6 +492,7 @@ class Stream:
         elif len(talk.replies) > 1:
             raise TargetUnavailable("a message was sent behind COPY FROM STDIN, in the place of its data")
         talk.phase, talk.copying = Phase.COPY_IN, False
+        talk.watch = talk.judge.watch_copy()
         return self._seen(head, body)
 
     def _copy_out(self, body: bytes) -> bytes | None:

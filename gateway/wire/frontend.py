@@ -187,6 +187,10 @@ def describe(kind: str, name: str) -> bytes:
     return message(b"D", kind.encode() + _string(name))
 
 
+def copy_fail(reason: str) -> bytes:
+    return message(b"f", _string(reason))
+
+
 def close(kind: str, name: str) -> bytes:
     return message(b"C", kind.encode() + _string(name))
 

@@ -482,3 +482,18 @@ async def test_the_unnamed_statement_outlives_what_forgets_all_names(wire: Wire,
         heard.append(lines + await at.ask(bind("", "named") + SYNC))
     assert heard[1] == heard[0]
     assert "C[SELECT 1]" in heard[0]
+
+
+@pytest.mark.parametrize("extended", [False, True])
+async def test_a_copy_that_writes_a_placeholder_fails_as_one_that_the_client_gives_up(
+    stack: Stack, wire: Wire, direct: Wire, *, extended: bool
+) -> None:
+    begun = (parse("", COPY_IN), bind("", ""), execute(""), SYNC) if extended else (query(COPY_IN),)  # as libpq does
+    parts = (b"901\tx\n", b"902\t[red", b"acted]\n", b"903\ty\n")
+    rows, end = [message(b"d", each) for each in parts], [SYNC] * extended
+    native = await direct.ask(*begun, *rows[:1], message(b"f", b"no\0"), *end)
+    wire.send(*begun, *rows, message(b"c", b""), *end)
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines() == denied(native, "57014")
+    assert "stands for a value that was masked" in wire.errors[-1]["M"]
+    assert stack.ask("SELECT count(*) FROM loaded WHERE id BETWEEN 901 AND 903") == [(0,)]

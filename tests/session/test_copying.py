@@ -180,3 +180,41 @@ def test_a_broken_copy_out_response() -> None:
     assert formats_of(b"\1\0\2\0\1\0\1") == (1, 1)
     with pytest.raises(TargetUnavailable):
         formats_of(b"\0\0\3\0\0")
+
+
+IN = message(b"G", b"\0\0\1\0\0")
+FAILED = error("57014", "COPY from stdin failed")
+
+
+@pytest.mark.parametrize("extended", [False, True])
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_copy_from_the_client_may_not_write_a_placeholder(cut: int, extended: bool) -> None:
+    play = Playbook(MASKED.replace("[write, ddl", "[ddl").replace("statements: [read]", "statements: [read, write]"))
+    sql = "COPY orders FROM STDIN"
+    play.client(*((parse("", sql), bind("", ""), execute(""), SYNC) if extended else (query(sql),)))
+    play.target(*((PARSED, BOUND) if extended else ()), IN)
+    play.client(data(b"1\t2\n"))
+    assert data(b"1\t2\n") in play.to_target()
+    body = b"[redacted]\n"
+    sent = b""
+    for part in (body[:cut], body[cut:], b"3\t4\n"):
+        play.client(data(part))
+        sent += play.to_target()
+    play.client(DONE, *([SYNC] if extended else []))
+    assert message(b"f", b"it writes [redacted], which stands for a value that was masked\0") in sent
+    assert b"3\t4" not in sent
+    lines = play.target(FAILED, ready())
+    assert lines[-1].startswith("client E42501") or any(each.startswith("client E42501") for each in lines)
+    (entry,) = play.recorded("finished")
+    assert (entry["outcome"], entry["sqlstate"]) == ("failed", "42501")
+    assert play.client(query("SELECT 1"))[-1] == "target Q[SELECT 1]"
+
+
+def test_data_without_a_placeholder_goes_on_as_it_came() -> None:
+    play = Playbook(MASKED.replace("[write, ddl", "[ddl").replace("statements: [read]", "statements: [read, write]"))
+    play.client(query("COPY orders FROM STDIN"))
+    play.target(IN)
+    for each in (data(b"1\t*\n"), data(b"2\t[x]\n"), DONE):
+        play.client(each)
+        assert play.to_target() == each
+    assert play.target(complete("COPY 2"), ready())[-1].startswith("client")
