@@ -68,6 +68,7 @@ class Session:
         self.waiting = 0  # bytes in the inbox
         self.paused = False
         self.going_on = False  # GoOn is on its way
+        self.spilled = False  # a part of a batch went out without its end
         self.draft = Draft(self.talk)
         self.forwarding = Forwarding(self.talk)
         self.stream = Stream(self.talk)
@@ -194,21 +195,30 @@ class Session:
             self.waiting += len(frame[1])
 
     def _advance(self) -> None:
-        """Take messages from the inbox until something must be waited for."""
+        """Take messages from the inbox until something must be waited for, be it only the others' turn."""
         talk = self.talk
         self._go_on()
-        for _ in range(PER_TURN):
-            if not self.inbox or talk.busy or not self._pull(*self.inbox[0]):
-                break
-        else:
-            if not self.going_on:
-                self.going_on = True
-                talk.emit(ev.GoOn())
+        if not self.going_on and self._pull_some():
+            self.going_on = True
+            talk.emit(ev.GoOn())
         self._go_on()
-        full = self.waiting > READ_AHEAD
+        full = self.waiting > READ_AHEAD or self.going_on
         if full != self.paused and talk.phase is not Phase.CLOSED:
             self.paused = full
             talk.emit(ev.PauseClient() if full else ev.ResumeClient())
+
+    def _pull_some(self) -> bool:
+        """Read messages; True where there may be more for the next turn.
+
+        A turn ends where a part of a batch went out: an error that it meets reaches the client before all of the batch is sent.
+        """
+        for _ in range(PER_TURN):
+            if not self.inbox or self.talk.busy or not self._pull(*self.inbox[0]):
+                return False
+            if self.spilled:
+                self.spilled = False
+                return True
+        return True
 
     def _go_on(self) -> None:
         self.second.advance()
@@ -263,7 +273,7 @@ class Session:
         if not batch.holds:
             self.forwarding.forward(batch)
             self.batch = batch.rest()
-            self.talk.open_batch = True
+            self.talk.open_batch = self.spilled = True
         elif batch.size > self.talk.judge.policy.limits.max_held_bytes or len(batch.parts) > HELD_MESSAGES:
             self._refuse_oversize(batch)
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.approvals.request import State
 from gateway.session import events as ev
-from gateway.session.session import HELD_MESSAGES, PER_TURN
+from gateway.session.session import HELD_MESSAGES, OPEN_AT, PER_TURN
 from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
 from tests.playbook import BOUND, NOW, PARSED, POLICY, READS, Playbook, catalog, complete, error, ready, row
 from tests.session.test_session import DELETE, approve, held, opened, ruled
@@ -387,10 +387,29 @@ def test_a_path_that_begins_with_pg_temp_makes_temporary_tables() -> None:
 def test_a_flood_of_messages_leaves_other_sessions_their_turn() -> None:
     play = Playbook()
     effects = play.session.handle(ev.FromClient(query("SELECT 1") * (PER_TURN + 7)), NOW)
-    assert effects[-1] == ev.GoOn()
+    assert effects[-2:] == [ev.GoOn(), ev.PauseClient()]
     assert len(play.session.inbox) == 7
-    assert play.session.handle(ev.FromClient(b""), NOW)[-1] != ev.GoOn()
+    assert play.session.handle(ev.FromClient(b""), NOW) == [], "the turn is the others'"
+    assert play.session.handle(ev.GoOn(), NOW)[-1] == ev.ResumeClient()
     assert not play.session.inbox
+
+
+def test_a_long_batch_goes_on_when_the_target_could_answer_its_first_part() -> None:
+    """PostgreSQL sends an error at once, and a driver that sees it stops sending the rest (asyncpg's executemany)."""
+    play = Playbook()
+    play.client(parse("s", "SELECT $1"), SYNC)
+    play.target(PARSED, ready())
+    row_of_values = bind("", "s", (b"x" * (OPEN_AT // 2),)) + execute("")
+    effects = play.session.handle(ev.FromClient(row_of_values * 8), NOW)
+    assert effects[-2:] == [ev.GoOn(), ev.PauseClient()]
+    left = len(play.session.inbox)
+    assert left == 13, "three messages are 64 KiB"
+    while play.session.inbox:
+        assert play.to_target() == b""
+        play.effects = play.session.handle(ev.GoOn(), NOW)
+        assert left - 4 <= len(play.session.inbox) < left
+        left = len(play.session.inbox)
+        play.effects = []
 
 
 def test_a_held_batch_of_too_many_small_messages_is_refused() -> None:
