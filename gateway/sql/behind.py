@@ -1,8 +1,8 @@
 """What a statement touches beside the relations that it names: what stands behind them in the catalog.
 
 What lives here: a view reads its tables, and a write to it goes through to them; a parent is all of its partitions and
-children; a foreign key passes deletes and updates on. A rule that denies or holds a relation is meant for those ways to it
-too (policy/decide.py). Triggers are not followed: what code does isn't known here.
+children; a foreign key passes deletes and updates on; a function of the user's reads what its source names. A rule that
+denies or holds a relation is meant for those ways to it too (policy/decide.py). Triggers are not followed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,8 @@ def with_behind(statement: Statement, catalog: Catalog) -> Statement:
     written = _closed(_known(statement.writes, catalog), catalog, through=bool(_THROUGH & statement.classes))
     if StatementClass.WRITE in statement.classes:
         written |= _cascaded(statement, written, catalog)
-    read = _closed(_known(statement.reads, catalog), catalog, through=True)
+    called = [key for name in statement.functions for key in catalog.function_reads.get(parts(name)[-1], ())]
+    read = _closed((*_known(statement.reads, catalog), *called), catalog, through=True)
     found = {**dict.fromkeys(read, False), **dict.fromkeys(written, True)}
     named = {True: set(statement.writes), False: {*statement.reads, *statement.writes}}
     behind = tuple((dotted(key), writes) for key, writes in found.items() if dotted(key) not in named[writes])
