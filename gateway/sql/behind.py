@@ -7,6 +7,7 @@ denies or holds a relation is meant for those ways to it too (policy/decide.py).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.statement import Statement, StatementClass
@@ -28,7 +29,7 @@ def with_behind(statement: Statement, catalog: Catalog) -> Statement:
     read = _closed((*_known(statement.reads, catalog), *called), catalog, through=True)
     found = {**dict.fromkeys(read, False), **dict.fromkeys(written, True)}
     named = {True: set(statement.writes), False: {*statement.reads, *statement.writes}}
-    behind = tuple((dotted(key), writes) for key, writes in found.items() if dotted(key) not in named[writes])
+    behind = tuple((name, writes) for key, writes in found.items() if (name := _name(key)) not in named[writes])
     if not behind:
         return statement
     through = (catalog.relations[key] for key in read if key in catalog.relations)
@@ -84,10 +85,16 @@ def _passed_on(relation: Relation, statement: Statement, tags: set[str], *, firs
 def _read_behind(relation: Relation, statement: Statement) -> Iterator[str]:
     """The columns that reading this relation reads elsewhere: a view's own, and in its children those of the same names."""
     for (schema, name), columns in relation.shows:
-        yield from (f"{dotted([schema, name])}.{spelled(column)}" for column in columns)
-    own = f"{dotted([relation.schema, relation.name])}."
-    for schema, name in relation.children:
-        yield from (f"{dotted([schema, name])}.{c.removeprefix(own)}" for c in statement.columns if c.startswith(own))
+        yield from (f"{_name((schema, name))}.{spelled(column)}" for column in columns)
+    own = f"{_name((relation.schema, relation.name))}."
+    columns = tuple(each.removeprefix(own) for each in statement.columns if each.startswith(own))
+    for child in relation.children:
+        yield from (f"{_name(child)}.{column}" for column in columns)
+
+
+@lru_cache(maxsize=4096)
+def _name(key: _Key) -> str:
+    return dotted(key)
 
 
 def _column(relation: Relation, name: str) -> str:
