@@ -57,9 +57,7 @@ class Session:
 class Unit:
     """One thing that a statement does: a class and, where it has any, one of its relations.
 
-    `rests_on` gathers which of rows and hours were asked on the way. `behind`: the text doesn't name the relation, the catalog
-    does. Who may write to a view may do so although its tables are not named, as with PostgreSQL's own rights; so only
-    holds and denies ask about it.
+    `rests_on` gathers which of rows and hours were asked on the way.
     """
 
     statement: Statement
@@ -67,7 +65,6 @@ class Unit:
     relation: str | None
     at: Circumstances
     rests_on: set[str]
-    behind: bool = False
 
 
 def _who(when: Conditions, session: Session, _need: Need) -> bool:
@@ -174,6 +171,7 @@ def _function(name: str, globs: tuple[str, ...], schema: str) -> bool:
     return _any_glob(f"{schema}.{name}", globs)
 
 
+@lru_cache(maxsize=8192)  # a table of a thousand partitions asks a thousand times
 def _any_glob(name: str, globs: tuple[str, ...]) -> bool:
     return name in globs or any(fnmatchcase(name, pattern) for pattern in globs)
 

@@ -56,10 +56,14 @@ def judge(policy: Policy, who: Identity, target: str, statement: Statement, at: 
     unmatched: Unit | None = None
     rests_on: set[str] = set()
     for unit in _units(statement, at, rests_on):
-        found = [live for live in rules.about(unit) if live.concerns(unit) and live.matches(unit)]
+        found = [live for live in rules.about(unit) if live.matches(unit)]
         matched.update((live.index, live) for live in found)
-        if not found and unmatched is None and not unit.behind:
+        if not found and unmatched is None:
             unmatched = unit
+    if rules.by_table:
+        for unit in _units_behind(statement, at, rests_on):
+            found = [live for live in rules.by_table if live.is_about(unit) and live.matches(unit)]
+            matched.update((live.index, live) for live in found)
     ordered = [matched[index] for index in sorted(matched)]
     verdict = _verdict(ordered, unmatched, who, target, statement)
     if policy.masking.stops and not sees_clear(policy, who):
@@ -101,7 +105,12 @@ def judge_explained(policy: Policy, who: Identity, target: str, statement: State
     """Judge and say of each rule of the file why it matched or which condition it missed: `name (effect): not: groups`."""
     session = Session(who, target, at.application, at.client)
     units = [] if statement.classes == _ONLY_HOUSEKEEPING else list(_units(statement, at, set()))
-    tried = tuple(f"{rule.name} ({rule.effect.value}): {_tried(rule, session, units)}" for rule in policy.rules)
+    behind = list(_units_behind(statement, at, set()))
+    tried = tuple(
+        f"{rule.name} ({rule.effect.value}): "
+        + _tried(rule, session, units if rule.effect is RuleEffect.ALLOW else units + behind)
+        for rule in policy.rules
+    )
     return replace(judge(policy, who, target, statement, at), tried=tried)
 
 
@@ -141,9 +150,9 @@ class _Live:
     def is_about(self, unit: Unit) -> bool:
         return all(ask(self.rule.when, unit, self.need) for ask in self.asks_kind)
 
-    def concerns(self, unit: Unit) -> bool:
-        """What the text doesn't name asks for no allow, and gets none."""
-        return not (unit.behind and self.rule.effect is RuleEffect.ALLOW)
+    def asks_tables(self) -> bool:
+        """Does it depend on which relation it is? Other rules say of what stands behind a name what they say of the name."""
+        return any(each is not None and each.tables is not None for each in (self.rule.when, self.unless))
 
     def matches(self, unit: Unit) -> bool:
         for ask in self.asks:
@@ -166,6 +175,7 @@ class _SessionRules:
 
     policy: Policy
     live: tuple[_Live, ...]
+    by_table: tuple[_Live, ...]  # the holds and denies that ask for tables
     by_kind: dict[tuple[str, str, bool | None], tuple[_Live, ...]] = field(default_factory=dict)
 
     def about(self, unit: Unit) -> tuple[_Live, ...]:
@@ -190,7 +200,8 @@ def _rules_of(policy: Policy, who: Identity, target: str, application: str | Non
         if len(_SESSIONS) >= _MAX_SESSIONS:
             _SESSIONS.clear()
         live = tuple(_narrow(policy, Session(who, target, application, client)))
-        found = _SESSIONS[key] = _SessionRules(policy, live)
+        tabled = (each for each in live if each.rule.effect is not RuleEffect.ALLOW and each.asks_tables())
+        found = _SESSIONS[key] = _SessionRules(policy, live, tuple(tabled))
     return found
 
 
@@ -244,9 +255,14 @@ def _units(statement: Statement, at: Circumstances, rests_on: set[str]) -> Itera
     for kind in kinds:
         if kind not in covered:
             yield Unit(statement, kind, None, at, rests_on)
+
+
+def _units_behind(statement: Statement, at: Circumstances, rests_on: set[str]) -> Iterator[Unit]:
+    """What it touches without naming it: only rules that hold or deny it ask."""
+    _, changing, reading = _kinds(statement.classes)
     for relation, written in statement.behind:
         for kind in changing if written else reading:
-            yield Unit(statement, kind, relation, at, rests_on, behind=True)
+            yield Unit(statement, kind, relation, at, rests_on)
 
 
 @lru_cache(maxsize=128)  # the sets of seven classes
@@ -295,8 +311,7 @@ def _tried(rule: Rule, session: Session, units: list[Unit]) -> str:
         return f"not: {missed}"
     if not units:
         return "not asked: housekeeping needs no rule"
-    asked = [unit for unit in units if not (unit.behind and rule.effect is RuleEffect.ALLOW)]
-    furthest = max((_misses(rule, session, unit, need, opposite) for unit in asked), key=lambda miss: miss[0])
+    furthest = max((_misses(rule, session, unit, need, opposite) for unit in units), key=lambda miss: miss[0])
     return furthest[1]
 
 

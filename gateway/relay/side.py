@@ -21,13 +21,15 @@ from gateway.errors import TargetUnavailable
 from gateway.policy.model import Target
 from gateway.relay.target import tls_context
 from gateway.sql.catalog import Cascade, Catalog, Relation
-from gateway.sql.contained import Function, contained, refused
+from gateway.sql.contained import Function, contained, named_in, refused
 from gateway.sql.copies import Code, Reference, fed
 from gateway.sql.functions import SAFE, special_class
 
 DEADLINE = 20.0
 #: A quiet target is left alone. DROP DATABASE waits 5 s for others to leave (CountOtherDBBackends).
 KEPT = 2.0
+#: Objects below are PostgreSQL's own (FirstNormalObjectId).
+_FIRST_OF_USERS = 16384
 _versions = itertools.count(1)
 _CALL = re.compile(r'(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_$]*))\s*\(')
 _NODE = re.compile(r"\{(\w+)([^{}]*)|\}")
@@ -555,6 +557,7 @@ def _catalog(parts: Parts) -> Catalog:
         user_functions=user,
         contained_functions=reading | writing,
         writing_functions=writing,
+        function_reads=named_in(made, ((each.schema, each.name) for each in relations if each.oid >= _FIRST_OF_USERS)),
         user_operators=operators,
         user_types=frozenset(types),
         user_type_oids=frozenset(each["oid"] for each in typed),

@@ -226,9 +226,9 @@ def rewritten(script: Script, *, wish: bool) -> str | None:
     string of transaction control alone, `COMMIT; BEGIN`: inside a block the gate can't be opened for its BEGIN.
     """
     if len(script.statements) != 1:
-        texts = [_rewritten(each, wish=wish) for each in script.statements if each.control is not None]
-        if len(texts) != len(script.statements) or not any(texts):
-            return None
+        texts = [_rewritten(each, wish=wish) for each in script.statements]
+        if not any(texts) or any(each.control is None or may_write(each) for each in script.statements):
+            return None  # what people are asked about goes as it was written
         # A statement may end in a comment that goes to the end of its line.
         return "\n;".join(text or each.sql for text, each in zip(texts, script.statements, strict=True))
     return _rewritten(script.statements[0], wish=wish)

@@ -1,12 +1,13 @@
 """What a statement touches beside the relations that it names: what stands behind them in the catalog.
 
 What lives here: a view reads its tables, and a write to it goes through to them; a parent is all of its partitions and
-children; a foreign key passes deletes and updates on. A rule that denies or holds a relation is meant for those ways to it
-too (policy/decide.py). Triggers are not followed: what code does isn't known here.
+children; a foreign key passes deletes and updates on; a function of the user's reads what its source names. A rule that
+denies or holds a relation is meant for those ways to it too (policy/decide.py). Triggers are not followed.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.statement import Statement, StatementClass
@@ -24,10 +25,11 @@ def with_behind(statement: Statement, catalog: Catalog) -> Statement:
     written = _closed(_known(statement.writes, catalog), catalog, through=bool(_THROUGH & statement.classes))
     if StatementClass.WRITE in statement.classes:
         written |= _cascaded(statement, written, catalog)
-    read = _closed(_known(statement.reads, catalog), catalog, through=True)
+    called = [key for name in statement.functions for key in catalog.function_reads.get(parts(name)[-1], ())]
+    read = _closed((*_known(statement.reads, catalog), *called), catalog, through=True)
     found = {**dict.fromkeys(read, False), **dict.fromkeys(written, True)}
     named = {True: set(statement.writes), False: {*statement.reads, *statement.writes}}
-    behind = tuple((dotted(key), writes) for key, writes in found.items() if dotted(key) not in named[writes])
+    behind = tuple((name, writes) for key, writes in found.items() if (name := _name(key)) not in named[writes])
     if not behind:
         return statement
     through = (catalog.relations[key] for key in read if key in catalog.relations)
@@ -83,10 +85,16 @@ def _passed_on(relation: Relation, statement: Statement, tags: set[str], *, firs
 def _read_behind(relation: Relation, statement: Statement) -> Iterator[str]:
     """The columns that reading this relation reads elsewhere: a view's own, and in its children those of the same names."""
     for (schema, name), columns in relation.shows:
-        yield from (f"{dotted([schema, name])}.{spelled(column)}" for column in columns)
-    own = f"{dotted([relation.schema, relation.name])}."
-    for schema, name in relation.children:
-        yield from (f"{dotted([schema, name])}.{c.removeprefix(own)}" for c in statement.columns if c.startswith(own))
+        yield from (f"{_name((schema, name))}.{spelled(column)}" for column in columns)
+    own = f"{_name((relation.schema, relation.name))}."
+    columns = tuple(each.removeprefix(own) for each in statement.columns if each.startswith(own))
+    for child in relation.children:
+        yield from (f"{_name(child)}.{column}" for column in columns)
+
+
+@lru_cache(maxsize=4096)
+def _name(key: _Key) -> str:
+    return dotted(key)
 
 
 def _column(relation: Relation, name: str) -> str:

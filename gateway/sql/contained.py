@@ -118,6 +118,36 @@ def _closed(functions: Iterable[Function], fine: Callable[[set[str]], bool]) -> 
         found -= calling
 
 
+def named_in(
+    functions: Iterable[Function], relations: Iterable[tuple[str, str]]
+) -> dict[str, frozenset[tuple[str, str]]]:
+    """The relations (schema, name) whose names are in the sources of each function and of what it calls, which it may read.
+
+    By words, so too many rather than too few: of relations of one name those whose schema is a word too, else all of them.
+    """
+    said: defaultdict[str, set[str]] = defaultdict(set)
+    for each in functions:
+        if each.language not in _TRUSTED:
+            said[each.name] |= set(_WORD.findall(each.text.casefold()))
+    alike: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for schema, name in relations:
+        alike[name.casefold()].append((schema, name))
+    found = {
+        name: frozenset(key for word in words if word in alike for key in _meant(alike[word], words))
+        for name, words in said.items()
+    }
+    callees = {name: words & found.keys() - {name} for name, words in said.items()}
+    while True:
+        more = {name: found[name].union(*(found[each] for each in called)) for name, called in callees.items()}
+        if more == found:
+            return {name: keys for name, keys in found.items() if keys}
+        found = more
+
+
+def _meant(keys: list[tuple[str, str]], words: set[str]) -> list[tuple[str, str]]:
+    return [key for key in keys if key[0].casefold() in words] or keys
+
+
 #: In C and not volatile, and they run SQL or make rows whose types run code.
 _NOT_TRUSTED = frozenset({"populate_record"})
 

@@ -455,6 +455,7 @@ def _create_schema(sql: str, fields: Fields) -> Statement:
     return replace(
         own,
         classes=own.classes.union(*(part.classes for part in parts)),
+        reads=tuple(dict.fromkeys(key for part in parts for key in part.reads)),
         writes=tuple(dict.fromkeys(f"{schema}.{key[2:]}" if key.startswith("?.") else key for key in writes)),
         inner_tags=tuple(dict.fromkeys(part.tag for part in parts)),
     )

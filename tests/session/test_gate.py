@@ -110,6 +110,7 @@ def test_an_extended_batch_keeps_the_clients_names() -> None:
         ("ROLLBACK -- a\n; START TRANSACTION ISOLATION LEVEL serializable;", "ROLLBACK -- a\n;START TRANSACTION READ WRITE, ISOLATION LEVEL SERIALIZABLE"),
         ("COMMIT; BEGIN READ ONLY", None),
         ("COMMIT; SELECT 1; BEGIN", None),
+        ("PREPARE TRANSACTION 'x'; BEGIN", None),
         ("SELECT 1", None),
     ],
 )  # fmt: skip

@@ -420,7 +420,7 @@ SESSION: list[Row] = [
     ("session", "SELECT", "", "", None, "SELECT pg_try_advisory_xact_lock(1)"),
     ("session", "SET", "", "", None, "SET ROLE admin"),
     ("session", "SET", "", "", None, "SET SESSION AUTHORIZATION bob"),
-    ("session", "RESET", "", "", None, "RESET ROLE"),
+    ("housekeeping", "RESET", "", "", None, "RESET ROLE"),
     ("session", "PREPARE TRANSACTION", "", "", None, "PREPARE TRANSACTION 'x'"),
     ("session", "COMMIT PREPARED", "", "", None, "COMMIT PREPARED 'x'"),
     ("session", "ROLLBACK PREPARED", "", "", None, "ROLLBACK PREPARED 'x'"),

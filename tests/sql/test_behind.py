@@ -36,7 +36,14 @@ RELATIONS = [
     relation("prod", "further", "id"),
     relation("public", "loop", "id", cascades=(Cascade(("public", "loop"), ("id",), deletes=True, updates=True),)),
 ]
-CATALOG = Catalog(1, 180000, {(each.schema, each.name): each for each in RELATIONS}, frozenset({"count"}), frozenset())
+CATALOG = Catalog(
+    1,
+    180000,
+    {(each.schema, each.name): each for each in RELATIONS},
+    frozenset({"count"}),
+    frozenset({"peek"}),
+    function_reads={"peek": frozenset({V})},
+)
 
 
 def one(sql: str) -> Statement:
@@ -55,6 +62,8 @@ def one(sql: str) -> Statement:
         ("COPY w TO STDOUT", "public.v public.gone prod.t"),
         ("EXPLAIN DELETE FROM v", "prod.t"),
         ("SELECT id FROM parent", "prod.part"),
+        ("SELECT * FROM public.peek()", "public.v prod.t"),
+        ("SELECT peek() FROM v", "prod.t"),
         ("DELETE FROM v", "prod.t!"),
         ("INSERT INTO v VALUES (1)", "prod.t!"),
         ("WITH d AS (DELETE FROM v RETURNING id) SELECT * FROM d", "prod.t!"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.sql.contained import Function, contained, refused
+from gateway.sql.contained import Function, contained, named_in, refused
 
 UNSAFE = {"pg_terminate_backend", "view_that_runs_code", "checked_domain"}
 OPERATORS = {"<=>"}
@@ -224,3 +224,18 @@ def test_a_risky_name_stays_one_though_it_is_also_a_word() -> None:
     """A view by the name of share may run anything."""
     assert refused([function("f", "SELECT * FROM share")], {"share"}, (), ()) == frozenset()
     assert refused([function("f", "INSERT INTO share VALUES (1)")], (), (), {"share"}) == frozenset()
+
+
+def test_what_the_words_of_a_source_name() -> None:
+    made = [
+        Function("direct", "sql", False, True, "SELECT * FROM Audit.log"),
+        Function("caller", "plpgsql", False, True, "BEGIN PERFORM direct(); END"),
+        Function("bare", "sql", False, True, "SELECT * FROM log"),
+        Function("again", "sql", False, True, "SELECT again(), caller()"),
+        Function("in_c", "c", False, True, "log audit"),
+        Function("nothing", "sql", False, True, "SELECT 1"),
+    ]
+    relations = [("audit", "log"), ("public", "log"), ("public", "other")]
+    audit = frozenset({("audit", "log")})
+    both = frozenset({("audit", "log"), ("public", "log")})
+    assert named_in(made, relations) == {"direct": audit, "caller": audit, "bare": both, "again": audit}
