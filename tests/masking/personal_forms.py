@@ -11,6 +11,8 @@ from collections.abc import Callable
 from tests.masking.places import JSON_PLACES, Made, place
 
 NBSP, NARROW, THIN, FIGURE, HARD = "\u00a0", "\u202f", "\u2009", "\u2012", "\u2011"
+#: What stands between the groups of a card's digits.
+SEPARATORS = (" ", "-", ".", NBSP, NARROW, THIN, FIGURE, HARD)
 
 #: brand: first digits (ranges of equal length), lengths. ISO/IEC 7812 and the brands' own pages.
 BRANDS: dict[str, tuple[tuple[tuple[int, int], ...], tuple[int, ...]]] = {
@@ -47,11 +49,26 @@ def with_luhn(digits: str) -> str:
     return next(digits + last for last in string.digits if luhn(digits + last))
 
 
+#: First digits (from, to) and lengths of brands and lengths that no sample is made of, so that no look-alike is one by chance.
+OTHERS: tuple[tuple[int, int, range], ...] = (
+    (300, 305, range(14, 20)), (36, 36, range(14, 20)), (38, 39, range(14, 20)),  # Diners, also longer than 14
+    (3528, 3589, range(16, 20)), (6011, 6011, range(16, 20)), (644, 649, range(16, 20)), (65, 65, range(16, 20)),  # JCB, Discover
+    (62, 62, range(16, 20)), (81, 81, range(16, 20)),  # UnionPay
+    (60, 60, range(16, 17)), (82, 82, range(16, 17)), (508, 508, range(16, 17)),  # RuPay
+    (2200, 2205, range(16, 20)), (9792, 9792, range(16, 17)), (8600, 8600, range(16, 17)), (9860, 9860, range(16, 17)),  # Mir, Troy, Uzcard, Humo
+    (50, 50, range(13, 20)), (56, 69, range(13, 20)),  # Maestro
+    (1, 1, range(15, 16)),  # UATP
+)  # fmt: skip
+
+
 def is_card(digits: str) -> bool:
     """By the public format: a brand's first digits and length, and the check digit."""
-    return luhn(digits) and any(
-        len(digits) in lengths and any(low <= int(digits[: len(str(low))]) <= high for low, high in ranges)
-        for ranges, lengths in BRANDS.values()
+    if not luhn(digits):
+        return False
+    rows = [(low, high, lengths) for ranges, lengths in BRANDS.values() for low, high in ranges]
+    return any(
+        len(digits) in lengths and low <= int(digits[: len(str(low))]) <= high
+        for low, high, lengths in (*rows, *OTHERS)
     )
 
 
