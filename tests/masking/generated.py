@@ -37,3 +37,9 @@ def _secret(rng: random.Random, form: secret_forms.Form) -> Sample:
     if secret not in text:
         raise AssertionError(f"{form.kind}, {form.note}: the secret is not in its text")
     return Sample(text, form.kind, secret, form.note)
+
+
+if __name__ == "__main__":
+    from tests.masking.figures import measure
+
+    print(measure(samples()).table())  # for people
