@@ -1,14 +1,16 @@
 """Payment card numbers: issuer ranges, lengths, groups, Luhn. Used by detectors.py only.
 
-A candidate is a maximal run of digits with separators. Inside it a card may begin and end where a group of digits does;
-the run's own ends must not touch a letter or digit (9 of 150,000 md5 tokens hold a Luhn-valid run of 16 digits).
-Full-width digits and zero-width characters count as what they look like.
+A candidate is a maximal run of digits with separators. Inside it a card may begin and end where a group of digits does.
+A word may be glued to the run's ends, but not one of hex digits only: that is a hash (9 of 150,000 md5 tokens hold a
+Luhn-valid run of 16 digits). What has the shape of an IBAN or a UUID is none. Full-width digits and zero-width characters count as what they look like.
 
 Left out: UATP (prefix 1: it is what timestamps and order numbers begin with) and lengths under 13.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
+
+from gateway.masking import ibans
 
 
 class Match(Protocol):
@@ -73,7 +75,9 @@ RUN = f"{_DIGIT}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12,}}"
 _LONGEST = 19
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # the digit sum of twice the digit
 _E164_LONGEST = 15  # digits of a phone number: behind a "+" these are no cards
+_HEX = frozenset(b"0123456789ABCDEFabcdef")
 _ALNUM = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_LONGEST_WORD = 64  # bytes looked at beside a run: a sha256 in hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +113,91 @@ def mask(digits: str) -> str:
 
 
 def glued_left(data: bytes, start: int, chars: frozenset[int] = _ALNUM) -> bool:
-    """Whether one of `chars` stands before `start`. The letter of an escape (\\n in JSON and arrays) is none of them."""
+    """Whether one of `chars` stands before `start`. The end of an escape is none of them: \\n in JSON and arrays, %3D in URLs."""
     if not start or data[start - 1] not in chars:
         return False
-    return not (data[start - 1] in b"nrtbfv" and data[start - 2 : start - 1] == b"\\")
+    if data[start - 1] in b"nrtbfv" and data[start - 2 : start - 1] == b"\\":
+        return False
+    return not (start > 2 and data[start - 3] == 0x25 and _HEX.issuperset(data[start - 2 : start]))
 
 
 def find(data: bytes, m: Match) -> list[tuple[int, int, str]]:
     """The cards in a run of digits, with what replaces each."""
     start, end = m.start(), m.end()
     groups = _groups(data[start:end], start)
-    if glued_left(data, start):
-        groups = groups[1:]
-    if groups and end < len(data) and data[end] in _ALNUM:
-        groups = groups[:-1]
+    if data[start - 1 : start] == b"%":
+        groups = _behind_percent(groups)
+    if not _cards(data, start, groups):  # looking at what is glued to a run costs more, and most runs hold no card
+        return []
+    return _cards(data, start, _unglued(data, start, end, groups))
+
+
+def _cards(data: bytes, start: int, groups: list[_Group]) -> list[tuple[int, int, str]]:
     plus = start > 0 and data[start - 1] == 0x2B
     found, at = [], 0
     while at < len(groups):
         shortest = _E164_LONGEST + 1 if plus and groups[at].start == start else 13
         count, digits = _card_at(groups, at, shortest)
-        if count:
+        if count and not _of_uuid(data, groups[at : at + count]):
             found.append((groups[at].start, groups[at + count - 1].end, mask(digits)))
         at += count or 1
     return found
+
+
+def _behind_percent(groups: list[_Group]) -> list[_Group]:
+    """Leave out the %20 of a URL before a number."""
+    first = groups[0]
+    rest = first.digits[2:]
+    return [_Group(rest, first.start + 2, first.end, ""), *groups[1:]] if rest else groups[1:]
+
+
+def _unglued(data: bytes, start: int, end: int, groups: list[_Group]) -> list[_Group]:
+    """Leave out the groups at the ends of a run that belong to the word glued to it: an IBAN, a hash."""
+    before, behind = _word_before(data, start), _word_behind(data, end)
+    groups = groups[_of_iban(before, groups, behind) :]
+    if len(groups) == 1 and groups[0].start == start:
+        return [] if _of_hash(before + behind) else groups
+    first = 1 if groups and groups[0].start == start and _of_hash(before) else 0
+    return groups[first:-1] if _of_hash(behind) else groups[first:]
+
+
+def _word_before(data: bytes, start: int) -> bytes:
+    """The letters and digits that end at `start`; none behind an escape or the %B that opens track 1 of a card's stripe."""
+    if not glued_left(data, start) or data[start - 2 : start] == b"%B":
+        return b""
+    at = start
+    while at > max(0, start - _LONGEST_WORD) and data[at - 1] in _ALNUM:
+        at -= 1
+    return data[at:start]
+
+
+def _word_behind(data: bytes, end: int) -> bytes:
+    at = end
+    while at < min(len(data), end + _LONGEST_WORD) and data[at] in _ALNUM:
+        at += 1
+    return data[end:at]
+
+
+def _of_hash(word: bytes) -> bool:
+    return bool(word) and _HEX.issuperset(word)
+
+
+def _of_iban(before: bytes, groups: list[_Group], behind: bytes) -> int:
+    """How many groups at the beginning of a run are, with a country's letters before them, its IBAN or its digits so far."""
+    missing = ibans.LENGTHS.get(before.decode(), 0) - len(before)
+    for count, group in enumerate(groups, 1):
+        missing -= len(group.digits)
+        if missing == 0:
+            return count
+    return len(groups) if missing > 0 and behind and len(groups[0].digits) == 2 else 0
+
+
+def _of_uuid(data: bytes, groups: list[_Group]) -> bool:
+    """The first three parts of a UUID or the last two: what is beside them may hold letters."""
+    sizes, first, last = [len(g.digits) for g in groups], groups[0].start, groups[-1].end
+    return (sizes == [8, 4, 4] and data[last : last + 1] == b"-") or (
+        sizes == [4, 12] and data[first - 1 : first] == b"-"
+    )
 
 
 def _groups(run: bytes, offset: int) -> list[_Group]:
@@ -162,8 +228,9 @@ def _card_at(groups: list[_Group], at: int, shortest: int) -> tuple[int, str]:
         digits += group.digits
         if len(digits) > _LONGEST or (count > 2 and group.before != groups[at + 1].before):
             break
-        sizes = [len(g.digits) for g in groups[at : at + count]]
-        if len(digits) >= shortest and _written_so(sizes) and issued(digits) and luhn(digits):
+        if len(digits) < shortest or not issued(digits):
+            continue
+        if _written_so([len(g.digits) for g in groups[at : at + count]]) and luhn(digits):
             best = (count, digits)
     return best
 
@@ -174,6 +241,8 @@ _GROUPINGS = (
     (4, 6, 4),
     (6, 13),
     (6, 10),
+    (4, 4, 4, 5),
+    (4, 4, 4, 6),
     (4, 4, 5),
     (4, 3, 3, 3),
     (4, 4, 4, 7),

@@ -9,13 +9,16 @@ may be an ASCII digit or letter, so `near` has no edges: performance.md 8). `pat
 
 import base64
 import binascii
+import itertools
 import json
 import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.masking import cards
+import re2
+
+from gateway.masking import cards, ibans
 from gateway.masking.cards import Match
 
 Span = tuple[int, int, str]  # start, end (bytes), what is put there
@@ -23,6 +26,11 @@ Find = Callable[[bytes, Match], list[Span]]
 
 _ALNUM = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _KEY_CHARS = _ALNUM | frozenset(b"_-")
+_DIGITS = frozenset(b"0123456789")
+_CAPITAL_CHARS = _DIGITS | frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_HEX_CHARS = _DIGITS | frozenset(b"abcdef")
+_BASE64_CHARS = _ALNUM | frozenset(b"+/=")
+_NOTHING: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +62,18 @@ def whole(mask: str) -> Find:
     return lambda _data, m: [(m.start(), m.end(), mask)]
 
 
-def _alone(mask: str, *, left: frozenset[int] = _ALNUM, check: Callable[[bytes], bool] = lambda _: True) -> Find:
+def _alone(
+    mask: str,
+    *,
+    left: frozenset[int] = _ALNUM,
+    right: frozenset[int] = _ALNUM,
+    check: Callable[[bytes], bool] = lambda _: True,
+) -> Find:
     """The whole match, if it isn't a part of a longer word and passes `check`."""
 
     def find(data: bytes, m: Match) -> list[Span]:
         start, end = m.start(), m.end()
-        glued = cards.glued_left(data, start, left) or (end < len(data) and data[end] in _ALNUM)
+        glued = cards.glued_left(data, start, left) or (end < len(data) and data[end] in right)
         return [] if glued or not check(data[start:end]) else [(start, end, mask)]
 
     return find
@@ -85,10 +99,40 @@ def mixed(secret: bytes) -> bool:
 
 
 def random_looking(secret: bytes) -> bool:
-    """True for a value of an assignment that looks generated: letters and digits, 3 bits a character or more."""
-    digits = sum(48 <= c <= 57 for c in secret)
+    """True for a value of an assignment that looks generated: 3 bits a character or more, and letters and digits or case_noise."""
+    digits = sum(c in _DIGITS for c in secret)
     letters = sum(65 <= (c & 0xDF) <= 90 for c in secret)
-    return digits >= 2 and letters >= 2 and _entropy(secret) >= 3.0
+    return letters >= 2 and (digits >= 2 or case_noise(secret)) and _entropy(secret) >= 3.0
+
+
+def case_noise(secret: bytes) -> bool:
+    """True where capitals are one letter in four or more and the case changes at every fourth: as by chance, not camelCase."""
+    capital = [c < 0x61 for c in secret if 65 <= (c & 0xDF) <= 90]
+    changes = sum(a != b for a, b in itertools.pairwise(capital))
+    return len(capital) >= 12 and changes * 4 >= len(capital) and sum(capital) * 4 >= len(capital)
+
+
+def chosen(secret: bytes) -> bool:
+    """True for an unquoted value that may be a password: letters and two digits or case_noise, and no code."""
+    if not given(secret) or _CODE.match(secret):
+        return False
+    digits = sum(c in _DIGITS for c in secret)
+    letters = sum(65 <= (c & 0xDF) <= 90 for c in secret)
+    return letters >= 1 and (digits >= 2 or case_noise(secret)) and _entropy(secret) >= 2.5
+
+
+def given(secret: bytes) -> bool:
+    """False for what stands where a password would: null, ****, ${NAME}, <password>, [redacted], PASSWORD. Digits are never so."""
+    return not _STANDS_FOR.fullmatch(secret)
+
+
+_STANDS_FOR = re2.compile(
+    r"(?i:null|none|nil|true|false|undefined|required|optional|redacted|masked|your(?:[_-][a-z]+)+)"
+    r"|PASSWORD|[*x?.]+|X{4,}|%s|%\([a-z_]+\)?s?|\$[A-Z_]+|\$[0-9]{1,2}|:[a-z_]+"
+    r"|\$?\{[A-Za-z_.]*\}?|\{\{[A-Za-z_. ]*(?:\}\})?|<[A-Za-z_ -]*>?|\[[A-Za-z_]+\]"
+    r"|process\.env\.[A-Z_]+|[A-Za-z_.]+[(\[][)\]]?|(?:var)?char\([0-9]{1,4}\)?"
+)
+_CODE = re2.compile(r"[A-Za-z_][A-Za-z0-9_.]*[(\[]|[{$<]")
 
 
 def _entropy(data: bytes) -> float:
@@ -122,48 +166,56 @@ def _rest(mask: str) -> Find:
 
 
 def _ssn(data: bytes, m: Match) -> list[Span]:
-    """Area, group and serial as the SSA issues them: no 000, 666, 9xx; no 00; no 0000."""
-    start, end = m.start(), m.end()
-    digits = bytes(c for c in data[start:end] if 48 <= c <= 57)
+    """Area, group and serial as the SSA issues them: no 000, 666, 9xx; no 00; no 0000. The number is the last group."""
+    start, end = m.start(1), m.end(1)
+    digits = bytes(c for c in data[start:end] if c in _DIGITS)
     wrong = digits[:3] in (b"000", b"666") or digits[:1] == b"9" or digits[3:5] == b"00" or digits[5:] == b"0000"
-    glued = not _edges(data, start, end, _ALNUM | frozenset(b"-.+"))
-    return [] if wrong or glued or data[start + 3] != data[start + 6] else [(start, end, "[ssn]")]
+    breaks = bytes(c for c in data[start:end] if c not in _DIGITS)
+    torn = breaks[: len(breaks) // 2] != breaks[len(breaks) // 2 :]
+    return [] if wrong or torn or _of_number(data, start, end) else [(start, end, "[ssn]")]
 
 
-#: Length of an IBAN by country (ISO 13616 registry).
-IBAN_LENGTHS = {
-    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "BY": 28, "CH": 21,
-    "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FO": 18, "FR": 27,
-    "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23, "IS": 26,
-    "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27,
-    "MD": 24, "ME": 22, "MK": 19, "MR": 27, "MT": 31, "MU": 30, "NL": 18, "NO": 15, "PK": 24, "PL": 28, "PS": 29, "PT": 25,
-    "QA": 29, "RO": 24, "RS": 22, "SA": 24, "SC": 31, "SD": 18, "SE": 24, "SI": 19, "SK": 24, "SM": 27, "ST": 25, "SV": 28,
-    "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
-}  # fmt: skip
-
-
-def iban_valid(text: str) -> bool:
-    """Check a compact upper-case IBAN: its country's length, and mod 97 = 1 (ISO 7064)."""
-    if IBAN_LENGTHS.get(text[:2]) != len(text):
-        return False
-    return int("".join(str(int(c, 36)) for c in text[4:] + text[:4])) % 97 == 1
+def _of_number(data: bytes, start: int, end: int) -> bool:
+    """Whether data[start:end] is a part of a longer number: a digit beside it, or one behind a hyphen or a dot."""
+    before, behind = data[max(0, start - 1) : start], data[end : end + 2]
+    if behind[:1] in (b"-", b"."):
+        behind = behind[1:]
+    return before in (b"-", b".", b"+") or before.isdigit() or behind[:1].isdigit()
 
 
 def _iban(data: bytes, m: Match) -> list[Span]:
     """The country's number of characters from the start of the match (more capitals may follow)."""
     start, text, at = m.start(), "", m.start()
-    wanted = IBAN_LENGTHS[data[start : start + 2].decode().upper()]
+    wanted = ibans.LENGTHS[data[start : start + 2].decode()]
     while at < m.end() and len(text) < wanted:
-        text += chr(data[at]).upper() if data[at] in _ALNUM else ""
+        text += chr(data[at]) if data[at] in _ALNUM else ""
         at += 1
-    return [(start, at, "[iban]")] if iban_valid(text) and _edges(data, start, at) else []
+    named = data[start - 4 : start].upper() == b"IBAN"
+    alone = (named or not cards.glued_left(data, start)) and not (at < len(data) and data[at] in _ALNUM)
+    return [(start, at, "[iban]")] if alone and ibans.valid(text) else []
 
 
 def _phone(data: bytes, m: Match) -> list[Span]:
-    """8 to 15 digits (E.164), not part of a longer number or word."""
+    """8 to 15 digits (E.164), 11 or more behind 00, not part of a longer number, a word or a row of numbers."""
     start, end = m.start(), m.end()
-    digits = sum(48 <= c <= 57 for c in data[start:end])
-    return [(start, end, "[phone]")] if 8 <= digits <= 15 and _edges(data, start, end, _ALNUM | frozenset(b"-")) else []
+    digits = sum(c in _DIGITS for c in data[start:end])
+    enough = 11 if data[start : start + 2] == b"00" else 8
+    if not enough <= digits <= 15 or _in_row(data, start, end):
+        return []
+    return [(start, end, "[phone]")] if _edges(data, start, end, _ALNUM | frozenset(b"-")) else []
+
+
+def _in_row(data: bytes, start: int, end: int) -> bool:
+    """Whether digits with spaces between them go on before `start`."""
+    before = data[max(0, start - 2) : start]
+    return data[start] in _DIGITS and b" " in data[start:end] and before[:1].isdigit() and before[1:] == b" "
+
+
+def _phone_named(data: bytes, m: Match) -> list[Span]:
+    """8 to 13 digits that begin with 0 behind a word for telephone: without the word nobody could tell."""
+    start, end = m.start(1), m.end(1)
+    digits = sum(c in _DIGITS for c in data[start:end])
+    return [(start, end, "[phone]")] if 8 <= digits <= 13 and not data[end : end + 1].isdigit() else []
 
 
 def _sql_literal(data: bytes, m: Match) -> list[Span]:
@@ -225,10 +277,17 @@ def _example_iban() -> str:
 
 _CAPITALS = "A2BC3DE4FG5HJ6KL7MNPQRSTUVWXYZ"
 _NAMES = (
-    r"(?:api[ _-]?key|apikey|secret|access[ _-]?key|account[ _-]?key|private[ _-]?key|signing[ _-]?key|encryption[ _-]?key"
-    r"|auth[ _-]?token|token|credentials?)"
+    r"(?:api[ _-]?key|apikey|secret|secret[ _-]?key|access[ _-]?key|account[ _-]?key|private[ _-]?key|signing[ _-]?key|encryption[ _-]?key"
+    r"|auth[ _-]?token|token|credentials?|passw(?:or)?d|pwd|passphrase)"
 )
-_ASSIGN = r"""["'\\]{0,2}[ \t]{0,3}(?:=>|:=|=|:)[ \t]{0,3}["'\\]{0,2}"""
+_ASSIGN = r"""["'\\]{0,2}(?:[ \t]{0,3}(?:=>|:=|=|:|>)[ \t]{0,3}|[ \t]{1,3}value=)["'\\]{0,2}"""
+_BREAK = "[ \u00a0\u202f\u2011-]"  # between groups of digits; also what keeps them on one line
+_LOCAL = r"[A-Za-z0-9\x{80}-\x{10FFFF}._%+-]"
+_LABEL = r"[A-Za-z0-9\x{80}-\x{10FFFF}-]"
+_LOGIN = (
+    "(?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|ssh|git)://" + _LOCAL + "+@[A-Za-z0-9.-]*"
+)  # a user and a host
+_FILE = re2.compile(r"\.(?:png|jpe?g|gif|svg|webp|ico|css|js|json|html)$")  # icon@2x.png; no top-level domains
 _PASS = r"(?:pass(?:word|wd|phrase)|pwd|secret_?key)"  # noqa: S105  # a pattern, not a password
 _KEY = "[api_key]"
 
@@ -241,7 +300,8 @@ RULES: tuple[Rule, ...] = (
     Rule("card", "payment card, all brands", cards.RUN, cards.find, cards.example, cards.NEAR, run=True),
     _key_rule("AWS key id and secret side by side", r"A[KS]IA[A-Z0-9]{16}[\s,:;|=\"']{1,4}([A-Za-z0-9/+]{40})", _group(_KEY),
               example=lambda: _key("AKIA", 16, _CAPITALS)() + "," + _body(40), near=r"A[KS]IA[A-Z0-9]{4}"),
-    _key_rule("AWS key id", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}", _alone(_KEY), example=_key("AKIA", 16, _CAPITALS),
+    _key_rule("AWS key id", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}",
+              _alone(_KEY, left=_CAPITAL_CHARS - _DIGITS, right=_CAPITAL_CHARS), example=_key("AKIA", 16, _CAPITALS),
               near=r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{4}"),
     _key_rule("GitHub token", r"gh[pousr]_[A-Za-z0-9_]{36,}", example=_key("ghp_", 36), near=r"gh[pousr]_"),
     _key_rule("GitHub fine-grained token", r"github_pat_[A-Za-z0-9_]{22,}", example=_key("github_pat_", 82),
@@ -262,13 +322,17 @@ RULES: tuple[Rule, ...] = (
     _key_rule("Anthropic key", r"sk-ant-[A-Za-z0-9_-]{20,}", example=_key("sk-ant-api03-", 90), near=r"sk-ant-"),
     _key_rule("OpenAI project key", r"sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,}", example=_key("sk-proj-", 60),
               near=r"sk-(?:proj|svcacct|admin)-"),
+    _key_rule("OpenAI key with its mark", r"sk-[A-Za-z0-9_-]{10,}T3BlbkFJ[A-Za-z0-9_-]{10,}",
+              example=lambda: "sk-" + _body(20) + "T3Blbk" + "FJ" + _body(20), near=r"T3BlbkFJ"),
+    _key_rule("OpenAI key, old", r"sk-[A-Za-z0-9]{48}", _alone(_KEY, left=_NOTHING, right=_NOTHING, check=lambda k: mixed(k[3:])),
+              example=_key("sk-", 48), near=r"sk-[A-Za-z0-9]"),
     _key_rule("OpenAI key", r"sk-[A-Za-z0-9_-]{20,}", _alone(_KEY, left=_KEY_CHARS, check=lambda k: mixed(k[3:])),
               example=_key("sk-", 48), near=r"sk-[A-Za-z0-9]"),
     _key_rule("sk- key in hex", r"sk-(?:or-v1-)?(?:[0-9a-f]{64}|[0-9a-f]{32})", _alone(_KEY, left=_KEY_CHARS),
               example=lambda: "sk-" + _hex(32), near=r"sk-[0-9a-o]"),
     _key_rule("Azure client secret", r"[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}", example=lambda: "aB3" + "8Q~" + _body(34),
               near=r"[0-9]Q~"),
-    _key_rule("Azure storage or bus key", r"[A-Za-z0-9+/]{86}==", example=lambda: _body(86) + "==", near=r"[A-Za-z0-9+/]=="),
+    _key_rule("Azure storage or bus key", r"[A-Za-z0-9+/]{86}==", _alone(_KEY, left=_BASE64_CHARS - frozenset(b"=")), example=lambda: _body(86) + "==", near=r"[A-Za-z0-9+/]=="),
     _key_rule("Azure service key", r"[A-Za-z0-9]{40,}JQQJ99[A-Za-z0-9]{26}", example=lambda: _body(52) + "JQQJ99" + _body(26),
               near=r"JQQJ99"),
     _key_rule("Azure shared access signature", r"(?i)[?&]sig=([A-Za-z0-9%/+=]{40,})", _group(_KEY),
@@ -277,9 +341,9 @@ RULES: tuple[Rule, ...] = (
               example=lambda: "SharedAccessKey=" + _body(43) + "=", near=r"(?i)SharedAccessKey="),
     _key_rule("npm token", r"npm_[A-Za-z0-9]{36,}", example=_key("npm_", 36), near=r"npm_"),
     _key_rule("PyPI token", r"pypi-[A-Za-z0-9_-]{50,}", example=_key("pypi-AgEI", 80), near=r"pypi-"),
-    _key_rule("SendGrid key", r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}", _alone(_KEY),
+    _key_rule("SendGrid key", r"SG\.[A-Za-z0-9_-]{20,24}\.[A-Za-z0-9_-]{39,}",
               example=lambda: "SG." + _body(22) + "." + _body(43), near=r"SG\."),
-    _key_rule("Twilio key", r"SK[0-9a-f]{32}", _alone(_KEY), example=lambda: "SK" + _hex(32), near=r"SK[0-9a-f]{8}"),
+    _key_rule("Twilio key", r"SK[0-9a-f]{32}", _alone(_KEY, left=_NOTHING, right=_HEX_CHARS), example=lambda: "SK" + _hex(32), near=r"SK[0-9a-f]{8}"),
     _key_rule("Mailgun key", r"key-[0-9a-f]{32}", _alone(_KEY), example=lambda: "key-" + _hex(32), near=r"key-[0-9a-f]{8}"),
     _key_rule("prefixed token of another vendor", r"(?:dop_v1_|hf_|shp[a-z]{2}_|glsa_|dapi|hvs\.|lin_api_|sq0csp-|rubygems_|pul-|dckr_pat_|PMAK-)[A-Za-z0-9_-]{24,}",
               _alone(_KEY, check=random_looking), example=_key("hvs.", 40),
@@ -290,7 +354,9 @@ RULES: tuple[Rule, ...] = (
               example=lambda: "Authorization: Basic " + _body(24), near=r"(?i)authorization[\"'\\ \t]{0,4}[=:]"),
     _key_rule("assignment of something random", r"(?i)" + _NAMES + _ASSIGN + r"([A-Za-z0-9_./+~%-]{16,}=*)",
               _group(_KEY, check=random_looking), example=lambda: "api_key=" + _body(24),
-              near=r"(?i)(?:key|token|secret|credentials?)[\"'\\ \t]{0,5}(?:=|:)"),
+              near=r"(?i)(?:key|token|secret|credentials?|passw(?:or)?d|pwd|passphrase)[\"'\\ \t]{0,5}(?:[=:>]|value=)"),
+    _key_rule("option of a command", r"(?i)--[a-z-]{0,20}" + _NAMES + r"[ \t]{1,3}[\"']?([A-Za-z0-9_./+~%-]{12,}=*)",
+              _group(_KEY, check=random_looking), example=lambda: "login --password " + _body(24), near=r"(?i)--[a-z-]{0,20}" + _NAMES),
     Rule("jwt", "JSON Web Token", r"e(?:yJ|yA|wo)[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){2,4}", _jwt, _example_jwt,
          r"e(?:yJ|yA|wo)[A-Za-z0-9_-]{8,}\."),
     Rule("private_key", "PEM private key", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY", _private_key,
@@ -299,22 +365,29 @@ RULES: tuple[Rule, ...] = (
          lambda: "PuTTY-User-Key-File-3: ssh-rsa\nPrivate-Lines: 1\n" + _body(64)),
     Rule("private_key", "age secret key", r"AGE-SECRET-KEY-1[A-Z0-9]{20,}", whole("[private_key]"),
          _key("AGE-SECRET-" + "KEY-1", 58, _CAPITALS)),
-    Rule("email", "e-mail address", r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}", whole("[email]"),
-         lambda: "ann@" + "example.com", r"[A-Za-z0-9._%+-]@[A-Za-z0-9-]"),
-    Rule("ssn", "US social security number", r"[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}", _ssn, lambda: "-".join(["219", "09", "9999"])),
-    Rule("iban", "IBAN, compact or in groups", "(?:" + "|".join(IBAN_LENGTHS) + r")[0-9]{2}(?:[ -]?[A-Z0-9]){11,30}", _iban,
-         _example_iban, r"[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){4}"),
-    Rule("phone", "international number", r"\+[1-9][0-9]{0,2}(?:[ .-]?\(?[0-9]{1,5}\)?){2,6}", _phone,
-         lambda: "+49 151 2345" + " 6789", r"\+[1-9][0-9]{0,2}[ .(-]{0,2}[0-9]"),
-    Rule("phone", "North American number", r"(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[ .-][0-9]{4}", _phone,
+    Rule("email", "e-mail address", _LOGIN + "|(" + _LOCAL + "+(?:@|%40)(?:" + _LABEL + r"+\.)+[A-Za-z]{2,24})",
+         _group("[email]", check=lambda found: not _FILE.search(found)), lambda: "ann@" + "example.com", _LOCAL + "(?:@|%40)" + _LABEL, run=True),
+    Rule("ssn", "US social security number", r"([0-9]{3}" + _BREAK + "[0-9]{2}" + _BREAK + r"[0-9]{4})", _ssn,
+         lambda: "-".join(["219", "09", "9999"])),
+    Rule("ssn", "US social security number without hyphens, named", r"(?i)(?:ssn|social.security(?:.number)?)[\"'\\ \t:=#]{1,6}([0-9]{9})",
+         _ssn, lambda: "SSN: 219" + "099999", r"(?i)(?:ssn|social.security(?:.number)?)[\"'\\ \t:=#]{1,6}[0-9]"),
+    Rule("iban", "IBAN, compact or in groups", "(?:" + "|".join(ibans.LENGTHS) + r")[0-9]{2}(?:" + _BREAK + r"?[A-Z0-9]){11,30}", _iban,
+         _example_iban, r"[A-Z]{2}[0-9]{2}(?:" + _BREAK + r"?[A-Z0-9]){4}"),
+    Rule("phone", "international number", r"(?:\+[1-9][0-9]{0,2}|00[1-9][0-9] [0-9]{1,3})(?:[ .-]?\(?[0-9]{1,5}\)?){2,6}", _phone,
+         lambda: "+49 151 2345" + " 6789", r"\+[1-9][0-9]{0,2}[ .(-]{0,2}[0-9]|00[1-9][0-9] [0-9]"),
+    Rule("phone", "North American number", r"(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}", _phone,
          lambda: "(212) 555" + "-0142"),
-    Rule("password", "password in a URL", r"[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s:/@'\"]{0,128}:([^\s'\"/?#]+)@", _group("[password]"),
-         lambda: "postgres://ann:" + _body(8) + "@db/shop", r"://[^\s:/@'\"\x00]*:[^\s'\"/?#]"),
+    Rule("phone", "national number, named", r"(?i)(?:tel|phone|telefon|mobile?|handy|cell|fax)[a-z.]{0,4}[\"'\\ \t:=]{1,6}(\(?0[1-9][0-9]{1,4}\)?(?:[ /.-]{0,3}[0-9]{2,8}){1,4})",
+         _phone_named, lambda: "Tel. 030 901" + "820", r"(?i)(?:tel|phone|telefon|mobile?|handy|cell|fax)[a-z.]{0,4}[\"'\\ \t:=]{1,6}\(?0[1-9]"),
+    Rule("password", "password in a URL", r"[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s:/'\"]{0,128}:([^\s'\"/?#]+)@", _group("[password]", check=given),
+         lambda: "postgres://ann:" + _body(8) + "@db/shop", r"://[^\s:/'\"\x00]*:[^\s'\"/?#]"),
     Rule("password", "password=value", r"(?i)" + _PASS + r"""=(?:''([^']+)''|'((?:[^'\\]|\\.)+)'|"([^"]+)"|([^\s'"\\;,&)$][^\s'"\\;,&)]*))""",
-         _group("[password]", 4), lambda: "host=db password=" + _body(8), "(?i)" + _PASS + "="),
+         _group("[password]", 4, given), lambda: "host=db password=" + _body(8), "(?i)" + _PASS + "="),
     Rule("password", "password = 'value' or \"password\": \"value\"",
          r"(?i)" + _PASS + r"""["'\\]{0,2}\s{0,4}(?::=|=>|=|:)\s{0,4}(?:N|E)?(?:''([^']+)''|'((?:[^'\\]|\\.)+)'|\\?"((?:[^"\\]|\\.)+))""",
-         _group("[password]", 3), lambda: '{"password": "' + _body(8) + '"}', "(?i)" + _PASS + r"""["'\\]{0,2}\s{0,4}[:=]"""),
+         _group("[password]", 3, given), lambda: '{"password": "' + _body(8) + '"}', "(?i)" + _PASS + r"""["'\\]{0,2}\s{0,4}[:=]"""),
+    Rule("password", "password: value", r"(?i)" + _PASS + r"""["'\\]{0,2}[ \t]{0,3}(?::=|=>|=|:)[ \t]{0,3}([^\s'"\\;,&)]{8,})""",
+         _group("[password]", check=chosen), lambda: "password: " + _body(10), "(?i)" + _PASS + r"""["'\\]{0,2}[ \t]{0,3}[:=]"""),
     Rule("sql_password", "string constant behind PASSWORD or IDENTIFIED BY",
          r"(?i)(?:password|identified\s+by)(?:\s|/\*(?:[^*]|\*[^/])*\*/|--[^\n]*\n)*((?:e|u&|n)?'|\$(?:[A-Za-z_\x{80}-\x{10FFFF}][A-Za-z0-9_\x{80}-\x{10FFFF}]*)?\$)",
          _sql_literal, lambda: "ALTER ROLE ann PASSWORD '" + _body(8) + "'", r"(?i)password|identified\s+by"),

@@ -57,10 +57,51 @@ def test_two_cards_one_space_apart() -> None:
     assert (text, counts) == (f"{mask(one)} {mask(two)}", {"card": 2})
 
 
-@pytest.mark.parametrize("around", ["x{}", "{}x", "0{}", "{}0", "a{}f"])
-def test_a_part_of_a_longer_word_or_number_is_no_card(around: str) -> None:
+@pytest.mark.parametrize("around", ["0{}", "{}0", "a{}f", "{}e", "c0ffee{}", "0x{}0", "AT15{}"])
+def test_a_part_of_a_longer_number_or_of_a_hash_is_no_card(around: str) -> None:
     text = around.format(card("4", 16))
     assert CARDS.scrub(text) == (text, {})
+
+
+@pytest.mark.parametrize(
+    "around", ["x{}", "{}x", "card{}", "no{}exp", "Karte{}ä", "%B{}^DOE/ANN", "q=%20{}", "q%3D{}%26", "\\n{}"]
+)
+@pytest.mark.parametrize("separator", ["", " "])
+def test_a_word_glued_to_a_card_does_not_hide_it(around: str, separator: str) -> None:
+    number = card("4", 16)
+    text = around.format(grouped(number, (4, 4, 4, 4), separator))
+    assert CARDS.scrub(text) == (around.format(mask(number)), {"card": 1})
+
+
+def test_letters_that_are_no_hex_digits_at_either_end_do() -> None:
+    number = grouped(card("4", 16), (4, 4, 4, 4), " ")
+    assert CARDS.scrub(f"a{number}") == (f"a{number}", {})
+    assert CARDS.scrub(f"a{number}x") == (f"a{number}x", {}), "the first group is of another word than the last"
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4, 5), (4, 4, 4, 6), (6, 13)])
+def test_unionpay_groups(sizes: tuple[int, ...]) -> None:
+    number = card("62", sum(sizes))
+    assert CARDS.scrub(grouped(number, sizes, " ")) == (mask(number), {"card": 1})
+
+
+def test_the_shape_of_an_iban_is_no_card() -> None:
+    """Countries whose IBAN is digits: a part of one passes for a card in one of forty."""
+    number = card("4", 16)
+    for text in (
+        f"DK{number}",
+        f"FI{grouped(number, (2, 4, 4, 4, 2), ' ')}",
+        f"IL89 {grouped(number, (4, 4, 4, 4), ' ')} 973",
+        f"BR86 {grouped(number, (4, 4, 4, 4), ' ')} 818C P",
+    ):
+        assert CARDS.scrub(text) == (text, {}), text
+    assert CARDS.scrub(f"ZZ{number}") == (f"ZZ{mask(number)}", {"card": 1})
+
+
+def test_a_part_of_a_uuid_is_no_card() -> None:
+    first, last = grouped(card("4", 16), (8, 4, 4), "-"), grouped(card("81", 16), (4, 12), "-")
+    for text in (f"{first}-8703-870652777679", f"{first}-a703-870652777679", f"11111111-1111-4111-{last}"):
+        assert CARDS.scrub(text) == (text, {}), text
 
 
 @pytest.mark.parametrize(
