@@ -223,6 +223,20 @@ class Draft:
             )
         part.held, part.denied = stopped(verdict)
 
+    def judge_again(self) -> None:
+        """The policy has changed while a batch is being read. What is refused stays so."""
+        for part in self.batch.parts:
+            reply = part.reply
+            if reply is None or not reply.executions or part.denied is not None:
+                continue
+            if reply.portal is not None and reply.portal.released:
+                continue
+            verdict = self._talk.judge.verdict([each.statement for each in reply.executions], self._talk.now)
+            for each in reply.executions:
+                each.verdict = verdict
+            part.held, part.denied = stopped(verdict)
+        self.batch.holds = any(part.held is not None for part in self.batch.parts)
+
     def add(self, part: Part, verdict: Verdict) -> None:
         part.held, part.denied = stopped(verdict)
         if part.held is not None and part.reply is not None:  # code that people approve may define names

@@ -487,7 +487,9 @@ class Holding:
         held, talk = self._held, self._talk
         if held is None:
             return
-        verdict = talk.judge.verdict([each.statement for each in held.executions], talk.now)
+        going = [part.reply for part in held.batch.parts if part.reply is not None and part.denied is None]
+        statements = [each.statement for reply in going for each in reply.executions]
+        verdict = talk.judge.verdict(statements, talk.now)
         if verdict.answer is Answer.DENY:
             held.denied = verdict
             name = f"rule {verdict.rule}" if verdict.rule else "the new policy"

@@ -43,6 +43,10 @@ class Renewal:
         self._made |= _bare(statement.written.writes)
         self._everything = self._everything or statement.tag not in _ADDS or statement.temporary
 
+    def ran_code(self) -> None:
+        """Code has run, or is on its way, that may change anything of the catalog."""
+        self._everything = True
+
     def asked(self) -> None:
         self._readings += 1
 

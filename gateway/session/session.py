@@ -86,7 +86,7 @@ class Session:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Effect]:  # noqa: PLR0912 - the table of events
+    def handle(self, event: ev.Event, now: float) -> list[ev.Effect]:  # noqa: PLR0912, PLR0915 - the table of events
         """Take one event and return what must be done, in order."""
         talk = self.talk
         talk.now, talk.effects = now, []
@@ -117,6 +117,7 @@ class Session:
                     self.holding.tick()
                 case ev.PolicyChanged(policy):
                     talk.judge.adopt(policy)
+                    self.draft.judge_again()
                     self.holding.policy_changed()
                 case ev.CatalogChanged(catalog):
                     talk.judge.refresh(catalog)
@@ -258,11 +259,14 @@ class Session:
         return True
 
     def _token_over(self) -> bool:
-        """A wire whose token has expired ends at its next statement outside a transaction (interface.md)."""
+        """A wire whose token has expired ends at its next statement outside a transaction (interface.md), be it one of a batch of
+        which nothing has run. True: it must wait until it is known whether it is outside."""
         talk = self.talk
         expired = talk.ending is not None or talk.now >= talk.login.identity.expires_at
-        if not expired or talk.status != "I" or talk.replies or self.batch.parts:
+        if not expired or talk.open_batch:
             return False
+        if talk.replies or talk.status != "I":
+            return bool(talk.replies)
         why = talk.ending.value if talk.ending else "token expired"
         raise GatewayError(why, sqlstate="28000", hint="Get a new token with `hoop token` and connect again.")
 

@@ -295,6 +295,7 @@ class Conversation:
             self._watch(execution.statement)
             if execution.request and StatementClass.OPAQUE in execution.statement.classes:
                 self.changing = self.changed = True  # it may have defined what no catalog shows yet
+                self.renewal.ran_code()
             self.copying = self.copying or execution.statement.copies == "in"
 
     def moves_path(self, statement: Statement) -> bool:
@@ -449,6 +450,7 @@ class Conversation:
         self.judge.moved(found.search_path)
         if found.redefined and self.status == "T":
             self.changed = self.redefined = True
+            self.renewal.ran_code()
         if found.statements is not None:
             self.names.verified(found.statements, found.portals)
             self.temporary_code = self.temporary_code or not found.temporary <= self.temporary

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.approvals.request import State
 from gateway.session import events as ev
 from gateway.sql.catalog import Relation
 from gateway.wire.frontend import SYNC, bind, execute, parse, query
-from tests.playbook import PARSED, POLICY, Playbook, catalog, complete, ready
+from tests.playbook import PARSED, POLICY, Playbook, catalog, columns, complete, ready, row
+from tests.session.test_session import opened, ruled
 
 _DDL_RUNS = POLICY.replace("[read]", "[read, ddl]").replace("[write, ddl, session", "[write, session")
 
@@ -135,3 +137,20 @@ def test_a_long_text_waits_and_the_parser_process_is_asked_once() -> None:
     assert play.client(query(long)) == []
     play.send(ev.CatalogReloaded(catalog()))
     assert [each for each in play.effects if isinstance(each, ev.Ask)] == [ev.Ask(long)]
+
+
+def test_code_that_people_approved_stops_everything() -> None:
+    """It may have defined anything, and no name of that stands in its text."""
+    play = Playbook()
+    play.client(query("SELECT evil()"))
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(complete("SELECT 0"), ready("T"))
+    play.target(complete("ROLLBACK"), ready())
+    opened(play)
+    play.send(ruled(play, State.APPROVED))
+    play.target(complete("SELECT 0"), ready())
+    play.send(ev.Released("REQ1"))
+    assert "reloadcatalog" in play.target(columns("evil"), row(b"1"), complete("SELECT 1"), ready())
+    assert play.session.talk.renewal.stops_all
+    play.reload()
+    assert not play.session.talk.renewal.stops_all

@@ -26,6 +26,8 @@ from tests.playbook import (
 )
 
 DELETE = "DELETE FROM customers WHERE id = 1"
+INSERT = "INSERT INTO customers VALUES (1)"
+INSERTS_GO = POLICY.replace("[write, ddl,", "[DELETE, UPDATE, ddl,")
 EVERYTHING_GOES = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba}", "}")
 BOB = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
 
@@ -489,6 +491,50 @@ def test_an_expired_token_ends_the_session_at_its_next_statement_outside_a_trans
     play.target(complete("COMMIT"), ready())
     lines = play.client(query("SELECT 1"))
     assert lines == ["client E28000", "record session_ended", "close"]
+
+
+def test_a_batch_that_was_begun_in_time_does_not_outlive_the_token() -> None:
+    """Nothing of it ran, so nothing is lost; else a Parse that waits for its Sync kept the session for ever."""
+    play = Playbook()
+    play.client(parse("", "SELECT 1"), bind("", ""))
+    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
+    assert play.client(execute(""), SYNC) == ["client E28000", "record session_ended", "close"]
+
+
+def test_who_always_sends_the_next_before_the_last_was_answered_does_not_outlive_the_token() -> None:
+    play = Playbook()
+    play.client(query("SELECT 1"))
+    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
+    assert play.client(query("SELECT 2")) == []
+    assert play.target(complete("SELECT 1"), ready())[-3:] == [
+        "client C[SELECT 1] ZI E28000",
+        "record session_ended",
+        "close",
+    ]
+
+
+def test_a_batch_that_is_under_way_ends_before_the_token_does_it() -> None:
+    play = Playbook()
+    play.client(parse("", "SELECT 1"), bind("", ""), execute(""), FLUSH)
+    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
+    assert play.client(execute(""), SYNC)[-1] == "target E S"
+    play.target(PARSED, BOUND, complete("SELECT 1"), complete("SELECT 0"), ready())
+    assert play.client(query("SELECT 1"))[0] == "client E28000"
+
+
+def test_a_batch_that_is_being_read_is_judged_by_the_policy_of_its_end() -> None:
+    play = Playbook(INSERTS_GO)
+    play.client(parse("", INSERT), bind("", ""), execute(""))
+    play.send(ev.PolicyChanged(load(POLICY)))
+    play.client(SYNC)
+    assert play.session.holding.active
+
+
+def test_a_policy_that_denies_a_part_that_was_not_held_supersedes_what_is() -> None:
+    play = Playbook(INSERTS_GO)
+    held(play, *(each for sql in (INSERT, DELETE) for each in (parse("", sql), bind("", ""), execute(""))), SYNC)
+    denies = INSERTS_GO.replace("effect: allow, statements: [INSERT]", "effect: deny, statements: [INSERT]")
+    assert play.send(ev.PolicyChanged(load(denies))) == ["supersede REQ1"]
 
 
 def test_a_text_that_postgresql_refuses_gets_its_own_syntax_error() -> None:
