@@ -300,6 +300,7 @@ class Holding:
                 f" until {_clock(held.until)} UTC ({left} s)"
             )
             talk.emit(ev.ToClient(notice_response(text, detail=f"rule: {held.verdict.rule}")))
+        talk.renew()  # there is one alarm, and this one is later
         talk.emit(ev.WakeAt(talk.now + NOTICE_EVERY))
 
     def tick(self) -> None:

@@ -1,7 +1,7 @@
 """Which statements must wait until the catalog has been read again behind this session's own DDL. Pure.
 
 DDL that adds something and changes no name but those in it holds up only what uses one of these: a migration of 1,000
-CREATE TABLE doesn't wait for 1,000 readings. After all other DDL everything waits. What must not live here: reading the
+CREATE TABLE neither waits for 1,000 readings nor causes them. After all other DDL everything waits. What must not live here: reading the
 catalog (gateway.relay), what a statement means (judging.py).
 """
 
@@ -12,6 +12,8 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, parts
 
+#: Seconds after which the catalog is read though this session doesn't need it: others may.
+SOON = 0.2
 #: Command tags of such DDL. DROP is not among them: by CASCADE it takes what it doesn't name.
 _ADDS = frozenset(
     {
@@ -29,9 +31,13 @@ _ADDS = frozenset(
 
 
 class Renewal:
-    """`ran` for each statement that may change the catalog, `asked` and `answered` for each reading of it."""
+    """`ran` for each statement that may change the catalog, `asked` and `answered` for each reading of it.
+
+    `owed`: DDL that only adds has run and no reading was asked for yet. It is when a statement needs it, or `SOON`.
+    """
 
     def __init__(self) -> None:
+        self.owed = False
         self._readings = 0  # asked for and not answered; the last one was begun behind all that ran
         self._names: set[str] = set()  # what the DDL names, without schemas
         self._made: set[str] = set()  # those of them that it makes: they may stand for another from now on
@@ -47,25 +53,32 @@ class Renewal:
         """Code has run, or is on its way, that may change anything of the catalog."""
         self._everything = True
 
+    @property
+    def waits(self) -> bool:
+        """May the reading wait until somebody needs it?"""
+        return not self._everything
+
     def asked(self) -> None:
         self._readings += 1
+        self.owed = False
 
     def answered(self, *, settled: bool) -> None:
         """A reading was answered. `settled`: nothing that ran still waits for one to be asked for."""
         self._readings = max(self._readings - 1, 0)
-        if settled and not self._readings:
+        if settled and not self.under_way:
             self._names.clear()
             self._made.clear()
             self._everything = False
 
     @property
     def under_way(self) -> bool:
-        return self._readings > 0
+        """Has something run that no catalog we know shows?"""
+        return self.owed or self._readings > 0
 
     @property
     def stops_all(self) -> bool:
         """Must everything wait?"""
-        return self.under_way and self._everything
+        return self._readings > 0 and self._everything
 
     def stops(self, script: Script, catalog: Catalog | None, search_path: tuple[str, ...]) -> bool:
         """Must this text wait?"""

@@ -115,6 +115,7 @@ class Session:
                     self.holding.not_released(event)
                 case ev.Tick():
                     self.holding.tick()
+                    talk.renew()
                 case ev.PolicyChanged(policy):
                     talk.judge.adopt(policy)
                     self.draft.judge_again()
@@ -151,6 +152,7 @@ class Session:
         talk = self.talk
         if talk.phase is not Phase.CLOSED:
             talk.phase = Phase.CLOSED
+            talk.renew()  # for others
             talk.record("session_ended", reason=reason)
             talk.emit(ev.Close())
 

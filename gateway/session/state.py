@@ -26,7 +26,7 @@ from gateway.session.judging import (
     unqualified,
 )
 from gateway.session.names import Change, Names, Portal
-from gateway.session.renewal import Renewal
+from gateway.session.renewal import SOON, Renewal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.trial import Stage, Trial
 from gateway.sql.catalog import Catalog
@@ -188,6 +188,7 @@ class Conversation:
     def read(self, sql: str) -> Script | None:
         """Read a text; None where the parser process was asked and has not answered, or where it waits for the catalog."""
         if self.renewal.under_way and len(sql) > MAX_BYTES:  # else the parser process would be asked anew each time
+            self.renew()
             return None
         script = self.judge.read(sql)
         if script is not None and self.stale(script):
@@ -201,7 +202,16 @@ class Conversation:
 
     def stale(self, script: Script) -> bool:
         """Does it wait for the catalog, which this session has changed?"""
-        return self.renewal.stops(script, self.judge.catalog, self.judge.search_path)
+        waits = self.renewal.stops(script, self.judge.catalog, self.judge.search_path)
+        if waits:
+            self.renew()
+        return waits
+
+    def renew(self) -> None:
+        """Have the catalog read, if that was put off."""
+        if self.renewal.owed:
+            self.renewal.asked()
+            self.emit(ev.ReloadCatalog())
 
     # --- executions ---------------------------------------------------------------------------------------------------
 
@@ -378,8 +388,11 @@ class Conversation:
         self.changing = self.mixed = False
         if self.changed and self.status == "I":
             self.changed = self.redefined = False
-            self.renewal.asked()
-            self.emit(ev.ReloadCatalog())
+            if self.renewal.waits and not self.renewal.owed:
+                self.emit(ev.WakeAt(self.now + SOON))
+            self.renewal.owed = True
+            if not self.renewal.waits:
+                self.renew()
 
     def reloaded(self, catalog: Catalog | None) -> None:
         """The catalog has been read since what changed it was over."""

@@ -381,7 +381,8 @@ def test_a_path_that_begins_with_pg_temp_makes_temporary_tables() -> None:
     play = Playbook(ALLOW_DDL)
     play.session.talk.judge.moved(("pg_temp", "public"))
     passed(play, "CREATE TABLE orders (id int)", "CREATE TABLE")
-    assert play.client(query("SELECT id FROM orders"))[0] == "client N"
+    assert play.client(query("SELECT id FROM orders")) == ["reloadcatalog"]
+    assert play.send(ev.CatalogReloaded(catalog()))[0] == "client N"
 
 
 def test_a_flood_of_messages_leaves_other_sessions_their_turn() -> None:

@@ -6,24 +6,34 @@ import pytest
 
 from gateway.approvals.request import State
 from gateway.session import events as ev
+from gateway.session.renewal import SOON
 from gateway.sql.catalog import Relation
-from gateway.wire.frontend import SYNC, bind, execute, parse, query
-from tests.playbook import PARSED, POLICY, Playbook, catalog, columns, complete, ready, row
-from tests.session.test_session import opened, ruled
+from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
+from tests.playbook import NOW, PARSED, POLICY, Playbook, catalog, columns, complete, ready, row
+from tests.session.test_session import DELETE, held, opened, ruled
 
-_DDL_RUNS = POLICY.replace("[read]", "[read, ddl]").replace("[write, ddl, session", "[write, session")
+_DDL_RUNS = (
+    POLICY.replace("[read]", "[read, ddl]")
+    .replace("[write, ddl, session", "[write, session")
+    .replace("DROP TABLE", "DROP VIEW")
+)
 
 
-def behind(ddl: str, tag: str = "CREATE TABLE") -> Playbook:
-    """A session whose DDL has just ended."""
+def behind(ddl: str) -> Playbook:
+    """A session whose DDL has just ended, and added something."""
     play = Playbook(_DDL_RUNS)
     play.client(query(ddl))
-    assert "reloadcatalog" in play.target(complete(tag), ready())
+    assert "reloadcatalog" not in play.target(complete("CREATE TABLE"), ready())
     return play
 
 
 def goes_on(play: Playbook, sql: str) -> bool:
-    return play.client(query(sql)) != []
+    return play.client(query(sql)) not in ([], ["reloadcatalog"])
+
+
+def asks(play: Playbook, *messages: bytes) -> bool:
+    """It waits, and has the catalog read."""
+    return play.client(*messages) == ["reloadcatalog"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +73,7 @@ def test_what_uses_no_changed_name_goes_on(sql: str) -> None:
 )
 def test_what_uses_one_waits_until_the_catalog_was_read(sql: str) -> None:
     play = behind("CREATE TABLE child_1 (id serial) INHERITS (base)")
-    assert play.client(query(sql)) == []
+    assert asks(play, query(sql))
     assert play.send(ev.CatalogReloaded(catalog())) != []
 
 
@@ -78,7 +88,7 @@ def test_what_uses_one_waits_until_the_catalog_was_read(sql: str) -> None:
     ],
 )
 def test_other_ddl_stops_everything(ddl: str, tag: str) -> None:
-    play = Playbook(_DDL_RUNS.replace("DROP TABLE", "DROP VIEW"))
+    play = Playbook(_DDL_RUNS)
     play.client(query(ddl))
     assert "reloadcatalog" in play.target(complete(tag), ready())
     assert not goes_on(play, "SELECT 1")
@@ -97,23 +107,59 @@ def test_an_index_on_a_new_table_waits() -> None:
 def test_each_reading_is_waited_for() -> None:
     """The first one was begun before the second table was there."""
     play = behind("CREATE TABLE a (id int)")
+    assert asks(play, query("SELECT 1 FROM a"))
+    play.send(ev.CatalogReloaded(catalog()))
+    play.target(complete("SELECT 0"), ready())
     play.client(query("CREATE TABLE b (id int)"))
-    assert "reloadcatalog" in play.target(complete("CREATE TABLE"), ready())
-    assert play.client(query("SELECT 1 FROM b")) == []
+    play.target(complete("CREATE TABLE"), ready())
+    assert play.send(ev.Tick()) == ["reloadcatalog"]
+    play.client(query("CREATE TABLE c (id int)"))
+    play.target(complete("CREATE TABLE"), ready())
+    assert asks(play, query("SELECT 1 FROM c"))
     assert play.send(ev.CatalogReloaded(catalog())) == []
-    assert play.send(ev.CatalogReloaded(catalog()))[-1] == "target Q[SELECT 1 FROM b]"
+    assert play.send(ev.CatalogReloaded(catalog()))[-1] == "target Q[SELECT 1 FROM c]"
 
 
 def test_a_reading_begun_inside_a_transaction_of_more_ddl_doesn_t_settle_it() -> None:
     play = behind("CREATE TABLE a (id int)")
+    assert play.send(ev.Tick()) == ["reloadcatalog"]
     play.client(query("BEGIN"))
     play.target(complete("BEGIN"), ready("T"))
     play.client(query("CREATE TABLE b (id int)"))
     play.target(complete("CREATE TABLE"), ready("T"))
     play.send(ev.CatalogReloaded(catalog()))
     play.client(query("COMMIT"))
-    assert "reloadcatalog" in play.target(complete("COMMIT"), ready())
-    assert play.client(query("SELECT 1 FROM b")) == []
+    play.target(complete("COMMIT"), ready())
+    assert asks(play, query("SELECT 1 FROM b"))
+
+
+def test_nobody_needs_it_so_it_is_read_once_soon() -> None:
+    play = behind("CREATE TABLE a (id int)")
+    assert ev.WakeAt(NOW + SOON) in play.effects
+    play.client(query("CREATE TABLE b (id int)"))
+    play.target(complete("CREATE TABLE"), ready())
+    assert not [each for each in play.effects if isinstance(each, ev.WakeAt)]
+    assert play.send(ev.Tick()) == ["reloadcatalog"]
+    assert play.send(ev.Tick()) == []
+
+
+def test_it_is_read_for_others_when_the_session_ends() -> None:
+    assert "reloadcatalog" in behind("CREATE TABLE a (id int)").client(message(b"X", b""))
+    assert "reloadcatalog" in behind("CREATE TABLE a (id int)").send(ev.ClientGone())
+
+
+def test_code_behind_it_makes_everything_wait_at_its_own_end() -> None:
+    play = behind("CREATE TABLE a (id int)")
+    play.client(query("DROP TABLE orders"), query("SELECT 1"))
+    assert "reloadcatalog" in play.target(complete("DROP TABLE"), ready())
+    assert play.session.talk.busy
+    assert play.send(ev.CatalogReloaded(catalog()))[-1] == "target Q[SELECT 1]"
+
+
+def test_a_hold_has_the_alarm_for_itself() -> None:
+    play = behind("CREATE TABLE a (id int)")
+    lines = held(play, query(DELETE))
+    assert "reloadcatalog" in lines
 
 
 def test_what_a_bind_means_waits_too() -> None:
@@ -122,7 +168,7 @@ def test_what_a_bind_means_waits_too() -> None:
     play.target(PARSED, ready())
     play.client(query("CREATE TABLE a (id int)"))
     play.target(complete("CREATE TABLE"), ready())
-    assert play.client(bind("", "s"), execute(""), SYNC) == []
+    assert asks(play, bind("", "s"), execute(""), SYNC)
     known = catalog()
     made = replace(
         known, relations={**known.relations, ("public", "a"): Relation(16700, "public", "a", "r", {"id": 1})}
@@ -134,7 +180,7 @@ def test_what_a_bind_means_waits_too() -> None:
 def test_a_long_text_waits_and_the_parser_process_is_asked_once() -> None:
     play = behind("CREATE TABLE a (id int)")
     long = f"SELECT 1{' + 1' * 4000}"
-    assert play.client(query(long)) == []
+    assert asks(play, query(long))
     play.send(ev.CatalogReloaded(catalog()))
     assert [each for each in play.effects if isinstance(each, ev.Ask)] == [ev.Ask(long)]
 
