@@ -1,0 +1,218 @@
+"""The catalog of a real PostgreSQL as values: relations, functions, operators, types, views that reach user code."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.demo.postgres import EmbeddedPostgres
+from gateway.policy.model import Secret, Target
+from gateway.relay.side import load_catalog
+from gateway.sql.catalog import Cascade, Catalog
+
+SETUP = """
+CREATE DATABASE side_facts;
+"""
+FACTS = """
+CREATE SCHEMA other;
+CREATE TABLE public.t (id int PRIMARY KEY, note text);
+CREATE TABLE other.child (id int REFERENCES public.t ON DELETE CASCADE);
+CREATE FUNCTION public.lower(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION public.evil() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE VIEW plain AS SELECT id, note FROM t;
+CREATE VIEW bad AS SELECT evil() AS x;
+CREATE VIEW worse AS SELECT x FROM bad;
+CREATE FUNCTION public.less(int, int) RETURNS int LANGUAGE sql AS 'SELECT $1 - $2';
+CREATE OPERATOR public.<-> (LEFTARG = int, RIGHTARG = int, FUNCTION = public.less);
+CREATE OPERATOR public.<=> (LEFTARG = int, RIGHTARG = int, FUNCTION = pg_catalog.int4mi);
+CREATE DOMAIN public.free AS int;
+CREATE DOMAIN public.positive AS int CHECK (VALUE > 0);
+CREATE FUNCTION public.tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER watch AFTER DELETE ON t FOR EACH ROW EXECUTE FUNCTION tr();
+CREATE DOMAIN public.twice AS public.positive;
+CREATE TYPE public.pair AS (a int, b public.positive);
+CREATE TABLE public.held (id int, n public.positive);
+CREATE DOMAIN public.calling AS int CHECK (public.less(VALUE, 0) > 0);
+CREATE VIEW casting AS SELECT 1::calling AS x;
+CREATE VIEW checking AS SELECT 1::positive AS x;
+CREATE SEQUENCE public.numbers;
+CREATE VIEW counting AS SELECT nextval('numbers') AS x;
+CREATE VIEW timing AS SELECT clock_timestamp() AS x, extract(year FROM now()) AS y;
+CREATE TABLE public.rows (id int);
+CREATE POLICY mine ON public.rows USING (evil() = id);
+ALTER TABLE public.rows ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.rows FORCE ROW LEVEL SECURITY;
+CREATE FOREIGN DATA WRAPPER nowhere;
+CREATE SERVER away FOREIGN DATA WRAPPER nowhere;
+CREATE TABLE public.parent (id int) PARTITION BY RANGE (id);
+CREATE FOREIGN TABLE public.part PARTITION OF public.parent FOR VALUES FROM (0) TO (10) SERVER away;
+CREATE TYPE public.boxed AS (a int);
+CREATE FUNCTION public.unbox(boxed) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE CAST (boxed AS text) WITH FUNCTION public.unbox(boxed) AS IMPLICIT;
+CREATE DOMAIN public.wrapped AS boxed[];
+CREATE TABLE public.boxes (b boxed);
+CREATE TABLE public.lists (bs wrapped);
+CREATE VIEW unboxing AS SELECT b FROM boxes;
+CREATE FUNCTION public.fixed(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
+CREATE TABLE public.indexed (id int);
+CREATE INDEX ON indexed ((fixed(1) + id));
+CREATE TABLE public.partial (id int);
+CREATE INDEX ON partial (id) WHERE (id > fixed(1));
+CREATE TABLE public.checked (id int CHECK (id > fixed(1)));
+CREATE TABLE public.counted (id int);
+CREATE STATISTICS counts ON id, (fixed(1) + id) FROM counted;
+CREATE TABLE public.varying (id int CHECK (fixed(id) > 0));
+CREATE INDEX ON varying (fixed(fixed(id)));
+CREATE INDEX ON varying ((fixed(id) + abs(1)));
+CREATE RULE swap AS ON INSERT TO other.child DO INSTEAD NOTHING;
+CREATE FUNCTION public.reads(int) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM t WHERE id = $1); END';
+CREATE FUNCTION public.atomic(int) RETURNS int BEGIN ATOMIC SELECT public.reads($1)::int; END;
+CREATE FUNCTION public.writes() RETURNS void LANGUAGE sql AS 'DELETE FROM t';
+CREATE FUNCTION public.by_default(x int DEFAULT nextval('numbers')) RETURNS int LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION public.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+CREATE FUNCTION public.by_type(public.calling) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION public.pg_show_all_file_settings(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION public.resets() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_show_all_file_settings()';
+CREATE TABLE public.filled (id int DEFAULT fixed(1));
+CREATE FUNCTION public.fills() RETURNS void LANGUAGE sql AS 'INSERT INTO filled DEFAULT VALUES';
+CREATE VIEW filling AS SELECT id FROM filled;
+CREATE FUNCTION public.fills_by_view() RETURNS void LANGUAGE sql AS 'INSERT INTO filling DEFAULT VALUES';
+CREATE DOMAIN public.filler AS int DEFAULT fixed(1);
+CREATE TABLE public.by_domain (id filler);
+CREATE FUNCTION public.fills_domain() RETURNS void LANGUAGE sql AS 'INSERT INTO by_domain DEFAULT VALUES';
+CREATE FUNCTION public.fills_held() RETURNS void LANGUAGE sql AS 'INSERT INTO held VALUES (1, NULL)';
+CREATE FUNCTION public.fills_lists() RETURNS void LANGUAGE sql AS 'INSERT INTO lists DEFAULT VALUES';
+CREATE TABLE public.numbered (id serial, at timestamptz DEFAULT now());
+CREATE FUNCTION public.fills_numbered() RETURNS void LANGUAGE sql AS 'INSERT INTO numbered DEFAULT VALUES';
+CREATE FUNCTION public.rule_writes() RETURNS void LANGUAGE sql AS 'DELETE FROM other.child';
+CREATE FUNCTION public.by_view() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM worse';
+CREATE TABLE public.odd (gone int, "a ""b\\c,{}
+" varchar(7)[], "ä" numeric(4,2));
+ALTER TABLE public.odd DROP COLUMN gone;
+CREATE TABLE public.like_odd () INHERITS (odd);
+CREATE TABLE public.bare ();
+"""
+
+
+@pytest.fixture(scope="module")
+def catalog(postgres: EmbeddedPostgres) -> Catalog:
+    asyncio.run(postgres.psql(SETUP))
+    asyncio.run(postgres.psql(FACTS, "side_facts"))
+    return asyncio.run(load_catalog(_target(postgres), postgres.password))
+
+
+def _target(postgres: EmbeddedPostgres) -> Target:
+    where = (postgres.host, postgres.port, "side_facts", postgres.superuser)
+    return Target("t", "test", *where, Secret(env="X"), sslmode="disable")
+
+
+def test_relations_and_columns(catalog: Catalog) -> None:
+    t = catalog.relations["public", "t"]
+    assert t.kind == "r"
+    assert dict(t.columns) == {"id": 1, "note": 2}
+    assert t.types["note"] == "text"
+    assert t.triggers == ("watch",)
+    assert t.cascades == (Cascade(("other", "child"), ("id",), deletes=True, updates=False),)
+
+
+def test_columns_of_any_name_and_of_none(catalog: Catalog) -> None:
+    odd, alike, bare = (catalog.relations["public", each] for each in ("odd", "like_odd", "bare"))
+    name = 'a "b\\c,{}\n'
+    assert list(odd.columns.items()) == [(name, 2), ("\u00e4", 3)]
+    assert odd.types == {name: "character varying(7)[]", "\u00e4": "numeric(4,2)"}
+    assert alike.columns == {name: 1, "\u00e4": 2}
+    assert (bare.columns, bare.types) == ({}, {})
+
+
+def test_a_name_with_an_overload_outside_pg_catalog_is_not_safe(catalog: Catalog) -> None:
+    assert "lower" in catalog.user_functions
+    assert "lower" not in catalog.safe_functions
+    assert "upper" in catalog.safe_functions
+    assert "evil" in catalog.user_functions
+
+
+def test_functions_that_only_read(catalog: Catalog) -> None:
+    made = {
+        "pg_show_all_file_settings",
+        "resets",
+        "reads",
+        "atomic",
+        "writes",
+        "by_default",
+        "definer",
+        "by_type",
+        "by_view",
+    }
+    assert made & catalog.contained_functions == {"reads", "atomic", "writes", "by_default"}
+    assert made & catalog.writing_functions == {"writes", "by_default"}
+
+
+def test_functions_that_write_where_planning_runs_no_code_of_the_users(catalog: Catalog) -> None:
+    made = {
+        "fills",
+        "fills_by_view",
+        "fills_domain",
+        "fills_held",
+        "fills_lists",
+        "fills_numbered",
+        "rule_writes",
+    }
+    assert made & catalog.writing_functions == {"fills_numbered"}
+
+
+def test_volatile_built_ins_are_safe_only_when_they_are_on_the_list(catalog: Catalog) -> None:
+    assert "random" in catalog.safe_functions
+    assert "pg_terminate_backend" not in catalog.safe_functions
+    assert "lo_unlink" not in catalog.safe_functions
+
+
+def test_views_that_reach_user_code_say_so(catalog: Catalog) -> None:
+    assert not catalog.relations["public", "plain"].calls_user_code
+    assert catalog.relations["public", "bad"].calls_user_code
+    assert catalog.relations["public", "worse"].calls_user_code
+    assert catalog.relations["other", "child"].calls_user_code, "a rule may do anything"
+    assert "FROM" in catalog.relations["public", "plain"].definition
+
+
+def test_operators_and_types(catalog: Catalog) -> None:
+    assert "<->" in catalog.user_operators
+    assert "<=>" not in catalog.user_operators, "built-in code under another name"
+    assert "free" not in catalog.user_types, "a domain without a CHECK calls nothing"
+    assert "positive" in catalog.user_types
+    assert "int4" not in catalog.user_types
+
+
+def test_types_made_of_a_checked_domain_are_user_types_too(catalog: Catalog) -> None:
+    assert {"positive", "_positive", "twice", "_twice", "pair", "_pair", "held", "_held"} <= catalog.user_types
+    assert not {"free", "t", "_t", "int4"} & catalog.user_types
+
+
+def test_views_that_cast_to_code_or_call_what_is_no_read_say_so(catalog: Catalog) -> None:
+    told = {name: catalog.relations["public", name].calls_user_code for name in VIEWS}
+    assert told == VIEWS
+
+
+def test_relations_whose_columns_are_cast_by_user_code_without_a_word_say_so(catalog: Catalog) -> None:
+    for name in ("boxes", "lists", "unboxing"):
+        assert catalog.relations["public", name].calls_user_code, name
+
+
+def test_relations_whose_expressions_the_planner_runs_say_so(catalog: Catalog) -> None:
+    """A user's function of constants only: whoever plans a read of the table runs it (enforcement.md 4.2, 43)."""
+    for name in ("indexed", "partial", "checked", "counted"):
+        assert catalog.relations["public", name].calls_user_code, name
+    assert not catalog.relations["public", "varying"].calls_user_code, "it is called for rows that are written"
+
+
+VIEWS = {"casting": True, "checking": False, "counting": True, "timing": False}
+
+
+def test_a_parent_reads_its_foreign_partition(catalog: Catalog) -> None:
+    assert catalog.relations["public", "parent"].calls_user_code
+
+
+async def test_a_row_policy_is_code_for_whom_it_binds(postgres: EmbeddedPostgres, catalog: Catalog) -> None:
+    assert not catalog.relations["public", "rows"].calls_user_code, "a superuser is not bound by it"
+    await postgres.psql("CREATE ROLE bound LOGIN PASSWORD 'not-a-secret'")
+    target = replace(_target(postgres), user="bound")
+    assert (await load_catalog(target, "not-a-secret")).relations["public", "rows"].calls_user_code
