@@ -53,13 +53,10 @@ def _statement(statement: Statement) -> dict[str, Any]:
 
 
 def _as_statement(found: dict[str, Any]) -> Statement:
-    known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    known: dict[str, Any] = {key: _frozen(value) for key, value in found.items()}
     known["classes"] = frozenset(StatementClass(each) for each in found["classes"])
     if "control" in found:
         known["control"] = Control(found["control"])
-    for key in ("settings", "copy_options"):
-        if key in found:
-            known[key] = tuple((name, value) for name, value in found[key])
     if "names" in found:
         verb, name, body = found["names"]
         known["names"] = NameUse(verb, name, None if body is None else _as_statement(body))
@@ -69,10 +66,15 @@ def _as_statement(found: dict[str, Any]) -> Statement:
 
 
 def _as_written(found: dict[str, Any]) -> Written:
-    known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    known: dict[str, Any] = {key: _frozen(value) for key, value in found.items()}
     for key in ("columns", "predicates"):
         known[key] = tuple(
             ColumnUse(each["column"], tuple(tuple(level) for level in each["levels"]), each["qualified"])
             for each in found[key]
         )
     return Written(**known)
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, however deep."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

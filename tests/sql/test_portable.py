@@ -17,7 +17,9 @@ def test_there_and_back(sql: str) -> None:
     assert load(dump(script), script.sql) == script
 
 
-@pytest.mark.parametrize("text", ["SELEC", "", "SELECT " + "1" * 9000, "SELECT 1; DELETE FROM t"])
+@pytest.mark.parametrize(
+    "text", ["SELEC", "", "SELECT " + "1" * 9000, "SELECT 1; DELETE FROM t", "SELECT current_setting('a'), 1"]
+)
 def test_scripts_without_or_with_several_statements(text: str) -> None:
     assert load(dump(read(text)), text) == read(text)
 
