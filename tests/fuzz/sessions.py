@@ -194,7 +194,7 @@ class World:
             return ev.NotReleased(request, self.random.choice((found, None)), "the store is away")
         self.requests[request] = replace(found, state=State.RELEASED)
         for each in found.statements:
-            self.released.update(each.executions * (statements(each.sql) or ()))
+            self.released.update(each.executions * (_bodies({"sql": each.sql, "tag": each.tag}) or ()))
         return ev.Released(request)
 
     # --- the oracle ---------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class World:
 
 
 def _bodies(fields: Mapping[str, Value]) -> tuple[str, ...] | None:
-    """What a record says that runs: bound by the protocol, a name of PREPARE is recorded by PREPARE's text and the body's tag."""
+    """What a record or a held statement says that runs: bound by the protocol, a name of PREPARE is recorded by PREPARE's text and the body's tag."""
     sql = str(fields.get("sql", ""))
     prepared = word(sql) == "PREPARE" and fields.get("tag") != "PREPARE"
     return statements(sql.partition(" AS ")[2] if prepared else sql)
