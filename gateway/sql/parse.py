@@ -70,6 +70,8 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Script:
         if any(each in message for each in _TOO_DEEP):
             return _too_big(text, "the text is nested too deep", reason)
         return Script(text, (), unparsable=message, claimed_reason=reason)
+    except UnicodeDecodeError:  # pglast fails on its own message where that cuts a character in two: "... at or near"
+        return Script(text, (), unparsable="syntax error", claimed_reason=reason)
     except RecursionError:
         return _too_big(text, "the text is nested too deep", reason)
     return Script(text, statements, claimed_reason=reason)

@@ -39,7 +39,9 @@ def test_claimed_reason(text: str, reason: str) -> None:
     assert read(text).claimed_reason == reason
 
 
-@pytest.mark.parametrize("text", ["SELEC 1", "SELECT 1; DELETE FORM t", "SELECT 'open", "SELECT system_user()"])
+@pytest.mark.parametrize(
+    "text", ["SELEC 1", "SELECT 1; DELETE FORM t", "SELECT 'open", "SELECT system_user()", "SELECT E'\\udb99⫓u0061'"]
+)
 def test_unparsable(text: str) -> None:
     script = read(text)
     assert script.unparsable
