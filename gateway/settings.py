@@ -270,6 +270,7 @@ def _check_tls(settings: Settings, values: _Values) -> None:
         values.wrong(
             "HOOP_TLS_CERT", "missing; without TLS only HOOP_INSECURE_LOOPBACK=1 on a loopback HOOP_LISTEN works"
         )
+        values.wrong("HOOP_TLS_KEY", "missing; certificate and key go together")
     if settings.insecure_loopback and not settings.listen.is_loopback:
         values.wrong("HOOP_INSECURE_LOOPBACK", f"HOOP_LISTEN is {settings.listen.host}, which is not loopback")
 

@@ -36,7 +36,15 @@ def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         read({"HOOP_SECRET": "short", "HOOP_LOG": "xml", "HOOP_WORKERS": "none"})
     named = [problem.split(":")[0] for problem in caught.value.problems]
-    assert sorted(named) == ["HOOP_AUDIT_KEY", "HOOP_LOG", "HOOP_SECRET", "HOOP_STORE", "HOOP_TLS_CERT", "HOOP_WORKERS"]
+    assert sorted(named) == [
+        "HOOP_AUDIT_KEY",
+        "HOOP_LOG",
+        "HOOP_SECRET",
+        "HOOP_STORE",
+        "HOOP_TLS_CERT",
+        "HOOP_TLS_KEY",
+        "HOOP_WORKERS",
+    ]
 
 
 def test_secrets_come_from_files_and_never_show(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ FILTER_KEYS = (*PATTERNS, *ANY_OF, "decision", "rows", "text")
 KEYS = (*FILTER_KEYS, *UNSUPPORTED, *TIME_KEYS, *OPTION_KEYS)
 
 _TOKEN = re.compile(r'(?:"(?:[^"]|"")*"|[^\s"])+')
+_OPTION = re.compile(r"--[A-Za-z_]+")
 _KEYED = re.compile(r"(?P<minus>-?)(?P<key>[A-Za-z_]+):(?P<rest>.*)", re.DOTALL)
 _VALUE = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"|(?P<bare>[^,"]+)')
 _SPAN = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhdw])")
@@ -273,6 +274,8 @@ def _read(text: str, start: int) -> _Asked:
         found = _KEYED.fullmatch(token.text)
         if token.text == "share":
             share = True
+        elif _OPTION.fullmatch(token.text):
+            raise QueryError(text, token.at, f"{token.text} is no option here: write {token.text[2:]}:VALUE")
         elif found is None:
             filters.append(_free_text(text, token))
         elif (key := _known(text, token, found)) in FILTER_KEYS:

@@ -162,7 +162,8 @@ class Session:
         if why is ev.Why.DRAINING:
             self.holding.withdraw(f"{GATEWAY_GONE} (it is shutting down)")
             self.stream.abandon()
-            talk.say_fatal(GatewayError("the gateway is shutting down", sqlstate="57P01"))
+            hint = "Connect again. What waited for a decision was withdrawn and did not run."
+            talk.say_fatal(GatewayError("the gateway is shutting down", sqlstate="57P01", hint=hint))
             self._close(why.value)
         else:
             self.holding.cancelled(TOKEN_EXPIRED if why is ev.Why.TOKEN_EXPIRED else f"{why.value} while it waited")

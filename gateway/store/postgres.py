@@ -67,7 +67,10 @@ class PostgresStore:
                 reset=_nothing_to_reset,
             )
         except (*TROUBLE, ValueError) as error:  # ValueError: a DSN that is none
-            raise StoreUnavailable("the gateway's store can't be reached", hint="check HOOP_STORE") from error
+            why = f"the gateway's store can't be reached ({type(error).__name__})"
+            raise StoreUnavailable(
+                why, hint="check HOOP_STORE, and that its server runs and takes this login"
+            ) from error
         try:
             async with pool.acquire() as first:
                 await migrate(first)

@@ -134,6 +134,7 @@ def test_options() -> None:
         ("usr:ann last:7d", 0, "did you mean user:"),
         ("verb:drop tabel:x", 10, "did you mean table:"),
         ("zzz:1", 0, "keys are user"),
+        ("user:a --limit 3", 7, "write limit:VALUE"),
         ("user:", 5, "needs a value"),
         ("user:a,,b", 7, "needs a value"),
         ('user:"a"b', 8, "a comma is missing"),

@@ -334,10 +334,13 @@ function confirmed(confirm) {
 // --- modals ---
 
 let shownModal = "";
+// As in Slack a modal does not outlive the page that it was opened in: person -> the one left over from before.
+const leftOver = new Map();
 
 function drawModal() {
   const dialog = $("modal");
-  const open = state.view;
+  if (!leftOver.has(state.me)) leftOver.set(state.me, state.view?.id);
+  const open = state.view?.id === leftOver.get(state.me) ? null : state.view;
   const key = open ? `${open.id} ${open.hash} ${JSON.stringify(open.errors)}` : "";
   if (key === shownModal) return;
   const sameView = open && shownModal.startsWith(`${open.id} ${open.hash} `);

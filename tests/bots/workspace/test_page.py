@@ -225,6 +225,7 @@ async def test_a_modal_keeps_what_was_typed_when_it_shows_an_error(
     workspace: Workspace, client: AsyncWebClient, browser_page: Page
 ) -> None:
     await browser_page.goto(workspace.page_url("Bob", "db"))
+    await expect(browser_page.get_by_label("View as Ann")).to_be_visible()
     trigger = workspace.state.new_trigger(workspace.state.person("Bob").id)
     await client.views_open(trigger_id=trigger, view=MODAL)
     reason = browser_page.get_by_label("Reason")
@@ -237,6 +238,20 @@ async def test_a_modal_keeps_what_was_typed_when_it_shows_an_error(
     await workspace.wait_for(lambda: not workspace.open_views("Bob"))
     await expect(reason).to_have_count(1)
     await expect(reason).not_to_be_visible()
+
+
+@pytest.mark.chromium
+@needs_chromium
+async def test_a_modal_does_not_outlive_its_page(
+    workspace: Workspace, client: AsyncWebClient, browser_page: Page
+) -> None:
+    bob = workspace.state.person("Bob").id
+    await client.views_open(trigger_id=workspace.state.new_trigger(bob), view=MODAL)
+    await browser_page.goto(workspace.page_url("Bob", "db"))
+    await expect(browser_page.get_by_label("View as Ann")).to_be_visible()
+    await expect(browser_page.get_by_label("Reason")).to_have_count(0)
+    await client.views_open(trigger_id=workspace.state.new_trigger(bob), view=MODAL)
+    await expect(browser_page.get_by_label("Reason")).to_be_focused()
 
 
 @pytest.mark.chromium
