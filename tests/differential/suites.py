@@ -60,7 +60,15 @@ SUITES = {
     "psycopg": Suite(
         ("psycopg[binary]==3.3.9", "psycopg-pool", "anyio", "pproxy", "dnspython", "numpy", "shapely"),
         ("tests", "tools", "pyproject.toml"),
-        ("tests",),
+        (
+            "tests",
+            "-m",
+            "not (slow or timing or gevent or dns)",
+            "--ignore=tests/pool",  # the pool's own threads, hours of sleeps
+            "--ignore=tests/crdb",
+            "--ignore=tests/test_typing.py",  # these two run mypy
+            "--ignore=tests/test_module.py",
+        ),
         dsn="PSYCOPG_TEST_DSN",
     ),
     "pg8000": Suite(
