@@ -202,7 +202,8 @@ def as_table(query: Query, entries: Sequence[Mapping[str, Value]], total: int) -
     caption = f"{len(entries):,} of {count(total, 'statement')}, times in {zone}"
     table = Table(title=Text(_described(query)), caption=caption, title_justify="left", expand=False)
     for name in ("time", "who", "target", "statement", "rows", "decision", "request"):
-        table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold")
+        whole = name in ("time", "request")  # ids are copied, so they stay in one piece
+        table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold", no_wrap=whole)
     for entry in entries:
         table.add_row(*(Text(visible(cell)) for cell in _row(entry)))
     return table
