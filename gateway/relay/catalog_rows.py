@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -42,10 +42,11 @@ def _catalog(parts: Parts) -> Catalog:
         if not each["foreign_overload"] and (not each["volatile"] or each["name"] in SAFE)
     )
     unsafe = frozenset(each["name"] for each in functions if each["volatile"] and each["name"] not in SAFE)
-    checked, casts, compared = parts["checked"], parts["casts"], parts["compared"]
+    checked = [each for each in parts["checked"] if each["calls"] or _checks_unsafely(each["definitions"], unsafe)]
+    casts, compared = parts["casts"], parts["compared"]
     typed = [*checked, *casts, *compared]
     assigned = {each["oid"] for each in (*checked, *compared)} | {each["oid"] for each in casts if each["alone"]}
-    calling = {each["oid"] for each in checked if each["calls"]} | {each["oid"] for each in compared}
+    calling = {each["oid"] for each in (*checked, *compared)}
     relations, targets = _relations(parts, calling, unsafe, assigned)
     types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in parts["operators"])
@@ -189,6 +190,11 @@ def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> 
 
 def _args(escaped: str) -> tuple[str, ...]:
     return tuple(each for each in escaped.split("\\000") if each)
+
+
+def _checks_unsafely(definitions: Iterable[str | None], unsafe: frozenset[str]) -> bool:
+    """May the CHECKs of a domain, which call nothing of the user's, do more than look? A dropped one has no text any more."""
+    return any(each is None or _calls_unsafe(each, unsafe) for each in definitions)
 
 
 def _calls_unsafe(definition: str, unsafe: frozenset[str]) -> bool:

@@ -82,8 +82,9 @@ SELECT DISTINCT o.oprname AS name
  WHERE o.oid >= 16384 AND ({_IS_CODE} OR (p.oid < 16384 AND (p.provolatile = 'v' OR l.lanname NOT IN ('c', 'internal'))))
 """
 
-# Domains with a CHECK and the types made of them: a domain over a domain, arrays, ranges, rows. `calls`: the CHECK calls
-# user code. Only what isn't PostgreSQL's own has dependencies.
+# Domains with a CHECK and the types made of them: a domain over a domain, arrays, ranges, rows. `calls`: the CHECK uses something
+# of the user's (a function, an operator, another type). Only what isn't PostgreSQL's own has dependencies: of built-in
+# functions the text tells.
 _CHECKED = """
 WITH RECURSIVE uses (used, maker) AS (
     SELECT d.refobjid, d.objid FROM pg_catalog.pg_depend d
@@ -91,17 +92,19 @@ WITH RECURSIVE uses (used, maker) AS (
      UNION ALL
     SELECT a.atttypid, c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
      WHERE a.atttypid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.reltype <> 0
-), checked (oid, calls) AS (
+), checked (oid, calls, definition) AS (
     SELECT c.contypid, EXISTS (
                SELECT FROM pg_catalog.pg_depend d
                 WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
-                  AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass))
+                  AND NOT (d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = c.contypid)),
+           pg_catalog.pg_get_constraintdef(c.oid)
       FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
      WHERE t.typnamespace <> 'information_schema'::pg_catalog.regnamespace
      UNION
-    SELECT uses.maker, checked.calls FROM checked JOIN uses ON uses.used = checked.oid
+    SELECT uses.maker, checked.calls, checked.definition FROM checked JOIN uses ON uses.used = checked.oid
 )
-SELECT t.oid::pg_catalog.int8 AS oid, t.typname AS name, pg_catalog.bool_or(checked.calls) AS calls
+SELECT t.oid::pg_catalog.int8 AS oid, t.typname AS name, pg_catalog.bool_or(checked.calls) AS calls,
+       pg_catalog.array_agg(checked.definition) AS definitions
   FROM pg_catalog.pg_type t JOIN checked ON checked.oid = t.oid GROUP BY t.oid, t.typname
 """
 
