@@ -19,6 +19,9 @@ from gateway.wire.backend import fields, read_parameter_status
 
 #: Seconds for the whole login; beyond it the client gets 08006 instead of hanging.
 LOGIN = 15.0
+#: Bytes of results that the kernel may hold for a client that doesn't read (Linux doubles it). Left to itself it grows to
+#: megabytes, and what a client gives up on has long run to its end: its cancel comes too late (psycopg's tests).
+RECEIVED = 256 << 10
 _MAX_MESSAGE = 1 << 20
 _WRITES_AT_LOGIN = (
     "The gateway's sessions start read-only, and a login trigger of the target writes. "
@@ -83,6 +86,7 @@ async def connect(target: Target, password: str, parameters: Mapping[str, str]) 
 async def _dial(target: Target) -> Doorway:
     loop = asyncio.get_running_loop()
     sock = await _socket(target.host, target.port)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
     try:
         context = None
         if target.sslmode != "disable":
