@@ -293,7 +293,7 @@ class Session:
         if script is None:
             return False
         if script.unparsable is not None and sql != talk.accepted:
-            return self._ask_syntax(sql)
+            return self._ask_syntax(sql, script)
         script = self.draft.as_read(script)
         if not self.draft.names_known(script):
             return False
@@ -518,13 +518,13 @@ class Session:
 
     # --- texts that our grammar refuses -------------------------------------------------------------------------------
 
-    def _ask_syntax(self, sql: str) -> bool:
+    def _ask_syntax(self, sql: str, script: Script) -> bool:
         """Our grammar refused the text: let the target's parser say so, or hear that it would take it (decision 2)."""
         talk = self.talk
         if self.batch.parts or talk.open_batch:
             self._taken()
             reply = Reply(ord("Q"))
-            verdict = self.draft.judge(talk.read(sql) or Script(sql, ()), reply, None)
+            verdict = self.draft.judge(script, reply, None)
             self.draft.add(Part(frontend.query(sql), reply), verdict)
             self._end_batch()
             return True

@@ -7,6 +7,7 @@ import pytest
 from gateway.approvals.request import State
 from gateway.session import events as ev
 from gateway.session.session import HELD_MESSAGES, OPEN_AT, PER_TURN
+from gateway.sql.statement import Script
 from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
 from tests.playbook import BOUND, NOW, PARSED, POLICY, READS, Playbook, catalog, complete, error, ready, row
 from tests.session.test_session import DELETE, approve, held, opened, ruled
@@ -383,6 +384,18 @@ def test_a_path_that_begins_with_pg_temp_makes_temporary_tables() -> None:
     passed(play, "CREATE TABLE orders (id int)", "CREATE TABLE")
     assert play.client(query("SELECT id FROM orders")) == ["reloadcatalog"]
     assert play.send(ev.CatalogReloaded(catalog()))[0] == "client N"
+
+
+@pytest.mark.parametrize("size", [10, 5_000, 9_000])
+def test_a_text_of_any_size_that_our_grammar_refuses_is_judged_behind_a_parse(size: int) -> None:
+    """It was read twice, and a big one is known once: the second time it counted as an empty query, and ran."""
+    sql = f"DELETE FROM customers; {FOREIGN}{' ' * size}"
+    play = Playbook()
+    play.client(parse("a", "SELECT 1"), query(sql))
+    if any(isinstance(each, ev.Ask) for each in play.effects):
+        play.send(ev.Answered(sql, Script(sql, (), unparsable="syntax error")))
+    assert query(sql) not in play.to_target()
+    assert play.session.talk.phase.value == "held"
 
 
 def test_a_flood_of_messages_leaves_other_sessions_their_turn() -> None:
