@@ -405,7 +405,9 @@ class Stream:
             talk.emit(ev.ToClient(denial))
             return None
         shown = talk.judge.diagnostics(body, protected=protected)
-        return shown if mode is Mode.EXPECT or talk.flushed else None
+        # The Describe that we put before an Execute fails for it: the target skips the Execute.
+        ours = mode is not Mode.EXPECT and head.kind != ord("D")
+        return None if ours and not talk.flushed else shown
 
     def _wrote(self, head: Reply) -> None:
         """What was taken for a read and writes, and can't be turned any more, is not taken for one again: else nobody could

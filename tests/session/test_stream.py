@@ -235,6 +235,17 @@ def test_a_binary_result_that_nobody_described_is_described_to_us() -> None:
     assert described not in play.to_client()
 
 
+def test_an_error_of_our_own_describe_is_the_executes() -> None:
+    """The target skips the Execute then: without it the client would wait for an answer that never comes."""
+    play = Playbook(POLICY + "masking: {detect: [card]}\n", status="T")
+    play.client(parse("", "SELECT id FROM customers"), bind("p", "", results=(1,)), SYNC)
+    play.target(PARSED, BOUND, ready("T"))
+    play.client(execute("p"), SYNC)
+    assert play.target(error("34000"), ready("E"))[-1] == "client E34000 ZE"
+    (entry,) = play.recorded("finished")
+    assert entry["outcome"] == "failed"
+
+
 def test_a_result_that_was_never_described_is_masked_where_it_may_need_it() -> None:
     play = Playbook(MASKED)
     play.client(parse("", "SELECT card_number FROM customers"), bind("", ""), execute(""), SYNC)
