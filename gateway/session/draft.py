@@ -81,6 +81,12 @@ class Draft:
             return None
         return None if self.allowed(portal.script) else portal
 
+    @property
+    def aborted(self) -> bool:
+        """Is the transaction known to be aborted where the next message of the batch comes?"""
+        talk = self._talk
+        return talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
+
     def allowed(self, script: Script) -> bool:
         return self._talk.judge.verdict(script.statements, self._talk.now).answer is Answer.ALLOW
 
@@ -120,7 +126,7 @@ class Draft:
         refused = misread(setting for each in statements for setting in each.settings)
         if rewritten(script, wish=talk.gate.wish) is not None:
             refused = None
-        aborted = talk.status == "E" and not talk.replies and not self.batch.control and not talk.open_batch
+        aborted = self.aborted
         if unknown or any(each.control for each in statements):
             self.batch.control = True  # what can't be read may be a ROLLBACK
         alone = len(statements) == 1 and (

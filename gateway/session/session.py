@@ -393,7 +393,7 @@ class Session:
         if not self.draft.names_known(script) or self.talk.stale(script):
             return False
         self._taken()
-        if _in_binary_unseen(portal, self.batch):
+        if not self.draft.aborted and _in_binary_unseen(portal, self.batch):
             described = Reply(ord("D"), Mode.SWALLOW, portal=portal)
             self.batch.add(Part(frontend.describe("P", written), described))
         reply = Reply(ord("E"), portal=portal)

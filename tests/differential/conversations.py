@@ -545,6 +545,15 @@ EXTENDED = [
     ),
     talk("all results in binary", run(SELECT_THINGS, results=(1,)) + SYNC),
     talk(
+        "results in binary that nobody described, in a transaction that failed",
+        query("BEGIN"),
+        parse("s", SELECT_THINGS) + bind("p", "s", (), (), (1,)) + SYNC,
+        query("SELECT 1 / 0"),
+        execute("p") + SYNC,
+        query("ROLLBACK"),
+        execute("p") + SYNC,
+    ),
+    talk(
         "results in binary that nobody described",
         parse("", SELECT_THINGS) + bind("p", "", (), (), (1,)) + execute("p", 1) + execute("p") + SYNC,
         parse("s", "SELECT 1 / $1::int4") + SYNC,
