@@ -7,11 +7,12 @@ import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from gateway.sql.attached import Attached, events, fired, unsettled
 from gateway.sql.catalog import Cascade, Catalog, Relation
 from gateway.sql.contained import Function, contained, named_in, refused
 from gateway.sql.copies import Code, Reference, fed
@@ -52,6 +53,7 @@ def _catalog(parts: Parts) -> Catalog:
     operators = frozenset(each["name"] for each in parts["operators"])
     made = [Function(**each) for each in parts["made"]]
     relations = _fed(parts, _connected(parts, relations), made)
+    relations = _with_attached(parts, relations, made, operators)
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
@@ -188,6 +190,49 @@ def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> 
     ]
 
 
+def _with_attached(
+    parts: Parts, relations: list[Relation], functions: list[Function], operators: frozenset[str]
+) -> list[Relation]:
+    """The relations with what the code at them does: where it writes, and whether it may change what names mean."""
+    known = {(each.schema, each.name): each for each in relations}
+    attached = list(_attached(parts, {each.oid: key for key, each in known.items()}, functions))
+    unsettling = unsettled(known, attached, functions, operators)
+    writing = fired(known, attached, functions)
+    return [
+        replace(each, unsettles=key in unsettling, fires=writing.get(key, ()))
+        if key in unsettling or key in writing
+        else each
+        for key, each in known.items()
+    ]
+
+
+def _attached(parts: Parts, named: Mapping[int, tuple[str, str]], functions: list[Function]) -> Iterator[Attached]:
+    """The user's functions at relations: of triggers, of expressions by their trees, of domains' CHECKs by their texts."""
+    by_oid = {each.oid: each.name for each in functions}
+    for each in parts["copying"]:
+        if each["type"] and each["relation"] in named:
+            yield Attached(named[each["relation"]], frozenset({each["function"]}), events(each["type"]))
+    checks = {
+        each["oid"]: {called for text in each["definitions"] for called in _called(text)} for each in parts["checked"]
+    }
+    uses = [
+        *((each["relation"], checks.get(each["type"], set())) for each in parts["typed"]),
+        *((each["relation"], _functions(each["tree"], by_oid)) for each in (*parts["planned"], *parts["defaults"])),
+    ]
+    for oid, names in uses:
+        if names and oid in named:
+            yield Attached(named[oid], frozenset(names))
+
+
+def _functions(tree: str, by_oid: Mapping[int, str]) -> set[str]:
+    return {by_oid[oid] for oid in map(int, _CALLED.findall(tree)) if oid in by_oid}
+
+
+def _called(definition: str | None) -> set[str]:
+    """The names of what a text calls; of what is being dropped there is none any more."""
+    return {each[0] or each[1] for each in _CALL.findall(definition or "")}
+
+
 def _args(escaped: str) -> tuple[str, ...]:
     return tuple(each for each in escaped.split("\\000") if each)
 
@@ -202,8 +247,7 @@ def _calls_unsafe(definition: str, unsafe: frozenset[str]) -> bool:
 
     A call is printed as name(...). A name inside a string counts too: rarely wrong, and never the dangerous way.
     """
-    names = {each[0] or each[1] for each in _CALL.findall(definition)}
-    return any(each in unsafe or special_class(each) is not None for each in names)
+    return any(each in unsafe or special_class(each) is not None for each in _called(definition))
 
 
 def _folds(tree: str, code: set[int]) -> bool:

@@ -64,7 +64,7 @@ SELECT p.proname AS name,
 
 # What people made: its kind, and every text that can say what it calls.
 _MADE = f"""
-SELECT p.proname AS name, l.lanname AS language, {_VOLATILE} AS volatile,
+SELECT p.oid::pg_catalog.int8 AS oid, p.proname AS name, l.lanname AS language, {_VOLATILE} AS volatile,
        p.prokind IN ('f', 'a') AND NOT {_AGGREGATES_CODE} AND NOT p.prosecdef AND p.proconfig IS NULL AS plain,
        pg_catalog.concat_ws(' ', p.prosrc, pg_catalog.pg_get_function_sqlbody(p.oid),
                             pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid)) AS text
@@ -307,11 +307,11 @@ SELECT d.adrelid::pg_catalog.int8 AS relation, a.attname AS column, pg_catalog.p
 # Code that may copy values when a row is written: triggers and rules. The trees of triggers' arguments end each with a NUL.
 _COPYING = """
 SELECT t.tgrelid::pg_catalog.int8 AS relation, p.proname AS function, p.prosrc AS text,
-       pg_catalog.encode(t.tgargs, 'escape') AS args, t.tgoldtable IS NULL AND t.tgnewtable IS NULL AS by_rows
+       t.tgtype AS type, pg_catalog.encode(t.tgargs, 'escape') AS args, t.tgoldtable IS NULL AND t.tgnewtable IS NULL AS by_rows
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
  WHERE NOT t.tgisinternal
  UNION ALL
-SELECT r.ev_class::pg_catalog.int8, '', pg_catalog.pg_get_ruledef(r.oid), '', true
+SELECT r.ev_class::pg_catalog.int8, '', pg_catalog.pg_get_ruledef(r.oid), 0, '', true
   FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
  WHERE r.rulename <> '_RETURN' AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
 """

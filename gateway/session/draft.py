@@ -11,7 +11,16 @@ from gateway.errors import ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.session.gate import HELPER, guardable, rewritten
 from gateway.session.guard import NO_PORTAL, refused_by_policy
-from gateway.session.judging import UNREADABLE, WRITES, needs_catalog, needs_path, opaque, redefines, uncertain
+from gateway.session.judging import (
+    UNREADABLE,
+    WRITES,
+    needs_catalog,
+    needs_path,
+    opaque,
+    redefines,
+    uncertain,
+    unsettles,
+)
 from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.replies import Batch, Part, Reply
 from gateway.session.state import Conversation, values
@@ -118,8 +127,8 @@ class Draft:
             for change in changes[-1]:
                 self.note(change)
             self.batch.repaths = self.batch.repaths or talk.moves_path(meant)
-            self.batch.redefines = self.batch.redefines or redefines(meant)
-            if StatementClass.OPAQUE in meant.classes:
+            self.batch.redefines = self.batch.redefines or redefines(meant) or meant.unsettles
+            if unsettles(meant):
                 self.batch.doubts = True
                 talk.names.doubts += 1
         parameters = values(portal) if portal else None

@@ -546,9 +546,14 @@ def needs_catalog(statement: Statement) -> bool:
 _ROLES = frozenset({"role", "session_authorization"})
 
 
+def unsettles(statement: Statement) -> bool:
+    """May running it change names, settings and definitions that its text doesn't name? What is behind it is then in doubt."""
+    return statement.unsettles or StatementClass.OPAQUE in statement.classes
+
+
 def moves_role(statement: Statement) -> bool:
     """May running it change the current role?"""
-    return StatementClass.OPAQUE in statement.classes or any(name.lower() in _ROLES for name, _ in statement.settings)
+    return unsettles(statement) or any(name.lower() in _ROLES for name, _ in statement.settings)
 
 
 def _without_catalog(statement: Statement) -> Statement:

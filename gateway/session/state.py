@@ -303,7 +303,8 @@ class Conversation:
             for change in execution.changes:
                 self.names.sent(change)
             self._watch(execution.statement)
-            if execution.request and StatementClass.OPAQUE in execution.statement.classes:
+            code = execution.request and StatementClass.OPAQUE in execution.statement.classes
+            if code or execution.statement.unsettles:
                 self.changing = self.changed = True  # it may have defined what no catalog shows yet
                 self.renewal.ran_code()
             self.copying = self.copying or execution.statement.copies == "in"

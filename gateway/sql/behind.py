@@ -1,8 +1,8 @@
 """What a statement touches beside the relations that it names: what stands behind them in the catalog.
 
 What lives here: a view reads its tables, and a write to it goes through to them; a parent is all of its partitions and
-children; a foreign key passes deletes and updates on; a function of the user's reads what its source names. A rule that
-denies or holds a relation is meant for those ways to it too (policy/decide.py). Triggers are not followed.
+children; a foreign key passes deletes and updates on; a function of the user's reads what its source names; a trigger writes
+where its source says. A rule that denies or holds a relation is meant for those ways to it too (policy/decide.py).
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,17 +16,30 @@ from gateway.sql.tree import dotted, parts, spelled
 _Key = tuple[str, str]
 _REMOVES = frozenset({"DELETE", "MERGE"})
 _CHANGES = frozenset({"UPDATE", "INSERT", "MERGE"})  # INSERT ... ON CONFLICT DO UPDATE
+#: What a command may do to rows. An UPDATE may move one to another partition.
+_FIRE = {
+    "INSERT": ("INSERT", "UPDATE"),
+    "COPY": ("INSERT",),
+    "UPDATE": ("UPDATE", "INSERT", "DELETE"),
+    "DELETE": ("DELETE",),
+    "MERGE": ("INSERT", "UPDATE", "DELETE"),
+    "TRUNCATE": ("TRUNCATE",),
+}
+_ANY = {event for each in _FIRE.values() for event in each}
 #: Rows of others go through a view; what is done to a table's definition stays there, or goes to its children.
 _THROUGH = frozenset({StatementClass.WRITE, StatementClass.OPAQUE})
 
 
 def with_behind(statement: Statement, catalog: Catalog) -> Statement:
-    """The statement, its names resolved, with `behind` and `columns_behind`."""
+    """The statement, its names resolved, with `behind`, `columns_behind` and `unsettles`."""
     written = _closed(_known(statement.writes, catalog), catalog, through=bool(_THROUGH & statement.classes))
     if StatementClass.WRITE in statement.classes:
         written |= _cascaded(statement, written, catalog)
+        written |= _fired(statement, written, catalog)
     called = [key for name in statement.functions for key in catalog.function_reads.get(parts(name)[-1], ())]
     read = _closed((*_known(statement.reads, catalog), *called), catalog, through=True)
+    if any(catalog.relations[key].unsettles for key in written if key in catalog.relations):
+        statement = replace(statement, unsettles=True)
     found = {**dict.fromkeys(read, False), **dict.fromkeys(written, True)}
     named = {True: set(statement.writes), False: {*statement.reads, *statement.writes}}
     behind = tuple((name, writes) for key, writes in found.items() if (name := _name(key)) not in named[writes])
@@ -69,6 +82,21 @@ def _cascaded(statement: Statement, written: Iterable[_Key], catalog: Catalog) -
             if to not in found:
                 found[to] = None
                 todo.append((to, False))
+    return found
+
+
+def _fired(statement: Statement, written: Iterable[_Key], catalog: Catalog) -> dict[_Key, None]:
+    """The tables that triggers write to, and those that triggers of these write to."""
+    events = {event for tag in (statement.tag, *statement.inner_tags) for event in _FIRE.get(tag, ())}
+    found: dict[_Key, None] = {}
+    todo = [(key, events) for key in written]
+    while todo:
+        key, happen = todo.pop()
+        relation = catalog.relations.get(key)
+        for event, to in relation.fires if relation else ():
+            if event in happen and to not in found:
+                found[to] = None
+                todo += [(each, _ANY) for each in _closed([to], catalog, through=True)]
     return found
 
 

@@ -31,7 +31,7 @@ _DOES_MORE = words(
 _REFUSED = words("create delete drop insert merge nextval setval share truncate update")
 _SEQUENCES = frozenset({"nextval", "setval"})  # built-in; of that name users have no function here (special_class)
 #: Not a word: SELECT ... INTO in a SQL function makes a table, in PL/pgSQL it fills a variable.
-_MAKES_TABLE = "select into"
+MAKES_TABLE = "select into"
 #: PostgreSQL's identifiers: every character beyond ASCII counts as a letter, combining marks and symbols too.
 _WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*")
 _LETTER = r"[\w$\x80-\U0010ffff]"
@@ -53,13 +53,13 @@ _SPELLED = {
 }  # fmt: skip
 _OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
 _QUOTED = re.compile(r'"([^"]*)"')
-_TRUSTED = frozenset({"c", "internal"})
-_READ = frozenset({"sql", "plpgsql"})
+TRUSTED = frozenset({"c", "internal"})
+READ = frozenset({"sql", "plpgsql"})
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One row of pg_proc outside pg_catalog. `text`: source, argument defaults, argument and result types, as SQL.
+    """One row of pg_proc outside pg_catalog. `text`: source, argument defaults, argument and result types, as SQL; `oid`: 0 if not given.
 
     `plain`: an ordinary function or aggregate, not SECURITY DEFINER, without settings of its own.
     """
@@ -69,6 +69,7 @@ class Function:
     volatile: bool
     plain: bool
     text: str
+    oid: int = 0
 
 
 def contained(functions: Iterable[Function], unsafe: Collection[str], operators: Collection[str]) -> frozenset[str]:
@@ -77,7 +78,7 @@ def contained(functions: Iterable[Function], unsafe: Collection[str], operators:
     `unsafe`: other names that no source may hold: built-in functions that do more than read, relations that run code,
     types with code of the user's. `operators`: the user's own.
     """
-    never = {each.casefold() for each in unsafe} | _DOES_MORE | {_MAKES_TABLE}
+    never = {each.casefold() for each in unsafe} | _DOES_MORE | {MAKES_TABLE}
     return _closed(functions, lambda found: _harmless(found, never, operators))
 
 
@@ -104,15 +105,15 @@ def _closed(functions: Iterable[Function], fine: Callable[[set[str]], bool]) -> 
     overloads: defaultdict[str, list[Function]] = defaultdict(list)
     for each in functions:
         overloads[each.name].append(each)
-    words_of = {
-        name: _words(every)
+    said = {
+        name: words_of(every)
         for name, every in overloads.items()
         if special_class(name) is None and all(map(_fits, every))
     }
-    found = {name for name, words in words_of.items() if words is not None and fine(words)}
+    found = {name for name, words in said.items() if words is not None and fine(words)}
     while True:
         others = {name.casefold() for name in overloads.keys() - found}
-        calling = {name for name in found if (words_of[name] or set()) & others}
+        calling = {name for name in found if (said[name] or set()) & others}
         if not calling:
             return frozenset(found)
         found -= calling
@@ -127,7 +128,7 @@ def named_in(
     """
     said: defaultdict[str, set[str]] = defaultdict(set)
     for each in functions:
-        if each.language not in _TRUSTED:
+        if each.language not in TRUSTED:
             said[each.name] |= set(_WORD.findall(each.text.casefold()))
     alike: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for schema, name in relations:
@@ -155,14 +156,14 @@ _NOT_TRUSTED = frozenset({"populate_record"})
 def _fits(function: Function) -> bool:
     if not function.plain or function.name in _NOT_TRUSTED:
         return False
-    return function.language in _READ or (function.language in _TRUSTED and not function.volatile)
+    return function.language in READ or (function.language in TRUSTED and not function.volatile)
 
 
-def _words(overloads: Iterable[Function]) -> set[str] | None:
+def words_of(overloads: Iterable[Function]) -> set[str] | None:
     """All words and operators of the sources; None where a name is written so that it can't be compared."""
     found: set[str] = set()
     for each in overloads:
-        if each.language in _TRUSTED:
+        if each.language in TRUSTED:
             continue
         text = each.text.casefold()  # lower() would make a final sigma of some, depending on what stands around it
         if "u&" in text or '""' in text or any(not _WORD.fullmatch(name) for name in _QUOTED.findall(text)):
@@ -171,7 +172,7 @@ def _words(overloads: Iterable[Function]) -> set[str] | None:
         if any(len(name.encode()) > _KEPT for name in names):
             return None
         if each.language == "sql" and "into" in names:
-            found.add(_MAKES_TABLE)
+            found.add(MAKES_TABLE)
         found.update(names, _OPERATOR.findall(text))
         found.update(sign for name in names for sign in _SPELLED.get(name, "").split())
     return found

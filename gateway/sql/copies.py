@@ -106,7 +106,7 @@ def _of_code(
         for source in code.args[2:]:
             found[*own, code.args[0]].add((*own, source))
         return
-    text = _whole_text(code, functions)
+    text = with_called(code.text, functions, [code.function])
     said = _words(text) | set(code.args)
     row = not code.by_rows or _ROW.search(_PASSED_ON.sub("", text)) is not None
     read = [column for column in relation.columns if row or column in said]
@@ -127,9 +127,9 @@ def _written(target: Relation, source: Relation, read: list[str], found: dict[Pl
             found[target.schema, target.name, column].update((source.schema, source.name, each) for each in fits)
 
 
-def _whole_text(code: Code, functions: Mapping[str, str]) -> str:
-    """The code and that of the user's functions it names."""
-    text, known = _COMMENT.sub(" ", code.text), {code.function}
+def with_called(text: str, functions: Mapping[str, str], own: Iterable[str]) -> str:
+    """The code and that of the user's functions it names, but for its `own`. Without comments."""
+    text, known = _COMMENT.sub(" ", text), {*own}
     for _ in range(_DEEP):
         called = (_words(text) & functions.keys()) - known
         if not called:

@@ -67,6 +67,7 @@ def named(statement: Statement, body: Statement) -> Statement:
         settings=statement.settings + body.settings,
         inner_tags=_both(statement.inner_tags, _with_tag(body)),
         unresolved=_both(statement.unresolved, body.unresolved),
+        unsettles=statement.unsettles or body.unsettles,
         written=body.written,
         guarded=statement.guarded or body.guarded,
     )

@@ -96,6 +96,7 @@ class Statement:
     `unresolved`: names that the catalog doesn't have; the target will refuse the statement itself.
     `guarded`: it calls code of the user's that only reads as far as its source shows: to be run read-only by the target.
     `temporary`: it makes a temporary relation, which no catalog shows and which stands in front of others of its name.
+    `unsettles`: what it writes to may run code that changes what names, settings and texts mean behind it.
     `chain`: COMMIT or ROLLBACK ... AND CHAIN. `local`: SET LOCAL. `shows`: SHOW of this setting, in lower case.
     `tells`: output columns (from 0) of a SELECT that are current_setting() of a literal name or of a parameter's number.
     `configures`: parameters that set_config() takes as a name or value; bound.py reads it again once they are known.
@@ -130,6 +131,7 @@ class Statement:
     configures: tuple[int, ...] = ()
     temporary: bool = False
     guarded: bool = False
+    unsettles: bool = False
     uncertain: bool = (
         False  # its names may mean something else than the catalog says: what its columns carry isn't known
     )

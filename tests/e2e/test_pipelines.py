@@ -358,7 +358,6 @@ BY_TRIGGER = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="what a trigger, a check or a default runs beside a write is not taken for code")
 @pytest.mark.parametrize("way", BY_TRIGGER)
 async def test_what_a_trigger_has_run_counts_as_code(stack: Stack, wire: Wire, way: str) -> None:
     """The INSERT is approved; what runs the text in it is a trigger. What follows is nobody's to see."""

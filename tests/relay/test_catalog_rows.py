@@ -99,6 +99,26 @@ CREATE TABLE public.odd (gone int, "a ""b\\c,{}
 ALTER TABLE public.odd DROP COLUMN gone;
 CREATE TABLE public.like_odd () INHERITS (odd);
 CREATE TABLE public.bare ();
+CREATE FUNCTION public.runs(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; RETURN 1; END';
+CREATE FUNCTION public.fires() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM runs(NEW.sql); RETURN NEW; END';
+CREATE TABLE public.jobs (id int PRIMARY KEY, sql text);
+CREATE TRIGGER job AFTER INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION fires();
+CREATE TABLE public.by_its_default (id int DEFAULT runs('SELECT 1'));
+CREATE TABLE public.by_its_check (sql text CHECK (runs(sql) = 1));
+CREATE TABLE public.by_its_parts (sql text) PARTITION BY LIST (sql);
+CREATE TABLE public.one_part PARTITION OF by_its_parts FOR VALUES IN ('SELECT 1');
+CREATE TRIGGER part AFTER INSERT ON one_part FOR EACH ROW EXECUTE FUNCTION fires();
+CREATE DOMAIN public.run_text AS text CHECK (runs(VALUE) = 1);
+CREATE TABLE public.by_its_domain (sql run_text);
+CREATE TABLE public.by_its_domains (sql run_text[]);
+CREATE VIEW public.jobs_view AS SELECT sql FROM jobs;
+CREATE FUNCTION public.logs() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO jobs VALUES (1, NEW.note); RETURN NEW; END';
+CREATE TABLE public.noted (note text);
+CREATE TRIGGER note AFTER INSERT ON noted FOR EACH ROW EXECUTE FUNCTION logs();
+CREATE TABLE public.removed (note text);
+CREATE TRIGGER remove AFTER DELETE OR TRUNCATE ON removed EXECUTE FUNCTION logs();
+CREATE FUNCTION public.writes_one() RETURNS int LANGUAGE sql AS 'DELETE FROM t RETURNING id';
+CREATE TABLE public.by_a_default (id int DEFAULT writes_one());
 """
 
 
@@ -217,6 +237,30 @@ def test_relations_whose_expressions_the_planner_runs_say_so(catalog: Catalog) -
 
 
 VIEWS = {"telling_view": True, "casting": True, "checking": False, "counting": True, "timing": False}
+
+
+def test_relations_where_a_write_runs_text_say_so(catalog: Catalog) -> None:
+    ways = {
+        "jobs",
+        "by_its_default",
+        "by_its_check",
+        "by_its_parts",
+        "one_part",
+        "by_its_domain",
+        "by_its_domains",
+        "jobs_view",
+        "noted",
+        "removed",
+    }
+    assert {each.name for each in catalog.relations.values() if each.unsettles} == ways
+
+
+def test_where_code_at_a_relation_writes(catalog: Catalog) -> None:
+    found = {each.name: set(each.fires) for each in catalog.relations.values() if each.fires}
+    assert found["noted"] == {("INSERT", ("public", "jobs"))}
+    assert found["removed"] == {("DELETE", ("public", "jobs")), ("TRUNCATE", ("public", "jobs"))}
+    assert found["by_a_default"] == {(each, ("public", "t")) for each in ("INSERT", "UPDATE")}
+    assert found.keys() == {"noted", "removed", "by_a_default"}
 
 
 def test_a_parent_reads_its_foreign_partition(catalog: Catalog) -> None:

@@ -32,6 +32,10 @@ RELATIONS = [
     ),
     relation("prod", "deleted", "id", cascades=(Cascade(("prod", "further"), ("id",), deletes=True, updates=False),)),
     relation("prod", "updated", "id"),
+    relation("public", "armed", "id", fires=(("INSERT", ("prod", "log")), ("DELETE", T))),
+    relation("prod", "log", "id", fires=(("UPDATE", ("prod", "kept")),)),
+    relation("public", "jobs", "id", unsettles=True),
+    relation("public", "v_jobs", "id", kind="v", shows=((("public", "jobs"), ("id",)),)),
     relation("prod", "kept", "id"),
     relation("prod", "further", "id"),
     relation("public", "loop", "id", cascades=(Cascade(("public", "loop"), ("id",), deletes=True, updates=True),)),
@@ -82,6 +86,13 @@ def one(sql: str) -> Statement:
         ("TRUNCATE master CASCADE", "prod.deleted! prod.updated! prod.kept! prod.further!"),
         ("DELETE FROM loop", ""),
         ("SELECT * FROM master FOR UPDATE", ""),
+        ("INSERT INTO armed VALUES (1)", "prod.log! prod.kept!"),
+        ("COPY armed FROM STDIN", "prod.log! prod.kept!"),
+        ("UPDATE armed SET id = 1", "prod.log! prod.kept! prod.t!"),
+        ("DELETE FROM armed", "prod.t!"),
+        ("TRUNCATE armed", ""),
+        ("SELECT * FROM armed", ""),
+        ("DROP TABLE armed", ""),
     ],
 )
 def test_relations(sql: str, behind: str) -> None:
@@ -110,3 +121,18 @@ def test_what_is_executed_has_what_stands_behind_its_body() -> None:
     assert names is not None
     assert names.body is not None
     assert ("prod.t", True) in names.body.behind
+
+
+@pytest.mark.parametrize(
+    ("sql", "unsettles"),
+    [
+        ("INSERT INTO jobs VALUES (1)", True),
+        ("DELETE FROM v_jobs", True),
+        ("WITH d AS (DELETE FROM jobs RETURNING 1) SELECT * FROM d", True),
+        ("COPY jobs FROM STDIN", True),
+        ("SELECT * FROM jobs", False),
+        ("INSERT INTO armed SELECT id FROM jobs", False),
+    ],
+)
+def test_a_write_where_code_runs_text(sql: str, unsettles: bool) -> None:  # what is wanted
+    assert one(sql).unsettles == unsettles
