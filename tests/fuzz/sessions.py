@@ -20,9 +20,10 @@ from gateway.audit.entry import Value
 from gateway.policy.model import Policy, load
 from gateway.session import events as ev
 from gateway.session.gate import Gate
-from gateway.session.judging import Login
+from gateway.session.judging import UNREADABLE, Login
 from gateway.session.session import Session
-from gateway.sql.parse import read
+from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.parse import MAX_BYTES, read
 from gateway.sql.tree import words
 from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, close, describe, execute, message, parse, query
 from tests.fuzz.client import Client
@@ -33,7 +34,11 @@ OPEN = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba
 BOB = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
 MESSAGES = 40  # of one conversation, about
 STEPS = 5000
+#: Behind a text it makes one that the session itself doesn't read: the parser's process is asked (gateway.sql.parse.MAX_BYTES).
+BIG = " " * MAX_BYTES
 
+#: Our grammar refuses it, and the target takes it.
+REFUSED = "FROBNICATE {}"
 #: Texts that may run unasked. `{}` is a number that tells them apart.
 HARMLESS = (
     "SELECT {}",
@@ -78,7 +83,8 @@ GUARDED = (
     "CREATE FUNCTION reader() RETURNS int LANGUAGE sql AS 'DELETE {}'",
     "DROP TABLE customers",
     "DO 'rename {}'",
-    "FROBNICATE {}",
+    "INSERT INTO jobs VALUES ('rename {}')",
+    REFUSED,
     "WITH d AS (DELETE FROM customers WHERE id = {} RETURNING 1) SELECT 1",
     "LOCK TABLE customers",
     "VACUUM",
@@ -95,6 +101,13 @@ _UNCOUNTED = words("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE SHOW
 @lru_cache(maxsize=4)
 def _policy(text: str) -> Policy:
     return load(text)
+
+
+def _catalog() -> Catalog:
+    """As the playbook's, and a table whose trigger runs the text of its rows."""
+    jobs = Relation(16700, "public", "jobs", "r", {"sql": 1}, unsettles=True)
+    known = catalog()
+    return replace(known, relations={**known.relations, ("public", "jobs"): jobs})
 
 
 @dataclass(slots=True)
@@ -142,6 +155,9 @@ class World:
                 self._judge()
             case ev.Record("statement", fields):
                 self.recorded.update(_bodies(fields) or ())
+                if fields.get("tag") == UNREADABLE:  # its name may mean anything, and people were told so
+                    self.recorded[BEHIND] += 1
+                    self.released[BEHIND] += bool(fields.get("request"))
             case ev.Hold(request):
                 self.requests[request.id] = request
                 self.wait.append(lambda: self._opened(request.id))
@@ -157,7 +173,7 @@ class World:
                 aside = Target().take(data)
                 self.wait.append(lambda: self.random.choice((ev.SideAnswered(aside), ev.SideAnswered(None, "gone"))))
             case ev.ReloadCatalog():
-                self.wait.append(lambda: ev.CatalogReloaded(catalog()))
+                self.wait.append(lambda: ev.CatalogReloaded(_catalog()))
             case ev.GoOn():
                 self.wait.append(ev.GoOn)
             case ev.PauseClient():
@@ -280,6 +296,8 @@ def _short(value: object) -> str:
             return f"    record {kind} {fields.get('sql', '')} {fields.get('verdict', '')} {fields.get('reason', '')}"
         case ev.Hold(request) | ev.Ruled(request):
             return f"{type(value).__name__} {request.id} {request.state}"
+        case ev.Ask(sql):
+            return f"    Ask {sql:.60}"
         case ev.CatalogChanged() | ev.PolicyChanged() | ev.Answered():
             return type(value).__name__
         case ev.FromClient(data) | ev.FromTarget(data):
@@ -307,7 +325,10 @@ def _shown(data: bytes) -> str:
 
 def _text(random: Random) -> str:
     count = 1 if random.random() < 0.85 else random.randint(2, 4)
-    return "; ".join(random.choice(_TEXTS).format(random.randint(100, 130)) for _ in range(count))
+    text = "; ".join(random.choice(_TEXTS).format(random.randint(100, 130)) for _ in range(count))
+    if random.random() > 0.05:
+        return text
+    return random.choice((text, REFUSED.format(random.randint(100, 130)))) + BIG
 
 
 def _one(random: Random) -> bytes:
@@ -352,11 +373,27 @@ def _batch(random: Random) -> list[bytes]:
     return [*found[:at], *found[at : at + 1], *found[at:], SYNC] if random.random() < 0.1 else [*found, SYNC]
 
 
+def _renamed(random: Random) -> list[bytes]:
+    """Names, code that changes what they mean, and their use; the Syncs between them anywhere."""
+    code = random.choice(("DO 'rename {}'", "INSERT INTO jobs VALUES ('rename {}')")).format(random.randint(100, 130))
+    by_sql = random.random() < 0.3
+    steps = [
+        [query("PREPARE p AS SELECT 100") if by_sql else parse("p", "SELECT 100")],
+        [query(code)] if by_sql or random.random() < 0.5 else [parse("", code), bind("", ""), execute("")],
+        [query("EXECUTE p")] if by_sql else [bind("", "p"), execute("")],
+    ]
+    for each in steps:
+        each += [SYNC] if random.random() < 0.6 else []
+    return [close("S", "p"), *(part for each in steps for part in each), SYNC]
+
+
 def _conversation(random: Random) -> list[bytes]:
     found: list[bytes] = []
     while len(found) < MESSAGES:
         luck = random.random()
-        if luck < 0.35:
+        if luck < 0.04:
+            found += _renamed(random)
+        elif luck < 0.35:
             found.append(query(_text(random)))
         elif luck < 0.75:
             found += _batch(random)
@@ -406,7 +443,7 @@ def case(random: Random) -> int:
     policy = _policy(OPEN if allowing else POLICY)
     login = Login("s-1", "r-1", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
     numbers = iter(f"R{number}" for number in range(10_000))
-    world = World(random, Session(login, policy, catalog(), numbers, Gate()), allowing)
+    world = World(random, Session(login, policy, _catalog(), numbers, Gate()), allowing)
     said = _conversation(random)
     world.lying = random.random() < 0.15
     if random.random() < 0.2:
@@ -471,7 +508,7 @@ def _accident(world: World) -> ev.Event:
             ev.Tick(),
             ev.Tick(),
             ev.PolicyChanged(world.session.talk.judge.policy),
-            ev.CatalogChanged(catalog()),
+            ev.CatalogChanged(_catalog()),
             ev.ClientGone(),
             ev.TargetGone(),
             ev.Ended(ev.Why.TOKEN_EXPIRED),

@@ -325,6 +325,8 @@ class Target:
             raise Refused("34000")
         if first in _COMMANDS:
             return _COMMANDS[first](self, text)
+        if "INTO jobs" in text:
+            self._do(text)  # its trigger
         if first == "COPY" and "STDIN" in text:
             self.copying = True
             self._say("G", b"\0\0\0")
