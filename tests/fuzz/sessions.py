@@ -383,7 +383,7 @@ def _renamed(random: Random) -> list[bytes]:
         [query("EXECUTE p")] if by_sql else [bind("", "p"), execute("")],
     ]
     for each in steps:
-        each += [SYNC] if random.random() < 0.6 else []
+        each.extend([SYNC] if random.random() < 0.6 else [])
     return [close("S", "p"), *(part for each in steps for part in each), SYNC]
 
 
