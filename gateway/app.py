@@ -97,6 +97,7 @@ class Gateway:
         self._stops.append(self.store.close)
         self.spool = Spool.open(settings.spool, replica, settings.audit_key, time.time)
         self.audit = AuditLog(self.spool, self.store)
+        await self.audit.look_back()  # the desk settles what dead processes held by what their logs say
         self.metrics.spool_waiting.set_function(lambda: self.spool.seq - self.audit.shipped)
         self._background(self.audit.run(), vital=True)
         self._stops.append(self.audit.stop)
@@ -115,7 +116,7 @@ class Gateway:
         self._stops.append(self.issuers.close)
         fronts = {**await self._start_slack(), **await self._start_teams()}
         await self._start_http()
-        self.outbox = Outbox(self.store, fronts, time.time, undeliverable=self.desk.undeliverable)
+        self.outbox = Outbox(self.store, fronts, time.time, undeliverable=self.desk.undeliverable, replica=replica)
         await self.outbox.start()
         self._stops.append(self.outbox.close)
         await self._start_server(replica)

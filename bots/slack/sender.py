@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.cards import card
 from bots.seals import seal
 from bots.slack.blocks import LADDER, Message, message
-from gateway.approvals.outbox import PermanentFailure, RetryLater
+from gateway.approvals.outbox import PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import ApprovalRequest
 
 #: Seconds for one call; slack_sdk's 30 s would outlast many holds.
@@ -75,7 +75,7 @@ def error_of(error: SlackApiError) -> str:
 class SlackSender:
     """A Front of the outbox; `clock` gives Unix seconds. `ref` is JSON: {"channel": "C1", "ts": "1.2"}.
 
-    Both methods raise RetryLater (429), PermanentFailure (with a hint for operators), and SlackUnwellError, an aiohttp
+    Both methods raise RetryLater (429), PermanentFailure (with a hint for operators), Unreached, and SlackUnwellError, an aiohttp
     ClientError or TimeoutError for what the outbox tries again at its own pace.
     """
 
@@ -112,6 +112,8 @@ class SlackSender:
             try:
                 async with asyncio.timeout(TIMEOUT):
                     answer = await send(drawn)
+            except aiohttp.ClientConnectorError as error:
+                raise Unreached(f"Slack can't be reached: {type(error).__name__}") from error
             except SlackApiError as error:
                 if error_of(error) not in _TOO_BIG and _status(error) != 413:
                     raise _meaning(error) from error

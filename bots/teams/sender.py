@@ -14,7 +14,7 @@ from bots.seals import seal
 from bots.teams.adaptive import LADDER, Drawn, base_card
 from bots.teams.tokens import LoginRefused
 from bots.teams.transport import ConnectorError, Sent, Transport
-from gateway.approvals.outbox import PermanentFailure, RetryLater
+from gateway.approvals.outbox import PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import ApprovalRequest
 
 _ADD = "add the app to the channel's team: Teams admin center, or the package of hoop manifest teams"
@@ -34,6 +34,8 @@ HINTS = {
 _PARTED = frozenset({"BotNotInConversationRoster", "ConversationBlockedByUser"})
 #: The message is out of reach: post a new one.
 _GONE = frozenset({"ActivityNotFoundInConversation"})
+#: Connections that never came about (aiohttp's names).
+_UNREACHED = frozenset({"ClientConnectorError", "ClientConnectorDNSError", "ClientConnectorCertificateError"})
 #: Unknown refusals that another attempt will not change.
 _FINAL = frozenset({400, 403, 404, 405, 410})
 _MOST_SECONDS = 30.0  # a hold would not outlast more
@@ -57,7 +59,7 @@ class TeamsUnwellError(Exception):
 class TeamsSender:
     """A Front of the outbox; `clock` gives Unix seconds. `ref` is JSON: transport.Sent.
 
-    Both methods raise RetryLater (429), PermanentFailure (with a hint for operators), TeamsUnwellError, LoginAway and
+    Both methods raise RetryLater (429), PermanentFailure (with a hint for operators), Unreached, TeamsUnwellError, LoginAway and
     IssuerError for what the outbox tries again at its own pace.
     """
 
@@ -106,6 +108,8 @@ class TeamsSender:
                     raise PermanentFailure("Teams refuses even the smallest card: http 413") from error
 
     async def _meaning(self, error: ConnectorError, channel: str) -> Exception:
+        if error.status == 0 and error.code in _UNREACHED:
+            return Unreached(f"Teams can't be reached: {error.code}")
         if error.status == 429:
             return RetryLater(min(_MOST_SECONDS, max(1.0, error.retry_after or 1.0)))
         if error.code in _GONE:

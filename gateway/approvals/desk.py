@@ -28,6 +28,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from gateway.approvals import request as rules
+from gateway.approvals.aftermath import STEPS, UNSEEN, end_told, took_effect, voids
 from gateway.approvals.entries import entry_fields, identity_fields, name_of
 from gateway.approvals.request import (
     GATEWAY_GONE,
@@ -46,6 +47,8 @@ from gateway.store.port import Change, Store
 POLL_EVERY = 1.0
 BEAT_EVERY = 5.0
 LAPSE = 15.0
+#: Of a dead replica's entries so many are held against the store: what was under way when it died is among the last ones.
+TAIL = 2000
 
 log = structlog.get_logger()
 
@@ -130,14 +133,16 @@ class Desk:
     async def start(self, replica: str, gone: Iterable[str] = ()) -> None:
         """Listen, give signs of life as `replica`, and look after what others left behind.
 
-        `gone` names replicas that are known to be dead: former runs whose spool this process found. Their requests are
-        withdrawn before this returns; those of other dead replicas once their heartbeat has lapsed.
+        `gone` names replicas that are known to be dead: former runs whose spool this process found, and whose entries are
+        in the store by now. Their requests are withdrawn before this returns; those of other dead replicas once their
+        heartbeat has lapsed.
         """
         await self._store.heartbeat(replica)
         await self._store.listen(self._on_notify)
-        for former in gone:
-            if former != replica:
-                await self._bury(former)
+        for former in await self._store.unburied([each for each in gone if each != replica]):
+            await self._void_steps(former)
+            await self._bury(former)
+            await self._store.buried(former)
         self._spawn(self._poll())
         self._spawn(self._beat(replica))
 
@@ -443,10 +448,33 @@ class Desk:
     async def _bury(self, replica: str) -> None:
         """End what a dead replica held: nothing of it can run any more, except what already runs (then: unknown)."""
         why = f"{GATEWAY_GONE} (its process ended)"
+        await self._store.unclaim(replica)
         for request in await self._store.find(states=OPEN_STATES, replica=replica, limit=1000):
             await self.withdraw(request.id, why)
         for request in await self._store.find(states=frozenset({State.RELEASED}), replica=replica, limit=1000):
-            await self.unknown(request.id, why)
+            await self._end_as_told(request, why)
+        for request in await self._store.unsettled(replica):
+            await self.settle(request.id, UNSEEN)
+
+    async def _end_as_told(self, request: ApprovalRequest, why: str) -> None:
+        """What it let run ended as its log says. Where that says nothing the end is unknown, and the log says so now."""
+        end = end_told(request, await self._store.story(request.id))
+        if end is not None:
+            await self.finish(request.id, end.rows, end.sqlstate, end.duration_ms, end.transaction)
+            return
+        await self._move(request.id, lambda stored, now: rules.unknown(stored, why, now), "finished")
+
+    async def _void_steps(self, replica: str) -> None:
+        """Say of the last steps in a dead replica's log which ones were never stored: it died before it could."""
+        for entry in await self._store.tail(replica, TAIL):
+            if entry["kind"] not in STEPS or took_effect(entry, await self._store.get(str(entry["request"]))):
+                continue
+            number = f"{replica} #{entry['seq']}"
+            told = [each for each in await self._store.story(str(entry["request"])) if each["kind"] == "voided"]
+            if not any(voids(each, entry) for each in told):
+                reason = f"{number}: its process ended before the store confirmed it; what the store holds counts"
+                self._spool.record("voided", request=str(entry["request"]), reason=reason)
+                self._spool.flush()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

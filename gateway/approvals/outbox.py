@@ -1,7 +1,8 @@
 """The outbox: what the store wants shown in chat is sent from here, once per revision, until it is shown or hopeless.
 
 A card is a projection: whatever was missed, the newest revision is what gets sent. A row is claimed for 30 s, so another
-replica takes over when this one dies while sending; at worst a card is posted twice, and both know the same request.
+replica takes over when this one dies while sending; at worst a card is posted twice, and both know the same request. A card
+whose post was begun and never confirmed may hang there with its buttons: then the request's end is posted all the same.
 Decisions never wait for anything in here.
 
     NOTIFY outbox / each second -> due() -> one task a row -> front.post or front.update -> sent() | failed()
@@ -43,6 +44,10 @@ class RetryLater(Exception):
         self.seconds = seconds
 
 
+class Unreached(Exception):
+    """The chat could not be reached: whatever else is unknown, it has shown nothing."""
+
+
 class PermanentFailure(Exception):
     """The chat will never take this card (channel gone, not a member, token revoked); the text goes to operators."""
 
@@ -51,7 +56,10 @@ class Front(Protocol):
     """One chat platform. `channel` is without the platform's name ("C1" of "slack:C1")."""
 
     async def post(self, channel: str, request: ApprovalRequest) -> str:
-        """Post the card; returns the reference (JSON text) by which it is updated. Raises RetryLater, PermanentFailure."""
+        """Post the card; returns the reference (JSON text) by which it is updated.
+
+        Raises RetryLater, PermanentFailure, Unreached where nothing was posted; after any other error it may have been.
+        """
 
     async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
         """Draw the card anew; returns the reference from now on (another one if it had to be posted again)."""
@@ -67,6 +75,7 @@ class Outbox:
         clock: Callable[[], float],
         *,
         undeliverable: Callable[[str, str], Awaitable[object]],
+        replica: str = "",
         give_up_after: float = 20.0,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -74,6 +83,7 @@ class Outbox:
         self._fronts = fronts
         self._clock = clock
         self._undeliverable = undeliverable
+        self._replica = replica
         self._give_up_after = give_up_after
         self._jitter = jitter
         self._wake = asyncio.Event()
@@ -136,7 +146,7 @@ class Outbox:
 
     async def send_due(self) -> int:
         """Claim what is due and begin to send it, each card in a task of its own; returns how many."""
-        posts = await self._store.due()
+        posts = await self._store.due(claimer=self._replica)
         for post in posts:
             task = asyncio.get_running_loop().create_task(self._send(post))
             self._sending.add(task)
@@ -160,7 +170,7 @@ class Outbox:
 
     async def _send_once(self, post: Post) -> None:
         request = await self._store.get(post.request)
-        if request is None or (post.ref is None and request.state is not State.PENDING):
+        if request is None or (post.ref is None and request.state is not State.PENDING and not post.maybe_posted):
             await self._failed(post, PermanentFailure("it ended before it could be posted"), None)
             return
         try:
@@ -188,7 +198,8 @@ class Outbox:
         hopeless = post.attempts + 1 >= MAX_ATTEMPTS
         text = str(clean(f"{post.channel}: {error or type(error).__name__}"))[:200]
         log.warning("outbox.failed", request=post.request, channel=post.channel, error=text, retry_in=retry_in)
-        await self._store.failed(post.id, text, None if hopeless else retry_in)
+        unposted = isinstance(error, RetryLater | PermanentFailure | Unreached) and not post.maybe_posted
+        await self._store.failed(post.id, text, None if hopeless else retry_in, unposted=unposted)
 
     def _backoff(self, attempts: int) -> float:
         """1, 2, 4 ... 30 s, each less up to half of it: many cards that failed together don't come back together."""

@@ -342,9 +342,14 @@ def unknown(request: ApprovalRequest, why: str, now: float) -> ApprovalRequest |
 
 def settle(request: ApprovalRequest, transaction: str) -> ApprovalRequest | Refusal:
     """Note how the open transaction of an executed request ended: "committed" or "rolled back"."""
-    if request.state is not State.EXECUTED or request.transaction != "open":
+    if not is_unsettled(request):
         return Refusal.ALREADY_DECIDED
     return replace(request, transaction=transaction)
+
+
+def is_unsettled(request: ApprovalRequest) -> bool:
+    """Whether it has run in a transaction whose end is still to come."""
+    return request.state is State.EXECUTED and request.transaction == "open"
 
 
 # What others ask ---------------------------------------------------------------------------------------------------

@@ -55,12 +55,13 @@ class AuditLog:
         self._shipping = asyncio.Lock()
         self._signing = asyncio.Lock()
         self._stopped = False
+        self._picked_up = False
 
     async def run(self) -> None:
-        """fsync, ship and checkpoint on their intervals; first pick up what earlier processes left."""
+        """fsync, ship and checkpoint on their intervals; pick up what earlier processes left, if it is not yet."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.spool.run())
-            tasks.create_task(self._pick_up_once())
+            tasks.create_task(self._look_back_until_done())
             tasks.create_task(self._ship_on())
             tasks.create_task(self._checkpoint_on())
 
@@ -104,6 +105,16 @@ class AuditLog:
             await self._store.checkpoint(replica, seq, head, made.signature)
         except StoreUnavailable as error:
             _log.warning("audit.not_shipped", replica=replica, confirmed=self.shipped, seq=seq, error=error.message)
+
+    async def look_back(self) -> None:
+        """Try once to pick up what earlier processes left; `run` goes on trying."""
+        try:
+            count = await self.pick_up()
+        except (StoreUnavailable, OSError) as error:
+            _log.warning("audit.not_picked_up", error=str(error))
+        else:
+            self._picked_up = True
+            _log.info("audit.picked_up", entries=count)
 
     async def pick_up(self) -> int:
         """Ship what dead processes of this spool directory left unconfirmed; returns how many entries that were."""
@@ -168,16 +179,11 @@ class AuditLog:
             await self.checkpoint()
             await asyncio.sleep(CHECKPOINT_EVERY)
 
-    async def _pick_up_once(self) -> None:
-        while True:
-            try:
-                count = await self.pick_up()
-            except (StoreUnavailable, OSError) as error:
-                _log.warning("audit.not_picked_up", error=str(error))
+    async def _look_back_until_done(self) -> None:
+        while not self._picked_up:
+            await self.look_back()
+            if not self._picked_up:
                 await asyncio.sleep(CHECKPOINT_EVERY)
-            else:
-                _log.info("audit.picked_up", entries=count)
-                return
 
 
 # Reading what others left

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refusal, State
+from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refusal, State, is_unsettled
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query, matches, ordered
 from gateway.errors import StoreUnavailable
@@ -20,6 +20,7 @@ from gateway.store.port import CLAIM_SECONDS, Change, Post, Record, is_refused_c
 class _Row:
     post: Post
     next_at: float
+    claimed_by: str | None = None
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class MemoryStore:
     _persons: dict[tuple[str, str], _Seen] = field(default_factory=dict)
     _met: dict[str, tuple[str, str, float]] = field(default_factory=dict)
     _beats: dict[str, float] = field(default_factory=dict)
+    _buried: set[str] = field(default_factory=set)
     _ears: list[Callable[[str, str], None]] = field(default_factory=list)
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
@@ -109,7 +111,11 @@ class MemoryStore:
         pending = [each.id for each in self._requests.values() if each.state is State.PENDING]
         return [each for each in pending if self._unreachable(each, after)]
 
-    async def due(self, limit: int = 20) -> list[Post]:
+    async def unsettled(self, replica: str) -> list[ApprovalRequest]:
+        self._here()
+        return [each for each in self._requests.values() if each.replica == replica and is_unsettled(each)]
+
+    async def due(self, limit: int = 20, claimer: str = "") -> list[Post]:
         self._here()
         now = self.clock()
         rows = [
@@ -118,21 +124,38 @@ class MemoryStore:
             if row.post.wanted > row.post.sent and not row.post.dead and row.next_at <= now
         ]
         claimed = sorted(rows, key=lambda row: (row.next_at, row.post.id))[:limit]
+        posts = [row.post for row in claimed]
         for row in claimed:
             row.next_at = now + CLAIM_SECONDS
-        return [row.post for row in claimed]
+            row.claimed_by = claimer
+            row.post = replace(row.post, maybe_posted=row.post.ref is None)
+        return posts
+
+    async def unclaim(self, claimer: str) -> None:
+        self._here()
+        freed = [row for row in self._outbox.values() if row.claimed_by == claimer]
+        for row in freed:
+            row.next_at, row.claimed_by = self.clock(), None
+        loop = asyncio.get_running_loop()
+        for heard in self._ears if freed else ():
+            loop.call_soon(heard, "outbox", "")
 
     async def sent(self, post_id: int, rev: int, ref: str) -> None:
         self._here()
         row = self._outbox[post_id]
-        row.post = replace(row.post, sent=max(rev, row.post.sent), ref=ref, attempts=0, last_error="")
-        row.next_at = self.clock()
+        row.post = replace(
+            row.post, sent=max(rev, row.post.sent), ref=ref, attempts=0, last_error="", maybe_posted=False
+        )
+        row.next_at, row.claimed_by = self.clock(), None
 
-    async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
+    async def failed(self, post_id: int, error: str, retry_in: float | None, *, unposted: bool = False) -> None:
         self._here()
         row = self._outbox[post_id]
-        row.post = replace(row.post, attempts=row.post.attempts + 1, last_error=error, dead=retry_in is None)
-        row.next_at = self.clock() + (retry_in or 0.0)
+        maybe = row.post.maybe_posted and not unposted
+        row.post = replace(
+            row.post, attempts=row.post.attempts + 1, last_error=error, dead=retry_in is None, maybe_posted=maybe
+        )
+        row.next_at, row.claimed_by = self.clock() + (retry_in or 0.0), None
 
     async def redraw(self, request_id: str) -> None:
         self._here()
@@ -165,6 +188,17 @@ class MemoryStore:
         self._here()
         keys = sorted(key for key in self._entries if key[0] == replica and key[1] > after)[:limit]
         return [json.loads(self._entries[key]) for key in keys]
+
+    async def tail(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
+        self._here()
+        keys = sorted(key for key in self._entries if key[0] == replica)[-limit:]
+        return [json.loads(self._entries[key]) for key in keys]
+
+    async def story(self, request_id: str) -> list[Mapping[str, Value]]:
+        self._here()
+        bodies: list[Mapping[str, Value]] = [json.loads(text) for text in self._entries.values()]
+        told = [body for body in bodies if body.get("request") == request_id]
+        return sorted(told, key=lambda body: (str(body["at"]), str(body["replica"]), str(body["seq"]).zfill(20)))
 
     async def altered(self, replica: str, after: int, limit: int) -> list[int]:  # noqa: ARG002 - there are no columns
         self._here()
@@ -223,8 +257,20 @@ class MemoryStore:
         return [replica for replica, at in self._beats.items() if at < self.clock() - after]
 
     async def abandoned(self, after: float) -> list[str]:
-        held = {each.replica for each in self._requests.values() if each.state in OPEN_STATES | {State.RELEASED}}
+        held = {
+            each.replica
+            for each in self._requests.values()
+            if each.state in OPEN_STATES | {State.RELEASED} or is_unsettled(each)
+        }
         return [replica for replica in await self.lapsed(after) if replica in held]
+
+    async def unburied(self, replicas: Sequence[str]) -> list[str]:
+        self._here()
+        return [replica for replica in replicas if replica not in self._buried]
+
+    async def buried(self, replica: str) -> None:
+        self._here()
+        self._buried.add(replica)
 
     async def cancel(self, digests: Sequence[str]) -> None:
         self._here()

@@ -18,6 +18,7 @@ class Post:
     """An outbox row: a card of `request` in `channel` ("slack:C1"), at `wanted` rev, shown so far at `sent` rev.
 
     `ref` is the front's own message reference (JSON text), None until posted. `attempts` counts failures in a row.
+    `maybe_posted`: it was posted once by somebody who never heard whether that went well.
     """
 
     id: int
@@ -30,6 +31,7 @@ class Post:
     created_at: float
     dead: bool = False
     last_error: str = ""
+    maybe_posted: bool = False
 
 
 #: A claimed outbox row is left to its claimer for so long: longer than any front's own time limit.
@@ -74,14 +76,20 @@ class Store(Protocol):
     async def unreachable(self, after: float) -> list[str]:
         """Pending requests that no card shows: all their outbox rows are dead, or none was posted `after` seconds on."""
 
-    async def due(self, limit: int = 20) -> list[Post]:
+    async def unsettled(self, replica: str) -> list[ApprovalRequest]:
+        """Executed requests of a replica whose transaction was still open when it last told of them."""
+
+    async def due(self, limit: int = 20, claimer: str = "") -> list[Post]:
         """Claim outbox rows whose `wanted` is above `sent` and whose next attempt is due (skip locked, claim 30 s)."""
+
+    async def unclaim(self, claimer: str) -> None:
+        """What a dead replica has claimed is due again."""
 
     async def sent(self, post_id: int, rev: int, ref: str) -> None:
         """The card of `rev` is shown as `ref`; a row that is wanted at a higher rev is due at once."""
 
-    async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
-        """Sending failed; try again in so many seconds, or never (None: dead letter)."""
+    async def failed(self, post_id: int, error: str, retry_in: float | None, *, unposted: bool = False) -> None:
+        """Sending failed; try again in so many seconds, or never (None: dead letter). `unposted`: nothing was, for sure."""
 
     async def redraw(self, request_id: str) -> None:
         """Show the request's cards once more: somebody says that one is out of date."""
@@ -103,6 +111,12 @@ class Store(Protocol):
 
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         """Entries of one chain in order, seq > after."""
+
+    async def tail(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
+        """The last entries of one chain, in order."""
+
+    async def story(self, request_id: str) -> list[Mapping[str, Value]]:
+        """Every entry of any chain that names this request, oldest first."""
 
     async def altered(self, replica: str, after: int, limit: int) -> list[int]:
         """Of the next entries (as `chain` pages them) those whose columns don't say what their text says: seqs."""
@@ -138,7 +152,13 @@ class Store(Protocol):
         """Replicas whose heartbeat is older than so many seconds."""
 
     async def abandoned(self, after: float) -> list[str]:
-        """Lapsed replicas that still hold open or released requests."""
+        """Lapsed replicas that still hold open, released or unsettled requests."""
+
+    async def unburied(self, replicas: Sequence[str]) -> list[str]:
+        """Those of these dead replicas that `buried` was not said of."""
+
+    async def buried(self, replica: str) -> None:
+        """All that a dead replica left has been looked after."""
 
     async def cancel(self, digests: Sequence[str]) -> None:
         """Tell every replica of cancel keys that are not the caller's own, each by its digest."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import asyncpg
 import structlog
 
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, is_unsettled
 from gateway.approvals.stored import from_json, to_json
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query
@@ -115,7 +115,9 @@ class PostgresStore:
             new = replace(changed, rev=old.rev + 1)
             entries = record(new)
             lines = [entry.text for entry in entries]
-            moved = await connection.fetch(Q["request_move"], request_id, old.rev, new.state.value, to_json(new), lines)
+            moved = await connection.fetch(
+                Q["request_move"], request_id, old.rev, new.state.value, to_json(new), lines, is_unsettled(new)
+            )
             if not moved:
                 raise StoreUnavailable("the gateway's store holds a request in two revisions")
         return new
@@ -141,14 +143,20 @@ class PostgresStore:
     async def unreachable(self, after: float) -> list[str]:
         return [row["id"] for row in await self._fetch("request_unreachable", after)]
 
-    async def due(self, limit: int = 20) -> list[Post]:
-        return [Post(**row) for row in await self._fetch("outbox_due", limit, CLAIM_SECONDS)]
+    async def unsettled(self, replica: str) -> list[ApprovalRequest]:
+        return [from_json(row["body"]) for row in await self._fetch("request_unsettled", replica)]
+
+    async def due(self, limit: int = 20, claimer: str = "") -> list[Post]:
+        return [Post(**row) for row in await self._fetch("outbox_due", limit, CLAIM_SECONDS, claimer)]
+
+    async def unclaim(self, claimer: str) -> None:
+        await self._fetch("outbox_unclaim", claimer)
 
     async def sent(self, post_id: int, rev: int, ref: str) -> None:
         await self._fetch("outbox_sent", post_id, rev, ref)
 
-    async def failed(self, post_id: int, error: str, retry_in: float | None) -> None:
-        await self._fetch("outbox_failed", post_id, error, retry_in)
+    async def failed(self, post_id: int, error: str, retry_in: float | None, *, unposted: bool = False) -> None:
+        await self._fetch("outbox_failed", post_id, error, retry_in, unposted)
 
     async def redraw(self, request_id: str) -> None:
         await self._fetch("outbox_redraw", request_id)
@@ -172,6 +180,12 @@ class PostgresStore:
 
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         return [json.loads(row["text"]) for row in await self._fetch("audit_chain", replica, after, limit)]
+
+    async def tail(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
+        return [json.loads(row["text"]) for row in await self._fetch("audit_tail", replica, limit)]
+
+    async def story(self, request_id: str) -> list[Mapping[str, Value]]:
+        return [json.loads(row["text"]) for row in await self._fetch("audit_story", request_id)]
 
     async def altered(self, replica: str, after: int, limit: int) -> list[int]:
         rows = await self._fetch("audit_columns", replica, after, limit)
@@ -215,6 +229,12 @@ class PostgresStore:
 
     async def abandoned(self, after: float) -> list[str]:
         return [row["name"] for row in await self._fetch("replica_abandoned", after)]
+
+    async def unburied(self, replicas: Sequence[str]) -> list[str]:
+        return [row["asked"] for row in await self._fetch("replica_unburied", list(replicas))]
+
+    async def buried(self, replica: str) -> None:
+        await self._fetch("replica_buried", replica)
 
     async def cancel(self, digests: Sequence[str]) -> None:
         await self._fetch("cancel_notify", list(digests))

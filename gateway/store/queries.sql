@@ -50,7 +50,7 @@ SELECT held.body, extract(epoch FROM clock_timestamp())::double precision AS now
 -- and the row is locked. No row: somebody else was faster (can't be, under the lock).
 -- A claimed card stays claimed: its sender sees the higher `wanted` when it reports.
 WITH moved AS (
-    UPDATE hoop.approval SET state = $3, rev = $2 + 1, body = $4, changed_at = clock_timestamp()
+    UPDATE hoop.approval SET state = $3, rev = $2 + 1, body = $4, unsettled = $6, changed_at = clock_timestamp()
      WHERE id = $1 AND rev = $2
     RETURNING id, rev
 ), cards AS (
@@ -92,31 +92,35 @@ SELECT approval.id FROM hoop.approval
             AND NOT EXISTS (SELECT FROM hoop.outbox WHERE request = approval.id AND NOT dead)));
 
 -- name: outbox_due
--- Claim for $2 seconds; two replicas never take the same row.
+-- Claim for $2 seconds in the name of $3; two replicas never take the same row. What is told is what was known before.
 WITH claimed AS (
-    SELECT id FROM hoop.outbox
+    SELECT id, maybe_posted FROM hoop.outbox
      WHERE wanted > sent AND NOT dead AND next_at <= clock_timestamp()
      ORDER BY next_at, id
      LIMIT $1
        FOR UPDATE SKIP LOCKED
 ), taken AS (
-    UPDATE hoop.outbox SET next_at = clock_timestamp() + make_interval(secs => $2)
+    UPDATE hoop.outbox SET next_at = clock_timestamp() + make_interval(secs => $2), claimed_by = $3,
+                           maybe_posted = ref IS NULL
       FROM claimed WHERE outbox.id = claimed.id
-    RETURNING outbox.*
+    RETURNING outbox.id, request, channel, wanted, sent, ref, attempts, dead, last_error, created_at,
+              claimed.maybe_posted
 )
-SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error,
+SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error, maybe_posted,
        extract(epoch FROM created_at)::double precision AS created_at
   FROM taken ORDER BY id;
 
 -- name: outbox_sent
 UPDATE hoop.outbox
-   SET sent = greatest(sent, $2), ref = $3, attempts = 0, last_error = '', next_at = clock_timestamp()
+   SET sent = greatest(sent, $2), ref = $3, attempts = 0, last_error = '', next_at = clock_timestamp(),
+       claimed_by = NULL, maybe_posted = false
  WHERE id = $1;
 
 -- name: outbox_failed
--- $3 null: never again.
+-- $3 null: never again. $4: it is certain that nothing was posted.
 UPDATE hoop.outbox
-   SET attempts = attempts + 1, last_error = $2, dead = $3::double precision IS NULL,
+   SET attempts = attempts + 1, last_error = $2, dead = $3::double precision IS NULL, claimed_by = NULL,
+       maybe_posted = maybe_posted AND NOT $4,
        next_at = clock_timestamp() + make_interval(secs => coalesce($3, 0))
  WHERE id = $1;
 
@@ -128,9 +132,16 @@ WITH again AS (
 SELECT pg_notify('hoop_outbox', '') FROM again;
 
 -- name: outbox_of_request
-SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error,
+SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error, maybe_posted,
        extract(epoch FROM created_at)::double precision AS created_at
   FROM hoop.outbox WHERE request = $1 ORDER BY id;
+
+-- name: outbox_unclaim
+-- What a dead replica was sending is due again.
+WITH freed AS (
+    UPDATE hoop.outbox SET claimed_by = NULL, next_at = clock_timestamp() WHERE claimed_by = $1 RETURNING id
+)
+SELECT pg_notify('hoop_outbox', '') FROM freed LIMIT 1;
 
 -- name: audit_insert
 -- $1: canonical lines; a column is filled from the field of its name. An entry that is
@@ -142,6 +153,12 @@ ON CONFLICT (replica, seq) DO NOTHING;
 
 -- name: audit_chain
 SELECT text FROM hoop.audit WHERE replica = $1 AND seq > $2 ORDER BY seq LIMIT $3;
+
+-- name: audit_tail
+SELECT text FROM (SELECT seq, text FROM hoop.audit WHERE replica = $1 ORDER BY seq DESC LIMIT $2) AS newest ORDER BY seq;
+
+-- name: audit_story
+SELECT text FROM hoop.audit WHERE request = $1 ORDER BY at, replica, seq;
 
 -- name: audit_columns
 -- Is a row still what audit_insert makes of its body? Whether that body is the text's is compared by the caller: a text
@@ -207,8 +224,20 @@ INSERT INTO hoop.replica (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET bea
 -- tell verify of chains that should be there.
 SELECT name FROM hoop.replica
  WHERE beat_at < clock_timestamp() - make_interval(secs => $1)
-   AND EXISTS (SELECT FROM hoop.approval WHERE replica = name AND state IN ('pending', 'approved', 'released'))
+   AND EXISTS (SELECT FROM hoop.approval
+                WHERE replica = name AND (state IN ('pending', 'approved', 'released') OR unsettled))
  ORDER BY beat_at;
+
+-- name: replica_unburied
+-- One that died before its first sign of life has no row.
+SELECT asked FROM unnest($1::text[]) AS asked
+ WHERE NOT EXISTS (SELECT FROM hoop.replica WHERE name = asked AND buried_at IS NOT NULL);
+
+-- name: replica_buried
+UPDATE hoop.replica SET buried_at = clock_timestamp() WHERE name = $1;
+
+-- name: request_unsettled
+SELECT body FROM hoop.approval WHERE replica = $1 AND unsettled;
 
 -- name: cancel_notify
 SELECT pg_notify('hoop_cancel', digest) FROM unnest($1::text[]) AS digest;

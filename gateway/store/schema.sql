@@ -128,3 +128,18 @@ CREATE TABLE hoop.conversation (
     service_url text NOT NULL,
     met_at      timestamptz NOT NULL
 );
+
+-- migration 4: what a process that was killed leaves behind
+
+-- Who sends a card just now, so that its claims end with it. `maybe_posted`: a first post was begun and its answer never came.
+ALTER TABLE hoop.outbox ADD COLUMN claimed_by text, ADD COLUMN maybe_posted boolean NOT NULL DEFAULT false;
+CREATE INDEX outbox_claimed ON hoop.outbox (claimed_by) WHERE claimed_by IS NOT NULL;
+
+-- Executed, and its transaction is still open: somebody has to tell how that ends.
+ALTER TABLE hoop.approval ADD COLUMN unsettled boolean NOT NULL DEFAULT false;
+DROP INDEX hoop.approval_of_replica;
+CREATE INDEX approval_of_replica ON hoop.approval (replica)
+ WHERE state IN ('pending', 'approved', 'released') OR unsettled;
+
+-- When a later process of the same spool has made true what a dead one left: it need not be looked at again.
+ALTER TABLE hoop.replica ADD COLUMN buried_at timestamptz;

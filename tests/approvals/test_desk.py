@@ -374,6 +374,59 @@ class TestDeadReplicas:
         await desk.close()
         await before.close()
 
+    async def test_steps_that_were_recorded_and_never_stored_are_voided_once(
+        self, store: MemoryStore, clock: Clock
+    ) -> None:
+        """A process that is killed inside a transaction has told of what then never was."""
+        request, never = fresh(replica="old"), fresh(replica="old")
+        spool = ListSpool("old")
+        before = Desk(store, spool, clock=clock, link_max_age=1.0)
+        await before.open(request)
+        spool.record("held", request=never.id)
+        spool.record("decided", request=request.id, outcome="approved", decided_by="bob@example.com")
+        spool.record("released", request=request.id)
+        spool.flush()
+        await store.append(spool.written)
+        for name in ("new", "newer"):
+            store._buried.clear()  # as if the first of them had been killed before it was through
+            after = ListSpool(name)
+            desk = Desk(store, after, clock=clock, link_max_age=1.0)
+            await desk.start(name, gone=["old"])
+            await store.append(after.written)
+            await desk.close()
+        voided = [each for each in await store.story(request.id) if each["kind"] == "voided"]
+        assert [str(each["reason"]).partition(":")[0] for each in voided] == ["old #3", "old #4"]
+        [held] = [each for each in await store.story(never.id) if each["kind"] == "voided"]
+        assert held["reason"] == "old #2: its process ended before the store confirmed it; what the store holds counts"
+        assert (held["replica"], held["request"]) == ("new", never.id)
+        await before.close()
+
+    async def test_what_ran_ends_as_the_dead_ones_log_tells(self, store: MemoryStore, clock: Clock) -> None:
+        told, silent, open_ = (fresh(replica="old") for _ in range(3))
+        spool = ListSpool("old")
+        before = Desk(store, spool, clock=clock, link_max_age=1.0)
+        for each in (told, silent, open_):
+            await before.open(each)
+            await before.decide(each.id, 1, BOB, Approve(), "slack")
+            await before.release(each.id, DIGEST)
+        await before.finish(open_.id, 2, "", 1.0, "open")
+        spool.record("finished", request=told.id, outcome="executed", rows=42, duration_ms=3.5)
+        spool.flush()
+        await store.append(spool.written)
+        after = ListSpool("new")
+        desk = Desk(store, after, clock=clock, link_max_age=1.0)
+        await desk.start("new", gone=["old"])
+        ends = {each.id: (each.state, each.rows, each.transaction) for each in await desk.find()}
+        assert ends == {
+            told.id: (State.EXECUTED, 42, "its end was not seen"),
+            silent.id: (State.UNKNOWN, None, ""),
+            open_.id: (State.EXECUTED, 2, "its end was not seen"),
+        }
+        [entry] = after.written
+        assert (entry.kind, entry.body["request"], entry.body["outcome"]) == ("finished", silent.id, "unknown")
+        await desk.close()
+        await before.close()
+
     async def test_a_replica_without_a_sign_of_life_is_buried(
         self, desk: Desk, store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:

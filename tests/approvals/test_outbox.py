@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.approvals import request as rules
-from gateway.approvals.outbox import MAX_ATTEMPTS, Outbox, PermanentFailure, RetryLater
+from gateway.approvals.outbox import MAX_ATTEMPTS, Outbox, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Post, Store
@@ -138,6 +138,31 @@ class TestSending:
     ) -> None:
         request = await opened(store)
         await deny(store, request)
+        await rounds(outbox)
+        assert chat.shown == []
+        assert (await only_post(store, request)).dead
+
+    async def test_what_may_have_been_posted_gets_its_end_posted(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock
+    ) -> None:
+        """The answer was lost: a card may hang there with its buttons, and nobody knows where."""
+        request = await opened(store)
+        chat.trouble = [TimeoutError()]
+        await rounds(outbox)
+        await deny(store, request)
+        clock.now += 31.0
+        await rounds(outbox)
+        assert chat.shown == [("C1", None, State.DENIED, 2)]
+
+    @pytest.mark.parametrize("error", [Unreached("no route"), RetryLater(1.0)])
+    async def test_what_was_certainly_not_posted_is_not_posted_when_it_is_over(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock, error: Exception
+    ) -> None:
+        request = await opened(store)
+        chat.trouble = [error]
+        await rounds(outbox)
+        await deny(store, request)
+        clock.now += 31.0
         await rounds(outbox)
         assert chat.shown == []
         assert (await only_post(store, request)).dead

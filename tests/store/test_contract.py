@@ -15,7 +15,7 @@ from gateway.audit.entry import Entry
 from gateway.audit.query import Query, parse
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.memory import MemoryStore
-from gateway.store.port import Store
+from gateway.store.port import Change, Store
 from tests.bots.samples import ANN, BOB, CAROL, DELETE, UPDATE, WILD
 from tests.fakes.stores import ListSpool, fresh, postgres_store
 
@@ -182,7 +182,38 @@ class TestOutbox:
             (request.id, "slack:C1", 1, 0, None),
             (request.id, "teams:19:x", 1, 0, None),
         ]
-        assert await store.posts(request.id) == posts
+        assert await store.posts(request.id) == [replace(post, maybe_posted=True) for post in posts]
+
+    async def test_a_post_that_was_begun_may_have_gone_well_until_somebody_knows(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        [post] = await store.due()
+        assert not post.maybe_posted, "the first to post knows that nobody has"
+        await store.failed(post.id, "no answer", 0.0)
+        [again] = await store.due()
+        assert again.maybe_posted
+        await store.failed(post.id, "refused", 0.0, unposted=True)
+        [certain] = await store.due()
+        assert not certain.maybe_posted
+        await store.sent(post.id, 1, "ref")
+        [kept] = await store.posts(request.id)
+        assert not kept.maybe_posted
+
+    async def test_what_a_dead_replica_was_sending_is_due_again(self, store: Store) -> None:
+        request, other = fresh(), fresh()
+        await store.open(request, nothing)
+        [post] = await store.due(claimer="dead")
+        await store.open(other, nothing)
+        [mine] = await store.due(claimer="alive")
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        await store.listen(lambda channel, payload: heard.put_nowait((channel, payload)))
+        await store.unclaim("dead")
+        async with asyncio.timeout(DEADLINE):
+            assert await heard.get() == ("outbox", "")
+        assert [each.id for each in await store.due(claimer="alive")] == [post.id]
+        await store.failed(mine.id, "wait", 60.0)
+        await store.unclaim("alive")
+        assert [each.id for each in await store.due()] == [post.id], "who waits after a failure is claimed by nobody"
 
     async def test_what_is_claimed_is_not_due_again(self, store: Store) -> None:
         await store.open(fresh(channels=("slack:C1", "slack:C2")), nothing)
@@ -270,6 +301,20 @@ class TestOutbox:
 
 
 class TestRecord:
+    async def test_the_tail_of_a_chain_and_the_story_of_a_request(self, store: Store) -> None:
+        one, two = ListSpool("one"), ListSpool("two")
+        first = [
+            one.record("held", request="r1"),
+            one.record("held", request="r2"),
+            one.record("decided", request="r1"),
+        ]
+        await store.append([*first, two.record("voided", request="r1")])
+        assert [entry["seq"] for entry in await store.tail("one", 2)] == [2, 3]
+        assert await store.tail("nobody", 2) == []
+        told = {(entry["replica"], entry["kind"]) for entry in await store.story("r1")}
+        assert told == {("one", "held"), ("one", "decided"), ("two", "voided")}
+        assert [entry["kind"] for entry in await store.story("r1") if entry["replica"] == "one"] == ["held", "decided"]
+
     async def test_entries_come_with_their_move(self, store: Store) -> None:
         request, spool = fresh(), ListSpool()
 
@@ -456,6 +501,27 @@ class TestConversations:
 
 
 class TestReplicas:
+    async def test_a_dead_replica_is_buried_once(self, store: Store) -> None:
+        await store.heartbeat("a")
+        assert await store.unburied(["a", "never-beat"]) == ["a", "never-beat"]
+        await store.buried("a")
+        assert await store.unburied(["a", "never-beat"]) == ["never-beat"]
+
+    async def test_what_ran_in_a_transaction_that_is_open_is_unsettled(self, store: Store) -> None:
+        def executed(transaction: str) -> Change:
+            return lambda request, _now: replace(request, state=State.EXECUTED, transaction=transaction)
+
+        request = fresh(replica="a")
+        await store.heartbeat("a")
+        await store.open(request, nothing)
+        await store.move(request.id, executed("open"), nothing)
+        assert [each.id for each in await store.unsettled("a")] == [request.id]
+        assert await store.unsettled("b") == []
+        assert await store.abandoned(-60.0) == ["a"]
+        await store.move(request.id, executed("committed"), nothing)
+        assert await store.unsettled("a") == []
+        assert await store.abandoned(-60.0) == []
+
     async def test_a_replica_lapses_until_it_beats_again(self, store: Store) -> None:
         await store.heartbeat("a")
         await store.heartbeat("b")

@@ -47,6 +47,12 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.pending_of("issuer", "subject"),
         store.cancel(["digest"]),
         store.redraw("x"),
+        store.unsettled("a"),
+        store.unclaim("a"),
+        store.tail("a", 1),
+        store.story("x"),
+        store.unburied(["a"]),
+        store.buried("a"),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]

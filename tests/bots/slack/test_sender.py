@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -13,7 +12,7 @@ from bots.slack.blocks import LADDER
 from bots.slack.sender import HINTS, SlackSender, SlackUnwellError, open_client
 from bots.workspace import Workspace
 from bots.workspace.state import Channel
-from gateway.approvals.outbox import Front, PermanentFailure, RetryLater
+from gateway.approvals.outbox import Front, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import State
 from tests.bots.samples import DELETE, PLAIN, STATES
 
@@ -102,8 +101,15 @@ async def test_html_of_a_proxy_is_tried_again(room: Room, status: int) -> None:
 
 async def test_slack_away_is_tried_again(room: Room) -> None:
     await room.workspace.stop()
-    with pytest.raises(aiohttp.ClientError):
+    with pytest.raises(Unreached, match="ClientConnectorError"):
         await room.post()
+
+
+async def test_an_answer_that_is_lost_is_no_proof_that_nothing_was_posted(room: Room) -> None:
+    room.workspace.fail("chat.postMessage", status=502, late=True)
+    with pytest.raises(SlackUnwellError, match="http 502"):
+        await room.post()
+    assert room.workspace.messages(room.channel)
 
 
 async def test_a_card_too_big_is_drawn_smaller(room: Room) -> None:

@@ -1,6 +1,7 @@
 """Posting and redrawing cards through botbuilder, with each fault that the Bot Connector has for it."""
 
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest_asyncio
 
 from bots.teams.adaptive import LADDER
 from bots.teams.sender import HINTS, TeamsSender, TeamsUnwellError
-from gateway.approvals.outbox import Front, PermanentFailure, RetryLater
+from gateway.approvals.outbox import Front, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import State
 from gateway.store.memory import MemoryStore
 from tests.bots.samples import DELETE, PLAIN, STATES
@@ -134,6 +135,14 @@ async def test_what_goes_away_is_tried_again(room: Room, status: int) -> None:
     with pytest.raises(TeamsUnwellError, match=f"http {status}"):
         await room.post()
     await room.post()
+
+
+async def test_a_connector_that_is_not_there_has_shown_nothing(room: Room) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    await room.store.met(room.channel.id, "", f"http://127.0.0.1:{port}/", 9e9)
+    with pytest.raises(Unreached):
+        await room.post()
 
 
 async def test_credentials_that_are_refused_are_permanent(room: Room) -> None:
