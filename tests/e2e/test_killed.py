@@ -22,7 +22,7 @@ import pytest
 
 from bots.workspace.state import Message
 from tests.e2e.between import Between, Stop
-from tests.e2e.site import CHANNEL, START, Served, Site, run
+from tests.e2e.site import CHANNEL, ROOT, START, Served, Site, run
 from tests.e2e.stack import STEP
 
 ROW = 21
@@ -153,12 +153,21 @@ POINTS = (
         "it runs in the target, behind a lock",
         *("the click", "released", "unknown", _UNKNOWN, "Outcome unknown"),
         locked=True,
-        ran=1,
     ),
     Point(
-        "it has run, the target's answer has not come",
+        "it has run, and its rows are to be counted",
         *("the click", "released", "unknown", _UNKNOWN, "Outcome unknown"),
         target=Stop((SENT,), answer=True),
+    ),
+    Point(
+        "its rows are counted, the COMMIT has not reached the target",
+        *("the click", "released", "unknown", _UNKNOWN, "Outcome unknown"),
+        target=Stop((SENT, _COMMIT)),
+    ),
+    Point(
+        "it is committed, the target's answer has not come",
+        *("the click", "released", "unknown", _UNKNOWN, "Outcome unknown"),
+        target=Stop((SENT, _COMMIT), answer=True),
         ran=1,
     ),
     # --- executed ---------------------------------------------------------------------------------------------------
@@ -339,6 +348,27 @@ async def test_after_a_kill_everything_tells_one_story(street: Street, point: Po
     assert await street.ask(f"{told} WHERE request IS NOT NULL AND kind <> 'refused'") == point.audit
     verified = await asyncio.to_thread(run, site.environment, "audit", "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def table() -> str:
+    """POINTS as docs/killed.md shows them."""
+    rows = [
+        (
+            each.name,
+            each.state or "nothing",
+            each.end or "nothing",
+            each.card or "no card",
+            "once" if each.ran else "never",
+        )
+        for each in POINTS
+    ]
+    head = ("killed when", "store then", "store after the new start", "newest card", "it ran")
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
+
+
+def test_the_page_shows_these_points() -> None:
+    page = (ROOT / "docs" / "killed.md").read_text("utf-8")
+    assert table() in page, f"docs/killed.md should have:\n{table()}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
