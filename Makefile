@@ -4,7 +4,7 @@ PYTHON312 ?= python3.12
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo tour test drivers lint bench fuzz regress suites clean
+.PHONY: demo tour test renderings drivers lint bench fuzz regress suites clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,10 @@ tour: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -q
+
+# The stored renderings of cards (tests/bots/renderings), drawn anew: look at the diff.
+renderings: $(VENV)/.ready
+	$(BIN)/python -m tests.bots.rendering
 
 # Every driver of docs/drivers.md: `make test` leaves out those that need a compiler or a newer Python. What is missing is
 # skipped, with what to install; without Python 3.12 that is postgres-mcp.

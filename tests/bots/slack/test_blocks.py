@@ -1,16 +1,21 @@
 """Block Kit within its limits: by the SDK's validators and by our own figures, for plain cards and for wild ones."""
 
 import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
+from bots import outcomes
 from bots.cards import Card, card
 from bots.commands import Answer, Page
+from bots.fitting import excerpt
 from bots.previews import Cell, Table
 from bots.seals import seal
 from bots.slack.blocks import (
@@ -29,9 +34,13 @@ from bots.slack.blocks import (
 from bots.texts import moment
 from bots.workspace.limits import check, find_view_problem
 from gateway.approvals.request import Approval, ApprovalRequest, State
-from tests.bots.samples import DELETE, NOW, PLAIN, STATES, UPDATE, WILD, person
+from tests.bots import rendering
+from tests.bots.rendering import CHATS, STANDINGS, STORED, place, stored
+from tests.bots.samples import DELETE, NOW, PLAIN, SQL, STATES, UPDATE, WILD, person
 
 KEY = b"k" * 32
+#: What a card says when it does not show all of it.
+HIDDEN = "Part of it is not shown here: open Full SQL before you decide."
 
 
 def draw(request: ApprovalRequest, now: float = NOW, start: int = 0) -> list[dict[str, Any]]:
@@ -70,6 +79,81 @@ def said(blocks: list[dict[str, Any]]) -> str:
 def buttons(blocks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     found = [each for block in blocks if block["type"] == "actions" for each in block["elements"]]
     return {each["text"]["text"]: each for each in found}
+
+
+#: chat.md 1.5: what, how to find it in an object of a message, the most of it. Held against, not used by, what draws.
+LIMITS: tuple[tuple[str, Callable[[dict[str, Any]], Any], int], ...] = (
+    ("blocks of a message", lambda each: each.get("blocks"), 50),
+    ("text of a message (chat.update)", lambda each: each["text"] if "blocks" in each else None, 4_000),
+    ("header", lambda each: each["text"]["text"] if each.get("type") == "header" else None, 150),
+    ("section text", lambda each: each["text"]["text"] if each.get("type") == "section" else None, 3_000),
+    ("section fields", lambda each: each.get("fields"), 10),
+    ("context elements", lambda each: each["elements"] if each.get("type") == "context" else None, 10),
+    ("actions", lambda each: each["elements"] if each.get("type") == "actions" else None, 25),
+    ("button text", lambda each: each["text"]["text"] if each.get("type") == "button" else None, 75),
+    ("button value", lambda each: each["value"] if each.get("type") == "button" else None, 2_000),
+    ("accessibility_label", lambda each: each.get("accessibility_label"), 75),
+    ("confirm title", lambda each: each["title"]["text"] if "deny" in each else None, 100),
+    ("confirm text", lambda each: each["text"]["text"] if "deny" in each else None, 300),
+    ("confirm buttons", lambda each: max(each["confirm"]["text"], each["deny"]["text"], key=len) if "deny" in each else None, 30),
+    ("action_id", lambda each: each.get("action_id"), 255),
+    ("block_id", lambda each: each.get("block_id"), 255),
+    ("table rows", lambda each: each["rows"] if each.get("type") == "table" else None, 100),
+    ("table columns", lambda each: max(each["rows"], key=len) if each.get("type") == "table" else None, 20),
+    ("tables of a message", lambda each: [b for b in each["blocks"] if b["type"] == "table"] if "blocks" in each else None, 1),
+    ("JSON of all blocks (undocumented, bolt-js 2509, 2867)", lambda each: json.dumps(each["blocks"]) if "blocks" in each else None, 9_000),
+)  # fmt: skip
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a message, whatever it is nested in."""
+    if isinstance(value, list):
+        for each in value:
+            yield from objects(each)
+    elif isinstance(value, dict):
+        yield value
+        for each in value.values():
+            yield from objects(each)
+
+
+def broken(drawn: dict[str, Any]) -> list[str]:
+    """The limits that a message with text and blocks breaks, each with by how much."""
+    found = []
+    for each in objects(drawn):
+        for what, measured, most in LIMITS:
+            value = measured(each)
+            if value is not None and len(value) > most:
+                found.append(f"{what}: {len(value)} of {most}")
+    return found
+
+
+def test_the_limits_are_seen_when_they_are_broken() -> None:
+    button = {"type": "button", "text": {"text": "x" * 76}, "value": "v", "confirm": {
+        "title": {"text": "x" * 101}, "text": {"text": "x" * 301}, "confirm": {"text": "x" * 31}, "deny": {"text": "no"},
+    }, "style": "primary"}  # fmt: skip
+    table = {"type": "table", "rows": [[1] * 21] * 101}
+    bad = {"text": "x" * 4_001, "blocks": [{"type": "actions", "elements": [button] * 26}, table, table]}
+    assert {each.partition(":")[0] for each in broken(bad)} == {
+        "text of a message (chat.update)", "actions", "button text", "confirm title", "confirm text", "confirm buttons",
+        "table rows", "table columns", "tables of a message", "JSON of all blocks (undocumented, bolt-js 2509, 2867)",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("standing", STANDINGS)
+def test_every_standing_looks_as_it_is_stored(standing: str) -> None:
+    """`make renderings` draws them anew; then the diff is to be looked at."""
+    kept = stored("slack", standing)
+    assert rendering.slack(STANDINGS[standing]) == kept
+    assert broken(kept) == []
+    valid(kept["blocks"])
+
+
+def test_every_standing_and_nothing_else_is_stored() -> None:
+    for chat in CHATS:
+        assert {place(chat, each) for each in STANDINGS} == set((STORED / chat).iterdir())
+    assert {request.state for request in STANDINGS.values()} == set(State)
+    words = {outcomes.standing(request, NOW + 70) for request in STANDINGS.values()}
+    assert words == set(outcomes._STANDING.values()), "each way to stand is stored"
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -180,6 +264,44 @@ def test_any_request_fits(request: ApprovalRequest) -> None:
     draw(request, NOW + 70)
     draw(request, NOW + 70, len(LADDER))
     valid_view(full_view(card(request, NOW)))
+
+
+def literal(blocks: list[dict[str, Any]]) -> list[str]:
+    """The texts of the literal blocks; each holds runs of plain text and nothing else."""
+    found = []
+    for part in (part for block in blocks if block["type"] == "rich_text" for part in block["elements"]):
+        if part["type"] == "rich_text_preformatted":
+            assert {each["type"] for each in part["elements"]} == {"text"}
+            found.append("".join(each["text"] for each in part["elements"]))
+    return found
+
+
+def around(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All but the literal blocks, and without our own line that says that something is hidden."""
+    others = deepcopy([block for block in blocks if not literal([block])])
+    hidden = {"type": "text", "text": HIDDEN, "style": {"bold": True}}
+    for section in [part for block in others if block["type"] == "rich_text" for part in block["elements"]]:
+        if hidden in section["elements"]:
+            at = section["elements"].index(hidden)
+            del section["elements"][at - 1 : at + 1]
+    return others
+
+
+@settings(max_examples=1000, deadline=None)
+@given(SQL, st.sampled_from([1] * 20 + [200, 30_000]))
+def test_a_thousand_random_statements_stay_in_the_literal_block(sql: str, times: int) -> None:
+    """Unicode, fences, mentions, bidi, up to a megabyte: the literal block says it, and all the rest of the message is what
+    it would be for any other statement."""
+    request = replace(PLAIN, statements=(replace(DELETE, sql=(sql * times)[:1_000_000]),))
+    drawn = message(card(request, NOW), seal(KEY, request))
+    assert broken({"text": drawn.text, "blocks": drawn.blocks}) == []
+    valid(drawn.blocks)
+    assert literal(drawn.blocks) == [excerpt(card(request, NOW).statements[0], LADDER[drawn.step].sql)[0]]
+    plain = replace(PLAIN, statements=(replace(DELETE, sql="SELECT"),))
+    other = message(card(plain, NOW), seal(KEY, request), drawn.step)
+    assert drawn.text == other.text
+    assert around(drawn.blocks) == around(other.blocks)
+    assert drawn.hidden is (HIDDEN in said(drawn.blocks))
 
 
 @pytest.mark.parametrize("piece", ["1, ", "😀", "\n", "\u202e", "x"])

@@ -31,6 +31,8 @@ from bots.teams.adaptive import (
 )
 from bots.texts import moment
 from gateway.approvals.request import ApprovalRequest, State
+from tests.bots import rendering
+from tests.bots.rendering import STANDINGS, stored
 from tests.bots.samples import DELETE, NOW, PLAIN, SQL, STATES, UPDATE, WILD
 from tests.npm import NODE, installed
 
@@ -130,6 +132,23 @@ def titles(drawn: Drawn) -> list[str]:
 
 
 # States --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("standing", STANDINGS)
+def test_every_standing_looks_as_it_is_stored(standing: str, parse: Parse) -> None:
+    """`make renderings` draws them anew; then the diff is to be looked at. What is stored is what Microsoft parses."""
+    kept = stored("teams", standing)
+    assert rendering.teams(STANDINGS[standing]) == kept
+    told = parse(kept["card"])
+    assert told["events"] == []
+    assert told["items"] == len(kept["card"]["body"])
+    assert utf16(kept["card"]) <= 28 * 1024, "chat.md 2.1"
+    valid(Drawn(kept["card"], kept["summary"], 0, hidden=False))
+
+
+def utf16(content: Json) -> int:
+    """Bytes as Teams counts them."""
+    return len(json.dumps(content, ensure_ascii=False).encode("utf-16-le", "surrogatepass"))
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -271,6 +290,12 @@ def test_any_request_fits(request: ApprovalRequest) -> None:
             assert not WOULD_BE_A_DATE.search(run["text"])
 
 
+def around(drawn: Drawn) -> list[Json]:
+    """All but the code, and without our own line that says that something is hidden."""
+    own = "**Part of it is not shown here: Review, then Full SQL.**"
+    return [each for each in drawn.content["body"] if each["type"] != "CodeBlock" and each.get("text") != own]
+
+
 @settings(max_examples=1000, deadline=None)
 @given(SQL, st.sampled_from([1] * 20 + [200, 30_000]))
 def test_a_thousand_random_statements_stay_in_the_literal_block(sql: str, times: int) -> None:
@@ -280,11 +305,14 @@ def test_a_thousand_random_statements_stay_in_the_literal_block(sql: str, times:
     (code,) = of_type(drawn, "CodeBlock")
     assert code["codeSnippet"] == (excerpt(card(request, NOW).statements[0], LADDER[drawn.step].sql)[0])
     assert "".join(run["text"] for run in code["fallback"]["inlines"]) == code["codeSnippet"]
+    assert utf16(drawn.content) <= 28 * 1024
     plain = base_card(card(replace(PLAIN, statements=(replace(DELETE, sql="SELECT"),)), NOW), "s", start=drawn.step)
     ours = {each["text"] for each in of_type(plain, "TextBlock")} | {
         "**Part of it is not shown here: Review, then Full SQL.**"
     }
     assert {each["text"] for each in of_type(drawn, "TextBlock")} <= ours
+    assert around(drawn) == around(plain), "the rest is what it would be for any other statement"
+    assert drawn.summary == plain.summary
 
 
 @settings(max_examples=25, deadline=None)

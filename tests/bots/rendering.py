@@ -1,0 +1,82 @@
+"""Stored renderings: how each standing of a request looks in each chat, as JSON to be read in a diff.
+
+    python -m tests.bots.rendering      (make renderings) draws all of them anew; look at the diff before you commit it
+
+The tests of bots.slack.blocks and bots.teams.adaptive compare what is drawn with what is stored in renderings/, and hold the
+stored ones to the limits. What must not live here: limits, and what a card says (bots.cards).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bots.cards import card
+from bots.seals import seal
+from bots.slack.blocks import message
+from bots.teams.adaptive import base_card
+from gateway.approvals.request import Approval, ApprovalRequest, State
+from tests.bots.samples import BOB, DELETE, NOW, PLAIN, STATES
+
+STORED = Path(__file__).parent / "renderings"
+KEY = b"k" * 32
+_EXECUTED, _FAILED = STATES[State.EXECUTED], STATES[State.FAILED]
+
+#: Every state of architecture.md (Words) and, of those that differ on a card, every fate (bots.outcomes).
+STANDINGS: dict[str, ApprovalRequest] = {
+    **{state.value: request for state, request in STATES.items()},
+    "pending, high risk": replace(PLAIN, statements=(replace(DELETE, where=False),)),
+    "pending, one of two": replace(PLAIN, rev=2, approvals_needed=2, approvals=(Approval(BOB, "slack", NOW + 60),)),
+    "pending, time is up": replace(PLAIN, expires_at=NOW + 60),
+    "pending, long": replace(PLAIN, statements=(replace(DELETE, sql=f"SELECT {', '.join(map(str, range(2000)))}"),)),
+    "executed, open": replace(_EXECUTED, transaction="open"),
+    "executed, rolled back": replace(_EXECUTED, transaction="rolled back"),
+    "executed, partly committed": replace(_EXECUTED, transaction="partly committed"),
+    "executed, prepared": replace(_EXECUTED, transaction="prepared"),
+    "executed, its end was not seen": replace(_EXECUTED, transaction="its end was not seen"),
+    "failed, counted": replace(_FAILED, sqlstate="42501", rows=50, row_cap=42),
+    "withdrawn after approval": replace(
+        STATES[State.APPROVED], state=State.WITHDRAWN, rev=3, reason="gateway gone (its process ended)"
+    ),
+}
+
+
+def slack(request: ApprovalRequest) -> dict[str, Any]:
+    """The arguments of chat.postMessage that are ours to choose."""
+    drawn = message(card(request, NOW + 70), seal(KEY, request))
+    return {"text": drawn.text, "blocks": drawn.blocks}
+
+
+def teams(request: ApprovalRequest) -> dict[str, Any]:
+    """The activity's summary and its card, as everybody sees it."""
+    drawn = base_card(card(request, NOW + 70), seal(KEY, request))
+    return {"summary": drawn.summary, "card": drawn.content}
+
+
+CHATS: Mapping[str, Callable[[ApprovalRequest], dict[str, Any]]] = {"slack": slack, "teams": teams}
+
+
+def place(chat: str, standing: str) -> Path:
+    return STORED / chat / f"{standing.replace(', ', '-').replace(' ', '-')}.json"
+
+
+def stored(chat: str, standing: str) -> dict[str, Any]:
+    """The stored rendering. Raises FileNotFoundError for one that `renew` has not drawn yet."""
+    found: dict[str, Any] = json.loads(place(chat, standing).read_text("utf-8"))
+    return found
+
+
+def renew() -> None:
+    """Draw all of them anew; one whose standing is gone goes, too."""
+    for chat, draw in CHATS.items():
+        (STORED / chat).mkdir(parents=True, exist_ok=True)
+        for old in (STORED / chat).glob("*.json"):
+            old.unlink()
+        for standing, request in STANDINGS.items():
+            text = json.dumps(draw(request), indent=1, ensure_ascii=False)
+            place(chat, standing).write_text(text + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    renew()
