@@ -12,7 +12,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from bots.slack.sender import SlackSender, open_client
 from gateway import http
 from gateway.approvals.desk import Desk, Directory
 from gateway.approvals.outbox import Front, Outbox
+from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import Person
 from gateway.audit.log import AuditLog
 from gateway.audit.spool import Spool, is_live, spooled
@@ -43,6 +44,7 @@ from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
 from gateway.relay.side import CatalogReader, risks
 from gateway.settings import Settings, derive
+from gateway.store.port import Backlog
 from gateway.store.postgres import PostgresStore
 
 log = structlog.get_logger()
@@ -66,15 +68,22 @@ class Ports:
 
 
 class Gateway:
-    """A running gateway. `auditors` are groups that may read everybody's audit (the reviewers' groups)."""
+    """A running gateway. `limits`: how often a chat may be asked; a workspace of the tests has none."""
 
-    def __init__(self, settings: Settings, policy: Policy, directory: Directory | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        directory: Directory | None = None,
+        limits: Mapping[tuple[str, str], Limit] = LIMITS,
+    ) -> None:
         self.settings = settings
         self.policy = policy
         self.ports = Ports()
         self.metrics = Metrics()
         self.routes: list[web.RouteDef] = []  # of the chats, and further ones of whoever starts it (the demo's)
         self._directory = directory
+        self._limits = limits
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._seen = _stamp(settings.policies)
@@ -116,7 +125,15 @@ class Gateway:
         self._stops.append(self.issuers.close)
         fronts = {**await self._start_slack(), **await self._start_teams()}
         await self._start_http()
-        self.outbox = Outbox(self.store, fronts, time.time, undeliverable=self.desk.undeliverable, replica=replica)
+        self.outbox = Outbox(
+            self.store,
+            fronts,
+            time.time,
+            undeliverable=self.desk.undeliverable,
+            replica=replica,
+            limits=self._limits,
+            counted=self._count_cards,
+        )
         await self.outbox.start()
         self._stops.append(self.outbox.close)
         await self._start_server(replica)
@@ -278,6 +295,10 @@ class Gateway:
             await self.store.saw(person, time.time())
         except StoreUnavailable:
             log.warning("person.not_stored")
+
+    def _count_cards(self, backlog: Backlog) -> None:
+        self.metrics.cards_waiting.set(backlog.waiting)
+        self.metrics.cards_parked.set(backlog.parked)
 
     def _record(self, kind: str, **fields: Any) -> None:
         self.spool.record(kind, **fields)

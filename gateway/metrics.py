@@ -22,4 +22,10 @@ class Metrics:
         self.connects_failed = Counter(
             "hoop_target_connects_failed", "Connections to a target that failed.", ["target"], registry=one
         )
+        self.cards_waiting = Gauge(
+            "hoop_cards_waiting", "Cards that are not shown yet as they should be, of all replicas.", registry=one
+        )
+        self.cards_parked = Gauge(
+            "hoop_cards_parked", "Cards that were given up: see outbox.parked in the log.", registry=one
+        )
         self.spool_waiting = Gauge("hoop_spool_entries_waiting", "Audit entries that wait for the store.", registry=one)

@@ -15,4 +15,6 @@ def test_names() -> None:
         "hoop_decisions_total",
         "hoop_target_connects_failed_total",
         "hoop_spool_entries_waiting",
+        "hoop_cards_waiting",
+        "hoop_cards_parked",
     }

@@ -7,7 +7,9 @@ Decisions never wait for anything in here.
 
     NOTIFY outbox / each second -> due() -> one task a row -> front.post or front.update -> sent() | failed()
                                          -> unreachable() -> undeliverable(request)
-A request that changed while its card was being posted is due again the moment `sent` is stored.
+A request that changed while its card was being posted is due again the moment `sent` is stored. A chat that takes so many
+at once only (pace.py) gets them in turns. What is hopeless is parked: a dead letter, which the log and /metrics tell of, and
+which is tried again by the next process, or when somebody clicks on its card.
 """
 
 import asyncio
@@ -17,10 +19,11 @@ from typing import Protocol
 
 import structlog
 
+from gateway.approvals.pace import LIMITS, Limit, Pace
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.audit.entry import clean
 from gateway.errors import StoreUnavailable
-from gateway.store.port import CLAIM_SECONDS, Post, Store
+from gateway.store.port import CLAIM_SECONDS, Backlog, Post, Store
 
 #: Seconds. A front's own limit is 5 s a call and it may make a few; the claim must outlive it.
 SEND_TIMEOUT = CLAIM_SECONDS - 10.0
@@ -32,6 +35,9 @@ BACKOFF_MOST = 30.0
 FLUSH_WITHIN = 5.0
 #: Failures in a row until a card is given up: about 20 minutes.
 MAX_ATTEMPTS = 45
+#: Dead letters of so many seconds are tried again by a new process: what they failed of may have been put right.
+REVIVED = 86_400.0
+COUNT_EVERY = 10.0
 
 log = structlog.get_logger()
 
@@ -77,6 +83,8 @@ class Outbox:
         undeliverable: Callable[[str, str], Awaitable[object]],
         replica: str = "",
         give_up_after: float = 20.0,
+        limits: Mapping[tuple[str, str], Limit] = LIMITS,
+        counted: Callable[[Backlog], object] = lambda _backlog: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -85,6 +93,8 @@ class Outbox:
         self._undeliverable = undeliverable
         self._replica = replica
         self._give_up_after = give_up_after
+        self._pace = Pace(limits)
+        self._counted = counted
         self._jitter = jitter
         self._wake = asyncio.Event()
         self._gathering: asyncio.TimerHandle | None = None
@@ -93,8 +103,10 @@ class Outbox:
         self._closing = False
 
     async def start(self) -> None:
-        """Begin to send. Raises StoreUnavailable when it can't listen."""
+        """Begin to send, former dead letters too. Raises StoreUnavailable when it can't listen."""
         await self._store.listen(self._on_notify)
+        if revived := await self._store.revive(REVIVED):
+            log.info("outbox.revived", cards=revived)
         self._loop_task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
@@ -126,7 +138,7 @@ class Outbox:
         self._wake.set()
 
     async def _run(self) -> None:
-        next_look = self._clock()
+        next_look = next_count = self._clock()
         while not self._closing:
             self._wake.clear()
             try:
@@ -134,6 +146,9 @@ class Outbox:
                 if self._clock() >= next_look:
                     next_look = self._clock() + POLL_EVERY
                     await self.give_up()
+                if self._clock() >= next_count:
+                    next_count = self._clock() + COUNT_EVERY
+                    self._counted(await self._store.backlog())
             except StoreUnavailable:
                 log.warning("outbox.store_away")
             except Exception:
@@ -171,7 +186,11 @@ class Outbox:
     async def _send_once(self, post: Post) -> None:
         request = await self._store.get(post.request)
         if request is None or (post.ref is None and request.state is not State.PENDING and not post.maybe_posted):
-            await self._failed(post, PermanentFailure("it ended before it could be posted"), None)
+            await self._store.failed(post.id, "", None, unposted=True)  # nobody saw it, so there is nothing to correct
+            return
+        if seconds := self._turn(post):
+            await self._store.postponed(post.id, seconds, maybe_posted=post.maybe_posted)
+            asyncio.get_running_loop().call_later(seconds, self._wake.set)
             return
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
@@ -185,6 +204,11 @@ class Outbox:
         else:
             await self._store.sent(post.id, request.rev, ref)
 
+    def _turn(self, post: Post) -> float:
+        """Seconds until the chat may be asked again; the newest revision of then is what goes."""
+        platform, _, channel = post.channel.partition(":")
+        return self._pace.wait(platform, "post" if post.ref is None else "update", channel, post.id, self._clock())
+
     async def _show(self, post: Post, request: ApprovalRequest) -> str:
         platform, _, channel = post.channel.partition(":")
         front = self._fronts.get(platform)
@@ -197,7 +221,12 @@ class Outbox:
     async def _failed(self, post: Post, error: Exception, retry_in: float | None) -> None:
         hopeless = post.attempts + 1 >= MAX_ATTEMPTS
         text = str(clean(f"{post.channel}: {error or type(error).__name__}"))[:200]
-        log.warning("outbox.failed", request=post.request, channel=post.channel, error=text, retry_in=retry_in)
+        if hopeless or retry_in is None:
+            log.error(
+                "outbox.parked", request=post.request, channel=post.channel, error=text, attempts=post.attempts + 1
+            )
+        else:
+            log.warning("outbox.failed", request=post.request, channel=post.channel, error=text, retry_in=retry_in)
         unposted = isinstance(error, RetryLater | PermanentFailure | Unreached) and not post.maybe_posted
         await self._store.failed(post.id, text, None if hopeless else retry_in, unposted=unposted)
 

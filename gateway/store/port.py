@@ -14,6 +14,14 @@ from gateway.audit.query import Query
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """Cards that are not shown yet as they should be, and dead letters: those that nobody tries to show any more."""
+
+    waiting: int
+    parked: int
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
     """An outbox row: a card of `request` in `channel` ("slack:C1"), at `wanted` rev, shown so far at `sent` rev.
 
@@ -74,7 +82,8 @@ class Store(Protocol):
         """Pending and approved requests whose time is over by the store's clock, oldest first."""
 
     async def unreachable(self, after: float) -> list[str]:
-        """Pending requests that no card shows: all their outbox rows are dead, or none was posted `after` seconds on."""
+        """Pending requests that no card shows: all their outbox rows are dead, or none was posted `after` seconds on,
+        counted from its turn where it had to wait for one."""
 
     async def unsettled(self, replica: str) -> list[ApprovalRequest]:
         """Executed requests of a replica whose transaction was still open when it last told of them."""
@@ -89,10 +98,23 @@ class Store(Protocol):
         """The card of `rev` is shown as `ref`; a row that is wanted at a higher rev is due at once."""
 
     async def failed(self, post_id: int, error: str, retry_in: float | None, *, unposted: bool = False) -> None:
-        """Sending failed; try again in so many seconds, or never (None: dead letter). `unposted`: nothing was, for sure."""
+        """Sending failed; try again in so many seconds, or never (None: a dead letter; with the error "" there was nothing to
+        say). `unposted`: nothing was posted, for sure."""
+
+    async def postponed(self, post_id: int, seconds: float, *, maybe_posted: bool) -> None:
+        """It was not sent: its turn comes in so many seconds. `maybe_posted` is what it was when it was claimed."""
 
     async def redraw(self, request_id: str) -> None:
-        """Show the request's cards once more: somebody says that one is out of date."""
+        """Show the request's cards once more, dead letters too: somebody says that one is out of date."""
+
+    async def backlog(self) -> Backlog:
+        """How many cards wait, and how many are dead letters."""
+
+    async def parked(self, limit: int = 20) -> list[Post]:
+        """Dead letters, newest first. A card that had nothing to say any more is none."""
+
+    async def revive(self, within: float) -> int:
+        """Try those dead letters of the last `within` seconds again that somebody could miss; returns how many."""
 
     async def posts(self, request_id: str) -> list[Post]:
         """The outbox rows of a request."""

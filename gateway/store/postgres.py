@@ -21,7 +21,7 @@ from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.store.audit_sql import select
 from gateway.store.listener import TROUBLE, Listener
-from gateway.store.port import CLAIM_SECONDS, Change, Post, Record
+from gateway.store.port import CLAIM_SECONDS, Backlog, Change, Post, Record
 from gateway.store.queries import load_migrations, load_queries
 
 if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
@@ -157,6 +157,20 @@ class PostgresStore:
 
     async def failed(self, post_id: int, error: str, retry_in: float | None, *, unposted: bool = False) -> None:
         await self._fetch("outbox_failed", post_id, error, retry_in, unposted)
+
+    async def postponed(self, post_id: int, seconds: float, *, maybe_posted: bool) -> None:
+        await self._fetch("outbox_postponed", post_id, seconds, maybe_posted)
+
+    async def backlog(self) -> Backlog:
+        [row] = await self._fetch("outbox_backlog")
+        return Backlog(row["waiting"], row["parked"])
+
+    async def parked(self, limit: int = 20) -> list[Post]:
+        return [Post(**row) for row in await self._fetch("outbox_parked", limit)]
+
+    async def revive(self, within: float) -> int:
+        [row] = await self._fetch("outbox_revive", within)
+        return int(row["revived"])
 
     async def redraw(self, request_id: str) -> None:
         await self._fetch("outbox_redraw", request_id)

@@ -83,11 +83,13 @@ SELECT id FROM hoop.approval
  LIMIT $1;
 
 -- name: request_unreachable
--- Pending, no card anywhere, and no hope (all dead) or no time left ($1 seconds).
+-- Pending, no card anywhere, and no hope (all dead) or no time left ($1 seconds, counted from its turn where it had to wait).
 SELECT approval.id FROM hoop.approval
  WHERE approval.state = 'pending'
    AND NOT EXISTS (SELECT FROM hoop.outbox WHERE request = approval.id AND ref IS NOT NULL)
-   AND (approval.stored_at <= clock_timestamp() - make_interval(secs => $1)
+   AND ((approval.stored_at <= clock_timestamp() - make_interval(secs => $1)
+         AND NOT EXISTS (SELECT FROM hoop.outbox WHERE request = approval.id AND NOT dead
+                                                   AND turn_at > clock_timestamp() - make_interval(secs => $1)))
         OR (EXISTS (SELECT FROM hoop.outbox WHERE request = approval.id)
             AND NOT EXISTS (SELECT FROM hoop.outbox WHERE request = approval.id AND NOT dead)));
 
@@ -124,10 +126,40 @@ UPDATE hoop.outbox
        next_at = clock_timestamp() + make_interval(secs => coalesce($3, 0))
  WHERE id = $1;
 
+-- name: outbox_postponed
+-- Not sent: its turn comes in $2 seconds. $3: what was known of former attempts.
+UPDATE hoop.outbox
+   SET next_at = clock_timestamp() + make_interval(secs => $2), turn_at = clock_timestamp() + make_interval(secs => $2),
+       claimed_by = NULL, maybe_posted = $3
+ WHERE id = $1;
+
+-- name: outbox_backlog
+SELECT (SELECT count(*) FROM hoop.outbox WHERE wanted > sent AND NOT dead) AS waiting,
+       (SELECT count(*) FROM hoop.outbox WHERE dead AND last_error <> '') AS parked;
+
+-- name: outbox_parked
+SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error, maybe_posted,
+       extract(epoch FROM created_at)::double precision AS created_at
+  FROM hoop.outbox WHERE dead AND last_error <> '' ORDER BY id DESC LIMIT $1;
+
+-- name: outbox_revive
+-- Dead letters of the last $1 seconds that hang in a chat with an old face, or whose request still waits.
+WITH revived AS (
+    UPDATE hoop.outbox SET dead = false, attempts = 0, next_at = clock_timestamp()
+      FROM hoop.approval
+     WHERE dead AND last_error <> '' AND created_at > clock_timestamp() - make_interval(secs => $1)
+       AND approval.id = outbox.request AND (ref IS NOT NULL OR maybe_posted OR approval.state = 'pending')
+    RETURNING outbox.id
+)
+SELECT count(*) AS revived FROM revived;
+
 -- name: outbox_redraw
--- As if the newest revision had not been shown yet. A row that is being sent shows it anyway.
+-- As if the newest revision had not been shown yet, also of a dead letter: somebody has just seen its card. A row that is
+-- being sent shows it anyway.
 WITH again AS (
-    UPDATE hoop.outbox SET sent = wanted - 1 WHERE request = $1 AND ref IS NOT NULL AND sent >= wanted RETURNING id
+    UPDATE hoop.outbox SET sent = wanted - 1, attempts = CASE WHEN dead THEN 0 ELSE attempts END, dead = false
+     WHERE request = $1 AND ref IS NOT NULL AND (sent >= wanted OR dead)
+    RETURNING id
 )
 SELECT pg_notify('hoop_outbox', '') FROM again;
 

@@ -132,8 +132,12 @@ CREATE TABLE hoop.conversation (
 -- migration 4: what a process that was killed leaves behind
 
 -- Who sends a card just now, so that its claims end with it. `maybe_posted`: a first post was begun and its answer never came.
-ALTER TABLE hoop.outbox ADD COLUMN claimed_by text, ADD COLUMN maybe_posted boolean NOT NULL DEFAULT false;
+-- `turn_at`: when it is this card's turn, where a chat takes so many at once only.
+ALTER TABLE hoop.outbox ADD COLUMN claimed_by text, ADD COLUMN maybe_posted boolean NOT NULL DEFAULT false,
+                        ADD COLUMN turn_at timestamptz NOT NULL DEFAULT '-infinity';
 CREATE INDEX outbox_claimed ON hoop.outbox (claimed_by) WHERE claimed_by IS NOT NULL;
+-- Dead letters. One without an error had nothing to say: its request ended before anybody could be asked.
+CREATE INDEX outbox_parked ON hoop.outbox (id) WHERE dead AND last_error <> '';
 
 -- Executed, and its transaction is still open: somebody has to tell how that ends.
 ALTER TABLE hoop.approval ADD COLUMN unsettled boolean NOT NULL DEFAULT false;

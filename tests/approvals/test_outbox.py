@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
+import structlog
 
 from gateway.approvals import request as rules
 from gateway.approvals.outbox import MAX_ATTEMPTS, Outbox, PermanentFailure, RetryLater, Unreached
+from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.store.memory import MemoryStore
-from gateway.store.port import Post, Store
+from gateway.store.port import Backlog, Post, Store
 from tests.bots.samples import BOB
 from tests.fakes.clock import Clock
 from tests.fakes.stores import fresh, postgres_store, until
@@ -55,12 +57,27 @@ def ended() -> list[tuple[str, str]]:
     return []
 
 
-def made(store: Store, chat: Chat, clock: Callable[[], float], ended: list[tuple[str, str]]) -> Outbox:
+def made(
+    store: Store,
+    chat: Chat,
+    clock: Callable[[], float],
+    ended: list[tuple[str, str]],
+    limits: Mapping[tuple[str, str], Limit] = LIMITS,
+    counted: Callable[[Backlog], object] = lambda _backlog: None,
+) -> Outbox:
     async def undeliverable(request_id: str, why: str) -> None:
         ended.append((request_id, why))
         await store.move(request_id, lambda request, now: rules.undeliverable(request, why, now), lambda _: [])
 
-    return Outbox(store, {"slack": chat}, clock, undeliverable=undeliverable, jitter=lambda: 0.0)
+    return Outbox(
+        store,
+        {"slack": chat},
+        clock,
+        undeliverable=undeliverable,
+        jitter=lambda: 0.0,
+        limits=limits,
+        counted=counted,
+    )
 
 
 @pytest.fixture
@@ -246,6 +263,93 @@ class TestTrouble:
         assert (await only_post(store, request)).sent == 1
 
 
+class TestTurns:
+    async def test_more_cards_at_once_than_the_chat_takes_wait_for_their_turn(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+    ) -> None:
+        """Twelve in one channel of Slack's: five at once, then five seconds later the next ones; no attempt is counted."""
+        requests = [await opened(store) for _ in range(12)]
+        await rounds(outbox)
+        assert len(chat.shown) == 5
+        clock.now += 4.9
+        await rounds(outbox)
+        assert len(chat.shown) == 5
+        clock.now += 0.2
+        await rounds(outbox)
+        assert len(chat.shown) == 10
+        clock.now += 5.0
+        await rounds(outbox)
+        assert len(chat.shown) == 12
+        assert {(await only_post(store, each)).attempts for each in requests} == {0}
+
+    async def test_who_waits_for_a_turn_is_not_undeliverable(
+        self, outbox: Outbox, store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+    ) -> None:
+        for _ in range(40):
+            await opened(store)
+        for _ in range(8):
+            await rounds(outbox)
+            await outbox.give_up()
+            clock.now += 5.0
+        assert len(chat.shown) == 40
+        assert ended == []
+
+    async def test_updates_that_wait_are_sent_as_one(
+        self, store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+    ) -> None:
+        limits = {("slack", "update"): Limit(((1, 30.0),), each_channel=False)}
+        outbox = made(store, chat, clock, ended, limits)
+        request = await opened(store)
+        await rounds(outbox)
+        for _ in range(3):
+            await store.move(request.id, lambda stored, _now: stored, lambda _: [])
+            await rounds(outbox)
+            clock.now += 1.0
+        assert [rev for *_, rev in chat.shown] == [1, 2]
+        clock.now += 30.0
+        await rounds(outbox)
+        assert [rev for *_, rev in chat.shown] == [1, 2, 4], "the newest one; what lay between is never sent"
+
+    async def test_another_channel_does_not_wait(self, outbox: Outbox, store: MemoryStore, chat: Chat) -> None:
+        for _ in range(9):
+            await opened(store, "slack:C1")
+        await opened(store, "slack:C2")
+        await rounds(outbox)
+        assert [channel for channel, *_ in chat.shown] == ["C1"] * 5 + ["C2"]
+
+
+class TestDeadLetters:
+    async def test_one_is_logged_counted_and_tried_again_by_the_next_process(
+        self, store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+    ) -> None:
+        outbox = made(store, chat, clock, ended)
+        request = await opened(store)
+        await rounds(outbox)
+        await deny(store, request)
+        chat.trouble = [PermanentFailure("token_revoked: check SLACK_BOT_TOKEN")]
+        with structlog.testing.capture_logs() as logs:
+            await rounds(outbox)
+        [told] = [each for each in logs if each["event"] == "outbox.parked"]
+        assert (told["log_level"], told["request"], told["channel"]) == ("error", request.id, "slack:C1")
+        assert told["error"] == "slack:C1: token_revoked: check SLACK_BOT_TOKEN"
+        clock.now += 3600.0
+        await rounds(outbox)
+        assert [rev for *_, rev in chat.shown] == [1]
+        backlogs: list[Backlog] = []
+        after = made(store, chat, clock, ended, counted=backlogs.append)
+        assert await store.backlog() == Backlog(waiting=0, parked=1)
+        await after.start()
+
+        async def shown() -> bool:
+            return len(chat.shown) == 2
+
+        await until(shown)
+        await after.close()
+        assert chat.shown[-1] == ("C1", "ref-1", State.DENIED, 2)
+        assert backlogs
+        assert await store.backlog() == Backlog(waiting=0, parked=0)
+
+
 class TestUndeliverable:
     async def test_when_every_channel_refuses(
         self, outbox: Outbox, store: MemoryStore, chat: Chat, ended: list[tuple[str, str]]
@@ -332,7 +436,7 @@ class TestRunning:
     async def test_two_replicas_post_each_card_once(self, store_dsn: str) -> None:
         async with postgres_store(store_dsn) as one, postgres_store(store_dsn) as two:
             chat, ended = Chat(), list[tuple[str, str]]()
-            outboxes = [made(store, chat, time.time, ended) for store in (one, two)]
+            outboxes = [made(store, chat, time.time, ended, {}) for store in (one, two)]
             for outbox in outboxes:
                 await outbox.start()
             requests = [await opened((one, two)[number % 2]) for number in range(20)]

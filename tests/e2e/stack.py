@@ -96,6 +96,7 @@ class Stage(Demo):
         # on a busy machine fifty clicks at once take longer than Slack waits; what is tested is who wins, not how fast
         super().__init__(Ports(0, 0), {"max_connections": "500"}, answer_seconds=60, binaries=binaries)
         self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True)
+        self.limits = {}  # many tests share this channel, each as if it were alone there
 
     async def _open_workspace(self) -> None:
         assert self.postgres is not None

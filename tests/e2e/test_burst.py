@@ -38,7 +38,7 @@ async def gateway(stack: Stack, request: pytest.FixtureRequest, tmp_path: Path) 
     policies.write_text(text.replace("open_requests_per_user: 50", limit), "utf-8")
     here = Address(stack.host, 0)
     settings = replace(demo.gateway.settings, listen=here, http=here, policies=policies)
-    started = Gateway(settings, read_policy(policies), demo._directory)
+    started = Gateway(settings, read_policy(policies), demo._directory, demo.limits)
     await stack.on(started.start())
     yield started
     await stack.on(started.stop(), LONG)

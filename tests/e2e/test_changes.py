@@ -134,7 +134,7 @@ async def office(stack: Stack, tmp_path: Path) -> AsyncIterator[Office]:
     policies.write_text(demo.gateway.settings.policies.read_text("utf-8"), "utf-8")
     here = Address(stack.host, 0)
     settings = replace(demo.gateway.settings, listen=here, http=here, policies=policies)
-    gateway = Gateway(settings, read_policy(policies), demo._directory)
+    gateway = Gateway(settings, read_policy(policies), demo._directory, demo.limits)
     await stack.on(gateway.start())
     wire = await Wire.connect(gateway.ports.wire, stack.token("ann"))
     yield Office(stack, gateway, wire)

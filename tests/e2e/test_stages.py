@@ -131,7 +131,7 @@ async def scene(stack: Stack, store: "psycopg.Connection[Any]", tmp_path: Path) 
     policies.write_text(demo.gateway.settings.policies.read_text("utf-8"), "utf-8")
     here = Address(stack.host, 0)
     settings = replace(demo.gateway.settings, listen=here, http=here, policies=policies)
-    gateway = Gateway(settings, read_policy(settings.policies), demo._directory)
+    gateway = Gateway(settings, read_policy(settings.policies), demo._directory, demo.limits)
     await stack.on(gateway.start())
     row = stack.ids()
     agent = f"stage {row}"

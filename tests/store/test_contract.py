@@ -15,7 +15,7 @@ from gateway.audit.entry import Entry
 from gateway.audit.query import Query, parse
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.memory import MemoryStore
-from gateway.store.port import Change, Store
+from gateway.store.port import Backlog, Change, Store
 from tests.bots.samples import ANN, BOB, CAROL, DELETE, UPDATE, WILD
 from tests.fakes.stores import ListSpool, fresh, postgres_store
 
@@ -274,6 +274,61 @@ class TestOutbox:
         await store.sent(post.id, 1, "ref")
         [kept] = await store.posts(request.id)
         assert (kept.attempts, kept.last_error) == (0, "")
+
+    async def test_a_card_that_waits_for_its_turn_is_no_failure(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        [post] = await store.due()
+        await store.postponed(post.id, 60.0, maybe_posted=post.maybe_posted)
+        assert await store.due() == []
+        assert await store.posts(request.id) == [post]
+        assert await store.unreachable(0.0) == [], "not before its turn"
+        await store.postponed(post.id, 0.0, maybe_posted=True)
+        assert [each.maybe_posted for each in await store.due()] == [True]
+        assert await store.unreachable(0.0) == [request.id]
+        assert await store.unreachable(60.0) == []
+
+    async def test_dead_letters_are_counted_and_named_newest_first(self, store: Store) -> None:
+        requests = [fresh() for _ in range(4)]
+        for each in requests:
+            await store.open(each, nothing)
+        posts = await store.due()
+        await store.failed(posts[0].id, "slack:C1: is_archived", None)
+        await store.failed(posts[1].id, "slack:C1: not_in_channel", None)
+        await store.failed(posts[2].id, "", None)
+        assert await store.backlog() == Backlog(waiting=1, parked=2)
+        assert [each.last_error for each in await store.parked()] == [
+            "slack:C1: not_in_channel",
+            "slack:C1: is_archived",
+        ]
+        assert len(await store.parked(1)) == 1
+
+    async def test_a_dead_letter_that_somebody_could_miss_is_revived(self, store: Store) -> None:
+        """Still pending, or hanging in a chat with an old face; not one that nobody has seen and that is over."""
+        pending, shown, maybe, unseen = (fresh() for _ in range(4))
+        for each in (pending, shown, maybe, unseen):
+            await store.open(each, nothing)
+        posts = await store.due()
+        await store.sent(posts[1].id, 1, "ref")
+        for each in (shown, maybe, unseen):
+            await store.move(each.id, deny, nothing)
+        for post in posts:
+            await store.failed(post.id, "token_revoked", None, unposted=post.request != maybe.id)
+        assert await store.revive(0.0) == 0, "too old"
+        assert await store.revive(60.0) == 3
+        assert {post.request for post in await store.due()} == {pending.id, shown.id, maybe.id}
+        assert [post.request for post in await store.parked()] == [unseen.id]
+
+    async def test_a_click_on_the_card_of_a_dead_letter_revives_it(self, store: Store) -> None:
+        request = fresh()
+        await store.open(request, nothing)
+        [post] = await store.due()
+        await store.sent(post.id, 1, "ref")
+        await store.move(request.id, deny, nothing)
+        await store.failed(post.id, "cant_update", None)
+        await store.redraw(request.id)
+        [again] = await store.due()
+        assert (again.id, again.attempts, again.dead, again.wanted) == (post.id, 0, False, 2)
 
     async def test_a_dead_letter_is_never_due_again(self, store: Store) -> None:
         request = fresh()
