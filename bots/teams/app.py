@@ -14,6 +14,7 @@ A command that was asked for in a channel is answered in the personal chat of wh
 
 import asyncio
 import html
+import json
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
@@ -40,10 +41,10 @@ from bots.teams.edge import MAX_BODY, Edge, Json, Rejected, at
 from bots.teams.people import People, Unproven
 from bots.teams.sender import TeamsSender
 from bots.teams.tokens import LoginAway, LoginRefused, Tokens
-from bots.teams.transport import ConnectorError, Transport
+from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, may_review, same_person
 from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
 from gateway.identity.documents import Documents, IssuerError
 from gateway.settings import Teams
@@ -57,6 +58,8 @@ _REMEMBERED = 2_000
 
 log = structlog.get_logger()
 
+#: In the conversation id of a thread, so of a card in a channel.
+_THREAD = ";messageid="
 NOT_VALID = "This card is no longer valid: the gateway does not know its button. Nothing was decided. Try: pending"
 _CARD_COUNTS = "What the card shows counts: look at it, then try again if it is still open."
 FAILED = f"Something went wrong on our side. {_CARD_COUNTS}"
@@ -237,6 +240,8 @@ class TeamsFront:
         request = await self._clicked(data)
         if request is None:
             return notice_card(NOT_VALID)
+        if request.state is not State.PENDING:
+            await self._repair(activity, request)
         refusal = _may_not(request, person)
         if refusal is not None:
             return self._base(request, told(Refused(refusal, request), person, self._clock()))
@@ -263,11 +268,21 @@ class TeamsFront:
         text = told(answer, person, self._clock())
         if isinstance(answer, Decided):
             return self._base(answer.request, text)
-        if answer.refusal in _CARD_IS_OLD:
-            await self._desk.redraw(request_id)
+        if answer.refusal in _CARD_IS_OLD and answer.request is not None:
+            await self._repair(activity, answer.request)
         if answer.request is None or answer.refusal in _NOT_OURS:
             return notice_card(text)
         return self._base(answer.request, text)
+
+    async def _repair(self, activity: Json, request: ApprovalRequest) -> None:
+        """The card that was clicked is out of date for everybody. The outbox draws it anew, unless it does not know that
+        message: one that was posted twice."""
+        known = {json.loads(ref).get("activity") for ref in await self._desk.redraw(request.id)}
+        clicked, conversation = activity.get("replyToId"), str(at(activity, "conversation", "id"))
+        if isinstance(clicked, str) and clicked not in known and _THREAD in conversation:
+            lost = Sent(activity["serviceUrl"], conversation, clicked)
+            drawn = base_card(card(request, self._clock()), seal(self._key, request))
+            self._later(self._transport.update(lost, drawn))
 
     async def _full_sql(self, activity: Json, data: Json) -> Drawn:
         person = await self._people.person(activity)

@@ -1,5 +1,6 @@
 """Posting and redrawing cards through the real SDK, with each fault that Slack has for it."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -7,14 +8,19 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from bots.slack.blocks import LADDER
 from bots.slack.sender import HINTS, SlackSender, SlackUnwellError, open_client
 from bots.workspace import Workspace
 from bots.workspace.state import Channel
-from gateway.approvals.outbox import Front, PermanentFailure, RetryLater, Unreached
+from gateway.approvals.outbox import Front, Outbox, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import State
+from gateway.store.memory import MemoryStore
+from gateway.store.port import Backlog
 from tests.bots.samples import DELETE, PLAIN, STATES
+from tests.fakes.clock import Clock
+from tests.fakes.stores import fresh
 
 REQUEST = replace(PLAIN, opened_at=time.time(), expires_at=time.time() + 600)
 
@@ -140,3 +146,45 @@ async def test_a_megabyte_of_sql_is_posted(room: Room) -> None:
     await room.sender.post(room.channel.id, request)
     (posted,) = room.workspace.messages(room.channel)
     assert "hidden, sha256" in str(posted.blocks)
+
+
+async def test_a_flood_stays_within_slacks_limits() -> None:
+    """Sixty cards in one channel and three changes to each, by a workspace that counts: no call is refused."""
+    clock = Clock(time.time())
+    workspace = Workspace(clock=clock)
+    bob = workspace.add_person("Bob", "bob@example.com")
+    channel = workspace.add_channel("db-approvals", [bob])
+    await workspace.start()
+    client = open_client(workspace.bot_token, workspace.api_url)
+    store, ended = MemoryStore(clock), list[str]()
+
+    async def undeliverable(request_id: str, _why: str) -> None:
+        ended.append(request_id)
+
+    sender = SlackSender(client, b"k" * 32, clock)
+    outbox = Outbox(store, {"slack": sender}, clock, undeliverable=undeliverable)
+
+    async def all_shown(revision: int) -> None:
+        """Half a second at a time, as long as anything is left to send."""
+        while await store.backlog() != Backlog(0, 0):
+            while await outbox.send_due():
+                await asyncio.gather(*outbox._sending)
+            await outbox.give_up()
+            clock.now += 0.5
+        assert {message.metadata["event_payload"]["rev"] for message in workspace.messages(channel)} == {revision}
+
+    requests = [fresh(channels=(f"slack:{channel.id}",)) for _ in range(60)]
+    with structlog.testing.capture_logs() as logs:
+        for each in requests:
+            await store.open(each, lambda _: [])
+        await all_shown(1)
+        for _ in range(3):
+            for each in requests:
+                await store.move(each.id, lambda stored, _now: stored, lambda _: [])
+        await all_shown(4)
+    assert len(workspace.messages(channel)) == 60
+    assert (logs, ended) == ([], [])
+    await outbox.close()
+    assert client.session is not None
+    await client.session.close()
+    await workspace.stop()

@@ -147,6 +147,31 @@ async def test_an_old_card_is_redrawn_for_all_when_somebody_clicks_it(office: Of
     assert again.id == post.id
 
 
+@pytest.mark.parametrize("clicked", ["Review", "Approve"])
+async def test_a_card_that_was_posted_twice_is_redrawn_by_a_click(office: Office, clicked: str) -> None:
+    """The answer to its post was lost, so the outbox knows another one: only a click tells where it is."""
+    request = replace(
+        PLAIN, opened_at=time.time(), expires_at=time.time() + 600, channels=(f"teams:{office.channel.id}",)
+    )
+    await office.desk.open(request)
+    await office.sender.post(office.channel.id, request)
+    lost = office.teams.messages[-1]
+    if clicked == "Approve":
+        await review(office, office.bob, lost)
+    [post] = await office.store.due()
+    office.refs[request.id] = await office.sender.post(office.channel.id, request)
+    await office.store.sent(post.id, 1, office.refs[request.id])
+    known = office.teams.messages[-1]
+    await office.desk.withdraw(request.id, "gateway gone")
+    await office.redraw()
+    assert known.text.startswith("○ Withdrawn: DELETE")
+    assert not lost.text.startswith("○ Withdrawn")
+    await office.teams.click(office.bob, lost, clicked)
+    await office.front.settle()
+    assert lost.text.startswith("○ Withdrawn: DELETE")
+    assert known.text.startswith("○ Withdrawn: DELETE")
+
+
 # Deny ----------------------------------------------------------------------------------------------------------------
 
 
