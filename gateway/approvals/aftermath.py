@@ -12,8 +12,6 @@ from gateway.approvals.entries import name_of
 from gateway.approvals.request import ApprovalRequest
 from gateway.audit.entry import Value
 
-#: Entries whose request changes in the same transaction, or not at all.
-STEPS = frozenset({"held", "decided", "released"})
 #: How the end of a transaction is called that nobody was there to see.
 UNSEEN = "its end was not seen"
 
@@ -29,7 +27,7 @@ class End:
 
 
 def took_effect(step: Mapping[str, Value], request: ApprovalRequest | None) -> bool:
-    """Whether the change that this entry (one of STEPS) tells of was stored, as the request shows."""
+    """Whether the change that this entry (store.port.STEPS) tells of was stored, as the request shows."""
     if request is None or step["kind"] == "held":
         return request is not None
     if step["kind"] == "released":

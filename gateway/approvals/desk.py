@@ -28,7 +28,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from gateway.approvals import request as rules
-from gateway.approvals.aftermath import STEPS, UNSEEN, end_told, took_effect, voids
+from gateway.approvals.aftermath import UNSEEN, end_told, took_effect, voids
 from gateway.approvals.entries import entry_fields, identity_fields, name_of
 from gateway.approvals.request import (
     GATEWAY_GONE,
@@ -47,8 +47,9 @@ from gateway.store.port import Change, Store
 POLL_EVERY = 1.0
 BEAT_EVERY = 5.0
 LAPSE = 15.0
-#: Of a dead replica's entries so many are held against the store: what was under way when it died is among the last ones.
-TAIL = 2000
+#: Of a dead replica's steps so many are held against the store: what was under way when it died is among the last ones, ten
+#: transactions at most.
+LAST_STEPS = 300
 
 log = structlog.get_logger()
 
@@ -466,8 +467,8 @@ class Desk:
 
     async def _void_steps(self, replica: str) -> None:
         """Say of the last steps in a dead replica's log which ones were never stored: it died before it could."""
-        for entry in await self._store.tail(replica, TAIL):
-            if entry["kind"] not in STEPS or took_effect(entry, await self._store.get(str(entry["request"]))):
+        for entry in await self._store.steps(replica, LAST_STEPS):
+            if took_effect(entry, await self._store.get(str(entry["request"]))):
                 continue
             number = f"{replica} #{entry['seq']}"
             told = [each for each in await self._store.story(str(entry["request"])) if each["kind"] == "voided"]

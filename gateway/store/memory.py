@@ -14,7 +14,7 @@ from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refu
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query, matches, ordered
 from gateway.errors import StoreUnavailable
-from gateway.store.port import CLAIM_SECONDS, Backlog, Change, Post, Record, is_refused_click
+from gateway.store.port import CLAIM_SECONDS, STEPS, Backlog, Change, Post, Record, is_refused_click
 
 
 @dataclass(slots=True)
@@ -221,10 +221,8 @@ class MemoryStore:
         keys = sorted(key for key in self._entries if key[0] == replica and key[1] > after)[:limit]
         return [json.loads(self._entries[key]) for key in keys]
 
-    async def tail(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
-        self._here()
-        keys = sorted(key for key in self._entries if key[0] == replica)[-limit:]
-        return [json.loads(self._entries[key]) for key in keys]
+    async def steps(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
+        return [entry for entry in await self.chain(replica, 0, len(self._entries)) if entry["kind"] in STEPS][-limit:]
 
     async def story(self, request_id: str) -> list[Mapping[str, Value]]:
         self._here()

@@ -45,6 +45,9 @@ class Post:
 #: A claimed outbox row is left to its claimer for so long: longer than any front's own time limit.
 CLAIM_SECONDS = 30.0
 
+#: Entries that are told in the transaction in which their request changes.
+STEPS = frozenset({"held", "decided", "released"})
+
 Change = Callable[[ApprovalRequest, float], ApprovalRequest | Refusal]
 Record = Callable[[ApprovalRequest], Sequence[Entry]]
 
@@ -134,8 +137,8 @@ class Store(Protocol):
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         """Entries of one chain in order, seq > after."""
 
-    async def tail(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
-        """The last entries of one chain, in order."""
+    async def steps(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
+        """The last entries of one chain whose request changes with them (STEPS), in order."""
 
     async def story(self, request_id: str) -> list[Mapping[str, Value]]:
         """Every entry of any chain that names this request, oldest first."""

@@ -195,8 +195,8 @@ class PostgresStore:
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         return [json.loads(row["text"]) for row in await self._fetch("audit_chain", replica, after, limit)]
 
-    async def tail(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
-        return [json.loads(row["text"]) for row in await self._fetch("audit_tail", replica, limit)]
+    async def steps(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
+        return [json.loads(row["text"]) for row in await self._fetch("audit_steps", replica, limit)]
 
     async def story(self, request_id: str) -> list[Mapping[str, Value]]:
         return [json.loads(row["text"]) for row in await self._fetch("audit_story", request_id)]

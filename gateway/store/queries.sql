@@ -186,8 +186,11 @@ ON CONFLICT (replica, seq) DO NOTHING;
 -- name: audit_chain
 SELECT text FROM hoop.audit WHERE replica = $1 AND seq > $2 ORDER BY seq LIMIT $3;
 
--- name: audit_tail
-SELECT text FROM (SELECT seq, text FROM hoop.audit WHERE replica = $1 ORDER BY seq DESC LIMIT $2) AS newest ORDER BY seq;
+-- name: audit_steps
+SELECT text FROM (SELECT seq, text FROM hoop.audit
+                   WHERE replica = $1 AND kind IN ('held', 'decided', 'released')
+                   ORDER BY seq DESC LIMIT $2) AS newest
+ ORDER BY seq;
 
 -- name: audit_story
 SELECT text FROM hoop.audit WHERE request = $1 ORDER BY at, replica, seq;

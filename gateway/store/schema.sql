@@ -145,5 +145,8 @@ DROP INDEX hoop.approval_of_replica;
 CREATE INDEX approval_of_replica ON hoop.approval (replica)
  WHERE state IN ('pending', 'approved', 'released') OR unsettled;
 
+-- What is told in the transaction that makes it so: the last ones are looked at when a process has died.
+CREATE INDEX audit_steps ON hoop.audit (replica, seq) WHERE kind IN ('held', 'decided', 'released');
+
 -- When a later process of the same spool has made true what a dead one left: it need not be looked at again.
 ALTER TABLE hoop.replica ADD COLUMN buried_at timestamptz;

@@ -53,7 +53,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.backlog(),
         store.parked(),
         store.revive(1.0),
-        store.tail("a", 1),
+        store.steps("a", 1),
         store.story("x"),
         store.unburied(["a"]),
         store.buried("a"),

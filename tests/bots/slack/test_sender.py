@@ -22,6 +22,8 @@ from tests.bots.samples import DELETE, PLAIN, STATES
 from tests.fakes.clock import Clock
 from tests.fakes.stores import fresh
 
+#: Far above what anything here takes.
+DEADLINE = 30.0
 REQUEST = replace(PLAIN, opened_at=time.time(), expires_at=time.time() + 600)
 
 
@@ -166,11 +168,12 @@ async def test_a_flood_stays_within_slacks_limits() -> None:
 
     async def all_shown(revision: int) -> None:
         """Half a second at a time, as long as anything is left to send."""
-        while await store.backlog() != Backlog(0, 0):
-            while await outbox.send_due():
-                await asyncio.gather(*outbox._sending)
-            await outbox.give_up()
-            clock.now += 0.5
+        async with asyncio.timeout(DEADLINE):
+            while await store.backlog() != Backlog(0, 0):
+                while await outbox.send_due():
+                    await asyncio.gather(*outbox._sending)
+                await outbox.give_up()
+                clock.now += 0.5
         assert {message.metadata["event_payload"]["rev"] for message in workspace.messages(channel)} == {revision}
 
     requests = [fresh(channels=(f"slack:{channel.id}",)) for _ in range(60)]
