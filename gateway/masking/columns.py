@@ -12,11 +12,14 @@ from typing import Literal
 from gateway.masking.detectors import Detectors
 from gateway.masking.masks import BINARY_FORMAT, MASKS, TEXT_FORMAT, Kind, kind_of
 from gateway.sql.catalog import Relation
+from gateway.sql.frames import UNKNOWN
 from gateway.wire.backend import Column
 
 UNRESOLVED = "unresolved"
 #: Masks that show a part of the value: only for the column itself, as the target says it is.
 _PARTS = frozenset({"last4", "partial"})
+#: What a column of unknown lineage may be all the same: numbers and the like stay, and are scanned.
+NUMBERS = frozenset({Kind.HARMLESS, Kind.INT8, Kind.NUMERIC})
 TableNames = Mapping[int, tuple[str, str, Mapping[int, str]]]
 
 
@@ -61,14 +64,16 @@ def plan(  # the callers' contract
     table_names: TableNames,
     detectors: Detectors | None,
     redacts: bool = True,
+    kept: frozenset[Kind] = NUMBERS,
 ) -> MaskPlan:
     """Decide for each column of a RowDescription whether it passes, is scanned or is masked.
 
     `formats`: the result-format codes of Bind (none = what each column says, one = for all, else one a column).
     `sources[i]`: the lineage of output column i as "schema.table.column"; an empty set = it carries no column; None, or
-    sources=None = not known. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
+    sources=None = not known; UNKNOWN in it: these, and what else isn't known. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
     counts. `table_names`: table OID -> (schema, table, {attnum: column}). `redacts`: False where people were
-    asked because the lineage isn't known, and let it go; else what isn't known is redacted.
+    asked because the lineage isn't known, and let it go; else what isn't known is redacted, unless it is of the types
+    `kept`.
     Raises ValueError when formats or sources don't fit the columns, or for an unknown mask.
     """
     if len(formats) > 1 and len(formats) != len(columns):
@@ -84,8 +89,8 @@ def plan(  # the callers' contract
         code = _format(column, formats, i)
         lineage = None if sources is None else sources[i]
         found = _masked(lineage, _origin(column, table_names), masks, target)
-        if found is None and lineage is None and protects and redacts:
-            found = _unknown(column, code)
+        if found is None and (lineage is None or UNKNOWN in lineage) and protects and redacts:
+            found = None if kind_of(column.type_oid, code) in kept else ("redact", UNRESOLVED)
         action: Literal["mask", "scan", "pass"] = "mask" if found else _scanned(column, code, detectors)
         mask, source = found or ("", "")
         planned.append(ColumnPlan(action, mask, source, column.type_oid, code, column.name))
@@ -136,12 +141,6 @@ def _masked(
                 # Of a column made from it (a slice, the reverse) a part would be any part that the client likes.
                 return mask if mask not in _PARTS or source in origin else "redact", source
     return None
-
-
-def _unknown(column: Column, code: int) -> tuple[str, str] | None:
-    """Unknown lineage beside protected columns: whatever can carry text is redacted. Numbers stay, and are scanned."""
-    kept = (Kind.HARMLESS, Kind.INT8, Kind.NUMERIC)
-    return None if kind_of(column.type_oid, code) in kept else ("redact", UNRESOLVED)
 
 
 def _scanned(column: Column, code: int, detectors: Detectors | None) -> Literal["scan", "pass"]:

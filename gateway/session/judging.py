@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import MaskPlan, TableNames, plan, with_parents
+from gateway.masking.columns import NUMBERS, MaskPlan, TableNames, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_sql
-from gateway.masking.masks import REDACTED
+from gateway.masking.masks import REDACTED, Kind
 from gateway.masking.placeholders import CopyWatch, in_statement, in_values
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
@@ -432,16 +432,24 @@ class Judge:
         *,
         approved: bool = False,
     ) -> MaskPlan:
+        sources = self._sources(statement, described or columns)
         return plan(
             columns,
             formats,
-            self._sources(statement, described or columns),
+            sources,
             self._masks,
             self.login.target.name,
             self._tables,
             self.detectors,
             redacts=not (approved and self._holds_untraced),
+            kept=self._kept(statement, sources),
         )
+
+    def _kept(self, statement: Statement | None, sources: Lines | None) -> frozenset[Kind]:
+        """The types that a column of unknown lineage may have and stay. None where the text as a whole can't be followed and
+        protected columns are in its reach: arithmetic would hand out their numbers and dates."""
+        followed = sources is not None or (statement is not None and not self.touches_protected(statement))
+        return NUMBERS if followed else frozenset()
 
     def _sources(self, statement: Statement | None, columns: Sequence[Column]) -> Lines | None:
         """The lineage of a result, but None for a column of which the target itself names another origin."""

@@ -58,7 +58,8 @@ class Output:
 def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], width: int) -> Lines | None:
     """Say for each of the `width` columns of the statement's result which "schema.table.column" it carries.
 
-    An empty set: it carries no column. None for a column, or for the whole result: it can't be known.
+    An empty set: it carries no column. None for a column, or for the whole result: it can't be known. UNKNOWN among the
+    names of a column: and what else, can't be known.
     """
     return Lineages(catalog, search_path).of(sql, width)
 
@@ -142,10 +143,10 @@ class _Result:
         many = [at for at, (any_number, _) in enumerate(self._columns) if any_number]
         missing = width - len(self._columns) + len(many)
         if missing < 0 or len(many) > 1 or (missing and not many):
-            return None if UNKNOWN in self._same else [self._same] * width
+            return None if self._same == UNRESOLVED else [self._same] * width
         found: Lines = []
         for any_number, carried in self._columns:
-            found += [None if UNKNOWN in carried else carried] * (missing if any_number else 1)
+            found += [None if carried == UNRESOLVED else carried] * (missing if any_number else 1)
         return found
 
 
