@@ -81,10 +81,13 @@ def scrub_notification(body: bytes, detectors: Detectors) -> bytes:
 
 
 def may_hold_values(name: str, value: str) -> bool:
-    """Whether a setting that is reported to clients can hold any text: a POSIX time zone may be called anything."""
-    return name in ("application_name", "search_path") or (
-        name == "TimeZone" and "/" not in value and value not in ("UTC", "GMT")
-    )
+    """Whether a setting that is reported to clients can hold any text or number.
+
+    A POSIX time zone may be called anything, with a slash too, but PostgreSQL tells its name in capitals (pg_tzset).
+    """
+    if name == "TimeZone":
+        return value not in ("UTC", "GMT") and ("/" not in value or value == value.upper() or "<" in value)
+    return name in ("application_name", "search_path", "scram_iterations")
 
 
 def scrub_parameter(body: bytes, detectors: Detectors) -> bytes:

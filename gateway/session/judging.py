@@ -61,6 +61,10 @@ class Login:
     digest_key: bytes
 
 
+#: What changes settings inside a query.
+_SETS = frozenset({"set_config"})
+_SETTINGS = "pg_catalog.pg_settings"
+
 _GIVES_ROWS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.OPAQUE})
 _GIVES_NONE = frozenset({"TRUNCATE TABLE", "LOCK TABLE", "NOTIFY", "MOVE", "DO"})
 
@@ -73,6 +77,7 @@ class Judge:
         self.agent = login.agent
         self.search_path: tuple[str, ...] = ("public",)
         self._wandered = False  # the search_path changed: a cursor may still read what a name meant before
+        self.doubts_settings = False  # a statement of this session may have put protected values into settings
         self._know(catalog)
         self._read: OrderedDict[str, Script] = OrderedDict()
         self._big: dict[str, Script] = {}
@@ -112,15 +117,26 @@ class Judge:
 
     def _know(self, catalog: Catalog | None) -> None:
         self.catalog = catalog
-        self._lineages = Lineages(catalog, self.search_path)
+        self._follow_anew()
         self._tables: TableNames = catalog.tables if catalog is not None else {}
+
+    def _follow_anew(self) -> None:
+        self._lineages = Lineages(self.catalog, self.search_path, doubts_settings=self.doubts_settings)
+
+    def runs(self, statement: Statement) -> None:
+        """It is on its way to the target: note what it may do with protected values that later statements could show."""
+        sets = _SETS & {parts(each)[-1] for each in statement.functions} or _SETTINGS in statement.writes
+        sets = sets or StatementClass.OPAQUE in statement.classes
+        if sets and not self.doubts_settings and self.touches_protected(statement):
+            self.doubts_settings = True
+            self._follow_anew()
 
     def moved(self, search_path: tuple[str, ...]) -> None:
         """Unqualified names resolve by this path from now on."""
         if search_path != self.search_path:
             self.search_path = search_path
             self._wandered = True
-            self._lineages = Lineages(self.catalog, search_path)
+            self._follow_anew()
             self._forget()
 
     def answered(self, sql: str, script: Script) -> None:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:  # it works on the conversation
 _TEXT_SHOWN = 1000
 #: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
 _COLUMNS_KEPT = 50
+#: Settings of the client's own that are remembered, by name and value.
+_SETTINGS_KEPT = 256
 #: What acts by the meaning of the names in it.
 _ACTS = frozenset({StatementClass.READ, StatementClass.WRITE})
 #: A setting falls back with its transaction or savepoint; a SET LOCAL with the COMMIT too.
@@ -99,6 +101,8 @@ class Conversation:
         self.target_said_fatal = False
         #: Settings that give a text its meaning, as the target says (ParameterStatus).
         self.reported: dict[str, str] = {}
+        #: Settings as the client itself has written them, in lower case: it may be told of these.
+        self.own_settings = {("application_name", login.agent.lower())}
         self.claimed_reason = ""  # of the statement at hand; without secrets, as all that is kept or shown
         self._session_reason = ""  # SET hoop.reason: stands where a statement says nothing itself
         self.ended_as = ""  # how the first transaction ended since the last ReadyForQuery, if one did
@@ -335,6 +339,7 @@ class Conversation:
 
     def _watch(self, statement: Statement) -> None:
         """Note what this statement may change behind our back once it runs."""
+        self.judge.runs(statement)
         if statement.temporary or (StatementClass.DDL in statement.classes and self._path_is_temporary()):
             self.temporary |= unqualified(statement)
             self.temporary_code = self.temporary_code or statement.tag.endswith("VIEW")
@@ -350,6 +355,8 @@ class Conversation:
         if self.moves_path(statement):
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:
+            if value is not None and len(self.own_settings) < _SETTINGS_KEPT:
+                self.own_settings.add((name.lower(), value.lower()))
             if name.lower() == "application_name" and value is not None:
                 self.judge.agent = value[:_TEXT_SHOWN]
                 self._who["agent"] = self.judge.scrub(self.judge.agent)

@@ -554,8 +554,9 @@ class Stream:
             if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
                 self._talk.gate.reported(value)
             return None  # the gate opens and closes; the client's own wish is told when it changes
-        if self._touched and may_hold_values(name, value):
-            return None  # the statement may have set it to what it read
+        doubtful = (self._touched or self._talk.judge.doubts_settings) and may_hold_values(name, value)
+        if doubtful and (name.lower(), value.lower()) not in self._talk.own_settings:
+            return None  # a statement may have set it to what it read
         return scrub_parameter(body, self._talk.judge.detectors)
 
     _TABLE: dict[int, Callable[["Stream", bytes], bytes | None]] = {  # noqa: RUF012 - a table, never changed

@@ -22,19 +22,26 @@ UNRESOLVED: Carried = frozenset({UNKNOWN})
 # Columns of PostgreSQL's own relations that show values of other tables, other people's statements, or secrets.
 _REVEALING = {
     "pg_authid": words("rolpassword"),
+    "pg_cursors": words("statement"),
+    "pg_db_role_setting": words("setconfig"),
     "pg_foreign_server": words("srvoptions"),
     "pg_largeobject": words("data"),
-    "pg_shadow": words("passwd"),
-    "pg_stat_activity": words("query"),
+    "pg_prepared_statements": words("statement"),
+    "pg_roles": words("rolconfig"),
+    "pg_shadow": words("passwd useconfig"),
+    "pg_stat_activity": words("application_name query"),
     "pg_statistic": words("stavalues1 stavalues2 stavalues3 stavalues4 stavalues5"),
     "pg_statistic_ext_data": words("stxdmcv stxdexpr"),
     "pg_stats": words("most_common_vals histogram_bounds most_common_elems range_bounds_histogram"),
     "pg_stats_ext": words("most_common_vals"),
     "pg_stats_ext_exprs": words("most_common_vals histogram_bounds most_common_elems range_bounds_histogram"),
     "pg_subscription": words("subconninfo"),
+    "pg_user": words("useconfig"),
     "pg_user_mapping": words("umoptions"),
     "pg_user_mappings": words("umoptions"),
 }
+#: Likewise in a session whose settings may hold values.
+_OF_SETTINGS = {"pg_settings": words("setting reset_val")}
 _SYSTEM_COLUMNS = words("tableoid ctid xmin xmax cmin cmax")
 
 
@@ -195,9 +202,12 @@ def joined(
     return [each for each, _ in pairs] + [each for each in (*left, *right) if each.name not in taken], pairs
 
 
-def relation_columns(relation: Relation, behind: list[Carried] | None) -> list[Column]:
+def relation_columns(
+    relation: Relation, behind: list[Carried] | None, *, doubts_settings: bool = False
+) -> list[Column]:
     """The columns of a relation, in order; a partition's are its parents' too. `behind`: what a view's carry besides."""
-    hidden = _REVEALING.get(relation.name, frozenset()) if relation.schema == "pg_catalog" else frozenset()
+    known = _REVEALING | _OF_SETTINGS if doubts_settings else _REVEALING
+    hidden = known.get(relation.name, frozenset()) if relation.schema == "pg_catalog" else frozenset()
     found = []
     for at, name in enumerate(relation.columns):
         owners = ((relation.schema, relation.name), *relation.parents)

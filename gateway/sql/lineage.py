@@ -67,9 +67,11 @@ def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], wid
 class Lineages:
     """The lineage of statements under one catalog and search_path; the last few texts and all views are remembered."""
 
-    def __init__(self, catalog: Catalog | None, search_path: tuple[str, ...]) -> None:
+    def __init__(self, catalog: Catalog | None, search_path: tuple[str, ...], *, doubts_settings: bool = False) -> None:
+        """`doubts_settings`: a statement of the session may have put values of columns into settings."""
         self._catalog = catalog
         self._path = search_path
+        self._doubts_settings = doubts_settings
         self._views: dict[int, list[Carried]] = {}
         self._known: OrderedDict[str, _Result] = OrderedDict()
 
@@ -104,7 +106,7 @@ class Lineages:
 
     def _read(self, sql: str) -> "_Result":
         node = tree(sql)
-        walk = Walk(self._catalog, self._path, self._views)
+        walk = Walk(self._catalog, self._path, self._views, doubts_settings=self._doubts_settings)
         result = None
         with suppress(*_UNEXPECTED):
             result = walk.statement(*node) if node else None
@@ -176,14 +178,17 @@ class Walk(Queries):
         if name not in COMMAND_TAGS:
             return _Result(None)
         self.query(name, query, Frame())
-        return _Result([Column("QUERY PLAN", UNRESOLVED if self._saw_unknown else NOTHING)])
+        shows_settings = self._doubts_settings and any(
+            each["DefElem"]["defname"] == "settings" for each in fields.get("options") or ()
+        )
+        return _Result([Column("QUERY PLAN", UNRESOLVED if self._saw_unknown or shows_settings else NOTHING)])
 
     def _show(self, fields: Fields) -> _Result:
-        """A setting with a dot in its name holds what anybody put there."""
+        """A setting with a dot in its name holds what anybody put there; any may hold what this session has."""
         name = str(fields.get("name", ""))
         if name == "all":
             return _Result([Column("name", NOTHING), Column("setting", UNRESOLVED), Column("description", NOTHING)])
-        return _Result([Column(None, UNRESOLVED if "." in name or name == "application_name" else NOTHING)])
+        return _Result([Column(None, NOTHING if self._is_plain_setting(name) else UNRESOLVED)])
 
     def _copy(self, fields: Fields) -> _Result:
         if "query" in fields:
@@ -220,7 +225,13 @@ class Walk(Queries):
             node = tree(relation.definition, max_bytes=1 << 20) if self._depth < _VIEWS_DEEP else None
             if node is not None:
                 # pg_get_viewdef was asked with pg_catalog alone on the path: it names every other schema.
-                walk = Walk(self._catalog, ("pg_catalog",), self._views, self._depth + 1)
+                walk = Walk(
+                    self._catalog,
+                    ("pg_catalog",),
+                    self._views,
+                    self._depth + 1,
+                    doubts_settings=self._doubts_settings,
+                )
                 columns = walk.statement(*node).spread(len(relation.columns))
                 self._count(walk._steps)
                 self._views[relation.oid] = [UNRESOLVED if each is None else each for each in columns or unknown]

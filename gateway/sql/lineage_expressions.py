@@ -23,11 +23,16 @@ from gateway.sql.frames import (
 from gateway.sql.functions import SAFE, special_class
 from gateway.sql.queries import COMMAND_TAGS, GRAMMAR_FUNCTIONS, JSON_FUNCTIONS, NODES, TooWideError
 from gateway.sql.scope import is_star
+from gateway.sql.settings import holds_any_value
 from gateway.sql.statement import StatementClass
 from gateway.sql.tree import Fields, children, constants, literal, strings, unwrap, words
 
 # PostgreSQL's own functions that show what others run; the rest of them is on the special list of functions.py.
-_TELLING = words("pg_stat_get_activity pg_stat_get_backend_activity")
+_TELLING = words(
+    "pg_cursor pg_listening_channels pg_prepared_statement pg_stat_get_activity pg_stat_get_backend_activity"
+)
+# They tell of settings, as far as those can hold any value: a time zone's name may be made of one.
+_OF_SETTINGS = words("pg_show_all_settings timeofday")
 _HARMLESS_CLASSES = (StatementClass.HOUSEKEEPING, StatementClass.SESSION, StatementClass.WRITE)
 
 #: What columns carry, the byte offsets of the constants and the numbers of the parameters that stand beside them.
@@ -47,12 +52,19 @@ class Expressions(ABC):
     """Follows the columns of one statement. Raise TooWideError, or RecursionError when it is nested too deep."""
 
     def __init__(
-        self, catalog: Catalog | None, path: tuple[str, ...], views: dict[int, list[Carried]], depth: int = 0
+        self,
+        catalog: Catalog | None,
+        path: tuple[str, ...],
+        views: dict[int, list[Carried]],
+        depth: int = 0,
+        *,
+        doubts_settings: bool = False,
     ) -> None:
         self._catalog = catalog
         self._path = path
         self._views = views
         self._depth = depth
+        self._doubts_settings = doubts_settings
         self._steps = 0
         self._touched: list[Column] = []
         self._saw_unknown = False
@@ -218,7 +230,10 @@ class Expressions(ABC):
             return self._counted(fields, frame) | self._children(_fields_of(fields, _AROUND), frame)
         if known and bare == "current_setting":
             setting = literal((fields.get("args") or [None])[0])
-            known = setting is not None and "." not in setting and setting.lower() != "application_name"
+            known = setting is not None and self._is_plain_setting(setting)
+        if known and bare == "to_char" and self._doubts_settings:
+            pattern = literal((fields.get("args") or [None])[-1])
+            known = pattern is not None and "tz" not in pattern.lower()
         carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame) | self._unless(known)
         if bare in MAKES_ROWS:
             self.tested |= carried  # how many rows it gives says what its arguments are
@@ -238,12 +253,18 @@ class Expressions(ABC):
         arg = fields.get("arg")
         return NOTHING if is_stored(arg, frame) else self._of(arg, frame)
 
+    def _is_plain_setting(self, name: str) -> bool:
+        """Is what this setting holds surely no column's value?"""
+        if self._doubts_settings and holds_any_value(name):
+            return False
+        return "." not in name and name.lower() != "application_name"
+
     def _is_known(self, schema: str | None, bare: str) -> bool:
         """Whether a function is PostgreSQL's own and makes its result of its arguments alone."""
         catalog = self._catalog
         if schema == "information_schema" and bare.startswith("_pg_"):
             return True
-        if schema not in (None, "pg_catalog") or bare in _TELLING:
+        if schema not in (None, "pg_catalog") or bare in _TELLING or (self._doubts_settings and bare in _OF_SETTINGS):
             return False
         if schema is None and self._is_users(bare):
             return False

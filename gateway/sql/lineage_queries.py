@@ -311,7 +311,7 @@ class Queries(Expressions):
         found = self._catalog.find(schema, name, self._path) if self._catalog else None
         if found is None:
             return Table(shown, copied([Column(None, UNRESOLVED)], names))
-        columns = relation_columns(found, self.behind(found))
+        columns = relation_columns(found, self.behind(found), doubts_settings=self._doubts_settings)
         made = generated_columns(found, columns)
         filled = made + filled_columns(found, columns)
         return Table(shown, renamed(columns, names), "" if alias else found.schema, filled, made)

@@ -14,6 +14,7 @@ from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import (
     fields_of,
     scrub_fields,
+    may_hold_values,
     scrub_notification,
     scrub_parameter,
     scrub_sql,
@@ -77,6 +78,25 @@ def test_plain_errors_stay_byte_for_byte() -> None:
 def test_a_malformed_error_is_refused(broken: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         scrub_fields(broken, DETECTORS, touches_protected=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "may"),
+    [
+        ("application_name", "psql", True),
+        ("search_path", "public", True),
+        ("scram_iterations", "4096", True),
+        ("TimeZone", "Europe/Berlin", False),
+        ("TimeZone", "Etc/GMT+5", False),
+        ("TimeZone", "UTC", False),
+        ("TimeZone", "EST5EDT", True),
+        ("TimeZone", "SOME/SECRET5", True),
+        ("TimeZone", "<+03>-03", True),
+        ("DateStyle", "ISO, MDY", False),
+    ],
+)
+def test_settings_that_may_hold_values(name: str, value: str, may: bool) -> None:
+    assert may_hold_values(name, value) == may
 
 
 def test_notifications_and_parameters() -> None:

@@ -267,11 +267,24 @@ def test_a_setting_that_may_hold_a_protected_value_is_not_reported(name: str) ->
     assert b"secret" in play.to_client()
 
 
+LOOSE = MASKED.replace("statements: [read]", "statements: [read, opaque]").replace(
+    "ddl, session, opaque", "ddl, session"
+)
+
+
+def test_where_settings_are_doubted_the_clients_own_are_reported_and_others_are_not() -> None:
+    play = Playbook(LOOSE)
+    play.session.talk.judge.doubts_settings = True
+    play.client(query("SET application_name = 'Mine'"))
+    play.target(complete("SET"), message(b"S", b"application_name\0Mine\0"), ready("I"))
+    assert b"Mine" in play.to_client()
+    play.client(query("SELECT 1"))
+    play.target(columns("x"), complete("SELECT 0"), message(b"S", b"application_name\0secret\0"), ready("I"))
+    assert b"secret" not in play.to_client()
+
+
 def test_an_error_of_opaque_code_is_withheld_and_a_syntax_error_is_not() -> None:
-    loose = MASKED.replace("statements: [read]", "statements: [read, opaque]").replace(
-        "ddl, session, opaque", "ddl, session"
-    )
-    play = Playbook(loose)
+    play = Playbook(LOOSE)
     play.client(query("DO 'x'"))
     play.target(error("22P02", "invalid input: secret"), ready("I"))
     assert b"secret" not in play.to_client()
