@@ -10,14 +10,17 @@ text (`column "nme" does not exist`) quotes no value and stays: people and agent
 schemas, tables, columns, types and constraints stay too, unless code raised them: RAISE USING takes any value for a name.
 """
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from gateway.errors import ProtocolViolation
 from gateway.masking.detectors import Detectors
+from gateway.masking.masks import REDACTED
 from gateway.masking.rules import OWN_TEXTS
 
 #: What a client sees instead of a message that may quote a protected value.
 WITHHELD = "the message is withheld: this statement may show a protected column (SQLSTATE {sqlstate})"
+_REDACTED = REDACTED.encode()
 _FIXED = frozenset(
     b"SVCPpLsF"
 )  # severity, SQLSTATE, positions, line: never a value. F, L, R name PostgreSQL's own source
@@ -74,10 +77,18 @@ def _is_of_a_name(fields: list[tuple[int, bytes]]) -> bool:
     return not inner and any(kind == ord("F") and text in _OF_NAMES for kind, text in fields)
 
 
-def scrub_notification(body: bytes, detectors: Detectors) -> bytes:
-    """Clean a NotificationResponse body: int32 process, channel, payload. Raises ProtocolViolation for a malformed one."""
+def scrub_notification(body: bytes, detectors: Detectors, heard: Collection[bytes] | None = None) -> bytes:
+    """Clean a NotificationResponse body: int32 process, channel, payload. Raises ProtocolViolation for a malformed one.
+
+    `heard`: on a target with protected columns, the channels that the client has named itself. Nobody can tell what the
+    sender has put into any other name, and into a payload: they are redacted whole.
+    """
     channel, payload = _strings(body[4:], 2)
-    return body[:4] + _clean(channel, detectors) + b"\0" + _clean(payload, detectors) + b"\0"
+    if heard is None:
+        shown = _clean(channel, detectors), _clean(payload, detectors)
+    else:
+        shown = channel if channel in heard else _REDACTED, payload and _REDACTED
+    return body[:4] + b"\0".join((*shown, b""))
 
 
 def may_hold_values(name: str, value: str) -> bool:

@@ -43,6 +43,8 @@ _TEXT_SHOWN = 1000
 _COLUMNS_KEPT = 50
 #: Settings of the client's own that are remembered, by name and value.
 _SETTINGS_KEPT = 256
+#: Channels likewise; the name of one more is redacted where anything is.
+_CHANNELS_KEPT = 1024
 #: What acts by the meaning of the names in it.
 _ACTS = frozenset({StatementClass.READ, StatementClass.WRITE})
 #: A setting falls back with its transaction or savepoint; a SET LOCAL with the COMMIT too.
@@ -101,6 +103,7 @@ class Conversation:
         self.target_said_fatal = False
         #: Settings that give a text its meaning, as the target says (ParameterStatus).
         self.reported: dict[str, str] = {}
+        self.channels: set[bytes] = set()  # those that the client itself has named in LISTEN
         #: Settings as the client itself has written them, in lower case: it may be told of these.
         self.own_settings = {("application_name", login.agent.lower())}
         self.claimed_reason = ""  # of the statement at hand; without secrets, as all that is kept or shown
@@ -340,6 +343,9 @@ class Conversation:
     def _watch(self, statement: Statement) -> None:
         """Note what this statement may change behind our back once it runs."""
         self.judge.runs(statement)
+        use = statement.names
+        if use is not None and use.verb == "LISTEN" and use.name and len(self.channels) < _CHANNELS_KEPT:
+            self.channels.add(use.name.encode())
         if statement.temporary or (StatementClass.DDL in statement.classes and self._path_is_temporary()):
             self.temporary |= unqualified(statement)
             self.temporary_code = self.temporary_code or statement.tag.endswith("VIEW")

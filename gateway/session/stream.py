@@ -537,7 +537,8 @@ class Stream:
         return talk.judge.diagnostics(body, protected=protected)
 
     def _notification(self, body: bytes) -> bytes | None:
-        return scrub_notification(body, self._talk.judge.detectors)
+        talk = self._talk
+        return scrub_notification(body, talk.judge.detectors, talk.channels if talk.judge.protects else None)
 
     def _parameter_status(self, body: bytes) -> bytes | None:
         name, value = read_parameter_status(body)

@@ -38,7 +38,8 @@ class Control(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NameUse:
-    """A statement or cursor name used at the SQL level: PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE.
+    """A name used at the SQL level, of a statement or cursor (PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE), or of
+    a channel (LISTEN).
 
     `verb` is that word in capitals, `name` is folded as PostgreSQL folds it (None = ALL), `body` is the text behind
     PREPARE ... AS or DECLARE ... FOR (judged when the name is used).

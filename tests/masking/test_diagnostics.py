@@ -13,8 +13,8 @@ from gateway.masking.cards import luhn
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import (
     fields_of,
-    scrub_fields,
     may_hold_values,
+    scrub_fields,
     scrub_notification,
     scrub_parameter,
     scrub_sql,
@@ -78,6 +78,13 @@ def test_plain_errors_stay_byte_for_byte() -> None:
 def test_a_malformed_error_is_refused(broken: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         scrub_fields(broken, DETECTORS, touches_protected=False)
+
+
+def test_beside_protected_columns_a_payload_is_redacted_whole_and_ones_own_channel_is_not() -> None:
+    own = scrub_notification(b"\0\0\0\1jobs\0row 7 is due\0", DETECTORS, {b"jobs"})
+    assert own == b"\0\0\0\1jobs\0[redacted]\0"
+    assert scrub_notification(b"\0\0\0\1jobs\0\0", DETECTORS, {b"jobs"}) == b"\0\0\0\1jobs\0\0"
+    assert scrub_notification(b"\0\0\0\1zebra\0\0", DETECTORS, {b"jobs"}) == b"\0\0\0\1[redacted]\0\0"
 
 
 @pytest.mark.parametrize(
