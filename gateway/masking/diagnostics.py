@@ -21,6 +21,7 @@ from gateway.masking.rules import OWN_TEXTS
 #: What a client sees instead of a message that may quote a protected value.
 WITHHELD = "the message is withheld: this statement may show a protected column (SQLSTATE {sqlstate})"
 _REDACTED = REDACTED.encode()
+_BEHIND_NAME = 19  # bytes of a RowDescription field from its name's NUL on
 _FIXED = frozenset(
     b"SVCPpLsF"
 )  # severity, SQLSTATE, positions, line: never a value. F, L, R name PostgreSQL's own source
@@ -89,6 +90,25 @@ def scrub_notification(body: bytes, detectors: Detectors, heard: Collection[byte
     else:
         shown = channel if channel in heard else _REDACTED, payload and _REDACTED
     return body[:4] + b"\0".join((*shown, b""))
+
+
+def scrub_names(body: bytes, detectors: Detectors) -> bytes:
+    """Clean the column names in the body of a RowDescription: code may have made one of a value.
+
+    Answers the very same object where no name holds a secret, after one look over the whole body. Raises ProtocolViolation
+    for a malformed one.
+    """
+    if not detectors.names or not detectors.suspicious(body):
+        return body
+    out, at = [body[:2]], 2
+    for _ in range(int.from_bytes(body[:2], "big")):
+        end = body.find(b"\0", at)
+        if end < 0 or end + _BEHIND_NAME >= len(body) + 1:
+            raise ProtocolViolation("the target sent a malformed RowDescription")
+        out += [detectors.clean(body[at:end])[0], body[end : end + _BEHIND_NAME]]
+        at = end + _BEHIND_NAME
+    cleaned = b"".join((*out, body[at:]))
+    return body if cleaned == body else cleaned
 
 
 def may_hold_values(name: str, value: str) -> bool:

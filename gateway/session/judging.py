@@ -13,7 +13,7 @@ from gateway.identity.claims import Identity
 from gateway.masking.columns import NUMBERS, MaskPlan, TableNames, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
-from gateway.masking.diagnostics import scrub_fields, scrub_sql
+from gateway.masking.diagnostics import scrub_fields, scrub_names, scrub_sql
 from gateway.masking.masks import REDACTED, Kind
 from gateway.masking.placeholders import CopyWatch, in_statement, in_values
 from gateway.masking.rows import RowMasker
@@ -360,6 +360,10 @@ class Judge:
         """The body of an ErrorResponse or NoticeResponse as the client may see it."""
         return scrub_fields(body, self.detectors, protected)
 
+    def names(self, body: bytes) -> bytes:
+        """The body of a RowDescription as the client may see it."""
+        return body if self._clear else scrub_names(body, self.detectors)
+
     def touches_protected(self, statement: Statement) -> bool:
         """True where an error text could quote a protected value: the statement's relations hold a masked column."""
         if not self.protects:
@@ -430,7 +434,9 @@ class Judge:
         columns = columns_of(statement, formats, self._copied(statement))
         planned = self._plan(statement, columns, formats, approved=approved)
         options = options_of(statement) if statement else CopyOptions()
-        return CopyMasker(planned.columns, options, self.detectors, self.login.mask_key) if planned.touches else None
+        if not planned.touches and not (options.header and columns):  # a header has names, which code may have made
+            return None
+        return CopyMasker(planned.columns, options, self.detectors, self.login.mask_key)
 
     def _copied(self, statement: Statement | None) -> Relation | None:
         """The table of `COPY t TO STDOUT`, None for a query."""

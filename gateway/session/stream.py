@@ -275,6 +275,7 @@ class Stream:
 
     def _row_description(self, body: bytes) -> bytes | None:
         head = self._head("RowDescription")
+        body = self._talk.judge.names(body)
         columns = row_description(body)
         if head.kind == ord("D"):
             if head.prepared is not None:

@@ -15,6 +15,7 @@ from gateway.masking.diagnostics import (
     fields_of,
     may_hold_values,
     scrub_fields,
+    scrub_names,
     scrub_notification,
     scrub_parameter,
     scrub_sql,
@@ -78,6 +79,22 @@ def test_plain_errors_stay_byte_for_byte() -> None:
 def test_a_malformed_error_is_refused(broken: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         scrub_fields(broken, DETECTORS, touches_protected=False)
+
+
+def _described(*names: bytes) -> bytes:
+    return len(names).to_bytes(2, "big") + b"".join(each + b"\0" + bytes(18) for each in names)
+
+
+def test_names_of_columns_that_a_detector_knows() -> None:
+    plain = _described(b"id", b"card_number", b"?column?")
+    assert scrub_names(plain, DETECTORS) is plain
+    number = b"4111" + b"1" * 12
+    assert scrub_names(_described(b"id", b"c" + number, number), DETECTORS) == _described(
+        b"id", *(DETECTORS.clean(each)[0] for each in (b"c" + number, number))
+    )
+    assert number not in scrub_names(_described(number), DETECTORS)
+    with pytest.raises(ProtocolViolation):
+        scrub_names(_described(number)[:-1], DETECTORS)
 
 
 def test_beside_protected_columns_a_payload_is_redacted_whole_and_ones_own_channel_is_not() -> None:
