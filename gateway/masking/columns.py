@@ -108,11 +108,11 @@ def with_parents(
             name = f"{target}.{child.schema}.{child.name}.{column}"
             mask = next((mask for glob, mask in known if glob.match(name)), None)
             if mask is not None:
-                found.update({(_literally(f"{target}.{s}.{t}.{column}"), mask): None for s, t in child.parents})
+                found.update({(literally(f"{target}.{s}.{t}.{column}"), mask): None for s, t in child.parents})
     return (*masks, *found)
 
 
-def _literally(name: str) -> str:
+def literally(name: str) -> str:
     """A glob that matches this name alone."""
     return re.sub(r"[*?[]", r"[\g<0>]", name)
 
@@ -149,4 +149,14 @@ def _scanned(column: Column, code: int, detectors: Detectors | None) -> Literal[
     return "pass" if kind_of(column.type_oid, code) in (Kind.HARMLESS, Kind.CHAR) else "scan"
 
 
-__all__ = ["BINARY_FORMAT", "TEXT_FORMAT", "UNRESOLVED", "ColumnPlan", "MaskPlan", "TableNames", "plan", "with_parents"]
+__all__ = [
+    "BINARY_FORMAT",
+    "TEXT_FORMAT",
+    "UNRESOLVED",
+    "ColumnPlan",
+    "MaskPlan",
+    "TableNames",
+    "literally",
+    "plan",
+    "with_parents",
+]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import NUMBERS, MaskPlan, TableNames, plan, with_parents
+from gateway.masking.columns import NUMBERS, MaskPlan, TableNames, literally, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_fields, scrub_names, scrub_sql
@@ -28,6 +28,7 @@ from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
 from gateway.sql.frames import UNKNOWN
 from gateway.sql.lineage import Lineages, Lines
+from gateway.sql.lineage_expressions import Copy
 from gateway.sql.literals import withheld
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
@@ -61,6 +62,10 @@ class Login:
     digest_key: bytes
 
 
+#: A place that values are written to: schema, relation, column; None is any.
+Place = tuple[str | None, str | None, str | None]
+#: Columns that a session has copied protected ones to; with more than these everything is masked.
+MAX_COPIED = 1000
 #: What changes settings inside a query.
 _SETS = frozenset({"set_config"})
 _SETTINGS = "pg_catalog.pg_settings"
@@ -77,6 +82,9 @@ class Judge:
         self.agent = login.agent
         self.search_path: tuple[str, ...] = ("public",)
         self._wandered = False  # the search_path changed: a cursor may still read what a name meant before
+        self._copied_to: dict[
+            tuple[str, str], None
+        ] = {}  # masks of columns that this session has copied protected ones to
         self.doubts_settings = False  # a statement of this session may have put protected values into settings
         self._know(catalog)
         self._read: OrderedDict[str, Script] = OrderedDict()
@@ -111,7 +119,7 @@ class Judge:
 
     def _spread(self) -> None:
         """Masks of partitions hold for their parents too."""
-        masks = [(each.column, each.mask) for each in self.policy.masking.columns]
+        masks = [(each.column, each.mask) for each in self.policy.masking.columns] + [*self._copied_to]
         relations = self.catalog.relations.values() if self.catalog else ()
         self._masks = with_parents(masks, self.login.target.name, relations)
 
@@ -125,11 +133,60 @@ class Judge:
 
     def runs(self, statement: Statement) -> None:
         """It is on its way to the target: note what it may do with protected values that later statements could show."""
+        if not self.protects:
+            return
         sets = _SETS & {parts(each)[-1] for each in statement.functions} or _SETTINGS in statement.writes
         sets = sets or StatementClass.OPAQUE in statement.classes
         if sets and not self.doubts_settings and self.touches_protected(statement):
             self.doubts_settings = True
             self._follow_anew()
+        new = {(self._glob(place), "redact") for place, _ in self._copies(statement)} - self._copied_to.keys()
+        if new:
+            everything = f"{self.login.target.name}.*.*.*", "redact"
+            full = len(self._copied_to) + len(new) > MAX_COPIED
+            self._copied_to |= dict.fromkeys([everything] if full else sorted(new))
+            self._spread()
+            self._beside.clear()
+
+    def _glob(self, place: Place) -> str:
+        return ".".join(
+            (literally(self.login.target.name), *("*" if each is None else literally(each) for each in place))
+        )
+
+    def copies(self, statement: Statement) -> tuple[tuple[str, str], ...]:
+        """The protected columns that it copies into others, as (from, to): "schema.table.column", "*" for what isn't known."""
+        found = (
+            (source, ".".join("*" if each is None else each for each in place))
+            for place, sources in self._copies(statement)
+            for source in sources
+        )
+        return tuple(dict.fromkeys(found))
+
+    def _copies(self, statement: Statement) -> list[tuple[Place, list[str]]]:
+        """Each place that it writes protected columns to and that isn't protected itself, with these columns."""
+        if not self._masks or not (statement.classes - {StatementClass.HOUSEKEEPING, StatementClass.READ}):
+            return []
+        meant = self._meant(statement)
+        copies = self._lineages.copies(meant.sql) if meant else None
+        if copies is None:
+            copies = self._unfollowed(meant or statement)
+        found = (((s, t, c), sorted(filter(self._is_protected, carried))) for s, t, c, carried in copies)
+        return [
+            (place, sources)
+            for place, sources in found
+            if sources and not self._is_protected(".".join("*" if each is None else each for each in place))
+        ]
+
+    def _unfollowed(self, statement: Statement) -> list[Copy]:
+        """Of a text that can't be followed: it may write any protected column that it reads, wherever it writes."""
+        read = frozenset(
+            f"{name}.{column.rpartition('.')[2]}"
+            for name in {*statement.reads, *(name for name, written in statement.behind if not written)}
+            for column, _ in self._masks
+            if self._covers(name, column)
+        )
+        places = ((parts(each)[-2:], None) for each in statement.writes if read)
+        return [(names[0] if len(names) > 1 else None, names[-1], column, read) for names, column in places]
 
     def moved(self, search_path: tuple[str, ...]) -> None:
         """Unqualified names resolve by this path from now on."""
@@ -282,6 +339,8 @@ class Judge:
         at = Circumstances(now, self.agent, self.login.client, rows)
         if self._holds_untraced and self.protects:
             statements = [replace(each, untraced=True) if self._is_untraced(each) else each for each in statements]
+        if self.policy.masking.copies != "allow":
+            statements = [replace(each, spreads=found) if (found := self.copies(each)) else each for each in statements]
         verdicts = [judge(self.policy, self.login.identity, self.login.target.name, each, at) for each in statements]
         return strictest(self.policy, verdicts) if verdicts else Verdict(Answer.ALLOW, None, "empty")
 
@@ -469,9 +528,10 @@ class Judge:
 
     def _kept(self, statement: Statement | None, sources: Lines | None) -> frozenset[Kind]:
         """The types that a column of unknown lineage may have and stay. None where the text as a whole can't be followed and
-        protected columns are in its reach: arithmetic would hand out their numbers and dates."""
+        protected columns are in its reach: arithmetic would hand out their numbers and dates. None either where the session
+        has copied a protected column: it may be in a temporary table, which no catalog shows."""
         followed = sources is not None or (statement is not None and not self.touches_protected(statement))
-        return NUMBERS if followed else frozenset()
+        return NUMBERS if followed and not self._copied_to else frozenset()
 
     def _sources(self, statement: Statement | None, columns: Sequence[Column]) -> Lines | None:
         """The lineage of a result, but None for a column of which the target itself names another origin."""

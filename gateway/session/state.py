@@ -240,6 +240,7 @@ class Conversation:
             shown,
             changes=changes,
             tested=self.judge.tested(statement),
+            copies=self.judge.copies(statement),
             protected=self.may_quote(statement),
         )
 
@@ -265,6 +266,7 @@ class Conversation:
             "clear": [*execution.clear],
             "unscanned": execution.unscanned,
             "predicates": [*execution.tested],
+            "copies": [{"from": source, "to": to} for source, to in execution.copies[:_COLUMNS_KEPT]],
             "policy": self.judge.policy.version,
         }
 

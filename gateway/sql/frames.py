@@ -12,6 +12,8 @@ from gateway.sql.catalog import Relation
 from gateway.sql.scope import NO_NAME
 from gateway.sql.tree import Fields, words
 
+#: (schema, name) of a relation as far as it is known; a schema that isn't written, of a relation that no catalog has, is None.
+Place = tuple[str | None, str]
 Carried = frozenset[
     str
 ]  # "schema.table.column" of each source column; UNKNOWN among them = and what else, nobody knows
@@ -71,6 +73,7 @@ class Table:
     schema: str = ""
     filled: list[Column] = field(default_factory=list)
     generated: list[Column] = field(default_factory=list)
+    relation: Place = (None, "")  # of what may be written to
 
 
 @dataclass(slots=True, eq=False)

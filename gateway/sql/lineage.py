@@ -31,7 +31,7 @@ from gateway.sql.frames import (
     relation_columns,
     whole,
 )
-from gateway.sql.lineage_expressions import Beside
+from gateway.sql.lineage_expressions import Beside, Copy
 from gateway.sql.lineage_queries import Queries
 from gateway.sql.parse import tree
 from gateway.sql.queries import COMMAND_TAGS, TooWideError
@@ -94,6 +94,10 @@ class Lineages:
         """The text's constants and parameters that are compared with columns or written to them, as far as can be known."""
         return self._result(sql).beside
 
+    def copies(self, sql: str) -> Sequence[Copy] | None:
+        """What the statement writes, where, and what that carries; None where it can't be followed."""
+        return self._result(sql).copies
+
     def _result(self, sql: str) -> "_Result":
         found = self._known.get(sql)
         if found is None:
@@ -114,6 +118,7 @@ class Lineages:
             result, walk.tested = _Result(None), walk.tested | UNRESOLVED
         else:
             walk.tested -= UNRESOLVED
+            result.copies = tuple(walk.copies)
         result.tested, result.beside = walk.tested, walk.beside
         return result
 
@@ -131,6 +136,7 @@ class _Result:
         self._same = same
         self.tested: Carried = NOTHING
         self.beside: Sequence[Beside] = ()
+        self.copies: Sequence[Copy] | None = None
 
     def made(self) -> "_Result":
         """The same without origins."""
@@ -162,7 +168,9 @@ class Walk(Queries):
     def statement(self, name: str, fields: Fields) -> _Result:
         """The result of a statement that has one."""
         if name in COMMAND_TAGS:
-            return _Result(self.query(name, fields, Frame()))
+            columns = self.query(name, fields, Frame())
+            self._make(_into(fields), columns)
+            return _Result(columns)
         reader = _STATEMENTS.get(name)
         return reader(self, fields) if reader else _Result(None)
 
@@ -172,12 +180,32 @@ class Walk(Queries):
         name, query = unwrap(fields.get("query")) or ("", {})
         return self.statement(name, query)
 
+    def _create_as(self, fields: Fields) -> _Result:
+        """It has no result of its own, and gives a table one."""
+        name, query = unwrap(fields.get("query")) or ("", {})
+        known = name in COMMAND_TAGS
+        self._make(fields["into"], self.query(name, query, Frame()) if known else [Column(None, UNRESOLVED)])
+        return _Result(None)
+
+    def _make(self, into: Fields | None, columns: Sequence[Column]) -> None:
+        """A table is made of these columns; the names in INTO go first."""
+        if not into:
+            return
+        relation = into["rel"]
+        place = relation.get("schemaname") or None, relation["relname"]
+        names = strings(into.get("colNames"))
+        for at, each in enumerate(columns):
+            named = names[at] if at < len(names) and None not in (each.name for each in columns[:at]) else each.name
+            self.copies.append((*place, named, each.carried))
+
     def _explain(self, fields: Fields) -> _Result:
         """A plan shows the statement's own constants; user code may have made them of anything."""
         name, query = unwrap(fields.get("query")) or ("", {})
         if name not in COMMAND_TAGS:
             return _Result(None)
         self.query(name, query, Frame())
+        if not any(each["DefElem"]["defname"] == "analyze" for each in fields.get("options") or ()):
+            self.copies.clear()  # nothing is written
         shows_settings = self._doubts_settings and any(
             each["DefElem"]["defname"] == "settings" for each in fields.get("options") or ()
         )
@@ -238,6 +266,13 @@ class Walk(Queries):
         return self._views[relation.oid]
 
 
+def _into(fields: Fields) -> Fields | None:
+    """SELECT ... INTO; of a set operation the first part has it."""
+    while "larg" in fields:
+        fields = fields["larg"]
+    return fields.get("intoClause")
+
+
 def _expression(text: str) -> object:
     """The tree of an expression; a text that can't be read is a query, of which nothing is known."""
     found = tree(f"SELECT {text}", max_bytes=1 << 20)
@@ -248,6 +283,7 @@ def _expression(text: str) -> object:
 # Underscores are no secret inside the module: these are the methods that a node type leads to.
 _STATEMENTS: dict[str, Callable[[Walk, Fields], _Result]] = {
     "CopyStmt": Walk._copy,
+    "CreateTableAsStmt": Walk._create_as,
     "DeclareCursorStmt": Walk._inner,
     "ExplainStmt": Walk._explain,
     "PrepareStmt": Walk._inner,

@@ -37,6 +37,21 @@ _HARMLESS_CLASSES = (StatementClass.HOUSEKEEPING, StatementClass.SESSION, Statem
 
 #: What columns carry, the byte offsets of the constants and the numbers of the parameters that stand beside them.
 Beside = tuple[Carried, tuple[int, ...], tuple[int, ...]]
+#: Where a value is written to (schema, relation, column; None: any) and what it carries.
+Copy = tuple[str | None, str | None, str | None, Carried]
+#: Functions that put an argument where everybody can read it.
+_SHOWN_BY: dict[str, tuple[tuple[str | None, str | None, str | None], ...]] = {
+    "setval": ((None, None, "last_value"),),
+    **{
+        f"pg_{each}": (("pg_catalog", "pg_locks", "classid"), ("pg_catalog", "pg_locks", "objid"))
+        for each in words(
+            "advisory_lock advisory_lock_shared advisory_xact_lock advisory_xact_lock_shared try_advisory_lock "
+            "try_advisory_lock_shared try_advisory_xact_lock try_advisory_xact_lock_shared"
+        )
+    },
+}
+#: Functions that tell where a sequence stands: as if they read this column of it.
+_OF_SEQUENCES = dict.fromkeys(("currval", "lastval", "nextval"), frozenset({"pg_catalog.pg_sequence.last_value"}))
 _MAX_STEPS = 50_000  # columns and names looked at; 8 kB of text can ask for millions
 #: Set-returning functions of PostgreSQL's own that make rows of their arguments (pg_proc.dat).
 MAKES_ROWS = words(
@@ -70,6 +85,7 @@ class Expressions(ABC):
         self._saw_unknown = False
         self.tested: Carried = NOTHING  # what conditions read, grouping and sorting included
         self.beside: list[Beside] = []  # constants and parameters, each with what stands beside them
+        self.copies: list[Copy] = []
 
     @abstractmethod
     def query(self, name: str, fields: Fields, frame: Frame) -> list[Column]:
@@ -235,6 +251,9 @@ class Expressions(ABC):
             pattern = literal((fields.get("args") or [None])[-1])
             known = pattern is not None and "tz" not in pattern.lower()
         carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame) | self._unless(known)
+        if known:
+            carried |= _OF_SEQUENCES.get(bare, NOTHING)
+            self.copies += [(*place, carried) for place in _SHOWN_BY.get(bare, ()) if carried]
         if bare in MAKES_ROWS:
             self.tested |= carried  # how many rows it gives says what its arguments are
         return carried
