@@ -64,8 +64,9 @@ class Login:
 
 #: A place that values are written to: schema, relation, column; None is any.
 Place = tuple[str | None, str | None, str | None]
-#: Columns that a session has copied protected ones to; with more than these everything is masked.
-MAX_COPIED = 1000
+#: Columns that a session has copied protected ones to; with more than these everything is masked. fnmatch keeps 256 globs
+#: compiled, the policy's own among them.
+MAX_COPIED = 128
 #: What changes settings inside a query.
 _SETS = frozenset({"set_config"})
 _SETTINGS = "pg_catalog.pg_settings"
@@ -140,13 +141,17 @@ class Judge:
         if sets and not self.doubts_settings and self.touches_protected(statement):
             self.doubts_settings = True
             self._follow_anew()
-        new = {(self._glob(place), "redact") for place, _ in self._copies(statement)} - self._copied_to.keys()
-        if new:
-            everything = f"{self.login.target.name}.*.*.*", "redact"
-            full = len(self._copied_to) + len(new) > MAX_COPIED
-            self._copied_to |= dict.fromkeys([everything] if full else sorted(new))
-            self._spread()
-            self._beside.clear()
+        if new := {self._glob(place) for place, _ in self._copies(statement)}:
+            self._mask_too(new)
+
+    def _mask_too(self, globs: set[str]) -> None:
+        """Mask what these match in this session too; everything, where that gets too much."""
+        if len(self._copied_to) + len(globs) > MAX_COPIED:
+            self._copied_to.clear()
+            globs = {self._glob((None, None, None))}
+        self._copied_to |= dict.fromkeys((each, "redact") for each in sorted(globs))
+        self._spread()
+        self._beside.clear()
 
     def _glob(self, place: Place) -> str:
         return ".".join(
