@@ -435,13 +435,25 @@ class Judge:
         if statement.guarded or StatementClass.OPAQUE in statement.classes:
             return True  # it may read any table
         names = {*statement.reads, *statement.writes, *(name for name, _ in statement.behind)}
-        return any(self._covers(name, column) for name in names for column, _ in self._masks)
+        if StatementClass.WRITE in statement.classes:
+            written = (*statement.writes, *(name for name, writes in statement.behind if writes))
+            names.update(dotted(key) for each in map(self._relation, written) if each for key in each.code_reads)
+        return any(self._covers(name, column) for name in names for column, _ in self._masks) or any(
+            self._is_protected(source)
+            for each in filter(None, map(self._relation, names))
+            for sources in each.fed.values()
+            for source in sources
+        )
+
+    def _relation(self, name: str) -> Relation | None:
+        """The relation of a whole name; None where the catalog has none."""
+        schema, table = parts(name)[-2:] if "." in name else ("", name)
+        return self.catalog.relations.get((schema, table)) if self.catalog else None
 
     def _covers(self, relation: str, column: str) -> bool:
         """Can this mask's column be one of the relation's? A view may show any; a partition shows its parents'."""
         target = self.login.target.name
-        schema, name = parts(relation)[-2:] if "." in relation else ("", relation)
-        known = self.catalog.relations.get((schema, name)) if self.catalog else None
+        known = self._relation(relation)
         if known is None:
             return _matches(target, relation, column)
         if known.kind not in "rp":

@@ -21,9 +21,12 @@ UNKNOWN = "?"
 NOTHING: Carried = frozenset()
 UNRESOLVED: Carried = frozenset({UNKNOWN})
 
+_OWN = ("pg_catalog", "information_schema")
 # Columns of PostgreSQL's own relations that show values of other tables, other people's statements, or secrets.
 _REVEALING = {
+    "_pg_user_mappings": words("umoptions"),
     "pg_authid": words("rolpassword"),
+    "pg_backend_memory_contexts": words("ident"),
     "pg_cursors": words("statement"),
     "pg_db_role_setting": words("setconfig"),
     "pg_foreign_server": words("srvoptions"),
@@ -41,6 +44,7 @@ _REVEALING = {
     "pg_user": words("useconfig"),
     "pg_user_mapping": words("umoptions"),
     "pg_user_mappings": words("umoptions"),
+    "user_mapping_options": words("option_value"),
 }
 #: Likewise in a session whose settings may hold values.
 _OF_SETTINGS = {"pg_settings": words("setting reset_val")}
@@ -210,7 +214,7 @@ def relation_columns(
 ) -> list[Column]:
     """The columns of a relation, in order; a partition's are its parents' too. `behind`: what a view's carry besides."""
     known = _REVEALING | _OF_SETTINGS if doubts_settings else _REVEALING
-    hidden = known.get(relation.name, frozenset()) if relation.schema == "pg_catalog" else frozenset()
+    hidden = known.get(relation.name, frozenset()) if relation.schema in _OWN else frozenset()
     found = []
     for at, name in enumerate(relation.columns):
         owners = ((relation.schema, relation.name), *relation.parents)

@@ -187,6 +187,41 @@ class Walk(Queries):
         self._make(fields["into"], self.query(name, query, Frame()) if known else [Column(None, UNRESOLVED)])
         return _Result(None)
 
+    def _rename(self, fields: Fields) -> _Result:
+        """A column, or a whole table, is called otherwise from now on: masks are by names."""
+        kind = fields.get("renameType")
+        if kind == "OBJECT_COLUMN" and "relation" in fields:
+            self._called(fields["relation"], column=(fields["subname"], fields["newname"]))
+        elif kind == "OBJECT_TABLE":
+            self._called(fields["relation"], name=fields["newname"])
+        return _Result([])
+
+    def _move(self, fields: Fields) -> _Result:
+        """ALTER TABLE ... SET SCHEMA."""
+        if fields.get("objectType") == "OBJECT_TABLE":
+            self._called(fields["relation"], schema=fields["newschema"])
+        return _Result([])
+
+    def _called(
+        self,
+        relation: Fields,
+        *,
+        schema: str | None = None,
+        name: str | None = None,
+        column: tuple[str, str] | None = None,
+    ) -> None:
+        """Of a table (a view is followed to its tables) the columns carry what they did before."""
+        table = self._relation({**relation, "alias": {}}, Frame(), may_be_cte=False)
+        known = (
+            self._catalog.find(relation.get("schemaname"), relation["relname"], self._path) if self._catalog else None
+        )
+        if known is None or known.kind not in ("r", "p", "m"):
+            return
+        old, new = column or (None, None)
+        for each in table.columns:
+            if old is None or each.name == old:
+                self.copies.append((schema or known.schema, name or known.name, new or each.name, each.carried))
+
     def _make(self, into: Fields | None, columns: Sequence[Column]) -> None:
         """A table is made of these columns; the names in INTO go first."""
         if not into:
@@ -285,7 +320,9 @@ _STATEMENTS: dict[str, Callable[[Walk, Fields], _Result]] = {
     "CopyStmt": Walk._copy,
     "CreateTableAsStmt": Walk._create_as,
     "DeclareCursorStmt": Walk._inner,
+    "AlterObjectSchemaStmt": Walk._move,
     "ExplainStmt": Walk._explain,
     "PrepareStmt": Walk._inner,
+    "RenameStmt": Walk._rename,
     "VariableShowStmt": Walk._show,
 }

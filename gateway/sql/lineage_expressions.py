@@ -29,7 +29,8 @@ from gateway.sql.tree import Fields, children, constants, literal, strings, unwr
 
 # PostgreSQL's own functions that show what others run; the rest of them is on the special list of functions.py.
 _TELLING = words(
-    "pg_cursor pg_listening_channels pg_prepared_statement pg_stat_get_activity pg_stat_get_backend_activity"
+    "pg_cursor pg_get_backend_memory_contexts pg_listening_channels pg_prepared_statement pg_stat_get_activity "
+    "pg_stat_get_backend_activity"
 )
 # They tell of settings, as far as those can hold any value: a time zone's name may be made of one.
 _OF_SETTINGS = words("pg_show_all_settings timeofday")

@@ -272,6 +272,20 @@ LOOSE = MASKED.replace("statements: [read]", "statements: [read, opaque]").repla
 )
 
 
+def test_an_error_may_quote_what_triggers_made_of_a_protected_column_or_read(judge: Judge) -> None:
+    write, read = (statement(judge, sql) for sql in ("INSERT INTO orders DEFAULT VALUES", "SELECT id FROM orders"))
+    assert not judge.touches_protected(write)
+    orders = judge.catalog.relations["public", "orders"] if judge.catalog else None
+    assert orders is not None
+    for facts, told in (
+        ({"code_reads": frozenset({("public", "customers")})}, (True, False)),
+        ({"fed": {"customer": frozenset({CUSTOMERS_CARD})}}, (True, True)),
+    ):
+        relations = {**catalog().relations, ("public", "orders"): replace(orders, **facts)}
+        judge.refresh(replace(catalog(), relations=relations))
+        assert (judge.touches_protected(write), judge.touches_protected(read)) == told
+
+
 CUSTOMERS_CARD = "public.customers.card_number"
 
 
@@ -285,6 +299,11 @@ CUSTOMERS_CARD = "public.customers.card_number"
         ("CREATE TABLE fresh (y) AS SELECT card_number AS x FROM customers", ("*.fresh.y",)),
         ("SELECT card_number INTO TEMP fresh FROM customers", ("*.fresh.card_number",)),
         ("SELECT setval('counter', card_number::int8) FROM customers", ("*.*.last_value",)),
+        ("ALTER TABLE customers RENAME card_number TO harmless", ("public.customers.harmless",)),
+        ("ALTER TABLE customers RENAME TO people", ("public.people.card_number",)),
+        ("ALTER TABLE customers SET SCHEMA cellar", ("cellar.customers.card_number",)),
+        ("ALTER TABLE customers RENAME name TO title", ()),
+        ("ALTER VIEW customers RENAME TO people", ()),
         ("UPDATE customers SET card_number = card_number", ()),
         ("INSERT INTO orders (id) SELECT id FROM customers WHERE card_number > '4'", ()),
         ("EXPLAIN INSERT INTO orders SELECT id, card_number FROM customers", ()),
