@@ -12,7 +12,7 @@ from typing import Literal
 from gateway.masking.detectors import Detectors
 from gateway.masking.masks import BINARY_FORMAT, MASKS, TEXT_FORMAT, Kind, kind_of
 from gateway.sql.catalog import Relation
-from gateway.sql.frames import UNKNOWN
+from gateway.sql.frames import HIDDEN, UNKNOWN
 from gateway.wire.backend import Column
 
 UNRESOLVED = "unresolved"
@@ -70,7 +70,7 @@ def plan(  # the callers' contract
 
     `formats`: the result-format codes of Bind (none = what each column says, one = for all, else one a column).
     `sources[i]`: the lineage of output column i as "schema.table.column"; an empty set = it carries no column; None, or
-    sources=None = not known; UNKNOWN in it: these, and what else isn't known. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
+    sources=None = not known; UNKNOWN in it: these, and what else isn't known, HIDDEN: not even `kept`. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
     counts. `table_names`: table OID -> (schema, table, {attnum: column}). `redacts`: False where people were
     asked because the lineage isn't known, and let it go; else what isn't known is redacted, unless it is of the types
     `kept`.
@@ -90,7 +90,8 @@ def plan(  # the callers' contract
         lineage = None if sources is None else sources[i]
         found = _masked(lineage, _origin(column, table_names), masks, target)
         if found is None and (lineage is None or UNKNOWN in lineage) and protects and redacts:
-            found = None if kind_of(column.type_oid, code) in kept else ("redact", UNRESOLVED)
+            stays = kind_of(column.type_oid, code) in kept and (lineage is None or HIDDEN not in lineage)
+            found = None if stays else ("redact", UNRESOLVED)
         action: Literal["mask", "scan", "pass"] = "mask" if found else _scanned(column, code, detectors)
         mask, source = found or ("", "")
         planned.append(ColumnPlan(action, mask, source, column.type_oid, code, column.name))

@@ -20,6 +20,8 @@ Carried = frozenset[
 UNKNOWN = "?"
 NOTHING: Carried = frozenset()
 UNRESOLVED: Carried = frozenset({UNKNOWN})
+HIDDEN = "!"  # beside UNKNOWN: even a number may be made of a text that nobody knows, as by ascii(substr(f(), 1, 1))
+CLOSED: Carried = frozenset({UNKNOWN, HIDDEN})
 
 _OWN = ("pg_catalog", "information_schema")
 # Columns of PostgreSQL's own relations that show values of other tables, other people's statements, or secrets.
@@ -107,7 +109,7 @@ class Frame:
         flows: defaultdict[int, set[int]] = defaultdict(set)
         columns: dict[int, Column] = {}
         for link in self.links:
-            carried[id(link)] = set(link[1] - UNRESOLVED)
+            carried[id(link)] = set(link[1] - CLOSED)
             for column in link[0]:
                 columns[id(column)] = column
                 flows[id(link)].add(id(column))
@@ -117,7 +119,7 @@ class Frame:
                     carried[id(column.kin)] = set()
                     flows[id(column.kin)].update(map(id, column.kin))
                     columns.update((id(each), each) for each in column.kin)
-        carried |= {node: set(column.carried - UNRESOLVED) for node, column in columns.items()}
+        carried |= {node: set(column.carried - CLOSED) for node, column in columns.items()}
         _flow(carried, flows)
         for node, column in columns.items():
             column.carried |= carried[node]
@@ -221,7 +223,7 @@ def relation_columns(
         carried = frozenset(f"{schema}.{table}.{name}" for schema, table in owners)
         carried |= relation.fed.get(name, NOTHING)
         if name in hidden:
-            carried |= UNRESOLVED
+            carried |= CLOSED
         origin = (relation.oid, relation.columns[name])
         found.append(Column(name, carried | behind[at] if behind else carried, origin=origin))
     return found

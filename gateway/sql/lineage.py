@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.frames import (
+    CLOSED,
     NOTHING,
     UNKNOWN,
     UNRESOLVED,
@@ -59,7 +60,7 @@ def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], wid
     """Say for each of the `width` columns of the statement's result which "schema.table.column" it carries.
 
     An empty set: it carries no column. None for a column, or for the whole result: it can't be known. UNKNOWN among the
-    names of a column: and what else, can't be known.
+    names of a column: and what else, can't be known; HIDDEN: nor may a number of it be told.
     """
     return Lineages(catalog, search_path).of(sql, width)
 
@@ -117,7 +118,7 @@ class Lineages:
         if result is None:
             result, walk.tested = _Result(None), walk.tested | UNRESOLVED
         else:
-            walk.tested -= UNRESOLVED
+            walk.tested -= CLOSED
             result.copies = tuple(walk.copies)
         result.tested, result.beside = walk.tested, walk.beside
         return result
@@ -250,8 +251,8 @@ class Walk(Queries):
         """A setting with a dot in its name holds what anybody put there; any may hold what this session has."""
         name = str(fields.get("name", ""))
         if name == "all":
-            return _Result([Column("name", NOTHING), Column("setting", UNRESOLVED), Column("description", NOTHING)])
-        return _Result([Column(None, NOTHING if self._is_plain_setting(name) else UNRESOLVED)])
+            return _Result([Column("name", NOTHING), Column("setting", CLOSED), Column("description", NOTHING)])
+        return _Result([Column(None, NOTHING if self._is_plain_setting(name) else CLOSED)])
 
     def _copy(self, fields: Fields) -> _Result:
         if "query" in fields:

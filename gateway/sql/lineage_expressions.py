@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from gateway.sql.catalog import Catalog
 from gateway.sql.frames import (
+    CLOSED,
     NOTHING,
+    UNKNOWN,
     UNRESOLVED,
     Carried,
     Column,
@@ -60,6 +62,11 @@ MAKES_ROWS = words(
     "json_array_elements json_array_elements_text json_each json_each_text json_object_keys json_populate_recordset "
     "json_to_recordset jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys "
     "jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset aclexplode pg_options_to_table"
+)
+#: What takes numbers, dates and the like only, or gives back what it takes.
+_ARITHMETIC = frozenset("+-*/%^")
+_OF_NUMBERS = words(
+    "abs avg ceil ceiling coalesce div floor greatest least max min mod power round sign sqrt sum trunc"
 )
 _AROUND = ("agg_filter", "over")  # of a call: they tell of columns even where the arguments don't count
 
@@ -135,7 +142,7 @@ class Expressions(ABC):
         if isinstance(function, dict):
             function = function.get(str(fields.get("op")))
         if function is not None:
-            return self._children(fields, frame) | self._unless(self._is_known(None, function))
+            return _made(self._children(fields, frame)) | self._unless(self._is_known(None, function))
         return self._children(fields, frame) | self._unless(name in NODES)
 
     def _children(self, fields: Fields, frame: Frame) -> Carried:
@@ -210,7 +217,14 @@ class Expressions(ABC):
         known = names[:-1] == ["pg_catalog"] or (len(names) == 1 and names[0] not in users)
         carried = self._children(fields, frame)
         self._stand_beside(fields, carried)
-        return carried | self._unless(known)
+        return (carried if names[-1] in _ARITHMETIC else _made(carried)) | self._unless(known)
+
+    def _on_cast(self, fields: Fields, frame: Frame) -> Carried:
+        return _made(self._of(fields.get("arg"), frame)) | self._children(_fields_of(fields, ("typeName",)), frame)
+
+    def _on_case(self, fields: Fields, frame: Frame) -> Carried:
+        carried = self._children(fields, frame)
+        return _made(carried) if "arg" in fields else carried
 
     def _on_sublink(self, fields: Fields, frame: Frame) -> Carried:
         if fields.get("subLinkType") == "EXISTS_SUBLINK":
@@ -251,7 +265,12 @@ class Expressions(ABC):
         if known and bare == "to_char" and self._doubts_settings:
             pattern = literal((fields.get("args") or [None])[-1])
             known = pattern is not None and "tz" not in pattern.lower()
-        carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame) | self._unless(known)
+        carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame)
+        if known and bare not in _OF_NUMBERS:
+            carried = _made(carried)
+        carried |= self._unless(known)
+        if not known and bare == "current_setting":
+            carried |= CLOSED
         if known:
             carried |= _OF_SEQUENCES.get(bare, NOTHING)
             self.copies += [(*place, carried) for place in _SHOWN_BY.get(bare, ()) if carried]
@@ -335,6 +354,11 @@ def _named(value: object, frame: Frame) -> list[Column]:
     return [each for each in table.columns if each.name == names[-1]] if table else []
 
 
+def _made(carried: Carried) -> Carried:
+    """What is made of this by PostgreSQL's own code: of a text that nobody knows it may be the letters, as numbers."""
+    return carried | CLOSED if UNKNOWN in carried else carried
+
+
 def _fields_of(fields: Fields, names: tuple[str, ...]) -> Fields:
     return {name: fields[name] for name in names if name in fields}
 
@@ -348,7 +372,7 @@ _ON: dict[str, Callable[[Expressions, Fields, Frame], Carried]] = {
     "A_Const": _nothing,
     "A_Expr": Expressions._on_operator,
     "A_Indirection": Expressions._on_indirection,
-    "CaseExpr": Expressions._children,
+    "CaseExpr": Expressions._on_case,
     "ColumnRef": Expressions._on_column,
     "FuncCall": Expressions._on_function,
     "GroupingFunc": _nothing,
@@ -356,7 +380,7 @@ _ON: dict[str, Callable[[Expressions, Fields, Frame], Carried]] = {
     "NullTest": Expressions._on_null_test,
     "ResTarget": Expressions._children,
     "SubLink": Expressions._on_sublink,
-    "TypeCast": Expressions._children,
+    "TypeCast": Expressions._on_cast,
     "TypeName": Expressions._on_type,
     "WindowDef": Expressions._on_window,
     **dict.fromkeys(COMMAND_TAGS, Expressions._on_query),

@@ -7,7 +7,7 @@ import pytest
 from gateway.masking.columns import ColumnPlan, MaskPlan, plan, with_parents
 from gateway.masking.detectors import Detectors
 from gateway.sql.catalog import Relation
-from gateway.sql.frames import UNKNOWN
+from gateway.sql.frames import HIDDEN, UNKNOWN
 from gateway.wire.backend import Column
 
 CARD = "public.customers.card_number"
@@ -67,6 +67,7 @@ def test_a_source_that_is_known_counts_beside_what_is_not() -> None:
     assert planned(column(type_oid=20), frozenset({CARD, UNKNOWN})).source == CARD
     assert planned(column(), frozenset({"public.customers.name", UNKNOWN})).source == "unresolved"
     assert planned(column(type_oid=20), frozenset({"public.customers.name", UNKNOWN})).action == "scan"
+    assert planned(column(type_oid=20), frozenset({"public.customers.name", UNKNOWN, HIDDEN})).action == "mask"
 
 
 @pytest.mark.parametrize("oid", [16, 20, 23, 701, 1082, 1700, 2950])

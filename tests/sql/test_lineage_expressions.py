@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.sql.catalog import Catalog, Relation
-from gateway.sql.frames import UNKNOWN
+from gateway.sql.frames import HIDDEN, UNKNOWN
 from gateway.sql.lineage import Lineages, Lines, lineage
 
 CARDS = Relation(1, "public", "cards", "r", {"id": 1, "card": 2})
@@ -35,6 +35,28 @@ def test_what_tells_of_a_setting_is_doubted_where_settings_are(sql: str) -> None
 
 def _is_known(found: Lines | None) -> bool:
     return found is not None and all(each is not None and UNKNOWN not in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("expression", "hidden"),
+    [
+        ("mine(card)", False),
+        ("mine(card) + 1", False),
+        ("coalesce(mine(card), 0)", False),
+        ("ascii(mine(card))", True),
+        ("length(mine(card)) + 1", True),
+        ("mine(card)::int", True),
+        ("mine(card) > 'x'", True),
+        ("CASE mine(card) WHEN 'x' THEN 1 END", True),
+        ("CASE WHEN mine(card) LIKE 'x' THEN 1 END", True),
+        ("(SELECT ascii(x) FROM (SELECT mine(card) AS x) s)", True),
+    ],
+)
+def test_numbers_that_may_be_the_letters_of_an_unknown_text(expression: str, hidden: bool) -> None:
+    catalog = replace(CATALOG, safe_functions=frozenset({"ascii", "length"}))
+    (found,) = lineage(f"SELECT {expression} FROM cards", catalog, ("public",), 1) or [None]
+    assert UNKNOWN in (found or ())
+    assert (HIDDEN in (found or ())) == hidden
 
 
 def test_settings_of_a_few_fixed_values_are_told_all_the_same() -> None:
