@@ -67,6 +67,8 @@ Place = tuple[str | None, str | None, str | None]
 #: Columns that a session has copied protected ones to; with more than these everything is masked. fnmatch keeps 256 globs
 #: compiled, the policy's own among them.
 MAX_COPIED = 128
+#: What puts no value anywhere.
+_KEEP = frozenset({StatementClass.HOUSEKEEPING, StatementClass.READ})
 #: What changes settings inside a query.
 _SETS = frozenset({"set_config"})
 _SETTINGS = "pg_catalog.pg_settings"
@@ -136,9 +138,7 @@ class Judge:
         """It is on its way to the target: note what it may do with protected values that later statements could show."""
         if not self.protects:
             return
-        sets = _SETS & {parts(each)[-1] for each in statement.functions} or _SETTINGS in statement.writes
-        sets = sets or StatementClass.OPAQUE in statement.classes
-        if sets and not self.doubts_settings and self.touches_protected(statement):
+        if not self.doubts_settings and _may_set(statement) and self.touches_protected(statement):
             self.doubts_settings = True
             self._follow_anew()
         if new := {self._glob(place) for place, _ in self._copies(statement)}:
@@ -169,7 +169,7 @@ class Judge:
 
     def _copies(self, statement: Statement) -> list[tuple[Place, list[str]]]:
         """Each place that it writes protected columns to and that isn't protected itself, with these columns."""
-        if not self._masks or not (statement.classes - {StatementClass.HOUSEKEEPING, StatementClass.READ}):
+        if not self._masks or statement.classes <= _KEEP:
             return []
         meant = self._meant(statement)
         copies = self._lineages.copies(meant.sql) if meant else None
@@ -579,6 +579,12 @@ class Judge:
         schema, table, names = self._tables.get(column.table_oid, ("", "", {}))
         name = names.get(column.attnum)
         return f"{schema}.{table}.{name}" in carried if name else bool(table) and column.attnum <= 0
+
+
+def _may_set(statement: Statement) -> bool:
+    """May it put what it reads into a setting?"""
+    opaque, writes = StatementClass.OPAQUE in statement.classes, _SETTINGS in statement.writes
+    return opaque or writes or not _SETS.isdisjoint(parts(each)[-1] for each in statement.functions)
 
 
 def _text(statement: Statement) -> str:
