@@ -143,7 +143,8 @@ def _sent(way: str, sql: str) -> list[Sent]:
     sent = _WAYS[way](sql)
     if _LEAVES.search(sql) is None or "cursor" in way:
         return sent
-    return [*_asked("BEGIN"), *sent, *_asked("ROLLBACK")]
+    # What was prepared outlives a ROLLBACK: the next attempt by PREPARE would run this one's text again, and keep its rows.
+    return [*_asked("BEGIN"), *sent, *_asked("ROLLBACK", "DEALLOCATE ALL")]
 
 
 def _asked(*texts: str) -> list[Sent]:
