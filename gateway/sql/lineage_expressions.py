@@ -269,8 +269,8 @@ class Expressions(ABC):
         if known and bare not in _OF_NUMBERS:
             carried = _made(carried)
         carried |= self._unless(known)
-        if not known and bare == "current_setting":
-            carried |= CLOSED
+        if not known and (bare == "current_setting" or special_class(bare) is StatementClass.OPAQUE):
+            carried |= CLOSED  # SQL in a string can make a number of anything
         if known:
             carried |= _OF_SEQUENCES.get(bare, NOTHING)
             self.copies += [(*place, carried) for place in _SHOWN_BY.get(bare, ()) if carried]
