@@ -215,6 +215,20 @@ _DOES = {
 
 
 def _risk_of(statement: HeldStatement) -> list[str]:
+    return [*_risk_of_tag(statement), *_risk_of_copies(statement)]
+
+
+def _risk_of_copies(statement: HeldStatement) -> list[str]:
+    """What leaves the masks: one pair of columns, and how many more there are."""
+    if not statement.copies:
+        return []
+    source, to = statement.copies[0]
+    more = len(statement.copies) - 1
+    told = f"copies {line(source, 120)}, which is masked, into {line(to, 120)}, which is not"
+    return [f"{told} (and {count(more, 'other column')} likewise)" if more else told]
+
+
+def _risk_of_tag(statement: HeldStatement) -> list[str]:
     tag = statement.tag.upper()
     if statement.opaque:
         return [_hidden(statement)]

@@ -82,7 +82,8 @@ class HeldStatement:
     """One held statement, already masked: SQL and values are safe to show and to store.
 
     `parameters`: up to five value sets as text (None = NULL). `executions`: how many in the batch. `opaque`: why its
-    text does not tell what it does (Statement.reason), "" if it does.
+    text does not tell what it does (Statement.reason), "" if it does. `copies`: masked columns that it copies into others, which
+    aren't masked: (from, to).
     """
 
     tag: str
@@ -92,6 +93,7 @@ class HeldStatement:
     parameters: tuple[tuple[str | None, ...], ...] = ()
     executions: int = 1
     opaque: str = ""
+    copies: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,10 @@ def _same(value: Any) -> object:
     return value
 
 
+def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((source, to) for source, to in value)
+
+
 def _rows(value: Any) -> tuple[tuple[str | None, ...], ...]:
     return tuple(tuple(row) for row in value)
 
@@ -51,6 +55,7 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (Person, "groups"): frozenset,
     (HeldStatement, "relations"): tuple,
     (HeldStatement, "parameters"): _rows,
+    (HeldStatement, "copies"): _pairs,
     (Preview, "columns"): tuple,
     (Preview, "before"): _rows,
     (Preview, "after"): _rows,

@@ -12,11 +12,14 @@ from typing import Literal
 from gateway.masking.detectors import Detectors
 from gateway.masking.masks import BINARY_FORMAT, MASKS, TEXT_FORMAT, Kind, kind_of
 from gateway.sql.catalog import Relation
+from gateway.sql.frames import HIDDEN, UNKNOWN
 from gateway.wire.backend import Column
 
 UNRESOLVED = "unresolved"
 #: Masks that show a part of the value: only for the column itself, as the target says it is.
 _PARTS = frozenset({"last4", "partial"})
+#: What a column of unknown lineage may be all the same: numbers and the like stay, and are scanned.
+NUMBERS = frozenset({Kind.HARMLESS, Kind.INT8, Kind.NUMERIC})
 TableNames = Mapping[int, tuple[str, str, Mapping[int, str]]]
 
 
@@ -61,14 +64,16 @@ def plan(  # the callers' contract
     table_names: TableNames,
     detectors: Detectors | None,
     redacts: bool = True,
+    kept: frozenset[Kind] = NUMBERS,
 ) -> MaskPlan:
     """Decide for each column of a RowDescription whether it passes, is scanned or is masked.
 
     `formats`: the result-format codes of Bind (none = what each column says, one = for all, else one a column).
     `sources[i]`: the lineage of output column i as "schema.table.column"; an empty set = it carries no column; None, or
-    sources=None = not known. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
+    sources=None = not known; UNKNOWN in it: these, and what else isn't known, HIDDEN: not even `kept`. `masks`: (glob of target.schema.table.column, mask) in the policy's order, the first match
     counts. `table_names`: table OID -> (schema, table, {attnum: column}). `redacts`: False where people were
-    asked because the lineage isn't known, and let it go; else what isn't known is redacted.
+    asked because the lineage isn't known, and let it go; else what isn't known is redacted, unless it is of the types
+    `kept`.
     Raises ValueError when formats or sources don't fit the columns, or for an unknown mask.
     """
     if len(formats) > 1 and len(formats) != len(columns):
@@ -84,8 +89,9 @@ def plan(  # the callers' contract
         code = _format(column, formats, i)
         lineage = None if sources is None else sources[i]
         found = _masked(lineage, _origin(column, table_names), masks, target)
-        if found is None and lineage is None and protects and redacts:
-            found = _unknown(column, code)
+        if found is None and (lineage is None or UNKNOWN in lineage) and protects and redacts:
+            stays = kind_of(column.type_oid, code) in kept and (lineage is None or HIDDEN not in lineage)
+            found = None if stays else ("redact", UNRESOLVED)
         action: Literal["mask", "scan", "pass"] = "mask" if found else _scanned(column, code, detectors)
         mask, source = found or ("", "")
         planned.append(ColumnPlan(action, mask, source, column.type_oid, code, column.name))
@@ -103,11 +109,11 @@ def with_parents(
             name = f"{target}.{child.schema}.{child.name}.{column}"
             mask = next((mask for glob, mask in known if glob.match(name)), None)
             if mask is not None:
-                found.update({(_literally(f"{target}.{s}.{t}.{column}"), mask): None for s, t in child.parents})
+                found.update({(literally(f"{target}.{s}.{t}.{column}"), mask): None for s, t in child.parents})
     return (*masks, *found)
 
 
-def _literally(name: str) -> str:
+def literally(name: str) -> str:
     """A glob that matches this name alone."""
     return re.sub(r"[*?[]", r"[\g<0>]", name)
 
@@ -138,16 +144,20 @@ def _masked(
     return None
 
 
-def _unknown(column: Column, code: int) -> tuple[str, str] | None:
-    """Unknown lineage beside protected columns: whatever can carry text is redacted. Numbers stay, and are scanned."""
-    kept = (Kind.HARMLESS, Kind.INT8, Kind.NUMERIC)
-    return None if kind_of(column.type_oid, code) in kept else ("redact", UNRESOLVED)
-
-
 def _scanned(column: Column, code: int, detectors: Detectors | None) -> Literal["scan", "pass"]:
     if detectors is None or not detectors.names:
         return "pass"
     return "pass" if kind_of(column.type_oid, code) in (Kind.HARMLESS, Kind.CHAR) else "scan"
 
 
-__all__ = ["BINARY_FORMAT", "TEXT_FORMAT", "UNRESOLVED", "ColumnPlan", "MaskPlan", "TableNames", "plan", "with_parents"]
+__all__ = [
+    "BINARY_FORMAT",
+    "TEXT_FORMAT",
+    "UNRESOLVED",
+    "ColumnPlan",
+    "MaskPlan",
+    "TableNames",
+    "literally",
+    "plan",
+    "with_parents",
+]

@@ -67,6 +67,9 @@ class CopyMasker:
         self._rows: _Rows = _FORMATS[options.format](options)
         self._pending = b""
         self._header = options.header and options.format != "binary"
+        self._names: dict[int, Replace] = {}
+        if self._header and detectors is not None:  # code may have made a column's name of a value
+            self._names = dict.fromkeys(range(len(columns)), lambda name: detectors.clean(name)[0])
 
     @property
     def counts(self) -> Counts:
@@ -74,9 +77,7 @@ class CopyMasker:
 
     def data(self, body: bytes) -> bytes:
         """Mask what has come; b"" while a row is incomplete. Raises ProtocolViolation for what isn't such a COPY."""
-        if not self._replace:
-            return body
-        if self._passes(body):
+        if not (self._replace or self._header or self._pending) or self._passes(body):
             return body
         return self._taken(self._pending + body, last=False)
 
@@ -94,11 +95,8 @@ class CopyMasker:
         out, at = [], 0
         for start, end in self._rows.split(data, last=last):
             row = data[start:end]
-            if self._header:
-                self._header = False
-                out.append(row)
-            else:
-                out.append(self._rows.masked(row, self._width, self._replace))
+            out.append(self._rows.masked(row, self._width, self._names if self._header else self._replace))
+            self._header = False
             at = end
         self._pending = b"" if last else data[at:]
         return b"".join(out)

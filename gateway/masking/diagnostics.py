@@ -10,14 +10,18 @@ text (`column "nme" does not exist`) quotes no value and stays: people and agent
 schemas, tables, columns, types and constraints stay too, unless code raised them: RAISE USING takes any value for a name.
 """
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from gateway.errors import ProtocolViolation
 from gateway.masking.detectors import Detectors
+from gateway.masking.masks import REDACTED
 from gateway.masking.rules import OWN_TEXTS
 
 #: What a client sees instead of a message that may quote a protected value.
 WITHHELD = "the message is withheld: this statement may show a protected column (SQLSTATE {sqlstate})"
+_REDACTED = REDACTED.encode()
+_BEHIND_NAME = 19  # bytes of a RowDescription field from its name's NUL on
 _FIXED = frozenset(
     b"SVCPpLsF"
 )  # severity, SQLSTATE, positions, line: never a value. F, L, R name PostgreSQL's own source
@@ -74,17 +78,47 @@ def _is_of_a_name(fields: list[tuple[int, bytes]]) -> bool:
     return not inner and any(kind == ord("F") and text in _OF_NAMES for kind, text in fields)
 
 
-def scrub_notification(body: bytes, detectors: Detectors) -> bytes:
-    """Clean a NotificationResponse body: int32 process, channel, payload. Raises ProtocolViolation for a malformed one."""
+def scrub_notification(body: bytes, detectors: Detectors, heard: Collection[bytes] | None = None) -> bytes:
+    """Clean a NotificationResponse body: int32 process, channel, payload. Raises ProtocolViolation for a malformed one.
+
+    `heard`: on a target with protected columns, the channels that the client has named itself. Nobody can tell what the
+    sender has put into any other name, and into a payload: they are redacted whole.
+    """
     channel, payload = _strings(body[4:], 2)
-    return body[:4] + _clean(channel, detectors) + b"\0" + _clean(payload, detectors) + b"\0"
+    if heard is None:
+        shown = _clean(channel, detectors), _clean(payload, detectors)
+    else:
+        shown = channel if channel in heard else _REDACTED, payload and _REDACTED
+    return body[:4] + b"\0".join((*shown, b""))
+
+
+def scrub_names(body: bytes, detectors: Detectors) -> bytes:
+    """Clean the column names in the body of a RowDescription: code may have made one of a value.
+
+    Answers the very same object where no name holds a secret, after one look over the whole body. Raises ProtocolViolation
+    for a malformed one.
+    """
+    if not detectors.names or not detectors.suspicious(body):
+        return body
+    out, at = [body[:2]], 2
+    for _ in range(int.from_bytes(body[:2], "big")):
+        end = body.find(b"\0", at)
+        if end < 0 or end + _BEHIND_NAME >= len(body) + 1:
+            raise ProtocolViolation("the target sent a malformed RowDescription")
+        out += [detectors.clean(body[at:end])[0], body[end : end + _BEHIND_NAME]]
+        at = end + _BEHIND_NAME
+    cleaned = b"".join((*out, body[at:]))
+    return body if cleaned == body else cleaned
 
 
 def may_hold_values(name: str, value: str) -> bool:
-    """Whether a setting that is reported to clients can hold any text: a POSIX time zone may be called anything."""
-    return name in ("application_name", "search_path") or (
-        name == "TimeZone" and "/" not in value and value not in ("UTC", "GMT")
-    )
+    """Whether a setting that is reported to clients can hold any text or number.
+
+    A POSIX time zone may be called anything, with a slash too, but PostgreSQL tells its name in capitals (pg_tzset).
+    """
+    if name == "TimeZone":
+        return value not in ("UTC", "GMT") and ("/" not in value or value == value.upper() or "<" in value)
+    return name in ("application_name", "search_path", "scram_iterations")
 
 
 def scrub_parameter(body: bytes, detectors: Detectors) -> bytes:

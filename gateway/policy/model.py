@@ -469,7 +469,7 @@ def _break_glass(section: Section, known: Mapping[str, Reviewers]) -> str | None
 
 
 def _masking(top: Section, targets: Mapping[str, Target]) -> Masking:
-    keys = ("columns", "detect", "patterns", "predicates", "unresolved", "clear_for")
+    keys = ("columns", "detect", "patterns", "predicates", "copies", "unresolved", "clear_for")
     section = top.section("masking", "masking", keys)
     if section is None:
         return Masking()
@@ -484,6 +484,7 @@ def _masking(top: Section, targets: Mapping[str, Target]) -> Masking:
         detect=_parsed_list(section, "detect", one_of(DETECTORS)) or (),
         patterns=_patterns(section),
         predicates=section.choice("predicates", ("allow", "hold", "deny"), "allow"),
+        copies=section.choice("copies", ("allow", "hold", "deny"), "allow"),
         unresolved=section.choice("unresolved", ("redact", "hold"), "redact"),
         clear_for_groups=frozenset((clear.words("groups") if clear else None) or ()),
         clear_for_users=(clear.words("users") if clear else None) or (),

@@ -1,9 +1,9 @@
-"""What no mask can stop or know, so policy says what becomes of it: conditions on protected columns, one bit a statement, and
-results whose origin can't be traced. Pure.
+"""What no mask can stop or know, so policy says what becomes of it: conditions on protected columns, one bit a statement,
+copies of protected columns in others, and results whose origin can't be traced. Pure.
 
 What lives here: which protected columns a statement's WHERE, ON, GROUP BY, HAVING or ORDER BY reads (`masking.columns`), and
-what `masking.predicates` and `masking.unresolved` make of its verdict. What must not: how a condition is found, and what
-can be traced (gateway.sql).
+what `masking.predicates`, `masking.copies` and `masking.unresolved` make of its verdict. What must not: how a condition or
+a copy is found, and what can be traced (gateway.sql).
 """
 
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from gateway.sql.statement import Statement
 from gateway.sql.tree import parts
 
 _HINT = "select rows by other columns, or ask for someone who may see this one"
+_COPY_HINT = "leave that column out, or have the other one masked too (masking: columns)"
 _UNTRACED = (
     "where its columns come from can't be traced: protected values may be among them (masking: unresolved: hold)"
 )
@@ -41,7 +42,7 @@ def _matches(name: str, glob: str) -> bool:
 
 
 def guarded(masking: Masking, target: str, statement: Statement, verdict: Verdict, rules: Iterable[Rule]) -> Verdict:
-    """The verdict as `masking.predicates` and `masking.unresolved` leave it. `rules` are those of the session: a hold goes to
+    """The verdict as `masking` leaves it: predicates, copies, unresolved. `rules` are those of the session: a hold goes to
     the reviewers of the one that asks for most approvals, the first in the file of equals; where none holds anything, it is
     denied."""
     wanted, reason, hint = _wanted(masking, target, statement)
@@ -60,6 +61,10 @@ def _wanted(masking: Masking, target: str, statement: Statement) -> tuple[str, s
     if columns:
         reason = f"its conditions read a protected column: {columns} (masking: predicates: {masking.predicates})"
         return masking.predicates, reason, _HINT
+    if statement.spreads and masking.copies != "allow":
+        (source, to), *_ = statement.spreads
+        reason = f"it copies a protected column: {source} into {to} (masking: copies: {masking.copies})"
+        return masking.copies, reason, _COPY_HINT
     if statement.untraced and masking.unresolved == "hold":
         return "hold", _UNTRACED, _UNTRACED_HINT
     return "allow", "", ""

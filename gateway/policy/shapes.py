@@ -135,6 +135,7 @@ class Masking:
     detect: tuple[str, ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
     predicates: str = "allow"
+    copies: str = "allow"
     unresolved: str = "redact"
     clear_for_groups: frozenset[str] = frozenset()
     clear_for_users: tuple[str, ...] = ()
@@ -142,7 +143,7 @@ class Masking:
     @property
     def stops(self) -> bool:
         """May masking make a verdict stricter?"""
-        return self.predicates != "allow" or self.unresolved == "hold"
+        return self.predicates != "allow" or self.copies != "allow" or self.unresolved == "hold"
 
 
 @dataclass(frozen=True, slots=True)

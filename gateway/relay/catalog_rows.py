@@ -53,7 +53,8 @@ def _catalog(parts: Parts) -> Catalog:
     operators = frozenset(each["name"] for each in parts["operators"])
     made = [Function(**each) for each in parts["made"]]
     relations = _fed(parts, _connected(parts, relations), made)
-    relations = _with_attached(parts, relations, made, operators)
+    function_reads = named_in(made, ((each.schema, each.name) for each in relations if each.oid >= _FIRST_OF_USERS))
+    relations = _with_attached(parts, relations, made, operators, function_reads)
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
@@ -68,7 +69,7 @@ def _catalog(parts: Parts) -> Catalog:
         user_functions=user,
         contained_functions=reading | writing,
         writing_functions=writing,
-        function_reads=named_in(made, ((each.schema, each.name) for each in relations if each.oid >= _FIRST_OF_USERS)),
+        function_reads=function_reads,
         user_operators=operators,
         user_types=frozenset(types),
         user_type_oids=frozenset(each["oid"] for each in typed),
@@ -191,16 +192,26 @@ def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> 
 
 
 def _with_attached(
-    parts: Parts, relations: list[Relation], functions: list[Function], operators: frozenset[str]
+    parts: Parts,
+    relations: list[Relation],
+    functions: list[Function],
+    operators: frozenset[str],
+    function_reads: Mapping[str, frozenset[tuple[str, str]]],
 ) -> list[Relation]:
-    """The relations with what the code at them does: where it writes, and whether it may change what names mean."""
+    """The relations with what the code at them does: what it may read, where it writes, and whether it may change what names
+    mean."""
     known = {(each.schema, each.name): each for each in relations}
     attached = list(_attached(parts, {each.oid: key for key, each in known.items()}, functions))
     unsettling = unsettled(known, attached, functions, operators)
     writing = fired(known, attached, functions)
+    reads: defaultdict[tuple[str, str], frozenset[tuple[str, str]]] = defaultdict(frozenset)
+    for each_code in attached:
+        reads[each_code.relation] |= frozenset[tuple[str, str]]().union(
+            *(function_reads.get(name, ()) for name in each_code.functions)
+        )
     return [
-        replace(each, unsettles=key in unsettling, fires=writing.get(key, ()))
-        if key in unsettling or key in writing
+        replace(each, unsettles=key in unsettling, fires=writing.get(key, ()), code_reads=reads[key])
+        if key in unsettling or key in writing or reads.get(key)
         else each
         for key, each in known.items()
     ]

@@ -514,6 +514,7 @@ def _statements(held: Held) -> tuple[HeldStatement, ...]:
                 sets,
                 (known.executions if known else 0) + 1,
                 opaque=each.statement.reason,
+                copies=each.copies,
             )
     return tuple(found.values())
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import MaskPlan, TableNames, plan, with_parents
+from gateway.masking.columns import NUMBERS, MaskPlan, TableNames, literally, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
-from gateway.masking.diagnostics import scrub_fields, scrub_sql
-from gateway.masking.masks import REDACTED
+from gateway.masking.diagnostics import scrub_fields, scrub_names, scrub_sql
+from gateway.masking.masks import REDACTED, Kind
 from gateway.masking.placeholders import CopyWatch, in_statement, in_values
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
@@ -28,6 +28,7 @@ from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.effects import named
 from gateway.sql.frames import UNKNOWN
 from gateway.sql.lineage import Lineages, Lines
+from gateway.sql.lineage_expressions import Copy
 from gateway.sql.literals import withheld
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
@@ -61,6 +62,17 @@ class Login:
     digest_key: bytes
 
 
+#: A place that values are written to: schema, relation, column; None is any.
+Place = tuple[str | None, str | None, str | None]
+#: Columns that a session has copied protected ones to; with more than these everything is masked. fnmatch keeps 256 globs
+#: compiled, the policy's own among them.
+MAX_COPIED = 128
+#: What puts no value anywhere.
+_KEEP = frozenset({StatementClass.HOUSEKEEPING, StatementClass.READ})
+#: What changes settings inside a query.
+_SETS = frozenset({"set_config"})
+_SETTINGS = "pg_catalog.pg_settings"
+
 _GIVES_ROWS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.OPAQUE})
 _GIVES_NONE = frozenset({"TRUNCATE TABLE", "LOCK TABLE", "NOTIFY", "MOVE", "DO"})
 
@@ -73,6 +85,10 @@ class Judge:
         self.agent = login.agent
         self.search_path: tuple[str, ...] = ("public",)
         self._wandered = False  # the search_path changed: a cursor may still read what a name meant before
+        self._copied_to: dict[
+            tuple[str, str], None
+        ] = {}  # masks of columns that this session has copied protected ones to
+        self.doubts_settings = False  # a statement of this session may have put protected values into settings
         self._know(catalog)
         self._read: OrderedDict[str, Script] = OrderedDict()
         self._big: dict[str, Script] = {}
@@ -106,21 +122,83 @@ class Judge:
 
     def _spread(self) -> None:
         """Masks of partitions hold for their parents too."""
-        masks = [(each.column, each.mask) for each in self.policy.masking.columns]
+        masks = [(each.column, each.mask) for each in self.policy.masking.columns] + [*self._copied_to]
         relations = self.catalog.relations.values() if self.catalog else ()
         self._masks = with_parents(masks, self.login.target.name, relations)
 
     def _know(self, catalog: Catalog | None) -> None:
         self.catalog = catalog
-        self._lineages = Lineages(catalog, self.search_path)
+        self._follow_anew()
         self._tables: TableNames = catalog.tables if catalog is not None else {}
+
+    def _follow_anew(self) -> None:
+        self._lineages = Lineages(self.catalog, self.search_path, doubts_settings=self.doubts_settings)
+
+    def runs(self, statement: Statement) -> None:
+        """It is on its way to the target: note what it may do with protected values that later statements could show."""
+        if not self.protects:
+            return
+        if not self.doubts_settings and _may_set(statement) and self.touches_protected(statement):
+            self.doubts_settings = True
+            self._follow_anew()
+        if new := {self._glob(place) for place, _ in self._copies(statement)}:
+            self._mask_too(new)
+
+    def _mask_too(self, globs: set[str]) -> None:
+        """Mask what these match in this session too; everything, where that gets too much."""
+        if len(self._copied_to) + len(globs) > MAX_COPIED:
+            self._copied_to.clear()
+            globs = {self._glob((None, None, None))}
+        self._copied_to |= dict.fromkeys((each, "redact") for each in sorted(globs))
+        self._spread()
+        self._beside.clear()
+
+    def _glob(self, place: Place) -> str:
+        return ".".join(
+            (literally(self.login.target.name), *("*" if each is None else literally(each) for each in place))
+        )
+
+    def copies(self, statement: Statement) -> tuple[tuple[str, str], ...]:
+        """The protected columns that it copies into others, as (from, to): "schema.table.column", "*" for what isn't known."""
+        found = (
+            (source, ".".join("*" if each is None else each for each in place))
+            for place, sources in self._copies(statement)
+            for source in sources
+        )
+        return tuple(dict.fromkeys(found))
+
+    def _copies(self, statement: Statement) -> list[tuple[Place, list[str]]]:
+        """Each place that it writes protected columns to and that isn't protected itself, with these columns."""
+        if not self._masks or statement.classes <= _KEEP:
+            return []
+        meant = self._meant(statement)
+        copies = self._lineages.copies(meant.sql) if meant else None
+        if copies is None:
+            copies = self._unfollowed(meant or statement)
+        found = (((s, t, c), sorted(filter(self._is_protected, carried))) for s, t, c, carried in copies)
+        return [
+            (place, sources)
+            for place, sources in found
+            if sources and not self._is_protected(".".join("*" if each is None else each for each in place))
+        ]
+
+    def _unfollowed(self, statement: Statement) -> list[Copy]:
+        """Of a text that can't be followed: it may write any protected column that it reads, wherever it writes."""
+        read = frozenset(
+            f"{name}.{column.rpartition('.')[2]}"
+            for name in {*statement.reads, *(name for name, written in statement.behind if not written)}
+            for column, _ in self._masks
+            if self._covers(name, column)
+        )
+        places = ((parts(each)[-2:], None) for each in statement.writes if read)
+        return [(names[0] if len(names) > 1 else None, names[-1], column, read) for names, column in places]
 
     def moved(self, search_path: tuple[str, ...]) -> None:
         """Unqualified names resolve by this path from now on."""
         if search_path != self.search_path:
             self.search_path = search_path
             self._wandered = True
-            self._lineages = Lineages(self.catalog, search_path)
+            self._follow_anew()
             self._forget()
 
     def answered(self, sql: str, script: Script) -> None:
@@ -266,6 +344,8 @@ class Judge:
         at = Circumstances(now, self.agent, self.login.client, rows)
         if self._holds_untraced and self.protects:
             statements = [replace(each, untraced=True) if self._is_untraced(each) else each for each in statements]
+        if self.policy.masking.copies != "allow":
+            statements = [replace(each, spreads=found) if (found := self.copies(each)) else each for each in statements]
         verdicts = [judge(self.policy, self.login.identity, self.login.target.name, each, at) for each in statements]
         return strictest(self.policy, verdicts) if verdicts else Verdict(Answer.ALLOW, None, "empty")
 
@@ -344,6 +424,10 @@ class Judge:
         """The body of an ErrorResponse or NoticeResponse as the client may see it."""
         return scrub_fields(body, self.detectors, protected)
 
+    def names(self, body: bytes) -> bytes:
+        """The body of a RowDescription as the client may see it."""
+        return body if self._clear else scrub_names(body, self.detectors)
+
     def touches_protected(self, statement: Statement) -> bool:
         """True where an error text could quote a protected value: the statement's relations hold a masked column."""
         if not self.protects:
@@ -351,13 +435,25 @@ class Judge:
         if statement.guarded or StatementClass.OPAQUE in statement.classes:
             return True  # it may read any table
         names = {*statement.reads, *statement.writes, *(name for name, _ in statement.behind)}
-        return any(self._covers(name, column) for name in names for column, _ in self._masks)
+        if StatementClass.WRITE in statement.classes:
+            written = (*statement.writes, *(name for name, writes in statement.behind if writes))
+            names.update(dotted(key) for each in map(self._relation, written) if each for key in each.code_reads)
+        return any(self._covers(name, column) for name in names for column, _ in self._masks) or any(
+            self._is_protected(source)
+            for each in filter(None, map(self._relation, names))
+            for sources in each.fed.values()
+            for source in sources
+        )
+
+    def _relation(self, name: str) -> Relation | None:
+        """The relation of a whole name; None where the catalog has none."""
+        schema, table = parts(name)[-2:] if "." in name else ("", name)
+        return self.catalog.relations.get((schema, table)) if self.catalog else None
 
     def _covers(self, relation: str, column: str) -> bool:
         """Can this mask's column be one of the relation's? A view may show any; a partition shows its parents'."""
         target = self.login.target.name
-        schema, name = parts(relation)[-2:] if "." in relation else ("", relation)
-        known = self.catalog.relations.get((schema, name)) if self.catalog else None
+        known = self._relation(relation)
         if known is None:
             return _matches(target, relation, column)
         if known.kind not in "rp":
@@ -414,7 +510,9 @@ class Judge:
         columns = columns_of(statement, formats, self._copied(statement))
         planned = self._plan(statement, columns, formats, approved=approved)
         options = options_of(statement) if statement else CopyOptions()
-        return CopyMasker(planned.columns, options, self.detectors, self.login.mask_key) if planned.touches else None
+        if not planned.touches and not (options.header and columns):  # a header has names, which code may have made
+            return None
+        return CopyMasker(planned.columns, options, self.detectors, self.login.mask_key)
 
     def _copied(self, statement: Statement | None) -> Relation | None:
         """The table of `COPY t TO STDOUT`, None for a query."""
@@ -432,16 +530,25 @@ class Judge:
         *,
         approved: bool = False,
     ) -> MaskPlan:
+        sources = self._sources(statement, described or columns)
         return plan(
             columns,
             formats,
-            self._sources(statement, described or columns),
+            sources,
             self._masks,
             self.login.target.name,
             self._tables,
             self.detectors,
             redacts=not (approved and self._holds_untraced),
+            kept=self._kept(statement, sources),
         )
+
+    def _kept(self, statement: Statement | None, sources: Lines | None) -> frozenset[Kind]:
+        """The types that a column of unknown lineage may have and stay. None where the text as a whole can't be followed and
+        protected columns are in its reach: arithmetic would hand out their numbers and dates. None either where the session
+        has copied a protected column: it may be in a temporary table, which no catalog shows."""
+        followed = sources is not None or (statement is not None and not self.touches_protected(statement))
+        return NUMBERS if followed and not self._copied_to else frozenset()
 
     def _sources(self, statement: Statement | None, columns: Sequence[Column]) -> Lines | None:
         """The lineage of a result, but None for a column of which the target itself names another origin."""
@@ -472,6 +579,12 @@ class Judge:
         schema, table, names = self._tables.get(column.table_oid, ("", "", {}))
         name = names.get(column.attnum)
         return f"{schema}.{table}.{name}" in carried if name else bool(table) and column.attnum <= 0
+
+
+def _may_set(statement: Statement) -> bool:
+    """May it put what it reads into a setting?"""
+    opaque, writes = StatementClass.OPAQUE in statement.classes, _SETTINGS in statement.writes
+    return opaque or writes or not _SETS.isdisjoint(parts(each)[-1] for each in statement.functions)
 
 
 def _text(statement: Statement) -> str:

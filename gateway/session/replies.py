@@ -48,6 +48,7 @@ class Execution:
     changes: tuple[Change, ...] = ()
     protected: bool = False
     tested: tuple[str, ...] = ()  # protected columns that its conditions read
+    copies: tuple[tuple[str, str], ...] = ()  # protected columns that it copies into others: (from, to)
     clear: tuple[str, ...] = ()  # protected columns that its result showed, as policy says
     unscanned: str = ""  # why no detector looked at its result
     fate: str = ""  # of its transaction, once that has ended: "committed", "rolled back"

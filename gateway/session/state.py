@@ -41,6 +41,10 @@ if TYPE_CHECKING:  # it works on the conversation
 _TEXT_SHOWN = 1000
 #: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
 _COLUMNS_KEPT = 50
+#: Settings of the client's own that are remembered, by name and value.
+_SETTINGS_KEPT = 256
+#: Channels likewise; the name of one more is redacted where anything is.
+_CHANNELS_KEPT = 1024
 #: What acts by the meaning of the names in it.
 _ACTS = frozenset({StatementClass.READ, StatementClass.WRITE})
 #: A setting falls back with its transaction or savepoint; a SET LOCAL with the COMMIT too.
@@ -99,6 +103,9 @@ class Conversation:
         self.target_said_fatal = False
         #: Settings that give a text its meaning, as the target says (ParameterStatus).
         self.reported: dict[str, str] = {}
+        self.channels: set[bytes] = set()  # those that the client itself has named in LISTEN
+        #: Settings as the client itself has written them, in lower case: it may be told of these.
+        self.own_settings = {("application_name", login.agent.lower())}
         self.claimed_reason = ""  # of the statement at hand; without secrets, as all that is kept or shown
         self._session_reason = ""  # SET hoop.reason: stands where a statement says nothing itself
         self.ended_as = ""  # how the first transaction ended since the last ReadyForQuery, if one did
@@ -233,6 +240,7 @@ class Conversation:
             shown,
             changes=changes,
             tested=self.judge.tested(statement),
+            copies=self.judge.copies(statement),
             protected=self.may_quote(statement),
         )
 
@@ -258,6 +266,7 @@ class Conversation:
             "clear": [*execution.clear],
             "unscanned": execution.unscanned,
             "predicates": [*execution.tested],
+            "copies": [{"from": source, "to": to} for source, to in execution.copies[:_COLUMNS_KEPT]],
             "policy": self.judge.policy.version,
         }
 
@@ -335,6 +344,10 @@ class Conversation:
 
     def _watch(self, statement: Statement) -> None:
         """Note what this statement may change behind our back once it runs."""
+        self.judge.runs(statement)
+        use = statement.names
+        if use is not None and use.verb == "LISTEN" and use.name and len(self.channels) < _CHANNELS_KEPT:
+            self.channels.add(use.name.encode())
         if statement.temporary or (StatementClass.DDL in statement.classes and self._path_is_temporary()):
             self.temporary |= unqualified(statement)
             self.temporary_code = self.temporary_code or statement.tag.endswith("VIEW")
@@ -350,6 +363,8 @@ class Conversation:
         if self.moves_path(statement):
             self.path_stale = self.path_in_transaction = True
         for name, value in statement.settings:
+            if value is not None and len(self.own_settings) < _SETTINGS_KEPT:
+                self.own_settings.add((name.lower(), value.lower()))
             if name.lower() == "application_name" and value is not None:
                 self.judge.agent = value[:_TEXT_SHOWN]
                 self._who["agent"] = self.judge.scrub(self.judge.agent)

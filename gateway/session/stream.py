@@ -22,7 +22,7 @@ from gateway.session.rowguard import RowGuard
 from gateway.session.state import Conversation, Phase
 from gateway.session.telling import Teller, told
 from gateway.session.trial import ANY_TIME, READ_ONLY
-from gateway.sql.statement import Control
+from gateway.sql.statement import Control, Statement
 from gateway.wire.backend import (
     Column,
     command_tag,
@@ -57,6 +57,7 @@ class Stream:
         self._passing = 0  # bytes of an untouched row that are still to come
         self._copy: CopyMasker | None = None
         self._touched = False  # since the last ReadyForQuery a statement ran that may show protected values
+        self._reached = False  # likewise in this transaction: its deferred constraints and triggers may quote them
         self._within = ""  # the transaction status behind a BEGIN or COMMIT that no ReadyForQuery has told yet
 
     def abandon(self) -> None:
@@ -274,6 +275,7 @@ class Stream:
 
     def _row_description(self, body: bytes) -> bytes | None:
         head = self._head("RowDescription")
+        body = self._talk.judge.names(body)
         columns = row_description(body)
         if head.kind == ord("D"):
             if head.prepared is not None:
@@ -334,6 +336,7 @@ class Stream:
     def _done(self, head: Reply, execution: Execution, rows: int | None) -> None:
         talk = self._talk
         self._touched = self._touched or execution.protected
+        self._reached = self._reached or execution.protected
         self._masked(head, execution)
         talk.finish(execution, rows=rows)
         talk.gate.ran(execution.statement)
@@ -427,9 +430,9 @@ class Stream:
             guard.failed()
 
     def _may_quote(self, head: Reply, execution: Execution | None) -> bool:
-        """Whether the error of this reply could quote a protected value. Of a Parse or Bind its statement is known, too."""
+        """Whether an error or notice of this reply could quote a protected value. Of a Parse or Bind its statement is known, too."""
         if execution is not None:
-            return execution.protected
+            return execution.protected or (self._reached and _fires_deferred(execution.statement))
         meant = head.change.value if head.change else None
         return meant is None or any(self._talk.may_quote(each) for each in meant.script.statements)
 
@@ -475,6 +478,7 @@ class Stream:
         head = self._pop("ReadyForQuery", b"SQF")
         talk.still_copying()
         self._touched, self._within = False, ""
+        self._reached = self._reached and status != "I"
         talk.status_is(status)
         if head.mode is Mode.SWALLOW:
             talk.flushed = False
@@ -529,11 +533,13 @@ class Stream:
         talk = self._talk
         if talk.replies and talk.replies[0].mode is not Mode.EXPECT:
             return None
-        execution = talk.replies[0].execution if talk.replies else None
-        return talk.judge.diagnostics(body, protected=execution is not None and execution.protected)
+        head = talk.replies[0] if talk.replies else None
+        protected = talk.judge.protects and head is not None and self._may_quote(head, head.execution)
+        return talk.judge.diagnostics(body, protected=protected)
 
     def _notification(self, body: bytes) -> bytes | None:
-        return scrub_notification(body, self._talk.judge.detectors)
+        talk = self._talk
+        return scrub_notification(body, talk.judge.detectors, talk.channels if talk.judge.protects else None)
 
     def _parameter_status(self, body: bytes) -> bytes | None:
         name, value = read_parameter_status(body)
@@ -550,8 +556,9 @@ class Stream:
             if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
                 self._talk.gate.reported(value)
             return None  # the gate opens and closes; the client's own wish is told when it changes
-        if self._touched and may_hold_values(name, value):
-            return None  # the statement may have set it to what it read
+        doubtful = (self._touched or self._talk.judge.doubts_settings) and may_hold_values(name, value)
+        if doubtful and (name.lower(), value.lower()) not in self._talk.own_settings:
+            return None  # a statement may have set it to what it read
         return scrub_parameter(body, self._talk.judge.detectors)
 
     _TABLE: dict[int, Callable[["Stream", bytes], bytes | None]] = {  # noqa: RUF012 - a table, never changed
@@ -593,6 +600,11 @@ def _status(body: bytes) -> str:
     if body not in (b"I", b"T", b"E"):
         raise TargetUnavailable("the target sent a malformed ReadyForQuery")
     return body.decode()
+
+
+def _fires_deferred(statement: Statement) -> bool:
+    """Do constraints and triggers run in it that statements before it have put off?"""
+    return statement.control in (Control.COMMIT, Control.PREPARE) or statement.tag == "SET CONSTRAINTS"
 
 
 def _approved(reply: Reply) -> bool:

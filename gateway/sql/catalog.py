@@ -47,6 +47,9 @@ class Relation:
     fed: Mapping[str, frozenset[str]] = field(default_factory=dict)  # column -> what it is made of (gateway.sql.copies)
     unsettles: bool = False
     fires: tuple[tuple[str, tuple[str, str]], ...] = ()
+    code_reads: frozenset[tuple[str, str]] = (
+        frozenset()
+    )  # (schema, name) of what its triggers, defaults and checks may read
 
 
 @dataclass(frozen=True, slots=True)

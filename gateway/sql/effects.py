@@ -127,7 +127,8 @@ def _utility(sql: str, name: str, fields: Fields) -> Statement:
     walk.classes = {kind}
     walk.reasons = []
     walk.inner_tags = [ALSO_CALLED[tag]] if tag in ALSO_CALLED else []
-    names = NameUse("CLOSE", fields.get("portalname")) if name == "ClosePortalStmt" else None
+    use = _NAMED.get(name)
+    names = NameUse(use[0], fields.get(use[1])) if use else None
     shows = str(fields.get("name", "")).lower() if name == "VariableShowStmt" else None
     temporary = name in _MAKES and any(is_temporary(fields.get(each)) for each in ("relation", "view", "sequence"))
     walk.cascades = name == "TruncateStmt" and fields.get("behavior") == "DROP_CASCADE"
@@ -137,6 +138,8 @@ def _utility(sql: str, name: str, fields: Fields) -> Statement:
 # Their expressions name relations and functions that a reviewer wants to see. They aren't run as a query.
 _WITH_EXPRESSIONS = frozenset({"ViewStmt", "IndexStmt", "AlterTableStmt", "CreateStmt", "CreatePolicyStmt", "RuleStmt"})
 _LISTS = ("relations", "rels", "objects")
+#: Statements about one name: the verb, and the field with it.
+_NAMED = {"ClosePortalStmt": ("CLOSE", "portalname"), "ListenStmt": ("LISTEN", "conditionname")}
 _MAKES = frozenset({"CreateStmt", "ViewStmt", "CreateSeqStmt"})
 _TABLES = frozenset(
     {

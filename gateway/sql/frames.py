@@ -12,29 +12,44 @@ from gateway.sql.catalog import Relation
 from gateway.sql.scope import NO_NAME
 from gateway.sql.tree import Fields, words
 
+#: (schema, name) of a relation as far as it is known; a schema that isn't written, of a relation that no catalog has, is None.
+Place = tuple[str | None, str]
 Carried = frozenset[
     str
 ]  # "schema.table.column" of each source column; UNKNOWN among them = and what else, nobody knows
 UNKNOWN = "?"
 NOTHING: Carried = frozenset()
 UNRESOLVED: Carried = frozenset({UNKNOWN})
+HIDDEN = "!"  # beside UNKNOWN: even a number may be made of a text that nobody knows, as by ascii(substr(f(), 1, 1))
+CLOSED: Carried = frozenset({UNKNOWN, HIDDEN})
 
+_OWN = ("pg_catalog", "information_schema")
 # Columns of PostgreSQL's own relations that show values of other tables, other people's statements, or secrets.
 _REVEALING = {
+    "_pg_user_mappings": words("umoptions"),
     "pg_authid": words("rolpassword"),
+    "pg_backend_memory_contexts": words("ident"),
+    "pg_cursors": words("statement"),
+    "pg_db_role_setting": words("setconfig"),
     "pg_foreign_server": words("srvoptions"),
     "pg_largeobject": words("data"),
-    "pg_shadow": words("passwd"),
-    "pg_stat_activity": words("query"),
+    "pg_prepared_statements": words("statement"),
+    "pg_roles": words("rolconfig"),
+    "pg_shadow": words("passwd useconfig"),
+    "pg_stat_activity": words("application_name query"),
     "pg_statistic": words("stavalues1 stavalues2 stavalues3 stavalues4 stavalues5"),
     "pg_statistic_ext_data": words("stxdmcv stxdexpr"),
     "pg_stats": words("most_common_vals histogram_bounds most_common_elems range_bounds_histogram"),
     "pg_stats_ext": words("most_common_vals"),
     "pg_stats_ext_exprs": words("most_common_vals histogram_bounds most_common_elems range_bounds_histogram"),
     "pg_subscription": words("subconninfo"),
+    "pg_user": words("useconfig"),
     "pg_user_mapping": words("umoptions"),
     "pg_user_mappings": words("umoptions"),
+    "user_mapping_options": words("option_value"),
 }
+#: Likewise in a session whose settings may hold values.
+_OF_SETTINGS = {"pg_settings": words("setting reset_val")}
 _SYSTEM_COLUMNS = words("tableoid ctid xmin xmax cmin cmax")
 
 
@@ -64,6 +79,7 @@ class Table:
     schema: str = ""
     filled: list[Column] = field(default_factory=list)
     generated: list[Column] = field(default_factory=list)
+    relation: Place = (None, "")  # of what may be written to
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +109,7 @@ class Frame:
         flows: defaultdict[int, set[int]] = defaultdict(set)
         columns: dict[int, Column] = {}
         for link in self.links:
-            carried[id(link)] = set(link[1] - UNRESOLVED)
+            carried[id(link)] = set(link[1] - CLOSED)
             for column in link[0]:
                 columns[id(column)] = column
                 flows[id(link)].add(id(column))
@@ -103,7 +119,7 @@ class Frame:
                     carried[id(column.kin)] = set()
                     flows[id(column.kin)].update(map(id, column.kin))
                     columns.update((id(each), each) for each in column.kin)
-        carried |= {node: set(column.carried - UNRESOLVED) for node, column in columns.items()}
+        carried |= {node: set(column.carried - CLOSED) for node, column in columns.items()}
         _flow(carried, flows)
         for node, column in columns.items():
             column.carried |= carried[node]
@@ -195,16 +211,19 @@ def joined(
     return [each for each, _ in pairs] + [each for each in (*left, *right) if each.name not in taken], pairs
 
 
-def relation_columns(relation: Relation, behind: list[Carried] | None) -> list[Column]:
+def relation_columns(
+    relation: Relation, behind: list[Carried] | None, *, doubts_settings: bool = False
+) -> list[Column]:
     """The columns of a relation, in order; a partition's are its parents' too. `behind`: what a view's carry besides."""
-    hidden = _REVEALING.get(relation.name, frozenset()) if relation.schema == "pg_catalog" else frozenset()
+    known = _REVEALING | _OF_SETTINGS if doubts_settings else _REVEALING
+    hidden = known.get(relation.name, frozenset()) if relation.schema in _OWN else frozenset()
     found = []
     for at, name in enumerate(relation.columns):
         owners = ((relation.schema, relation.name), *relation.parents)
         carried = frozenset(f"{schema}.{table}.{name}" for schema, table in owners)
         carried |= relation.fed.get(name, NOTHING)
         if name in hidden:
-            carried |= UNRESOLVED
+            carried |= CLOSED
         origin = (relation.oid, relation.columns[name])
         found.append(Column(name, carried | behind[at] if behind else carried, origin=origin))
     return found

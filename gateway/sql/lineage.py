@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.frames import (
+    CLOSED,
     NOTHING,
     UNKNOWN,
     UNRESOLVED,
@@ -31,7 +32,7 @@ from gateway.sql.frames import (
     relation_columns,
     whole,
 )
-from gateway.sql.lineage_expressions import Beside
+from gateway.sql.lineage_expressions import Beside, Copy
 from gateway.sql.lineage_queries import Queries
 from gateway.sql.parse import tree
 from gateway.sql.queries import COMMAND_TAGS, TooWideError
@@ -58,7 +59,8 @@ class Output:
 def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], width: int) -> Lines | None:
     """Say for each of the `width` columns of the statement's result which "schema.table.column" it carries.
 
-    An empty set: it carries no column. None for a column, or for the whole result: it can't be known.
+    An empty set: it carries no column. None for a column, or for the whole result: it can't be known. UNKNOWN among the
+    names of a column: and what else, can't be known; HIDDEN: nor may a number of it be told.
     """
     return Lineages(catalog, search_path).of(sql, width)
 
@@ -66,9 +68,11 @@ def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], wid
 class Lineages:
     """The lineage of statements under one catalog and search_path; the last few texts and all views are remembered."""
 
-    def __init__(self, catalog: Catalog | None, search_path: tuple[str, ...]) -> None:
+    def __init__(self, catalog: Catalog | None, search_path: tuple[str, ...], *, doubts_settings: bool = False) -> None:
+        """`doubts_settings`: a statement of the session may have put values of columns into settings."""
         self._catalog = catalog
         self._path = search_path
+        self._doubts_settings = doubts_settings
         self._views: dict[int, list[Carried]] = {}
         self._known: OrderedDict[str, _Result] = OrderedDict()
 
@@ -91,6 +95,10 @@ class Lineages:
         """The text's constants and parameters that are compared with columns or written to them, as far as can be known."""
         return self._result(sql).beside
 
+    def copies(self, sql: str) -> Sequence[Copy] | None:
+        """What the statement writes, where, and what that carries; None where it can't be followed."""
+        return self._result(sql).copies
+
     def _result(self, sql: str) -> "_Result":
         found = self._known.get(sql)
         if found is None:
@@ -103,14 +111,15 @@ class Lineages:
 
     def _read(self, sql: str) -> "_Result":
         node = tree(sql)
-        walk = Walk(self._catalog, self._path, self._views)
+        walk = Walk(self._catalog, self._path, self._views, doubts_settings=self._doubts_settings)
         result = None
         with suppress(*_UNEXPECTED):
             result = walk.statement(*node) if node else None
         if result is None:
             result, walk.tested = _Result(None), walk.tested | UNRESOLVED
         else:
-            walk.tested -= UNRESOLVED
+            walk.tested -= CLOSED
+            result.copies = tuple(walk.copies)
         result.tested, result.beside = walk.tested, walk.beside
         return result
 
@@ -128,6 +137,7 @@ class _Result:
         self._same = same
         self.tested: Carried = NOTHING
         self.beside: Sequence[Beside] = ()
+        self.copies: Sequence[Copy] | None = None
 
     def made(self) -> "_Result":
         """The same without origins."""
@@ -142,10 +152,10 @@ class _Result:
         many = [at for at, (any_number, _) in enumerate(self._columns) if any_number]
         missing = width - len(self._columns) + len(many)
         if missing < 0 or len(many) > 1 or (missing and not many):
-            return None if UNKNOWN in self._same else [self._same] * width
+            return None if self._same == UNRESOLVED else [self._same] * width
         found: Lines = []
         for any_number, carried in self._columns:
-            found += [None if UNKNOWN in carried else carried] * (missing if any_number else 1)
+            found += [None if carried == UNRESOLVED else carried] * (missing if any_number else 1)
         return found
 
 
@@ -159,7 +169,9 @@ class Walk(Queries):
     def statement(self, name: str, fields: Fields) -> _Result:
         """The result of a statement that has one."""
         if name in COMMAND_TAGS:
-            return _Result(self.query(name, fields, Frame()))
+            columns = self.query(name, fields, Frame())
+            self._make(_into(fields), columns)
+            return _Result(columns)
         reader = _STATEMENTS.get(name)
         return reader(self, fields) if reader else _Result(None)
 
@@ -169,20 +181,78 @@ class Walk(Queries):
         name, query = unwrap(fields.get("query")) or ("", {})
         return self.statement(name, query)
 
+    def _create_as(self, fields: Fields) -> _Result:
+        """It has no result of its own, and gives a table one."""
+        name, query = unwrap(fields.get("query")) or ("", {})
+        known = name in COMMAND_TAGS
+        self._make(fields["into"], self.query(name, query, Frame()) if known else [Column(None, UNRESOLVED)])
+        return _Result(None)
+
+    def _rename(self, fields: Fields) -> _Result:
+        """A column, or a whole table, is called otherwise from now on: masks are by names."""
+        kind = fields.get("renameType")
+        if kind == "OBJECT_COLUMN" and "relation" in fields:
+            self._called(fields["relation"], column=(fields["subname"], fields["newname"]))
+        elif kind == "OBJECT_TABLE":
+            self._called(fields["relation"], name=fields["newname"])
+        return _Result([])
+
+    def _move(self, fields: Fields) -> _Result:
+        """ALTER TABLE ... SET SCHEMA."""
+        if fields.get("objectType") == "OBJECT_TABLE":
+            self._called(fields["relation"], schema=fields["newschema"])
+        return _Result([])
+
+    def _called(
+        self,
+        relation: Fields,
+        *,
+        schema: str | None = None,
+        name: str | None = None,
+        column: tuple[str, str] | None = None,
+    ) -> None:
+        """Of a table (a view is followed to its tables) the columns carry what they did before."""
+        table = self._relation({**relation, "alias": {}}, Frame(), may_be_cte=False)
+        known = (
+            self._catalog.find(relation.get("schemaname"), relation["relname"], self._path) if self._catalog else None
+        )
+        if known is None or known.kind not in ("r", "p", "m"):
+            return
+        old, new = column or (None, None)
+        for each in table.columns:
+            if old is None or each.name == old:
+                self.copies.append((schema or known.schema, name or known.name, new or each.name, each.carried))
+
+    def _make(self, into: Fields | None, columns: Sequence[Column]) -> None:
+        """A table is made of these columns; the names in INTO go first."""
+        if not into:
+            return
+        relation = into["rel"]
+        place = relation.get("schemaname") or None, relation["relname"]
+        names = strings(into.get("colNames"))
+        for at, each in enumerate(columns):
+            named = names[at] if at < len(names) and None not in (each.name for each in columns[:at]) else each.name
+            self.copies.append((*place, named, each.carried))
+
     def _explain(self, fields: Fields) -> _Result:
         """A plan shows the statement's own constants; user code may have made them of anything."""
         name, query = unwrap(fields.get("query")) or ("", {})
         if name not in COMMAND_TAGS:
             return _Result(None)
         self.query(name, query, Frame())
-        return _Result([Column("QUERY PLAN", UNRESOLVED if self._saw_unknown else NOTHING)])
+        if not any(each["DefElem"]["defname"] == "analyze" for each in fields.get("options") or ()):
+            self.copies.clear()  # nothing is written
+        shows_settings = self._doubts_settings and any(
+            each["DefElem"]["defname"] == "settings" for each in fields.get("options") or ()
+        )
+        return _Result([Column("QUERY PLAN", UNRESOLVED if self._saw_unknown or shows_settings else NOTHING)])
 
     def _show(self, fields: Fields) -> _Result:
-        """A setting with a dot in its name holds what anybody put there."""
+        """A setting with a dot in its name holds what anybody put there; any may hold what this session has."""
         name = str(fields.get("name", ""))
         if name == "all":
-            return _Result([Column("name", NOTHING), Column("setting", UNRESOLVED), Column("description", NOTHING)])
-        return _Result([Column(None, UNRESOLVED if "." in name or name == "application_name" else NOTHING)])
+            return _Result([Column("name", NOTHING), Column("setting", CLOSED), Column("description", NOTHING)])
+        return _Result([Column(None, NOTHING if self._is_plain_setting(name) else CLOSED)])
 
     def _copy(self, fields: Fields) -> _Result:
         if "query" in fields:
@@ -219,11 +289,24 @@ class Walk(Queries):
             node = tree(relation.definition, max_bytes=1 << 20) if self._depth < _VIEWS_DEEP else None
             if node is not None:
                 # pg_get_viewdef was asked with pg_catalog alone on the path: it names every other schema.
-                walk = Walk(self._catalog, ("pg_catalog",), self._views, self._depth + 1)
+                walk = Walk(
+                    self._catalog,
+                    ("pg_catalog",),
+                    self._views,
+                    self._depth + 1,
+                    doubts_settings=self._doubts_settings,
+                )
                 columns = walk.statement(*node).spread(len(relation.columns))
                 self._count(walk._steps)
                 self._views[relation.oid] = [UNRESOLVED if each is None else each for each in columns or unknown]
         return self._views[relation.oid]
+
+
+def _into(fields: Fields) -> Fields | None:
+    """SELECT ... INTO; of a set operation the first part has it."""
+    while "larg" in fields:
+        fields = fields["larg"]
+    return fields.get("intoClause")
 
 
 def _expression(text: str) -> object:
@@ -236,8 +319,11 @@ def _expression(text: str) -> object:
 # Underscores are no secret inside the module: these are the methods that a node type leads to.
 _STATEMENTS: dict[str, Callable[[Walk, Fields], _Result]] = {
     "CopyStmt": Walk._copy,
+    "CreateTableAsStmt": Walk._create_as,
     "DeclareCursorStmt": Walk._inner,
+    "AlterObjectSchemaStmt": Walk._move,
     "ExplainStmt": Walk._explain,
     "PrepareStmt": Walk._inner,
+    "RenameStmt": Walk._rename,
     "VariableShowStmt": Walk._show,
 }

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from gateway.sql.catalog import Catalog
 from gateway.sql.frames import (
+    CLOSED,
     NOTHING,
+    UNKNOWN,
     UNRESOLVED,
     Carried,
     Column,
@@ -23,15 +25,36 @@ from gateway.sql.frames import (
 from gateway.sql.functions import SAFE, special_class
 from gateway.sql.queries import COMMAND_TAGS, GRAMMAR_FUNCTIONS, JSON_FUNCTIONS, NODES, TooWideError
 from gateway.sql.scope import is_star
+from gateway.sql.settings import holds_any_value
 from gateway.sql.statement import StatementClass
 from gateway.sql.tree import Fields, children, constants, literal, strings, unwrap, words
 
 # PostgreSQL's own functions that show what others run; the rest of them is on the special list of functions.py.
-_TELLING = words("pg_stat_get_activity pg_stat_get_backend_activity")
+_TELLING = words(
+    "pg_cursor pg_get_backend_memory_contexts pg_listening_channels pg_prepared_statement pg_stat_get_activity "
+    "pg_stat_get_backend_activity"
+)
+# They tell of settings, as far as those can hold any value: a time zone's name may be made of one.
+_OF_SETTINGS = words("pg_show_all_settings timeofday")
 _HARMLESS_CLASSES = (StatementClass.HOUSEKEEPING, StatementClass.SESSION, StatementClass.WRITE)
 
 #: What columns carry, the byte offsets of the constants and the numbers of the parameters that stand beside them.
 Beside = tuple[Carried, tuple[int, ...], tuple[int, ...]]
+#: Where a value is written to (schema, relation, column; None: any) and what it carries.
+Copy = tuple[str | None, str | None, str | None, Carried]
+#: Functions that put an argument where everybody can read it.
+_SHOWN_BY: dict[str, tuple[tuple[str | None, str | None, str | None], ...]] = {
+    "setval": ((None, None, "last_value"),),
+    **{
+        f"pg_{each}": (("pg_catalog", "pg_locks", "classid"), ("pg_catalog", "pg_locks", "objid"))
+        for each in words(
+            "advisory_lock advisory_lock_shared advisory_xact_lock advisory_xact_lock_shared try_advisory_lock "
+            "try_advisory_lock_shared try_advisory_xact_lock try_advisory_xact_lock_shared"
+        )
+    },
+}
+#: Functions that tell where a sequence stands: as if they read this column of it.
+_OF_SEQUENCES = dict.fromkeys(("currval", "lastval", "nextval"), frozenset({"pg_catalog.pg_sequence.last_value"}))
 _MAX_STEPS = 50_000  # columns and names looked at; 8 kB of text can ask for millions
 #: Set-returning functions of PostgreSQL's own that make rows of their arguments (pg_proc.dat).
 MAKES_ROWS = words(
@@ -40,6 +63,11 @@ MAKES_ROWS = words(
     "json_to_recordset jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys "
     "jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset aclexplode pg_options_to_table"
 )
+#: What takes numbers, dates and the like only, or gives back what it takes.
+_ARITHMETIC = frozenset("+-*/%^")
+_OF_NUMBERS = words(
+    "abs avg ceil ceiling coalesce div floor greatest least max min mod power round sign sqrt sum trunc"
+)
 _AROUND = ("agg_filter", "over")  # of a call: they tell of columns even where the arguments don't count
 
 
@@ -47,17 +75,25 @@ class Expressions(ABC):
     """Follows the columns of one statement. Raise TooWideError, or RecursionError when it is nested too deep."""
 
     def __init__(
-        self, catalog: Catalog | None, path: tuple[str, ...], views: dict[int, list[Carried]], depth: int = 0
+        self,
+        catalog: Catalog | None,
+        path: tuple[str, ...],
+        views: dict[int, list[Carried]],
+        depth: int = 0,
+        *,
+        doubts_settings: bool = False,
     ) -> None:
         self._catalog = catalog
         self._path = path
         self._views = views
         self._depth = depth
+        self._doubts_settings = doubts_settings
         self._steps = 0
         self._touched: list[Column] = []
         self._saw_unknown = False
         self.tested: Carried = NOTHING  # what conditions read, grouping and sorting included
         self.beside: list[Beside] = []  # constants and parameters, each with what stands beside them
+        self.copies: list[Copy] = []
 
     @abstractmethod
     def query(self, name: str, fields: Fields, frame: Frame) -> list[Column]:
@@ -106,7 +142,7 @@ class Expressions(ABC):
         if isinstance(function, dict):
             function = function.get(str(fields.get("op")))
         if function is not None:
-            return self._children(fields, frame) | self._unless(self._is_known(None, function))
+            return _made(self._children(fields, frame)) | self._unless(self._is_known(None, function))
         return self._children(fields, frame) | self._unless(name in NODES)
 
     def _children(self, fields: Fields, frame: Frame) -> Carried:
@@ -181,7 +217,14 @@ class Expressions(ABC):
         known = names[:-1] == ["pg_catalog"] or (len(names) == 1 and names[0] not in users)
         carried = self._children(fields, frame)
         self._stand_beside(fields, carried)
-        return carried | self._unless(known)
+        return (carried if names[-1] in _ARITHMETIC else _made(carried)) | self._unless(known)
+
+    def _on_cast(self, fields: Fields, frame: Frame) -> Carried:
+        return _made(self._of(fields.get("arg"), frame)) | self._children(_fields_of(fields, ("typeName",)), frame)
+
+    def _on_case(self, fields: Fields, frame: Frame) -> Carried:
+        carried = self._children(fields, frame)
+        return _made(carried) if "arg" in fields else carried
 
     def _on_sublink(self, fields: Fields, frame: Frame) -> Carried:
         if fields.get("subLinkType") == "EXISTS_SUBLINK":
@@ -218,8 +261,19 @@ class Expressions(ABC):
             return self._counted(fields, frame) | self._children(_fields_of(fields, _AROUND), frame)
         if known and bare == "current_setting":
             setting = literal((fields.get("args") or [None])[0])
-            known = setting is not None and "." not in setting and setting.lower() != "application_name"
-        carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame) | self._unless(known)
+            known = setting is not None and self._is_plain_setting(setting)
+        if known and bare == "to_char" and self._doubts_settings:
+            pattern = literal((fields.get("args") or [None])[-1])
+            known = pattern is not None and "tz" not in pattern.lower()
+        carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame)
+        if known and bare not in _OF_NUMBERS:
+            carried = _made(carried)
+        carried |= self._unless(known)
+        if not known and (bare == "current_setting" or special_class(bare) is StatementClass.OPAQUE):
+            carried |= CLOSED  # SQL in a string can make a number of anything
+        if known:
+            carried |= _OF_SEQUENCES.get(bare, NOTHING)
+            self.copies += [(*place, carried) for place in _SHOWN_BY.get(bare, ()) if carried]
         if bare in MAKES_ROWS:
             self.tested |= carried  # how many rows it gives says what its arguments are
         return carried
@@ -238,12 +292,18 @@ class Expressions(ABC):
         arg = fields.get("arg")
         return NOTHING if is_stored(arg, frame) else self._of(arg, frame)
 
+    def _is_plain_setting(self, name: str) -> bool:
+        """Is what this setting holds surely no column's value?"""
+        if self._doubts_settings and holds_any_value(name):
+            return False
+        return "." not in name and name.lower() != "application_name"
+
     def _is_known(self, schema: str | None, bare: str) -> bool:
         """Whether a function is PostgreSQL's own and makes its result of its arguments alone."""
         catalog = self._catalog
         if schema == "information_schema" and bare.startswith("_pg_"):
             return True
-        if schema not in (None, "pg_catalog") or bare in _TELLING:
+        if schema not in (None, "pg_catalog") or bare in _TELLING or (self._doubts_settings and bare in _OF_SETTINGS):
             return False
         if schema is None and self._is_users(bare):
             return False
@@ -294,6 +354,11 @@ def _named(value: object, frame: Frame) -> list[Column]:
     return [each for each in table.columns if each.name == names[-1]] if table else []
 
 
+def _made(carried: Carried) -> Carried:
+    """What is made of this by PostgreSQL's own code: of a text that nobody knows it may be the letters, as numbers."""
+    return carried | CLOSED if UNKNOWN in carried else carried
+
+
 def _fields_of(fields: Fields, names: tuple[str, ...]) -> Fields:
     return {name: fields[name] for name in names if name in fields}
 
@@ -307,7 +372,7 @@ _ON: dict[str, Callable[[Expressions, Fields, Frame], Carried]] = {
     "A_Const": _nothing,
     "A_Expr": Expressions._on_operator,
     "A_Indirection": Expressions._on_indirection,
-    "CaseExpr": Expressions._children,
+    "CaseExpr": Expressions._on_case,
     "ColumnRef": Expressions._on_column,
     "FuncCall": Expressions._on_function,
     "GroupingFunc": _nothing,
@@ -315,7 +380,7 @@ _ON: dict[str, Callable[[Expressions, Fields, Frame], Carried]] = {
     "NullTest": Expressions._on_null_test,
     "ResTarget": Expressions._children,
     "SubLink": Expressions._on_sublink,
-    "TypeCast": Expressions._children,
+    "TypeCast": Expressions._on_cast,
     "TypeName": Expressions._on_type,
     "WindowDef": Expressions._on_window,
     **dict.fromkeys(COMMAND_TAGS, Expressions._on_query),

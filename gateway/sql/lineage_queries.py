@@ -141,9 +141,15 @@ class Queries(Expressions):
         counted = None not in wanted and all(each.name is not None for each in given)
         values = {name: each.carried for name, each in zip(wanted, given, strict=False)}
         for column in target.columns:
-            column.carried |= values.get(column.name, NOTHING) if counted else whole(given)
+            self._write(target, column, values.get(column.name, NOTHING) if counted else whole(given))
         for column in target.filled:
-            column.carried |= whole(given)
+            self._write(target, column, whole(given))
+
+    def _write(self, target: Table, column: Column, carried: Carried) -> None:
+        """The column carries this from now on, for RETURNING and for whoever reads it later."""
+        if carried:
+            column.carried |= carried
+            self.copies.append((*target.relation, column.name, carried))
 
     def _update(self, fields: Fields, outer: Frame) -> list[Column]:
         frame = Frame(outer)
@@ -195,9 +201,9 @@ class Queries(Expressions):
             self._stand_beside(each["ResTarget"].get("val"), _before(target, name))
             new[name] = new.get(name, NOTHING) | self._of(each["ResTarget"].get("val"), frame)
         for column in target.columns:
-            column.carried |= whole_of(new) if column.name is None else new.get(column.name, NOTHING)
+            self._write(target, column, whole_of(new) if column.name is None else new.get(column.name, NOTHING))
         for column in target.filled:
-            column.carried |= whole_of(new)
+            self._write(target, column, whole_of(new))
 
     def _returning(self, fields: Fields, target: Table, frame: Frame) -> list[Column]:
         clause = fields.get("returningClause")
@@ -310,11 +316,13 @@ class Queries(Expressions):
             return derived(shown, copied(known, names))
         found = self._catalog.find(schema, name, self._path) if self._catalog else None
         if found is None:
-            return Table(shown, copied([Column(None, UNRESOLVED)], names))
-        columns = relation_columns(found, self.behind(found))
+            unknown = copied([Column(None, UNRESOLVED)], names)
+            return Table(shown, unknown, relation=(schema or None, name))
+        columns = relation_columns(found, self.behind(found), doubts_settings=self._doubts_settings)
         made = generated_columns(found, columns)
         filled = made + filled_columns(found, columns)
-        return Table(shown, renamed(columns, names), "" if alias else found.schema, filled, made)
+        written = "" if alias else found.schema
+        return Table(shown, renamed(columns, names), written, filled, made, (found.schema, found.name))
 
     def _subquery(self, fields: Fields, frame: Frame) -> Table:
         inner = frame if fields.get("lateral") else Frame(frame.parent, ctes=frame.ctes, pending=frame.pending)

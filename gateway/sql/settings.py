@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from gateway.sql.statement import StatementClass
+from gateway.sql.tree import words
 
 HOUSEKEEPING_SETTINGS = frozenset(
     {
@@ -32,6 +33,15 @@ HOUSEKEEPING_SETTINGS = frozenset(
     }
 )
 HOUSEKEEPING_PREFIXES = ("enable_", "hoop.")
+
+#: Settings with a few fixed values, or none that a client can choose: whoever sets one to another's value learns a bit.
+FIXED_VALUES = words(
+    "bytea_output client_encoding client_min_messages datestyle default_transaction_deferrable default_transaction_isolation "
+    "default_transaction_read_only escape_string_warning in_hot_standby integer_datetimes intervalstyle is_superuser jit "
+    "lc_collate lc_ctype max_identifier_length max_index_keys role server_encoding server_version server_version_num "
+    "session_authorization standard_conforming_strings synchronous_commit transaction_deferrable transaction_isolation "
+    "transaction_read_only"
+)
 
 # Settings that change how the target reads the very bytes that we classify (enforcement.md 4.1, rows 1-3).
 READING_SETTINGS = {
@@ -85,6 +95,12 @@ def misread(settings: Iterable[tuple[str, str | None]]) -> tuple[str, str] | Non
         if fine and value is not None and encoding_key(value) not in fine:
             return f'{name.lower()} "{value}" is not supported', _INSTEAD[name.lower()]
     return None
+
+
+def holds_any_value(name: str) -> bool:
+    """Can what a statement reads be put into this setting, and read from it again?"""
+    name = name.lower()
+    return name not in FIXED_VALUES and not name.startswith("enable_")
 
 
 def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple[StatementClass, str]:

@@ -38,7 +38,8 @@ class Control(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NameUse:
-    """A statement or cursor name used at the SQL level: PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE.
+    """A name used at the SQL level, of a statement or cursor (PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE), or of
+    a channel (LISTEN).
 
     `verb` is that word in capitals, `name` is folded as PostgreSQL folds it (None = ALL), `body` is the text behind
     PREPARE ... AS or DECLARE ... FOR (judged when the name is used).
@@ -137,6 +138,7 @@ class Statement:
     )
     holdable: bool = False  # a cursor WITH HOLD: its query runs at COMMIT, whatever was round its DECLARE
     untraced: bool = False  # what its result carries isn't known, beside protected columns (gateway.session.judging)
+    spreads: tuple[tuple[str, str], ...] = ()  # protected columns and where it copies them (gateway.session.judging)
     written: Written = Written()
 
 

@@ -50,6 +50,16 @@ def test_what_is_wanted_is_a_sentence(tag: str, rows: int | None, wants: str) ->
     assert f"wants to {wants} in production/shop" in drawn.notice
 
 
+def test_a_copy_of_a_masked_column_is_a_risk() -> None:
+    (statement,) = _of(tag="UPDATE").statements
+    copies = (("public.customers.card", "public.notes.body"), ("public.customers.card", "public.notes.head"))
+    drawn = card(replace(PLAIN, statements=(replace(statement, copies=copies[:1]),)), NOW)
+    assert drawn.risk == "copies public.customers.card, which is masked, into public.notes.body, which is not"
+    assert drawn.headline.startswith("HIGH RISK")
+    drawn = card(replace(PLAIN, statements=(replace(statement, copies=copies),)), NOW)
+    assert drawn.risk.endswith("(and 1 other column likewise)")
+
+
 def test_the_notice_of_what_is_over_says_how_and_what() -> None:
     assert in_utc(card(STATES[State.EXECUTED], NOW + 70).notice) == (
         "Executed: DELETE on public.customers in production (shop), asked by ann@example.com. "

@@ -15,7 +15,7 @@ from gateway.wire import frontend
 from tests.corpus.book import _message
 
 _NEWEST = 99
-_QUERY_KEYS = frozenset({"sql", "since", "until", "ways", "lacks", "oracle", "known", "known_on"})
+_QUERY_KEYS = frozenset({"sql", "since", "until", "ways", "lacks", "oracle", "known", "known_on", "pad"})
 _CASE_KEYS = frozenset({"name", "from", "say", "since", "until", "lacks", "oracle", "known", "known_on", "refused"})
 _READS = ("SELECT", "WITH", "VALUES", "TABLE", "(")
 _CHANGES = ("INSERT", "UPDATE", "DELETE", "MERGE")
@@ -85,9 +85,14 @@ def _query(group: str, at: int, found: str | dict[str, Any]) -> Attempt:
         found = {"sql": found}
     if unknown := found.keys() - _QUERY_KEYS:
         raise ValueError(f"{group}: unknown keys {sorted(unknown)}")
-    sql = found["sql"]
+    sql = found["sql"] + _padding(found)
     ways = {each: _sent(each, sql) for each in found["ways"]} if "ways" in found else ways_of(sql, at)
-    return Attempt(f"{group} {at}: {sql}", group, ways, **_common(found))
+    return Attempt(f"{group} {at}: {found['sql']}", group, ways, **_common(found))
+
+
+def _padding(found: dict[str, Any]) -> str:
+    """A comment that makes the text too long for this process to read; it goes to the parser process."""
+    return f" /*{'x' * found['pad']}*/" if "pad" in found else ""
 
 
 def _case(found: dict[str, Any]) -> Attempt:
@@ -138,7 +143,8 @@ def _sent(way: str, sql: str) -> list[Sent]:
     sent = _WAYS[way](sql)
     if _LEAVES.search(sql) is None or "cursor" in way:
         return sent
-    return [*_asked("BEGIN"), *sent, *_asked("ROLLBACK")]
+    # What was prepared outlives a ROLLBACK: the next attempt by PREPARE would run this one's text again, and keep its rows.
+    return [*_asked("BEGIN"), *sent, *_asked("ROLLBACK", "DEALLOCATE ALL")]
 
 
 def _asked(*texts: str) -> list[Sent]:

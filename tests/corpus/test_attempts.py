@@ -42,6 +42,11 @@ def test_what_the_format_does_not_know_is_an_error(wrong: dict[str, object]) -> 
         _case({"name": "x", "from": "own", "says": []})
 
 
+def test_what_leaves_something_is_taken_back_and_forgotten() -> None:
+    sent = ways_of("INSERT INTO other SELECT 1 RETURNING id", 1)["prepared"]
+    assert [each[0][5:-1] for each, _ in sent][-2:] == [b"ROLLBACK", b"DEALLOCATE ALL"]
+
+
 @pytest.mark.parametrize(
     "raw",
     [

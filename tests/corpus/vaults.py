@@ -51,6 +51,7 @@ _PROTECTED = (
     "*.public.parts_guarded.label",
     "*.public.made.card",
     "*.public.watched.card",
+    "*.public.late.card",
 )
 
 

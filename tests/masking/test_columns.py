@@ -7,6 +7,7 @@ import pytest
 from gateway.masking.columns import ColumnPlan, MaskPlan, plan, with_parents
 from gateway.masking.detectors import Detectors
 from gateway.sql.catalog import Relation
+from gateway.sql.frames import HIDDEN, UNKNOWN
 from gateway.wire.backend import Column
 
 CARD = "public.customers.card_number"
@@ -60,6 +61,19 @@ def test_unknown_lineage_redacts_what_can_carry_text(oid: int, code: int, action
     found = planned(column(type_oid=oid, code=code), None)
     assert found.action == action
     assert found.source == ("unresolved" if action == "mask" else "")
+
+
+def test_a_source_that_is_known_counts_beside_what_is_not() -> None:
+    assert planned(column(type_oid=20), frozenset({CARD, UNKNOWN})).source == CARD
+    assert planned(column(), frozenset({"public.customers.name", UNKNOWN})).source == "unresolved"
+    assert planned(column(type_oid=20), frozenset({"public.customers.name", UNKNOWN})).action == "scan"
+    assert planned(column(type_oid=20), frozenset({"public.customers.name", UNKNOWN, HIDDEN})).action == "mask"
+
+
+@pytest.mark.parametrize("oid", [16, 20, 23, 701, 1082, 1700, 2950])
+def test_nothing_of_unknown_lineage_stays_where_no_type_is_kept(oid: int) -> None:
+    found = plan([column(type_oid=oid)], (), None, MASKS, "shop", {}, DETECTORS, kept=frozenset())
+    assert found.columns[0].action == "mask"
 
 
 def test_unknown_lineage_that_people_let_go_is_scanned() -> None:

@@ -22,6 +22,7 @@ SCAN, MASK, NULL = (
     ColumnPlan("mask", "last4", "public.t.card", name="card"),
     ColumnPlan("mask", "null", "s"),
 )
+PASSING = ColumnPlan("pass")
 
 
 def card() -> str:
@@ -64,6 +65,13 @@ def test_a_hyphen_as_delimiter_hides_nothing() -> None:
 def test_a_backslash_before_the_delimiter_does_not_split() -> None:
     out = run([NULL, SCAN], CopyOptions(delimiter=b"|", null=b"NIL"), b"a\\|b|c\n")
     assert out == b"NIL|c\n"
+
+
+@pytest.mark.parametrize("plan", [MASK, PASSING])
+def test_a_name_in_the_header_that_a_detector_knows_is_masked(plan: ColumnPlan) -> None:
+    options = CopyOptions(format="csv", header=True)
+    assert CARD.encode() not in run([plan, PASSING], options, f"{CARD},other\n".encode(), b"1,2\n")
+    assert run([PASSING, PASSING], options, b"id,other\n1,", b"2\n") == b"id,other\n1,2\n"
 
 
 def test_header_passes_and_the_rows_behind_it_do_not() -> None:

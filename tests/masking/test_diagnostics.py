@@ -13,7 +13,9 @@ from gateway.masking.cards import luhn
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import (
     fields_of,
+    may_hold_values,
     scrub_fields,
+    scrub_names,
     scrub_notification,
     scrub_parameter,
     scrub_sql,
@@ -77,6 +79,48 @@ def test_plain_errors_stay_byte_for_byte() -> None:
 def test_a_malformed_error_is_refused(broken: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         scrub_fields(broken, DETECTORS, touches_protected=False)
+
+
+def _described(*names: bytes) -> bytes:
+    return len(names).to_bytes(2, "big") + b"".join(each + b"\0" + bytes(18) for each in names)
+
+
+def test_names_of_columns_that_a_detector_knows() -> None:
+    plain = _described(b"id", b"card_number", b"?column?")
+    assert scrub_names(plain, DETECTORS) is plain
+    number = b"4111" + b"1" * 12
+    assert scrub_names(_described(b"id", b"c" + number, number), DETECTORS) == _described(
+        b"id", *(DETECTORS.clean(each)[0] for each in (b"c" + number, number))
+    )
+    assert number not in scrub_names(_described(number), DETECTORS)
+    with pytest.raises(ProtocolViolation):
+        scrub_names(_described(number)[:-1], DETECTORS)
+
+
+def test_beside_protected_columns_a_payload_is_redacted_whole_and_ones_own_channel_is_not() -> None:
+    own = scrub_notification(b"\0\0\0\1jobs\0row 7 is due\0", DETECTORS, {b"jobs"})
+    assert own == b"\0\0\0\1jobs\0[redacted]\0"
+    assert scrub_notification(b"\0\0\0\1jobs\0\0", DETECTORS, {b"jobs"}) == b"\0\0\0\1jobs\0\0"
+    assert scrub_notification(b"\0\0\0\1zebra\0\0", DETECTORS, {b"jobs"}) == b"\0\0\0\1[redacted]\0\0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "may"),
+    [
+        ("application_name", "psql", True),
+        ("search_path", "public", True),
+        ("scram_iterations", "4096", True),
+        ("TimeZone", "Europe/Berlin", False),
+        ("TimeZone", "Etc/GMT+5", False),
+        ("TimeZone", "UTC", False),
+        ("TimeZone", "EST5EDT", True),
+        ("TimeZone", "SOME/SECRET5", True),
+        ("TimeZone", "<+03>-03", True),
+        ("DateStyle", "ISO, MDY", False),
+    ],
+)
+def test_settings_that_may_hold_values(name: str, value: str, may: bool) -> None:
+    assert may_hold_values(name, value) == may
 
 
 def test_notifications_and_parameters() -> None:

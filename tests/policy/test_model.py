@@ -110,6 +110,7 @@ def test_masking_limits_and_tests_are_read() -> None:
           detect: [card, jwt]
           patterns: {order_token: 'ord_[A-Za-z0-9]{24}'}
           predicates: hold
+          copies: deny
           unresolved: hold
           clear_for: {groups: [fraud], users: [ann@example.com]}
         limits: {max_held_bytes: 1MiB, open_requests_per_session: 1, catalog_refresh: 5s, link_max_age: 1h}
@@ -123,7 +124,7 @@ def test_masking_limits_and_tests_are_read() -> None:
     ]
     assert policy.masking.detect == ("card", "jwt")
     assert policy.masking.patterns == {"order_token": "ord_[A-Za-z0-9]{24}"}
-    assert (policy.masking.predicates, policy.masking.unresolved) == ("hold", "hold")
+    assert (policy.masking.predicates, policy.masking.copies, policy.masking.unresolved) == ("hold", "deny", "hold")
     assert policy.masking.clear_for_groups == frozenset({"fraud"})
     assert policy.masking.clear_for_users == ("ann@example.com",)
     assert (policy.limits.max_held_bytes, policy.limits.open_requests_per_session) == (1024 * 1024, 1)

@@ -1,4 +1,4 @@
-"""masking.predicates: what becomes of a statement whose conditions read a protected column."""
+"""masking.predicates and copies: what becomes of a statement whose conditions read a protected column, or that copies one."""
 
 from dataclasses import replace
 
@@ -25,6 +25,7 @@ masking:
 """
 HOLDS = "  - {name: ddl waits, effect: hold, statements: [ddl], reviewers: dba}\n  - {name: admin waits, effect: hold, statements: [admin], reviewers: two}"
 READ = Statement("SELECT", "SELECT", frozenset({StatementClass.READ}), reads=("public.cards",))
+COPIES = replace(READ, classes=frozenset({StatementClass.WRITE}), spreads=(("public.cards.card", "public.other.name"),))
 ASKS = replace(READ, protected_predicates=("public.cards.id", "public.cards.card"))
 
 
@@ -52,6 +53,14 @@ def test_each_choice() -> None:
     assert "public.cards.card" in why
     assert "public.cards.id" not in why
     assert verdict(policy("deny"), ASKS)[0] is Answer.DENY
+
+
+def test_each_choice_for_a_copy() -> None:
+    assert verdict(policy("allow"), COPIES)[0] is Answer.ALLOW
+    held, why, reviewers = verdict(policy("allow\n  copies: hold"), COPIES)
+    assert (held, reviewers) == (Answer.HOLD, "two")
+    assert "public.cards.card into public.other.name" in why
+    assert verdict(policy("allow\n  copies: deny"), COPIES)[0] is Answer.DENY
 
 
 @pytest.mark.parametrize("choice", ["hold", "deny"])

@@ -87,6 +87,14 @@ def test_equal_texts_are_one_line_with_the_first_five_value_sets_masked() -> Non
     assert statement.parameters == (("a",), ("[api_key]",), ("c",), ("d",), ("e",))
 
 
+def test_a_copy_of_a_protected_column_is_named() -> None:
+    play = Playbook(POLICY + "masking: {columns: [{column: shop.public.customers.card_number, mask: redact}]}\n")
+    play.client(query("UPDATE orders SET customer = card_number FROM customers"))
+    answer_probe(play, b"public.orders", b"16500")
+    (statement,) = play.requests[0].statements
+    assert statement.copies == (("public.customers.card_number", "public.orders.customer"),)
+
+
 # --- what an approval binds ------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.policy.model import load
 from gateway.session import events as ev
-from gateway.session.judging import Judge, Login, moves_path
+from gateway.session.judging import MAX_COPIED, Judge, Login, moves_path
 from gateway.sql.catalog import Relation
 from gateway.sql.parse import read
 from gateway.sql.statement import Statement
@@ -267,11 +267,95 @@ def test_a_setting_that_may_hold_a_protected_value_is_not_reported(name: str) ->
     assert b"secret" in play.to_client()
 
 
+LOOSE = MASKED.replace("statements: [read]", "statements: [read, opaque]").replace(
+    "ddl, session, opaque", "ddl, session"
+)
+
+
+def test_an_error_may_quote_what_triggers_made_of_a_protected_column_or_read(judge: Judge) -> None:
+    write, read = (statement(judge, sql) for sql in ("INSERT INTO orders DEFAULT VALUES", "SELECT id FROM orders"))
+    assert not judge.touches_protected(write)
+    orders = judge.catalog.relations["public", "orders"] if judge.catalog else None
+    assert orders is not None
+    for facts, told in (
+        ({"code_reads": frozenset({("public", "customers")})}, (True, False)),
+        ({"fed": {"customer": frozenset({CUSTOMERS_CARD})}}, (True, True)),
+    ):
+        relations = {**catalog().relations, ("public", "orders"): replace(orders, **facts)}
+        judge.refresh(replace(catalog(), relations=relations))
+        assert (judge.touches_protected(write), judge.touches_protected(read)) == told
+
+
+CUSTOMERS_CARD = "public.customers.card_number"
+
+
+@pytest.mark.parametrize(
+    ("sql", "copies"),
+    [
+        ("INSERT INTO orders (customer) SELECT card_number FROM customers", ("public.orders.customer",)),
+        ("UPDATE orders SET customer = lower(c.card_number) FROM customers c", ("public.orders.customer",)),
+        ("WITH i AS (INSERT INTO orders SELECT id, card_number FROM customers) SELECT 1", ("public.orders.customer",)),
+        ("CREATE TABLE fresh AS SELECT id, card_number AS x FROM customers", ("*.fresh.x",)),
+        ("CREATE TABLE fresh (y) AS SELECT card_number AS x FROM customers", ("*.fresh.y",)),
+        ("SELECT card_number INTO TEMP fresh FROM customers", ("*.fresh.card_number",)),
+        ("SELECT setval('counter', card_number::int8) FROM customers", ("*.*.last_value",)),
+        ("ALTER TABLE customers RENAME card_number TO harmless", ("public.customers.harmless",)),
+        ("ALTER TABLE customers RENAME TO people", ("public.people.card_number",)),
+        ("ALTER TABLE customers SET SCHEMA cellar", ("cellar.customers.card_number",)),
+        ("ALTER TABLE customers RENAME name TO title", ()),
+        ("ALTER VIEW customers RENAME TO people", ()),
+        ("UPDATE customers SET card_number = card_number", ()),
+        ("INSERT INTO orders (id) SELECT id FROM customers WHERE card_number > '4'", ()),
+        ("EXPLAIN INSERT INTO orders SELECT id, card_number FROM customers", ()),
+        ("SELECT card_number FROM customers", ()),
+    ],
+)
+def test_where_a_statement_copies_a_protected_column_to(judge: Judge, sql: str, copies: tuple[str, ...]) -> None:
+    judge.refresh(replace(catalog(), safe_functions=frozenset({"setval", "lower"})))
+    assert judge.copies(statement(judge, sql)) == tuple((CUSTOMERS_CARD, each) for each in copies)
+
+
+def test_of_a_text_that_is_too_long_to_follow_every_column_that_it_writes_counts(judge: Judge) -> None:
+    short = "INSERT INTO orders SELECT id, card_number FROM customers"
+    long = replace(statement(judge, short), sql=f"{short} /*{'x' * 9000}*/")
+    assert judge.copies(long) == ((CUSTOMERS_CARD, "public.orders.*"),)
+
+
+def test_what_a_session_has_copied_is_masked_in_it(judge: Judge) -> None:
+    read = "SELECT customer FROM orders", column("customer", 16500, 2)
+    assert shown(judge, *read) == CLEAR
+    judge.runs(statement(judge, "INSERT INTO orders SELECT id, card_number FROM customers"))
+    assert shown(judge, *read) == REDACTED
+    judge.refresh(catalog())
+    assert shown(judge, *read) == REDACTED
+
+
+def test_a_session_that_copies_to_too_many_places_is_shown_nothing(judge: Judge) -> None:
+    for at in range(MAX_COPIED + 1):
+        judge.runs(statement(judge, f"CREATE TABLE t{at} AS SELECT card_number FROM customers"))
+    assert shown(judge, "SELECT name FROM customers", column("name", CUSTOMERS, NAME)) == REDACTED
+
+
+def test_a_copy_is_in_the_audit() -> None:
+    play = Playbook(MASKED.replace("[write, ddl,", "[ddl,"))
+    play.client(query("INSERT INTO orders SELECT id, card_number FROM customers"))
+    (entry,) = play.recorded("statement")
+    assert entry["copies"] == [{"from": CUSTOMERS_CARD, "to": "public.orders.customer"}]
+
+
+def test_where_settings_are_doubted_the_clients_own_are_reported_and_others_are_not() -> None:
+    play = Playbook(LOOSE)
+    play.session.talk.judge.doubts_settings = True
+    play.client(query("SET application_name = 'Mine'"))
+    play.target(complete("SET"), message(b"S", b"application_name\0Mine\0"), ready("I"))
+    assert b"Mine" in play.to_client()
+    play.client(query("SELECT 1"))
+    play.target(columns("x"), complete("SELECT 0"), message(b"S", b"application_name\0secret\0"), ready("I"))
+    assert b"secret" not in play.to_client()
+
+
 def test_an_error_of_opaque_code_is_withheld_and_a_syntax_error_is_not() -> None:
-    loose = MASKED.replace("statements: [read]", "statements: [read, opaque]").replace(
-        "ddl, session, opaque", "ddl, session"
-    )
-    play = Playbook(loose)
+    play = Playbook(LOOSE)
     play.client(query("DO 'x'"))
     play.target(error("22P02", "invalid input: secret"), ready("I"))
     assert b"secret" not in play.to_client()
