@@ -199,7 +199,7 @@ def _risks(request: ApprovalRequest) -> list[str]:
     found = [reason for each in request.statements for reason in _risk_of(each)]
     rows = request.preview.rows
     if rows is not None and rows > _MANY_ROWS:
-        found.append(rows_of(request.preview))
+        found.append(f"more than {_MANY_ROWS:,} rows")
     return list(dict.fromkeys(found))
 
 
@@ -342,4 +342,13 @@ def _footer(request: ApprovalRequest) -> str:
 
 
 def _confirm(request: ApprovalRequest, risk: str) -> str:
-    return f"{title(request)}. High risk: {risk}. {_consequence(request)}"
+    """What a click of now does comes first: it is what the sentence behind it is about."""
+    return f"{title(request)}. {_click(request)} High risk: {risk}. {_consequence(request)}"
+
+
+def _click(request: ApprovalRequest) -> str:
+    """Whether one more approval lets it run, or others are asked after it."""
+    missing = request.approvals_needed - len(request.approvals)
+    if missing > 1:
+        return f"It then needs {count(missing - 1, 'more approval')}."
+    return "It then runs at once."
