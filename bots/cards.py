@@ -347,8 +347,8 @@ def _confirm(request: ApprovalRequest, risk: str) -> str:
 
 
 def _click(request: ApprovalRequest) -> str:
-    """Whether one more approval lets it run, or others are asked after it."""
-    missing = request.approvals_needed - len(request.approvals)
-    if missing > 1:
-        return f"It then needs {count(missing - 1, 'more approval')}."
-    return "It then runs at once."
+    """What comes of one approval more."""
+    given, needed = len(request.approvals) + 1, request.approvals_needed
+    if given < needed:
+        return f"Yours is approval {given} of {needed}: nothing runs yet."
+    return f"Yours is approval {given} of {needed}: it runs at once." if needed > 1 else "It runs at once."

@@ -32,7 +32,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bots.cards import Action, card
+from bots.cards import Action, card, title
 from bots.commands import REFUSALS, Answer, Commands, Viewer, told
 from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
@@ -47,6 +47,8 @@ from gateway.errors import ChatRefused, GatewayError
 PATH = "/slack/events"
 #: Seconds for the one call that says who clicked, and for opening a modal (its trigger lives 3 s).
 LOOK_UP, OPEN_VIEW = 2.0, 2.0
+#: Seconds for the title of a modal: what is left of the trigger's 3 s is for opening it.
+LOOK_UP_TITLE = 0.5
 #: Seconds until a command is acknowledged empty-handed; its answer then comes through the response_url.
 COMMAND = 2.4
 #: Seconds until the one who approved is told so: the statement that they let go has the loop to itself until then.
@@ -281,10 +283,22 @@ class SlackFront:
             await ack()
             self._later(self._say(body, NOT_VALID))
             return
-        opened = await self._open(body, blocks.deny_view(value, _channel(body)))
+        opened = await self._open(body, blocks.deny_view(value, _channel(body), await self._title(value)))
         await ack()
         if opened is None:
             self._later(self._say(body, CLICK_AGAIN))
+
+    async def _title(self, value: str) -> str:
+        """What a button is about, "" where the store does not say so in time: the modal must open all the same."""
+        opened = unsealed(value)
+        try:
+            async with asyncio.timeout(LOOK_UP_TITLE):
+                request = await self._desk.show(opened[0]) if opened is not None else None
+        except (GatewayError, TimeoutError):
+            return ""
+        if opened is None or request is None or not genuine(self._key, request, rev=opened[1], mac=opened[2]):
+            return ""
+        return title(request)
 
     async def _deny(self, ack: AsyncAck, body: Body) -> None:
         """The modal comes back. Who decides is who submits it, whatever its metadata says."""

@@ -354,8 +354,11 @@ REASON_BLOCK = "reason"
 REASON_MIN, REASON_MAX = 3, 1000
 
 
-def deny_view(value: str, channel: str) -> Json:
-    """The modal that asks for the reason. What it is about stays sealed in `value`; who decides is read at submit."""
+def deny_view(value: str, channel: str, about: str = "") -> Json:
+    """The modal that asks for the reason. What it is about stays sealed in `value`; who decides is read at submit.
+
+    `about` is the card's title, for a modal covers the card; "" where it could not be looked up in time.
+    """
     return {
         "type": "modal",
         "callback_id": DENY_VIEW,
@@ -364,11 +367,12 @@ def deny_view(value: str, channel: str) -> Json:
         "submit": _plain("Deny"),
         "close": _plain("Back"),
         "blocks": [
+            *([{"type": "section", "text": _plain(fit(about, _HEADER))}] if about else []),
             {
                 "type": "input",
                 "block_id": REASON_BLOCK,
                 "label": _plain("Reason"),
-                "hint": _plain("The requester sees it as the error's detail: say what would pass."),
+                "hint": _plain("The requester gets it as the error's text: say what would pass."),
                 "element": {
                     "type": "plain_text_input",
                     "action_id": REASON_BLOCK,

@@ -249,6 +249,25 @@ async def test_a_denial_asks_for_its_reason(office: Office) -> None:
     assert office.workspace.open_views(office.bob) == []
 
 
+async def test_a_denial_says_what_it_is_about(office: Office) -> None:
+    await office.hold()
+    await office.click(office.bob, DENY)
+    (view,) = office.workspace.open_views(office.bob)
+    assert view.blocks[0]["text"]["text"] == "DELETE on public.customers in production (shop)"
+
+
+@pytest.mark.parametrize("away", [True, False])
+async def test_a_denial_opens_without_a_title_where_it_is_not_to_be_had(office: Office, away: bool) -> None:
+    """The store is away, or the button is none of ours for that request."""
+    await office.hold()
+    office.store.away = away
+    await office.workspace.click(
+        office.bob, office.channel, office.card.ts, "hoop_deny", None if away else f"{ID}.1.{'0' * 32}"
+    )
+    (view,) = office.workspace.open_views(office.bob)
+    assert [each["type"] for each in view.blocks] == ["input"]
+
+
 async def test_a_refused_denial_is_told_in_the_modal(office: Office) -> None:
     await office.hold()
     await office.click(office.eve, DENY)

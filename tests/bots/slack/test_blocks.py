@@ -202,7 +202,7 @@ def test_escape() -> None:
 
 
 def test_views_are_valid() -> None:
-    for view in (deny_view(seal(KEY, PLAIN), "C1"), notice_view("Checking...")):
+    for view in (deny_view(seal(KEY, PLAIN), "C1"), deny_view("v", "C1", "x" * 500), notice_view("Checking...")):
         valid_view(view)
 
 
