@@ -244,6 +244,12 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
         facts.append(Fact("Agent", line(request.agent), claimed=True))
     if request.claimed_reason:
         facts.append(Fact("Reason", line(request.claimed_reason, _SENTENCE), claimed=True))
+    if request.asked > 1:
+        facts.append(Fact("Asked", f"x{request.asked} identical: an approval lets one of them run, once"))
+    if request.kept and request.state is State.PENDING:
+        facts.append(
+            Fact("Kept", f"until {moment(request.expires_at)}, also if its client goes: then it runs when sent again")
+        )
     return tuple(facts)
 
 

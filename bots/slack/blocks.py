@@ -380,7 +380,7 @@ def deny_view(value: str, channel: str, about: str = "") -> Json:
                     "min_length": REASON_MIN,
                     "max_length": REASON_MAX,
                 },
-            }
+            },
         ],
     }
 

@@ -119,12 +119,24 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """A client's connection that asks: `agent` is its application_name (claimed), `client` its address."""
+
+    session: str
+    replica: str
+    agent: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalRequest:
     """The stored question. Times are Unix seconds. Everything here may be shown to a reviewer.
 
     `rev` grows with each change; a button names the rev it was drawn for. `release_digest` and `content_digest` are
     keyed (HMAC) hex digests (enforcement.md, decision 5). `where_held` is "idle" or "in transaction". `row_cap`: if it
     changes more rows it is rolled back; None: no such guard, and `uncapped` says why where rows may change at all.
+    `kept`: it outlives its client (`keep_for`), and whoever sends the same again joins it; then `asked` counts how often
+    it was asked, and session, replica, agent and client are those of the wire that asked last or runs it.
     """
 
     id: str
@@ -153,6 +165,8 @@ class ApprovalRequest:
     where_held: str = "idle"
     row_cap: int | None = None
     uncapped: str = ""
+    kept: bool = False
+    asked: int = 1
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
     decided_by: Person | None = None
@@ -219,15 +233,16 @@ def approve(
 ) -> ApprovalRequest | Refusal:
     """Count one approval; the last one of the quorum makes the request APPROVED.
 
-    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval show the same question,
-    so they are no reason to turn a second reviewer away while the card is being redrawn.
+    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, or one who asks the same,
+    show the same question, so they are no reason to turn a reviewer away while the card is being redrawn.
     """
     refusal = _closed_to(request, reviewer, now)
     if refusal is not None:
         return refusal
     if any(same_person(reviewer, given.by) for given in request.approvals):
         return Refusal.ALREADY_COUNTED
-    if rev is not None and not request.rev - len(request.approvals) <= rev <= request.rev:
+    same = request.rev - len(request.approvals) - (request.asked - 1)
+    if rev is not None and not same <= rev <= request.rev:
         return Refusal.STALE
     approvals = (*request.approvals, Approval(reviewer, via, now))
     if len(approvals) < request.approvals_needed:
@@ -292,11 +307,30 @@ def _end(request: ApprovalRequest, state: State, reason: str, now: float) -> App
     return replace(request, state=state, reason=reason, decided_at=now)
 
 
+# A request that outlives its client --------------------------------------------------------------------------------
+
+
+def join(request: ApprovalRequest, wire: Wire, now: float) -> ApprovalRequest | Refusal:
+    """One more wire asks what this kept request asks, or comes to use its approval. Callers have compared the content."""
+    if not request.kept or request.state not in OPEN_STATES:
+        return Refusal.ALREADY_DECIDED
+    if now >= request.expires_at:
+        return Refusal.EXPIRED
+    return _of(replace(request, asked=request.asked + 1), wire)
+
+
+def _of(request: ApprovalRequest, wire: Wire) -> ApprovalRequest:
+    return replace(request, session=wire.session, replica=wire.replica, agent=wire.agent, client=wire.client)
+
+
 # Release and what came of it ---------------------------------------------------------------------------------------
 
 
-def release(request: ApprovalRequest, digest: str, now: float) -> ApprovalRequest | Refusal:
-    """Let an approved request run, once. STALE: not approved, or what would run is not what was approved."""
+def release(request: ApprovalRequest, digest: str, now: float, wire: Wire | None = None) -> ApprovalRequest | Refusal:
+    """Let an approved request run, once. STALE: not approved, or what would run is not what was approved.
+
+    A kept one also goes by its content digest: another session may have sent the same. `wire` is where it runs.
+    """
     if request.state is State.EXPIRED:
         return Refusal.EXPIRED
     if request.state is State.PENDING:
@@ -305,9 +339,9 @@ def release(request: ApprovalRequest, digest: str, now: float) -> ApprovalReques
         return Refusal.ALREADY_DECIDED
     if now >= request.expires_at:
         return Refusal.EXPIRED
-    if digest != request.release_digest:
+    if digest != request.release_digest and not (request.kept and digest == request.content_digest):
         return Refusal.STALE
-    return replace(request, state=State.RELEASED, released_at=now)
+    return replace(_of(request, wire) if wire is not None else request, state=State.RELEASED, released_at=now)
 
 
 def finish(

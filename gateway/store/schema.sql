@@ -128,3 +128,9 @@ CREATE TABLE hoop.conversation (
     service_url text NOT NULL,
     met_at      timestamptz NOT NULL
 );
+
+-- migration 4: requests that outlive their clients
+
+-- What such a request asks (its content digest), for whoever sends the same again; null for all others.
+ALTER TABLE hoop.approval ADD COLUMN kept text;
+CREATE INDEX approval_kept ON hoop.approval (kept) WHERE kept IS NOT NULL AND state IN ('pending', 'approved');
