@@ -54,7 +54,8 @@ class Card:
     `title` is what and where, `headline` puts the state or the risk before it.
     `notice` are whole sentences for notifications and screen readers. `risk` is why it is high, "" if it is not.
     `outcome` is the line that says how it stands or ended ("" while nobody has done anything). `expires_at` is None
-    once it no longer matters; so are `preview`, `where_held` and `quorum` empty: an ended card is short. `confirm` is the question asked before an approval of high risk.
+    once it no longer matters; so are `preview`, `where_held` and `quorum` empty: an ended card is short. `confirm` is the question
+    asked before an approval of high risk; `to_type` what must be typed then; `full_view`: Approve stands below the full text only.
     """
 
     request_id: str
@@ -78,6 +79,8 @@ class Card:
     footer: str
     actions: tuple[Action, ...]
     confirm: str
+    to_type: str = ""
+    full_view: bool = False
 
 
 #: Tags whose effect is bounded by their rows; every other tag (DDL, roles, DO, CALL, what we can't read) is high risk.
@@ -122,6 +125,8 @@ def card(request: ApprovalRequest, now: float) -> Card:
         footer=_footer(request),
         actions=(Action.APPROVE, Action.DENY, Action.FULL_SQL) if open_for_clicks else (Action.FULL_SQL,),
         confirm=_confirm(request, risk) if open_for_clicks and risk else "",
+        to_type=line(request.to_type, _SENTENCE) if open_for_clicks else "",
+        full_view=request.full_view and open_for_clicks,
     )
 
 

@@ -61,7 +61,10 @@ class Spool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """A click on Approve."""
+    """A click on Approve. `typed` goes with it where a name must be typed; `read`: the full text was shown to who clicks."""
+
+    typed: str = ""
+    read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +212,8 @@ class Desk:
             if not genuine(request):
                 return Refusal.FORGED
             match decision:
-                case Approve():
-                    return rules.approve(request, reviewer, via, now, rev=rev)
+                case Approve(typed, read):
+                    return rules.approve(request, reviewer, via, now, rev=rev, typed=typed, read=read)
                 case Deny(reason):
                     return rules.deny(request, reviewer, via, reason, now)
 

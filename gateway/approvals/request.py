@@ -136,7 +136,8 @@ class ApprovalRequest:
     keyed (HMAC) hex digests (enforcement.md, decision 5). `where_held` is "idle" or "in transaction". `row_cap`: if it
     changes more rows it is rolled back; None: no such guard, and `uncapped` says why where rows may change at all.
     `kept`: it outlives its client (`keep_for`), and whoever sends the same again joins it; then `asked` counts how often
-    it was asked, and session, replica, agent and client are those of the wire that asked last or runs it.
+    it was asked, and session, replica, agent and client are those of the wire that asked last or runs it. `to_type`: what a
+    reviewer must type to approve it, "" for nothing; `full_view`: nobody approves it who has not had its full text open.
     """
 
     id: str
@@ -167,6 +168,8 @@ class ApprovalRequest:
     uncapped: str = ""
     kept: bool = False
     asked: int = 1
+    to_type: str = ""
+    full_view: bool = False
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
     decided_by: Person | None = None
@@ -192,6 +195,8 @@ class Refusal(Enum):
     STALE = "stale card"
     UNKNOWN_REQUEST = "unknown request"
     FORGED = "forged button"
+    NOT_READ = "not read in full"
+    NOT_TYPED = "not typed"
 
 
 #: Clicks of people who had no right to click, or not with that button.
@@ -229,14 +234,22 @@ def _addresses(person: Person) -> set[str]:
 
 
 def approve(
-    request: ApprovalRequest, reviewer: Person, via: str, now: float, *, rev: int | None = None
+    request: ApprovalRequest,
+    reviewer: Person,
+    via: str,
+    now: float,
+    *,
+    rev: int | None = None,
+    typed: str = "",
+    read: bool = False,
 ) -> ApprovalRequest | Refusal:
     """Count one approval; the last one of the quorum makes the request APPROVED.
 
     `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, or one who asks the same,
-    show the same question, so they are no reason to turn a reviewer away while the card is being redrawn.
+    show the same question, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
+    the reviewer has typed, `read` whether the chat has shown them the full text.
     """
-    refusal = _closed_to(request, reviewer, now)
+    refusal = refusal_of(request, reviewer, now)
     if refusal is not None:
         return refusal
     if any(same_person(reviewer, given.by) for given in request.approvals):
@@ -244,6 +257,10 @@ def approve(
     same = request.rev - len(request.approvals) - (request.asked - 1)
     if rev is not None and not same <= rev <= request.rev:
         return Refusal.STALE
+    if request.full_view and not read:
+        return Refusal.NOT_READ
+    if typed.strip() != request.to_type:
+        return Refusal.NOT_TYPED
     approvals = (*request.approvals, Approval(reviewer, via, now))
     if len(approvals) < request.approvals_needed:
         return replace(request, approvals=approvals)
@@ -254,7 +271,7 @@ def approve(
 
 def deny(request: ApprovalRequest, reviewer: Person, via: str, reason: str, now: float) -> ApprovalRequest | Refusal:
     """End the request: one reviewer is enough, whatever the quorum and whatever revision they saw."""
-    refusal = _closed_to(request, reviewer, now)
+    refusal = refusal_of(request, reviewer, now)
     if refusal is not None:
         return refusal
     return replace(
@@ -262,7 +279,7 @@ def deny(request: ApprovalRequest, reviewer: Person, via: str, reason: str, now:
     )
 
 
-def _closed_to(request: ApprovalRequest, reviewer: Person, now: float) -> Refusal | None:
+def refusal_of(request: ApprovalRequest, reviewer: Person, now: float) -> Refusal | None:
     """Why this person can't decide this request now. Authority comes first: an outsider learns nothing of the state."""
     if same_person(reviewer, request.requester):
         return Refusal.OWN_REQUEST

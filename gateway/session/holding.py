@@ -40,6 +40,7 @@ from gateway.wire.backend import error_response, notice_response
 NOTICE_EVERY = 30.0
 TOKEN_EXPIRED = "token expired while the statement waited"  # noqa: S105 - not a password
 SHOWN_VALUE_SETS = 5
+LONGEST_TYPED = 100
 #: Somebody's approval was used: by this wire, where it is releasing, else by another one that asked the same.
 _USED = frozenset({State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN})
 
@@ -269,6 +270,8 @@ class Holding:
             row_cap=held.cap,
             uncapped=uncapped,
             kept=held.kept_until is not None,
+            to_type=_to_type(held),
+            full_view=held.terms.require_full_view,
         )
 
     def _wire(self) -> Wire:
@@ -291,8 +294,8 @@ class Holding:
         who, reviewers = talk.login.identity, held.terms.reviewers
         asked = (who.issuer, who.subject, talk.login.target.name, *content_of(held.batch), *self._circumstances(held))
         of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
-        terms = (*of_whom, f"|approvals {reviewers.approvals}, guarded {held.cap is not None}")
-        return digest(talk.login.digest_key, (*asked, *terms))
+        care = (_to_type(held), held.terms.require_full_view, held.cap is not None)
+        return digest(talk.login.digest_key, (*asked, *of_whom, "|how", reviewers.approvals, *map(str, care)))
 
     def _circumstances(self, held: Held) -> list[bytes | str | int | None]:
         """What an approval binds beside the bytes: role, database, search_path, settings, relation OIDs, rule (decision 5)."""
@@ -586,6 +589,16 @@ class Holding:
             held.denied = verdict
             name = f"rule {verdict.rule}" if verdict.rule else "the new policy"
             self._end(held, ev.Supersede(held.id, f"{name} now denies it: {verdict.message or verdict.reason}"))
+
+
+def _to_type(held: Held) -> str:
+    """What a reviewer types to approve a DROP or TRUNCATE (`confirm: typed`): the names that it takes away, or its command
+    where they are none or none that one would type."""
+    taken = [each.statement for each in held.executions if each.statement.tag.startswith(("DROP", "TRUNCATE"))]
+    if held.terms.confirm != "typed" or not taken:
+        return ""
+    names = ", ".join(sorted({name for each in taken for name in each.writes}))
+    return names if 0 < len(names) <= LONGEST_TYPED and names.isprintable() else taken[0].tag
 
 
 def _statements(held: Held) -> tuple[HeldStatement, ...]:

@@ -446,3 +446,51 @@ def test_what_is_half_forwarded_is_not_kept() -> None:
     while not play.requests:
         play.send(ev.SideAnswered(None, "away"))
     assert not play.requests[0].kept
+
+
+# --- what a reviewer must do -------------------------------------------------------------------------------------------------
+
+CAREFUL = POLICY.replace("reviewers: dba", "reviewers: dba, confirm: typed, require_full_view: true").replace(
+    '["DROP TABLE"]', '["DROP OWNED"]'
+)
+
+
+def without_preview(play: Playbook, *messages: bytes) -> ApprovalRequest:
+    """Send it, say what its names mean, and nothing of its rows; the request that would be stored."""
+    play.client(*messages)
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(complete("SELECT 0"), ready("T"))
+    for _ in range(5):
+        if not play.requests:
+            play.target(error("57014"), ready("T"))
+    return play.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("sql", "typed"),
+    [
+        ("DROP TABLE customers", "public.customers"),
+        ("TRUNCATE customers, orders", "public.customers, public.orders"),
+        ("DROP FUNCTION purge", "DROP FUNCTION"),
+        ("DELETE FROM customers", ""),
+        ("ALTER TABLE customers ADD note text", ""),
+        ("DELETE FROM customers; DROP TABLE orders", "public.orders"),
+        (f"DROP TABLE {', '.join(f'a_table_of_a_long_name_{n}' for n in range(9))}", "DROP TABLE"),
+    ],
+)
+def test_the_names_that_a_drop_or_truncate_takes_away_are_to_be_typed(sql: str, typed: str) -> None:
+    for policy, expected in ((CAREFUL, typed), (POLICY.replace('["DROP TABLE"]', '["DROP OWNED"]'), "")):
+        play = Playbook(policy)
+        request = without_preview(play, query(sql))
+        assert (request.to_type, request.full_view) == (expected, policy is CAREFUL)
+
+
+def test_what_was_approved_with_less_care_asks_something_else() -> None:
+    texts = ("", ", confirm: typed", ", require_full_view: true")
+    found = []
+    for text in texts:
+        play = Playbook(
+            KEPT.replace("keep_for: 15m", f"keep_for: 15m{text}").replace('["DROP TABLE"]', '["DROP OWNED"]')
+        )
+        found.append(without_preview(play, query("TRUNCATE customers")).content_digest)
+    assert len({*found}) == 3
