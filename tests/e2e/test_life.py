@@ -33,12 +33,16 @@ CREATE TABLE IF NOT EXISTS accounts (id integer PRIMARY KEY, owner text NOT NULL
 TRUNCATE accounts;
 INSERT INTO accounts SELECT n, 'owner ' || n, '4111111111111111', CASE WHEN n <= 1240 THEN date '2019-03-04' + n % 200 END
   FROM generate_series(1, 3000) AS n;
-GRANT SELECT, UPDATE, DELETE ON accounts TO hoop;
+GRANT SELECT, UPDATE, DELETE, TRUNCATE ON accounts TO hoop;
 """
 _RULES = """rules:
   - {name: old accounts need two DBAs, effect: hold, tables: [public.accounts], statements: [DELETE], reviewers: owners}
   - {name: these wait briefly, effect: hold, tables: [public.accounts], statements: [UPDATE], applications: [hurried],
      reviewers: dba, timeout: 2s}
+  - {name: whole tables need care, effect: hold, tables: [public.accounts], statements: [TRUNCATE, "DROP TABLE"],
+     reviewers: dba, confirm: typed, require_full_view: true}
+  - {name: updates are kept, effect: hold, tables: [public.accounts], statements: [UPDATE], applications: [patient],
+     reviewers: dba, keep_for: 15m}
 """
 _REVIEWERS = f"""reviewers:
   owners: {{groups: [dba], approvals: 2, channels: ["slack:{CHANNEL}"]}}
@@ -184,6 +188,52 @@ async def test_denied_with_a_reason(scene: Scene) -> None:
     assert await wire.lines() == ["1", "2", "E42501", "ZI"]
     assert "Account 2000 is not Zoe's" in wire.errors[-1]["M"]
     assert stack.ask("SELECT owner FROM accounts WHERE id = 2000") == [("owner 2000",)]
+
+
+async def test_a_truncate_is_read_in_full_and_its_table_typed(scene: Scene) -> None:
+    """Approve stands below the full text, and the name must be typed as it stands there."""
+    stack = scene.stack
+    wire = await scene.wire("ann", "psql")
+    async with scene.page("Bob") as bob:
+        wire.send(query("TRUNCATE accounts"))
+        card = await stack.card()
+        await bob.get_by_text(card.request_id).wait_for()
+        await scene.shot(bob, "12-with-care")
+        await bob.get_by_role("button", name="Approve: TRUNCATE").last.click()
+        modal = bob.locator("#modal")
+        await modal.get_by_text("TRUNCATE accounts").wait_for()
+        await modal.locator("input").fill("accounts")
+        await modal.get_by_role("button", name="Approve", exact=True).click()
+        await modal.get_by_text("type exactly: public.accounts").wait_for()
+        await scene.shot(bob, "13-mistyped")
+        await modal.locator("input").fill("public.accounts")
+        await modal.get_by_role("button", name="Approve", exact=True).click()
+        assert await wire.lines() == ["C[TRUNCATE TABLE]", "ZI"]
+        await on_card(bob, card, "Executed in ")
+        await bob.get_by_text("You approved it.").last.wait_for()
+        await scene.shot(bob, "14-truncated")
+    assert stack.ask("SELECT count(*) FROM accounts") == [(0,)]
+
+
+async def test_kept_and_asked_again(scene: Scene) -> None:
+    """The card says that its client may go, how often it was asked, and what becomes of an approval."""
+    stack = scene.stack
+    sql = query("UPDATE accounts SET owner = 'kept' WHERE id = 2700")
+    async with scene.page("Bob") as bob:
+        for asked in range(3):
+            wire = await scene.wire("cursor", "patient")
+            wire.send(sql)
+            if not asked:
+                card = await stack.card()
+            else:
+                await on_card(bob, card, f"x{asked + 1} identical")
+            await wire.close()
+        await scene.shot(bob, "15-kept")
+        await bob.get_by_role("button", name="Approve: UPDATE").last.click()
+        await on_card(bob, card, "it runs once, when it is sent again before")
+        await scene.shot(bob, "16-kept-approved")
+        assert await (await scene.wire("cursor", "patient")).ask(sql) == ["C[UPDATE 1]", "ZI"]
+        await on_card(bob, card, "Executed: 1 row")
 
 
 async def test_expired(scene: Scene) -> None:
