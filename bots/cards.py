@@ -253,7 +253,10 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
         facts.append(Fact("Asked", f"x{request.asked} identical: an approval lets one of them run, once"))
     if request.kept and request.state is State.PENDING:
         facts.append(
-            Fact("Kept", f"until {moment(request.expires_at)}, also if its client goes: then it runs when sent again")
+            Fact(
+                "Kept",
+                f"until {moment(request.expires_at)}, even if its client goes: once approved it then runs when sent again",
+            )
         )
     return tuple(facts)
 
@@ -301,7 +304,8 @@ def _would(request: ApprovalRequest) -> str:
         return f"How many rows it touches is not known{_no_count(request)}." if unknown else ""
     how = "the planner's estimate" if preview.kind == "estimate" else "exact count"
     would = "would be" if request.state in OPEN_STATES else "would have been"
-    word = _PAST.get(request.statements[0].tag.upper(), "touched") if len(request.statements) == 1 else "touched"
+    tag = request.statements[0].tag.upper().removesuffix(" TABLE") if len(request.statements) == 1 else ""
+    word = _PAST.get(tag, "touched")
     rows = rows_of(preview)
     return f"{rows[0].upper()}{rows[1:]} {would} {word} ({how})."
 

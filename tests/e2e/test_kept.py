@@ -64,7 +64,7 @@ async def test_the_client_disconnects_and_comes_again_on_another_replica(
     gone = await wire(stack)
     gone.send(update(first))
     card = await stack.card()
-    assert "also if its client goes" in card.shown
+    assert "even if its client goes" in card.shown
     await gone.close()
     left = {"kind": "left", "request": card.request_id}
     await stack.until(lambda: stack.entries(**left))

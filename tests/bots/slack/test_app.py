@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -238,7 +239,7 @@ async def test_a_store_that_is_away_is_told(office: Office) -> None:
 # Approve in a modal --------------------------------------------------------------------------------------------------
 
 NAME = "public.customers"
-CAREFUL = {"statements": (replace(DELETE, tag="DROP TABLE"),), "to_type": NAME, "full_view": True}
+CAREFUL: dict[str, Any] = {"statements": (replace(DELETE, tag="DROP TABLE"),), "to_type": NAME, "full_view": True}
 
 
 async def asked(office: Office, who: Person) -> View:
