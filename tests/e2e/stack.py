@@ -32,6 +32,7 @@ from gateway.approvals.request import ApprovalRequest
 from gateway.audit.spool import lines, spooled
 from gateway.demo.issuer import PEOPLE
 from gateway.demo.run import CHANNEL, HOST, Demo, Ports
+from tests.fakes.stores import until
 
 T = TypeVar("T")
 
@@ -277,6 +278,14 @@ class Stack:
         chains = spooled(self.demo.gateway.settings.spool)
         every = (json.loads(text) for files in chains.values() for text, whole in lines(files) if whole)
         return [each for each in every if all(each.get(name) == value for name, value in wanted.items())]
+
+    async def recorded(self, count: int = 1, **wanted: object) -> None:
+        """Wait until there are so many entries with these fields."""
+
+        async def there() -> bool:
+            return len(self.entries(**wanted)) >= count
+
+        await until(there, STEP)
 
 
 class Card:

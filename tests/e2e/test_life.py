@@ -228,6 +228,7 @@ async def test_kept_and_asked_again(scene: Scene) -> None:
             else:
                 await on_card(bob, card, f"x{asked + 1} identical")
             await wire.close()
+            await stack.recorded(asked + 1, kind="left", request=card.request_id)
         await scene.shot(bob, "15-kept")
         await bob.get_by_role("button", name="Approve: UPDATE").last.click()
         await on_card(bob, card, "it runs once, when it is sent again before")
