@@ -10,19 +10,14 @@ The request lives in the store: what happened to it is only believed when it com
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum
 
-from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, State, Wire, sqlstate_of
+from gateway.approvals.request import ApprovalRequest, Preview, State, sqlstate_of
 from gateway.policy.decide import Answer, Verdict
-from gateway.policy.model import HoldTerms
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Messages
-from gateway.session.guard import digest, left_waiting, refused_by_outcome, refused_by_policy
+from gateway.session.guard import left_waiting, refused_by_outcome, refused_by_policy
 from gateway.session.meaning import (
     Meaning,
-    bytes_of,
-    content_of,
     difference,
     isolation_question,
     known,
@@ -31,59 +26,16 @@ from gateway.session.meaning import (
     names_of,
 )
 from gateway.session.probe import Findings, Subject, probe
-from gateway.session.replies import Batch, Execution, Part
-from gateway.session.rowguard import cap
+from gateway.session.question import Held, Stage, content_digest, release_digest, request_of, wire_of
+from gateway.session.replies import Batch
 from gateway.session.state import Conversation, Phase
 from gateway.wire.backend import error_response, notice_response
 
 #: Time between NoticeResponses while a client waits (interface.md).
 NOTICE_EVERY = 30.0
 TOKEN_EXPIRED = "token expired while the statement waited"  # noqa: S105 - not a password
-SHOWN_VALUE_SETS = 5
-LONGEST_TYPED = 100
 #: Somebody's approval was used: by this wire, where it is releasing, else by another one that asked the same.
 _USED = frozenset({State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN})
-
-
-class Stage(Enum):
-    DRAINING = "draining"  # waiting for the target's answers to what went before
-    PROBING = "probing"
-    OPENING = "opening"
-    WAITING = "waiting"
-    RELEASING = "releasing"
-
-
-@dataclass(slots=True)
-class Held:
-    """One held batch. `verdict` is the one that asks for most; `parts` are the held messages of `batch`."""
-
-    id: str
-    batch: Batch
-    verdict: Verdict
-    terms: HoldTerms
-    began: float
-    until: float
-    stage: Stage = Stage.DRAINING
-    findings: Findings = field(default_factory=lambda: Findings(None, Preview()))
-    over: ev.Withdraw | ev.Leave | ev.Supersede | None = (
-        None  # how it ends; as soon as there is a stored request to end
-    )
-    denied: Verdict | None = None  # of a policy that came while it was held
-    interrupted: bool = False  # by the client itself: also if it runs by then
-    side: bool = False
-    settings: tuple[str, ...] | None = None  # asked in the session, where the rest is asked aside
-    reported: dict[str, str] = field(default_factory=dict)  # settings, as the target had told them
-    cap: int | None = None  # rows that it may change
-    kept_until: float | None = None  # its request outlives this wire's waiting
-    joined: bool = False  # it waits for a request that another wire has opened
-
-    @property
-    def parts(self) -> list[Part]:
-        return [part for part in self.batch.parts if part.held is not None]
-
-    @property
-    def executions(self) -> list[Execution]:
-        return [each for part in self.parts if part.reply is not None for each in part.reply.executions]
 
 
 class Holding:
@@ -221,7 +173,7 @@ class Holding:
             if verdict.hold.reviewers.approvals > ours:
                 held.verdict, held.terms = verdict, verdict.hold
         held.stage = Stage.OPENING
-        request = self._request(held)
+        request = request_of(talk, held)
         for execution in held.executions:
             execution.request = held.id
         talk.emit(ev.Hold(request))
@@ -232,92 +184,6 @@ class Holding:
         if rows is None:
             return None
         return self._talk.judge.verdict([each.statement for each in held.executions], self._talk.now, rows)
-
-    def _request(self, held: Held) -> ApprovalRequest:
-        talk = self._talk
-        who = talk.login.identity
-        reviewers = held.terms.reviewers
-        held.reported = dict(talk.reported)
-        held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
-        if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
-            held.kept_until = max(held.until, talk.now + held.terms.keep_for)
-        wire = self._wire()
-        return ApprovalRequest(
-            id=held.id,
-            state=State.PENDING,
-            requester=Person(who.issuer, who.subject, who.user, who.email, who.groups),
-            session=wire.session,
-            replica=wire.replica,
-            agent=wire.agent,
-            client=wire.client,
-            claimed_reason=talk.claimed_reason,
-            target=talk.login.target.name,
-            environment=talk.login.target.environment,
-            statements=_statements(held),
-            preview=held.findings.preview,
-            rule=held.verdict.rule or "",
-            why=held.verdict.message or held.verdict.reason,
-            reviewers=reviewers.name,
-            reviewer_groups=reviewers.groups,
-            reviewer_users=reviewers.users,
-            approvals_needed=reviewers.approvals,
-            channels=reviewers.channels,
-            opened_at=talk.now,
-            expires_at=held.until if held.kept_until is None else held.kept_until,
-            release_digest=self._release_digest(held),
-            content_digest=self._content_digest(held),
-            where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
-            row_cap=held.cap,
-            uncapped=uncapped,
-            kept=held.kept_until is not None,
-            to_type=_to_type(held),
-            full_view=held.terms.require_full_view,
-        )
-
-    def _wire(self) -> Wire:
-        login, judge = self._talk.login, self._talk.judge
-        return Wire(login.session, login.replica, judge.scrub(judge.agent), login.client)
-
-    def _release_digest(self, held: Held) -> str:
-        """Made when the question is asked and again when its answer is released, from what is true at that moment."""
-        talk = self._talk
-        state = (talk.status, str(talk.open_batch))
-        return digest(
-            talk.login.digest_key,
-            (held.id, talk.login.session, *state, *bytes_of(held.batch), *self._circumstances(held)),
-        )
-
-    def _content_digest(self, held: Held) -> str:
-        """What is asked, by whom, of whom, and under which circumstances; not in which session. A one-time pass is bound to
-        it: whoever asks the same of other reviewers, or under no row guard where there was one, asks something else."""
-        talk = self._talk
-        who, reviewers = talk.login.identity, held.terms.reviewers
-        asked = (who.issuer, who.subject, talk.login.target.name, *content_of(held.batch), *self._circumstances(held))
-        of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
-        care = (_to_type(held), held.terms.require_full_view, held.cap is not None)
-        return digest(talk.login.digest_key, (*asked, *of_whom, "|how", reviewers.approvals, *map(str, care)))
-
-    def _circumstances(self, held: Held) -> list[bytes | str | int | None]:
-        """What an approval binds beside the bytes: role, database, search_path, settings, relation OIDs, rule (decision 5)."""
-        talk = self._talk
-        target = talk.login.target
-        meaning = held.findings.meaning or Meaning()
-        return [
-            "|target",
-            target.user,
-            target.database,
-            "|path",
-            *talk.judge.search_path,
-            "|oids",
-            *meaning.oids,
-            "|settings",
-            *meaning.settings,
-            *(held.settings or ()),
-            "|reported",
-            *known(talk.reported),
-            "|rule",
-            held.verdict.rule or "",
-        ]
 
     def _notice(self) -> None:
         """Tell the waiting client, and ask to be woken for the next time."""
@@ -449,8 +315,8 @@ class Holding:
             self.cancelled(changed)
         if self._over(held):
             return
-        bound = self._content_digest(held) if held.joined else self._release_digest(held)
-        talk.emit(ev.Release(held.id, bound, self._wire()))
+        bound = content_digest(talk, held) if held.joined else release_digest(talk, held)
+        talk.emit(ev.Release(held.id, bound, wire_of(talk)))
 
     def _over(self, held: Held) -> bool:
         """Has it ended since it was approved? Then that is what becomes of it, and not the release."""
@@ -589,37 +455,6 @@ class Holding:
             held.denied = verdict
             name = f"rule {verdict.rule}" if verdict.rule else "the new policy"
             self._end(held, ev.Supersede(held.id, f"{name} now denies it: {verdict.message or verdict.reason}"))
-
-
-def _to_type(held: Held) -> str:
-    """What a reviewer types to approve a DROP or TRUNCATE (`confirm: typed`): the names that it takes away, or its command
-    where they are none or none that one would type."""
-    taken = [each.statement for each in held.executions if each.statement.tag.startswith(("DROP", "TRUNCATE"))]
-    if held.terms.confirm != "typed" or not taken:
-        return ""
-    names = ", ".join(sorted({name for each in taken for name in each.writes}))
-    return names if 0 < len(names) <= LONGEST_TYPED and names.isprintable() else taken[0].tag
-
-
-def _statements(held: Held) -> tuple[HeldStatement, ...]:
-    """What is on the card: equal texts once, with how often and the first value sets."""
-    found: dict[str, HeldStatement] = {}
-    for part in held.parts:
-        for each in part.reply.executions if part.reply else []:
-            known = found.get(each.sql)
-            sets = known.parameters if known else ()
-            if each.parameters is not None and len(sets) < SHOWN_VALUE_SETS:
-                sets = (*sets, each.parameters)
-            found[each.sql] = HeldStatement(
-                each.statement.tag,
-                each.sql,
-                tuple(sorted({*each.statement.writes, *each.statement.reads})),
-                each.statement.where,
-                sets,
-                (known.executions if known else 0) + 1,
-                opaque=each.statement.reason,
-            )
-    return tuple(found.values())
 
 
 def _clock(at: float) -> str:
