@@ -54,7 +54,8 @@ class Card:
     `title` is what and where, `headline` puts the state or the risk before it.
     `notice` are whole sentences for notifications and screen readers. `risk` is why it is high, "" if it is not.
     `outcome` is the line that says how it stands or ended ("" while nobody has done anything). `expires_at` is None
-    once it no longer matters; so are `preview`, `where_held` and `quorum` empty: an ended card is short. `confirm` is the question asked before an approval of high risk.
+    once it no longer matters; so are `preview`, `where_held` and `quorum` empty: an ended card is short. `confirm` is the question
+    asked before an approval of high risk; `to_type` what must be typed then; `full_view`: Approve stands below the full text only.
     """
 
     request_id: str
@@ -78,6 +79,8 @@ class Card:
     footer: str
     actions: tuple[Action, ...]
     confirm: str
+    to_type: str = ""
+    full_view: bool = False
 
 
 #: Tags whose effect is bounded by their rows; every other tag (DDL, roles, DO, CALL, what we can't read) is high risk.
@@ -122,6 +125,8 @@ def card(request: ApprovalRequest, now: float) -> Card:
         footer=_footer(request),
         actions=(Action.APPROVE, Action.DENY, Action.FULL_SQL) if open_for_clicks else (Action.FULL_SQL,),
         confirm=_confirm(request, risk) if open_for_clicks and risk else "",
+        to_type=line(request.to_type, _SENTENCE) if open_for_clicks else "",
+        full_view=request.full_view and open_for_clicks,
     )
 
 
@@ -199,7 +204,7 @@ def _risks(request: ApprovalRequest) -> list[str]:
     found = [reason for each in request.statements for reason in _risk_of(each)]
     rows = request.preview.rows
     if rows is not None and rows > _MANY_ROWS:
-        found.append(rows_of(request.preview))
+        found.append(f"more than {_MANY_ROWS:,} rows")
     return list(dict.fromkeys(found))
 
 
@@ -258,6 +263,15 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
         facts.append(Fact("Agent", line(request.agent), claimed=True))
     if request.claimed_reason:
         facts.append(Fact("Reason", line(request.claimed_reason, _SENTENCE), claimed=True))
+    if request.asked > 1:
+        facts.append(Fact("Asked", f"x{request.asked} identical: an approval lets one of them run, once"))
+    if request.kept and request.state is State.PENDING:
+        facts.append(
+            Fact(
+                "Kept",
+                f"until {moment(request.expires_at)}, even if its client goes: once approved it then runs when sent again",
+            )
+        )
     return tuple(facts)
 
 
@@ -304,7 +318,8 @@ def _would(request: ApprovalRequest) -> str:
         return f"How many rows it touches is not known{_no_count(request)}." if unknown else ""
     how = "the planner's estimate" if preview.kind == "estimate" else "exact count"
     would = "would be" if request.state in OPEN_STATES else "would have been"
-    word = _PAST.get(request.statements[0].tag.upper(), "touched") if len(request.statements) == 1 else "touched"
+    tag = request.statements[0].tag.upper().removesuffix(" TABLE") if len(request.statements) == 1 else ""
+    word = _PAST.get(tag, "touched")
     rows = rows_of(preview)
     return f"{rows[0].upper()}{rows[1:]} {would} {word} ({how})."
 
@@ -356,4 +371,13 @@ def _footer(request: ApprovalRequest) -> str:
 
 
 def _confirm(request: ApprovalRequest, risk: str) -> str:
-    return f"{title(request)}. High risk: {risk}. {_consequence(request)}"
+    """What a click of now does comes first: it is what the sentence behind it is about."""
+    return f"{title(request)}. {_click(request)} High risk: {risk}. {_consequence(request)}"
+
+
+def _click(request: ApprovalRequest) -> str:
+    """What comes of one approval more."""
+    given, needed = len(request.approvals) + 1, request.approvals_needed
+    if given < needed:
+        return f"Yours is approval {given} of {needed}: nothing runs yet."
+    return f"Yours is approval {given} of {needed}: it runs at once." if needed > 1 else "It runs at once."

@@ -86,7 +86,10 @@ HELP = {
     ),
     "pending": ("/hoop pending [mine] - what waits for a decision, with its age, expiry and quorum.",),
     "show": ("/hoop show ID - one request: its card and what has happened to it.",),
-    "approve": ("/hoop approve ID - as the button does. A request of your own is refused.",),
+    "approve": (
+        "/hoop approve ID - as the button does. A request of your own is refused.",
+        "/hoop approve ID NAME - where the rule wants the name of the table typed.",
+    ),
     "deny": ("/hoop deny ID REASON - as the button does; the requester sees the reason.",),
     "whoami": ("/hoop whoami - who the gateway takes you for, and your groups.",),
     "help": ("/hoop help [command]",),
@@ -102,6 +105,8 @@ REFUSALS = {
     Refusal.EXPIRED: "Its time is up. Nothing ran.",
     Refusal.STALE: "The request has changed since this card was drawn. Look at it again, then decide.",
     Refusal.FORGED: "This button does not belong to what the request holds now. Nothing was decided. Look at the newest card.",
+    Refusal.NOT_READ: "Its rule wants the full text read before it is approved: open it, Approve is below it. Nothing was decided.",
+    Refusal.NOT_TYPED: "That is not what has to be typed. Nothing was decided.",
     Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
 }
 _NO_GROUPS = (
@@ -120,7 +125,10 @@ def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
     if answer.refusal is Refusal.NOT_A_REVIEWER:
         how = f" {_NO_GROUPS.format(email=line(reviewer.user))}" if not reviewer.subject else ""
         return f"{text} Reviewers: {line(answer.request.reviewers)}.{how}"
-    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.FORGED):
+    if answer.refusal is Refusal.NOT_TYPED:
+        wanted = line(answer.request.to_type)
+        return f"{text} {f'To approve it, type exactly: {wanted}' if wanted else 'To approve it, type nothing more.'}"
+    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.FORGED, Refusal.NOT_READ):
         return text
     outcome = lasting(answer.request, now)
     return f"{text} {outcome}" if outcome else text
@@ -269,9 +277,10 @@ class Commands:
         return own or may_review(request, person) or self._auditor(person)
 
     async def _approve(self, text: str, viewer: Viewer) -> Answer:
-        if not text or " " in text:
+        request_id, _, typed = text.partition(" ")
+        if not request_id:
             return Answer("Which request?", HELP["approve"])
-        return await self._decide(text, Approve(), viewer)
+        return await self._decide(request_id, Approve(typed=typed), viewer)
 
     async def _deny(self, text: str, viewer: Viewer) -> Answer:
         request_id, _, reason = text.partition(" ")

@@ -220,7 +220,7 @@ def _denied(request: ApprovalRequest) -> str:
 _OUTCOMES: dict[str, Callable[[ApprovalRequest], str]] = {
     "pending": _pending,
     "time is up": lambda r: f"Time is up since {moment(r.expires_at)}. Nothing ran.",
-    "approved": lambda r: f"{_by(r)}. It has not run yet.",
+    "approved": lambda r: f"{_by(r)}. {_to_run(r)}",
     "released": lambda r: f"{_by(r)}. It is running now.",
     "executed": _executed,
     "executed, open": _open,
@@ -241,5 +241,16 @@ _OUTCOMES: dict[str, Callable[[ApprovalRequest], str]] = {
 }
 
 
+def _to_run(request: ApprovalRequest) -> str:
+    if not request.kept:
+        return "It has not run yet."
+    return f"It has not run yet: it runs once, when it is sent again before {moment(request.expires_at)}."
+
+
 def _expiry(request: ApprovalRequest) -> str:
-    return "it was approved, and not released in time" if request.approvals else "nobody decided in time"
+    given, needed = len(request.approvals), request.approvals_needed
+    if not given:
+        return "nobody decided in time"
+    if given < needed:
+        return f"only {given} of {needed} approved in time"
+    return f"it was approved, and not {'sent again' if request.kept else 'released'} in time"

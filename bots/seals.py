@@ -8,12 +8,15 @@ import hashlib
 import hmac
 import json
 
-from gateway.approvals.request import ApprovalRequest
+from gateway.approvals.request import ApprovalRequest, Person
 
 
-def seal(key: bytes, request: ApprovalRequest) -> str:
-    """A button's value, `rid.rev.mac`: the mac binds a click to the content that was shown (chat.md, decision 5)."""
-    return f"{request.id}.{request.rev}.{_mac(key, request, request.rev)}"
+def seal(key: bytes, request: ApprovalRequest, reader: Person | None = None) -> str:
+    """A button's value, `rid.rev.mac`: the mac binds a click to the content that was shown (chat.md, decision 5).
+
+    `reader`: this button is for them alone, and stands below what they had to read.
+    """
+    return f"{request.id}.{request.rev}.{_mac(key, request, request.rev, reader)}"
 
 
 def unsealed(value: str) -> tuple[str, int, str] | None:
@@ -24,11 +27,12 @@ def unsealed(value: str) -> tuple[str, int, str] | None:
     return parts[0], int(parts[1]), parts[2]
 
 
-def genuine(key: bytes, request: ApprovalRequest, rev: int, mac: str) -> bool:
-    """True if `mac` was made by us for this request's present content at `rev`."""
-    return hmac.compare_digest(_mac(key, request, rev).encode(), mac.encode("utf-8", "surrogatepass"))
+def genuine(key: bytes, request: ApprovalRequest, rev: int, mac: str, reader: Person | None = None) -> bool:
+    """True if `mac` was made by us for this request's present content at `rev`, and for this reader."""
+    return hmac.compare_digest(_mac(key, request, rev, reader).encode(), mac.encode("utf-8", "surrogatepass"))
 
 
-def _mac(key: bytes, request: ApprovalRequest, rev: int) -> str:
-    said = json.dumps([request.id, rev, request.content_digest]).encode()
+def _mac(key: bytes, request: ApprovalRequest, rev: int, reader: Person | None) -> str:
+    theirs = [] if reader is None else [reader.issuer, reader.subject, reader.user]
+    said = json.dumps([request.id, rev, request.content_digest, *theirs]).encode()
     return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]

@@ -210,7 +210,9 @@ def _lines(effect: ev.Effect) -> list[str]:
             return [f"record {kind}"]
         case ev.Hold(request):
             return [f"hold {request.id}"]
-        case ev.Release(request, _) | ev.Withdraw(request, _) | ev.Supersede(request, _) | ev.Unknown(request):
+        case (
+            ev.Release(request) | ev.Withdraw(request) | ev.Leave(request) | ev.Supersede(request) | ev.Unknown(request)
+        ):
             return [f"{type(effect).__name__.lower()} {request}"]
         case ev.Finished(request, rows, sqlstate, _, transaction):
             return [f"finished {request} {sqlstate or rows} {transaction}"]

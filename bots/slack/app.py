@@ -32,7 +32,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bots.cards import Action, card
+from bots.cards import Action, card, title
 from bots.commands import REFUSALS, Answer, Commands, Viewer, told
 from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
@@ -41,12 +41,15 @@ from bots.slack.edge import Edge, Refused
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk
-from gateway.approvals.request import Person, Refusal, may_review, same_person
+from gateway.approvals.desk import Refused as DeskRefused
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, refusal_of, same_person
 from gateway.errors import ChatRefused, GatewayError
 
 PATH = "/slack/events"
 #: Seconds for the one call that says who clicked, and for opening a modal (its trigger lives 3 s).
 LOOK_UP, OPEN_VIEW = 2.0, 2.0
+#: Seconds for the title of a modal: what is left of the trigger's 3 s is for opening it.
+LOOK_UP_TITLE = 0.5
 #: Seconds until a command is acknowledged empty-handed; its answer then comes through the response_url.
 COMMAND = 2.4
 #: Seconds until the one who approved is told so: the statement that they let go has the loop to itself until then.
@@ -184,6 +187,7 @@ class SlackFront:
         bolt_log.setLevel(logging.WARNING)  # at INFO it logs whole bodies of refused requests
         clicks: dict[Any, Act] = {
             Action.APPROVE.value: self._approve,
+            blocks.APPROVE_ACTION: self._ask_approval,
             Action.DENY.value: self._ask_why,
             Action.FULL_SQL.value: self._full_sql,
             re.compile(f"^{blocks.PAGE_ACTION}_"): self._page,
@@ -192,6 +196,7 @@ class SlackFront:
         for name, act in clicks.items():
             app.action(name)(self._guarded(act))
         app.view(blocks.DENY_VIEW)(self._guarded(self._deny))
+        app.view(blocks.APPROVE_VIEW)(self._guarded(self._approve_in_view))
         app.command("/hoop")(self._guarded(self._command))
         app.event(re.compile(".*"))(self._guarded(self._ignore))
         return app
@@ -257,8 +262,43 @@ class SlackFront:
         if said.redraw:
             self._later(self._repair(body, said.redraw))
 
-    async def _decide(self, value: str, user_id: str, decision: Decision) -> _Said:
-        """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now.
+    async def _ask_approval(self, ack: AsyncAck, body: Body) -> None:
+        """Approve, where the full text has to be read or a name typed: the modal first, its trigger lives 3 s."""
+        view = await self._open(body, blocks.notice_view("Looking it up...", "Approve"))
+        await ack()
+        if view is None:
+            self._later(self._say(body, CLICK_AGAIN.replace("Deny", "Approve")))
+            return
+        self._later(self._fill(body, str(view["id"]), self._approval_view))
+
+    async def _approval_view(self, body: Body) -> Json:
+        person = await self._person(body["user"]["id"])
+        request = await self._sealed(_value(body))
+        if request is None:
+            return blocks.notice_view(NOT_VALID, "Approve")
+        refusal = refusal_of(request, person, self._clock())
+        if refusal is not None:
+            return blocks.notice_view(in_utc(told(DeskRefused(refusal, request), person, self._clock())), "Approve")
+        drawn = card(request, self._clock())
+        return blocks.approve_view(drawn, seal(self._key, request, person), _channel(body))
+
+    async def _approve_in_view(self, ack: AsyncAck, body: Body) -> None:
+        """That modal comes back, with what was typed; it was sealed for the one who opened it."""
+        view = body["view"]
+        about = json.loads(view["private_metadata"])
+        typed = view["state"]["values"].get(blocks.TYPED_BLOCK, {}).get(blocks.TYPED_BLOCK, {}).get("value") or ""
+        decision = Approve(typed, read=about["whole"] is True)
+        said = await self._decide(about["value"], body["user"]["id"], decision, personal=True)
+        if not said.decided:
+            await ack(**_shown_in(body, said.text))
+            return
+        await ack()
+        shown = {"channel": about["channel"], "user": body["user"]["id"], "text": blocks.in_mrkdwn(said.text)}
+        self._later(self._whisper(shown), after=_WIRE_FIRST)  # a modal brings no response_url
+
+    async def _decide(self, value: str, user_id: str, decision: Decision, *, personal: bool = False) -> _Said:
+        """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now, and, if it is
+        `personal`, who clicks.
 
         Raises Unproven.
         """
@@ -267,7 +307,7 @@ class SlackFront:
             return _Said(NOT_VALID)
         request_id, rev, mac = opened
         person = await self._person(user_id)
-        sealed = partial(genuine, self._key, rev=rev, mac=mac)
+        sealed = partial(genuine, self._key, rev=rev, mac=mac, reader=person if personal else None)
         answer = await self._desk.decide(request_id, rev, person, decision, "slack", genuine=sealed)
         text = told(answer, person, self._clock())
         if isinstance(answer, Decided):
@@ -281,10 +321,27 @@ class SlackFront:
             await ack()
             self._later(self._say(body, NOT_VALID))
             return
-        opened = await self._open(body, blocks.deny_view(value, _channel(body)))
+        opened = await self._open(body, blocks.deny_view(value, _channel(body), await self._title(value)))
         await ack()
         if opened is None:
             self._later(self._say(body, CLICK_AGAIN))
+
+    async def _title(self, value: str) -> str:
+        """What a button is about, "" where the store does not say so in time: the modal must open all the same."""
+        try:
+            async with asyncio.timeout(LOOK_UP_TITLE):
+                request = await self._sealed(value)
+        except (GatewayError, TimeoutError):
+            return ""
+        return "" if request is None else title(request)
+
+    async def _sealed(self, value: str) -> ApprovalRequest | None:
+        """The request of a button, if the button is ours and belongs to what it holds now."""
+        opened = unsealed(value)
+        request = await self._desk.show(opened[0]) if opened is not None else None
+        if opened is None or request is None or not genuine(self._key, request, opened[1], opened[2]):
+            return None
+        return request
 
     async def _deny(self, ack: AsyncAck, body: Body) -> None:
         """The modal comes back. Who decides is who submits it, whatever its metadata says."""
@@ -306,11 +363,11 @@ class SlackFront:
         if view is None:
             self._later(self._say(body, "Slack did not open the dialog in time: please click Full SQL again."))
             return
-        self._later(self._fill(body, str(view["id"])))
+        self._later(self._fill(body, str(view["id"]), self._full_view))
 
-    async def _fill(self, body: Body, view_id: str) -> None:
+    async def _fill(self, body: Body, view_id: str, content: Callable[[Body], Awaitable[Json]]) -> None:
         try:
-            view = await self._full_view(body)
+            view = await content(body)
         except Unproven as error:
             view = blocks.notice_view(str(error))
         except GatewayError as error:
@@ -387,6 +444,9 @@ class SlackFront:
             body, {"text": blocks.in_mrkdwn(text), "response_type": "ephemeral", "replace_original": False}
         )
 
+    async def _whisper(self, shown: Json) -> None:
+        await self._client.chat_postEphemeral(**shown)
+
     async def _respond(self, body: Body, payload: Json) -> None:
         """By the response_url (works where the app is no member), else by an ephemeral message."""
         url = body.get("response_url")
@@ -395,8 +455,8 @@ class SlackFront:
             if (await webhook.send_dict(payload)).status_code == 200:
                 return
         user = body["user"]["id"] if "user" in body else body["user_id"]
-        shown = {key: payload[key] for key in ("text", "blocks") if key in payload}
-        await self._client.chat_postEphemeral(channel=_channel(body), user=user, **shown)
+        shown: Json = {key: payload[key] for key in ("text", "blocks") if key in payload}
+        await self._whisper({"channel": _channel(body), "user": user, **shown})
 
     async def _open(self, body: Body, view: Json) -> Json | None:
         """Open a modal; None if Slack would not (an expired trigger most often)."""
@@ -461,14 +521,20 @@ def _channel(body: Body) -> str:
     return str(body.get("channel_id") or body.get("container", {}).get("channel_id") or "")
 
 
-def _in_place(text: str) -> Json:
-    return {"response_action": "errors", "errors": {blocks.REASON_BLOCK: in_utc(text)}}
+def _in_place(text: str, block: str = blocks.REASON_BLOCK) -> Json:
+    return {"response_action": "errors", "errors": {block: in_utc(text)}}
+
+
+def _in_its_place(text: str) -> Json:
+    """For a modal without an input: an error needs one to stand beside."""
+    return {"response_action": "update", "view": blocks.notice_view(in_utc(text), "Approve")}
 
 
 def _shown_in(body: Body, text: str) -> Json:
     """What an ack carries when the answer is a text: an error in the modal, or the command's answer."""
     if body.get("type") == "view_submission":
-        return _in_place(text)
+        inputs = [each["block_id"] for each in body["view"]["blocks"] if each["type"] == "input"]
+        return _in_place(text, inputs[0]) if inputs else _in_its_place(text)
     return {"text": blocks.in_mrkdwn(text)} if "command" in body else {}
 
 

@@ -32,6 +32,7 @@ _CHUNK = 2_900
 _HEADER = 150
 _CONFIRM = 300
 _SHOWN_STATEMENTS = 5
+_STATEMENTS_IN_FULL = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +271,10 @@ def _buttons(card: Card, value: str, hidden: bool) -> list[Json]:
 def _drawn(action: Action, card: Card, value: str) -> Json:
     match action:
         case Action.APPROVE:
-            confirm = {"confirm": _confirm(card)} if card.confirm else {}
             label = f"Approve: {card.title}"[:75]
+            if card.to_type or card.full_view:  # in a modal, which is the last question as well
+                return _button("Approve...", APPROVE_ACTION, value, style="primary", accessibility_label=label)
+            confirm = {"confirm": _confirm(card)} if card.confirm else {}
             return _button("Approve", action.value, value, style="primary", accessibility_label=label, **confirm)
         case Action.DENY:
             label = f"Deny, with a reason: {card.title}"[:75]
@@ -354,8 +357,11 @@ REASON_BLOCK = "reason"
 REASON_MIN, REASON_MAX = 3, 1000
 
 
-def deny_view(value: str, channel: str) -> Json:
-    """The modal that asks for the reason. What it is about stays sealed in `value`; who decides is read at submit."""
+def deny_view(value: str, channel: str, about: str = "") -> Json:
+    """The modal that asks for the reason. What it is about stays sealed in `value`; who decides is read at submit.
+
+    `about` is the card's title, for a modal covers the card; "" where it could not be looked up in time.
+    """
     return {
         "type": "modal",
         "callback_id": DENY_VIEW,
@@ -364,11 +370,12 @@ def deny_view(value: str, channel: str) -> Json:
         "submit": _plain("Deny"),
         "close": _plain("Back"),
         "blocks": [
+            *([{"type": "section", "text": _plain(fit(about, _HEADER))}] if about else []),
             {
                 "type": "input",
                 "block_id": REASON_BLOCK,
                 "label": _plain("Reason"),
-                "hint": _plain("The requester sees it as the error's detail: say what would pass."),
+                "hint": _plain("The requester gets it as the error's text: say what would pass."),
                 "element": {
                     "type": "plain_text_input",
                     "action_id": REASON_BLOCK,
@@ -376,16 +383,53 @@ def deny_view(value: str, channel: str) -> Json:
                     "min_length": REASON_MIN,
                     "max_length": REASON_MAX,
                 },
-            }
+            },
         ],
     }
 
 
-def notice_view(text: str) -> Json:
+#: The button that opens the modal in which some requests are approved, and that modal.
+APPROVE_ACTION, APPROVE_VIEW = "hoop_approve_view", "hoop_approve_view"
+TYPED_BLOCK = "typed"
+_TOO_LONG = "It is longer than Slack can show here, and its rule wants it read in full: it can't be approved in Slack."
+
+
+def approve_view(card: Card, value: str, channel: str) -> Json:
+    """The modal of a request that is approved below its full text, or by typing a name; `value` is sealed for its reader.
+
+    Without Approve where the text must be read in full and does not fit.
+    """
+    text, whole = _in_full(card)
+    asked = [part for part in (card.confirm or f"{card.title}. {card.consequence}",) if part]
+    blocks = [_lines(*([_run(fit(part, 1_000), bold=True)] for part in asked)), *text]
+    shared = {"type": "modal", "title": _plain("Approve"), "close": _plain("Back")}
+    if card.full_view and not whole:
+        return {**shared, "blocks": [*blocks, _lines([_run(_TOO_LONG, bold=True)])]}
+    typed = [_typed_input(card.to_type)] if card.to_type else []
+    about = {"value": value, "channel": channel, "whole": whole}
+    return {
+        **shared,
+        "callback_id": APPROVE_VIEW,
+        "private_metadata": json.dumps(about),
+        "submit": _plain("Approve"),
+        "blocks": [*blocks, *typed],
+    }
+
+
+def _typed_input(name: str) -> Json:
+    return {
+        "type": "input",
+        "block_id": TYPED_BLOCK,
+        "label": _plain(fit(f"To approve it, type: {name}", 500)),
+        "element": {"type": "plain_text_input", "action_id": TYPED_BLOCK, "max_length": 200},
+    }
+
+
+def notice_view(text: str, title: str = "Full SQL") -> Json:
     """A modal that says one thing: "Checking...", or why there is nothing to see."""
     return {
         "type": "modal",
-        "title": _plain("Full SQL"),
+        "title": _plain(title),
         "close": _plain("Close"),
         "blocks": [{"type": "section", "text": _plain(text)}],
     }
@@ -393,21 +437,32 @@ def notice_view(text: str) -> Json:
 
 def full_view(card: Card) -> Json:
     """Every statement in full, as far as a modal can hold it; what it can't is counted, with the digest."""
-    share = VIEW_BUDGET // max(len(card.statements), 1)
-    blocks: list[Json] = [{"type": "section", "text": _plain(fit(card.headline, 1_000))}]
-    for each in card.statements[:20]:
-        facts = f"{count(len(each.text), 'character')}, sha256 {each.sha256}"
-        blocks.append(_lines([_run(each.title, bold=True)], [_run(facts)]))
-        blocks += [_code(part) for part in _chunks(each, share)]
-        if each.values:
-            blocks.append(_lines([_run("Values", bold=True)], [_run(fit("\n".join(each.values), _CHUNK))]))
-    if (more := len(card.statements) - 20) > 0:
-        blocks.append(_lines([_run(f"... {count(more, 'more statement')} not shown here.", bold=True)]))
+    blocks = [{"type": "section", "text": _plain(fit(card.headline, 1_000))}, *_in_full(card)[0]]
     return {"type": "modal", "title": _plain("Full SQL"), "close": _plain("Close"), "blocks": blocks}
 
 
-def _chunks(sql: SqlText, budget: int) -> list[str]:
-    """The text in pieces for preformatted blocks: at most 40 of one statement, fewer when there are many statements."""
+def _in_full(card: Card) -> tuple[list[Json], bool]:
+    """The text and values of every statement; and whether that is all of them."""
+    share = VIEW_BUDGET // max(len(card.statements), 1)
+    blocks: list[Json] = []
+    whole = len(card.statements) <= _STATEMENTS_IN_FULL
+    for each in card.statements[:_STATEMENTS_IN_FULL]:
+        facts = f"{count(len(each.text), 'character')}, sha256 {each.sha256}"
+        pieces, all_of_it = _chunks(each, share)
+        values = fit("\n".join(each.values), _CHUNK)
+        blocks.append(_lines([_run(each.title, bold=True)], [_run(facts)]))
+        blocks += [_code(part) for part in pieces]
+        if each.values:
+            blocks.append(_lines([_run("Values", bold=True)], [_run(values)]))
+        whole = whole and all_of_it and values == "\n".join(each.values)
+    if (more := len(card.statements) - _STATEMENTS_IN_FULL) > 0:
+        blocks.append(_lines([_run(f"... {count(more, 'more statement')} not shown here.", bold=True)]))
+    return blocks, whole
+
+
+def _chunks(sql: SqlText, budget: int) -> tuple[list[str], bool]:
+    """The text in pieces for preformatted blocks: at most 40 of one statement, fewer when there are many statements; and
+    whether that is all of it."""
     most = max(1, min(40, budget // _CHUNK))
     pieces: list[str] = []
     rest = sql.text
@@ -417,4 +472,4 @@ def _chunks(sql: SqlText, budget: int) -> list[str]:
         rest = rest[len(piece) :]
     if rest:
         pieces[-1] += f"\n... {len(rest):,} of {len(sql.text):,} characters do not fit in here ..."
-    return pieces or [" "]
+    return pieces or [" "], not rest

@@ -213,11 +213,13 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
         "maxLength": REASON_MAX,
         **({"value": fit(in_utc(typed), REASON_MAX)} if typed else {}),
     }
+    approve = _button("Approve", verb, data, style="positive", tooltip=f"Approve: {card.title}")
     buttons = [
-        _button("Approve", verb, data, style="positive", tooltip=f"Approve: {card.title}"),
+        *([] if card.full_view else [approve]),
         _button("Deny", Verb.DENY, data, inputs="auto", tooltip=f"Deny, with a reason: {card.title}"),
         _full_sql(card, value),
     ]
+    note = note or (READ_FIRST if card.full_view else "")
     return _fitted(
         card,
         lambda step: _body(card, step, note, _HIDDEN_FROM_A_REVIEWER),
@@ -226,21 +228,40 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
     )
 
 
-def confirm_card(card: Card, value: str) -> Drawn:
-    """Asks once more before an approval of high risk."""
-    data = {"seal": value}
+def confirm_card(card: Card, value: str, *, read: str = "", note: str = "") -> Drawn:
+    """Asks once more before an approval of high risk, and for the name where one must be typed.
+
+    `read` is the seal for who has read the full text, `note` one more line.
+    """
     body = [
+        *([_line(_bold(note))] if note else []),
         _ours("**High risk: approve it?**", size="Large"),
         _line(_runs(fit(card.confirm, 2_000))),
         _line(_runs(fit(card.footer, 300)), separator=True),
+        *(_typed_input(card.to_type) if card.to_type else []),
     ]
+    inputs, tooltip = "auto" if card.to_type else "none", f"Approve: {card.title}"
     buttons = [
-        _button("Yes, approve", Verb.APPROVE, data, style="destructive", tooltip=f"Approve: {card.title}"),
-        _button("Back", Verb.REVIEW, data),
+        _button("Yes, approve", Verb.APPROVE, _with(value, read), inputs=inputs, style="destructive", tooltip=tooltip),
+        _button("Back", Verb.REVIEW, {"seal": value}),
     ]
     return Drawn(_card(body, buttons, card.notice), _summary(card.notice), 0, hidden=False)
 
 
+def _typed_input(name: str) -> list[Json]:
+    """The name stands in a line of its own: a label may be read as markdown."""
+    return [
+        _labelled("To approve it, type", fit(name, 300)),
+        {"type": "Input.Text", "id": "typed", "label": "The name, exactly as above", "maxLength": 200},
+    ]
+
+
+def _with(value: str, read: str) -> Json:
+    """A button's data; with `read` the gateway knows that the full text was above it."""
+    return {"seal": value, **({"read": read} if read else {})}
+
+
+READ_FIRST = "Its rule wants the full text read: open Full SQL, Approve is at its end."
 _HIDDEN_FROM_ALL = "Part of it is not shown here: Review, then Full SQL."
 _HIDDEN_FROM_A_REVIEWER = "Part of it is not shown here: open Full SQL before you decide."
 
@@ -359,10 +380,10 @@ def _ending(card: Card, step: Step) -> list[Json]:
 # --- the full text -----------------------------------------------------------------------------------------------------
 
 
-def full_card(card: Card, value: str, statement: int = 0, at: int = 0) -> Drawn:
+def full_card(card: Card, value: str, statement: int = 0, at: int = 0, read: str = "") -> Drawn:
     """A part of the full text: of this statement (from 0) from this character on, with buttons to the next and back.
 
-    A place that is not there means the beginning.
+    A place that is not there means the beginning. `read` is the seal for an Approve behind the last part, "" for none.
     """
     place = (statement, at) if 0 <= statement < len(card.statements) else (0, 0)
     if not card.statements:
@@ -370,13 +391,13 @@ def full_card(card: Card, value: str, statement: int = 0, at: int = 0) -> Drawn:
     sql = card.statements[place[0]]
     begin = place[1] if 0 <= place[1] < len(sql.text) else 0
     for most in (FULL_TEXT, FULL_TEXT // 4):  # a text full of {{DATE(...)}} grows as runs
-        content = _part(card, value, place[0], begin, most)
+        content = _part(card, value, place[0], begin, most, read)
         if cost(content) <= BUDGET:
             break
     return Drawn(content, _summary(card.notice), 0, hidden=False)
 
 
-def _part(card: Card, value: str, statement: int, begin: int, most: int) -> Json:
+def _part(card: Card, value: str, statement: int, begin: int, most: int, read: str) -> Json:
     sql = card.statements[statement]
     piece = prefix(sql.text[begin:], most) or " "
     end = begin + len(piece)
@@ -388,7 +409,9 @@ def _part(card: Card, value: str, statement: int, begin: int, most: int) -> Json
         *([_labelled("Values", fit("\n".join(sql.values), 700))] if sql.values and end >= len(sql.text) else []),
     ]
     after = _after(card, statement, end)
+    verb = Verb.CONFIRM if card.confirm else Verb.APPROVE
     buttons = [
+        *([_button("Approve", verb, _with(value, read), style="positive")] if read and not after else []),
         *([_button("Next part", Verb.FULL_SQL, {"seal": value, "k": after[0], "at": after[1]})] if after else []),
         *([_button("From the beginning", Verb.FULL_SQL, {"seal": value})] if (statement, begin) != (0, 0) else []),
         _button("Back", Verb.REVIEW, {"seal": value}),

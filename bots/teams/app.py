@@ -44,7 +44,7 @@ from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
 from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, may_review, same_person
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, may_review, refusal_of, same_person
 from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
 from gateway.identity.documents import Documents, IssuerError
 from gateway.settings import Teams
@@ -229,10 +229,16 @@ class TeamsFront:
     async def _review(self, activity: Json, data: Json) -> Drawn:
         return await self._for_a_reviewer(activity, data, review_card)
 
-    async def _confirm(self, activity: Json, data: Json) -> Drawn:
-        return await self._for_a_reviewer(
-            activity, data, lambda shown, value: (confirm_card if shown.confirm else review_card)(shown, value)
-        )
+    async def _confirm(self, activity: Json, data: Json, note: str = "") -> Drawn:
+        """The last question; `read` goes on to its button as it came, and is proven there."""
+        read = data.get("read")
+
+        def draw(shown: Card, value: str) -> Drawn:
+            if not shown.confirm:
+                return review_card(shown, value, note=note)
+            return confirm_card(shown, value, read=read if isinstance(read, str) else "", note=note)
+
+        return await self._for_a_reviewer(activity, data, draw)
 
     async def _for_a_reviewer(self, activity: Json, data: Json, draw: Callable[[Card, str], Drawn]) -> Drawn:
         """A view with buttons for who may decide; what everybody sees, and why, for anybody else."""
@@ -248,7 +254,17 @@ class TeamsFront:
         return draw(card(request, self._clock()), seal(self._key, request))
 
     async def _approve(self, activity: Json, data: Json) -> Drawn:
-        return await self._decide(activity, data, Approve())
+        typed = data.get("typed")
+        has_read = await self._has_read(activity, data)
+        return await self._decide(activity, data, Approve(typed if isinstance(typed, str) else "", read=has_read))
+
+    async def _has_read(self, activity: Json, data: Json) -> bool:
+        """Whether the button stood below the full text that this person had open, of what the request holds now."""
+        read, request = data.get("read"), await self._clicked(data)
+        opened = unsealed(read) if isinstance(read, str) else None
+        if opened is None or request is None or opened[0] != request.id:
+            return False
+        return genuine(self._key, request, opened[1], opened[2], await self._people.person(activity))
 
     async def _deny(self, activity: Json, data: Json) -> Drawn:
         reason = _reason(data)
@@ -272,6 +288,10 @@ class TeamsFront:
             await self._repair(activity, answer.request)
         if answer.request is None or answer.refusal in _NOT_OURS:
             return notice_card(text)
+        if answer.refusal is Refusal.NOT_TYPED:
+            return await self._confirm(activity, data, text)
+        if answer.refusal is Refusal.NOT_READ:
+            return await self._for_a_reviewer(activity, data, partial(review_card, note=text))
         return self._base(answer.request, text)
 
     async def _repair(self, activity: Json, request: ApprovalRequest) -> None:
@@ -293,7 +313,10 @@ class TeamsFront:
             return self._base(request, NOT_IN_FULL)
         place = (data.get("k", 0), data.get("at", 0))
         k, begin = place if all(type(each) is int for each in place) else (0, 0)
-        return full_card(card(request, self._clock()), seal(self._key, request), k, begin)
+        shown = card(request, self._clock())
+        asked = shown.full_view and refusal_of(request, person, self._clock()) is None
+        read = seal(self._key, request, person) if asked else ""
+        return full_card(shown, seal(self._key, request), k, begin, read)
 
     async def _page(self, activity: Json, data: Json) -> Drawn:
         viewer = Viewer(await self._people.person(activity), "teams")

@@ -38,6 +38,7 @@ from gateway.approvals.request import (
     Person,
     Refusal,
     State,
+    Wire,
 )
 from gateway.audit.entry import Entry, Value
 from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests
@@ -64,7 +65,10 @@ class Spool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """A click on Approve."""
+    """A click on Approve. `typed` goes with it where a name must be typed; `read`: the full text was shown to who clicks."""
+
+    typed: str = ""
+    read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +163,19 @@ class Desk:
 
     # Requests ------------------------------------------------------------------------------------------------------
 
-    async def open(self, request: ApprovalRequest, at_most: int | None = None) -> None:
+    async def open(self, request: ApprovalRequest, at_most: int | None = None) -> ApprovalRequest | None:
         """Store a pending request, its `held` entry and its cards to send, in one transaction.
 
+        Returns None; or, for one that outlives its client, the stored request that asks the same and is open still:
+        then nothing is stored but that somebody joined it. (Two replicas at once may open one each: each is decided by
+        people, and each is good for one use.)
         Raises TooManyRequests where the requester has `at_most` waiting already: a flood of cards is how one slips
         through unread. One person's requests are opened one after the other, so that none is counted too late.
         """
         who = request.requester
         async with self._turns.setdefault((who.issuer, who.subject), asyncio.Lock()):
+            if request.kept and (joined := await self._join(request)) is not None:
+                return joined
             if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
                 raise TooManyRequests(
                     f"{count} requests of {who.user} are waiting already",
@@ -174,6 +183,15 @@ class Desk:
                 )
             await self._open(request)
         self._arm(request.id, request.expires_at)
+        return None
+
+    async def _join(self, request: ApprovalRequest) -> ApprovalRequest | None:
+        wire = Wire(request.session, request.replica, request.agent, request.client)
+        for request_id in await self._store.kept(request.content_digest):
+            answer = await self._move(request_id, lambda stored, now: rules.join(stored, wire, now), "joined")
+            if isinstance(answer, Decided):
+                return answer.request
+        return None
 
     async def _open(self, request: ApprovalRequest) -> None:
         spooled: list[Entry] = []
@@ -200,8 +218,8 @@ class Desk:
             if not genuine(request):
                 return Refusal.FORGED
             match decision:
-                case Approve():
-                    return rules.approve(request, reviewer, via, now, rev=rev)
+                case Approve(typed, read):
+                    return rules.approve(request, reviewer, via, now, rev=rev, typed=typed, read=read)
                 case Deny(reason):
                     return rules.deny(request, reviewer, via, reason, now)
 
@@ -226,9 +244,12 @@ class Desk:
         """No reviewer could be shown the card."""
         return await self._move(request_id, lambda request, now: rules.undeliverable(request, why, now), "decided")
 
-    async def release(self, request_id: str, digest: str) -> Answer:
-        """Let it run, once: only a Decided that was returned from here does. Committed before it returns."""
-        return await self._move(request_id, lambda request, now: rules.release(request, digest, now), "released")
+    async def release(self, request_id: str, digest: str, wire: Wire | None = None) -> Answer:
+        """Let it run, once: only a Decided that was returned from here does. Committed before it returns.
+
+        `wire` is where it runs, for a request that several may wait for.
+        """
+        return await self._move(request_id, lambda request, now: rules.release(request, digest, now, wire), "released")
 
     async def finish(
         self, request_id: str, rows: int | None, sqlstate: str, duration_ms: float | None, transaction: str
@@ -447,11 +468,15 @@ class Desk:
                         await self._bury(dead)
 
     async def _bury(self, replica: str) -> None:
-        """End what a dead replica held: nothing of it can run any more, except what already runs (then: unknown)."""
+        """End what a dead replica held: nothing of it can run any more, except what already runs (then: unknown).
+
+        What outlives its client outlives its gateway, too.
+        """
         why = f"{GATEWAY_GONE} (its process ended)"
         await self._store.unclaim(replica)
         for request in await self._store.find(states=OPEN_STATES, replica=replica, limit=1000):
-            await self.withdraw(request.id, why)
+            if not request.kept:
+                await self.withdraw(request.id, why)
         for request in await self._store.find(states=frozenset({State.RELEASED}), replica=replica, limit=1000):
             await self._end_as_told(request, why)
         for request in await self._store.unsettled(replica):

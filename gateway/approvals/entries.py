@@ -25,7 +25,7 @@ def identity_fields(request: ApprovalRequest) -> dict[str, Value]:
 
 
 def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
-    """Everything that the audit grammar asks for, of an entry of this kind ("held", "decided", "released")."""
+    """Everything that the audit grammar asks for, of an entry of this kind ("held", "joined", "decided", "released")."""
     sets: list[Value] = [list(values) for held in request.statements for values in held.parameters]
     about: dict[str, Value] = {
         **identity_fields(request),
@@ -38,6 +38,8 @@ def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
         about["parameters"] = sets
     if kind == "held":
         return about | {"rows": request.preview.rows, "reason": request.claimed_reason or None}
+    if kind == "joined":
+        return about | {"reason": f"asked {request.asked} times"}
     return about | _decision_fields(request)
 
 

@@ -121,12 +121,25 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """A client's connection that asks: `agent` is its application_name (claimed), `client` its address."""
+
+    session: str
+    replica: str
+    agent: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalRequest:
     """The stored question. Times are Unix seconds. Everything here may be shown to a reviewer.
 
     `rev` grows with each change; a button names the rev it was drawn for. `release_digest` and `content_digest` are
     keyed (HMAC) hex digests (enforcement.md, decision 5). `where_held` is "idle" or "in transaction". `row_cap`: if it
     changes more rows it is rolled back; None: no such guard, and `uncapped` says why where rows may change at all.
+    `kept`: it outlives its client (`keep_for`), and whoever sends the same again joins it; then `asked` counts how often
+    it was asked, and session, replica, agent and client are those of the wire that asked last or runs it. `to_type`: what a
+    reviewer must type to approve it, "" for nothing; `full_view`: nobody approves it who has not had its full text open.
     """
 
     id: str
@@ -155,6 +168,10 @@ class ApprovalRequest:
     where_held: str = "idle"
     row_cap: int | None = None
     uncapped: str = ""
+    kept: bool = False
+    asked: int = 1
+    to_type: str = ""
+    full_view: bool = False
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
     decided_by: Person | None = None
@@ -180,6 +197,8 @@ class Refusal(Enum):
     STALE = "stale card"
     UNKNOWN_REQUEST = "unknown request"
     FORGED = "forged button"
+    NOT_READ = "not read in full"
+    NOT_TYPED = "not typed"
 
 
 #: Clicks of people who had no right to click, or not with that button.
@@ -217,20 +236,33 @@ def _addresses(person: Person) -> set[str]:
 
 
 def approve(
-    request: ApprovalRequest, reviewer: Person, via: str, now: float, *, rev: int | None = None
+    request: ApprovalRequest,
+    reviewer: Person,
+    via: str,
+    now: float,
+    *,
+    rev: int | None = None,
+    typed: str = "",
+    read: bool = False,
 ) -> ApprovalRequest | Refusal:
     """Count one approval; the last one of the quorum makes the request APPROVED.
 
-    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval show the same question,
-    so they are no reason to turn a second reviewer away while the card is being redrawn.
+    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, or one who asks the same,
+    show the same question, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
+    the reviewer has typed, `read` whether the chat has shown them the full text.
     """
-    refusal = _closed_to(request, reviewer, now)
+    refusal = refusal_of(request, reviewer, now)
     if refusal is not None:
         return refusal
     if any(same_person(reviewer, given.by) for given in request.approvals):
         return Refusal.ALREADY_COUNTED
-    if rev is not None and not request.rev - len(request.approvals) <= rev <= request.rev:
+    same = request.rev - len(request.approvals) - (request.asked - 1)
+    if rev is not None and not same <= rev <= request.rev:
         return Refusal.STALE
+    if request.full_view and not read:
+        return Refusal.NOT_READ
+    if typed.strip() != request.to_type:
+        return Refusal.NOT_TYPED
     approvals = (*request.approvals, Approval(reviewer, via, now))
     if len(approvals) < request.approvals_needed:
         return replace(request, approvals=approvals)
@@ -241,7 +273,7 @@ def approve(
 
 def deny(request: ApprovalRequest, reviewer: Person, via: str, reason: str, now: float) -> ApprovalRequest | Refusal:
     """End the request: one reviewer is enough, whatever the quorum and whatever revision they saw."""
-    refusal = _closed_to(request, reviewer, now)
+    refusal = refusal_of(request, reviewer, now)
     if refusal is not None:
         return refusal
     return replace(
@@ -249,7 +281,7 @@ def deny(request: ApprovalRequest, reviewer: Person, via: str, reason: str, now:
     )
 
 
-def _closed_to(request: ApprovalRequest, reviewer: Person, now: float) -> Refusal | None:
+def refusal_of(request: ApprovalRequest, reviewer: Person, now: float) -> Refusal | None:
     """Why this person can't decide this request now. Authority comes first: an outsider learns nothing of the state."""
     if same_person(reviewer, request.requester):
         return Refusal.OWN_REQUEST
@@ -294,11 +326,30 @@ def _end(request: ApprovalRequest, state: State, reason: str, now: float) -> App
     return replace(request, state=state, reason=reason, decided_at=now)
 
 
+# A request that outlives its client --------------------------------------------------------------------------------
+
+
+def join(request: ApprovalRequest, wire: Wire, now: float) -> ApprovalRequest | Refusal:
+    """One more wire asks what this kept request asks, or comes to use its approval. Callers have compared the content."""
+    if not request.kept or request.state not in OPEN_STATES:
+        return Refusal.ALREADY_DECIDED
+    if now >= request.expires_at:
+        return Refusal.EXPIRED
+    return _of(replace(request, asked=request.asked + 1), wire)
+
+
+def _of(request: ApprovalRequest, wire: Wire) -> ApprovalRequest:
+    return replace(request, session=wire.session, replica=wire.replica, agent=wire.agent, client=wire.client)
+
+
 # Release and what came of it ---------------------------------------------------------------------------------------
 
 
-def release(request: ApprovalRequest, digest: str, now: float) -> ApprovalRequest | Refusal:
-    """Let an approved request run, once. STALE: not approved, or what would run is not what was approved."""
+def release(request: ApprovalRequest, digest: str, now: float, wire: Wire | None = None) -> ApprovalRequest | Refusal:
+    """Let an approved request run, once. STALE: not approved, or what would run is not what was approved.
+
+    A kept one also goes by its content digest: another session may have sent the same. `wire` is where it runs.
+    """
     if request.state is State.EXPIRED:
         return Refusal.EXPIRED
     if request.state is State.PENDING:
@@ -307,9 +358,9 @@ def release(request: ApprovalRequest, digest: str, now: float) -> ApprovalReques
         return Refusal.ALREADY_DECIDED
     if now >= request.expires_at:
         return Refusal.EXPIRED
-    if digest != request.release_digest:
+    if digest != request.release_digest and not (request.kept and digest == request.content_digest):
         return Refusal.STALE
-    return replace(request, state=State.RELEASED, released_at=now)
+    return replace(_of(request, wire) if wire is not None else request, state=State.RELEASED, released_at=now)
 
 
 def finish(

@@ -1,29 +1,21 @@
 """Protections that a policies file may name and this version does not enforce: whoever relies on one must be told. Pure.
 
 They are accepted, so that a file written for a later version loads; `hoop check` and `hoop serve` say these lines each time.
-A key whose absence only makes the gateway stricter (grants, keep_for, break_glass) is not listed; `rows` is, because a rule
+A key whose absence only makes the gateway stricter (grants, break_glass) is not listed; `rows` is, because a rule
 that always or never matches looks as if it worked. An entry goes when the protection is built.
 """
 
 from collections.abc import Iterator
 
-from gateway.policy.model import HoldTerms, Policy, Rule, RuleEffect
+from gateway.policy.model import Policy, Rule, RuleEffect
 
 
 def notes(policy: Policy) -> list[str]:
     """A sentence for each protection that is named and not enforced, with the rule or target that names it."""
-    found = [f'rule "{rule.name}": {text}' for rule in policy.rules if rule.hold for text in _of_hold(rule.hold)]
+    held = [rule for rule in policy.rules if rule.hold is not None and rule.hold.approve_via == "web"]
+    found = [f'rule "{rule.name}": approve_via: web is not enforced yet; a click in chat decides' for rule in held]
     found += [f'rule "{rule.name}": {text}' for rule in policy.rules for text in _of_rows(rule)]
     return found
-
-
-def _of_hold(terms: HoldTerms) -> list[str]:
-    table = {
-        "approve_via: web is not enforced yet; a click in chat decides": terms.approve_via == "web",
-        "require_full_view is not enforced yet; Approve is shown at once": terms.require_full_view,
-        "confirm: typed is not enforced yet; a click confirms": terms.confirm == "typed",
-    }
-    return [text for text, named in table.items() if named]
 
 
 def _of_rows(rule: Rule) -> Iterator[str]:

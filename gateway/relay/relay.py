@@ -211,10 +211,12 @@ class Relay:
             case ev.Hold(request):
                 self._metrics.statements.labels(self.target_name, "hold").inc(len(request.statements))
                 self._chore(partial(self._hold, request))
-            case ev.Release(request, digest):
-                self._chore(partial(self._release, request, digest))
+            case ev.Release():
+                self._chore(partial(self._release, effect))
             case ev.Withdraw(request, why):
                 self._chore(partial(self._withdraw, request, why))
+            case ev.Leave(request):
+                self._chore(partial(self._leave, request))
             case ev.Supersede(request, why):
                 self._chore(partial(self._end, request, self._shell.desk.supersede, why))
             case ev.Finished():
@@ -357,7 +359,7 @@ class Relay:
         self._metrics.held.labels(self.target_name).inc()
         self._unwatch[request.id] = self._shell.desk.watch(request.id, self._ruled)
         try:
-            await self._shell.desk.open(request, self._session.talk.judge.policy.limits.open_requests_per_user)
+            stored = await self._shell.desk.open(request, self._session.talk.judge.policy.limits.open_requests_per_user)
         except GatewayError as error:
             self._forget(request.id)
             self.feed(ev.NotOpened(request.id, error.sqlstate, error.message, error.hint))
@@ -365,18 +367,34 @@ class Relay:
                 # the store may have taken it all the same, and only its answer was lost: nobody shall decide it
                 self._chore(partial(self._withdraw, request.id, "the gateway could not be sure that it was stored"))
         else:
-            self.feed(ev.Opened(request.id))
+            if stored is None:
+                self.feed(ev.Opened(request.id))
+            else:
+                self._join(request.id, stored)
+
+    def _join(self, request: str, stored: ApprovalRequest) -> None:
+        """Wait for the stored one in the place of ours, which was not stored."""
+        self._forget(request)
+        if not self._closed:
+            self._metrics.held.labels(self.target_name).inc()
+            self._unwatch[stored.id] = self._shell.desk.watch(stored.id, self._ruled)
+        self.feed(ev.Joined(request, stored))
+
+    async def _leave(self, request: str) -> None:
+        """Behind the chore that stores the request; its card goes on without us."""
+        self._forget(request)
 
     def _ruled(self, request: ApprovalRequest) -> None:
         self.feed(ev.Ruled(request))
         if not TRANSITIONS[request.state]:
             self._forget(request.id)
 
-    async def _release(self, request: str, digest: str) -> None:
+    async def _release(self, effect: ev.Release) -> None:
+        request = effect.request
         if self._closed:
             return  # the withdrawal stands behind this
         try:
-            answer = await self._shell.desk.release(request, digest)
+            answer = await self._shell.desk.release(request, effect.digest, effect.wire)
             if isinstance(answer, Decided):
                 if self._closed:
                     await self._not_sent(
@@ -425,6 +443,8 @@ class Relay:
             self._forget(request)
 
     async def _released_all_the_same(self, request: ApprovalRequest) -> None:
+        if request.session != self._session.talk.login.session:
+            return  # it outlives its clients, and another of them runs it
         if request.id in self._unsent:
             await self._not_sent(request, "the store's answer to its release was lost; nothing was sent to the target")
         elif self._closed:  # the end of what was sent will not be seen any more

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.approvals.request import ApprovalRequest
+from gateway.approvals.request import ApprovalRequest, Wire
 from gateway.audit.entry import Value
 from gateway.policy.model import Policy
 from gateway.sql.catalog import Catalog
@@ -52,6 +52,14 @@ class Opened:
     """The request is stored, with its audit entry and its outbox rows."""
 
     request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Not stored: `stored` asks the same, outlived its client, and is open still. This session waits for that one now."""
+
+    request: str
+    stored: ApprovalRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,7 @@ Event = (
     | Answered
     | SideAnswered
     | Opened
+    | Joined
     | NotOpened
     | Ruled
     | Released
@@ -209,22 +218,31 @@ class SideClose:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Store this request and show it to people: Opened or NotOpened follows, later Ruled."""
+    """Store this request and show it to people: Opened, Joined or NotOpened follows, later Ruled."""
 
     request: ApprovalRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Commit the release of an approved request: Released or NotReleased follows."""
+    """Commit the release of an approved request, to run on this wire: Released or NotReleased follows."""
 
     request: str
     digest: str
+    wire: Wire
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
     """The request is void; nothing is owed to the wire for it."""
+
+    request: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nobody waits here any more; the request goes on. `why` is for the record."""
 
     request: str
     why: str
@@ -306,6 +324,7 @@ Effect = (
     | Hold
     | Release
     | Withdraw
+    | Leave
     | Supersede
     | Finished
     | Unknown

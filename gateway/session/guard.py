@@ -80,6 +80,15 @@ def refused_by_outcome(request: ApprovalRequest) -> bytes:
         ),
         State.WITHDRAWN: ("57014", f"approval {name} withdrawn: {why}", "nothing ran", ""),
         State.SUPERSEDED: ("42501", f"approval {name} is void: {why}", "nothing ran", "Send the statement again."),
+        **dict.fromkeys(
+            (State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN),
+            (
+                "57014",
+                f"approval {name} was used already, by another connection",
+                "an approval is good for one use; nothing ran here",
+                "Send the statement again: it is then asked about anew.",
+            ),
+        ),
         State.UNDELIVERABLE: (
             "42501",
             f"approval {name} reached nobody: {why}",
@@ -91,6 +100,16 @@ def refused_by_outcome(request: ApprovalRequest) -> bytes:
         request.state, ("42501", f"approval {name} ended as {request.state.value}", "nothing ran", "")
     )
     return error_response(sqlstate, text, detail=detail, hint=hint)
+
+
+def left_waiting(request_id: str, why: str, about: str, until: str) -> bytes:
+    """The ErrorResponse for a client that waits no longer, where its request goes on."""
+    return error_response(
+        "57014",
+        f"request {request_id} still waits for approval: {why}",
+        detail=f"{about}; nothing ran",
+        hint=f"Once it is approved send the same statement again, before {until}: it then runs, once.",
+    )
 
 
 def digest(key: bytes, parts: Iterable[bytes | str | int | None]) -> str:

@@ -3,22 +3,21 @@
     begin -> (target answers what went before) -> probe -> Hold -> Opened -> Ruled(approved) -> recheck -> Release
           -> Released -> the held bytes go; anything else -> sure-fail with the outcome's text
 
+With `keep_for` the client may go and the request stays (Leave). Whoever sends the same again is told Joined instead of
+Opened and waits for that one, or, where it was approved meanwhile, goes on as above at once; the store lets one of them run.
+
 The request lives in the store: what happened to it is only believed when it comes back as Ruled, Released or NotReleased.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum
 
-from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, State, sqlstate_of
+from gateway.approvals.request import ApprovalRequest, Preview, State, sqlstate_of
 from gateway.policy.decide import Answer, Verdict
-from gateway.policy.model import HoldTerms
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Messages
-from gateway.session.guard import digest, refused_by_outcome, refused_by_policy
+from gateway.session.guard import left_waiting, refused_by_outcome, refused_by_policy
 from gateway.session.meaning import (
     Meaning,
-    bytes_of,
     difference,
     isolation_question,
     known,
@@ -27,52 +26,16 @@ from gateway.session.meaning import (
     names_of,
 )
 from gateway.session.probe import Findings, Subject, probe
-from gateway.session.replies import Batch, Execution, Part
-from gateway.session.rowguard import cap
+from gateway.session.question import Held, Stage, content_digest, release_digest, request_of, wire_of
+from gateway.session.replies import Batch
 from gateway.session.state import Conversation, Phase
 from gateway.wire.backend import error_response, notice_response
 
 #: Time between NoticeResponses while a client waits (interface.md).
 NOTICE_EVERY = 30.0
 TOKEN_EXPIRED = "token expired while the statement waited"  # noqa: S105 - not a password
-SHOWN_VALUE_SETS = 5
-
-
-class Stage(Enum):
-    DRAINING = "draining"  # waiting for the target's answers to what went before
-    PROBING = "probing"
-    OPENING = "opening"
-    WAITING = "waiting"
-    RELEASING = "releasing"
-
-
-@dataclass(slots=True)
-class Held:
-    """One held batch. `verdict` is the one that asks for most; `parts` are the held messages of `batch`."""
-
-    id: str
-    batch: Batch
-    verdict: Verdict
-    terms: HoldTerms
-    began: float
-    until: float
-    stage: Stage = Stage.DRAINING
-    findings: Findings = field(default_factory=lambda: Findings(None, Preview()))
-    over: ev.Withdraw | ev.Supersede | None = None  # how it ends; emitted as soon as there is a stored request to end
-    denied: Verdict | None = None  # of a policy that came while it was held
-    interrupted: bool = False  # by the client itself: also if it runs by then
-    side: bool = False
-    settings: tuple[str, ...] | None = None  # asked in the session, where the rest is asked aside
-    reported: dict[str, str] = field(default_factory=dict)  # settings, as the target had told them
-    cap: int | None = None  # rows that it may change
-
-    @property
-    def parts(self) -> list[Part]:
-        return [part for part in self.batch.parts if part.held is not None]
-
-    @property
-    def executions(self) -> list[Execution]:
-        return [each for part in self.parts if part.reply is not None for each in part.reply.executions]
+#: Somebody's approval was used: by this wire, where it is releasing, else by another one that asked the same.
+_USED = frozenset({State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN})
 
 
 class Holding:
@@ -210,7 +173,7 @@ class Holding:
             if verdict.hold.reviewers.approvals > ours:
                 held.verdict, held.terms = verdict, verdict.hold
         held.stage = Stage.OPENING
-        request = self._request(held)
+        request = request_of(talk, held)
         for execution in held.executions:
             execution.request = held.id
         talk.emit(ev.Hold(request))
@@ -221,72 +184,6 @@ class Holding:
         if rows is None:
             return None
         return self._talk.judge.verdict([each.statement for each in held.executions], self._talk.now, rows)
-
-    def _request(self, held: Held) -> ApprovalRequest:
-        talk = self._talk
-        who = talk.login.identity
-        reviewers = held.terms.reviewers
-        exact = self._bound(held)
-        held.reported = dict(talk.reported)
-        held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
-        key = talk.login.digest_key
-        return ApprovalRequest(
-            id=held.id,
-            state=State.PENDING,
-            requester=Person(who.issuer, who.subject, who.user, who.email, who.groups),
-            session=talk.login.session,
-            replica=talk.login.replica,
-            agent=talk.judge.scrub(talk.judge.agent),
-            client=talk.login.client,
-            claimed_reason=talk.claimed_reason,
-            target=talk.login.target.name,
-            environment=talk.login.target.environment,
-            statements=_statements(held),
-            preview=held.findings.preview,
-            rule=held.verdict.rule or "",
-            why=held.verdict.message or held.verdict.reason,
-            reviewers=reviewers.name,
-            reviewer_groups=reviewers.groups,
-            reviewer_users=reviewers.users,
-            approvals_needed=reviewers.approvals,
-            channels=reviewers.channels,
-            opened_at=talk.now,
-            expires_at=held.until,
-            release_digest=self._release_digest(held),
-            content_digest=digest(key, (who.issuer, who.subject, talk.login.target.name, *exact)),
-            where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
-            row_cap=held.cap,
-            uncapped=uncapped,
-        )
-
-    def _release_digest(self, held: Held) -> str:
-        """Made when the question is asked and again when its answer is released, from what is true at that moment."""
-        talk = self._talk
-        state = (talk.status, str(talk.open_batch))
-        return digest(talk.login.digest_key, (held.id, talk.login.session, *state, *self._bound(held)))
-
-    def _bound(self, held: Held) -> list[bytes | str | int | None]:
-        """What an approval binds: exact bytes, role, database, search_path, settings, relation OIDs, rule (decision 5)."""
-        talk = self._talk
-        target = talk.login.target
-        meaning = held.findings.meaning or Meaning()
-        return [
-            *bytes_of(held.batch),
-            "|target",
-            target.user,
-            target.database,
-            "|path",
-            *talk.judge.search_path,
-            "|oids",
-            *meaning.oids,
-            "|settings",
-            *meaning.settings,
-            *(held.settings or ()),
-            "|reported",
-            *known(talk.reported),
-            "|rule",
-            held.verdict.rule or "",
-        ]
 
     def _notice(self) -> None:
         """Tell the waiting client, and ask to be woken for the next time."""
@@ -301,11 +198,19 @@ class Holding:
             )
             talk.emit(ev.ToClient(notice_response(text, detail=f"rule: {held.verdict.rule}")))
         talk.renew()  # there is one alarm, and this one is later
-        talk.emit(ev.WakeAt(talk.now + NOTICE_EVERY))
+        wake = talk.now + NOTICE_EVERY
+        until = held.until if held.terms.keep_for is not None and held.until > talk.now else wake
+        talk.emit(
+            ev.WakeAt(min(wake, until))
+        )  # the end of a request is the store's to tell, that of its client's wait ours
 
     def tick(self) -> None:
         held = self._held
-        if held is not None and held.stage is not Stage.RELEASING:
+        if held is None or held.stage is Stage.RELEASING:
+            return
+        if held.kept_until is not None and self._talk.now >= held.until:
+            self._end(held, ev.Leave(held.id, "nobody decided while the client waited"))
+        else:
             self._notice()
 
     # --- answers ------------------------------------------------------------------------------------------------------
@@ -319,7 +224,25 @@ class Holding:
             return  # its approval was heard first
         held.stage = Stage.WAITING
         if held.over is not None:
-            self._talk.emit(held.over)
+            self._carry_out(held, held.over)
+
+    def joined(self, request_id: str, stored: ApprovalRequest) -> None:
+        """A request that asks the same is open already. What reviewers saw of rows then counts, not what is there now."""
+        held, talk = self._held, self._talk
+        if held is None or held.id != request_id:
+            talk.emit(ev.Leave(stored.id, "the session ended"))
+            return
+        held.id, held.joined, held.stage = stored.id, True, Stage.WAITING
+        held.cap, held.kept_until = stored.row_cap, stored.expires_at
+        for execution in held.executions:
+            execution.request = stored.id
+        if held.over is not None:  # this wire's end is not the end of what others may wait for
+            self._carry_out(held, ev.Leave(stored.id, held.over.why))
+        elif stored.state is State.PENDING:
+            self._notice()
+        else:
+            talk.emit(ev.ToClient(notice_response(f"request {stored.id} was approved before: it runs now, once")))
+            self.ruled(stored)
 
     def not_opened(self, event: ev.NotOpened) -> None:
         if self._held is not None and self._held.id == event.request:
@@ -332,9 +255,12 @@ class Holding:
             return
         if request.state is State.PENDING:
             return
+        if request.state in _USED:
+            if held.stage is not Stage.RELEASING:  # else the answer to Release tells by whom
+                self._used(request)
+            return
         if request.state is not State.APPROVED:
-            if request.state is not State.RELEASED:
-                self._refuse(refused_by_outcome(request))
+            self._refuse(refused_by_outcome(request))
             return
         if held.stage in (Stage.OPENING, Stage.WAITING):  # a click on another replica may be heard before Opened
             for execution in held.executions:
@@ -389,16 +315,17 @@ class Holding:
             self.cancelled(changed)
         if self._over(held):
             return
-        talk.emit(ev.Release(held.id, self._release_digest(held)))
+        bound = content_digest(talk, held) if held.joined else release_digest(talk, held)
+        talk.emit(ev.Release(held.id, bound, wire_of(talk)))
 
     def _over(self, held: Held) -> bool:
         """Has it ended since it was approved? Then that is what becomes of it, and not the release."""
         if self._talk.now >= self._talk.login.identity.expires_at:
-            self.cancelled(TOKEN_EXPIRED)
+            self._stop(TOKEN_EXPIRED)
         if held.over is None:
             return False
         held.stage = Stage.WAITING
-        self._talk.emit(held.over)
+        self._carry_out(held, held.over)
         return True
 
     def released(self, request_id: str) -> None:
@@ -417,11 +344,18 @@ class Holding:
         held = self._held
         if held is None or held.id != event.id:
             return
-        if event.request is not None and event.request.state not in (State.PENDING, State.APPROVED):
+        if event.request is not None and event.request.state in _USED:
+            self._used(event.request)
+        elif event.request is not None and event.request.state not in (State.PENDING, State.APPROVED):
             self._refuse(refused_by_outcome(event.request))
         else:
             self._talk.emit(ev.Withdraw(held.id, event.problem))
             self._refuse(error_response("57P03", event.problem, detail=f"request {held.id}; nothing ran"))
+
+    def _used(self, request: ApprovalRequest) -> None:
+        """Another wire that asked the same was faster: an approval is good for one use."""
+        self._talk.emit(ev.Leave(request.id, "its approval was used by another connection"))
+        self._refuse(refused_by_outcome(request))
 
     def _refuse_unasked(self, sqlstate: str, why: str, detail: str, hint: str = "") -> None:
         """Nobody was asked, so no request tells of it: the audit hears it from here."""
@@ -461,25 +395,51 @@ class Holding:
         """The client gave the statement up: before the release it is withdrawn, after it the target is asked to stop."""
         if self._held is not None:
             self._held.interrupted = True
-            self.cancelled("cancelled by the client")
+            self._stop("cancelled by the client")
+
+    def ended(self, why: ev.Why) -> None:
+        """The session may run nothing more."""
+        if why is ev.Why.TOKEN_EXPIRED:
+            self._stop(TOKEN_EXPIRED)
+        else:
+            self.cancelled(f"{why.value} while it waited")
+
+    def _stop(self, why: str) -> None:
+        """This wire waits no longer: with `keep_for` its request goes on without it."""
+        held = self._held
+        if held is not None and held.kept_until is not None:
+            self._end(held, ev.Leave(held.id, why))
+        else:
+            self.cancelled(why)
 
     def cancelled(self, why: str) -> None:
         """Nobody may have the statement any more: withdraw, and answer when that is stored."""
         if self._held is not None:
             self._end(self._held, ev.Withdraw(self._held.id, why))
 
-    def _end(self, held: Held, effect: ev.Withdraw | ev.Supersede) -> None:
+    def _end(self, held: Held, effect: ev.Withdraw | ev.Leave | ev.Supersede) -> None:
         """The first end counts. Before there is a request, and while a release is prepared, it waits for its moment."""
         if held.over is None:
             held.over = effect
             if held.stage is Stage.WAITING:
-                self._talk.emit(effect)
+                self._carry_out(held, effect)
+
+    def _carry_out(self, held: Held, effect: ev.Withdraw | ev.Leave | ev.Supersede) -> None:
+        """The store's answer comes back as Ruled; of a request that is left alone there is none."""
+        self._talk.emit(effect)
+        if isinstance(effect, ev.Leave) and held.kept_until is not None:
+            self._talk.record("left", request=held.id, reason=effect.why)
+            about = f"reviewers: {held.terms.reviewers.name}, rule: {held.verdict.rule}"
+            self._refuse(left_waiting(held.id, effect.why, about, f"{_clock(held.kept_until)} UTC"))
 
     def withdraw(self, why: str) -> None:
         """The session ends: nobody is left to answer."""
         held, self._held = self._held, None
         if held is not None and held.stage in (Stage.DRAINING, Stage.PROBING):
             self._record_unasked(held, sqlstate_of(State.WITHDRAWN, why), why)
+        elif held is not None and held.kept_until is not None and held.stage is not Stage.RELEASING:
+            self._talk.record("left", request=held.id, reason=why)
+            self._talk.emit(ev.Leave(held.id, why))
         elif held is not None:
             self._talk.emit(ev.Withdraw(held.id, why))
 
@@ -495,28 +455,6 @@ class Holding:
             held.denied = verdict
             name = f"rule {verdict.rule}" if verdict.rule else "the new policy"
             self._end(held, ev.Supersede(held.id, f"{name} now denies it: {verdict.message or verdict.reason}"))
-
-
-def _statements(held: Held) -> tuple[HeldStatement, ...]:
-    """What is on the card: equal texts once, with how often and the first value sets."""
-    found: dict[str, HeldStatement] = {}
-    for part in held.parts:
-        for each in part.reply.executions if part.reply else []:
-            known = found.get(each.sql)
-            sets = known.parameters if known else ()
-            if each.parameters is not None and len(sets) < SHOWN_VALUE_SETS:
-                sets = (*sets, each.parameters)
-            found[each.sql] = HeldStatement(
-                each.statement.tag,
-                each.sql,
-                tuple(sorted({*each.statement.writes, *each.statement.reads})),
-                each.statement.where,
-                sets,
-                (known.executions if known else 0) + 1,
-                opaque=each.statement.reason,
-                copies=each.copies,
-            )
-    return tuple(found.values())
 
 
 def _clock(at: float) -> str:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from gateway.session.errands import Messages, failure, rows
 from gateway.session.names import Portal, Prepared
-from gateway.session.replies import Batch, Execution
+from gateway.session.replies import Batch, Execution, Reply
 from gateway.sql.statement import Statement
 from gateway.sql.tree import parts
-from gateway.wire.frontend import query
+from gateway.wire.frontend import query, read_execute
 
 #: Whatever else a configuration reload, ALTER ROLE or code may change: who acts, which names are found, which rows and
 #: triggers count, and how literals and texts are read and written (PostgreSQL manual, chapter Server Configuration).
@@ -222,11 +222,33 @@ def bytes_of(batch: Batch) -> Iterator[bytes | str | int | None]:
         if reply.portal is not None:
             yield "|portal"
             yield from _of_portal(reply.portal)
-        for each in reply.executions:
-            body = each.statement.names.body if each.statement.names else None
-            if body is not None:
-                yield "|body"
-                yield body.sql
+        yield from _bodies(reply)
+
+
+def content_of(batch: Batch) -> Iterator[bytes | str | int | None]:
+    """As `bytes_of`, but without the names that a driver gives its statements and portals, and whatever runs nothing: all
+    that runs, in order. Another session may send the same under other names."""
+    for part in batch.parts:
+        reply = part.reply
+        if reply is None or not reply.executions:
+            continue
+        if reply.portal is None:
+            yield "|query"
+            yield part.raw
+        else:
+            yield "|execute"
+            yield read_execute(part.raw).max_rows
+            yield from _of_portal(reply.portal)
+        yield from _bodies(reply)
+
+
+def _bodies(reply: Reply) -> Iterator[str]:
+    """The texts behind EXECUTE."""
+    for each in reply.executions:
+        body = each.statement.names.body if each.statement.names else None
+        if body is not None:
+            yield "|body"
+            yield body.sql
 
 
 def _of_portal(portal: Portal) -> Iterator[bytes | str | int | None]:

@@ -27,7 +27,7 @@ from gateway.session.errands import Errand, Unreadable, standing_question, synta
 from gateway.session.forwarding import Forwarding
 from gateway.session.gate import Gate, rewritten
 from gateway.session.guard import not_utf8, sure_fail
-from gateway.session.holding import TOKEN_EXPIRED, Holding
+from gateway.session.holding import Holding
 from gateway.session.judging import Judge, Login
 from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
@@ -105,6 +105,8 @@ class Session:
                     self.holding.side_answered(data, problem)
                 case ev.Opened(request):
                     self.holding.opened(request)
+                case ev.Joined(request, stored):
+                    self.holding.joined(request, stored)
                 case ev.NotOpened():
                     self.holding.not_opened(event)
                 case ev.Ruled(request):
@@ -162,11 +164,11 @@ class Session:
         if why is ev.Why.DRAINING:
             self.holding.withdraw(f"{GATEWAY_GONE} (it is shutting down)")
             self.stream.abandon()
-            hint = "Connect again. What waited for a decision was withdrawn and did not run."
+            hint = "Connect again. What waited for a decision did not run."
             talk.say_fatal(GatewayError("the gateway is shutting down", sqlstate="57P01", hint=hint))
             self._close(why.value)
         else:
-            self.holding.cancelled(TOKEN_EXPIRED if why is ev.Why.TOKEN_EXPIRED else f"{why.value} while it waited")
+            self.holding.ended(why)
 
     def _client_gone(self) -> None:
         self.holding.withdraw("the client went away")
@@ -186,10 +188,10 @@ class Session:
     def _cancel(self) -> None:
         talk = self.talk
         talk.record("cancelled", request=self.holding.request_id)
-        self.holding.interrupted()
         self.second.interrupted()
         if any(each.mode is not Mode.COLLECT for each in talk.replies):
             talk.emit(ev.CancelTarget())
+        self.holding.interrupted()  # last: the sure-fail of a hold that ends here needs no cancel
 
     # --- from the client ----------------------------------------------------------------------------------------------
 

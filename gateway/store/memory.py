@@ -98,6 +98,12 @@ class MemoryStore:
         pending = [each.requester for each in self._requests.values() if each.state is State.PENDING]
         return sum((who.issuer, who.subject) == (issuer, subject) for who in pending)
 
+    async def kept(self, content_digest: str) -> list[str]:
+        self._here()
+        open_ = [each for each in self._requests.values() if each.kept and each.state in OPEN_STATES]
+        same = [each for each in open_ if each.content_digest == content_digest and each.expires_at > self.clock()]
+        return [each.id for each in sorted(same, key=lambda each: (each.opened_at, each.id), reverse=True)]
+
     async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
         self._here()
         return {each: self._requests[each].rev for each in request_ids if each in self._requests}

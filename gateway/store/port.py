@@ -78,6 +78,9 @@ class Store(Protocol):
     async def pending_of(self, issuer: str, subject: str) -> int:
         """How many pending requests this person has."""
 
+    async def kept(self, content_digest: str) -> list[str]:
+        """Open requests that outlive their clients and ask just this, whose time is not over; the newest first."""
+
     async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
         """The stored rev of each of these requests, in one look: the poll that stands behind NOTIFY."""
 

@@ -96,6 +96,7 @@ class PostgresStore:
                 to_json(request),
                 list(dict.fromkeys(request.channels)),
                 lines,
+                request.content_digest if request.kept else None,
             )
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
@@ -115,9 +116,8 @@ class PostgresStore:
             new = replace(changed, rev=old.rev + 1)
             entries = record(new)
             lines = [entry.text for entry in entries]
-            moved = await connection.fetch(
-                Q["request_move"], request_id, old.rev, new.state.value, to_json(new), lines, is_unsettled(new)
-            )
+            values = (new.state.value, to_json(new), lines, new.replica, new.session, is_unsettled(new))
+            moved = await connection.fetch(Q["request_move"], request_id, old.rev, *values)
             if not moved:
                 raise StoreUnavailable("the gateway's store holds a request in two revisions")
         return new
@@ -132,6 +132,9 @@ class PostgresStore:
     async def pending_of(self, issuer: str, subject: str) -> int:
         [row] = await self._fetch("request_pending_of", issuer, subject)
         return int(row["count"])
+
+    async def kept(self, content_digest: str) -> list[str]:
+        return [row["id"] for row in await self._fetch("request_kept", content_digest)]
 
     async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
         rows = await self._fetch("request_revisions", list(request_ids))

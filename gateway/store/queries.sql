@@ -21,11 +21,12 @@ CREATE TABLE IF NOT EXISTS hoop.migration (
 INSERT INTO hoop.migration (number, title) VALUES ($1, $2);
 
 -- name: request_insert
--- One outbox row a channel, the entries ($12, as in audit_insert); the notification goes out at commit.
+-- One outbox row a channel, the entries ($12, as in audit_insert); the notification goes out at commit. $13: what it asks,
+-- if it outlives its client.
 WITH request AS (
     INSERT INTO hoop.approval (id, state, rev, replica, session, requester_issuer, requester_subject,
-                               opened_at, expires_at, body)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10)
+                               opened_at, expires_at, body, kept)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10, $13)
     RETURNING id, rev
 ), cards AS (
     INSERT INTO hoop.outbox (request, channel, wanted) SELECT $1, channel, $3 FROM unnest($11::text[]) AS channel
@@ -50,7 +51,8 @@ SELECT held.body, extract(epoch FROM clock_timestamp())::double precision AS now
 -- and the row is locked. No row: somebody else was faster (can't be, under the lock).
 -- A claimed card stays claimed: its sender sees the higher `wanted` when it reports.
 WITH moved AS (
-    UPDATE hoop.approval SET state = $3, rev = $2 + 1, body = $4, unsettled = $6, changed_at = clock_timestamp()
+    UPDATE hoop.approval SET state = $3, rev = $2 + 1, body = $4, replica = $6, session = $7, unsettled = $8,
+           changed_at = clock_timestamp()
      WHERE id = $1 AND rev = $2
     RETURNING id, rev
 ), cards AS (
@@ -72,6 +74,11 @@ SELECT body FROM hoop.approval
 -- name: request_pending_of
 SELECT count(*) FROM hoop.approval
  WHERE state = 'pending' AND requester_issuer = $1 AND requester_subject = $2;
+
+-- name: request_kept
+SELECT id FROM hoop.approval
+ WHERE kept = $1 AND state IN ('pending', 'approved') AND expires_at > clock_timestamp()
+ ORDER BY opened_at DESC, id DESC;
 
 -- name: request_revisions
 SELECT id, rev FROM hoop.approval WHERE id = ANY ($1::text[]);

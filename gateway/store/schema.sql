@@ -150,3 +150,9 @@ CREATE INDEX audit_steps ON hoop.audit (replica, seq) WHERE kind IN ('held', 'de
 
 -- When a later process of the same spool has made true what a dead one left: it need not be looked at again.
 ALTER TABLE hoop.replica ADD COLUMN buried_at timestamptz;
+
+-- migration 5: requests that outlive their clients
+
+-- What such a request asks (its content digest), for whoever sends the same again; null for all others.
+ALTER TABLE hoop.approval ADD COLUMN kept text;
+CREATE INDEX approval_kept ON hoop.approval (kept) WHERE kept IS NOT NULL AND state IN ('pending', 'approved');

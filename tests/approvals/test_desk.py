@@ -11,7 +11,7 @@ import pytest
 
 from gateway.approvals import request as rules
 from gateway.approvals.desk import Answer, Approve, Decided, Deny, Desk, Refused
-from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State
+from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State, Wire
 from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value
 from gateway.audit.query import parse
@@ -714,3 +714,95 @@ async def test_a_flood_of_one_person_is_stopped_at_the_limit_however_many_come_a
     assert [type(each) for each in answers].count(TooManyRequests) == 7
     assert len(await desk.pending()) == 3
     await desk.open(fresh(requester=BOB), 3)
+
+
+class TestKept:
+    """Requests that outlive their clients: the same person asks the same again."""
+
+    OTHER = Wire("s-2", "gate-2", "psql", "10.0.0.8")
+
+    def again(self, request: ApprovalRequest) -> ApprovalRequest:
+        """What another session of the same person would open: all but the content is its own."""
+        at = self.OTHER
+        return fresh(
+            kept=True, content_digest=request.content_digest, release_digest="r2", session=at.session,
+            replica=at.replica, agent=at.agent, client=at.client,
+        )  # fmt: skip
+
+    async def test_a_storm_of_retries_joins_the_open_card(
+        self, desk: Desk, store: MemoryStore, spool: ListSpool
+    ) -> None:
+        request = fresh(kept=True)
+        assert await desk.open(request, at_most=1) is None
+        joined_all = [await desk.open(self.again(request), at_most=1) for _ in range(6)]
+        assert {each.id for each in joined_all if each is not None} == {request.id}
+        stored = joined_all[-1]
+        assert stored is not None
+        assert (stored.asked, stored.session, stored.replica) == (7, "s-2", "gate-2")
+        assert [each.id for each in await desk.pending()] == [request.id]
+        assert len(await store.posts(request.id)) == len(request.channels)
+        assert spool.kinds() == [("held", None)] + [("joined", None)] * 6
+        joined = spool.written[-1].body
+        assert (joined["request"], joined["session"], joined["reason"]) == (request.id, "s-2", "asked 7 times")
+
+    async def test_a_click_on_the_card_of_before_the_storm_counts(self, desk: Desk) -> None:
+        """It shows the same question."""
+        request = fresh(kept=True, approvals_needed=2)
+        await desk.open(request)
+        await desk.open(self.again(request))
+        decided(await desk.decide(request.id, 1, BOB, Approve(), "slack"))
+        await desk.open(self.again(request))
+        assert decided(await desk.decide(request.id, 1, CAROL, Approve(), "slack")).state is State.APPROVED
+        assert refused(await desk.decide(request.id, 9, BOB, Approve(), "slack")) is Refusal.ALREADY_DECIDED
+
+    async def test_an_approval_is_good_for_one_use_and_both_are_recorded(self, desk: Desk, spool: ListSpool) -> None:
+        request = fresh(kept=True)
+        await desk.open(request)
+        decided(await desk.decide(request.id, 1, BOB, Approve(), "slack"))
+        stored = await desk.open(self.again(request))
+        assert stored is not None
+        assert stored.state is State.APPROVED
+        used = decided(await desk.release(stored.id, stored.content_digest, self.OTHER))
+        assert (used.state, used.session, used.replica) == (State.RELEASED, "s-2", "gate-2")
+        assert refused(await desk.release(stored.id, stored.content_digest, self.OTHER)) is Refusal.ALREADY_DECIDED
+        assert refused(await desk.release(request.id, request.release_digest)) is Refusal.ALREADY_DECIDED
+        assert await desk.open(self.again(request)) is None, "the third try is asked about anew"
+        kinds = [("held", None), ("decided", "approved"), ("joined", None), ("released", None), ("held", None)]
+        assert spool.kinds() == kinds
+        approval, use = spool.written[1].body, spool.written[3].body
+        assert (approval["session"], approval["decided_by"]) == ("8f31c2", "bob@example.com")
+        assert (use["session"], use["client"], use["decided_by"]) == ("s-2", "10.0.0.8", "bob@example.com")
+
+    @pytest.mark.parametrize("kept", [False, True])
+    async def test_only_a_kept_one_goes_by_its_content(self, desk: Desk, kept: bool) -> None:
+        request = fresh(kept=kept)
+        await desk.open(request)
+        decided(await desk.decide(request.id, 1, BOB, Approve(), "slack"))
+        answer = await desk.release(request.id, request.content_digest, self.OTHER)
+        assert isinstance(answer, Decided) is kept
+
+    async def test_what_is_not_kept_is_never_joined(self, desk: Desk) -> None:
+        for _ in range(2):
+            assert await desk.open(fresh()) is None
+        assert len(await desk.pending()) == 2
+
+    async def test_what_has_ended_is_not_joined(self, desk: Desk, clock: Clock) -> None:
+        first = fresh(kept=True)
+        await desk.open(first)
+        decided(await desk.decide(first.id, 1, BOB, Deny("not today"), "slack"))
+        second = self.again(first)
+        assert await desk.open(second) is None
+        clock.now = second.expires_at
+        assert await desk.open(replace(self.again(first), expires_at=clock.now + 900)) is None
+
+    async def test_it_outlives_its_replica_but_not_what_runs_there(self, store: MemoryStore, clock: Clock) -> None:
+        desk = Desk(store, ListSpool(), clock=clock, link_max_age=3600.0)
+        waiting, running, plain = fresh(kept=True), fresh(kept=True), fresh()
+        for request in (waiting, running, plain):
+            await desk.open(replace(request, content_digest=request.id))
+        decided(await desk.decide(running.id, 1, BOB, Approve(), "slack"))
+        decided(await desk.release(running.id, running.id, self.OTHER))
+        await desk.start("gate-3", gone=["gate-1", "gate-2"])
+        states = [(await store.get(each.id)).state for each in (waiting, running, plain)]  # type: ignore[union-attr]
+        assert states == [State.PENDING, State.UNKNOWN, State.WITHDRAWN]
+        await desk.close()

@@ -115,6 +115,33 @@ class TestApprove:
     def test_refusals(self, expected: Refusal, request_: ApprovalRequest, who: Person, now: float) -> None:
         assert rules.approve(request_, who, "slack", now) is expected
 
+    @pytest.mark.parametrize(
+        ("typed", "read", "expected"),
+        [
+            ("public.customers", True, None),
+            (" public.customers\n", True, None),
+            ("public.customers", False, Refusal.NOT_READ),
+            ("", True, Refusal.NOT_TYPED),
+            ("customers", True, Refusal.NOT_TYPED),
+            ("PUBLIC.CUSTOMERS", True, Refusal.NOT_TYPED),
+            ("public.customers, public.orders", True, Refusal.NOT_TYPED),
+        ],
+    )
+    def test_what_a_rule_wants_typed_and_read(self, typed: str, read: bool, expected: Refusal | None) -> None:
+        asked = replace(PLAIN, to_type="public.customers", full_view=True)
+        answer = rules.approve(asked, BOB, "slack", SOON, typed=typed, read=read)
+        assert (answer if isinstance(answer, Refusal) else None) is expected
+
+    def test_where_nothing_is_to_be_typed_something_typed_is_a_mistake(self) -> None:
+        assert rules.approve(PLAIN, BOB, "slack", SOON, typed="no, wait") is Refusal.NOT_TYPED
+
+    def test_an_outsider_hears_nothing_of_what_is_to_be_typed(self) -> None:
+        assert rules.approve(replace(PLAIN, to_type="x"), EVE, "slack", SOON) is Refusal.NOT_A_REVIEWER
+
+    def test_a_denial_needs_neither(self) -> None:
+        asked = replace(PLAIN, to_type="public.customers", full_view=True)
+        assert changed(rules.deny(asked, BOB, "slack", "no", SOON)).state is State.DENIED
+
     def test_the_last_moment_counts(self) -> None:
         assert changed(rules.approve(PLAIN, BOB, "slack", LATE - 0.001)).state is State.APPROVED
 

@@ -238,8 +238,8 @@ def _of(**changes: object) -> ApprovalRequest:
             "what it does can't be seen from its text: calls public.purge() and DELETE has no WHERE",
         ),
         (_of(where=False), "DELETE without WHERE"),
-        (replace(PLAIN, preview=replace(ROWS, rows=1001)), "1,001 rows"),
-        (replace(PLAIN, preview=replace(ROWS, rows=18_240, kind="estimate")), "about 18,240 rows"),
+        (replace(PLAIN, preview=replace(ROWS, rows=1001)), "more than 1,000 rows"),
+        (replace(PLAIN, preview=replace(ROWS, rows=18_240, kind="estimate")), "more than 1,000 rows"),
         (replace(PLAIN, preview=replace(ROWS, rows=1000)), ""),
         (_of(tag="INSERT", where=None), ""),
         (_of(tag="LISTEN", where=None), ""),
@@ -258,6 +258,20 @@ def test_a_quorum_names_who_has_approved() -> None:
     assert in_utc(drawn.outcome) == "1 of 2 approvals: bob@example.com at 10:21:00 UTC"
     assert drawn.quorum == "1 of 2 approvals from dba"
     assert Action.APPROVE in drawn.actions
+
+
+@pytest.mark.parametrize(
+    ("needed", "given", "says"),
+    [
+        (1, 0, ". It runs at once. High risk"),
+        (2, 0, ". Yours is approval 1 of 2: nothing runs yet. High risk"),
+        (2, 1, ". Yours is approval 2 of 2: it runs at once. High risk"),
+    ],
+)
+def test_the_last_question_says_what_comes_of_a_yes(needed: int, given: int, says: str) -> None:
+    approvals = (Approval(BOB, "slack", NOW + 60),) * given
+    asked = replace(_of(where=False), approvals_needed=needed, approvals=approvals, rev=1 + given)
+    assert says in card(asked, NOW + 61).confirm
 
 
 def test_locks_and_batches_are_told() -> None:

@@ -32,6 +32,7 @@ from gateway.approvals.request import ApprovalRequest
 from gateway.audit.spool import lines, spooled
 from gateway.demo.issuer import PEOPLE
 from gateway.demo.run import CHANNEL, HOST, Demo, Ports
+from tests.fakes.stores import until
 
 T = TypeVar("T")
 
@@ -51,8 +52,10 @@ CREATE TABLE brief (id integer PRIMARY KEY, amount integer NOT NULL);
 INSERT INTO brief SELECT n, 100 FROM generate_series(1, 200) AS n;
 CREATE TABLE vault (id integer PRIMARY KEY, card_number text NOT NULL UNIQUE, api_key text, note text);
 CREATE TABLE loaded (id integer PRIMARY KEY, note text);
+CREATE TABLE kept (id integer PRIMARY KEY, amount integer NOT NULL);
+INSERT INTO kept SELECT n, 100 FROM generate_series(1, 100) AS n;
 CREATE TABLE dues (id integer PRIMARY KEY, owner integer NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED);
-GRANT SELECT, INSERT, UPDATE, DELETE ON ledger, brief, vault, loaded, dues TO hoop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger, brief, vault, loaded, dues, kept TO hoop;
 CREATE ROLE hoop_reader LOGIN PASSWORD '{reader}';
 GRANT CONNECT ON DATABASE shop TO hoop_reader;
 GRANT SELECT ON ledger TO hoop_reader;
@@ -75,6 +78,10 @@ rules:
   - {{name: reviewers may look, effect: allow, groups: [dba], targets: [archive], statements: [read]}}
   - {{name: brief waits briefly, effect: hold, groups: [engineering, agents], statements: [write], tables: [public.brief],
      reviewers: dba, timeout: 1s, hold_in_transaction: 1s}}
+  - {{name: these are kept if nobody decides at once, effect: hold, groups: [engineering, agents], statements: [write],
+     tables: [public.kept], applications: [hurried], reviewers: dba, timeout: 1s, keep_for: 15m}}
+  - {{name: these are kept, effect: hold, groups: [engineering, agents], statements: [write], tables: [public.kept],
+     reviewers: dba, timeout: 2m, keep_for: 15m}}
   - {{name: the hurried wait briefly, effect: hold, groups: [engineering], statements: [opaque], applications: [hurried],
      reviewers: dba, timeout: 1s, hold_in_transaction: 1s}}
   - {{name: changes wait, effect: hold, groups: [engineering, agents], statements: [write, ddl, admin, session, opaque],
@@ -272,6 +279,14 @@ class Stack:
         chains = spooled(self.demo.gateway.settings.spool)
         every = (json.loads(text) for files in chains.values() for text, whole in lines(files) if whole)
         return [each for each in every if all(each.get(name) == value for name, value in wanted.items())]
+
+    async def recorded(self, count: int = 1, **wanted: object) -> None:
+        """Wait until there are so many entries with these fields."""
+
+        async def there() -> bool:
+            return len(self.entries(**wanted)) >= count
+
+        await until(there, STEP)
 
 
 class Card:

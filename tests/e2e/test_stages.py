@@ -19,7 +19,7 @@ import pytest
 
 from gateway.app import Gateway, read_policy
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest, State
-from gateway.session.holding import Stage
+from gateway.session.question import Stage
 from gateway.settings import Address
 from gateway.wire.frontend import query
 from gateway.wire.startup import cancel_request

@@ -161,7 +161,7 @@ class World:
             case ev.Hold(request):
                 self.requests[request.id] = request
                 self.wait.append(lambda: self._opened(request.id))
-            case ev.Release(number, _):
+            case ev.Release(number):
                 self.wait.append(lambda: self._released(number))
             case ev.Withdraw(number, why):
                 self.wait.append(lambda: self._ended(number, State.WITHDRAWN, why))

@@ -10,6 +10,7 @@ import pytest
 from gateway.relay import relay
 from gateway.session import events as ev
 from gateway.wire.frontend import query
+from tests.bots.samples import PLAIN
 from tests.playbook import NOW, Playbook, catalog
 from tests.session.test_session import DELETE, held
 
@@ -19,6 +20,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.Answered("SELECT 1", Playbook().session.talk.judge.read("SELECT 1")),  # type: ignore[arg-type] # it is small
     ev.SideAnswered(None, "away"),
     ev.Opened("other"),
+    ev.Joined("other", PLAIN),
     ev.NotOpened("other", "57P03", "the store is away"),
     ev.Released("other"),
     ev.NotReleased("other", None, "the store is away"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.approvals.request import Approval, State
+from gateway.approvals.request import Approval, ApprovalRequest, State
 from gateway.session import events as ev
 from gateway.session.holding import split
 from gateway.wire.backend import fields
@@ -262,3 +262,153 @@ def test_a_released_batch_goes_as_it_came_with_nothing_left_of_the_hold() -> Non
 @pytest.mark.parametrize("data", [b"", ready(), complete("SELECT 1") + ready()])
 def test_whole_messages_are_cut_apart(data: bytes) -> None:
     assert b"".join(message(bytes((kind,)), body) for kind, body in split(data)) == data
+
+
+# --- with keep_for the client may go --------------------------------------------------------------------------------------
+
+KEPT = POLICY.replace("reviewers: dba", "reviewers: dba, keep_for: 15m")
+assert KEPT != POLICY
+
+
+def kept(status: str = "I", policy: str = KEPT) -> tuple[Playbook, ApprovalRequest]:
+    """A session whose DELETE waits, and the request as it was stored."""
+    play = Playbook(policy, status=status)
+    held(play, query(DELETE), status=status)
+    opened(play)
+    return play, play.requests[0]
+
+
+def asked(play: Playbook, *messages: bytes, status: str = "I") -> ApprovalRequest:
+    """Send it, answer the preview; the request that would be stored."""
+    play.client(*messages)
+    play.preview(status)
+    return play.requests[-1]
+
+
+def approved(request: ApprovalRequest) -> ApprovalRequest:
+    given = (Approval(BOB, "slack", NOW + 5),)
+    return replace(request, state=State.APPROVED, approvals=given, decided_by=BOB, rev=2)
+
+
+def test_the_request_lives_on_and_the_error_names_it() -> None:
+    play, request = kept()
+    assert (request.kept, request.expires_at) == (True, NOW + 900)
+    assert play.send(ev.CancelRequested()) == ["record cancelled", "leave REQ1", "record left", "target Q[\x01]"]
+    play.target(error("42601"), ready())
+    said = fields(playbook.split(play.to_client())[0][1])
+    assert said["C"] == "57014"
+    assert said["M"] == "request REQ1 still waits for approval: cancelled by the client"
+    assert said["D"] == "reviewers: dba, rule: writes wait; nothing ran"
+    assert "send the same statement again, before 15:21:40 UTC" in said["H"]
+
+
+def test_a_client_that_is_gone_leaves_it_too() -> None:
+    play, _ = kept()
+    assert play.send(ev.ClientGone())[:2] == ["record left", "leave REQ1"]
+
+
+def test_so_does_a_token_that_expires_but_not_a_session_that_is_revoked() -> None:
+    play, _ = kept()
+    assert "leave REQ1" in play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
+    play, _ = kept()
+    assert play.send(ev.Ended(ev.Why.REVOKED)) == ["withdraw REQ1"]
+
+
+def test_the_client_waits_no_longer_than_the_rule_says_and_the_request_goes_on() -> None:
+    play, _ = kept()
+    play.now = NOW + 599
+    assert play.send(ev.Tick()) == ["client N"]
+    assert ev.WakeAt(NOW + 600) in play.effects
+    play.now = NOW + 600
+    assert play.send(ev.Tick()) == ["leave REQ1", "record left", "target Q[\x01]"]
+
+
+def test_a_client_that_gives_up_before_its_request_is_stored_leaves_it_once_it_is() -> None:
+    play = Playbook(KEPT)
+    asked(play, query(DELETE))
+    assert play.send(ev.CancelRequested()) == ["record cancelled"]
+    assert opened(play) == ["leave REQ1", "record left", "target Q[\x01]"]
+
+
+@pytest.mark.parametrize("then", ["I", "T"])
+def test_the_same_again_is_released_by_the_content_that_was_approved(then: str) -> None:
+    """In another session, inside a transaction or not; once, for the store lets one go."""
+    _, request = kept()
+    again = Playbook(KEPT, status=then)
+    assert asked(again, query(DELETE), status=then).content_digest == request.content_digest
+    again.send(ev.Joined("REQ1", replace(approved(request), id="REQ0")))
+    assert noticed(again) == "request REQ0 was approved before: it runs now, once"
+    assert again.recheck(status=then) == ["release REQ0"]
+    (release,) = [each for each in again.effects if isinstance(each, ev.Release)]
+    assert release.digest == request.content_digest
+    assert release.wire.session == "s-1"
+    assert again.send(ev.Released("REQ0")) == ["record statement", f"target Q[{DELETE}]"]
+    assert again.recorded("statement")[0]["request"] == "REQ0"
+
+
+def test_the_row_guard_is_that_of_the_approval() -> None:
+    """One row was seen; two are there by now."""
+    _, request = kept()
+    again = Playbook(KEPT)
+    again.client(query(DELETE))
+    again.preview(rows=2)
+    assert again.requests[0].content_digest == request.content_digest
+    again.send(ev.Joined("REQ1", approved(request)))
+    again.recheck()
+    again.send(ev.Released("REQ1"))
+    lines = again.target(complete("DELETE 2"))
+    assert "E42501" in " ".join(lines + again.target(ready("I")))
+
+
+def test_a_retry_that_joins_an_open_request_waits_for_it() -> None:
+    _, request = kept()
+    again = Playbook(KEPT)
+    asked(again, query(DELETE))
+    joined = replace(request, id="REQ0", asked=2, rev=2)
+    again.send(ev.Joined("REQ1", joined))
+    assert noticed(again).startswith("held for approval: request REQ0, ")
+    again.send(ev.Ruled(approved(joined)))
+    assert again.recheck() == ["release REQ0"]
+
+
+@pytest.mark.parametrize("state", [State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN])
+@pytest.mark.parametrize("releasing", [False, True])
+def test_who_comes_too_late_for_it_is_told_so(state: State, releasing: bool) -> None:
+    play, request = kept()
+    used = replace(approved(request), state=state, session="s-2")
+    if releasing:
+        play.send(ev.Ruled(approved(request)))
+        assert play.recheck() == ["release REQ1"]
+        assert play.send(ev.Ruled(used)) == [], "the answer to the release counts"
+        lines = play.send(ev.NotReleased("REQ1", used, "already decided"))
+    else:
+        lines = play.send(ev.Ruled(used))
+    assert lines == ["leave REQ1", "target Q[\x01]"]
+    play.target(error("42601"), ready())
+    said = fields(playbook.split(play.to_client())[0][1])
+    assert (said["C"], said["M"]) == ("57014", "approval request REQ1 was used already, by another connection")
+
+
+def test_who_left_before_it_joined_ends_nothing() -> None:
+    _, request = kept()
+    again = Playbook(KEPT)
+    asked(again, query(DELETE))
+    again.send(ev.CancelRequested())
+    lines = again.send(ev.Joined("REQ1", replace(approved(request), id="REQ0")))
+    assert lines == ["leave REQ0", "record left", "target Q[\x01]"]
+    gone = Playbook(KEPT)
+    asked(gone, query(DELETE))
+    gone.send(ev.ClientGone())
+    assert gone.send(ev.Joined("REQ1", replace(approved(request), id="REQ0"))) == ["leave REQ0"]
+
+
+def test_what_is_half_forwarded_is_not_kept() -> None:
+    """Nobody can send the same again."""
+    play = Playbook(KEPT)
+    many = bind("", "s") + execute("")
+    play.client(parse("s", "SELECT name FROM customers"), many * 8000)
+    assert play.session.talk.open_batch
+    play.client(parse("", DELETE), bind("", ""), execute(""), SYNC)
+    while not play.requests:
+        play.send(ev.SideAnswered(None, "away"))
+    assert not play.requests[0].kept

@@ -86,6 +86,28 @@ class TestRequests:
         assert await store.get(request.id) == request
         assert recorded == []
 
+    async def test_a_kept_request_is_found_by_what_it_asks_while_it_is_open(self, store: Store) -> None:
+        now = time.time()
+        first, second = (
+            fresh(kept=True, content_digest="c1", opened_at=now + at, expires_at=now + 900) for at in (1, 2)
+        )
+        late = fresh(kept=True, content_digest="c1", expires_at=now - 1)
+        others = [fresh(content_digest="c1", expires_at=now + 900), fresh(kept=True, content_digest="c2")]
+        for request in (first, second, late, *others):
+            await store.open(request, nothing)
+        assert await store.kept("c1") == [second.id, first.id]
+        await store.move(second.id, deny, nothing)
+        assert await store.kept("c1") == [first.id]
+        assert await store.kept("c3") == []
+
+    async def test_a_request_may_move_to_another_replica(self, store: Store) -> None:
+        request = fresh(replica="gate-1")
+        await store.open(request, nothing)
+        await store.move(request.id, lambda each, _now: replace(each, replica="gate-2", session="s-9"), nothing)
+        assert await store.find(replica="gate-1") == []
+        [found] = await store.find(replica="gate-2")
+        assert (found.id, found.session) == (request.id, "s-9")
+
     async def test_an_unknown_request_is_a_refusal(self, store: Store) -> None:
         assert await store.move("no-such-request", deny, nothing) is Refusal.UNKNOWN_REQUEST
 

@@ -57,6 +57,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.story("x"),
         store.unburied(["a"]),
         store.buried("a"),
+        store.kept("x"),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]

@@ -1,10 +1,12 @@
 """Real slack_bolt and the real SDK against the local workspace, a real desk and spool: clicks, modals, commands."""
 
 import io
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,13 +16,14 @@ from bots.cards import Action
 from bots.commands import REFUSALS
 from bots.seals import seal
 from bots.slack.app import NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
-from bots.slack.blocks import DENY_VIEW
+from bots.slack.blocks import APPROVE_ACTION, DENY_VIEW, TYPED_BLOCK
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
+from bots.workspace.state import Person, View
 from gateway.approvals.desk import Deny
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
-from tests.bots.samples import BOB, DELETE, PLAIN
+from tests.bots.samples import BOB, CAROL, DELETE, PLAIN
 from tests.bots.slack.office import BUTTON_KEY, Office, Serve
 from tests.bots.slack.test_edge import sign
 
@@ -233,6 +236,82 @@ async def test_a_store_that_is_away_is_told(office: Office) -> None:
     assert "What the card shows counts" in said
 
 
+# Approve in a modal --------------------------------------------------------------------------------------------------
+
+NAME = "public.customers"
+CAREFUL: dict[str, Any] = {"statements": (replace(DELETE, tag="DROP TABLE"),), "to_type": NAME, "full_view": True}
+
+
+async def asked(office: Office, who: Person) -> View:
+    """Click Approve... and wait for what the modal then shows."""
+    await office.click(who, APPROVE_ACTION)
+    (view,) = office.workspace.open_views(who)
+    return view
+
+
+async def test_a_name_is_typed_below_the_full_text(office: Office) -> None:
+    await office.hold(**CAREFUL)
+    view = await asked(office, office.bob)
+    assert DELETE.sql in json.dumps(view.blocks)
+    answer = await office.workspace.submit(view.id, office.bob, {TYPED_BLOCK: "customers"})
+    assert f"type exactly: {NAME}" in answer.errors[TYPED_BLOCK]
+    assert (await office.stored()).state is State.PENDING
+    assert (await office.workspace.submit(view.id, office.bob, {TYPED_BLOCK: NAME})).status == 200
+    assert ((await office.stored()).state, (await office.stored()).decided_by) == (State.APPROVED, BOB)
+    assert office.workspace.open_views(office.bob) == []
+    await office.front.settle()
+    assert "You approved it" in office.workspace.ephemerals(office.bob)[-1].text
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"), [({"to_type": ""}, Refusal.NOT_READ), ({"full_view": False}, Refusal.NOT_TYPED)]
+)
+async def test_a_plain_approval_of_such_a_request_counts_nothing(
+    office: Office, change: dict[str, object], refusal: Refusal
+) -> None:
+    """A button of ours from elsewhere, and the command."""
+    request = await office.hold(**(CAREFUL | change))
+    value = seal(BUTTON_KEY, request)
+    await office.workspace.click(office.bob, office.channel, office.card.ts, APPROVE_ACTION, value)
+    payload = office.workspace.sent[-1]
+    forged = payload.body.replace(APPROVE_ACTION.encode(), APPROVE.encode())
+    headers = {**payload.headers, **sign(forged, int(time.time()), office.workspace.signing_secret)}
+    assert (await office.workspace.replay(replace(payload, body=forged, headers=headers))).status == 200
+    await office.front.settle()
+    assert REFUSALS[refusal] in office.workspace.ephemerals(office.bob)[-1].text
+    answer = await office.workspace.command(office.bob, office.channel, f"/hoop approve {ID}")
+    assert REFUSALS[refusal] in json.dumps(answer.body)
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_a_typed_name_may_come_by_the_command(office: Office) -> None:
+    await office.hold(**(CAREFUL | {"full_view": False}))
+    await office.workspace.command(office.bob, office.channel, f"/hoop approve {ID} {NAME}")
+    assert (await office.stored()).state is State.APPROVED
+
+
+async def test_the_modal_of_one_reviewer_is_not_anothers(office: Office) -> None:
+    await office.hold(**(CAREFUL | {"to_type": ""}))
+    view = await asked(office, office.bob)
+    view.user = office.carol.id
+    await office.workspace.submit(view.id, office.carol, {})
+    (shown,) = office.workspace.open_views(office.carol)
+    assert REFUSALS[Refusal.FORGED] in json.dumps(shown.blocks)
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_the_modal_tells_who_may_not_and_what_is_over(office: Office) -> None:
+    await office.hold(**CAREFUL)
+    for who, text in ((office.eve, "You are not a reviewer"), (office.ann, "This is your own request")):
+        view = await asked(office, who)
+        assert text in json.dumps(view.blocks)
+        assert "submit" not in view.body
+    view = await asked(office, office.bob)
+    await office.desk.decide(ID, None, CAROL, Deny("not today"), "slack")
+    answer = await office.workspace.submit(view.id, office.bob, {TYPED_BLOCK: NAME})
+    assert "It was decided already" in answer.errors[TYPED_BLOCK]
+
+
 # Deny ----------------------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +326,25 @@ async def test_a_denial_asks_for_its_reason(office: Office) -> None:
     stored = await office.stored()
     assert (stored.state, stored.reason, stored.decided_by) == (State.DENIED, "Use the archive job.", BOB)
     assert office.workspace.open_views(office.bob) == []
+
+
+async def test_a_denial_says_what_it_is_about(office: Office) -> None:
+    await office.hold()
+    await office.click(office.bob, DENY)
+    (view,) = office.workspace.open_views(office.bob)
+    assert view.blocks[0]["text"]["text"] == "DELETE on public.customers in production (shop)"
+
+
+@pytest.mark.parametrize("away", [True, False])
+async def test_a_denial_opens_without_a_title_where_it_is_not_to_be_had(office: Office, away: bool) -> None:
+    """The store is away, or the button is none of ours for that request."""
+    await office.hold()
+    office.store.away = away
+    await office.workspace.click(
+        office.bob, office.channel, office.card.ts, "hoop_deny", None if away else f"{ID}.1.{'0' * 32}"
+    )
+    (view,) = office.workspace.open_views(office.bob)
+    assert [each["type"] for each in view.blocks] == ["input"]
 
 
 async def test_a_refused_denial_is_told_in_the_modal(office: Office) -> None:

@@ -19,11 +19,13 @@ from bots.fitting import excerpt
 from bots.previews import Cell, Table
 from bots.seals import seal
 from bots.slack.blocks import (
+    APPROVE_ACTION,
     LADDER,
     MESSAGE_BUDGET,
     PAGE_ACTION,
     TEXT_LIMIT,
     answer_message,
+    approve_view,
     deny_view,
     escape,
     full_view,
@@ -33,10 +35,10 @@ from bots.slack.blocks import (
 )
 from bots.texts import moment
 from bots.workspace.limits import check, find_view_problem
-from gateway.approvals.request import Approval, ApprovalRequest, State
+from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, State
 from tests.bots import rendering
 from tests.bots.rendering import CHATS, STANDINGS, STORED, place, stored
-from tests.bots.samples import DELETE, NOW, PLAIN, SQL, STATES, UPDATE, WILD, person
+from tests.bots.samples import BOB, DELETE, NOW, PLAIN, SQL, STATES, UPDATE, WILD, person
 
 KEY = b"k" * 32
 #: What a card says when it does not show all of it.
@@ -324,8 +326,37 @@ def test_escape() -> None:
 
 
 def test_views_are_valid() -> None:
-    for view in (deny_view(seal(KEY, PLAIN), "C1"), notice_view("Checking...")):
+    for view in (deny_view(seal(KEY, PLAIN), "C1"), deny_view("v", "C1", "x" * 500), notice_view("Checking...")):
         valid_view(view)
+
+
+CAREFUL = replace(PLAIN, statements=(replace(DELETE, tag="DROP TABLE"),), to_type="public.customers", full_view=True)
+
+
+@pytest.mark.parametrize("asked", [CAREFUL, replace(CAREFUL, to_type=""), replace(CAREFUL, full_view=False)])
+def test_what_must_be_typed_or_read_is_approved_in_a_modal(asked: ApprovalRequest) -> None:
+    button = buttons(draw(asked))["Approve..."]
+    assert (button["action_id"], "confirm" in button) == (APPROVE_ACTION, False)
+    view = approve_view(card(asked, NOW), seal(KEY, asked, BOB), "C1")
+    valid_view(view)
+    assert view["submit"]["text"] == "Approve"
+    assert DELETE.sql in said(view["blocks"])
+    inputs = [each["label"]["text"] for each in view["blocks"] if each["type"] == "input"]
+    assert inputs == (["To approve it, type: public.customers"] if asked.to_type else [])
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [(replace(DELETE, sql="x" * 200_000),), (DELETE,) * 21, (replace(DELETE, parameters=(("v" * 4000,) * 40,)),)],
+)
+def test_what_is_to_be_read_and_does_not_fit_has_no_approve(statements: tuple[HeldStatement, ...]) -> None:
+    asked = replace(CAREFUL, statements=statements)
+    view = approve_view(card(asked, NOW), seal(KEY, asked, BOB), "C1")
+    valid_view(view)
+    assert "submit" not in view
+    assert "can't be approved in Slack" in said(view["blocks"])
+    unread = approve_view(card(replace(asked, full_view=False), NOW), seal(KEY, asked, BOB), "C1")
+    assert json.loads(unread["private_metadata"])["whole"] is False
 
 
 def test_the_full_view_shows_all_of_a_long_text() -> None:

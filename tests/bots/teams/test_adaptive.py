@@ -79,7 +79,10 @@ def views(request: ApprovalRequest) -> list[Drawn]:
         base_card(shown, value, start=len(LADDER)),
         review_card(shown, value, note=shown.outcome, typed=shown.why * 20),
         confirm_card(shown, value),
+        confirm_card(replace(shown, to_type=shown.title), value, read=value, note=shown.outcome),
         full_card(shown, value),
+        full_card(shown, value, read=value),
+        review_card(replace(shown, full_view=True), value),
         notice_card(shown.notice),
         answer_card(Answer(shown.title, (shown.why, shown.footer), shown, code=shown.why, footer=shown.footer)),
     ]

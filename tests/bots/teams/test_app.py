@@ -8,7 +8,7 @@ import pytest
 
 from bots.cards import card
 from bots.seals import seal
-from bots.teams.adaptive import base_card
+from bots.teams.adaptive import READ_FIRST, base_card, full_card
 from bots.teams.app import (
     FAILED,
     IN_OUR_CHAT,
@@ -22,7 +22,7 @@ from bots.teams.app import (
 )
 from bots.teams.people import NO_LOOK_UP, People
 from bots.teams.tokens import Tokens
-from gateway.approvals.request import State
+from gateway.approvals.request import HeldStatement, State
 from tests.bots.samples import BOB, DELETE, PLAIN
 from tests.bots.teams.office import BUTTON_KEY, Office, Parts
 from tests.fakes.teams import APP_ID, CARD, TENANT, Json, Message, Teams, User, text_of
@@ -170,6 +170,75 @@ async def test_a_card_that_was_posted_twice_is_redrawn_by_a_click(office: Office
     await office.front.settle()
     assert lost.text.startswith("○ Withdrawn: DELETE")
     assert known.text.startswith("○ Withdrawn: DELETE")
+
+
+# What must be typed or read --------------------------------------------------------------------------------------------
+
+NAME = "public.customers"
+DROP = (replace(DELETE, tag="DROP TABLE"),)
+
+
+async def test_a_name_is_typed_in_the_last_question(office: Office) -> None:
+    message = await office.hold(statements=DROP, to_type=NAME)
+    await review(office, office.bob, message)
+    assert NAME in text_of(await office.teams.click(office.bob, message, "Approve"))
+    view = await office.teams.click(office.bob, message, "Yes, approve", typed="customers")
+    assert f"type exactly: {NAME}" in text_of(view)
+    assert (await office.stored()).state is State.PENDING
+    view = await office.teams.click(office.bob, message, "Yes, approve", typed=NAME)
+    assert "You approved it" in text_of(view)
+    assert (await office.stored()).state is State.APPROVED
+
+
+@pytest.mark.parametrize("statements", [DROP, (DELETE,)])
+async def test_approve_stands_at_the_end_of_the_full_text(
+    office: Office, statements: tuple[HeldStatement, ...]
+) -> None:
+    long = tuple(replace(each, sql=each.sql + " -- " + "x" * 9_000) for each in statements)
+    message = await office.hold(statements=long, full_view=True)
+    view = await review(office, office.bob, message)
+    assert titles(view) == ["Deny", "Full SQL"]
+    assert READ_FIRST in text_of(view)
+    view = await office.teams.click(office.bob, message, "Full SQL")
+    while "Next part" in titles(view):
+        assert "Approve" not in titles(view)
+        view = await office.teams.click(office.bob, message, "Next part")
+    view = await office.teams.click(office.bob, message, "Approve")
+    if statements is DROP:
+        view = await office.teams.click(office.bob, message, "Yes, approve")
+    assert "You approved it" in text_of(view)
+    assert (await office.stored()).state is State.APPROVED
+
+
+async def test_the_approve_of_who_has_read_is_nobody_elses(office: Office) -> None:
+    """Nor do its parts count for another request, or made up."""
+    message = await office.hold(full_view=True)
+    other = replace(PLAIN, id="01J9Z3K7Q9")
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Full SQL")
+    approve = {key: view["actions"][0][key] for key in ("type", "title", "verb", "data")}
+    assert approve["title"] == "Approve"
+    plain = {"hoop": approve["data"]["hoop"], "seal": approve["data"]["seal"]}
+    for user, data in (
+        (office.carol, approve["data"]),
+        (office.bob, plain),
+        (office.bob, plain | {"read": plain["seal"]}),
+        (office.bob, plain | {"read": seal(BUTTON_KEY, other, BOB)}),
+        (office.bob, plain | {"read": True}),
+    ):
+        _, answer = await office.teams.execute(user, message, {**approve, "data": data})
+        assert "wants the full text read" in text_of(answer["value"])
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_who_may_not_decide_gets_no_approve_below_the_text(office: Office) -> None:
+    message = await office.hold(full_view=True)
+    message.views[office.ann.id] = full_card(card(PLAIN, time.time()), seal(BUTTON_KEY, await office.stored())).content
+    message.views[office.ann.id]["actions"] = [
+        {"type": "Action.Execute", "title": "Full SQL", "verb": "hoop_full_sql", "associatedInputs": "none",
+         "data": {"hoop": "hoop_full_sql", "seal": seal(BUTTON_KEY, await office.stored())}}
+    ]  # fmt: skip
+    assert "Approve" not in titles(await office.teams.click(office.ann, message, "Full SQL"))
 
 
 # Deny ----------------------------------------------------------------------------------------------------------------

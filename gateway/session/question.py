@@ -1,0 +1,183 @@
+"""What a held batch asks of people: the request as it is stored, and the two digests that its approval binds. Pure.
+
+What must not live here: when it is asked, and what comes of it (holding.py); what names mean (meaning.py).
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, State, Wire
+from gateway.policy.decide import Verdict
+from gateway.policy.model import HoldTerms
+from gateway.session import events as ev
+from gateway.session.guard import digest
+from gateway.session.meaning import Meaning, bytes_of, content_of, known
+from gateway.session.probe import Findings
+from gateway.session.replies import Batch, Execution, Part
+from gateway.session.rowguard import cap
+from gateway.session.state import Conversation
+
+SHOWN_VALUE_SETS = 5
+LONGEST_TYPED = 100
+
+
+class Stage(Enum):
+    DRAINING = "draining"  # waiting for the target's answers to what went before
+    PROBING = "probing"
+    OPENING = "opening"
+    WAITING = "waiting"
+    RELEASING = "releasing"
+
+
+@dataclass(slots=True)
+class Held:
+    """One held batch. `verdict` is the one that asks for most; `parts` are the held messages of `batch`."""
+
+    id: str
+    batch: Batch
+    verdict: Verdict
+    terms: HoldTerms
+    began: float
+    until: float
+    stage: Stage = Stage.DRAINING
+    findings: Findings = field(default_factory=lambda: Findings(None, Preview()))
+    over: ev.Withdraw | ev.Leave | ev.Supersede | None = (
+        None  # how it ends; as soon as there is a stored request to end
+    )
+    denied: Verdict | None = None  # of a policy that came while it was held
+    interrupted: bool = False  # by the client itself: also if it runs by then
+    side: bool = False
+    settings: tuple[str, ...] | None = None  # asked in the session, where the rest is asked aside
+    reported: dict[str, str] = field(default_factory=dict)  # settings, as the target had told them
+    cap: int | None = None  # rows that it may change
+    kept_until: float | None = None  # its request outlives this wire's waiting
+    joined: bool = False  # it waits for a request that another wire has opened
+
+    @property
+    def parts(self) -> list[Part]:
+        return [part for part in self.batch.parts if part.held is not None]
+
+    @property
+    def executions(self) -> list[Execution]:
+        return [each for part in self.parts if part.reply is not None for each in part.reply.executions]
+
+
+def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
+    """The question as it is stored. What was true when it was asked is kept in `held`, to be compared at its release."""
+    who = talk.login.identity
+    reviewers = held.terms.reviewers
+    held.reported = dict(talk.reported)
+    held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
+    if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
+        held.kept_until = max(held.until, talk.now + held.terms.keep_for)
+    wire = wire_of(talk)
+    return ApprovalRequest(
+        id=held.id,
+        state=State.PENDING,
+        requester=Person(who.issuer, who.subject, who.user, who.email, who.groups),
+        session=wire.session,
+        replica=wire.replica,
+        agent=wire.agent,
+        client=wire.client,
+        claimed_reason=talk.claimed_reason,
+        target=talk.login.target.name,
+        environment=talk.login.target.environment,
+        statements=_statements(held),
+        preview=held.findings.preview,
+        rule=held.verdict.rule or "",
+        why=held.verdict.message or held.verdict.reason,
+        reviewers=reviewers.name,
+        reviewer_groups=reviewers.groups,
+        reviewer_users=reviewers.users,
+        approvals_needed=reviewers.approvals,
+        channels=reviewers.channels,
+        opened_at=talk.now,
+        expires_at=held.until if held.kept_until is None else held.kept_until,
+        release_digest=release_digest(talk, held),
+        content_digest=content_digest(talk, held),
+        where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
+        row_cap=held.cap,
+        uncapped=uncapped,
+        kept=held.kept_until is not None,
+        to_type=_to_type(held),
+        full_view=held.terms.require_full_view,
+    )
+
+
+def wire_of(talk: Conversation) -> Wire:
+    """This session, as a request names it."""
+    login, judge = talk.login, talk.judge
+    return Wire(login.session, login.replica, judge.scrub(judge.agent), login.client)
+
+
+def release_digest(talk: Conversation, held: Held) -> str:
+    """Made when the question is asked and again when its answer is released, from what is true at that moment."""
+    state = (talk.status, str(talk.open_batch))
+    return digest(
+        talk.login.digest_key,
+        (held.id, talk.login.session, *state, *bytes_of(held.batch), *_circumstances(talk, held)),
+    )
+
+
+def content_digest(talk: Conversation, held: Held) -> str:
+    """What is asked, by whom, of whom, and under which circumstances; not in which session. A one-time pass is bound to
+    it: whoever asks the same of other reviewers, or under no row guard where there was one, asks something else."""
+    who, reviewers = talk.login.identity, held.terms.reviewers
+    asked = (who.issuer, who.subject, talk.login.target.name, *content_of(held.batch), *_circumstances(talk, held))
+    of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
+    care = (_to_type(held), held.terms.require_full_view, held.cap is not None)
+    return digest(talk.login.digest_key, (*asked, *of_whom, "|how", reviewers.approvals, *map(str, care)))
+
+
+def _circumstances(talk: Conversation, held: Held) -> list[bytes | str | int | None]:
+    """What an approval binds beside the bytes: role, database, search_path, settings, relation OIDs, rule (decision 5)."""
+    target = talk.login.target
+    meaning = held.findings.meaning or Meaning()
+    return [
+        "|target",
+        target.user,
+        target.database,
+        "|path",
+        *talk.judge.search_path,
+        "|oids",
+        *meaning.oids,
+        "|settings",
+        *meaning.settings,
+        *(held.settings or ()),
+        "|reported",
+        *known(talk.reported),
+        "|rule",
+        held.verdict.rule or "",
+    ]
+
+
+def _to_type(held: Held) -> str:
+    """What a reviewer types to approve a DROP or TRUNCATE (`confirm: typed`): the names that it takes away, or its command
+    where they are none or none that one would type."""
+    taken = [each.statement for each in held.executions if each.statement.tag.startswith(("DROP", "TRUNCATE"))]
+    if held.terms.confirm != "typed" or not taken:
+        return ""
+    names = ", ".join(sorted({name for each in taken for name in each.writes}))
+    return names if 0 < len(names) <= LONGEST_TYPED and names.isprintable() else taken[0].tag
+
+
+def _statements(held: Held) -> tuple[HeldStatement, ...]:
+    """What is on the card: equal texts once, with how often and the first value sets."""
+    found: dict[str, HeldStatement] = {}
+    for part in held.parts:
+        for each in part.reply.executions if part.reply else []:
+            known = found.get(each.sql)
+            sets = known.parameters if known else ()
+            if each.parameters is not None and len(sets) < SHOWN_VALUE_SETS:
+                sets = (*sets, each.parameters)
+            found[each.sql] = HeldStatement(
+                each.statement.tag,
+                each.sql,
+                tuple(sorted({*each.statement.writes, *each.statement.reads})),
+                each.statement.where,
+                sets,
+                (known.executions if known else 0) + 1,
+                opaque=each.statement.reason,
+                copies=each.copies,
+            )
+    return tuple(found.values())

@@ -1,0 +1,104 @@
+"""What a request asks: who else asks the same, and what a reviewer must do to approve it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gateway.approvals.request import ApprovalRequest
+from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
+from tests import playbook
+from tests.playbook import BOUND, NO_DATA, PARSED, POLICY, Playbook, columns, complete, error, ready, row
+from tests.session.test_holding import KEPT, answer_probe, asked, kept
+from tests.session.test_session import DELETE
+
+# --- the same question -------------------------------------------------------------------------------------------------
+
+
+def test_it_is_the_same_under_other_names_of_statement_and_portal() -> None:
+    """asyncpg and psycopg number theirs by connection."""
+    values = ([b"7"], [b"7"], [b"8"])
+    found = []
+    for name, each in zip(("s1", "s2", "s2"), values, strict=True):
+        play = Playbook(KEPT)
+        text = parse(name, "DELETE FROM customers WHERE name = $1") + bind(f"p{name}", name, each)
+        play.client(text + execute(f"p{name}") + SYNC)
+        play.target(complete("BEGIN"), complete("SET"), ready("T"))
+        play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+        play.target(PARSED, message(b"t", b"\0\x01\0\0\0\x19"), NO_DATA, ready("T"))
+        play.target(PARSED, BOUND, columns("count"), row(b"1"), complete("SELECT 1"), ready("T"))
+        play.target(PARSED, BOUND, columns("id"), complete("SELECT 0"), ready("T"))
+        play.target(complete("ROLLBACK"), ready())
+        found.append(play.requests[0].content_digest)
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: Playbook(KEPT.replace("name: writes wait", "name: writes wait now")),
+        lambda: Playbook(KEPT.replace("dba: {groups: [dba]", "dba: {groups: [owners]")),
+        lambda: Playbook(KEPT.replace("dba: {groups: [dba]", "dba: {groups: [dba], approvals: 2")),
+        lambda: Playbook(KEPT, who=replace(playbook.ANN, subject="somebody-else")),
+        lambda: Playbook(KEPT, who=replace(playbook.ANN, issuer="https://other.example")),
+    ],
+)
+def test_another_rule_other_reviewers_another_person_ask_something_else(change: Callable[[], Playbook]) -> None:
+    _, request = kept()
+    assert asked(change(), query(DELETE)).content_digest != request.content_digest
+
+
+def test_another_table_of_that_name_asks_something_else() -> None:
+    _, request = kept()
+    again = Playbook(KEPT)
+    again.client(query(DELETE))
+    answer_probe(again, b"public.customers", b"99999")
+    assert again.requests[0].content_digest != request.content_digest
+
+
+# --- what a reviewer must do ------------------------------------------------------------------------------------------
+
+CAREFUL = POLICY.replace("reviewers: dba", "reviewers: dba, confirm: typed, require_full_view: true").replace(
+    '["DROP TABLE"]', '["DROP OWNED"]'
+)
+
+
+def without_preview(play: Playbook, *messages: bytes) -> ApprovalRequest:
+    """Send it, say what its names mean, and nothing of its rows; the request that would be stored."""
+    play.client(*messages)
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(complete("SELECT 0"), ready("T"))
+    for _ in range(5):
+        if not play.requests:
+            play.target(error("57014"), ready("T"))
+    return play.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("sql", "typed"),
+    [
+        ("DROP TABLE customers", "public.customers"),
+        ("TRUNCATE customers, orders", "public.customers, public.orders"),
+        ("DROP FUNCTION purge", "DROP FUNCTION"),
+        ("DELETE FROM customers", ""),
+        ("ALTER TABLE customers ADD note text", ""),
+        ("DELETE FROM customers; DROP TABLE orders", "public.orders"),
+        (f"DROP TABLE {', '.join(f'a_table_of_a_long_name_{n}' for n in range(9))}", "DROP TABLE"),
+    ],
+)
+def test_the_names_that_a_drop_or_truncate_takes_away_are_to_be_typed(sql: str, typed: str) -> None:
+    for policy, expected in ((CAREFUL, typed), (POLICY.replace('["DROP TABLE"]', '["DROP OWNED"]'), "")):
+        play = Playbook(policy)
+        request = without_preview(play, query(sql))
+        assert (request.to_type, request.full_view) == (expected, policy is CAREFUL)
+
+
+def test_what_was_approved_with_less_care_asks_something_else() -> None:
+    texts = ("", ", confirm: typed", ", require_full_view: true")
+    found = []
+    for text in texts:
+        play = Playbook(
+            KEPT.replace("keep_for: 15m", f"keep_for: 15m{text}").replace('["DROP TABLE"]', '["DROP OWNED"]')
+        )
+        found.append(without_preview(play, query("TRUNCATE customers")).content_digest)
+    assert len({*found}) == 3
