@@ -13,6 +13,7 @@ default work on its own wish. A wish for read-only is enforced (the gate stays c
 What must not live here: what may run (the verdicts), sockets, clocks.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -88,10 +89,13 @@ class Gate:
     def needed(self, batch: Batch, status: str) -> bool:
         """Must it be opened before this batch? `status` "" where it isn't known.
 
-        In a transaction block it would be too late, and where that has failed it can't be.
+        In a transaction block it would be too late, but for what comes behind its COMMIT in the same batch: the SET lasts with
+        the block. Where that has failed, or is rolled back, it can't be opened.
         """
-        if self.opened or self.unsure or status in ("T", "E"):
+        if self.opened or self.unsure or status == "E":
             return False
+        if status == "T":
+            return not self.wish and _writes_behind_a_commit(batch)
         if _sets_default(batch):
             return True  # whatever it sets is set back behind it
         if self.wish:
@@ -190,6 +194,12 @@ def _executions(batch: Batch) -> Iterator[Execution]:
     for part in batch.parts:
         if part.reply is not None and part.denied is None:
             yield from part.reply.executions
+
+
+def _writes_behind_a_commit(batch: Batch) -> bool:
+    """Also a block: in a string its BEGIN goes unchanged."""
+    behind = itertools.dropwhile(lambda each: each.statement.control is not Control.COMMIT, _executions(batch))
+    return any(each.statement.control is Control.BEGIN or may_write(each.statement) for each in behind)
 
 
 def _begins_in_a_string(batch: Batch) -> bool:

@@ -429,6 +429,22 @@ SETTINGS = [
 
 TRANSACTIONS = [
     talk(
+        "a write behind the end of a block in one string",
+        *queries(
+            "BEGIN",
+            "SELECT 1; COMMIT; INSERT INTO things VALUES (60, 'x', 1)",
+            "BEGIN",
+            "END; BEGIN; INSERT INTO things VALUES (61, 'x', 1); COMMIT",
+            "SHOW default_transaction_read_only",
+            "BEGIN",
+            "COMMIT; SELECT 1 / 0; INSERT INTO things VALUES (62, 'x', 1)",
+            "SELECT count(*) FROM things",
+            "BEGIN",
+        ),
+        run("COMMIT") + run("INSERT INTO things VALUES (63, 'x', 1)") + SYNC,
+        *queries("SELECT count(*) FROM things", "DELETE FROM things WHERE id >= 60"),
+    ),
+    talk(
         "commit", *queries("BEGIN", "INSERT INTO things VALUES (50, 'x', 1)", "COMMIT", "SELECT count(*) FROM things")
     ),
     talk("rollback", *queries("BEGIN", "DELETE FROM things", "ROLLBACK", "SELECT count(*) FROM things")),

@@ -161,6 +161,29 @@ def test_behind_a_string_with_a_block_of_its_own_the_gate_is_closed_when_the_blo
     assert play.to_target() == query("SELECT 1")
 
 
+@pytest.mark.parametrize("text", [f"COMMIT; {INSERT}", f"END; BEGIN; {INSERT}; COMMIT", f"SELECT 1; COMMIT; {INSERT}"])
+def test_behind_the_end_of_a_block_in_a_string_the_gate_is_open_and_then_closed(text: str) -> None:
+    """The SET is made in the block, so it lasts with it; where the COMMIT fails it is undone with it."""
+    play = shown()
+    sent(play, query("BEGIN"))
+    play.target(complete("BEGIN"), ready("T"))
+    assert sent(play, query(text)) == OPEN + query(text)
+    assert sent(play, query("SELECT 1")) == b"", "what follows waits"
+    play.target(PARSED, BOUND, complete("SET"), ready("T"))
+    play.target(*(complete(each.split()[0]) for each in text.split("; ")), ready())
+    assert play.to_target() == CLOSE
+    play.target(ready())
+    assert play.to_target() == query("SELECT 1")
+
+
+@pytest.mark.parametrize("text", [f"{INSERT}; COMMIT", "SELECT 1; COMMIT", f"ROLLBACK; {INSERT}", "COMMIT; SELECT 1"])
+def test_inside_a_block_it_stays_closed_where_nothing_behind_its_end_could_write(text: str) -> None:
+    play = shown()
+    sent(play, query("BEGIN"))
+    play.target(complete("BEGIN"), ready("T"))
+    assert sent(play, query(text)) == query(text)
+
+
 def test_a_close_that_was_answered_inside_a_block_is_sent_again_outside() -> None:
     """`control` did not show it: the text is one statement, and code of it ended in another state than it began."""
     play = shown()
