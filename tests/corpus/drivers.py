@@ -68,13 +68,17 @@ def _place(port: int) -> str:
     return f"host=127.0.0.1 port={port} dbname=shop user=hoop sslmode=disable"
 
 
+def psql_environment(token: str) -> dict[str, str]:
+    """This process' environment without what psql would take for settings, and with the password."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return own | {"PGPASSWORD": token, "PGCLIENTENCODING": "UTF8"}
+
+
 async def psql(port: int, token: str, binaries: Path | None, queries: Sequence[str]) -> list[str]:
     assert binaries is not None
     command = [str(binaries / "psql"), "-X", "-At", "-d", _place(port)]
     command += [word for each in queries for _ in range(_TIMES) for word in ("-c", each)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
-        "PGPASSWORD": token
-    }
+    environment = psql_environment(token)
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
     told, _ = await process.communicate()
     return told.decode().splitlines()
