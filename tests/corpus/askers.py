@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import asyncpg
 import psycopg
@@ -64,6 +64,10 @@ class Way:
     fits: tuple[str, ...]
     ask: Callable[[Door, Sequence[Attempt]], Awaitable["Recorded"]]
     cases: bool = False
+
+    @property
+    def driver(self) -> str:
+        return self.name.split()[0]
 
     def takes(self, attempt: Attempt) -> bool:
         if attempt.alone:
@@ -127,7 +131,7 @@ class Driver(Generic[Connection]):
                     await ask(own, text)
             except self.errors:
                 pass
-            except Exception as error:  # noqa: BLE001 - whatever a driver makes of bytes that it did not expect
+            except Exception as error:  # whatever a driver makes of bytes that it did not expect
                 troubles.append(f"{type(error).__name__}: {error}")
         return Answer(attempt, _heard(bytes(tap.heard[before:])), "; ".join(troubles))
 
@@ -224,7 +228,7 @@ async def _portal(own: Asyncpg, text: str) -> None:
         await cursor.fetch(1000)
 
 
-def _asyncpg_copy(form: str) -> Ask[Asyncpg]:
+def _asyncpg_copy(form: Literal["csv", "binary"]) -> Ask[Asyncpg]:
     async def ignored(_data: bytes) -> None:
         pass
 
@@ -285,25 +289,26 @@ def _parts(raw: bytes) -> Iterator[bytes]:
 # --- all of them ------------------------------------------------------------------------------------------------------
 
 _ODD = "(FORMAT csv, FORCE_QUOTE *, QUOTE '9', ESCAPE '3', DELIMITER '|')"
+_EXTENDED = ("text", "binary")
 _READ = ("cursor", "binary cursor")
 _OUT = ("copy", "copy csv", "copy binary")
 
 WAYS: tuple[Way, ...] = (
     Way("psql simple", ("simple",), _psql("{};"), cases=True),
-    Way("psql extended", ("text",), _psql("{} \\bind \\g", newest=True)),
-    Way("psql prepared", ("text",), _psql(*_NAMED, newest=True)),
+    Way("psql extended", _EXTENDED, _psql("{} \\bind \\g", newest=True)),
+    Way("psql prepared", _EXTENDED, _psql(*_NAMED, newest=True)),
     Way("psql cursor", _READ, _psql("BEGIN;", "DECLARE c CURSOR FOR {};", "FETCH 1 FROM c;", "FETCH ALL FROM c;", "ROLLBACK;")),
     Way("psql in pieces", _READ, _psql("\\set FETCH_COUNT 2", "{};")),
     Way("psql copy", _OUT, _psql("\\copy ({}) TO STDOUT")),
     Way("psql copy csv", _OUT, _psql(f"\\copy ({{}}) TO STDOUT {_ODD}")),
     Way("psycopg simple", ("simple",), _PSYCOPG.by(_client_side)),
-    Way("psycopg text", ("text",), _PSYCOPG.by(_prepared(binary=False), 2), cases=True),
-    Way("psycopg binary", ("binary",), _PSYCOPG.by(_prepared(binary=True), 2), cases=True),
+    Way("psycopg text", _EXTENDED, _PSYCOPG.by(_prepared(binary=False), 2)),
+    Way("psycopg binary", _EXTENDED, _PSYCOPG.by(_prepared(binary=True), 2), cases=True),
     Way("psycopg cursor", _READ, _PSYCOPG.by(_server_side(binary=False))),
     Way("psycopg binary cursor", _READ, _PSYCOPG.by(_server_side(binary=True))),
     Way("psycopg copy", _OUT, _PSYCOPG.by(_psycopg_copy(""))),
     Way("psycopg copy binary", _OUT, _PSYCOPG.by(_psycopg_copy("(FORMAT binary)"))),
-    Way("asyncpg fetch", ("binary",), _ASYNCPG.by(_fetched, 2), cases=True),
+    Way("asyncpg fetch", _EXTENDED, _ASYNCPG.by(_fetched, 2), cases=True),
     Way("asyncpg cursor", _READ, _ASYNCPG.by(_portal)),
     Way("asyncpg copy csv", _OUT, _ASYNCPG.by(_asyncpg_copy("csv"))),
     Way("asyncpg copy binary", _OUT, _ASYNCPG.by(_asyncpg_copy("binary"))),

@@ -134,6 +134,7 @@ def _step(found: str | list[str]) -> Sent:
 
 # --- the ways to ask --------------------------------------------------------------------------------------------------
 
+
 def ways_of(sql: str, at: int) -> dict[str, list[Sent]]:
     """Every way that fits the command. `at` counts the attempts: a few ways are so alike that they take turns."""
     if sql.startswith(_READS):

@@ -30,10 +30,11 @@ Client = Callable[[int, str, Path | None, Sequence[str]], Awaitable[list[str]]]
 
 
 class Tap:
-    """A relay of bytes to a port; `heard` is all that came back."""
+    """A relay of bytes to a port; `heard` is all that came back. It ends when its clients have gone."""
 
     def __init__(self, target: int) -> None:
         self._target = target
+        self._serving = set[asyncio.Task[object]]()
         self.heard = bytearray()
         self.port = 0
 
@@ -45,8 +46,12 @@ class Tap:
         tap.port = server.sockets[0].getsockname()[1]
         async with server:
             yield tap
+            await asyncio.gather(*tap._serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
         back, on = await asyncio.open_connection("127.0.0.1", self._target)
         await asyncio.gather(self._pass(reader, on), self._pass(back, writer, self.heard))
 

@@ -1,6 +1,7 @@
 """The queries of masking.yaml through real drivers, on each PostgreSQL at hand: the bytes on their sockets are searched.
 
-`make test` asks each query in each way on one of the servers, in turns; `make drivers` everything everywhere, in both databases.
+`make test` asks each query through each driver on each server, in one of the driver's ways, in turns. `make drivers` asks everything
+in every way and in both databases. `pytest -rP` shows the figures.
 """
 
 import asyncio
@@ -20,12 +21,14 @@ from tests.e2e.stack import logging_everything
 
 BOOK = load(Path(__file__).with_name("masking.yaml"))
 FORMS = frozenset[bytes]().union(*(forms(each) for values in BOOK.secrets.values() for each in values))
-#: In these the answers of both databases are compared each time; in the others by `make drivers`.
-_COMPARED = ("psql simple", "psycopg binary", "asyncpg fetch")
-#: Of the attempts that are asked: how many there are at least, how many run without an error, how many show a secret to who
-#: asks the server directly. A way that is refused everything, or searched in vain, is below.
-_ASKED, _RAN, _SHOW = 300, 0.75, 0.6
-_PARTS = len(SERVERS)
+#: How many queries each driver is asked at least, and of a way's attempts how many run without an error, how many show a secret to
+#: who asks the server directly. A way that is refused everything, or is searched in vain, is below.
+_ASKED, _RAN, _SHOW = 350, 0.7, 0.5
+#: Way and attempt -> why the gateway's errors are not the server's.
+_KNOWN = {
+    ("asyncpg fetch", "column renamed in a transaction"): "asyncpg asks for unknown types, by names; behind DDL in a transaction "
+    "a name says nothing, so these answers are masked too and asyncpg gives up",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda major: f"pg{major}")
@@ -60,9 +63,16 @@ def _attempts(way: Way, major: int) -> list[Attempt]:
 
 
 def _turn(way: Way, major: int) -> list[Attempt]:
-    """This server's part: over all servers each attempt has its turn."""
-    first = (WAYS.index(way) + list(SERVERS).index(major)) % _PARTS
-    return [each for each in _attempts(way, major) if BOOK.attempts.index(each) % _PARTS == first]
+    """This way's part on this server: each query goes to each driver, each case to one of them."""
+    return [each for each in _attempts(way, major) if way in _chosen(each, major)]
+
+
+def _chosen(attempt: Attempt, major: int) -> list[Way]:
+    turn = BOOK.attempts.index(attempt) + list(SERVERS).index(major)
+    fitting = [each for each in WAYS if each.takes(attempt)]
+    drivers = dict.fromkeys("any" if attempt.alone else each.driver for each in fitting)
+    groups = [[each for each in fitting if driver in ("any", each.driver)] for driver in drivers]
+    return [group[turn % len(group)] for group in groups]
 
 
 def _ran(answers: Sequence[Answer]) -> int:
@@ -101,31 +111,31 @@ async def _hold_against(vaults: Vaults, way: Way, major: int, attempts: Sequence
     assert [f"{each.attempt.name}: {found_in(each.heard.raw, FORMS)[:3]}" for each in leaks] == []
     assert found_in(one.raw + two.raw, FORMS) == []
     pairs = zip(direct.answers, one.answers, strict=True)
-    assert [f"{each.attempt.name}: {wrong}" for each, other in pairs if (wrong := _wrong(each, other))] == []
+    wrong = {each.attempt.name: text for each, other in pairs if (text := _wrong(each, other))}
+    assert {name: text for name, text in wrong.items() if (way.name, name) not in _KNOWN} == {}
     pairs = zip(one.answers, two.answers, strict=True)
     assert [each.attempt.name for each, other in pairs if _differ(each, other)] == []
     assert ran >= _RAN * len(attempts)
     assert shown >= _SHOW * len(attempts)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name.replace(" ", "-"))
+_each_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name.replace(" ", "-"))
+
+
+@_each_way
 async def test_a_turn_of_each_way(vaults: Vaults, major: int, way: Way) -> None:
-    attempts = _turn(way, major)
-    assert len(attempts) >= _ASKED * 0.9 / _PARTS
-    await _hold_against(vaults, way, major, attempts, both=way.name in _COMPARED)
+    await _hold_against(vaults, way, major, _turn(way, major), both=False)
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name.replace(" ", "-"))
+@_each_way
 async def test_everything_in_each_way(vaults: Vaults, major: int, way: Way) -> None:
-    attempts = _attempts(way, major)
-    assert len(attempts) >= _ASKED - 25 * (major < max(SERVERS))
-    await _hold_against(vaults, way, major, attempts, both=True)
+    await _hold_against(vaults, way, major, _attempts(way, major), both=True)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name.replace(" ", "-"))
-def test_over_all_servers_each_attempt_has_its_turn(way: Way) -> None:
-    newest = max(SERVERS)
-    everywhere = [each for each in _attempts(way, newest) if all(each.concerns(major) for major in SERVERS)]
-    turns = [each.name for major in SERVERS for each in _turn(way, major)]
-    assert {each.name for each in everywhere} <= set(turns)
+@pytest.mark.parametrize("major", SERVERS)
+def test_each_driver_has_its_turn_with_each_query(major: int) -> None:
+    turns = {way: _turn(way, major) for way in WAYS}
+    for driver in ("psql", "psycopg", "asyncpg"):
+        asked = [each for way in WAYS if way.driver == driver for each in turns[way] if not each.alone]
+        assert len(asked) == len(set(map(id, asked))) >= _ASKED
