@@ -69,6 +69,10 @@ class Way:
     def driver(self) -> str:
         return self.name.split()[0]
 
+    @property
+    def by_cursor(self) -> bool:
+        return self.fits == _READ
+
     def takes(self, attempt: Attempt) -> bool:
         if attempt.alone:
             return self.cases and bool(attempt.texts)
@@ -96,11 +100,10 @@ Ask = Callable[[Connection, str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Driver(Generic[Connection]):
-    """`undone`: a transaction that is rolled back at its end; `errors`: how the driver says what the server answered."""
+    """`undone`: a transaction that is rolled back at its end."""
 
     connect: Callable[[Door, int], AbstractAsyncContextManager[Connection]]
     undone: Callable[[Connection], AbstractAsyncContextManager[object]]
-    errors: type[Exception]
 
     def by(self, ask: Ask[Connection], times: int = 1) -> Callable[[Door, Sequence[Attempt]], Awaitable[Recorded]]:
         """Ask `times` times in a row; the steps of a case once."""
@@ -129,10 +132,9 @@ class Driver(Generic[Connection]):
                         await ask(own, text)
                 else:
                     await ask(own, text)
-            except self.errors:
-                pass
             except Exception as error:  # whatever a driver makes of bytes that it did not expect
-                troubles.append(f"{type(error).__name__}: {error}")
+                if getattr(error, "sqlstate", None) is None:
+                    troubles.append(f"{type(error).__name__}: {error}")
         return Answer(attempt, _heard(bytes(tap.heard[before:])), "; ".join(troubles))
 
 
@@ -164,8 +166,8 @@ async def _undone(own: Asyncpg) -> AsyncIterator[None]:
         await transaction.rollback()
 
 
-_PSYCOPG = Driver(_psycopg, lambda own: own.transaction(force_rollback=True), psycopg.Error)
-_ASYNCPG = Driver(_asyncpg, _undone, asyncpg.PostgresError)
+_PSYCOPG = Driver(_psycopg, lambda own: own.transaction(force_rollback=True))
+_ASYNCPG = Driver(_asyncpg, _undone)
 
 
 async def _read(cursor: "psycopg.AsyncCursor[Any]") -> None:

@@ -47,7 +47,10 @@ def _patterns(wanted: frozenset[bytes]) -> tuple[Any, Any]:
 
 def _any_of(wanted: Iterable[bytes]) -> Any:
     options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
+    options.encoding, options.max_mem = (
+        re2.Options.Encoding.LATIN1,
+        1 << 28,
+    )  # less, and it goes on without its automaton
     escaped = "|".join(re2.escape(each.decode("latin-1")) for each in wanted)
     return re2.compile(escaped.encode("latin-1") or rb"[^\x00-\xff]", options)  # nothing to find: what no byte is
 

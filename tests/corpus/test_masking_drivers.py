@@ -24,11 +24,12 @@ FORMS = frozenset[bytes]().union(*(forms(each) for values in BOOK.secrets.values
 #: How many queries each driver is asked at least, and of a way's attempts how many run without an error, how many show a secret to
 #: who asks the server directly. A way that is refused everything, or is searched in vain, is below.
 _ASKED, _RAN, _SHOW = 350, 0.7, 0.5
-#: Way and attempt -> why the gateway's errors are not the server's.
-_KNOWN = {
-    ("asyncpg fetch", "column renamed in a transaction"): "asyncpg asks for unknown types, by names; behind DDL in a transaction "
-    "a name says nothing, so these answers are masked too and asyncpg gives up",
-}  # fmt: skip
+#: Cases in which asyncpg asks the target for types that it doesn't know. Behind DDL in a transaction no name is certain, so those
+#: answers are masked too: it puts a mask back into a setting, and is refused.
+_TYPES_MASKED = ("column renamed in a transaction", "columns that change names", "tables that change names")
+#: Before PostgreSQL 18 a set-returning SQL function begins anew when it is fetched from behind a savepoint that it began in, and each
+#: FETCH in a block has one of ours: psql's own cursor never ends.
+_BEGINS_ANEW = "SELECT (peek_rows()).a"
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda major: f"pg{major}")
@@ -59,7 +60,17 @@ def _door(vaults: Vaults, which: int, *, through: bool) -> Door:
 
 
 def _attempts(way: Way, major: int) -> list[Attempt]:
-    return [each for each in BOOK.attempts if each.concerns(major) and not each.is_known(major) and way.takes(each)]
+    return [
+        each
+        for each in BOOK.attempts
+        if each.concerns(major) and not each.is_known(major) and way.takes(each) and not _left_out(way, each, major)
+    ]
+
+
+def _left_out(way: Way, attempt: Attempt, major: int) -> bool:
+    if attempt.texts == (_BEGINS_ANEW,):
+        return major < 18 and way.by_cursor
+    return way.name == "asyncpg fetch" and attempt.name in _TYPES_MASKED
 
 
 def _turn(way: Way, major: int) -> list[Attempt]:
@@ -69,7 +80,7 @@ def _turn(way: Way, major: int) -> list[Attempt]:
 
 def _chosen(attempt: Attempt, major: int) -> list[Way]:
     turn = BOOK.attempts.index(attempt) + list(SERVERS).index(major)
-    fitting = [each for each in WAYS if each.takes(attempt)]
+    fitting = [each for each in WAYS if each.takes(attempt) and not _left_out(each, attempt, major)]
     drivers = dict.fromkeys("any" if attempt.alone else each.driver for each in fitting)
     groups = [[each for each in fitting if driver in ("any", each.driver)] for driver in drivers]
     return [group[turn % len(group)] for group in groups]
@@ -84,14 +95,23 @@ def _showing(answers: Sequence[Answer]) -> list[Answer]:
 
 
 def _wrong(direct: Answer, through: Answer) -> str:
-    """How the gateway's answer is not the server's, "" for not at all: another error, or bytes that the driver can't read."""
-    if through.heard.codes != direct.heard.codes and not direct.attempt.refused:
-        return f"the server answers {direct.heard.codes}, the gateway {through.heard.codes}"
-    return through.trouble if not direct.trouble else ""
+    """How the gateway's answer is not the server's, "" for not at all: other errors or counts, or bytes that the driver can't read."""
+    if through.trouble and not direct.trouble:
+        return through.trouble
+    if direct.attempt.refused or _outline(through) == _outline(direct):
+        return ""
+    return f"the server answers {_outline(direct)}, the gateway {_outline(through)}"
+
+
+def _outline(answer: Answer) -> list[bytes]:
+    """SQLSTATEs, and tags with their counts, which an oracle may change."""
+    tags = [body for kind, body in answer.heard.messages() if kind == "C" and not answer.attempt.oracle]
+    return [each.encode() for each in answer.heard.codes] + tags
 
 
 def _differ(one: Answer, two: Answer) -> bool:
-    return not one.attempt.oracle and told(one.heard) != told(two.heard)
+    """Rows may come in another order: one of the databases has been written to more often."""
+    return not one.attempt.oracle and sorted(told(one.heard)) != sorted(told(two.heard))
 
 
 async def _ask(vaults: Vaults, way: Way, attempts: Sequence[Attempt], which: int, *, through: bool) -> Recorded:
@@ -111,8 +131,7 @@ async def _hold_against(vaults: Vaults, way: Way, major: int, attempts: Sequence
     assert [f"{each.attempt.name}: {found_in(each.heard.raw, FORMS)[:3]}" for each in leaks] == []
     assert found_in(one.raw + two.raw, FORMS) == []
     pairs = zip(direct.answers, one.answers, strict=True)
-    wrong = {each.attempt.name: text for each, other in pairs if (text := _wrong(each, other))}
-    assert {name: text for name, text in wrong.items() if (way.name, name) not in _KNOWN} == {}
+    assert [f"{each.attempt.name}: {wrong}" for each, other in pairs if (wrong := _wrong(each, other))] == []
     pairs = zip(one.answers, two.answers, strict=True)
     assert [each.attempt.name for each, other in pairs if _differ(each, other)] == []
     assert ran >= _RAN * len(attempts)
