@@ -255,7 +255,12 @@ def _psql(*lines: str, newest: bool = False) -> Callable[[Door, Sequence[Attempt
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             script = [line for each in attempts for line in _lines(door, each, lines)]
-            await process.communicate("\n".join(script).encode())
+            try:
+                await process.communicate("\n".join(script).encode())
+            finally:
+                if process.returncode is None:  # the test has given up waiting
+                    process.kill()
+                    await process.wait()
             slices = list(_parts(bytes(tap.heard)))
             answers = [Answer(*each) for each in zip(attempts, map(_heard, slices), strict=True)]
             return Recorded(answers, bytes(tap.heard))
