@@ -96,10 +96,10 @@ def _showing(answers: Sequence[Answer]) -> list[Answer]:
 
 def _wrong(direct: Answer, through: Answer) -> str:
     """How the gateway's answer is not the server's, "" for not at all: other errors or counts, or bytes that the driver can't read."""
-    if through.trouble and not direct.trouble:
+    if direct.trouble or direct.attempt.refused:
+        return ""  # the driver gives up halfway without a gateway, or the refusal is the gateway's own
+    if through.trouble or _outline(through) == _outline(direct):
         return through.trouble
-    if direct.attempt.refused or _outline(through) == _outline(direct):
-        return ""
     return f"the server answers {_outline(direct)}, the gateway {_outline(through)}"
 
 
