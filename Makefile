@@ -25,10 +25,12 @@ renderings: $(VENV)/.ready
 	$(BIN)/python -m tests.bots.rendering
 
 # Every driver of docs/drivers.md: `make test` leaves out those that need a compiler or a newer Python. What is missing is
-# skipped, with what to install; without Python 3.12 that is postgres-mcp.
+# skipped, with what to install; without Python 3.12 that is postgres-mcp. Then every query of masking.yaml in every way of
+# psql, psycopg and asyncpg (some ten minutes), with the figures; `make test` does that in turns.
 drivers: $(VENV)/.ready
 	-$(MAKE) .venv-mcp/.ready
 	$(BIN)/python -m pytest -q -m "" tests/e2e/test_matrix.py tests/e2e/test_mcp.py
+	$(BIN)/python -m pytest -q -m heavy -rP tests/corpus/test_masking_drivers.py
 
 # postgres-mcp asks for an old pglast; it runs with the one that we have.
 .venv-mcp/.ready:

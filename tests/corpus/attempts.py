@@ -19,6 +19,7 @@ _QUERY_KEYS = frozenset({"sql", "since", "until", "ways", "lacks", "oracle", "kn
 _CASE_KEYS = frozenset({"name", "from", "say", "since", "until", "lacks", "oracle", "known", "known_on", "refused"})
 _READS = ("SELECT", "WITH", "VALUES", "TABLE", "(")
 _CHANGES = ("INSERT", "UPDATE", "DELETE", "MERGE")
+_LEAVES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|set_config|lo_from_bytea)\b")
 
 #: What is sent at once, and the number of ReadyForQuery messages that answer it.
 Sent = tuple[tuple[bytes, ...], int]
@@ -26,7 +27,9 @@ Sent = tuple[tuple[bytes, ...], int]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt. `ways`: name -> what is sent in that way. `oracle`: answers may differ, no secret may show.
+    """One attempt. `ways`: name -> what is sent in that way; `texts`: its statements, () where a step is no plain text.
+
+    `oracle`: answers may differ, no secret may show.
 
     `lacks`: the SQLSTATE of a server that can't do it; `refused`: the gateway's own refusal counts; `known`: why it isn't closed.
     """
@@ -34,6 +37,7 @@ class Attempt:
     name: str
     source: str
     ways: Mapping[str, list[Sent]]
+    texts: tuple[str, ...]
     since: int = 0
     until: int = _NEWEST
     lacks: str = ""
@@ -45,6 +49,11 @@ class Attempt:
 
     def concerns(self, major: int) -> bool:
         return self.since <= major <= self.until
+
+    @property
+    def leaves(self) -> bool:
+        """It leaves something behind, so it is to be taken back: the next one must meet the same rows and settings."""
+        return not self.alone and any(map(_LEAVES.search, self.texts))
 
     def is_known(self, major: int) -> bool:
         return bool(self.known) and (not self.known_on or major in self.known_on)
@@ -87,7 +96,7 @@ def _query(group: str, at: int, found: str | dict[str, Any]) -> Attempt:
         raise ValueError(f"{group}: unknown keys {sorted(unknown)}")
     sql = found["sql"] + _padding(found)
     ways = {each: _sent(each, sql) for each in found["ways"]} if "ways" in found else ways_of(sql, at)
-    return Attempt(f"{group} {at}: {found['sql']}", group, ways, **_common(found))
+    return Attempt(f"{group} {at}: {found['sql']}", group, ways, (sql,), **_common(found))
 
 
 def _padding(found: dict[str, Any]) -> str:
@@ -99,8 +108,10 @@ def _case(found: dict[str, Any]) -> Attempt:
     if unknown := found.keys() - _CASE_KEYS:
         raise ValueError(f"{found.get('name', '?')}: unknown keys {sorted(unknown)}")
     steps = [_step(each) for each in found["say"]]
+    texts = tuple(found["say"]) if all(isinstance(each, str) for each in found["say"]) else ()
     refused = bool(found.get("refused"))
-    return Attempt(found["name"], str(found["from"]), {"simple": steps}, **_common(found), refused=refused, alone=True)
+    ways = {"simple": steps}
+    return Attempt(found["name"], str(found["from"]), ways, texts, **_common(found), refused=refused, alone=True)
 
 
 def _common(found: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +133,6 @@ def _step(found: str | list[str]) -> Sent:
 
 
 # --- the ways to ask --------------------------------------------------------------------------------------------------
-
-#: These leave something behind, so they are taken back: the next way must meet the same rows and settings.
-_LEAVES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|set_config|lo_from_bytea)\b")
 
 
 def ways_of(sql: str, at: int) -> dict[str, list[Sent]]:

@@ -30,10 +30,11 @@ Client = Callable[[int, str, Path | None, Sequence[str]], Awaitable[list[str]]]
 
 
 class Tap:
-    """A relay of bytes to a port; `heard` is all that came back."""
+    """A relay of bytes to a port; `heard` is all that came back. It ends when its clients have gone."""
 
     def __init__(self, target: int) -> None:
         self._target = target
+        self._serving = set[asyncio.Task[object]]()
         self.heard = bytearray()
         self.port = 0
 
@@ -45,8 +46,12 @@ class Tap:
         tap.port = server.sockets[0].getsockname()[1]
         async with server:
             yield tap
+            await asyncio.gather(*tap._serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
         back, on = await asyncio.open_connection("127.0.0.1", self._target)
         await asyncio.gather(self._pass(reader, on), self._pass(back, writer, self.heard))
 
@@ -68,13 +73,17 @@ def _place(port: int) -> str:
     return f"host=127.0.0.1 port={port} dbname=shop user=hoop sslmode=disable"
 
 
+def psql_environment(token: str) -> dict[str, str]:
+    """This process' environment without what psql would take for settings, and with the password."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return own | {"PGPASSWORD": token, "PGCLIENTENCODING": "UTF8"}
+
+
 async def psql(port: int, token: str, binaries: Path | None, queries: Sequence[str]) -> list[str]:
     assert binaries is not None
     command = [str(binaries / "psql"), "-X", "-At", "-d", _place(port)]
     command += [word for each in queries for _ in range(_TIMES) for word in ("-c", each)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
-        "PGPASSWORD": token
-    }
+    environment = psql_environment(token)
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
     told, _ = await process.communicate()
     return told.decode().splitlines()

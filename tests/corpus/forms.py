@@ -5,6 +5,10 @@ What lives here: making the forms and searching for them. What must not: sockets
 
 import base64
 from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import re2
 
 #: Shorter pieces are in innocent bytes too: OIDs, lengths, counts.
 _PIECE = 7
@@ -24,12 +28,31 @@ def forms(secret: str) -> frozenset[bytes]:
     return frozenset(each for each in found if len(each) >= _PIECE)
 
 
-def found_in(raw: bytes, wanted: Iterable[bytes]) -> list[bytes]:
+def found_in(raw: bytes, wanted: frozenset[bytes]) -> list[bytes]:
     """The forms that are in the bytes: as they are, without what is no letter or digit, or scattered over rows digit by digit."""
     lower = raw.lower()
     packed = lower.translate(None, _OTHERS)
     digits = packed.translate(None, _ALPHABET)
+    anything, numbers = _patterns(wanted)
+    if not (anything.search(lower) or anything.search(packed) or numbers.search(digits)):
+        return []
     return sorted(each for each in wanted if each in lower or each in packed or (each.isdigit() and each in digits))
+
+
+@cache
+def _patterns(wanted: frozenset[bytes]) -> tuple[Any, Any]:
+    """Any of the forms, and any that is digits alone: most bytes hold none, and a pattern says so a hundred times as fast."""
+    return _any_of(wanted), _any_of(each for each in wanted if each.isdigit())
+
+
+def _any_of(wanted: Iterable[bytes]) -> Any:
+    options = re2.Options()
+    options.encoding, options.max_mem = (
+        re2.Options.Encoding.LATIN1,
+        1 << 28,
+    )  # less, and it goes on without its automaton
+    escaped = "|".join(re2.escape(each.decode("latin-1")) for each in wanted)
+    return re2.compile(escaped.encode("latin-1") or rb"[^\x00-\xff]", options)  # nothing to find: what no byte is
 
 
 def _plain(secret: str) -> str:

@@ -10,10 +10,10 @@ What must not live here: what a secret is (test_secrets.py).
 import secrets
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.wire import frontend
-from gateway.wire.backend import fields
+from gateway.wire.backend import fields, row_description
 from gateway.wire.frontend import message
 from gateway.wire.scram import MECHANISM, Scram
 from tests.e2e.wire import startup
@@ -36,6 +36,20 @@ class Heard:
             end = at + 1 + int.from_bytes(self.raw[at + 1 : at + 5], "big")
             yield chr(self.raw[at]), self.raw[at + 5 : end]
             at = end
+
+
+def told(heard: Heard) -> list[tuple[str, bytes]]:
+    """The messages, without what differs by itself: the sender's process of a notification, OIDs of tables made just now."""
+    return [(kind, _steady(kind, body)) for kind, body in heard.messages()]
+
+
+def _steady(kind: str, body: bytes) -> bytes:
+    if kind == "A":
+        return body[4:]
+    if kind != "T":
+        return body
+    columns = [replace(each, table_oid=0) for each in row_description(body)]
+    return repr(columns).encode()
 
 
 class Line:

@@ -3,18 +3,16 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.demo.postgres import find_binaries
 from gateway.wire import frontend
-from gateway.wire.backend import row_description
 from tests.corpus.attempts import Attempt, load
 from tests.corpus.drivers import CLIENTS, QUERIES, Client, Tap
 from tests.corpus.forms import forms, found_in
-from tests.corpus.line import Heard
+from tests.corpus.line import Heard, told
 from tests.corpus.test_bypass import SERVERS
 from tests.corpus.vaults import Vaults
 from tests.e2e.stack import logging_everything
@@ -52,33 +50,19 @@ def _ways(attempt: Attempt, major: int) -> list[str]:
     return [first, *(others if major == max(SERVERS) else others[turn::3])]
 
 
-def _told(heard: Heard) -> list[tuple[str, bytes]]:
-    """The messages, without what differs by itself: the sender's process of a notification, OIDs of tables made just now."""
-    return [(kind, _steady(kind, body)) for kind, body in heard.messages()]
-
-
-def _steady(kind: str, body: bytes) -> bytes:
-    if kind == "A":
-        return body[4:]
-    if kind != "T":
-        return body
-    columns = [replace(each, table_oid=0) for each in row_description(body)]
-    return repr(columns).encode()
-
-
 def _wrong(vaults: Vaults, attempt: Attempt, way: str, *, twice: bool) -> str:
     """What shows through the gateway, "" for nothing. `twice`: compare it with what the other database shows."""
     one = vaults.heard(attempt, way, 0, through=True)
     two = vaults.heard(attempt, way, 1, through=True) if twice else one
     if leaked := found_in(one.raw + two.raw, FORMS):
         return f"{way}: {leaked[:3]} in {_differing(one, two)}"
-    if not attempt.oracle and _told(one) != _told(two):
+    if not attempt.oracle and told(one) != told(two):
         return f"{way}: the answers differ: {_differing(one, two)}"
     return ""
 
 
 def _differing(one: Heard, two: Heard) -> str:
-    pairs = zip(_told(one), _told(two), strict=False)
+    pairs = zip(told(one), told(two), strict=False)
     return str(next(((a[0], a[1][:300], b[1][:300]) for a, b in pairs if a != b), "both"))
 
 
@@ -87,7 +71,7 @@ def _broken(vaults: Vaults, attempt: Attempt) -> str:
     one, two = (vaults.heard(attempt, "simple", which, through=False) for which in (0, 1))
     if attempt.refused:
         return ""
-    if _told(one) == _told(two):
+    if told(one) == told(two):
         return f"it shows nothing even without a gateway: {one.codes} {one.raw[:300]!r}"
     through = vaults.heard(attempt, "simple", 0, through=True)
     return "" if through.codes == one.codes else f"the gateway answers {through.codes}, the server {one.codes}"

@@ -99,12 +99,12 @@ class Vaults(Stack):
 
     def __init__(self, log: Path, binaries: Path, book: Book) -> None:
         super().__init__(log)
-        self._server = binaries
+        self.binaries = binaries
         self.book = book
         self._lines: dict[tuple[str, bool], Line] = {}
 
     async def _begin(self) -> Stage:
-        stage = VaultStage(self._server, self.book)
+        stage = VaultStage(self.binaries, self.book)
         await stage.start()
         return stage
 
@@ -119,13 +119,17 @@ class Vaults(Stack):
             line.close()
         super().stop()
 
-    def line(self, database: str, *, through: bool) -> Line:
-        """A new connection: through the gateway, or directly by the gateway's own login."""
+    @property
+    def directly(self) -> tuple[int, str]:
+        """Port and password of the server itself, by the gateway's own login."""
         assert self.demo.postgres is not None
         assert isinstance(self.demo, VaultStage)
-        if through:
-            return Line(self.port, self.token("ann"), database)
-        return Line(self.demo.postgres.port, self.demo.password, database)
+        return self.demo.postgres.port, self.demo.password
+
+    def line(self, database: str, *, through: bool) -> Line:
+        """A new connection: through the gateway, or directly by the gateway's own login."""
+        port, password = (self.port, self.token("ann")) if through else self.directly
+        return Line(port, password, database)
 
     def cancel(self, line: Line) -> None:
         """Ask the gateway to cancel what the line is at."""

@@ -7,15 +7,13 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from gateway.app import Gateway, read_policy
 from gateway.demo.run import CHANNEL
-from gateway.settings import Address
 from gateway.wire.frontend import query
+from tests.e2e.office import Office, open_office
 from tests.e2e.stack import Card, Stack
 from tests.e2e.wire import Wire
 
@@ -99,48 +97,14 @@ def expiry(stack: Stack) -> float:
 # --- the policy -------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Office:
-    """A gateway whose policies file is the test's own; clicks go to the stack's gateway, as to another replica."""
-
-    stack: Stack
-    gateway: Gateway
-    wire: Wire
-
-    def write(self, *changes: tuple[str, str]) -> None:
-        path = self.gateway.settings.policies
-        text = path.read_text("utf-8")
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        path.write_text(text, "utf-8")
-
-    async def hup(self) -> bool:
-        """What SIGHUP does."""
-
-        async def reload() -> bool:
-            return self.gateway.reload()
-
-        return await self.stack.on(reload())
-
-
 DENIAL = ("rules:\n", "rules:\n  - {name: frozen, effect: deny, statements: [UPDATE], message: the books are closed}\n")
 OTHERS = ("groups: [dba], approvals", "groups: [auditors], approvals")
 
 
 @pytest.fixture
 async def office(stack: Stack, tmp_path: Path) -> AsyncIterator[Office]:
-    demo = stack.demo
-    policies = tmp_path / "policies.yaml"
-    policies.write_text(demo.gateway.settings.policies.read_text("utf-8"), "utf-8")
-    here = Address(stack.host, 0)
-    settings = replace(demo.gateway.settings, listen=here, http=here, policies=policies)
-    gateway = Gateway(settings, read_policy(policies), demo._directory, demo.limits)
-    await stack.on(gateway.start())
-    wire = await Wire.connect(gateway.ports.wire, stack.token("ann"))
-    yield Office(stack, gateway, wire)
-    await wire.close()
-    await stack.on(gateway.stop())
+    async with open_office(stack, tmp_path) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("signalled", [True, False], ids=["SIGHUP", "the file alone"])

@@ -38,6 +38,7 @@ def array(oid: int, *elements: bytes | None) -> bytes:
         (1700, TEXT, f"{CARD}.00".encode(), None),
         (1016, TEXT, f"{{1,{CARD}}}".encode(), None),
         (1009, TEXT, f"{{a,{CARD}}}".encode(), f"{{a,{HIDDEN}}}".encode()),
+        (3926, TEXT, f"[1,{CARD})".encode(), None),
         (2249, TEXT, f"(1,{CARD})".encode(), f"(1,{HIDDEN})".encode()),
         (17, TEXT, f"as it stands {CARD}".encode(), f"as it stands {HIDDEN}".encode()),
         (17, TEXT, b"\\x" + CARD.encode().hex().encode() + b"0", None),

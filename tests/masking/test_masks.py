@@ -84,3 +84,13 @@ def test_kinds() -> None:
     assert kind_of(CITEXT, 0) is Kind.TEXT
     assert kind_of(CITEXT, 1) is Kind.UNKNOWN
     assert kind_of(16, 0) is Kind.HARMLESS
+
+
+@pytest.mark.parametrize(
+    ("oid", "text"), [(3926, b"[4,5)"), (4536, b"{[4,5)}"), (3927, b'{"[4,5)"}'), (1041, b"{10.0.0.1}")]
+)
+def test_the_text_of_ranges_and_arrays_takes_no_placeholder(oid: int, text: bytes) -> None:
+    """psycopg reads them, and fails on anything that is no range and no array."""
+    assert kind_of(oid, 0) is Kind.UNKNOWN
+    for mask in MASKS:
+        assert apply(mask, text, oid, 0, KEY) is None
