@@ -55,13 +55,13 @@ _OIDS: dict[Kind, tuple[int, ...]] = {
         1560, 1562, 600, 601, 602, 603, 604, 628, 718, 3220, 2278, 1000, 1005, 1007, 1028, 1021, 1022, 1182, 1115, 1185, 2951,
     ),
 }  # fmt: skip
-# Ranges, multiranges, their arrays, and the arrays that aren't above: drivers read their text and take no placeholder for it.
+# Ranges, multiranges, their arrays, and the arrays that aren't above (of records, too): drivers read their text and take no placeholder for it.
 _STRICT = frozenset({
     3904, 3906, 3908, 3910, 3912, 3926, 4451, 4532, 4533, 4534, 4535, 4536,
     3905, 3907, 3909, 3911, 3913, 3927, 6150, 6151, 6152, 6153, 6155, 6157,
     22, 30, 271, 629, 651, 719, 775, 791, 1006, 1008, 1010, 1011, 1012, 1013, 1017, 1018, 1019, 1020, 1027, 1034, 1040, 1041,
     1183, 1187, 1270, 1561, 1563, 2201, 2207, 2208, 2209, 2210, 2211, 2949, 3221, 3643, 3644, 3645, 3735, 3770, 4073, 4090,
-    4097, 4192, 5039,
+    4097, 4192, 5039, 2287,
 })  # fmt: skip
 _KINDS = {oid: kind for kind, oids in _OIDS.items() for oid in oids}
 _BPCHAR = 1042

@@ -17,6 +17,7 @@ from gateway.sql.catalog import Cascade, Catalog, Relation
 from gateway.sql.contained import Function, contained, named_in, refused
 from gateway.sql.copies import Code, Reference, fed
 from gateway.sql.functions import SAFE, special_class
+from gateway.sql.restarts import restarts
 
 #: Objects below are PostgreSQL's own (FirstNormalObjectId).
 _FIRST_OF_USERS = 16384
@@ -70,6 +71,7 @@ def _catalog(parts: Parts) -> Catalog:
         contained_functions=reading | writing,
         writing_functions=writing,
         function_reads=function_reads,
+        restarting_functions=frozenset(each.name for each in made if restarts(each, parts["version"])),
         user_operators=operators,
         user_types=frozenset(types),
         user_type_oids=frozenset(each["oid"] for each in typed),

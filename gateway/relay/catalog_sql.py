@@ -64,7 +64,7 @@ SELECT p.proname AS name,
 
 # What people made: its kind, and every text that can say what it calls.
 _MADE = f"""
-SELECT p.oid::pg_catalog.int8 AS oid, p.proname AS name, l.lanname AS language, {_VOLATILE} AS volatile,
+SELECT p.oid::pg_catalog.int8 AS oid, p.proname AS name, l.lanname AS language, {_VOLATILE} AS volatile, p.proretset AS sets,
        p.prokind IN ('f', 'a') AND NOT {_AGGREGATES_CODE} AND NOT p.prosecdef AND p.proconfig IS NULL AS plain,
        pg_catalog.concat_ws(' ', p.prosrc, pg_catalog.pg_get_function_sqlbody(p.oid),
                             pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid)) AS text

@@ -31,7 +31,9 @@ from gateway.wire import frontend
 #: Names that only the gateway gives.
 RESERVED = frozenset({NO_PORTAL, HELPER})
 _NOT_TRIED = "it calls code that writes, in a cursor or a portal that goes on: it can't be tried as a read first"
-_GOES_ON = frozenset({"DECLARE", "FETCH", "MOVE"})
+_FETCHES = frozenset({"FETCH", "MOVE"})
+_GOES_ON = _FETCHES | {"DECLARE"}
+_RESTARTS = "it goes on with a function that this server would begin anew if it were kept to reading"
 _REREAD = "code ran before it in the same batch that may have changed how its text is read"
 BEHIND = "code ran before it in the same batch that may have changed what its names mean"
 UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
@@ -160,6 +162,8 @@ class Draft:
         """Code of the user's that is tried as a read: opaque where that can't be undone, or is going on already."""
         if statement.guarded and (self._talk.open_batch or statement.holdable):
             statement = opaque(statement, UNGUARDED)
+        if statement.guarded and self._is_fetched(statement, portal) and self._talk.judge.restarts(statement):
+            statement = opaque(statement, _RESTARTS)
         if self._talk.judge.wants_to_write(statement):
             goes_on = statement.names is not None and statement.names.verb in _GOES_ON
             goes_on = goes_on or (portal is not None and not self._bound_here(portal))
@@ -167,6 +171,11 @@ class Draft:
             self.batch.writes = self.batch.writes or not goes_on
         self.batch.guards = self.batch.guards or statement.guarded
         return statement
+
+    def _is_fetched(self, statement: Statement, portal: Portal | None) -> bool:
+        """Is it a part of a result, behind which another may come, or before?"""
+        fetches = statement.names is not None and statement.names.verb in _FETCHES
+        return fetches or (portal is not None and not self._bound_here(portal))
 
     def _bound_here(self, portal: Portal) -> bool:
         return any(each is portal for each in self.batch.portals.values())

@@ -32,6 +32,7 @@ from gateway.sql.lineage_expressions import Copy
 from gateway.sql.literals import withheld
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
+from gateway.sql.restarts import calls_beside_from
 from gateway.sql.statement import ALL, Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts
 from gateway.wire.backend import Column
@@ -247,6 +248,12 @@ class Judge:
         if not statement.guarded or self.catalog is None:
             return False
         return not self.catalog.writing_functions.isdisjoint(parts(each)[-1] for each in statement.functions)
+
+    def restarts(self, statement: Statement) -> bool:
+        """Would going on with it behind the guard's savepoint begin a function of the user's anew?"""
+        names = self.catalog.restarting_functions if self.catalog else frozenset()
+        called = {parts(each)[-1] for each in statement.functions} & names
+        return bool(called) and calls_beside_from(_text(statement), called)
 
     def _with_conditions(self, statement: Statement) -> Statement:
         """The statement with what its conditions read behind views and names, where a mask could be concerned."""

@@ -61,6 +61,7 @@ class Catalog:
     `contained_functions`: those of them that only read inside a read-only transaction (gateway.sql.contained);
     `writing_functions`: those of these that want to write, which the server then refuses.
     `function_reads`: the relations that a function of the user's may read, as far as its words tell (contained.named_in).
+    `restarting_functions`: the user's own that begin anew where they are fetched from behind a savepoint (gateway.sql.restarts).
     `user_operators`, `user_types`: likewise; `user_type_oids`: those types by OID, as Parse gives them.
     `builtin_functions`: every function name in pg_catalog; with it a name that exists nowhere can be told apart (empty: it can't).
     `schemas`: those that exist and that the gateway's login may use; others on a search_path don't count (empty: not known).
@@ -79,6 +80,7 @@ class Catalog:
     contained_functions: frozenset[str] = frozenset()
     writing_functions: frozenset[str] = frozenset()
     function_reads: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    restarting_functions: frozenset[str] = frozenset()
     #: OID -> (schema, table, {attnum: column}). Made once a snapshot, which all sessions share: each result asks for it.
     tables: Mapping[int, tuple[str, str, Mapping[int, str]]] = field(init=False, repr=False, compare=False)
 

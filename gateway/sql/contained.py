@@ -59,7 +59,8 @@ READ = frozenset({"sql", "plpgsql"})
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One row of pg_proc outside pg_catalog. `text`: source, argument defaults, argument and result types, as SQL; `oid`: 0 if not given.
+    """One row of pg_proc outside pg_catalog. `text`: source, argument defaults, argument and result types, as SQL; `oid`: 0 if not
+    given; `sets`: it returns a set.
 
     `plain`: an ordinary function or aggregate, not SECURITY DEFINER, without settings of its own.
     """
@@ -70,6 +71,7 @@ class Function:
     plain: bool
     text: str
     oid: int = 0
+    sets: bool = False
 
 
 def contained(functions: Iterable[Function], unsafe: Collection[str], operators: Collection[str]) -> frozenset[str]:

@@ -69,10 +69,6 @@ class Way:
     def driver(self) -> str:
         return self.name.split()[0]
 
-    @property
-    def by_cursor(self) -> bool:
-        return self.fits == _READ
-
     def takes(self, attempt: Attempt) -> bool:
         if attempt.alone:
             return self.cases and bool(attempt.texts)

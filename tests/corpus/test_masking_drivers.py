@@ -27,9 +27,6 @@ _ASKED, _RAN, _SHOW = 350, 0.7, 0.5
 #: Cases in which asyncpg asks the target for types that it doesn't know. Behind DDL in a transaction no name is certain, so those
 #: answers are masked too: it puts a mask back into a setting, and is refused.
 _TYPES_MASKED = ("column renamed in a transaction", "columns that change names", "tables that change names")
-#: Before PostgreSQL 18 a set-returning SQL function begins anew when it is fetched from behind a savepoint that it began in, and each
-#: FETCH in a block has one of ours: psql's own cursor never ends.
-_BEGINS_ANEW = "SELECT (peek_rows()).a"
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda major: f"pg{major}")
@@ -63,13 +60,11 @@ def _attempts(way: Way, major: int) -> list[Attempt]:
     return [
         each
         for each in BOOK.attempts
-        if each.concerns(major) and not each.is_known(major) and way.takes(each) and not _left_out(way, each, major)
+        if each.concerns(major) and not each.is_known(major) and way.takes(each) and not _left_out(way, each)
     ]
 
 
-def _left_out(way: Way, attempt: Attempt, major: int) -> bool:
-    if attempt.texts == (_BEGINS_ANEW,):
-        return major < 18 and way.by_cursor
+def _left_out(way: Way, attempt: Attempt) -> bool:
     return way.name == "asyncpg fetch" and attempt.name in _TYPES_MASKED
 
 
@@ -80,7 +75,7 @@ def _turn(way: Way, major: int) -> list[Attempt]:
 
 def _chosen(attempt: Attempt, major: int) -> list[Way]:
     turn = BOOK.attempts.index(attempt) + list(SERVERS).index(major)
-    fitting = [each for each in WAYS if each.takes(attempt) and not _left_out(each, attempt, major)]
+    fitting = [each for each in WAYS if each.takes(attempt) and not _left_out(each, attempt)]
     drivers = dict.fromkeys("any" if attempt.alone else each.driver for each in fitting)
     groups = [[each for each in fitting if driver in ("any", each.driver)] for driver in drivers]
     return [group[turn % len(group)] for group in groups]
