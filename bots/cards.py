@@ -25,6 +25,7 @@ class Action(Enum):
 
     APPROVE = "hoop_approve"
     DENY = "hoop_deny"
+    CHANGES = "hoop_changes"
     FULL_SQL = "hoop_full_sql"
 
 
@@ -123,12 +124,15 @@ def card(request: ApprovalRequest, now: float) -> Card:
         quorum=_quorum(request) if open_for_clicks else "",
         expires_at=request.expires_at if open_for_clicks else None,
         footer=_footer(request),
-        actions=(Action.APPROVE, Action.DENY, Action.FULL_SQL) if open_for_clicks else (Action.FULL_SQL,),
+        actions=_ASKING if open_for_clicks else (Action.FULL_SQL,),
         confirm=_confirm(request, risk) if open_for_clicks and risk else "",
         to_type=line(request.to_type, _SENTENCE) if open_for_clicks else "",
         full_view=request.full_view and open_for_clicks,
     )
 
+
+#: What an open card offers, the frequent first: a chat may put those behind FULL_SQL into a menu.
+_ASKING = (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.CHANGES)
 
 _WHERE_HELD = {
     "idle": "Outside a transaction: no locks are held while you decide.",

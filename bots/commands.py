@@ -422,7 +422,8 @@ def _story(request: ApprovalRequest) -> list[str]:
         )
     if request.decided_at is not None and not request.approvals:
         by = f" by {line(request.decided_by.user, 80)}, via {request.decided_via}" if request.decided_by else ""
-        story.append(f"{moment(request.decided_at, day=True)} {request.state.value}{by}")
+        word = "changes requested" if request.changes else request.state.value
+        story.append(f"{moment(request.decided_at, day=True)} {word}{by}")
     if request.released_at is not None:
         story.append(f"{moment(request.released_at, day=True)} released")
     if request.finished_at is not None:

@@ -48,6 +48,7 @@ class Verb(Enum):
     CONFIRM = "hoop_confirm"
     APPROVE = Action.APPROVE.value
     DENY = Action.DENY.value
+    CHANGES = Action.CHANGES.value
     FULL_SQL = Action.FULL_SQL.value
     PAGE = "hoop_page"
 
@@ -197,9 +198,9 @@ def base_card(card: Card, value: str, *, note: str = "", start: int = 0) -> Draw
 
 
 def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> Drawn:
-    """The view of a reviewer: Approve, and Deny with a reason. Without live buttons (it is over) the base card.
+    """The view of a reviewer: Approve, and what takes a text. Without live buttons (it is over) the base card.
 
-    `typed` is a reason that was too short or too long, so that nobody writes it twice.
+    `typed` is a text that was too short or too long, so that nobody writes it twice.
     """
     if Action.APPROVE not in card.actions:
         return base_card(card, value, note=note)
@@ -208,7 +209,7 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
     reason = {
         "type": "Input.Text",
         "id": "reason",
-        "label": "Reason, if you deny it (the requester sees it: say what would pass)",
+        "label": "Why you deny it, or what should be changed (the requester sees it)",
         "isMultiline": True,
         "maxLength": REASON_MAX,
         **({"value": fit(in_utc(typed), REASON_MAX)} if typed else {}),
@@ -218,6 +219,7 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
         *([] if card.full_view else [approve]),
         _button("Deny", Verb.DENY, data, inputs="auto", tooltip=f"Deny, with a reason: {card.title}"),
         _full_sql(card, value),
+        _button("Request changes", Verb.CHANGES, data, inputs="auto", mode="secondary"),
     ]
     note = note or (READ_FIRST if card.full_view else "")
     return _fitted(

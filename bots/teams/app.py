@@ -43,8 +43,8 @@ from bots.teams.sender import TeamsSender
 from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, may_review, refusal_of, same_person
+from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused, RequestChanges
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, may_review, refusal_of, said, same_person
 from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
 from gateway.identity.documents import Documents, IssuerError
 from gateway.settings import Teams
@@ -63,7 +63,7 @@ _THREAD = ";messageid="
 NOT_VALID = "This card is no longer valid: the gateway does not know its button. Nothing was decided. Try: pending"
 _CARD_COUNTS = "What the card shows counts: look at it, then try again if it is still open."
 FAILED = f"Something went wrong on our side. {_CARD_COUNTS}"
-NO_REASON = f"Nothing was decided. To deny it, write a reason of {REASON_MIN} to {REASON_MAX:,} characters below."
+NO_REASON = f"Nothing was decided. Write {REASON_MIN} to {REASON_MAX:,} characters below, then choose again."
 NOT_IN_FULL = "Only its reviewers and its requester may see it in full."
 IN_OUR_CHAT = "I have answered in our own chat: here everybody reads along. Add share to an audit query to answer here."
 NO_CHAT = "I can't write to you in private. Open a chat with me (search for the app in Teams), then ask there."
@@ -121,7 +121,8 @@ class TeamsFront:
             Verb.REVIEW: self._review,
             Verb.CONFIRM: self._confirm,
             Verb.APPROVE: self._approve,
-            Verb.DENY: self._deny,
+            Verb.DENY: partial(self._written, Deny),
+            Verb.CHANGES: partial(self._written, RequestChanges),
             Verb.FULL_SQL: self._full_sql,
             Verb.PAGE: self._page,
         }
@@ -266,11 +267,11 @@ class TeamsFront:
             return False
         return genuine(self._key, request, opened[1], opened[2], await self._people.person(activity))
 
-    async def _deny(self, activity: Json, data: Json) -> Drawn:
-        reason = _reason(data)
-        if not REASON_MIN <= len(reason) <= REASON_MAX:
-            return await self._for_a_reviewer(activity, data, partial(review_card, note=NO_REASON, typed=reason))
-        return await self._decide(activity, data, Deny(reason))
+    async def _written(self, decision: Callable[[str], Decision], activity: Json, data: Json) -> Drawn:
+        text = _reason(data)
+        if not REASON_MIN <= len(text) <= REASON_MAX:
+            return await self._for_a_reviewer(activity, data, partial(review_card, note=NO_REASON, typed=text))
+        return await self._decide(activity, data, decision(text))
 
     async def _decide(self, activity: Json, data: Json, decision: Decision) -> Drawn:
         """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now."""
@@ -461,4 +462,4 @@ def _opened(data: Json) -> tuple[str, int, str] | None:
 
 def _reason(data: Json) -> str:
     typed = data.get("reason")
-    return typed.strip() if isinstance(typed, str) else ""
+    return said(typed, REASON_MAX + 1) if isinstance(typed, str) else ""

@@ -79,6 +79,13 @@ class Deny:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestChanges:
+    """A click on Request changes: a denial that says what to change, to the client and on the card."""
+
+    changes: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """The change took place; this is what is stored now."""
 
@@ -93,7 +100,7 @@ class Refused:
     request: ApprovalRequest | None
 
 
-Decision = Approve | Deny
+Decision = Approve | Deny | RequestChanges
 Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 Directory = Callable[[str], Awaitable[Person | None]]
@@ -222,6 +229,8 @@ class Desk:
                     return rules.approve(request, reviewer, via, now, rev=rev, typed=typed, read=read)
                 case Deny(reason):
                     return rules.deny(request, reviewer, via, reason, now)
+                case RequestChanges(changes):
+                    return rules.ask_changes(request, reviewer, via, changes, now)
 
         answer = await self._move(request_id, change, "decided")
         if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:

@@ -54,7 +54,8 @@ def _decision_fields(request: ApprovalRequest) -> dict[str, Value]:
             "via": given.via,
             "reason": counted if request.approvals_needed > 1 else None,
         }
-    about: dict[str, Value] = {"reason": request.reason or None}
+    changes = f"changes requested: {request.changes}" if request.changes else ""
+    about: dict[str, Value] = {"reason": request.reason or changes or None}
     if request.decided_by is not None:
         about |= {"decided_by": name_of(request.decided_by), "via": request.decided_via}
     if request.state is not State.RELEASED:

@@ -178,6 +178,7 @@ class ApprovalRequest:
     decided_via: str = ""
     decided_at: float | None = None
     reason: str = ""  # the reviewer's on denial; what happened on withdrawal
+    changes: str = ""  # a denial that says instead what would have to be changed
     released_at: float | None = None
     finished_at: float | None = None
     rows: int | None = None
@@ -232,6 +233,18 @@ def _addresses(person: Person) -> set[str]:
     return {text.casefold() for text in (person.email, person.user) if text and "@" in text}
 
 
+# What people type --------------------------------------------------------------------------------------------------
+
+#: Characters of a text that somebody typed about a request.
+LONGEST_SAID = 1000
+
+
+def said(text: str, limit: int = LONGEST_SAID) -> str:
+    """What somebody typed, as it is kept and told: one line, without what can't be seen (control, bidi ...)."""
+    shown = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(shown.split())[:limit].rstrip()
+
+
 # Decisions of people -----------------------------------------------------------------------------------------------
 
 
@@ -277,8 +290,16 @@ def deny(request: ApprovalRequest, reviewer: Person, via: str, reason: str, now:
     if refusal is not None:
         return refusal
     return replace(
-        request, state=State.DENIED, decided_by=reviewer, decided_via=via, decided_at=now, reason=reason.strip()
+        request, state=State.DENIED, decided_by=reviewer, decided_via=via, decided_at=now, reason=said(reason)
     )
+
+
+def ask_changes(
+    request: ApprovalRequest, reviewer: Person, via: str, changes: str, now: float
+) -> ApprovalRequest | Refusal:
+    """A denial that tells the requester what to change; the same people may, and it ends the request as well."""
+    denied = deny(request, reviewer, via, "", now)
+    return denied if isinstance(denied, Refusal) else replace(denied, changes=said(changes))
 
 
 def refusal_of(request: ApprovalRequest, reviewer: Person, now: float) -> Refusal | None:

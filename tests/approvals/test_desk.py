@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.approvals import request as rules
-from gateway.approvals.desk import Answer, Approve, Decided, Deny, Desk, Refused
+from gateway.approvals.desk import Answer, Approve, Decided, Decision, Deny, Desk, Refused, RequestChanges
 from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State, Wire
 from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value
@@ -120,6 +120,12 @@ class TestRecord:
                 "42501",
                 "use the job",
             ),
+            (
+                lambda desk, id_: desk.decide(id_, 1, BOB, RequestChanges("only 2019"), "slack"),
+                "denied",
+                "42501",
+                "changes requested: only 2019",
+            ),
             (lambda desk, id_: desk.withdraw(id_, "cancelled"), "withdrawn", "57014", "cancelled"),
             (lambda desk, id_: desk.withdraw(id_, "target gone"), "withdrawn", "57P01", "target gone"),
             (lambda desk, id_: desk.supersede(id_, "denied now"), "superseded", "42501", "denied now"),
@@ -145,9 +151,9 @@ class TestRecord:
         assert ("decided_by" in entry) == (outcome == "denied")
 
     @pytest.mark.parametrize("who", [ANN, EVE])
-    @pytest.mark.parametrize("decision", [Approve(), Deny("no")])
+    @pytest.mark.parametrize("decision", [Approve(), Deny("no"), RequestChanges("less")])
     async def test_a_click_without_right_changes_nothing_and_is_recorded(
-        self, desk: Desk, store: MemoryStore, spool: ListSpool, clock: Clock, who: Person, decision: Approve | Deny
+        self, desk: Desk, store: MemoryStore, spool: ListSpool, clock: Clock, who: Person, decision: Decision
     ) -> None:
         request = fresh()
         await desk.open(request)

@@ -62,6 +62,32 @@ class TestSamePerson:
         assert not same_person(nobody, nobody)
 
 
+CONTROL = "first\n\x1b[2Jsecond\u202e\ud800\x00 " + "x" * 2000
+
+
+class TestSaid:
+    def test_one_visible_line_of_what_was_typed(self) -> None:
+        kept = rules.said(CONTROL)
+        assert kept.startswith("first [2Jsecond x")
+        assert kept.isprintable()
+        assert len(kept) == rules.LONGEST_SAID
+
+    def test_a_denial_and_changes_are_kept_so(self) -> None:
+        assert changed(rules.deny(PLAIN, BOB, "slack", CONTROL, SOON)).reason == rules.said(CONTROL)
+        assert changed(rules.ask_changes(PLAIN, BOB, "slack", CONTROL, SOON)).changes == rules.said(CONTROL)
+
+
+class TestAskChanges:
+    def test_it_ends_the_request_like_a_denial_by_any_of_them(self) -> None:
+        asked = changed(rules.ask_changes(ONE_OF_TWO, CAROL, "teams", "only 2019", SOON))
+        assert (asked.state, asked.changes, asked.reason) == (State.DENIED, "only 2019", "")
+        assert (asked.decided_by, asked.decided_via, asked.decided_at) == (CAROL, "teams", SOON)
+
+    @pytest.mark.parametrize(("who", "refusal"), [(ANN, Refusal.OWN_REQUEST), (EVE, Refusal.NOT_A_REVIEWER)])
+    def test_nobody_else_may(self, who: Person, refusal: Refusal) -> None:
+        assert rules.ask_changes(PLAIN, who, "slack", "only 2019", SOON) is refusal
+
+
 class TestMayReview:
     @pytest.mark.parametrize(
         ("expected", "groups", "users", "person"),
@@ -294,6 +320,7 @@ def _steps() -> st.SearchStrategy[Step]:
     return st.one_of(
         st.builds(lambda who, now, rev: lambda r: rules.approve(r, who, "slack", now, rev=rev), PEOPLE, TIMES, revs),
         st.builds(lambda who, now: lambda r: rules.deny(r, who, "slack", "no", now), PEOPLE, TIMES),
+        st.builds(lambda who, now: lambda r: rules.ask_changes(r, who, "slack", "no", now), PEOPLE, TIMES),
         st.builds(lambda now: lambda r: rules.expire(r, now), TIMES),
         st.builds(lambda end, now: lambda r: end(r, "why", now), ends, TIMES),
         st.builds(lambda digest, now: lambda r: rules.release(r, digest, now), digests, TIMES),

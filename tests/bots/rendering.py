@@ -30,6 +30,7 @@ STANDINGS: dict[str, ApprovalRequest] = {
     "pending, one of two": replace(PLAIN, rev=2, approvals_needed=2, approvals=(Approval(BOB, "slack", NOW + 60),)),
     "pending, time is up": replace(PLAIN, expires_at=NOW + 60),
     "pending, long": replace(PLAIN, statements=(replace(DELETE, sql=f"SELECT {', '.join(map(str, range(2000)))}"),)),
+    "denied, changes requested": replace(STATES[State.DENIED], reason="", changes="Only rows of 2019, please."),
     "executed, open": replace(_EXECUTED, transaction="open"),
     "executed, rolled back": replace(_EXECUTED, transaction="rolled back"),
     "executed, partly committed": replace(_EXECUTED, transaction="partly committed"),

@@ -28,7 +28,7 @@ def test_a_pending_card_says_it_all_in_two_lines() -> None:
     assert drawn.quorum == "Needs 1 approval from dba"
     assert drawn.why == 'Rule "writes wait for a DBA": DELETE is a write on production'
     assert drawn.footer == "Request 01J9Z3K7Q8 - digest 9f2c1d9f2c1d - session 8f31c2 from 10.0.0.7"
-    assert drawn.actions == (Action.APPROVE, Action.DENY, Action.FULL_SQL)
+    assert drawn.actions == (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.CHANGES)
     assert (drawn.risk, drawn.confirm, drawn.outcome) == ("", "", "")
 
 

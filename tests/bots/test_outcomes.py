@@ -41,6 +41,17 @@ def test_only_what_ran_and_stays_looks_like_success(request_: ApprovalRequest, w
     assert standing(request_, NOW + 70) == (word, tone)
 
 
+CHANGES = replace(STATES[State.DENIED], reason="", changes="Only rows of 2019.")
+
+
+def test_requested_changes_are_no_plain_denial() -> None:
+    assert standing(CHANGES, NOW + 70) == ("Changes requested", Tone.BAD)
+    assert in_utc(outcome(CHANGES, NOW + 70)) == (
+        "Changes requested by bob@example.com at 10:21:00 UTC: Only rows of 2019. Nothing ran."
+    )
+    assert yours(CHANGES, BOB, NOW + 70) == "You requested changes. Nothing ran."
+
+
 def test_a_pending_request_whose_time_is_up_asks_nobody() -> None:
     assert standing(PLAIN, PLAIN.expires_at) == ("Time is up", Tone.OVER)
 

@@ -45,7 +45,7 @@ async def test_a_reviewer_approves(office: Office) -> None:
     message = await office.hold()
     assert titles(message.card) == ["Review"]
     view = await review(office, office.bob, message)
-    assert titles(view) == ["Approve", "Deny", "Full SQL"]
+    assert titles(view) == ["Approve", "Deny", "Full SQL", "Request changes"]
     assert titles(message.card) == ["Review"], "what others see is as it was"
     view = await office.teams.click(office.bob, message, "Approve")
     assert "You approved it" in text_of(view)
@@ -82,7 +82,12 @@ async def test_high_risk_is_asked_once_more(office: Office) -> None:
     view = await office.teams.click(office.bob, message, "Approve")
     assert "High risk: approve it?" in text_of(view)
     assert (await office.stored()).state is State.PENDING
-    assert titles(await office.teams.click(office.bob, message, "Back")) == ["Approve", "Deny", "Full SQL"]
+    assert titles(await office.teams.click(office.bob, message, "Back")) == [
+        "Approve",
+        "Deny",
+        "Full SQL",
+        "Request changes",
+    ]
     await office.teams.click(office.bob, message, "Approve")
     await office.teams.click(office.bob, message, "Yes, approve")
     assert (await office.stored()).state is State.APPROVED
@@ -197,7 +202,7 @@ async def test_approve_stands_at_the_end_of_the_full_text(
     long = tuple(replace(each, sql=each.sql + " -- " + "x" * 9_000) for each in statements)
     message = await office.hold(statements=long, full_view=True)
     view = await review(office, office.bob, message)
-    assert titles(view) == ["Deny", "Full SQL"]
+    assert titles(view) == ["Deny", "Full SQL", "Request changes"]
     assert READ_FIRST in text_of(view)
     view = await office.teams.click(office.bob, message, "Full SQL")
     while "Next part" in titles(view):
@@ -253,13 +258,33 @@ async def test_deny_with_a_reason(office: Office) -> None:
     assert (stored.state, stored.reason) == (State.DENIED, "Use the archive job.")
 
 
+async def test_a_reviewer_requests_changes(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Request changes", reason="Only rows of\n2019.")
+    assert "You requested changes. Nothing ran." in text_of(view)
+    stored = await office.stored()
+    assert (stored.state, stored.changes, stored.decided_via) == (State.DENIED, "Only rows of 2019.", "teams")
+    await office.redraw()
+    assert message.text.startswith("✗ Changes requested: DELETE")
+
+
+@pytest.mark.parametrize("reason", ["", "\u200b\u200b\u200b"])
+async def test_requested_changes_need_a_text(office: Office, reason: str) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Request changes", reason=reason)
+    assert NO_REASON in text_of(view)
+    assert (await office.stored()).state is State.PENDING
+
+
 @pytest.mark.parametrize("reason", ["", "no", "x" * 1001])
 async def test_a_denial_needs_a_reason(office: Office, reason: str) -> None:
     message = await office.hold()
     await review(office, office.bob, message)
     view = await office.teams.click(office.bob, message, "Deny", reason=reason)
     assert NO_REASON in text_of(view)
-    assert titles(view) == ["Approve", "Deny", "Full SQL"]
+    assert titles(view) == ["Approve", "Deny", "Full SQL", "Request changes"]
     (field,) = [each for each in view["body"] if each["type"] == "Input.Text"]
     assert field.get("value", "")[:1_000] == reason[:1_000]
     assert (await office.stored()).state is State.PENDING
@@ -280,7 +305,12 @@ async def test_a_reviewer_reads_all_of_a_long_text(office: Office) -> None:
             break
         view = await office.teams.click(office.bob, message, "Next part")
     assert read == card(await office.stored(), 0).statements[0].text
-    assert titles(await office.teams.click(office.bob, message, "Back")) == ["Approve", "Deny", "Full SQL"]
+    assert titles(await office.teams.click(office.bob, message, "Back")) == [
+        "Approve",
+        "Deny",
+        "Full SQL",
+        "Request changes",
+    ]
 
 
 async def test_the_full_text_is_for_reviewers_and_the_requester(office: Office) -> None:
@@ -380,7 +410,7 @@ async def test_an_old_client_reviews_and_denies_in_its_personal_chat(office: Off
     assert await office.teams.submit(office.bob, message, "Review") == 200
     await office.front.settle()
     (view,) = office.teams.in_channel(office.teams.chat(office.bob))
-    assert titles(view.card) == ["Approve", "Deny", "Full SQL"]
+    assert titles(view.card) == ["Approve", "Deny", "Full SQL", "Request changes"]
     assert office.teams.messages[-1].activity["text"] == IN_OUR_CHAT
     await office.teams.submit(office.bob, view, "Deny", reason="not today")
     await office.front.settle()
