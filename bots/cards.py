@@ -26,6 +26,7 @@ class Action(Enum):
     APPROVE = "hoop_approve"
     DENY = "hoop_deny"
     CHANGES = "hoop_changes"
+    WITHDRAW = "hoop_withdraw"
     FULL_SQL = "hoop_full_sql"
 
 
@@ -124,7 +125,7 @@ def card(request: ApprovalRequest, now: float) -> Card:
         quorum=_quorum(request) if open_for_clicks else "",
         expires_at=request.expires_at if open_for_clicks else None,
         footer=_footer(request),
-        actions=_ASKING if open_for_clicks else (Action.FULL_SQL,),
+        actions=_actions(request, now),
         confirm=_confirm(request, risk) if open_for_clicks and risk else "",
         to_type=line(request.to_type, _SENTENCE) if open_for_clicks else "",
         full_view=request.full_view and open_for_clicks,
@@ -132,7 +133,17 @@ def card(request: ApprovalRequest, now: float) -> Card:
 
 
 #: What an open card offers, the frequent first: a chat may put those behind FULL_SQL into a menu.
-_ASKING = (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.CHANGES)
+_ASKING = (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.CHANGES, Action.WITHDRAW)
+
+
+def _actions(request: ApprovalRequest, now: float) -> tuple[Action, ...]:
+    """An approval that waits for its use can be taken back."""
+    if request.state not in OPEN_STATES or now >= request.expires_at:
+        return (Action.FULL_SQL,)
+    if request.state is State.PENDING:
+        return _ASKING
+    return (Action.FULL_SQL, Action.WITHDRAW) if request.kept else (Action.FULL_SQL,)
+
 
 _WHERE_HELD = {
     "idle": "Outside a transaction: no locks are held while you decide.",

@@ -25,8 +25,8 @@ from bots.cards import Card, card, title
 from bots.outcomes import has_count, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
+from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused, Withdraw
+from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, may_review, same_person
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.query import Filter, Query, QueryError, describe, parse
@@ -91,6 +91,7 @@ HELP = {
         "/hoop approve ID NAME - where the rule wants the name of the table typed.",
     ),
     "deny": ("/hoop deny ID REASON - as the button does; the requester sees the reason.",),
+    "withdraw": ("/hoop withdraw ID - take back a request of your own; nothing runs. Also where its client is gone.",),
     "whoami": ("/hoop whoami - who the gateway takes you for, and your groups.",),
     "help": ("/hoop help [command]",),
 }
@@ -100,6 +101,7 @@ HELP = {
 REFUSALS = {
     Refusal.NOT_A_REVIEWER: "You are not a reviewer of this request, so nothing was decided.",
     Refusal.OWN_REQUEST: "This is your own request: somebody else has to decide it.",
+    Refusal.NOT_YOURS: "Only who asked can withdraw it. Nothing has changed.",
     Refusal.ALREADY_COUNTED: "Your approval was counted already.",
     Refusal.ALREADY_DECIDED: "It was decided already.",
     Refusal.EXPIRED: "Its time is up. Nothing ran.",
@@ -128,7 +130,7 @@ def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
     if answer.refusal is Refusal.NOT_TYPED:
         wanted = line(answer.request.to_type)
         return f"{text} {f'To approve it, type exactly: {wanted}' if wanted else 'To approve it, type nothing more.'}"
-    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.FORGED, Refusal.NOT_READ):
+    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED, Refusal.NOT_READ):
         return text
     outcome = lasting(answer.request, now)
     return f"{text} {outcome}" if outcome else text
@@ -162,6 +164,7 @@ class Commands:
             "show": self._show,
             "approve": self._approve,
             "deny": self._deny,
+            "withdraw": self._withdraw,
             "whoami": self._whoami,
             "help": self._help,
         }
@@ -258,7 +261,7 @@ class Commands:
             title=f"Pending: {count(len(shown), 'request')}",
             lines=tuple(lines),
             table=Table(("id", "what", "who", "age", "expires", "approvals"), rows) if rows else None,
-            footer="/hoop show ID, /hoop approve ID, /hoop deny ID REASON" if rows else "",
+            footer="/hoop show ID, /hoop approve ID, /hoop deny ID REASON, /hoop withdraw ID" if rows else "",
         )
 
     async def _show(self, text: str, viewer: Viewer) -> Answer:
@@ -288,9 +291,13 @@ class Commands:
             return Answer("A denial needs a reason", HELP["deny"])
         return await self._decide(request_id, Deny(reason.strip()[:1000]), viewer)
 
+    async def _withdraw(self, text: str, viewer: Viewer) -> Answer:
+        return await self._decide(text, Withdraw(), viewer) if text else Answer("Which request?", HELP["withdraw"])
+
     async def _decide(self, request_id: str, decision: Decision, viewer: Viewer) -> Answer:
         answer = await self._desk.decide(request_id, None, viewer.person, decision, viewer.front)
-        done = "Decided" if isinstance(answer, Decided) else "Nothing was decided"
+        done = "Done" if isinstance(decision, Withdraw) else "Decided"
+        done = done if isinstance(answer, Decided) else "Nothing was decided"
         return Answer(done, (told(answer, viewer.person, self._clock()),))
 
     # The viewer ----------------------------------------------------------------------------------------------------
@@ -409,6 +416,7 @@ def _waiting(request: ApprovalRequest, now: float) -> tuple[Cell, ...]:
     return tuple(Cell(text) for text in texts)
 
 
+_ENDED_UNUSED = frozenset({State.DENIED, State.EXPIRED, State.WITHDRAWN, State.SUPERSEDED, State.UNDELIVERABLE})
 _FATES = {"open": "is open", "rolled back": "was rolled back"}
 
 
@@ -420,8 +428,10 @@ def _story(request: ApprovalRequest) -> list[str]:
         story.append(
             f"{moment(each.at, day=True)} approved by {line(each.by.user, 80)} after {took}, via {line(each.via, 20)}"
         )
-    if request.decided_at is not None and not request.approvals:
-        by = f" by {line(request.decided_by.user, 80)}, via {request.decided_via}" if request.decided_by else ""
+    if request.decided_at is not None and request.state in _ENDED_UNUSED:
+        person = request.state is State.DENIED or request.reason == BY_REQUESTER
+        decided_by = request.decided_by if person else None  # else who approved it before
+        by = f" by {line(decided_by.user, 80)}, via {request.decided_via}" if decided_by else ""
         word = "changes requested" if request.changes else request.state.value
         story.append(f"{moment(request.decided_at, day=True)} {word}{by}")
     if request.released_at is not None:

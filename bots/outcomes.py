@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from bots.texts import count, line, moment, span
-from gateway.approvals.request import ApprovalRequest, Person, State, same_person
+from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, State, same_person
 
 
 class Tone(Enum):
@@ -79,6 +79,8 @@ def yours(request: ApprovalRequest, reviewer: Person, now: float) -> str:
     """What a reviewer's own decision came to, in words that stay true."""
     if request.state is State.DENIED:
         return f"You {'requested changes' if request.changes else 'denied it'}. Nothing ran."
+    if request.state is State.WITHDRAWN and request.reason == BY_REQUESTER:
+        return "You withdrew it. Nothing ran."
     if request.state is State.PENDING:
         return (
             f"You approved it, {len(request.approvals)} of {request.approvals_needed}: it waits for another reviewer."
@@ -220,6 +222,12 @@ def _denied(request: ApprovalRequest) -> str:
     return f"Denied{who}{_decided_at(request)}{_because(request)}. Nothing ran."
 
 
+def _withdrawn(request: ApprovalRequest) -> str:
+    own = request.reason == BY_REQUESTER
+    how = f" {BY_REQUESTER}{_decided_at(request)}" if own else _because(request)
+    return f"Withdrawn{how}. Nothing ran."
+
+
 def _changes_requested(request: ApprovalRequest) -> str:
     who = f" by {line(request.decided_by.user, 80)}" if request.decided_by is not None else ""
     wanted = line(request.changes.rstrip("."), 1000)
@@ -245,7 +253,7 @@ _OUTCOMES: dict[str, Callable[[ApprovalRequest], str]] = {
     "denied": _denied,
     "denied, changes requested": _changes_requested,
     "expired": lambda r: f"Expired at {moment(r.expires_at)}: {_expiry(r)}. Nothing ran.",
-    "withdrawn": lambda r: f"Withdrawn{_because(r)}. Nothing ran.",
+    "withdrawn": _withdrawn,
     "superseded": lambda r: f"Superseded by policy{_because(r)}. Nothing ran.",
     "undeliverable": lambda r: f"Not delivered{_because(r)}. No reviewer could be asked. Nothing ran.",
 }

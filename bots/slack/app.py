@@ -40,7 +40,7 @@ from bots.slack.blocks import Form, Json
 from bots.slack.edge import Edge, Refused
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, RequestChanges
+from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
 from gateway.approvals.desk import Refused as DeskRefused
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, refusal_of, said, same_person
 from gateway.errors import ChatRefused, GatewayError
@@ -186,7 +186,8 @@ class SlackFront:
         )
         bolt_log.setLevel(logging.WARNING)  # at INFO it logs whole bodies of refused requests
         clicks: dict[Any, Act] = {
-            Action.APPROVE.value: self._approve,
+            Action.APPROVE.value: partial(self._click, Approve()),
+            Action.WITHDRAW.value: partial(self._click, Withdraw()),
             blocks.APPROVE_ACTION: self._ask_approval,
             Action.DENY.value: partial(self._ask_text, blocks.DENY_FORM),
             blocks.MORE_ACTION: self._more,
@@ -257,8 +258,8 @@ class SlackFront:
 
     # Decisions -----------------------------------------------------------------------------------------------------
 
-    async def _approve(self, ack: AsyncAck, body: Body) -> None:
-        came_to = await self._decide(_value(body), body["user"]["id"], Approve())
+    async def _click(self, decision: Decision, ack: AsyncAck, body: Body) -> None:
+        came_to = await self._decide(_value(body), body["user"]["id"], decision)
         await ack()
         self._later(self._say(body, came_to.text), after=_WIRE_FIRST)
         if came_to.redraw:
@@ -319,7 +320,10 @@ class SlackFront:
     async def _more(self, ack: AsyncAck, body: Body) -> None:
         """What was chosen from a card's menu: as a click on a button of its own, whose value is behind its name."""
         name, _, value = str(body["actions"][0].get("selected_option", {}).get("value")).partition(" ")
-        chosen: dict[str, Act] = {Action.CHANGES.value: partial(self._ask_text, blocks.CHANGES_FORM)}
+        chosen: dict[str, Act] = {
+            Action.CHANGES.value: partial(self._ask_text, blocks.CHANGES_FORM),
+            Action.WITHDRAW.value: partial(self._click, Withdraw()),
+        }
         act = chosen.get(name, self._no_such_button)
         await act(ack, {**body, "actions": [{"type": "button", "value": value}]})
 

@@ -267,13 +267,13 @@ def _buttons(card: Card, value: str, hidden: bool) -> list[Json]:
     shown = [each for each in card.actions if each not in MENU]
     rarer = [each for each in card.actions if each in MENU]
     elements = [_drawn(each, card, value) for each in shown if asking or hidden]
-    elements += [_menu(rarer, value)] if rarer else []
+    elements += [_menu(rarer, value)] if rarer and asking else [_drawn(each, card, value) for each in rarer]
     return [{"type": "actions", "elements": elements}] if elements else []
 
 
 #: The button whose menu has the rarer actions, and what they are called there. An option's value says which, then the seal.
 MORE_ACTION = "hoop_more"
-MENU = {Action.CHANGES: "Request changes..."}
+MENU = {Action.CHANGES: "Request changes...", Action.WITHDRAW: "Withdraw (who asked)"}
 
 
 def _menu(actions: list[Action], value: str) -> Json:

@@ -49,6 +49,7 @@ class Verb(Enum):
     APPROVE = Action.APPROVE.value
     DENY = Action.DENY.value
     CHANGES = Action.CHANGES.value
+    WITHDRAW = Action.WITHDRAW.value
     FULL_SQL = Action.FULL_SQL.value
     PAGE = "hoop_page"
 
@@ -188,7 +189,7 @@ def base_card(card: Card, value: str, *, note: str = "", start: int = 0) -> Draw
     """The card that everybody sees; `value` is the seal of its buttons, `note` one more line for who clicked."""
 
     def buttons(hidden: bool) -> list[Json]:
-        if Action.APPROVE in card.actions:
+        if Action.WITHDRAW in card.actions:
             return [_review(card, value)]
         if note and card.tone is Tone.UNDERWAY:  # a view that crossed with the update for everybody
             return [_button("Refresh", Verb.REVIEW, {"seal": value})]
@@ -230,6 +231,15 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
     )
 
 
+def own_card(card: Card, value: str) -> Drawn:
+    """The view of who asked: Withdraw, while there is something to withdraw."""
+    if Action.WITHDRAW not in card.actions:
+        return base_card(card, value)
+    withdraw = _button("Withdraw", Verb.WITHDRAW, {"seal": value}, tooltip=f"Withdraw: {card.title}")
+    buttons = [withdraw, _full_sql(card, value)]
+    return _fitted(card, lambda step: _body(card, step, OWN, ""), lambda _hidden: buttons)
+
+
 def confirm_card(card: Card, value: str, *, read: str = "", note: str = "") -> Drawn:
     """Asks once more before an approval of high risk, and for the name where one must be typed.
 
@@ -263,6 +273,7 @@ def _with(value: str, read: str) -> Json:
     return {"seal": value, **({"read": read} if read else {})}
 
 
+OWN = "This is your own request: you can withdraw it. Others decide it."
 READ_FIRST = "Its rule wants the full text read: open Full SQL, Approve is at its end."
 _HIDDEN_FROM_ALL = "Part of it is not shown here: Review, then Full SQL."
 _HIDDEN_FROM_A_REVIEWER = "Part of it is not shown here: open Full SQL before you decide."

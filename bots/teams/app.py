@@ -35,6 +35,7 @@ from bots.teams.adaptive import (
     confirm_card,
     full_card,
     notice_card,
+    own_card,
     review_card,
 )
 from bots.teams.edge import MAX_BODY, Edge, Json, Rejected, at
@@ -43,8 +44,8 @@ from bots.teams.sender import TeamsSender
 from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused, RequestChanges
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, may_review, refusal_of, said, same_person
+from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused, RequestChanges, Withdraw
+from gateway.approvals.request import ApprovalRequest, Refusal, State, may_review, refusal_of, said, same_person
 from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
 from gateway.identity.documents import Documents, IssuerError
 from gateway.settings import Teams
@@ -123,6 +124,7 @@ class TeamsFront:
             Verb.APPROVE: self._approve,
             Verb.DENY: partial(self._written, Deny),
             Verb.CHANGES: partial(self._written, RequestChanges),
+            Verb.WITHDRAW: self._withdraw,
             Verb.FULL_SQL: self._full_sql,
             Verb.PAGE: self._page,
         }
@@ -242,14 +244,17 @@ class TeamsFront:
         return await self._for_a_reviewer(activity, data, draw)
 
     async def _for_a_reviewer(self, activity: Json, data: Json, draw: Callable[[Card, str], Drawn]) -> Drawn:
-        """A view with buttons for who may decide; what everybody sees, and why, for anybody else."""
+        """A view with buttons for who may decide, and for who asked; what everybody sees, and why, for anybody else. The
+        desk has the last word when they click."""
         person = await self._people.person(activity)
         request = await self._clicked(data)
         if request is None:
             return notice_card(NOT_VALID)
         if request.state is not State.PENDING:
             await self._repair(activity, request)
-        refusal = _may_not(request, person)
+        if same_person(request.requester, person):
+            return own_card(card(request, self._clock()), seal(self._key, request))
+        refusal = None if may_review(request, person) else Refusal.NOT_A_REVIEWER
         if refusal is not None:
             return self._base(request, told(Refused(refusal, request), person, self._clock()))
         return draw(card(request, self._clock()), seal(self._key, request))
@@ -272,6 +277,9 @@ class TeamsFront:
         if not REASON_MIN <= len(text) <= REASON_MAX:
             return await self._for_a_reviewer(activity, data, partial(review_card, note=NO_REASON, typed=text))
         return await self._decide(activity, data, decision(text))
+
+    async def _withdraw(self, activity: Json, data: Json) -> Drawn:
+        return await self._decide(activity, data, Withdraw())
 
     async def _decide(self, activity: Json, data: Json, decision: Decision) -> Drawn:
         """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now."""
@@ -446,13 +454,6 @@ def _was_removed(activity: Json) -> bool:
         return str(activity.get("action")).startswith("remove")
     left = [at(each, "id") for each in gone] if isinstance(gone, list) else []
     return activity.get("type") == "conversationUpdate" and us is not None and us in left
-
-
-def _may_not(request: ApprovalRequest, person: Person) -> Refusal | None:
-    """Why a person gets no Approve and no Deny; the desk has the last word when they click."""
-    if same_person(request.requester, person):
-        return Refusal.OWN_REQUEST
-    return None if may_review(request, person) else Refusal.NOT_A_REVIEWER
 
 
 def _opened(data: Json) -> tuple[str, int, str] | None:

@@ -86,6 +86,11 @@ class RequestChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """A click on Withdraw, of the requester alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """The change took place; this is what is stored now."""
 
@@ -100,7 +105,7 @@ class Refused:
     request: ApprovalRequest | None
 
 
-Decision = Approve | Deny | RequestChanges
+Decision = Approve | Deny | RequestChanges | Withdraw
 Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 Directory = Callable[[str], Awaitable[Person | None]]
@@ -186,7 +191,7 @@ class Desk:
             if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
                 raise TooManyRequests(
                     f"{count} requests of {who.user} are waiting already",
-                    hint="Wait until they are decided, or withdraw one with Ctrl-C.",
+                    hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
                 )
             await self._open(request)
         self._arm(request.id, request.expires_at)
@@ -231,6 +236,8 @@ class Desk:
                     return rules.deny(request, reviewer, via, reason, now)
                 case RequestChanges(changes):
                     return rules.ask_changes(request, reviewer, via, changes, now)
+                case Withdraw():
+                    return rules.withdraw_own(request, reviewer, via, now)
 
         answer = await self._move(request_id, change, "decided")
         if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:

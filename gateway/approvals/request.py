@@ -56,6 +56,9 @@ OPEN_STATES = frozenset({State.PENDING, State.APPROVED})
 TARGET_GONE = "target gone"
 GATEWAY_GONE = "gateway gone"
 
+#: The reason of a withdrawal by the requester, who is `decided_by` then.
+BY_REQUESTER = "by its requester"
+
 #: The SQLSTATE of an outcome that the client is told; architecture.md, Words. A missing state has none.
 _SQLSTATES: dict[State, str] = {
     State.DENIED: "42501",
@@ -192,6 +195,7 @@ class Refusal(Enum):
 
     NOT_A_REVIEWER = "not a reviewer"
     OWN_REQUEST = "own request"
+    NOT_YOURS = "not the requester"
     ALREADY_COUNTED = "already counted"
     ALREADY_DECIDED = "already decided"
     EXPIRED = "expired"
@@ -203,7 +207,7 @@ class Refusal(Enum):
 
 
 #: Clicks of people who had no right to click, or not with that button.
-UNAUTHORISED = frozenset({Refusal.NOT_A_REVIEWER, Refusal.OWN_REQUEST, Refusal.FORGED})
+UNAUTHORISED = frozenset({Refusal.NOT_A_REVIEWER, Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED})
 
 
 # Who ---------------------------------------------------------------------------------------------------------------
@@ -300,6 +304,14 @@ def ask_changes(
     """A denial that tells the requester what to change; the same people may, and it ends the request as well."""
     denied = deny(request, reviewer, via, "", now)
     return denied if isinstance(denied, Refusal) else replace(denied, changes=said(changes))
+
+
+def withdraw_own(request: ApprovalRequest, person: Person, via: str, now: float) -> ApprovalRequest | Refusal:
+    """The requester takes it back, whether a client waits for it or not; approved, too, as long as it is not released."""
+    if not same_person(person, request.requester):
+        return Refusal.NOT_YOURS
+    ended = withdraw(request, BY_REQUESTER, now)
+    return ended if isinstance(ended, Refusal) else replace(ended, decided_by=person, decided_via=via)
 
 
 def refusal_of(request: ApprovalRequest, reviewer: Person, now: float) -> Refusal | None:

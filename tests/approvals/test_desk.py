@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.approvals import request as rules
-from gateway.approvals.desk import Answer, Approve, Decided, Decision, Deny, Desk, Refused, RequestChanges
+from gateway.approvals.desk import Answer, Approve, Decided, Decision, Deny, Desk, Refused, RequestChanges, Withdraw
 from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State, Wire
 from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value
@@ -720,6 +720,22 @@ async def test_a_flood_of_one_person_is_stopped_at_the_limit_however_many_come_a
     assert [type(each) for each in answers].count(TooManyRequests) == 7
     assert len(await desk.pending()) == 3
     await desk.open(fresh(requester=BOB), 3)
+
+
+async def test_the_requester_withdraws_and_nobody_else(desk: Desk, spool: ListSpool) -> None:
+    request = fresh()
+    await desk.open(request)
+    answer = await desk.decide(request.id, 1, BOB, Withdraw(), "slack")
+    assert isinstance(answer, Refused)
+    assert answer.refusal is Refusal.NOT_YOURS
+    assert decided(await desk.decide(request.id, 1, ANN, Withdraw(), "slack")).state is State.WITHDRAWN
+    refused, ended = (entry.body for entry in spool.written[1:])
+    assert (refused["kind"], refused["reason"]) == ("refused", "not the requester")
+    said = {name: ended[name] for name in ("kind", "outcome", "decided_by", "via", "reason", "sqlstate")}
+    assert said == {
+        "kind": "decided", "outcome": "withdrawn", "decided_by": "ann@example.com", "via": "slack",
+        "reason": "by its requester", "sqlstate": "57014",
+    }  # fmt: skip
 
 
 class TestKept:

@@ -26,6 +26,7 @@ SOON = NOW + 60
 LATE = PLAIN.expires_at
 QUORUM = replace(PLAIN, approvals_needed=2)
 ONE_OF_TWO = replace(QUORUM, rev=2, approvals=(Approval(BOB, "slack", SOON),))
+APPROVED = replace(PLAIN, state=State.APPROVED, rev=2, approvals=(Approval(BOB, "slack", SOON),), decided_by=BOB)
 
 
 def by_mail(email: str) -> Person:
@@ -86,6 +87,23 @@ class TestAskChanges:
     @pytest.mark.parametrize(("who", "refusal"), [(ANN, Refusal.OWN_REQUEST), (EVE, Refusal.NOT_A_REVIEWER)])
     def test_nobody_else_may(self, who: Person, refusal: Refusal) -> None:
         assert rules.ask_changes(PLAIN, who, "slack", "only 2019", SOON) is refusal
+
+
+class TestWithdrawOwn:
+    @pytest.mark.parametrize("request_", [PLAIN, ONE_OF_TWO, replace(APPROVED, kept=True)])
+    @pytest.mark.parametrize("who", [ANN, by_mail("ANN@example.com")])
+    def test_the_requester_may_until_it_is_released(self, request_: ApprovalRequest, who: Person) -> None:
+        ended = changed(rules.withdraw_own(request_, who, "slack", SOON))
+        assert (ended.state, ended.reason) == (State.WITHDRAWN, rules.BY_REQUESTER)
+        assert (ended.decided_by, ended.decided_via, ended.decided_at) == (who, "slack", SOON)
+
+    @pytest.mark.parametrize("who", [BOB, EVE])
+    def test_nobody_else_may(self, who: Person) -> None:
+        assert rules.withdraw_own(PLAIN, who, "slack", SOON) is Refusal.NOT_YOURS
+
+    def test_what_runs_is_not_taken_back(self) -> None:
+        running = changed(rules.release(APPROVED, APPROVED.release_digest, SOON))
+        assert rules.withdraw_own(running, ANN, "slack", SOON) is Refusal.ALREADY_DECIDED
 
 
 class TestMayReview:

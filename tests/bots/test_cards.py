@@ -12,6 +12,13 @@ from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, 
 from tests.bots.samples import ANN, BOB, DELETE, NOW, PLAIN, ROWS, STATES, UPDATE, WILD
 
 
+def test_an_approval_that_waits_for_its_use_can_be_withdrawn() -> None:
+    waiting = replace(STATES[State.APPROVED], kept=True)
+    assert card(waiting, NOW + 70).actions == (Action.FULL_SQL, Action.WITHDRAW)
+    assert card(waiting, waiting.expires_at).actions == (Action.FULL_SQL,)
+    assert card(STATES[State.APPROVED], NOW + 70).actions == (Action.FULL_SQL,)
+
+
 def test_a_pending_card_says_it_all_in_two_lines() -> None:
     drawn = card(PLAIN, NOW)
     assert drawn.headline == "DELETE on public.customers in production (shop)"
@@ -28,7 +35,7 @@ def test_a_pending_card_says_it_all_in_two_lines() -> None:
     assert drawn.quorum == "Needs 1 approval from dba"
     assert drawn.why == 'Rule "writes wait for a DBA": DELETE is a write on production'
     assert drawn.footer == "Request 01J9Z3K7Q8 - digest 9f2c1d9f2c1d - session 8f31c2 from 10.0.0.7"
-    assert drawn.actions == (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.CHANGES)
+    assert drawn.actions == (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.CHANGES, Action.WITHDRAW)
     assert (drawn.risk, drawn.confirm, drawn.outcome) == ("", "", "")
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.approvals.request import Approval, ApprovalRequest, State
+from gateway.approvals.request import BY_REQUESTER, Approval, ApprovalRequest, State
 from gateway.session import events as ev
 from gateway.session.holding import split
 from gateway.wire.backend import fields
@@ -369,6 +369,22 @@ def test_a_retry_that_joins_an_open_request_waits_for_it() -> None:
     assert noticed(again).startswith("held for approval: request REQ0, ")
     again.send(ev.Ruled(approved(joined)))
     assert again.recheck() == ["release REQ0"]
+
+
+@pytest.mark.parametrize("waits", ["", "approved"])
+def test_one_that_its_requester_withdraws_ends_the_wait(waits: str) -> None:
+    """Also between its approval and its release."""
+    play, request = kept()
+    if waits == "approved":
+        play.send(ev.Ruled(approved(request)))
+        assert play.recheck() == ["release REQ1"]
+    ended = replace(request, state=State.WITHDRAWN, reason=BY_REQUESTER, decided_by=request.requester, rev=3)
+    assert play.send(ev.Ruled(ended)) == ["target Q[\x01]"]
+    if waits == "approved":
+        assert play.send(ev.NotReleased("REQ1", ended, "already decided")) == []
+    play.target(error("42601"), ready())
+    said = fields(playbook.split(play.to_client())[0][1])
+    assert (said["C"], said["M"]) == ("57014", "approval request REQ1 withdrawn: by its requester")
 
 
 @pytest.mark.parametrize("state", [State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN])

@@ -23,7 +23,7 @@ from bots.workspace.state import Person, View
 from gateway.approvals.desk import Deny
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
-from tests.bots.samples import BOB, CAROL, DELETE, PLAIN
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, PLAIN
 from tests.bots.slack.office import BUTTON_KEY, Office, Serve
 from tests.bots.slack.test_edge import sign
 
@@ -434,6 +434,28 @@ async def test_a_choice_that_is_none_of_ours_is_answered(office: Office) -> None
     await office.client.chat_postMessage(channel=office.channel.id, text="odd", blocks=blocks)
     for each in ("odd 1", "hoop_changes x"):
         assert await office.click(office.bob, MORE_ACTION, each) == NOT_VALID
+
+
+# Withdraw ------------------------------------------------------------------------------------------------------------
+
+
+async def test_who_asked_withdraws_and_nobody_else(office: Office) -> None:
+    await office.hold()
+    assert await choose(office, office.bob, Action.WITHDRAW) == REFUSALS[Refusal.NOT_YOURS]
+    assert (await office.stored()).state is State.PENDING
+    assert (await choose(office, office.ann, Action.WITHDRAW)).endswith(": You withdrew it. Nothing ran.")
+    stored = await office.stored()
+    assert (stored.state, stored.decided_by, stored.decided_via) == (State.WITHDRAWN, ANN, "slack")
+    assert "It was decided already. Withdrawn by its requester" in await office.click(office.bob, APPROVE)
+
+
+async def test_a_kept_approval_is_withdrawn_by_its_button(office: Office) -> None:
+    await office.hold(kept=True)
+    await office.click(office.bob, APPROVE)
+    await office.redraw(ID)
+    assert await office.click(office.eve, Action.WITHDRAW.value) == REFUSALS[Refusal.NOT_YOURS]
+    assert "You withdrew it" in await office.click(office.ann, Action.WITHDRAW.value)
+    assert (await office.stored()).state is State.WITHDRAWN
 
 
 # Full SQL ------------------------------------------------------------------------------------------------------------

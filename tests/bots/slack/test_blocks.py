@@ -183,7 +183,17 @@ def test_a_plain_card_has_three_buttons_with_one_sealed_value() -> None:
 
 
 def test_what_is_rarer_is_in_a_menu() -> None:
-    assert menu(draw(PLAIN)) == {"Request changes...": f"hoop_changes {seal(KEY, PLAIN)}"}
+    value = seal(KEY, PLAIN)
+    assert menu(draw(PLAIN)) == {
+        "Request changes...": f"hoop_changes {value}",
+        "Withdraw (who asked)": f"hoop_withdraw {value}",
+    }
+
+
+def test_what_waits_for_its_use_has_one_button() -> None:
+    waiting = replace(STATES[State.APPROVED], kept=True)
+    (button,) = buttons(draw(waiting, NOW + 70)).values()
+    assert (button["action_id"], button["value"]) == ("hoop_withdraw", seal(KEY, waiting))
 
 
 def test_high_risk_asks_again() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bots.cards import card
+from bots.commands import REFUSALS
 from bots.seals import seal
 from bots.teams.adaptive import READ_FIRST, base_card, full_card
 from bots.teams.app import (
@@ -22,8 +23,8 @@ from bots.teams.app import (
 )
 from bots.teams.people import NO_LOOK_UP, People
 from bots.teams.tokens import Tokens
-from gateway.approvals.request import HeldStatement, State
-from tests.bots.samples import BOB, DELETE, PLAIN
+from gateway.approvals.request import HeldStatement, Refusal, State
+from tests.bots.samples import ANN, BOB, DELETE, PLAIN
 from tests.bots.teams.office import BUTTON_KEY, Office, Parts
 from tests.fakes.teams import APP_ID, CARD, TENANT, Json, Message, Teams, User, text_of
 
@@ -256,6 +257,27 @@ async def test_deny_with_a_reason(office: Office) -> None:
     assert "You denied it. Nothing ran." in text_of(view)
     stored = await office.stored()
     assert (stored.state, stored.reason) == (State.DENIED, "Use the archive job.")
+
+
+async def test_who_asked_withdraws_and_nobody_else(office: Office) -> None:
+    message = await office.hold(kept=True)
+    view = await review(office, office.ann, message)
+    assert titles(view) == ["Withdraw", "Full SQL"]
+    withdraw = {key: view["actions"][0][key] for key in ("type", "title", "verb", "data")}
+    _, answer = await office.teams.execute(office.bob, message, withdraw)
+    assert REFUSALS[Refusal.NOT_YOURS] in text_of(answer["value"])
+    assert (await office.stored()).state is State.PENDING
+    await review(office, office.bob, message)
+    await office.teams.click(office.bob, message, "Approve")
+    await office.redraw()
+    assert titles(message.card) == ["Review"], "an approval that waits for its use can be taken back"
+    await review(office, office.ann, message)
+    assert "You withdrew it. Nothing ran." in text_of(await office.teams.click(office.ann, message, "Withdraw"))
+    stored = await office.stored()
+    assert (stored.state, stored.decided_by, stored.decided_via) == (State.WITHDRAWN, ANN, "teams")
+    await office.redraw()
+    assert titles(message.seen_by(office.ann)) == []
+    assert message.text.startswith("○ Withdrawn: DELETE")
 
 
 async def test_a_reviewer_requests_changes(office: Office) -> None:
