@@ -25,6 +25,7 @@ class Action(Enum):
 
     APPROVE = "hoop_approve"
     DENY = "hoop_deny"
+    ASK = "hoop_ask"
     CHANGES = "hoop_changes"
     WITHDRAW = "hoop_withdraw"
     FULL_SQL = "hoop_full_sql"
@@ -133,7 +134,7 @@ def card(request: ApprovalRequest, now: float) -> Card:
 
 
 #: What an open card offers, the frequent first: a chat may put those behind FULL_SQL into a menu.
-_ASKING = (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.CHANGES, Action.WITHDRAW)
+_ASKING = (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.ASK, Action.CHANGES, Action.WITHDRAW)
 
 
 def _actions(request: ApprovalRequest, now: float) -> tuple[Action, ...]:
@@ -278,6 +279,8 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
         facts.append(Fact("Agent", line(request.agent), claimed=True))
     if request.claimed_reason:
         facts.append(Fact("Reason", line(request.claimed_reason, _SENTENCE), claimed=True))
+    if request.questions and request.state is State.PENDING:
+        facts.append(Fact("Question", _question(request)))
     if request.asked > 1:
         facts.append(Fact("Asked", f"x{request.asked} identical: an approval lets one of them run, once"))
     if request.kept and request.state is State.PENDING:
@@ -288,6 +291,13 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
             )
         )
     return tuple(facts)
+
+
+def _question(request: ApprovalRequest) -> str:
+    """The newest one; the others are in the request's story (/hoop show)."""
+    last, before = request.questions[-1], len(request.questions) - 1
+    more = f" ({count(before, 'question')} before)" if before else ""
+    return f"{line(last.by.user, 80)} asked at {moment(last.at)}{more}: {line(last.text, _SENTENCE)}"
 
 
 def _sql(statement: HeldStatement, k: int, n: int) -> SqlText:

@@ -25,7 +25,7 @@ from bots.cards import Card, card, title
 from bots.outcomes import has_count, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused, Withdraw
+from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, Refused, Withdraw
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, may_review, same_person
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
@@ -109,16 +109,20 @@ REFUSALS = {
     Refusal.FORGED: "This button does not belong to what the request holds now. Nothing was decided. Look at the newest card.",
     Refusal.NOT_READ: "Its rule wants the full text read before it is approved: open it, Approve is below it. Nothing was decided.",
     Refusal.NOT_TYPED: "That is not what has to be typed. Nothing was decided.",
+    Refusal.ENOUGH_ASKED: "It has as many questions as a request may have. Ask in its thread. Nothing was decided.",
     Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
 }
+_ASKED = "Your question is on its card, and the client that waits for it is told. It still waits for a decision."
 _NO_GROUPS = (
     "The gateway knows no groups of yours: no sign-in of {email} is fresh enough. "
     "Connect once through the gateway with a new token (hoop token), then try again."
 )
 
 
-def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
+def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Decision | None = None) -> str:
     """The truth after a decision, for the person who made it: what happened, by whom, when."""
+    if isinstance(answer, Decided) and isinstance(decision, Ask):
+        return f"{title(answer.request)}: {_ASKED}"
     if isinstance(answer, Decided):
         return f"{title(answer.request)}: {yours(answer.request, reviewer, now)}"
     text = REFUSALS[answer.refusal]
@@ -423,6 +427,10 @@ _FATES = {"open": "is open", "rolled back": "was rolled back"}
 def _story(request: ApprovalRequest) -> list[str]:
     """What happened to a request, a line each, from its own times."""
     story = [f"{moment(request.opened_at, day=True)} held by rule {line(request.rule, 80)}"]
+    story += [
+        f"{moment(each.at, day=True)} {line(each.by.user, 80)} asked, via {line(each.via, 20)}: {line(each.text, 400)}"
+        for each in request.questions
+    ]
     for each in request.approvals:
         took = span(max(0.0, each.at - request.opened_at))
         story.append(

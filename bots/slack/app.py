@@ -40,7 +40,7 @@ from bots.slack.blocks import Form, Json
 from bots.slack.edge import Edge, Refused
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
+from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
 from gateway.approvals.desk import Refused as DeskRefused
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, refusal_of, said, same_person
 from gateway.errors import ChatRefused, GatewayError
@@ -197,8 +197,9 @@ class SlackFront:
         }
         for name, act in clicks.items():
             app.action(name)(self._guarded(act))
-        app.view(blocks.DENY_FORM.view)(self._guarded(partial(self._written, Deny)))
-        app.view(blocks.CHANGES_FORM.view)(self._guarded(partial(self._written, RequestChanges)))
+        app.view(blocks.DENY_FORM.view)(self._guarded(partial(self._written, blocks.DENY_FORM, Deny)))
+        app.view(blocks.CHANGES_FORM.view)(self._guarded(partial(self._written, blocks.CHANGES_FORM, RequestChanges)))
+        app.view(blocks.ASK_FORM.view)(self._guarded(partial(self._written, blocks.ASK_FORM, Ask)))
         app.view(blocks.APPROVE_VIEW)(self._guarded(self._approve_in_view))
         app.command("/hoop")(self._guarded(self._command))
         app.event(re.compile(".*"))(self._guarded(self._ignore))
@@ -312,7 +313,7 @@ class SlackFront:
         person = await self._person(user_id)
         sealed = partial(genuine, self._key, rev=rev, mac=mac, reader=person if personal else None)
         answer = await self._desk.decide(request_id, rev, person, decision, "slack", genuine=sealed)
-        text = told(answer, person, self._clock())
+        text = told(answer, person, self._clock(), decision)
         if isinstance(answer, Decided):
             return _Said(text, decided=True)
         return _Said(text, redraw=request_id if answer.refusal in _CARD_IS_OLD else "")
@@ -321,6 +322,7 @@ class SlackFront:
         """What was chosen from a card's menu: as a click on a button of its own, whose value is behind its name."""
         name, _, value = str(body["actions"][0].get("selected_option", {}).get("value")).partition(" ")
         chosen: dict[str, Act] = {
+            Action.ASK.value: partial(self._ask_text, blocks.ASK_FORM),
             Action.CHANGES.value: partial(self._ask_text, blocks.CHANGES_FORM),
             Action.WITHDRAW.value: partial(self._click, Withdraw()),
         }
@@ -356,13 +358,13 @@ class SlackFront:
             return None
         return request
 
-    async def _written(self, decision: Callable[[str], Decision], ack: AsyncAck, body: Body) -> None:
+    async def _written(self, form: Form, decision: Callable[[str], Decision], ack: AsyncAck, body: Body) -> None:
         """The modal of a form comes back. Who decides is who submits it, whatever its metadata says."""
         view = body["view"]
         typed = view["state"]["values"][blocks.REASON_BLOCK][blocks.REASON_BLOCK].get("value") or ""
         text = said(typed)
-        if not blocks.REASON_MIN <= len(text) <= blocks.REASON_MAX:
-            await ack(**_in_place(f"Write {blocks.REASON_MIN} to {blocks.REASON_MAX:,} characters."))
+        if not blocks.REASON_MIN <= len(text) <= form.most:
+            await ack(**_in_place(f"Write {blocks.REASON_MIN} to {form.most:,} characters."))
             return
         value = json.loads(view["private_metadata"])["value"]
         came_to = await self._decide(value, body["user"]["id"], decision(text))

@@ -19,6 +19,7 @@ from bots.fitting import cost, excerpt, fit, prefix
 from bots.outcomes import Tone
 from bots.previews import Cell, Table
 from bots.texts import MOMENT, count, in_utc, moment, utc
+from gateway.approvals.request import LONGEST_QUESTION
 
 Json = dict[str, Any]
 
@@ -273,7 +274,7 @@ def _buttons(card: Card, value: str, hidden: bool) -> list[Json]:
 
 #: The button whose menu has the rarer actions, and what they are called there. An option's value says which, then the seal.
 MORE_ACTION = "hoop_more"
-MENU = {Action.CHANGES: "Request changes...", Action.WITHDRAW: "Withdraw (who asked)"}
+MENU = {Action.ASK: "Ask a question...", Action.CHANGES: "Request changes...", Action.WITHDRAW: "Withdraw (who asked)"}
 
 
 def _menu(actions: list[Action], value: str) -> Json:
@@ -373,13 +374,14 @@ REASON_MIN, REASON_MAX = 3, 1000
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A modal in which one text is written; `view` is its callback id."""
+    """A modal in which one text of REASON_MIN to `most` characters is written; `view` is its callback id."""
 
     view: str
     title: str
     submit: str
     label: str
     hint: str
+    most: int = REASON_MAX
 
 
 DENY_FORM = Form(
@@ -395,6 +397,16 @@ CHANGES_FORM = Form(
     "Request changes",
     "What should be changed",
     "This ends the request. The client gets it with the error, so that it can send a better statement.",
+)
+
+
+ASK_FORM = Form(
+    "hoop_ask_view",
+    "Ask a question",
+    "Ask",
+    "Question",
+    "The client that waits gets it as a notice, and the card shows it. The request still waits.",
+    LONGEST_QUESTION,
 )
 
 
@@ -422,7 +434,7 @@ def text_view(form: Form, value: str, channel: str, about: str = "") -> Json:
                     "action_id": REASON_BLOCK,
                     "multiline": True,
                     "min_length": REASON_MIN,
-                    "max_length": REASON_MAX,
+                    "max_length": form.most,
                 },
             },
         ],

@@ -48,6 +48,7 @@ class Verb(Enum):
     CONFIRM = "hoop_confirm"
     APPROVE = Action.APPROVE.value
     DENY = Action.DENY.value
+    ASK = Action.ASK.value
     CHANGES = Action.CHANGES.value
     WITHDRAW = Action.WITHDRAW.value
     FULL_SQL = Action.FULL_SQL.value
@@ -210,7 +211,7 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
     reason = {
         "type": "Input.Text",
         "id": "reason",
-        "label": "Why you deny it, or what should be changed (the requester sees it)",
+        "label": "Why you deny it, what should be changed, or what you ask (the requester sees it)",
         "isMultiline": True,
         "maxLength": REASON_MAX,
         **({"value": fit(in_utc(typed), REASON_MAX)} if typed else {}),
@@ -220,6 +221,7 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
         *([] if card.full_view else [approve]),
         _button("Deny", Verb.DENY, data, inputs="auto", tooltip=f"Deny, with a reason: {card.title}"),
         _full_sql(card, value),
+        _button("Ask a question", Verb.ASK, data, inputs="auto", mode="secondary"),
         _button("Request changes", Verb.CHANGES, data, inputs="auto", mode="secondary"),
     ]
     note = note or (READ_FIRST if card.full_view else "")

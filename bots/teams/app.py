@@ -44,8 +44,17 @@ from bots.teams.sender import TeamsSender
 from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused, RequestChanges, Withdraw
-from gateway.approvals.request import ApprovalRequest, Refusal, State, may_review, refusal_of, said, same_person
+from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, Refused, RequestChanges, Withdraw
+from gateway.approvals.request import (
+    LONGEST_QUESTION,
+    ApprovalRequest,
+    Refusal,
+    State,
+    may_review,
+    refusal_of,
+    said,
+    same_person,
+)
 from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
 from gateway.identity.documents import Documents, IssuerError
 from gateway.settings import Teams
@@ -64,7 +73,7 @@ _THREAD = ";messageid="
 NOT_VALID = "This card is no longer valid: the gateway does not know its button. Nothing was decided. Try: pending"
 _CARD_COUNTS = "What the card shows counts: look at it, then try again if it is still open."
 FAILED = f"Something went wrong on our side. {_CARD_COUNTS}"
-NO_REASON = f"Nothing was decided. Write {REASON_MIN} to {REASON_MAX:,} characters below, then choose again."
+NO_TEXT = "Nothing was decided. Write {least} to {most:,} characters below, then choose again."
 NOT_IN_FULL = "Only its reviewers and its requester may see it in full."
 IN_OUR_CHAT = "I have answered in our own chat: here everybody reads along. Add share to an audit query to answer here."
 NO_CHAT = "I can't write to you in private. Open a chat with me (search for the app in Teams), then ask there."
@@ -124,6 +133,7 @@ class TeamsFront:
             Verb.APPROVE: self._approve,
             Verb.DENY: partial(self._written, Deny),
             Verb.CHANGES: partial(self._written, RequestChanges),
+            Verb.ASK: partial(self._written, Ask, most=LONGEST_QUESTION),
             Verb.WITHDRAW: self._withdraw,
             Verb.FULL_SQL: self._full_sql,
             Verb.PAGE: self._page,
@@ -272,10 +282,13 @@ class TeamsFront:
             return False
         return genuine(self._key, request, opened[1], opened[2], await self._people.person(activity))
 
-    async def _written(self, decision: Callable[[str], Decision], activity: Json, data: Json) -> Drawn:
+    async def _written(
+        self, decision: Callable[[str], Decision], activity: Json, data: Json, most: int = REASON_MAX
+    ) -> Drawn:
         text = _reason(data)
-        if not REASON_MIN <= len(text) <= REASON_MAX:
-            return await self._for_a_reviewer(activity, data, partial(review_card, note=NO_REASON, typed=text))
+        if not REASON_MIN <= len(text) <= most:
+            note = NO_TEXT.format(least=REASON_MIN, most=most)
+            return await self._for_a_reviewer(activity, data, partial(review_card, note=note, typed=text))
         return await self._decide(activity, data, decision(text))
 
     async def _withdraw(self, activity: Json, data: Json) -> Drawn:
@@ -290,7 +303,7 @@ class TeamsFront:
         person = await self._people.person(activity)
         sealed = partial(genuine, self._key, rev=rev, mac=mac)
         answer = await self._desk.decide(request_id, rev, person, decision, "teams", genuine=sealed)
-        text = told(answer, person, self._clock())
+        text = told(answer, person, self._clock(), decision)
         if isinstance(answer, Decided):
             return self._base(answer.request, text)
         if answer.refusal in _CARD_IS_OLD and answer.request is not None:

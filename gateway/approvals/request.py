@@ -124,6 +124,16 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a reviewer wants to know before deciding; `text` is `said`."""
+
+    by: Person
+    via: str
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wire:
     """A client's connection that asks: `agent` is its application_name (claimed), `client` its address."""
 
@@ -177,6 +187,7 @@ class ApprovalRequest:
     full_view: bool = False
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
+    questions: tuple[Question, ...] = ()
     decided_by: Person | None = None
     decided_via: str = ""
     decided_at: float | None = None
@@ -204,6 +215,7 @@ class Refusal(Enum):
     FORGED = "forged button"
     NOT_READ = "not read in full"
     NOT_TYPED = "not typed"
+    ENOUGH_ASKED = "enough questions"
 
 
 #: Clicks of people who had no right to click, or not with that button.
@@ -239,8 +251,10 @@ def _addresses(person: Person) -> set[str]:
 
 # What people type --------------------------------------------------------------------------------------------------
 
-#: Characters of a text that somebody typed about a request.
-LONGEST_SAID = 1000
+#: Characters of a text that somebody typed about a request, and of a question, which a terminal shows in passing.
+LONGEST_SAID, LONGEST_QUESTION = 1000, 300
+#: So many questions a request may have: more are a conversation, for which chat has threads.
+MOST_QUESTIONS = 10
 
 
 def said(text: str, limit: int = LONGEST_SAID) -> str:
@@ -264,8 +278,8 @@ def approve(
 ) -> ApprovalRequest | Refusal:
     """Count one approval; the last one of the quorum makes the request APPROVED.
 
-    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, or one who asks the same,
-    show the same question, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
+    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, a reviewer's question, or one
+    who asks the same, show the same, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
     the reviewer has typed, `read` whether the chat has shown them the full text.
     """
     refusal = refusal_of(request, reviewer, now)
@@ -273,7 +287,7 @@ def approve(
         return refusal
     if any(same_person(reviewer, given.by) for given in request.approvals):
         return Refusal.ALREADY_COUNTED
-    same = request.rev - len(request.approvals) - (request.asked - 1)
+    same = request.rev - len(request.approvals) - len(request.questions) - (request.asked - 1)
     if rev is not None and not same <= rev <= request.rev:
         return Refusal.STALE
     if request.full_view and not read:
@@ -304,6 +318,17 @@ def ask_changes(
     """A denial that tells the requester what to change; the same people may, and it ends the request as well."""
     denied = deny(request, reviewer, via, "", now)
     return denied if isinstance(denied, Refusal) else replace(denied, changes=said(changes))
+
+
+def ask(request: ApprovalRequest, reviewer: Person, via: str, text: str, now: float) -> ApprovalRequest | Refusal:
+    """A question of one who may decide; the request waits on."""
+    refusal = refusal_of(request, reviewer, now)
+    if refusal is not None:
+        return refusal
+    if len(request.questions) >= MOST_QUESTIONS:
+        return Refusal.ENOUGH_ASKED
+    question = Question(reviewer, via, now, said(text, LONGEST_QUESTION))
+    return replace(request, questions=(*request.questions, question))
 
 
 def withdraw_own(request: ApprovalRequest, person: Person, via: str, now: float) -> ApprovalRequest | Refusal:

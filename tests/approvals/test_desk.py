@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from gateway.approvals import request as rules
-from gateway.approvals.desk import Answer, Approve, Decided, Decision, Deny, Desk, Refused, RequestChanges, Withdraw
+from gateway.approvals.desk import (
+    Answer,
+    Approve,
+    Ask,
+    Decided,
+    Decision,
+    Deny,
+    Desk,
+    Refused,
+    RequestChanges,
+    Withdraw,
+)
 from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State, Wire
 from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value
@@ -736,6 +747,32 @@ async def test_the_requester_withdraws_and_nobody_else(desk: Desk, spool: ListSp
         "kind": "decided", "outcome": "withdrawn", "decided_by": "ann@example.com", "via": "slack",
         "reason": "by its requester", "sqlstate": "57014",
     }  # fmt: skip
+
+
+async def test_a_question_is_recorded_and_decides_nothing(desk: Desk, spool: ListSpool) -> None:
+    request = fresh()
+    await desk.open(request)
+    asked = decided(await desk.decide(request.id, 1, BOB, Ask("why all?"), "teams"))
+    assert (asked.state, [each.text for each in asked.questions]) == (State.PENDING, ["why all?"])
+    entry = spool.written[-1].body
+    assert [entry[name] for name in ("kind", "decided_by", "via", "reason")] == ["asked", BOB.user, "teams", "why all?"]
+    assert "outcome" not in entry
+    answer = await desk.decide(request.id, 1, EVE, Ask("may I?"), "slack")
+    assert isinstance(answer, Refused)
+    assert spool.kinds()[-1] == ("refused", None)
+    assert decided(await desk.decide(request.id, 1, CAROL, Approve(), "slack")).state is State.APPROVED
+
+
+@pytest.mark.parametrize("decision", [Deny, RequestChanges, Ask])
+async def test_what_reviewers_type_is_masked(
+    store: MemoryStore, spool: ListSpool, clock: Clock, decision: Callable[[str], Decision]
+) -> None:
+    desk = Desk(store, spool, clock=clock, link_max_age=60.0, scrub=lambda text: text.replace("4711", "[pin]"))
+    request = fresh()
+    await desk.open(request)
+    stored = decided(await desk.decide(request.id, 1, BOB, decision("not\n4711"), "slack"))
+    assert [stored.reason, stored.changes, *(each.text for each in stored.questions)].count("not [pin]") == 1
+    assert str(spool.written[-1].body["reason"]).endswith("not [pin]")
 
 
 class TestKept:

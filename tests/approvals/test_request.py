@@ -106,6 +106,26 @@ class TestWithdrawOwn:
         assert rules.withdraw_own(running, ANN, "slack", SOON) is Refusal.ALREADY_DECIDED
 
 
+class TestAsk:
+    def test_the_request_waits_on_and_older_cards_still_count(self) -> None:
+        asked = replace(changed(rules.ask(PLAIN, BOB, "slack", CONTROL, SOON)), rev=2)
+        (question,) = asked.questions
+        assert (asked.state, question.by, question.via, question.at) == (State.PENDING, BOB, "slack", SOON)
+        assert question.text == rules.said(CONTROL, rules.LONGEST_QUESTION)
+        assert changed(rules.approve(asked, CAROL, "slack", SOON, rev=1)).state is State.APPROVED
+        assert rules.approve(replace(asked, rev=3), CAROL, "slack", SOON, rev=1) is Refusal.STALE
+
+    @pytest.mark.parametrize(("who", "refusal"), [(ANN, Refusal.OWN_REQUEST), (EVE, Refusal.NOT_A_REVIEWER)])
+    def test_nobody_else_may(self, who: Person, refusal: Refusal) -> None:
+        assert rules.ask(PLAIN, who, "slack", "why all?", SOON) is refusal
+
+    def test_there_is_an_end_of_it(self) -> None:
+        request = PLAIN
+        for _ in range(rules.MOST_QUESTIONS):
+            request = changed(rules.ask(request, BOB, "slack", "why all?", SOON))
+        assert rules.ask(request, CAROL, "slack", "why all?", SOON) is Refusal.ENOUGH_ASKED
+
+
 class TestMayReview:
     @pytest.mark.parametrize(
         ("expected", "groups", "users", "person"),

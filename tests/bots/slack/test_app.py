@@ -16,7 +16,7 @@ from bots.cards import Action
 from bots.commands import REFUSALS
 from bots.seals import seal
 from bots.slack.app import NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
-from bots.slack.blocks import APPROVE_ACTION, CHANGES_FORM, DENY_FORM, MORE_ACTION, TYPED_BLOCK
+from bots.slack.blocks import APPROVE_ACTION, ASK_FORM, CHANGES_FORM, DENY_FORM, MORE_ACTION, TYPED_BLOCK
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from bots.workspace.state import Person, View
@@ -434,6 +434,31 @@ async def test_a_choice_that_is_none_of_ours_is_answered(office: Office) -> None
     await office.client.chat_postMessage(channel=office.channel.id, text="odd", blocks=blocks)
     for each in ("odd 1", "hoop_changes x"):
         assert await office.click(office.bob, MORE_ACTION, each) == NOT_VALID
+
+
+# Ask -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reviewer_asks_and_the_request_waits_on(office: Office) -> None:
+    await office.hold()
+    await choose(office, office.bob, Action.ASK)
+    (view,) = office.workspace.open_views(office.bob)
+    assert view.body["callback_id"] == ASK_FORM.view
+    assert (await office.workspace.submit(view.id, office.bob, {"reason": "x" * 301})).errors
+    assert (await office.workspace.submit(view.id, office.bob, {"reason": "Why *all* of <!here>?"})).status == 200
+    stored = await office.stored()
+    assert (stored.state, stored.questions[0].text) == (State.PENDING, "Why *all* of <!here>?")
+    await office.click(office.carol, APPROVE)
+    assert (await office.stored()).state is State.APPROVED, "the card of before the question still counts"
+
+
+async def test_others_ask_nothing(office: Office) -> None:
+    await office.hold()
+    await choose(office, office.eve, Action.ASK)
+    (view,) = office.workspace.open_views(office.eve)
+    answer = await office.workspace.submit(view.id, office.eve, {"reason": "What is it?"})
+    assert "You are not a reviewer" in answer.errors["reason"]
+    assert (await office.stored()).questions == ()
 
 
 # Withdraw ------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from bots.previews import Cell, Table
 from bots.seals import seal
 from bots.slack.blocks import (
     APPROVE_ACTION,
+    ASK_FORM,
     CHANGES_FORM,
     DENY_FORM,
     LADDER,
@@ -185,6 +186,7 @@ def test_a_plain_card_has_three_buttons_with_one_sealed_value() -> None:
 def test_what_is_rarer_is_in_a_menu() -> None:
     value = seal(KEY, PLAIN)
     assert menu(draw(PLAIN)) == {
+        "Ask a question...": f"hoop_ask {value}",
         "Request changes...": f"hoop_changes {value}",
         "Withdraw (who asked)": f"hoop_withdraw {value}",
     }
@@ -351,7 +353,7 @@ def test_escape() -> None:
 
 def test_views_are_valid() -> None:
     valid_view(notice_view("Checking..."))
-    for form in (DENY_FORM, CHANGES_FORM):
+    for form in (DENY_FORM, CHANGES_FORM, ASK_FORM):
         valid_view(text_view(form, seal(KEY, PLAIN), "C1"))
         valid_view(text_view(form, "v", "C1", "x" * 500))
 

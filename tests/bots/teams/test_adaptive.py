@@ -180,8 +180,14 @@ def test_the_base_card_has_one_button_and_the_view_of_a_reviewer_those_that_matt
     actions = drawn.content["actions"]
     shown = [each["title"] for each in actions if each.get("mode") != "secondary"]
     assert shown == ["Approve", "Deny", "Full SQL"]
-    assert titles(drawn) == [*shown, "Request changes"]
-    assert [each["verb"] for each in actions] == ["hoop_approve", "hoop_deny", "hoop_full_sql", "hoop_changes"]
+    assert titles(drawn) == [*shown, "Ask a question", "Request changes"]
+    assert [each["verb"] for each in actions] == [
+        "hoop_approve",
+        "hoop_deny",
+        "hoop_full_sql",
+        "hoop_ask",
+        "hoop_changes",
+    ]
     (reason,) = of_type(drawn, "Input.Text")
     assert (reason["id"], reason["maxLength"]) == ("reason", REASON_MAX)
     assert reason["label"]
@@ -198,7 +204,7 @@ def test_old_clients_submit_what_new_ones_execute() -> None:
 def test_only_what_needs_a_text_takes_it_along() -> None:
     actions = review_card(card(PLAIN, NOW), "s").content["actions"]
     assert {each["title"]: each["associatedInputs"] for each in actions} == {
-        "Approve": "none", "Deny": "auto", "Full SQL": "none", "Request changes": "auto",
+        "Approve": "none", "Deny": "auto", "Full SQL": "none", "Ask a question": "auto", "Request changes": "auto",
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from bots.teams.app import (
     FAILED,
     IN_OUR_CHAT,
     NO_CHAT,
-    NO_REASON,
+    NO_TEXT,
     NOT_IN_FULL,
     NOT_VALID,
     TeamsFront,
@@ -46,7 +46,7 @@ async def test_a_reviewer_approves(office: Office) -> None:
     message = await office.hold()
     assert titles(message.card) == ["Review"]
     view = await review(office, office.bob, message)
-    assert titles(view) == ["Approve", "Deny", "Full SQL", "Request changes"]
+    assert titles(view) == ["Approve", "Deny", "Full SQL", "Ask a question", "Request changes"]
     assert titles(message.card) == ["Review"], "what others see is as it was"
     view = await office.teams.click(office.bob, message, "Approve")
     assert "You approved it" in text_of(view)
@@ -87,6 +87,7 @@ async def test_high_risk_is_asked_once_more(office: Office) -> None:
         "Approve",
         "Deny",
         "Full SQL",
+        "Ask a question",
         "Request changes",
     ]
     await office.teams.click(office.bob, message, "Approve")
@@ -203,7 +204,7 @@ async def test_approve_stands_at_the_end_of_the_full_text(
     long = tuple(replace(each, sql=each.sql + " -- " + "x" * 9_000) for each in statements)
     message = await office.hold(statements=long, full_view=True)
     view = await review(office, office.bob, message)
-    assert titles(view) == ["Deny", "Full SQL", "Request changes"]
+    assert titles(view) == ["Deny", "Full SQL", "Ask a question", "Request changes"]
     assert READ_FIRST in text_of(view)
     view = await office.teams.click(office.bob, message, "Full SQL")
     while "Next part" in titles(view):
@@ -259,6 +260,22 @@ async def test_deny_with_a_reason(office: Office) -> None:
     assert (stored.state, stored.reason) == (State.DENIED, "Use the archive job.")
 
 
+async def test_a_reviewer_asks_and_the_request_waits_on(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Ask a question", reason="x" * 301)
+    assert NO_TEXT.format(least=3, most=300) in text_of(view)
+    view = await office.teams.click(office.bob, message, "Ask a question", reason="Why **all** of them?")
+    assert "It still waits for a decision." in text_of(view)
+    stored = await office.stored()
+    assert (stored.state, stored.questions[0].text) == (State.PENDING, "Why **all** of them?")
+    await office.redraw()
+    assert "bob@example.com asked at" in message.text
+    await review(office, office.carol, message)
+    await office.teams.click(office.carol, message, "Approve")
+    assert (await office.stored()).state is State.APPROVED
+
+
 async def test_who_asked_withdraws_and_nobody_else(office: Office) -> None:
     message = await office.hold(kept=True)
     view = await review(office, office.ann, message)
@@ -296,7 +313,7 @@ async def test_requested_changes_need_a_text(office: Office, reason: str) -> Non
     message = await office.hold()
     await review(office, office.bob, message)
     view = await office.teams.click(office.bob, message, "Request changes", reason=reason)
-    assert NO_REASON in text_of(view)
+    assert NO_TEXT.format(least=3, most=1000) in text_of(view)
     assert (await office.stored()).state is State.PENDING
 
 
@@ -305,8 +322,8 @@ async def test_a_denial_needs_a_reason(office: Office, reason: str) -> None:
     message = await office.hold()
     await review(office, office.bob, message)
     view = await office.teams.click(office.bob, message, "Deny", reason=reason)
-    assert NO_REASON in text_of(view)
-    assert titles(view) == ["Approve", "Deny", "Full SQL", "Request changes"]
+    assert NO_TEXT.format(least=3, most=1000) in text_of(view)
+    assert titles(view) == ["Approve", "Deny", "Full SQL", "Ask a question", "Request changes"]
     (field,) = [each for each in view["body"] if each["type"] == "Input.Text"]
     assert field.get("value", "")[:1_000] == reason[:1_000]
     assert (await office.stored()).state is State.PENDING
@@ -331,6 +348,7 @@ async def test_a_reviewer_reads_all_of_a_long_text(office: Office) -> None:
         "Approve",
         "Deny",
         "Full SQL",
+        "Ask a question",
         "Request changes",
     ]
 
@@ -432,7 +450,7 @@ async def test_an_old_client_reviews_and_denies_in_its_personal_chat(office: Off
     assert await office.teams.submit(office.bob, message, "Review") == 200
     await office.front.settle()
     (view,) = office.teams.in_channel(office.teams.chat(office.bob))
-    assert titles(view.card) == ["Approve", "Deny", "Full SQL", "Request changes"]
+    assert titles(view.card) == ["Approve", "Deny", "Full SQL", "Ask a question", "Request changes"]
     assert office.teams.messages[-1].activity["text"] == IN_OUR_CHAT
     await office.teams.submit(office.bob, view, "Deny", reason="not today")
     await office.front.settle()
