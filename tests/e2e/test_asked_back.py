@@ -43,13 +43,13 @@ async def test_a_question_reaches_the_client_that_waits(stack: Stack) -> None:
     wire = await Wire.connect(stack.port, stack.token("ann"), application_name="raw")
     wire.send(query("DELETE FROM ledger WHERE id = 1803"))
     card = await stack.card()
-    await stack.choose("Bob", card, "hoop_ask", "Is 1803 closed?")
-    await stack.until(lambda: "Is 1803 closed?" in card.shown)
+    await stack.choose("Bob", card, "hoop_ask", "Is 4111 1111 1111 1111 theirs?")
+    await stack.until(lambda: "Is **** **** **** 1111 theirs?" in card.shown)
     await stack.approve("Bob", card)
     assert await wire.lines() == ["C[DELETE 1]", "ZI"]
-    assert wire.notices[-1] == f"bob@example.com asks about request {card.request_id}: Is 1803 closed?"
+    assert wire.notices[-1] == f"bob@example.com asks about request {card.request_id}: Is **** **** **** 1111 theirs?"
     (entry,) = stack.entries(kind="asked", request=card.request_id)
-    assert (entry["reason"], entry["decided_by"], entry["via"]) == ("Is 1803 closed?", "bob@example.com", "slack")
+    assert (entry["reason"], entry["decided_by"], entry["via"]) == ("Is **** **** **** 1111 theirs?", "bob@example.com", "slack")
 
 
 async def test_who_asked_takes_it_back_while_the_client_waits(stack: Stack) -> None:
