@@ -49,7 +49,11 @@ async def test_a_question_reaches_the_client_that_waits(stack: Stack) -> None:
     assert await wire.lines() == ["C[DELETE 1]", "ZI"]
     assert wire.notices[-1] == f"bob@example.com asks about request {card.request_id}: Is **** **** **** 1111 theirs?"
     (entry,) = stack.entries(kind="asked", request=card.request_id)
-    assert (entry["reason"], entry["decided_by"], entry["via"]) == ("Is **** **** **** 1111 theirs?", "bob@example.com", "slack")
+    assert (entry["reason"], entry["decided_by"], entry["via"]) == (
+        "Is **** **** **** 1111 theirs?",
+        "bob@example.com",
+        "slack",
+    )
 
 
 async def test_who_asked_takes_it_back_while_the_client_waits(stack: Stack) -> None:
