@@ -25,6 +25,9 @@ class Action(Enum):
 
     APPROVE = "hoop_approve"
     DENY = "hoop_deny"
+    ASK = "hoop_ask"
+    CHANGES = "hoop_changes"
+    WITHDRAW = "hoop_withdraw"
     FULL_SQL = "hoop_full_sql"
 
 
@@ -123,11 +126,24 @@ def card(request: ApprovalRequest, now: float) -> Card:
         quorum=_quorum(request) if open_for_clicks else "",
         expires_at=request.expires_at if open_for_clicks else None,
         footer=_footer(request),
-        actions=(Action.APPROVE, Action.DENY, Action.FULL_SQL) if open_for_clicks else (Action.FULL_SQL,),
+        actions=_actions(request, now),
         confirm=_confirm(request, risk) if open_for_clicks and risk else "",
         to_type=line(request.to_type, _SENTENCE) if open_for_clicks else "",
         full_view=request.full_view and open_for_clicks,
     )
+
+
+#: What an open card offers, the frequent first: a chat may put those behind FULL_SQL into a menu.
+_ASKING = (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.ASK, Action.CHANGES, Action.WITHDRAW)
+
+
+def _actions(request: ApprovalRequest, now: float) -> tuple[Action, ...]:
+    """An approval that waits for its use can be taken back."""
+    if request.state not in OPEN_STATES or now >= request.expires_at:
+        return (Action.FULL_SQL,)
+    if request.state is State.PENDING:
+        return _ASKING
+    return (Action.FULL_SQL, Action.WITHDRAW) if request.kept else (Action.FULL_SQL,)
 
 
 _WHERE_HELD = {
@@ -263,6 +279,8 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
         facts.append(Fact("Agent", line(request.agent), claimed=True))
     if request.claimed_reason:
         facts.append(Fact("Reason", line(request.claimed_reason, _SENTENCE), claimed=True))
+    if request.questions and request.state is State.PENDING:
+        facts.append(Fact("Question", _question(request)))
     if request.asked > 1:
         facts.append(Fact("Asked", f"x{request.asked} identical: an approval lets one of them run, once"))
     if request.kept and request.state is State.PENDING:
@@ -273,6 +291,13 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
             )
         )
     return tuple(facts)
+
+
+def _question(request: ApprovalRequest) -> str:
+    """The newest one; the others are in the request's story (/hoop show)."""
+    last, before = request.questions[-1], len(request.questions) - 1
+    more = f" ({count(before, 'question')} before)" if before else ""
+    return f"{line(last.by.user, 80)} asked at {moment(last.at)}{more}: {line(last.text, _SENTENCE)}"
 
 
 def _sql(statement: HeldStatement, k: int, n: int) -> SqlText:

@@ -25,8 +25,8 @@ from bots.cards import Card, card, title
 from bots.outcomes import has_count, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, same_person
+from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, Refused, Withdraw
+from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, may_review, same_person
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.query import Filter, Query, QueryError, describe, parse
@@ -91,6 +91,7 @@ HELP = {
         "/hoop approve ID NAME - where the rule wants the name of the table typed.",
     ),
     "deny": ("/hoop deny ID REASON - as the button does; the requester sees the reason.",),
+    "withdraw": ("/hoop withdraw ID - take back a request of your own; nothing runs. Also where its client is gone.",),
     "whoami": ("/hoop whoami - who the gateway takes you for, and your groups.",),
     "help": ("/hoop help [command]",),
 }
@@ -100,6 +101,7 @@ HELP = {
 REFUSALS = {
     Refusal.NOT_A_REVIEWER: "You are not a reviewer of this request, so nothing was decided.",
     Refusal.OWN_REQUEST: "This is your own request: somebody else has to decide it.",
+    Refusal.NOT_YOURS: "Only who asked can withdraw it. Nothing has changed.",
     Refusal.ALREADY_COUNTED: "Your approval was counted already.",
     Refusal.ALREADY_DECIDED: "It was decided already.",
     Refusal.EXPIRED: "Its time is up. Nothing ran.",
@@ -107,16 +109,20 @@ REFUSALS = {
     Refusal.FORGED: "This button does not belong to what the request holds now. Nothing was decided. Look at the newest card.",
     Refusal.NOT_READ: "Its rule wants the full text read before it is approved: open it, Approve is below it. Nothing was decided.",
     Refusal.NOT_TYPED: "That is not what has to be typed. Nothing was decided.",
+    Refusal.ENOUGH_ASKED: "It has as many questions as a request may have. Ask in its thread. Nothing was decided.",
     Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
 }
+_ASKED = "Your question is on its card, and the client that waits for it is told. It still waits for a decision."
 _NO_GROUPS = (
     "The gateway knows no groups of yours: no sign-in of {email} is fresh enough. "
     "Connect once through the gateway with a new token (hoop token), then try again."
 )
 
 
-def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
+def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Decision | None = None) -> str:
     """The truth after a decision, for the person who made it: what happened, by whom, when."""
+    if isinstance(answer, Decided) and isinstance(decision, Ask):
+        return f"{title(answer.request)}: {_ASKED}"
     if isinstance(answer, Decided):
         return f"{title(answer.request)}: {yours(answer.request, reviewer, now)}"
     text = REFUSALS[answer.refusal]
@@ -128,7 +134,7 @@ def told(answer: Decided | Refused, reviewer: Person, now: float) -> str:
     if answer.refusal is Refusal.NOT_TYPED:
         wanted = line(answer.request.to_type)
         return f"{text} {f'To approve it, type exactly: {wanted}' if wanted else 'To approve it, type nothing more.'}"
-    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.FORGED, Refusal.NOT_READ):
+    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED, Refusal.NOT_READ):
         return text
     outcome = lasting(answer.request, now)
     return f"{text} {outcome}" if outcome else text
@@ -162,6 +168,7 @@ class Commands:
             "show": self._show,
             "approve": self._approve,
             "deny": self._deny,
+            "withdraw": self._withdraw,
             "whoami": self._whoami,
             "help": self._help,
         }
@@ -258,7 +265,7 @@ class Commands:
             title=f"Pending: {count(len(shown), 'request')}",
             lines=tuple(lines),
             table=Table(("id", "what", "who", "age", "expires", "approvals"), rows) if rows else None,
-            footer="/hoop show ID, /hoop approve ID, /hoop deny ID REASON" if rows else "",
+            footer="/hoop show ID, /hoop approve ID, /hoop deny ID REASON, /hoop withdraw ID" if rows else "",
         )
 
     async def _show(self, text: str, viewer: Viewer) -> Answer:
@@ -288,9 +295,13 @@ class Commands:
             return Answer("A denial needs a reason", HELP["deny"])
         return await self._decide(request_id, Deny(reason.strip()[:1000]), viewer)
 
+    async def _withdraw(self, text: str, viewer: Viewer) -> Answer:
+        return await self._decide(text, Withdraw(), viewer) if text else Answer("Which request?", HELP["withdraw"])
+
     async def _decide(self, request_id: str, decision: Decision, viewer: Viewer) -> Answer:
         answer = await self._desk.decide(request_id, None, viewer.person, decision, viewer.front)
-        done = "Decided" if isinstance(answer, Decided) else "Nothing was decided"
+        done = "Done" if isinstance(decision, Withdraw) else "Decided"
+        done = done if isinstance(answer, Decided) else "Nothing was decided"
         return Answer(done, (told(answer, viewer.person, self._clock()),))
 
     # The viewer ----------------------------------------------------------------------------------------------------
@@ -409,20 +420,28 @@ def _waiting(request: ApprovalRequest, now: float) -> tuple[Cell, ...]:
     return tuple(Cell(text) for text in texts)
 
 
+_ENDED_UNUSED = frozenset({State.DENIED, State.EXPIRED, State.WITHDRAWN, State.SUPERSEDED, State.UNDELIVERABLE})
 _FATES = {"open": "is open", "rolled back": "was rolled back"}
 
 
 def _story(request: ApprovalRequest) -> list[str]:
     """What happened to a request, a line each, from its own times."""
     story = [f"{moment(request.opened_at, day=True)} held by rule {line(request.rule, 80)}"]
+    story += [
+        f"{moment(each.at, day=True)} {line(each.by.user, 80)} asked, via {line(each.via, 20)}: {line(each.text, 400)}"
+        for each in request.questions
+    ]
     for each in request.approvals:
         took = span(max(0.0, each.at - request.opened_at))
         story.append(
             f"{moment(each.at, day=True)} approved by {line(each.by.user, 80)} after {took}, via {line(each.via, 20)}"
         )
-    if request.decided_at is not None and not request.approvals:
-        by = f" by {line(request.decided_by.user, 80)}, via {request.decided_via}" if request.decided_by else ""
-        story.append(f"{moment(request.decided_at, day=True)} {request.state.value}{by}")
+    if request.decided_at is not None and request.state in _ENDED_UNUSED:
+        person = request.state is State.DENIED or request.reason == BY_REQUESTER
+        decided_by = request.decided_by if person else None  # else who approved it before
+        by = f" by {line(decided_by.user, 80)}, via {request.decided_via}" if decided_by else ""
+        word = "changes requested" if request.changes else request.state.value
+        story.append(f"{moment(request.decided_at, day=True)} {word}{by}")
     if request.released_at is not None:
         story.append(f"{moment(request.released_at, day=True)} released")
     if request.finished_at is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from bots.texts import count, line, moment, span
-from gateway.approvals.request import ApprovalRequest, Person, State, same_person
+from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, State, same_person
 
 
 class Tone(Enum):
@@ -39,6 +39,7 @@ _STANDING: dict[str, tuple[str, Tone]] = {
     "failed, counted": ("Rolled back", Tone.BAD),
     "unknown": ("Outcome unknown", Tone.WARNING),
     "denied": ("Denied", Tone.BAD),
+    "denied, changes requested": ("Changes requested", Tone.BAD),
     "expired": ("Expired", Tone.OVER),
     "withdrawn": ("Withdrawn", Tone.OVER),
     "superseded": ("Superseded", Tone.OVER),
@@ -56,6 +57,8 @@ def _stands(request: ApprovalRequest, now: float) -> str:
         return "time is up"
     if request.state is State.FAILED and request.rows is not None:
         return "failed, counted"
+    if request.state is State.DENIED and request.changes:
+        return "denied, changes requested"
     fate = f"executed, {request.transaction}"
     return fate if request.state is State.EXECUTED and fate in _STANDING else request.state.value
 
@@ -75,7 +78,9 @@ def lasting(request: ApprovalRequest, now: float) -> str:
 def yours(request: ApprovalRequest, reviewer: Person, now: float) -> str:
     """What a reviewer's own decision came to, in words that stay true."""
     if request.state is State.DENIED:
-        return "You denied it. Nothing ran."
+        return f"You {'requested changes' if request.changes else 'denied it'}. Nothing ran."
+    if request.state is State.WITHDRAWN and request.reason == BY_REQUESTER:
+        return "You withdrew it. Nothing ran."
     if request.state is State.PENDING:
         return (
             f"You approved it, {len(request.approvals)} of {request.approvals_needed}: it waits for another reviewer."
@@ -217,6 +222,18 @@ def _denied(request: ApprovalRequest) -> str:
     return f"Denied{who}{_decided_at(request)}{_because(request)}. Nothing ran."
 
 
+def _withdrawn(request: ApprovalRequest) -> str:
+    own = request.reason == BY_REQUESTER
+    how = f" {BY_REQUESTER}{_decided_at(request)}" if own else _because(request)
+    return f"Withdrawn{how}. Nothing ran."
+
+
+def _changes_requested(request: ApprovalRequest) -> str:
+    who = f" by {line(request.decided_by.user, 80)}" if request.decided_by is not None else ""
+    wanted = line(request.changes.rstrip("."), 1000)
+    return f"Changes requested{who}{_decided_at(request)}: {wanted}. Nothing ran."
+
+
 _OUTCOMES: dict[str, Callable[[ApprovalRequest], str]] = {
     "pending": _pending,
     "time is up": lambda r: f"Time is up since {moment(r.expires_at)}. Nothing ran.",
@@ -234,8 +251,9 @@ _OUTCOMES: dict[str, Callable[[ApprovalRequest], str]] = {
         f"Unknown: it was sent, and the answer never came{_because(r)}. It may have run: check the target. {_by(r)}."
     ),
     "denied": _denied,
+    "denied, changes requested": _changes_requested,
     "expired": lambda r: f"Expired at {moment(r.expires_at)}: {_expiry(r)}. Nothing ran.",
-    "withdrawn": lambda r: f"Withdrawn{_because(r)}. Nothing ran.",
+    "withdrawn": _withdrawn,
     "superseded": lambda r: f"Superseded by policy{_because(r)}. Nothing ran.",
     "undeliverable": lambda r: f"Not delivered{_because(r)}. No reviewer could be asked. Nothing ran.",
 }

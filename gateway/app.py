@@ -33,6 +33,8 @@ from gateway.audit.spool import Spool, is_live, spooled
 from gateway.errors import GatewayError, PolicyError, StoreUnavailable
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
+from gateway.masking.detectors import Detectors
+from gateway.masking.diagnostics import scrub_sql
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Secret, Target, load
 from gateway.policy.readers import logins
@@ -117,6 +119,7 @@ class Gateway:
             link_max_age=self.policy.limits.link_max_age,
             directory=self._directory,
             ended=lambda state: self.metrics.decisions.labels(state.value).inc(),
+            scrub=self._scrub,
         )
         await self.desk.start(replica, await asyncio.to_thread(_ended_here, settings.spool))
         self._stops.append(self.desk.close)
@@ -310,6 +313,10 @@ class Gateway:
 
     def _is_auditor(self, person: Person) -> bool:
         return any(person.groups & each.groups for each in self.policy.reviewers.values())
+
+    def _scrub(self, text: str) -> str:
+        masking = self.policy.masking
+        return scrub_sql(text, Detectors.build(masking.detect, masking.patterns))
 
     # --- policy -------------------------------------------------------------------------------------------------------
 

@@ -36,13 +36,13 @@ from bots.cards import Action, card, title
 from bots.commands import REFUSALS, Answer, Commands, Viewer, told
 from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
-from bots.slack.blocks import Json
+from bots.slack.blocks import Form, Json
 from bots.slack.edge import Edge, Refused
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk
+from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
 from gateway.approvals.desk import Refused as DeskRefused
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, refusal_of, same_person
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, refusal_of, said, same_person
 from gateway.errors import ChatRefused, GatewayError
 
 PATH = "/slack/events"
@@ -67,7 +67,7 @@ NO_LOOK_UP = "Slack could not say who you are just now. Nothing was decided: ple
 #: Whether a click counted is not known where only the store's answer was lost: never say that nothing was decided.
 _CARD_COUNTS = "What the card shows counts: look at it, then try again if it is still open."
 FAILED = f"Something went wrong on our side. {_CARD_COUNTS}"
-CLICK_AGAIN = "Slack did not open the dialog in time. The request still waits: please click Deny again."
+CLICK_AGAIN = "Slack did not open the dialog in time. The request still waits: please click {} again."
 
 
 class SlackRefused(ChatRefused):
@@ -186,16 +186,20 @@ class SlackFront:
         )
         bolt_log.setLevel(logging.WARNING)  # at INFO it logs whole bodies of refused requests
         clicks: dict[Any, Act] = {
-            Action.APPROVE.value: self._approve,
+            Action.APPROVE.value: partial(self._click, Approve()),
+            Action.WITHDRAW.value: partial(self._click, Withdraw()),
             blocks.APPROVE_ACTION: self._ask_approval,
-            Action.DENY.value: self._ask_why,
+            Action.DENY.value: partial(self._ask_text, blocks.DENY_FORM),
+            blocks.MORE_ACTION: self._more,
             Action.FULL_SQL.value: self._full_sql,
             re.compile(f"^{blocks.PAGE_ACTION}_"): self._page,
             re.compile(".*"): self._no_such_button,
         }
         for name, act in clicks.items():
             app.action(name)(self._guarded(act))
-        app.view(blocks.DENY_VIEW)(self._guarded(self._deny))
+        app.view(blocks.DENY_FORM.view)(self._guarded(partial(self._written, blocks.DENY_FORM, Deny)))
+        app.view(blocks.CHANGES_FORM.view)(self._guarded(partial(self._written, blocks.CHANGES_FORM, RequestChanges)))
+        app.view(blocks.ASK_FORM.view)(self._guarded(partial(self._written, blocks.ASK_FORM, Ask)))
         app.view(blocks.APPROVE_VIEW)(self._guarded(self._approve_in_view))
         app.command("/hoop")(self._guarded(self._command))
         app.event(re.compile(".*"))(self._guarded(self._ignore))
@@ -255,19 +259,19 @@ class SlackFront:
 
     # Decisions -----------------------------------------------------------------------------------------------------
 
-    async def _approve(self, ack: AsyncAck, body: Body) -> None:
-        said = await self._decide(_value(body), body["user"]["id"], Approve())
+    async def _click(self, decision: Decision, ack: AsyncAck, body: Body) -> None:
+        came_to = await self._decide(_value(body), body["user"]["id"], decision)
         await ack()
-        self._later(self._say(body, said.text), after=_WIRE_FIRST)
-        if said.redraw:
-            self._later(self._repair(body, said.redraw))
+        self._later(self._say(body, came_to.text), after=_WIRE_FIRST)
+        if came_to.redraw:
+            self._later(self._repair(body, came_to.redraw))
 
     async def _ask_approval(self, ack: AsyncAck, body: Body) -> None:
         """Approve, where the full text has to be read or a name typed: the modal first, its trigger lives 3 s."""
         view = await self._open(body, blocks.notice_view("Looking it up...", "Approve"))
         await ack()
         if view is None:
-            self._later(self._say(body, CLICK_AGAIN.replace("Deny", "Approve")))
+            self._later(self._say(body, CLICK_AGAIN.format("Approve")))
             return
         self._later(self._fill(body, str(view["id"]), self._approval_view))
 
@@ -288,12 +292,12 @@ class SlackFront:
         about = json.loads(view["private_metadata"])
         typed = view["state"]["values"].get(blocks.TYPED_BLOCK, {}).get(blocks.TYPED_BLOCK, {}).get("value") or ""
         decision = Approve(typed, read=about["whole"] is True)
-        said = await self._decide(about["value"], body["user"]["id"], decision, personal=True)
-        if not said.decided:
-            await ack(**_shown_in(body, said.text))
+        came_to = await self._decide(about["value"], body["user"]["id"], decision, personal=True)
+        if not came_to.decided:
+            await ack(**_shown_in(body, came_to.text))
             return
         await ack()
-        shown = {"channel": about["channel"], "user": body["user"]["id"], "text": blocks.in_mrkdwn(said.text)}
+        shown = {"channel": about["channel"], "user": body["user"]["id"], "text": blocks.in_mrkdwn(came_to.text)}
         self._later(self._whisper(shown), after=_WIRE_FIRST)  # a modal brings no response_url
 
     async def _decide(self, value: str, user_id: str, decision: Decision, *, personal: bool = False) -> _Said:
@@ -309,22 +313,33 @@ class SlackFront:
         person = await self._person(user_id)
         sealed = partial(genuine, self._key, rev=rev, mac=mac, reader=person if personal else None)
         answer = await self._desk.decide(request_id, rev, person, decision, "slack", genuine=sealed)
-        text = told(answer, person, self._clock())
+        text = told(answer, person, self._clock(), decision)
         if isinstance(answer, Decided):
             return _Said(text, decided=True)
         return _Said(text, redraw=request_id if answer.refusal in _CARD_IS_OLD else "")
 
-    async def _ask_why(self, ack: AsyncAck, body: Body) -> None:
-        """Deny: the modal first, its trigger lives 3 s. Whoever may not deny is told when they submit it."""
+    async def _more(self, ack: AsyncAck, body: Body) -> None:
+        """What was chosen from a card's menu: as a click on a button of its own, whose value is behind its name."""
+        name, _, value = str(body["actions"][0].get("selected_option", {}).get("value")).partition(" ")
+        chosen: dict[str, Act] = {
+            Action.ASK.value: partial(self._ask_text, blocks.ASK_FORM),
+            Action.CHANGES.value: partial(self._ask_text, blocks.CHANGES_FORM),
+            Action.WITHDRAW.value: partial(self._click, Withdraw()),
+        }
+        act = chosen.get(name, self._no_such_button)
+        await act(ack, {**body, "actions": [{"type": "button", "value": value}]})
+
+    async def _ask_text(self, form: Form, ack: AsyncAck, body: Body) -> None:
+        """The modal first, its trigger lives 3 s. Whoever may not do it is told when they submit it."""
         value = _value(body)
         if unsealed(value) is None:
             await ack()
             self._later(self._say(body, NOT_VALID))
             return
-        opened = await self._open(body, blocks.deny_view(value, _channel(body), await self._title(value)))
+        opened = await self._open(body, blocks.text_view(form, value, _channel(body), await self._title(value)))
         await ack()
         if opened is None:
-            self._later(self._say(body, CLICK_AGAIN))
+            self._later(self._say(body, CLICK_AGAIN.format(form.submit)))
 
     async def _title(self, value: str) -> str:
         """What a button is about, "" where the store does not say so in time: the modal must open all the same."""
@@ -343,19 +358,20 @@ class SlackFront:
             return None
         return request
 
-    async def _deny(self, ack: AsyncAck, body: Body) -> None:
-        """The modal comes back. Who decides is who submits it, whatever its metadata says."""
+    async def _written(self, form: Form, decision: Callable[[str], Decision], ack: AsyncAck, body: Body) -> None:
+        """The modal of a form comes back. Who decides is who submits it, whatever its metadata says."""
         view = body["view"]
         typed = view["state"]["values"][blocks.REASON_BLOCK][blocks.REASON_BLOCK].get("value") or ""
-        reason = typed.strip()
-        if not blocks.REASON_MIN <= len(reason) <= blocks.REASON_MAX:
-            await ack(**_in_place(f"Write {blocks.REASON_MIN} to {blocks.REASON_MAX:,} characters."))
+        text = said(typed)
+        if not blocks.REASON_MIN <= len(text) <= form.most:
+            await ack(**_in_place(f"Write {blocks.REASON_MIN} to {form.most:,} characters."))
             return
-        said = await self._decide(json.loads(view["private_metadata"])["value"], body["user"]["id"], Deny(reason))
-        if said.decided:
+        value = json.loads(view["private_metadata"])["value"]
+        came_to = await self._decide(value, body["user"]["id"], decision(text))
+        if came_to.decided:
             await ack()
         else:
-            await ack(**_in_place(said.text))
+            await ack(**_in_place(came_to.text))
 
     async def _full_sql(self, ack: AsyncAck, body: Body) -> None:
         view = await self._open(body, blocks.notice_view("Looking it up..."))

@@ -19,6 +19,7 @@ from bots.fitting import cost, excerpt, fit, prefix
 from bots.outcomes import Tone
 from bots.previews import Cell, Table
 from bots.texts import MOMENT, count, in_utc, moment, utc
+from gateway.approvals.request import LONGEST_QUESTION
 
 Json = dict[str, Any]
 
@@ -264,8 +265,21 @@ def _ending(card: Card, step: Step) -> list[Json]:
 
 def _buttons(card: Card, value: str, hidden: bool) -> list[Json]:
     asking = Action.APPROVE in card.actions
-    elements = [_drawn(each, card, value) for each in card.actions if asking or hidden]
+    shown = [each for each in card.actions if each not in MENU]
+    rarer = [each for each in card.actions if each in MENU]
+    elements = [_drawn(each, card, value) for each in shown if asking or hidden]
+    elements += [_menu(rarer, value)] if rarer and asking else [_drawn(each, card, value) for each in rarer]
     return [{"type": "actions", "elements": elements}] if elements else []
+
+
+#: The button whose menu has the rarer actions, and what they are called there. An option's value says which, then the seal.
+MORE_ACTION = "hoop_more"
+MENU = {Action.ASK: "Ask a question...", Action.CHANGES: "Request changes...", Action.WITHDRAW: "Withdraw (who asked)"}
+
+
+def _menu(actions: list[Action], value: str) -> Json:
+    options = [{"text": _plain(MENU[each]), "value": f"{each.value} {value}"} for each in actions]
+    return {"type": "overflow", "action_id": MORE_ACTION, "options": options}
 
 
 def _drawn(action: Action, card: Card, value: str) -> Json:
@@ -281,6 +295,8 @@ def _drawn(action: Action, card: Card, value: str) -> Json:
             return _button("Deny...", action.value, value, style="danger", accessibility_label=label)
         case Action.FULL_SQL:
             return _button("Full SQL", action.value, value, accessibility_label=f"Full SQL: {card.title}"[:75])
+        case _:
+            return _button(MENU[action], action.value, value)
 
 
 def _confirm(card: Card) -> Json:
@@ -352,36 +368,73 @@ def _missing(rows: int) -> list[Json]:
 
 # --- modals ----------------------------------------------------------------------------------------------------------
 
-DENY_VIEW = "hoop_deny_view"
 REASON_BLOCK = "reason"
 REASON_MIN, REASON_MAX = 3, 1000
 
 
-def deny_view(value: str, channel: str, about: str = "") -> Json:
-    """The modal that asks for the reason. What it is about stays sealed in `value`; who decides is read at submit.
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A modal in which one text of REASON_MIN to `most` characters is written; `view` is its callback id."""
+
+    view: str
+    title: str
+    submit: str
+    label: str
+    hint: str
+    most: int = REASON_MAX
+
+
+DENY_FORM = Form(
+    "hoop_deny_view",
+    "Deny this statement",
+    "Deny",
+    "Reason",
+    "The requester gets it as the error's text: say what would pass.",
+)
+CHANGES_FORM = Form(
+    "hoop_changes_view",
+    "Request changes",
+    "Request changes",
+    "What should be changed",
+    "This ends the request. The client gets it with the error, so that it can send a better statement.",
+)
+
+
+ASK_FORM = Form(
+    "hoop_ask_view",
+    "Ask a question",
+    "Ask",
+    "Question",
+    "The client that waits gets it as a notice, and the card shows it. The request still waits.",
+    LONGEST_QUESTION,
+)
+
+
+def text_view(form: Form, value: str, channel: str, about: str = "") -> Json:
+    """The modal of a form. What it is about stays sealed in `value`; who decides is read at submit.
 
     `about` is the card's title, for a modal covers the card; "" where it could not be looked up in time.
     """
     return {
         "type": "modal",
-        "callback_id": DENY_VIEW,
+        "callback_id": form.view,
         "private_metadata": json.dumps({"value": value, "channel": channel}),
-        "title": _plain("Deny this statement"),
-        "submit": _plain("Deny"),
+        "title": _plain(form.title),
+        "submit": _plain(form.submit),
         "close": _plain("Back"),
         "blocks": [
             *([{"type": "section", "text": _plain(fit(about, _HEADER))}] if about else []),
             {
                 "type": "input",
                 "block_id": REASON_BLOCK,
-                "label": _plain("Reason"),
-                "hint": _plain("The requester gets it as the error's text: say what would pass."),
+                "label": _plain(form.label),
+                "hint": _plain(form.hint),
                 "element": {
                     "type": "plain_text_input",
                     "action_id": REASON_BLOCK,
                     "multiline": True,
                     "min_length": REASON_MIN,
-                    "max_length": REASON_MAX,
+                    "max_length": form.most,
                 },
             },
         ],

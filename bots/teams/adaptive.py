@@ -48,6 +48,9 @@ class Verb(Enum):
     CONFIRM = "hoop_confirm"
     APPROVE = Action.APPROVE.value
     DENY = Action.DENY.value
+    ASK = Action.ASK.value
+    CHANGES = Action.CHANGES.value
+    WITHDRAW = Action.WITHDRAW.value
     FULL_SQL = Action.FULL_SQL.value
     PAGE = "hoop_page"
 
@@ -187,7 +190,7 @@ def base_card(card: Card, value: str, *, note: str = "", start: int = 0) -> Draw
     """The card that everybody sees; `value` is the seal of its buttons, `note` one more line for who clicked."""
 
     def buttons(hidden: bool) -> list[Json]:
-        if Action.APPROVE in card.actions:
+        if Action.WITHDRAW in card.actions:
             return [_review(card, value)]
         if note and card.tone is Tone.UNDERWAY:  # a view that crossed with the update for everybody
             return [_button("Refresh", Verb.REVIEW, {"seal": value})]
@@ -197,9 +200,9 @@ def base_card(card: Card, value: str, *, note: str = "", start: int = 0) -> Draw
 
 
 def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> Drawn:
-    """The view of a reviewer: Approve, and Deny with a reason. Without live buttons (it is over) the base card.
+    """The view of a reviewer: Approve, and what takes a text. Without live buttons (it is over) the base card.
 
-    `typed` is a reason that was too short or too long, so that nobody writes it twice.
+    `typed` is a text that was too short or too long, so that nobody writes it twice.
     """
     if Action.APPROVE not in card.actions:
         return base_card(card, value, note=note)
@@ -208,7 +211,7 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
     reason = {
         "type": "Input.Text",
         "id": "reason",
-        "label": "Reason, if you deny it (the requester sees it: say what would pass)",
+        "label": "Why you deny it, what should be changed, or what you ask (the requester sees it)",
         "isMultiline": True,
         "maxLength": REASON_MAX,
         **({"value": fit(in_utc(typed), REASON_MAX)} if typed else {}),
@@ -218,6 +221,8 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
         *([] if card.full_view else [approve]),
         _button("Deny", Verb.DENY, data, inputs="auto", tooltip=f"Deny, with a reason: {card.title}"),
         _full_sql(card, value),
+        _button("Ask a question", Verb.ASK, data, inputs="auto", mode="secondary"),
+        _button("Request changes", Verb.CHANGES, data, inputs="auto", mode="secondary"),
     ]
     note = note or (READ_FIRST if card.full_view else "")
     return _fitted(
@@ -226,6 +231,15 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
         lambda _hidden: buttons,
         foot=[reason],
     )
+
+
+def own_card(card: Card, value: str) -> Drawn:
+    """The view of who asked: Withdraw, while there is something to withdraw."""
+    if Action.WITHDRAW not in card.actions:
+        return base_card(card, value)
+    withdraw = _button("Withdraw", Verb.WITHDRAW, {"seal": value}, tooltip=f"Withdraw: {card.title}")
+    buttons = [withdraw, _full_sql(card, value)]
+    return _fitted(card, lambda step: _body(card, step, OWN, ""), lambda _hidden: buttons)
 
 
 def confirm_card(card: Card, value: str, *, read: str = "", note: str = "") -> Drawn:
@@ -261,6 +275,7 @@ def _with(value: str, read: str) -> Json:
     return {"seal": value, **({"read": read} if read else {})}
 
 
+OWN = "This is your own request: you can withdraw it. Others decide it."
 READ_FIRST = "Its rule wants the full text read: open Full SQL, Approve is at its end."
 _HIDDEN_FROM_ALL = "Part of it is not shown here: Review, then Full SQL."
 _HIDDEN_FROM_A_REVIEWER = "Part of it is not shown here: open Full SQL before you decide."

@@ -35,6 +35,7 @@ from bots.teams.adaptive import (
     confirm_card,
     full_card,
     notice_card,
+    own_card,
     review_card,
 )
 from bots.teams.edge import MAX_BODY, Edge, Json, Rejected, at
@@ -43,8 +44,17 @@ from bots.teams.sender import TeamsSender
 from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
-from gateway.approvals.desk import Approve, Decided, Decision, Deny, Desk, Refused
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, may_review, refusal_of, same_person
+from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, Refused, RequestChanges, Withdraw
+from gateway.approvals.request import (
+    LONGEST_QUESTION,
+    ApprovalRequest,
+    Refusal,
+    State,
+    may_review,
+    refusal_of,
+    said,
+    same_person,
+)
 from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
 from gateway.identity.documents import Documents, IssuerError
 from gateway.settings import Teams
@@ -63,7 +73,7 @@ _THREAD = ";messageid="
 NOT_VALID = "This card is no longer valid: the gateway does not know its button. Nothing was decided. Try: pending"
 _CARD_COUNTS = "What the card shows counts: look at it, then try again if it is still open."
 FAILED = f"Something went wrong on our side. {_CARD_COUNTS}"
-NO_REASON = f"Nothing was decided. To deny it, write a reason of {REASON_MIN} to {REASON_MAX:,} characters below."
+NO_TEXT = "Nothing was decided. Write {least} to {most:,} characters below, then choose again."
 NOT_IN_FULL = "Only its reviewers and its requester may see it in full."
 IN_OUR_CHAT = "I have answered in our own chat: here everybody reads along. Add share to an audit query to answer here."
 NO_CHAT = "I can't write to you in private. Open a chat with me (search for the app in Teams), then ask there."
@@ -121,7 +131,10 @@ class TeamsFront:
             Verb.REVIEW: self._review,
             Verb.CONFIRM: self._confirm,
             Verb.APPROVE: self._approve,
-            Verb.DENY: self._deny,
+            Verb.DENY: partial(self._written, Deny),
+            Verb.CHANGES: partial(self._written, RequestChanges),
+            Verb.ASK: partial(self._written, Ask, most=LONGEST_QUESTION),
+            Verb.WITHDRAW: self._withdraw,
             Verb.FULL_SQL: self._full_sql,
             Verb.PAGE: self._page,
         }
@@ -241,14 +254,17 @@ class TeamsFront:
         return await self._for_a_reviewer(activity, data, draw)
 
     async def _for_a_reviewer(self, activity: Json, data: Json, draw: Callable[[Card, str], Drawn]) -> Drawn:
-        """A view with buttons for who may decide; what everybody sees, and why, for anybody else."""
+        """A view with buttons for who may decide, and for who asked; what everybody sees, and why, for anybody else. The
+        desk has the last word when they click."""
         person = await self._people.person(activity)
         request = await self._clicked(data)
         if request is None:
             return notice_card(NOT_VALID)
         if request.state is not State.PENDING:
             await self._repair(activity, request)
-        refusal = _may_not(request, person)
+        if same_person(request.requester, person):
+            return own_card(card(request, self._clock()), seal(self._key, request))
+        refusal = None if may_review(request, person) else Refusal.NOT_A_REVIEWER
         if refusal is not None:
             return self._base(request, told(Refused(refusal, request), person, self._clock()))
         return draw(card(request, self._clock()), seal(self._key, request))
@@ -266,11 +282,17 @@ class TeamsFront:
             return False
         return genuine(self._key, request, opened[1], opened[2], await self._people.person(activity))
 
-    async def _deny(self, activity: Json, data: Json) -> Drawn:
-        reason = _reason(data)
-        if not REASON_MIN <= len(reason) <= REASON_MAX:
-            return await self._for_a_reviewer(activity, data, partial(review_card, note=NO_REASON, typed=reason))
-        return await self._decide(activity, data, Deny(reason))
+    async def _written(
+        self, decision: Callable[[str], Decision], activity: Json, data: Json, most: int = REASON_MAX
+    ) -> Drawn:
+        text = _reason(data)
+        if not REASON_MIN <= len(text) <= most:
+            note = NO_TEXT.format(least=REASON_MIN, most=most)
+            return await self._for_a_reviewer(activity, data, partial(review_card, note=note, typed=text))
+        return await self._decide(activity, data, decision(text))
+
+    async def _withdraw(self, activity: Json, data: Json) -> Drawn:
+        return await self._decide(activity, data, Withdraw())
 
     async def _decide(self, activity: Json, data: Json, decision: Decision) -> Drawn:
         """Decide by a sealed button. Nothing is decided unless the seal fits what the request holds now."""
@@ -281,7 +303,7 @@ class TeamsFront:
         person = await self._people.person(activity)
         sealed = partial(genuine, self._key, rev=rev, mac=mac)
         answer = await self._desk.decide(request_id, rev, person, decision, "teams", genuine=sealed)
-        text = told(answer, person, self._clock())
+        text = told(answer, person, self._clock(), decision)
         if isinstance(answer, Decided):
             return self._base(answer.request, text)
         if answer.refusal in _CARD_IS_OLD and answer.request is not None:
@@ -447,13 +469,6 @@ def _was_removed(activity: Json) -> bool:
     return activity.get("type") == "conversationUpdate" and us is not None and us in left
 
 
-def _may_not(request: ApprovalRequest, person: Person) -> Refusal | None:
-    """Why a person gets no Approve and no Deny; the desk has the last word when they click."""
-    if same_person(request.requester, person):
-        return Refusal.OWN_REQUEST
-    return None if may_review(request, person) else Refusal.NOT_A_REVIEWER
-
-
 def _opened(data: Json) -> tuple[str, int, str] | None:
     value = data.get("seal")
     return unsealed(value) if isinstance(value, str) else None
@@ -461,4 +476,4 @@ def _opened(data: Json) -> tuple[str, int, str] | None:
 
 def _reason(data: Json) -> str:
     typed = data.get("reason")
-    return typed.strip() if isinstance(typed, str) else ""
+    return said(typed, REASON_MAX + 1) if isinstance(typed, str) else ""

@@ -79,6 +79,25 @@ class Deny:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestChanges:
+    """A click on Request changes: a denial that says what to change, to the client and on the card."""
+
+    changes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A reviewer's question, for the client that waits and for the card; it decides nothing."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """A click on Withdraw, of the requester alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """The change took place; this is what is stored now."""
 
@@ -93,7 +112,7 @@ class Refused:
     request: ApprovalRequest | None
 
 
-Decision = Approve | Deny
+Decision = Approve | Deny | RequestChanges | Ask | Withdraw
 Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 Directory = Callable[[str], Awaitable[Person | None]]
@@ -119,14 +138,17 @@ class Desk:
         link_max_age: float,
         directory: Directory | None = None,
         ended: Callable[[State], object] = lambda _state: None,
+        scrub: Callable[[str], str] = str,
     ) -> None:
-        """`ended` hears of each request that this desk decided or ended, for who counts."""
+        """`ended` hears of each request that this desk decided or ended, for who counts; `scrub` masks what detectors find
+        in a text that somebody typed."""
         self._store = store
         self._spool = spool
         self._clock = clock
         self._link_max_age = link_max_age
         self._directory = directory
         self._ended = ended
+        self._scrub = scrub
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -179,7 +201,7 @@ class Desk:
             if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
                 raise TooManyRequests(
                     f"{count} requests of {who.user} are waiting already",
-                    hint="Wait until they are decided, or withdraw one with Ctrl-C.",
+                    hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
                 )
             await self._open(request)
         self._arm(request.id, request.expires_at)
@@ -221,12 +243,21 @@ class Desk:
                 case Approve(typed, read):
                     return rules.approve(request, reviewer, via, now, rev=rev, typed=typed, read=read)
                 case Deny(reason):
-                    return rules.deny(request, reviewer, via, reason, now)
+                    return rules.deny(request, reviewer, via, self._typed(reason), now)
+                case RequestChanges(changes):
+                    return rules.ask_changes(request, reviewer, via, self._typed(changes), now)
+                case Ask(text):
+                    return rules.ask(request, reviewer, via, self._typed(text), now)
+                case Withdraw():
+                    return rules.withdraw_own(request, reviewer, via, now)
 
-        answer = await self._move(request_id, change, "decided")
+        answer = await self._move(request_id, change, "asked" if isinstance(decision, Ask) else "decided")
         if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
             self._record_click(request_id, answer, reviewer, via)
         return answer
+
+    def _typed(self, text: str) -> str:
+        return self._scrub(rules.said(text))
 
     async def withdraw(self, request_id: str, why: str) -> Answer:
         """Nobody waits any more. `why` is shown; TARGET_GONE and GATEWAY_GONE (request.py) make it fatal."""

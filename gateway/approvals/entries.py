@@ -25,7 +25,7 @@ def identity_fields(request: ApprovalRequest) -> dict[str, Value]:
 
 
 def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
-    """Everything that the audit grammar asks for, of an entry of this kind ("held", "joined", "decided", "released")."""
+    """Everything that the audit grammar asks for, of an entry of this kind ("held", "joined", "asked", "decided", "released")."""
     sets: list[Value] = [list(values) for held in request.statements for values in held.parameters]
     about: dict[str, Value] = {
         **identity_fields(request),
@@ -40,6 +40,9 @@ def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
         return about | {"rows": request.preview.rows, "reason": request.claimed_reason or None}
     if kind == "joined":
         return about | {"reason": f"asked {request.asked} times"}
+    if kind == "asked":
+        question = request.questions[-1]
+        return about | {"reason": question.text, "decided_by": name_of(question.by), "via": question.via}
     return about | _decision_fields(request)
 
 
@@ -54,7 +57,8 @@ def _decision_fields(request: ApprovalRequest) -> dict[str, Value]:
             "via": given.via,
             "reason": counted if request.approvals_needed > 1 else None,
         }
-    about: dict[str, Value] = {"reason": request.reason or None}
+    changes = f"changes requested: {request.changes}" if request.changes else ""
+    about: dict[str, Value] = {"reason": request.reason or changes or None}
     if request.decided_by is not None:
         about |= {"decided_by": name_of(request.decided_by), "via": request.decided_via}
     if request.state is not State.RELEASED:

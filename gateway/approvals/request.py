@@ -56,6 +56,9 @@ OPEN_STATES = frozenset({State.PENDING, State.APPROVED})
 TARGET_GONE = "target gone"
 GATEWAY_GONE = "gateway gone"
 
+#: The reason of a withdrawal by the requester, who is `decided_by` then.
+BY_REQUESTER = "by its requester"
+
 #: The SQLSTATE of an outcome that the client is told; architecture.md, Words. A missing state has none.
 _SQLSTATES: dict[State, str] = {
     State.DENIED: "42501",
@@ -121,6 +124,16 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a reviewer wants to know before deciding; `text` is `said`."""
+
+    by: Person
+    via: str
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wire:
     """A client's connection that asks: `agent` is its application_name (claimed), `client` its address."""
 
@@ -174,10 +187,12 @@ class ApprovalRequest:
     full_view: bool = False
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
+    questions: tuple[Question, ...] = ()
     decided_by: Person | None = None
     decided_via: str = ""
     decided_at: float | None = None
     reason: str = ""  # the reviewer's on denial; what happened on withdrawal
+    changes: str = ""  # a denial that says instead what would have to be changed
     released_at: float | None = None
     finished_at: float | None = None
     rows: int | None = None
@@ -191,6 +206,7 @@ class Refusal(Enum):
 
     NOT_A_REVIEWER = "not a reviewer"
     OWN_REQUEST = "own request"
+    NOT_YOURS = "not the requester"
     ALREADY_COUNTED = "already counted"
     ALREADY_DECIDED = "already decided"
     EXPIRED = "expired"
@@ -199,10 +215,11 @@ class Refusal(Enum):
     FORGED = "forged button"
     NOT_READ = "not read in full"
     NOT_TYPED = "not typed"
+    ENOUGH_ASKED = "enough questions"
 
 
 #: Clicks of people who had no right to click, or not with that button.
-UNAUTHORISED = frozenset({Refusal.NOT_A_REVIEWER, Refusal.OWN_REQUEST, Refusal.FORGED})
+UNAUTHORISED = frozenset({Refusal.NOT_A_REVIEWER, Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED})
 
 
 # Who ---------------------------------------------------------------------------------------------------------------
@@ -232,6 +249,20 @@ def _addresses(person: Person) -> set[str]:
     return {text.casefold() for text in (person.email, person.user) if text and "@" in text}
 
 
+# What people type --------------------------------------------------------------------------------------------------
+
+#: Characters of a text that somebody typed about a request, and of a question, which a terminal shows in passing.
+LONGEST_SAID, LONGEST_QUESTION = 1000, 300
+#: So many questions a request may have: more are a conversation, for which chat has threads.
+MOST_QUESTIONS = 10
+
+
+def said(text: str, limit: int = LONGEST_SAID) -> str:
+    """What somebody typed, as it is kept and told: one line, without what can't be seen (control, bidi ...)."""
+    shown = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(shown.split())[:limit].rstrip()
+
+
 # Decisions of people -----------------------------------------------------------------------------------------------
 
 
@@ -247,8 +278,8 @@ def approve(
 ) -> ApprovalRequest | Refusal:
     """Count one approval; the last one of the quorum makes the request APPROVED.
 
-    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, or one who asks the same,
-    show the same question, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
+    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, a reviewer's question, or one
+    who asks the same, show the same, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
     the reviewer has typed, `read` whether the chat has shown them the full text.
     """
     refusal = refusal_of(request, reviewer, now)
@@ -256,7 +287,7 @@ def approve(
         return refusal
     if any(same_person(reviewer, given.by) for given in request.approvals):
         return Refusal.ALREADY_COUNTED
-    same = request.rev - len(request.approvals) - (request.asked - 1)
+    same = request.rev - len(request.approvals) - len(request.questions) - (request.asked - 1)
     if rev is not None and not same <= rev <= request.rev:
         return Refusal.STALE
     if request.full_view and not read:
@@ -277,8 +308,35 @@ def deny(request: ApprovalRequest, reviewer: Person, via: str, reason: str, now:
     if refusal is not None:
         return refusal
     return replace(
-        request, state=State.DENIED, decided_by=reviewer, decided_via=via, decided_at=now, reason=reason.strip()
+        request, state=State.DENIED, decided_by=reviewer, decided_via=via, decided_at=now, reason=said(reason)
     )
+
+
+def ask_changes(
+    request: ApprovalRequest, reviewer: Person, via: str, changes: str, now: float
+) -> ApprovalRequest | Refusal:
+    """A denial that tells the requester what to change; the same people may, and it ends the request as well."""
+    denied = deny(request, reviewer, via, "", now)
+    return denied if isinstance(denied, Refusal) else replace(denied, changes=said(changes))
+
+
+def ask(request: ApprovalRequest, reviewer: Person, via: str, text: str, now: float) -> ApprovalRequest | Refusal:
+    """A question of one who may decide; the request waits on."""
+    refusal = refusal_of(request, reviewer, now)
+    if refusal is not None:
+        return refusal
+    if len(request.questions) >= MOST_QUESTIONS:
+        return Refusal.ENOUGH_ASKED
+    question = Question(reviewer, via, now, said(text, LONGEST_QUESTION))
+    return replace(request, questions=(*request.questions, question))
+
+
+def withdraw_own(request: ApprovalRequest, person: Person, via: str, now: float) -> ApprovalRequest | Refusal:
+    """The requester takes it back, whether a client waits for it or not; approved, too, as long as it is not released."""
+    if not same_person(person, request.requester):
+        return Refusal.NOT_YOURS
+    ended = withdraw(request, BY_REQUESTER, now)
+    return ended if isinstance(ended, Refusal) else replace(ended, decided_by=person, decided_via=via)
 
 
 def refusal_of(request: ApprovalRequest, reviewer: Person, now: float) -> Refusal | None:

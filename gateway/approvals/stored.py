@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, State
+from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, Question, State
 
 
 def to_json(request: ApprovalRequest) -> str:
@@ -60,12 +60,14 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (Preview, "before"): _rows,
     (Preview, "after"): _rows,
     (Approval, "by"): _person,
+    (Question, "by"): _person,
     (ApprovalRequest, "state"): State,
     (ApprovalRequest, "requester"): _person,
     (ApprovalRequest, "decided_by"): _person,
     (ApprovalRequest, "statements"): lambda held: tuple(HeldStatement(**_read(HeldStatement, one)) for one in held),
     (ApprovalRequest, "preview"): lambda preview: Preview(**_read(Preview, preview)),
     (ApprovalRequest, "approvals"): lambda given: tuple(Approval(**_read(Approval, one)) for one in given),
+    (ApprovalRequest, "questions"): lambda asked: tuple(Question(**_read(Question, one)) for one in asked),
     (ApprovalRequest, "reviewer_groups"): frozenset,
     (ApprovalRequest, "reviewer_users"): frozenset,
     (ApprovalRequest, "channels"): tuple,

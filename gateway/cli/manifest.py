@@ -103,6 +103,7 @@ TEAMS_COMMANDS = {
     "show": "show ID: one request and what happened to it",
     "approve": "approve ID: as the button does",
     "deny": "deny ID REASON: as the button does",
+    "withdraw": "withdraw ID: take back a request of your own",
     "audit": "audit [filters]: the record of statements, such as audit table:customers last:7d",
     "whoami": "Who the gateway takes you for",
     "help": "All commands",
@@ -161,7 +162,7 @@ def slack_manifest(url: str | None) -> dict[str, Any]:
         "command": "/hoop",
         **({"url": events} if events else {}),
         "description": "Approve, deny and audit database statements",
-        "usage_hint": "audit [filters] | pending | show ID | approve ID | deny ID REASON | help",
+        "usage_hint": "audit [filters] | pending | show ID | approve ID | deny ID REASON | withdraw ID | help",
         "should_escape": False,
     }
     return {

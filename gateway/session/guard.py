@@ -62,6 +62,8 @@ def refused_bind(statements: Iterable[Statement]) -> bytes:
 
 def refused_by_outcome(request: ApprovalRequest) -> bytes:
     """The ErrorResponse for a request that ended without a release: message first, DETAIL who and why, HINT what next."""
+    if request.changes:
+        return _changes_requested(request)
     by = request.decided_by.user if request.decided_by else "the gateway"
     name = f"request {request.id}"
     why = request.reason or "no reason given"
@@ -100,6 +102,17 @@ def refused_by_outcome(request: ApprovalRequest) -> bytes:
         request.state, ("42501", f"approval {name} ended as {request.state.value}", "nothing ran", "")
     )
     return error_response(sqlstate, text, detail=detail, hint=hint)
+
+
+def _changes_requested(request: ApprovalRequest) -> bytes:
+    """The text is in DETAIL and in HINT: clients show one or the other, and an agent goes by what it is shown."""
+    by = request.decided_by.user if request.decided_by else "a reviewer"
+    return error_response(
+        "42501",
+        f"denied by {by}, who requests changes",
+        detail=f"{by} asks: {request.changes} (request {request.id}, rule: {request.rule}; nothing ran)",
+        hint=f"Change the statement as asked, then send it again: {request.changes}",
+    )
 
 
 def left_waiting(request_id: str, why: str, about: str, until: str) -> bytes:

@@ -11,7 +11,7 @@ The request lives in the store: what happened to it is only believed when it com
 
 from collections.abc import Callable, Iterator
 
-from gateway.approvals.request import ApprovalRequest, Preview, State, sqlstate_of
+from gateway.approvals.request import ApprovalRequest, Preview, State, said, sqlstate_of
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Messages
@@ -197,12 +197,23 @@ class Holding:
                 f" until {_clock(held.until)} UTC ({left} s)"
             )
             talk.emit(ev.ToClient(notice_response(text, detail=f"rule: {held.verdict.rule}")))
+        self._pass_on()
         talk.renew()  # there is one alarm, and this one is later
         wake = talk.now + NOTICE_EVERY
         until = held.until if held.terms.keep_for is not None and held.until > talk.now else wake
         talk.emit(
             ev.WakeAt(min(wake, until))
         )  # the end of a request is the store's to tell, that of its client's wait ours
+
+    def _pass_on(self) -> None:
+        """Reviewers' questions, each once; behind a row that is half out they wait for the next notice."""
+        held, talk = self._held, self._talk
+        if held is None or talk.mid_message:
+            return
+        for each in held.questions[held.told :]:
+            text = f"{said(each.by.user, 80)} asks about request {held.id}: {each.text}"
+            talk.emit(ev.ToClient(notice_response(text, hint="Answer in chat. The request still waits.")))
+        held.told = len(held.questions)
 
     def tick(self) -> None:
         held = self._held
@@ -239,6 +250,7 @@ class Holding:
         if held.over is not None:  # this wire's end is not the end of what others may wait for
             self._carry_out(held, ev.Leave(stored.id, held.over.why))
         elif stored.state is State.PENDING:
+            held.questions = stored.questions
             self._notice()
         else:
             talk.emit(ev.ToClient(notice_response(f"request {stored.id} was approved before: it runs now, once")))
@@ -254,6 +266,8 @@ class Holding:
         if held is None or held.id != request.id:
             return
         if request.state is State.PENDING:
+            held.questions = request.questions
+            self._pass_on()
             return
         if request.state in _USED:
             if held.stage is not Stage.RELEASING:  # else the answer to Release tells by whom

@@ -6,7 +6,7 @@ What must not live here: when it is asked, and what comes of it (holding.py); wh
 from dataclasses import dataclass, field
 from enum import Enum
 
-from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, State, Wire
+from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, Question, State, Wire
 from gateway.policy.decide import Verdict
 from gateway.policy.model import HoldTerms
 from gateway.session import events as ev
@@ -51,6 +51,8 @@ class Held:
     reported: dict[str, str] = field(default_factory=dict)  # settings, as the target had told them
     cap: int | None = None  # rows that it may change
     kept_until: float | None = None  # its request outlives this wire's waiting
+    questions: tuple[Question, ...] = ()  # of reviewers
+    told: int = 0  # so many of them the client has heard
     joined: bool = False  # it waits for a request that another wire has opened
 
     @property

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from gateway.approvals import request as rules
-from gateway.approvals.desk import Answer, Approve, Decided, Deny, Desk, Refused
+from gateway.approvals.desk import (
+    Answer,
+    Approve,
+    Ask,
+    Decided,
+    Decision,
+    Deny,
+    Desk,
+    Refused,
+    RequestChanges,
+    Withdraw,
+)
 from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State, Wire
 from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value
@@ -120,6 +131,12 @@ class TestRecord:
                 "42501",
                 "use the job",
             ),
+            (
+                lambda desk, id_: desk.decide(id_, 1, BOB, RequestChanges("only 2019"), "slack"),
+                "denied",
+                "42501",
+                "changes requested: only 2019",
+            ),
             (lambda desk, id_: desk.withdraw(id_, "cancelled"), "withdrawn", "57014", "cancelled"),
             (lambda desk, id_: desk.withdraw(id_, "target gone"), "withdrawn", "57P01", "target gone"),
             (lambda desk, id_: desk.supersede(id_, "denied now"), "superseded", "42501", "denied now"),
@@ -145,9 +162,9 @@ class TestRecord:
         assert ("decided_by" in entry) == (outcome == "denied")
 
     @pytest.mark.parametrize("who", [ANN, EVE])
-    @pytest.mark.parametrize("decision", [Approve(), Deny("no")])
+    @pytest.mark.parametrize("decision", [Approve(), Deny("no"), RequestChanges("less")])
     async def test_a_click_without_right_changes_nothing_and_is_recorded(
-        self, desk: Desk, store: MemoryStore, spool: ListSpool, clock: Clock, who: Person, decision: Approve | Deny
+        self, desk: Desk, store: MemoryStore, spool: ListSpool, clock: Clock, who: Person, decision: Decision
     ) -> None:
         request = fresh()
         await desk.open(request)
@@ -714,6 +731,48 @@ async def test_a_flood_of_one_person_is_stopped_at_the_limit_however_many_come_a
     assert [type(each) for each in answers].count(TooManyRequests) == 7
     assert len(await desk.pending()) == 3
     await desk.open(fresh(requester=BOB), 3)
+
+
+async def test_the_requester_withdraws_and_nobody_else(desk: Desk, spool: ListSpool) -> None:
+    request = fresh()
+    await desk.open(request)
+    answer = await desk.decide(request.id, 1, BOB, Withdraw(), "slack")
+    assert isinstance(answer, Refused)
+    assert answer.refusal is Refusal.NOT_YOURS
+    assert decided(await desk.decide(request.id, 1, ANN, Withdraw(), "slack")).state is State.WITHDRAWN
+    refused, ended = (entry.body for entry in spool.written[1:])
+    assert (refused["kind"], refused["reason"]) == ("refused", "not the requester")
+    said = {name: ended[name] for name in ("kind", "outcome", "decided_by", "via", "reason", "sqlstate")}
+    assert said == {
+        "kind": "decided", "outcome": "withdrawn", "decided_by": "ann@example.com", "via": "slack",
+        "reason": "by its requester", "sqlstate": "57014",
+    }  # fmt: skip
+
+
+async def test_a_question_is_recorded_and_decides_nothing(desk: Desk, spool: ListSpool) -> None:
+    request = fresh()
+    await desk.open(request)
+    asked = decided(await desk.decide(request.id, 1, BOB, Ask("why all?"), "teams"))
+    assert (asked.state, [each.text for each in asked.questions]) == (State.PENDING, ["why all?"])
+    entry = spool.written[-1].body
+    assert [entry[name] for name in ("kind", "decided_by", "via", "reason")] == ["asked", BOB.user, "teams", "why all?"]
+    assert "outcome" not in entry
+    answer = await desk.decide(request.id, 1, EVE, Ask("may I?"), "slack")
+    assert isinstance(answer, Refused)
+    assert spool.kinds()[-1] == ("refused", None)
+    assert decided(await desk.decide(request.id, 1, CAROL, Approve(), "slack")).state is State.APPROVED
+
+
+@pytest.mark.parametrize("decision", [Deny, RequestChanges, Ask])
+async def test_what_reviewers_type_is_masked(
+    store: MemoryStore, spool: ListSpool, clock: Clock, decision: Callable[[str], Decision]
+) -> None:
+    desk = Desk(store, spool, clock=clock, link_max_age=60.0, scrub=lambda text: text.replace("4711", "[pin]"))
+    request = fresh()
+    await desk.open(request)
+    stored = decided(await desk.decide(request.id, 1, BOB, decision("not\n4711"), "slack"))
+    assert [stored.reason, stored.changes, *(each.text for each in stored.questions)].count("not [pin]") == 1
+    assert str(spool.written[-1].body["reason"]).endswith("not [pin]")
 
 
 class TestKept:

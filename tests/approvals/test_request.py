@@ -26,6 +26,7 @@ SOON = NOW + 60
 LATE = PLAIN.expires_at
 QUORUM = replace(PLAIN, approvals_needed=2)
 ONE_OF_TWO = replace(QUORUM, rev=2, approvals=(Approval(BOB, "slack", SOON),))
+APPROVED = replace(PLAIN, state=State.APPROVED, rev=2, approvals=(Approval(BOB, "slack", SOON),), decided_by=BOB)
 
 
 def by_mail(email: str) -> Person:
@@ -60,6 +61,69 @@ class TestSamePerson:
     def test_nobody_is_not_the_same_as_nobody(self) -> None:
         nobody = Person(ISSUER, "", "", None, frozenset())
         assert not same_person(nobody, nobody)
+
+
+CONTROL = "first\n\x1b[2Jsecond\u202e\ud800\x00 " + "x" * 2000
+
+
+class TestSaid:
+    def test_one_visible_line_of_what_was_typed(self) -> None:
+        kept = rules.said(CONTROL)
+        assert kept.startswith("first [2Jsecond x")
+        assert kept.isprintable()
+        assert len(kept) == rules.LONGEST_SAID
+
+    def test_a_denial_and_changes_are_kept_so(self) -> None:
+        assert changed(rules.deny(PLAIN, BOB, "slack", CONTROL, SOON)).reason == rules.said(CONTROL)
+        assert changed(rules.ask_changes(PLAIN, BOB, "slack", CONTROL, SOON)).changes == rules.said(CONTROL)
+
+
+class TestAskChanges:
+    def test_it_ends_the_request_like_a_denial_by_any_of_them(self) -> None:
+        asked = changed(rules.ask_changes(ONE_OF_TWO, CAROL, "teams", "only 2019", SOON))
+        assert (asked.state, asked.changes, asked.reason) == (State.DENIED, "only 2019", "")
+        assert (asked.decided_by, asked.decided_via, asked.decided_at) == (CAROL, "teams", SOON)
+
+    @pytest.mark.parametrize(("who", "refusal"), [(ANN, Refusal.OWN_REQUEST), (EVE, Refusal.NOT_A_REVIEWER)])
+    def test_nobody_else_may(self, who: Person, refusal: Refusal) -> None:
+        assert rules.ask_changes(PLAIN, who, "slack", "only 2019", SOON) is refusal
+
+
+class TestWithdrawOwn:
+    @pytest.mark.parametrize("request_", [PLAIN, ONE_OF_TWO, replace(APPROVED, kept=True)])
+    @pytest.mark.parametrize("who", [ANN, by_mail("ANN@example.com")])
+    def test_the_requester_may_until_it_is_released(self, request_: ApprovalRequest, who: Person) -> None:
+        ended = changed(rules.withdraw_own(request_, who, "slack", SOON))
+        assert (ended.state, ended.reason) == (State.WITHDRAWN, rules.BY_REQUESTER)
+        assert (ended.decided_by, ended.decided_via, ended.decided_at) == (who, "slack", SOON)
+
+    @pytest.mark.parametrize("who", [BOB, EVE])
+    def test_nobody_else_may(self, who: Person) -> None:
+        assert rules.withdraw_own(PLAIN, who, "slack", SOON) is Refusal.NOT_YOURS
+
+    def test_what_runs_is_not_taken_back(self) -> None:
+        running = changed(rules.release(APPROVED, APPROVED.release_digest, SOON))
+        assert rules.withdraw_own(running, ANN, "slack", SOON) is Refusal.ALREADY_DECIDED
+
+
+class TestAsk:
+    def test_the_request_waits_on_and_older_cards_still_count(self) -> None:
+        asked = replace(changed(rules.ask(PLAIN, BOB, "slack", CONTROL, SOON)), rev=2)
+        (question,) = asked.questions
+        assert (asked.state, question.by, question.via, question.at) == (State.PENDING, BOB, "slack", SOON)
+        assert question.text == rules.said(CONTROL, rules.LONGEST_QUESTION)
+        assert changed(rules.approve(asked, CAROL, "slack", SOON, rev=1)).state is State.APPROVED
+        assert rules.approve(replace(asked, rev=3), CAROL, "slack", SOON, rev=1) is Refusal.STALE
+
+    @pytest.mark.parametrize(("who", "refusal"), [(ANN, Refusal.OWN_REQUEST), (EVE, Refusal.NOT_A_REVIEWER)])
+    def test_nobody_else_may(self, who: Person, refusal: Refusal) -> None:
+        assert rules.ask(PLAIN, who, "slack", "why all?", SOON) is refusal
+
+    def test_there_is_an_end_of_it(self) -> None:
+        request = PLAIN
+        for _ in range(rules.MOST_QUESTIONS):
+            request = changed(rules.ask(request, BOB, "slack", "why all?", SOON))
+        assert rules.ask(request, CAROL, "slack", "why all?", SOON) is Refusal.ENOUGH_ASKED
 
 
 class TestMayReview:
@@ -294,6 +358,7 @@ def _steps() -> st.SearchStrategy[Step]:
     return st.one_of(
         st.builds(lambda who, now, rev: lambda r: rules.approve(r, who, "slack", now, rev=rev), PEOPLE, TIMES, revs),
         st.builds(lambda who, now: lambda r: rules.deny(r, who, "slack", "no", now), PEOPLE, TIMES),
+        st.builds(lambda who, now: lambda r: rules.ask_changes(r, who, "slack", "no", now), PEOPLE, TIMES),
         st.builds(lambda now: lambda r: rules.expire(r, now), TIMES),
         st.builds(lambda end, now: lambda r: end(r, "why", now), ends, TIMES),
         st.builds(lambda digest, now: lambda r: rules.release(r, digest, now), digests, TIMES),

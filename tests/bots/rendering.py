@@ -16,7 +16,7 @@ from bots.cards import card
 from bots.seals import seal
 from bots.slack.blocks import message
 from bots.teams.adaptive import base_card
-from gateway.approvals.request import Approval, ApprovalRequest, State
+from gateway.approvals.request import BY_REQUESTER, Approval, ApprovalRequest, Question, State
 from tests.bots.samples import BOB, DELETE, NOW, PLAIN, STATES
 
 STORED = Path(__file__).parent / "renderings"
@@ -28,8 +28,12 @@ STANDINGS: dict[str, ApprovalRequest] = {
     **{state.value: request for state, request in STATES.items()},
     "pending, high risk": replace(PLAIN, statements=(replace(DELETE, where=False),)),
     "pending, one of two": replace(PLAIN, rev=2, approvals_needed=2, approvals=(Approval(BOB, "slack", NOW + 60),)),
+    "pending, asked": replace(PLAIN, rev=2, questions=(Question(BOB, "slack", NOW + 60, "Why all of these?"),)),
     "pending, time is up": replace(PLAIN, expires_at=NOW + 60),
     "pending, long": replace(PLAIN, statements=(replace(DELETE, sql=f"SELECT {', '.join(map(str, range(2000)))}"),)),
+    "denied, changes requested": replace(STATES[State.DENIED], reason="", changes="Only rows of 2019, please."),
+    "approved, kept": replace(STATES[State.APPROVED], kept=True),
+    "withdrawn by its requester": replace(STATES[State.WITHDRAWN], reason=BY_REQUESTER, decided_at=NOW + 60),
     "executed, open": replace(_EXECUTED, transaction="open"),
     "executed, rolled back": replace(_EXECUTED, transaction="rolled back"),
     "executed, partly committed": replace(_EXECUTED, transaction="partly committed"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, State
+from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, Question, State
 
 ISSUER = "https://issuer.example"
 NOW = 1_764_066_000.0  # 2025-11-25 10:20 UTC
@@ -130,6 +130,8 @@ def _dressed(base: ApprovalRequest, held: list[HeldStatement], preview: Preview,
         rule=rule,
         reviewers=rule,
         reason=reason,
+        changes=reason if base.state is State.DENIED else "",
+        questions=(Question(BOB, "slack", NOW, reason),) * len(held),
         target=target,
         environment=agent,
         client=user,

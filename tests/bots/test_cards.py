@@ -8,8 +8,24 @@ from hypothesis import given, settings
 from bots.cards import Action, card
 from bots.outcomes import Tone
 from bots.texts import in_utc, visible
-from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Preview, State
+from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Preview, Question, State
 from tests.bots.samples import ANN, BOB, DELETE, NOW, PLAIN, ROWS, STATES, UPDATE, WILD
+
+
+def test_the_newest_question_is_on_the_card() -> None:
+    asked = tuple(Question(BOB, "slack", NOW + 60, each) for each in ("why?", "why all?"))
+    drawn = card(replace(PLAIN, questions=asked), NOW + 70)
+    said = [(each.label, in_utc(each.value)) for each in drawn.who]
+    assert ("Question", "bob@example.com asked at 10:21:00 UTC (1 question before): why all?") in said
+    over = card(replace(STATES[State.DENIED], questions=asked), NOW + 70)
+    assert "Question" not in [each.label for each in over.who]
+
+
+def test_an_approval_that_waits_for_its_use_can_be_withdrawn() -> None:
+    waiting = replace(STATES[State.APPROVED], kept=True)
+    assert card(waiting, NOW + 70).actions == (Action.FULL_SQL, Action.WITHDRAW)
+    assert card(waiting, waiting.expires_at).actions == (Action.FULL_SQL,)
+    assert card(STATES[State.APPROVED], NOW + 70).actions == (Action.FULL_SQL,)
 
 
 def test_a_pending_card_says_it_all_in_two_lines() -> None:
@@ -28,7 +44,7 @@ def test_a_pending_card_says_it_all_in_two_lines() -> None:
     assert drawn.quorum == "Needs 1 approval from dba"
     assert drawn.why == 'Rule "writes wait for a DBA": DELETE is a write on production'
     assert drawn.footer == "Request 01J9Z3K7Q8 - digest 9f2c1d9f2c1d - session 8f31c2 from 10.0.0.7"
-    assert drawn.actions == (Action.APPROVE, Action.DENY, Action.FULL_SQL)
+    assert drawn.actions == (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.ASK, Action.CHANGES, Action.WITHDRAW)
     assert (drawn.risk, drawn.confirm, drawn.outcome) == ("", "", "")
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bots.commands import Answer, Commands, Viewer
+from bots.commands import REFUSALS, Answer, Commands, Viewer
 from bots.texts import in_utc
 from gateway.approvals.desk import Approve, Desk
-from gateway.approvals.request import Person, State
+from gateway.approvals.request import Person, Refusal, State
 from gateway.audit.entry import Entry, Value
 from gateway.audit.spool import Spool
 from gateway.store.memory import MemoryStore
@@ -307,6 +307,19 @@ async def test_deny_keeps_the_reason(record: Record) -> None:
     stored = await record.desk.show("01K")
     assert stored is not None
     assert (stored.state, stored.reason, stored.decided_via) == (State.DENIED, "use the archive job", "slack")
+
+
+async def test_withdraw_is_for_who_asked(record: Record) -> None:
+    await record.desk.open(replace(PLAIN, kept=True))
+    assert (await record.ask("withdraw", ANN)).title == "Which request?"
+    answer = await record.ask(f"withdraw {ID}", BOB)
+    assert (answer.title, answer.lines) == ("Nothing was decided", (REFUSALS[Refusal.NOT_YOURS],))
+    await record.ask(f"approve {ID}", BOB)
+    answer = await record.ask(f"withdraw {ID}", ANN)
+    assert answer.title == "Done"
+    assert answer.lines[0].endswith(": You withdrew it. Nothing ran.")
+    story = [in_utc(each) for each in (await record.ask(f"show {ID}", ANN)).lines]
+    assert story[2] == "25 Nov 10:20 UTC withdrawn by ann@example.com, via slack"
 
 
 # whoami, help --------------------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ import pytest
 
 from bots.outcomes import Tone, lasting, outcome, standing, yours
 from bots.texts import in_utc
-from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, State
-from tests.bots.samples import BOB, CAROL, NOW, PLAIN, STATES
+from gateway.approvals.request import BY_REQUESTER, Approval, ApprovalRequest, HeldStatement, State
+from tests.bots.samples import ANN, BOB, CAROL, NOW, PLAIN, STATES
 
 EXECUTED = STATES[State.EXECUTED]
 OPEN = replace(EXECUTED, transaction="open")
@@ -39,6 +39,23 @@ OVER_THE_CAP = replace(STATES[State.FAILED], sqlstate="42501", rows=53, row_cap=
 )
 def test_only_what_ran_and_stays_looks_like_success(request_: ApprovalRequest, word: str, tone: Tone) -> None:
     assert standing(request_, NOW + 70) == (word, tone)
+
+
+def test_who_withdrew_is_said_unless_it_was_the_gateway() -> None:
+    own = replace(STATES[State.WITHDRAWN], reason=BY_REQUESTER, decided_by=ANN, decided_at=NOW + 60)
+    assert in_utc(outcome(own, NOW + 70)) == "Withdrawn by its requester at 10:21:00 UTC. Nothing ran."
+    assert yours(own, ANN, NOW + 70) == "You withdrew it. Nothing ran."
+
+
+CHANGES = replace(STATES[State.DENIED], reason="", changes="Only rows of 2019.")
+
+
+def test_requested_changes_are_no_plain_denial() -> None:
+    assert standing(CHANGES, NOW + 70) == ("Changes requested", Tone.BAD)
+    assert in_utc(outcome(CHANGES, NOW + 70)) == (
+        "Changes requested by bob@example.com at 10:21:00 UTC: Only rows of 2019. Nothing ran."
+    )
+    assert yours(CHANGES, BOB, NOW + 70) == "You requested changes. Nothing ran."
 
 
 def test_a_pending_request_whose_time_is_up_asks_nobody() -> None:

@@ -244,13 +244,23 @@ class Stack:
         return await self.on(self.workspace.click(who, CHANNEL, card.ts, "hoop_approve"))
 
     async def deny(self, who: str, card: "Card", reason: str) -> None:
+        await self._write(who, card, "hoop_deny", None, reason)
+
+    async def choose(self, who: str, card: "Card", what: str, text: str = "") -> None:
+        """Choose from the card's menu, "hoop_ask" say, and write `text` in the modal that opens then."""
+        if text:
+            await self._write(who, card, "hoop_more", card.option(what), text)
+        else:
+            await self.on(self.workspace.click(who, CHANNEL, card.ts, "hoop_more", card.option(what)))
+
+    async def _write(self, who: str, card: "Card", button: str, value: str | None, text: str) -> None:
         before = {each.id for each in self.workspace.open_views(who)}
-        await self.on(self.workspace.click(who, CHANNEL, card.ts, "hoop_deny"))
+        await self.on(self.workspace.click(who, CHANNEL, card.ts, button, value))
         view = await self.until(
             lambda: next((each for each in self.workspace.open_views(who) if each.id not in before), None)
         )
         assert view is not None
-        answer = await self.on(self.workspace.submit(view.id, who, {"reason": reason}))
+        answer = await self.on(self.workspace.submit(view.id, who, {"reason": text}))
         assert not answer.errors, answer.errors
 
     # --- what really happened -----------------------------------------------------------------------------------------
@@ -309,6 +319,12 @@ class Card:
     @property
     def request_id(self) -> str:
         found = re.search(r"Request ([0-9A-HJKMNP-TV-Z]{10})\b", self.shown)
+        assert found is not None, self.shown
+        return found[1]
+
+    def option(self, what: str) -> str:
+        """The value of the menu's option that does this."""
+        found = re.search(rf'"({what} [^"]+)"', self.shown)
         assert found is not None, self.shown
         return found[1]
 

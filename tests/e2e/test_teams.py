@@ -119,6 +119,36 @@ async def test_a_day_in_teams(team: Team) -> None:
     }
 
 
+async def test_a_request_is_talked_about_in_teams(team: Team) -> None:
+    """A question reaches the client that waits, requested changes end its wait, and who asked takes the next one back."""
+    teams, bob = team.teams, team.bob
+    async with team.site.serving() as served:
+        ann = await team.open(served)
+        heard: list[str] = []
+        ann.add_notice_handler(lambda notice: heard.append(notice.message_primary or ""))
+
+        waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 95"))
+        card = await team.card(1)
+        await teams.click(bob, card, "Review")
+        await teams.click(bob, card, "Ask a question", reason="Is 95 closed?")
+        await team.says(card, "Is 95 closed?")
+        await teams.click(bob, card, "Review")
+        await teams.click(bob, card, "Request changes", reason="Only after the audit")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="then send it again: Only after the audit"):
+            await waiting
+        await team.says(card, "Changes requested")
+        assert [each for each in heard if each.endswith(": Is 95 closed?")]
+
+        waiting = asyncio.create_task(ann.execute("DELETE FROM ledger WHERE id = 95"))
+        card = await team.card(2)
+        await teams.click(team.ann, card, "Review")
+        assert "You withdrew it" in text_of(await teams.click(team.ann, card, "Withdraw"))
+        with pytest.raises(psycopg.errors.QueryCanceled, match="withdrawn: by its requester"):
+            await waiting
+        await team.says(card, "Withdrawn by its requester")
+    assert await team.site.ledger(95)
+
+
 async def test_a_card_of_before_a_restart_is_true_again(team: Team) -> None:
     """kill -9 with a card open: the next start updates it, and its buttons, still in somebody's view, say so."""
     teams, bob = team.teams, team.bob

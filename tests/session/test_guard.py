@@ -11,7 +11,7 @@ from gateway.policy.decide import Answer, Verdict
 from gateway.session.guard import NO_PORTAL, digest, refused_by_outcome, refused_by_policy, sure_fail
 from gateway.wire import frontend
 from gateway.wire.backend import fields
-from tests.bots.samples import PLAIN
+from tests.bots.samples import BOB, PLAIN
 
 
 def test_each_sure_fail_is_a_message_of_the_kind_it_replaces() -> None:
@@ -43,6 +43,15 @@ def test_every_end_names_the_request_and_says_that_nothing_ran(state: State, sql
     assert found["C"] == sqlstate
     assert request.id in found["M"] + found["D"]
     assert "nothing ran" in found["D"]
+
+
+def test_changes_that_are_requested_are_in_detail_and_hint() -> None:
+    request = replace(PLAIN, state=State.DENIED, decided_by=BOB, changes="Only rows of 2019, please.")
+    found = fields(refused_by_outcome(request)[5:])
+    assert (found["C"], found["M"]) == ("42501", "denied by bob@example.com, who requests changes")
+    assert found["D"].startswith("bob@example.com asks: Only rows of 2019, please. (request 01J9Z3K7Q8, rule: ")
+    assert found["D"].endswith("; nothing ran)")
+    assert found["H"] == "Change the statement as asked, then send it again: Only rows of 2019, please."
 
 
 PART = st.none() | st.binary(max_size=10) | st.text(max_size=10)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.approvals.request import Approval, ApprovalRequest, State
+from gateway.approvals.request import BY_REQUESTER, Approval, ApprovalRequest, Question, State
 from gateway.session import events as ev
 from gateway.session.holding import split
 from gateway.wire.backend import fields
@@ -151,6 +151,40 @@ def test_nobody_is_woken_for_a_statement_that_is_no_longer_held() -> None:
     play.send(ruled(play, State.APPROVED))
     assert play.send(ev.Tick()) == []
     assert play.effects == []
+
+
+def asking(request: ApprovalRequest, *texts: str) -> ApprovalRequest:
+    """The stored request, with these questions of Bob's."""
+    questions = tuple(Question(BOB, "slack", NOW + 5, each) for each in texts)
+    return replace(request, questions=questions, rev=1 + len(texts))
+
+
+def test_the_client_hears_each_question_of_a_reviewer_once() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    request = play.requests[0]
+    assert play.send(ev.Ruled(asking(request, "why all?"))) == ["client N"]
+    said = fields(playbook.split(play.to_client())[-1][1])
+    assert (said["S"], said["C"]) == ("NOTICE", "00000")
+    assert said["M"] == "bob@example.com asks about request REQ1: why all?"
+    assert play.send(ev.Ruled(asking(request, "why all?"))) == []
+    play.send(ev.Ruled(asking(request, "why all?", "really?", "still?")))
+    assert noticed(play).endswith("still?")
+    play.now = NOW + 31
+    play.send(ev.Tick())
+    assert noticed(play).startswith("held for approval")
+    assert approve(play)[-1] == f"target Q[{DELETE}]"
+
+
+def test_a_question_waits_for_the_end_of_a_row() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    play.session.talk.mid_message = True
+    assert play.send(ev.Ruled(asking(play.requests[0], "why all?"))) == []
+    play.session.talk.mid_message = False
+    play.now = NOW + 31
+    play.send(ev.Tick())
+    assert noticed(play).endswith("why all?")
 
 
 # --- answers that don't fit ------------------------------------------------------------------------------------------------
@@ -371,6 +405,22 @@ def test_a_retry_that_joins_an_open_request_waits_for_it() -> None:
     assert again.recheck() == ["release REQ0"]
 
 
+@pytest.mark.parametrize("waits", ["", "approved"])
+def test_one_that_its_requester_withdraws_ends_the_wait(waits: str) -> None:
+    """Also between its approval and its release."""
+    play, request = kept()
+    if waits == "approved":
+        play.send(ev.Ruled(approved(request)))
+        assert play.recheck() == ["release REQ1"]
+    ended = replace(request, state=State.WITHDRAWN, reason=BY_REQUESTER, decided_by=request.requester, rev=3)
+    assert play.send(ev.Ruled(ended)) == ["target Q[\x01]"]
+    if waits == "approved":
+        assert play.send(ev.NotReleased("REQ1", ended, "already decided")) == []
+    play.target(error("42601"), ready())
+    said = fields(playbook.split(play.to_client())[0][1])
+    assert (said["C"], said["M"]) == ("57014", "approval request REQ1 withdrawn: by its requester")
+
+
 @pytest.mark.parametrize("state", [State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN])
 @pytest.mark.parametrize("releasing", [False, True])
 def test_who_comes_too_late_for_it_is_told_so(state: State, releasing: bool) -> None:
@@ -387,6 +437,14 @@ def test_who_comes_too_late_for_it_is_told_so(state: State, releasing: bool) -> 
     play.target(error("42601"), ready())
     said = fields(playbook.split(play.to_client())[0][1])
     assert (said["C"], said["M"]) == ("57014", "approval request REQ1 was used already, by another connection")
+
+
+def test_who_joins_hears_what_was_asked_before() -> None:
+    _, request = kept()
+    again = Playbook(KEPT)
+    asked(again, query(DELETE))
+    again.send(ev.Joined("REQ1", replace(asking(request, "why all?"), id="REQ0")))
+    assert noticed(again) == "bob@example.com asks about request REQ0: why all?"
 
 
 def test_who_left_before_it_joined_ends_nothing() -> None:

@@ -312,6 +312,7 @@ async function press(node, item, context, value) {
   node.setAttribute("aria-busy", "true");
   if (item.url && /^https?:/i.test(item.url)) window.open(item.url, "_blank", "noopener,noreferrer");
   await act("click", { channel: context.channel, ts: context.ts, view: context.view, action_id: item.action_id, value: value ?? null });
+  if (item.type === "overflow") node.value = "";
   node.removeAttribute("aria-busy");
 }
 

@@ -16,14 +16,14 @@ from bots.cards import Action
 from bots.commands import REFUSALS
 from bots.seals import seal
 from bots.slack.app import NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
-from bots.slack.blocks import APPROVE_ACTION, DENY_VIEW, TYPED_BLOCK
+from bots.slack.blocks import APPROVE_ACTION, ASK_FORM, CHANGES_FORM, DENY_FORM, MORE_ACTION, TYPED_BLOCK
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from bots.workspace.state import Person, View
 from gateway.approvals.desk import Deny
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
-from tests.bots.samples import BOB, CAROL, DELETE, PLAIN
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, PLAIN
 from tests.bots.slack.office import BUTTON_KEY, Office, Serve
 from tests.bots.slack.test_edge import sign
 
@@ -319,7 +319,7 @@ async def test_a_denial_asks_for_its_reason(office: Office) -> None:
     await office.hold()
     await office.click(office.bob, DENY)
     (view,) = office.workspace.open_views(office.bob)
-    assert view.body["callback_id"] == DENY_VIEW
+    assert view.body["callback_id"] == DENY_FORM.view
     assert (await office.stored()).state is State.PENDING
     answer = await office.workspace.submit(view.id, office.bob, {"reason": "Use the archive job."})
     assert answer.status == 200
@@ -387,6 +387,100 @@ async def test_a_guest_in_the_modal_is_told_there(office: Office) -> None:
     (view,) = office.workspace.open_views(office.bob)
     answer = await office.workspace.submit(view.id, office.bob, {"reason": "because"})
     assert "Guests decide nothing" in answer.errors["reason"]
+
+
+# Request changes -----------------------------------------------------------------------------------------------------
+
+
+async def choose(office: Office, who: Person, action: Action, value: str | None = None) -> str:
+    """Choose from the menu of the newest card; what the person was told."""
+    sealed = value or seal(BUTTON_KEY, await office.stored())
+    return await office.click(who, MORE_ACTION, f"{action.value} {sealed}")
+
+
+async def test_a_reviewer_requests_changes(office: Office) -> None:
+    await office.hold()
+    await choose(office, office.bob, Action.CHANGES)
+    (view,) = office.workspace.open_views(office.bob)
+    assert view.body["callback_id"] == CHANGES_FORM.view
+    assert (await office.workspace.submit(view.id, office.bob, {"reason": "Only rows of\n2019."})).status == 200
+    stored = await office.stored()
+    assert (stored.state, stored.changes, stored.decided_by) == (State.DENIED, "Only rows of 2019.", BOB)
+    await office.redraw(ID)
+    assert "Changes requested by bob@example.com" in str(office.card.blocks)
+    assert "Changes requested: DELETE on" in office.card.text
+
+
+@pytest.mark.parametrize(("who", "text"), [("eve", "You are not a reviewer"), ("ann", "This is your own request")])
+async def test_others_request_no_changes(office: Office, who: str, text: str) -> None:
+    await office.hold()
+    person: Person = getattr(office, who)
+    await choose(office, person, Action.CHANGES)
+    (view,) = office.workspace.open_views(person)
+    answer = await office.workspace.submit(view.id, person, {"reason": "Only rows of 2019."})
+    assert text in answer.errors["reason"]
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_a_choice_that_is_none_of_ours_is_answered(office: Office) -> None:
+    element = {
+        "type": "overflow",
+        "action_id": MORE_ACTION,
+        "options": [
+            {"text": {"type": "plain_text", "text": "Odd"}, "value": each} for each in ("odd 1", "hoop_changes x")
+        ],
+    }
+    blocks = [{"type": "actions", "elements": [element]}]
+    await office.client.chat_postMessage(channel=office.channel.id, text="odd", blocks=blocks)
+    for each in ("odd 1", "hoop_changes x"):
+        assert await office.click(office.bob, MORE_ACTION, each) == NOT_VALID
+
+
+# Ask -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reviewer_asks_and_the_request_waits_on(office: Office) -> None:
+    await office.hold()
+    await choose(office, office.bob, Action.ASK)
+    (view,) = office.workspace.open_views(office.bob)
+    assert view.body["callback_id"] == ASK_FORM.view
+    assert (await office.workspace.submit(view.id, office.bob, {"reason": "x" * 301})).errors
+    assert (await office.workspace.submit(view.id, office.bob, {"reason": "Why *all* of <!here>?"})).status == 200
+    stored = await office.stored()
+    assert (stored.state, stored.questions[0].text) == (State.PENDING, "Why *all* of <!here>?")
+    await office.click(office.carol, APPROVE)
+    assert (await office.stored()).state is State.APPROVED, "the card of before the question still counts"
+
+
+async def test_others_ask_nothing(office: Office) -> None:
+    await office.hold()
+    await choose(office, office.eve, Action.ASK)
+    (view,) = office.workspace.open_views(office.eve)
+    answer = await office.workspace.submit(view.id, office.eve, {"reason": "What is it?"})
+    assert "You are not a reviewer" in answer.errors["reason"]
+    assert (await office.stored()).questions == ()
+
+
+# Withdraw ------------------------------------------------------------------------------------------------------------
+
+
+async def test_who_asked_withdraws_and_nobody_else(office: Office) -> None:
+    await office.hold()
+    assert await choose(office, office.bob, Action.WITHDRAW) == REFUSALS[Refusal.NOT_YOURS]
+    assert (await office.stored()).state is State.PENDING
+    assert (await choose(office, office.ann, Action.WITHDRAW)).endswith(": You withdrew it. Nothing ran.")
+    stored = await office.stored()
+    assert (stored.state, stored.decided_by, stored.decided_via) == (State.WITHDRAWN, ANN, "slack")
+    assert "It was decided already. Withdrawn by its requester" in await office.click(office.bob, APPROVE)
+
+
+async def test_a_kept_approval_is_withdrawn_by_its_button(office: Office) -> None:
+    await office.hold(kept=True)
+    await office.click(office.bob, APPROVE)
+    await office.redraw(ID)
+    assert await office.click(office.eve, Action.WITHDRAW.value) == REFUSALS[Refusal.NOT_YOURS]
+    assert "You withdrew it" in await office.click(office.ann, Action.WITHDRAW.value)
+    assert (await office.stored()).state is State.WITHDRAWN
 
 
 # Full SQL ------------------------------------------------------------------------------------------------------------

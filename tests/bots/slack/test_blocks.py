@@ -20,18 +20,22 @@ from bots.previews import Cell, Table
 from bots.seals import seal
 from bots.slack.blocks import (
     APPROVE_ACTION,
+    ASK_FORM,
+    CHANGES_FORM,
+    DENY_FORM,
     LADDER,
     MESSAGE_BUDGET,
+    MORE_ACTION,
     PAGE_ACTION,
     TEXT_LIMIT,
     answer_message,
     approve_view,
-    deny_view,
     escape,
     full_view,
     message,
     notice_view,
     size,
+    text_view,
 )
 from bots.texts import moment
 from bots.workspace.limits import check, find_view_problem
@@ -80,7 +84,14 @@ def said(blocks: list[dict[str, Any]]) -> str:
 
 def buttons(blocks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     found = [each for block in blocks if block["type"] == "actions" for each in block["elements"]]
-    return {each["text"]["text"]: each for each in found}
+    return {each["text"]["text"]: each for each in found if each["type"] == "button"}
+
+
+def menu(blocks: list[dict[str, Any]]) -> dict[str, str]:
+    """What the menu offers, and the value of each."""
+    (found,) = [each for block in blocks if block["type"] == "actions" for each in block["elements"][-1:]]
+    assert (found["type"], found["action_id"]) == ("overflow", MORE_ACTION)
+    return {each["text"]["text"]: each["value"] for each in found["options"]}
 
 
 #: chat.md 1.5: what, how to find it in an object of a message, the most of it. Held against, not used by, what draws.
@@ -170,6 +181,21 @@ def test_a_plain_card_has_three_buttons_with_one_sealed_value() -> None:
     assert list(found) == ["Approve", "Deny...", "Full SQL"]
     assert {each["value"] for each in found.values()} == {seal(KEY, PLAIN)}
     assert "confirm" not in found["Approve"]
+
+
+def test_what_is_rarer_is_in_a_menu() -> None:
+    value = seal(KEY, PLAIN)
+    assert menu(draw(PLAIN)) == {
+        "Ask a question...": f"hoop_ask {value}",
+        "Request changes...": f"hoop_changes {value}",
+        "Withdraw (who asked)": f"hoop_withdraw {value}",
+    }
+
+
+def test_what_waits_for_its_use_has_one_button() -> None:
+    waiting = replace(STATES[State.APPROVED], kept=True)
+    (button,) = buttons(draw(waiting, NOW + 70)).values()
+    assert (button["action_id"], button["value"]) == ("hoop_withdraw", seal(KEY, waiting))
 
 
 def test_high_risk_asks_again() -> None:
@@ -326,8 +352,10 @@ def test_escape() -> None:
 
 
 def test_views_are_valid() -> None:
-    for view in (deny_view(seal(KEY, PLAIN), "C1"), deny_view("v", "C1", "x" * 500), notice_view("Checking...")):
-        valid_view(view)
+    valid_view(notice_view("Checking..."))
+    for form in (DENY_FORM, CHANGES_FORM, ASK_FORM):
+        valid_view(text_view(form, seal(KEY, PLAIN), "C1"))
+        valid_view(text_view(form, "v", "C1", "x" * 500))
 
 
 CAREFUL = replace(PLAIN, statements=(replace(DELETE, tag="DROP TABLE"),), to_type="public.customers", full_view=True)

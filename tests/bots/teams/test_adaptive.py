@@ -174,11 +174,20 @@ def test_every_view_parses_and_an_old_host_gets_the_fallback(request_: ApprovalR
         assert told["items"] == len(drawn.content["body"])
 
 
-def test_the_base_card_has_one_button_and_the_view_of_a_reviewer_three() -> None:
+def test_the_base_card_has_one_button_and_the_view_of_a_reviewer_those_that_matter() -> None:
     assert titles(draw(PLAIN)) == ["Review"]
     drawn = review_card(card(PLAIN, NOW), seal(KEY, PLAIN))
-    assert titles(drawn) == ["Approve", "Deny", "Full SQL"]
-    assert [each["verb"] for each in drawn.content["actions"]] == ["hoop_approve", "hoop_deny", "hoop_full_sql"]
+    actions = drawn.content["actions"]
+    shown = [each["title"] for each in actions if each.get("mode") != "secondary"]
+    assert shown == ["Approve", "Deny", "Full SQL"]
+    assert titles(drawn) == [*shown, "Ask a question", "Request changes"]
+    assert [each["verb"] for each in actions] == [
+        "hoop_approve",
+        "hoop_deny",
+        "hoop_full_sql",
+        "hoop_ask",
+        "hoop_changes",
+    ]
     (reason,) = of_type(drawn, "Input.Text")
     assert (reason["id"], reason["maxLength"]) == ("reason", REASON_MAX)
     assert reason["label"]
@@ -192,10 +201,10 @@ def test_old_clients_submit_what_new_ones_execute() -> None:
             assert each["fallback"]["associatedInputs"] == each["associatedInputs"]
 
 
-def test_only_deny_takes_the_reason_along() -> None:
+def test_only_what_needs_a_text_takes_it_along() -> None:
     actions = review_card(card(PLAIN, NOW), "s").content["actions"]
     assert {each["title"]: each["associatedInputs"] for each in actions} == {
-        "Approve": "none", "Deny": "auto", "Full SQL": "none",
+        "Approve": "none", "Deny": "auto", "Full SQL": "none", "Ask a question": "auto", "Request changes": "auto",
     }  # fmt: skip
 
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from bots.cards import card
+from bots.commands import REFUSALS
 from bots.seals import seal
 from bots.teams.adaptive import READ_FIRST, base_card, full_card
 from bots.teams.app import (
     FAILED,
     IN_OUR_CHAT,
     NO_CHAT,
-    NO_REASON,
+    NO_TEXT,
     NOT_IN_FULL,
     NOT_VALID,
     TeamsFront,
@@ -22,8 +23,8 @@ from bots.teams.app import (
 )
 from bots.teams.people import NO_LOOK_UP, People
 from bots.teams.tokens import Tokens
-from gateway.approvals.request import HeldStatement, State
-from tests.bots.samples import BOB, DELETE, PLAIN
+from gateway.approvals.request import HeldStatement, Refusal, State
+from tests.bots.samples import ANN, BOB, DELETE, PLAIN
 from tests.bots.teams.office import BUTTON_KEY, Office, Parts
 from tests.fakes.teams import APP_ID, CARD, TENANT, Json, Message, Teams, User, text_of
 
@@ -45,7 +46,7 @@ async def test_a_reviewer_approves(office: Office) -> None:
     message = await office.hold()
     assert titles(message.card) == ["Review"]
     view = await review(office, office.bob, message)
-    assert titles(view) == ["Approve", "Deny", "Full SQL"]
+    assert titles(view) == ["Approve", "Deny", "Full SQL", "Ask a question", "Request changes"]
     assert titles(message.card) == ["Review"], "what others see is as it was"
     view = await office.teams.click(office.bob, message, "Approve")
     assert "You approved it" in text_of(view)
@@ -82,7 +83,13 @@ async def test_high_risk_is_asked_once_more(office: Office) -> None:
     view = await office.teams.click(office.bob, message, "Approve")
     assert "High risk: approve it?" in text_of(view)
     assert (await office.stored()).state is State.PENDING
-    assert titles(await office.teams.click(office.bob, message, "Back")) == ["Approve", "Deny", "Full SQL"]
+    assert titles(await office.teams.click(office.bob, message, "Back")) == [
+        "Approve",
+        "Deny",
+        "Full SQL",
+        "Ask a question",
+        "Request changes",
+    ]
     await office.teams.click(office.bob, message, "Approve")
     await office.teams.click(office.bob, message, "Yes, approve")
     assert (await office.stored()).state is State.APPROVED
@@ -197,7 +204,7 @@ async def test_approve_stands_at_the_end_of_the_full_text(
     long = tuple(replace(each, sql=each.sql + " -- " + "x" * 9_000) for each in statements)
     message = await office.hold(statements=long, full_view=True)
     view = await review(office, office.bob, message)
-    assert titles(view) == ["Deny", "Full SQL"]
+    assert titles(view) == ["Deny", "Full SQL", "Ask a question", "Request changes"]
     assert READ_FIRST in text_of(view)
     view = await office.teams.click(office.bob, message, "Full SQL")
     while "Next part" in titles(view):
@@ -253,13 +260,70 @@ async def test_deny_with_a_reason(office: Office) -> None:
     assert (stored.state, stored.reason) == (State.DENIED, "Use the archive job.")
 
 
+async def test_a_reviewer_asks_and_the_request_waits_on(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Ask a question", reason="x" * 301)
+    assert NO_TEXT.format(least=3, most=300) in text_of(view)
+    view = await office.teams.click(office.bob, message, "Ask a question", reason="Why **all** of them?")
+    assert "It still waits for a decision." in text_of(view)
+    stored = await office.stored()
+    assert (stored.state, stored.questions[0].text) == (State.PENDING, "Why **all** of them?")
+    await office.redraw()
+    assert "bob@example.com asked at" in message.text
+    await review(office, office.carol, message)
+    await office.teams.click(office.carol, message, "Approve")
+    assert (await office.stored()).state is State.APPROVED
+
+
+async def test_who_asked_withdraws_and_nobody_else(office: Office) -> None:
+    message = await office.hold(kept=True)
+    view = await review(office, office.ann, message)
+    assert titles(view) == ["Withdraw", "Full SQL"]
+    withdraw = {key: view["actions"][0][key] for key in ("type", "title", "verb", "data")}
+    _, answer = await office.teams.execute(office.bob, message, withdraw)
+    assert REFUSALS[Refusal.NOT_YOURS] in text_of(answer["value"])
+    assert (await office.stored()).state is State.PENDING
+    await review(office, office.bob, message)
+    await office.teams.click(office.bob, message, "Approve")
+    await office.redraw()
+    assert titles(message.card) == ["Review"], "an approval that waits for its use can be taken back"
+    await review(office, office.ann, message)
+    assert "You withdrew it. Nothing ran." in text_of(await office.teams.click(office.ann, message, "Withdraw"))
+    stored = await office.stored()
+    assert (stored.state, stored.decided_by, stored.decided_via) == (State.WITHDRAWN, ANN, "teams")
+    await office.redraw()
+    assert titles(message.seen_by(office.ann)) == []
+    assert message.text.startswith("○ Withdrawn: DELETE")
+
+
+async def test_a_reviewer_requests_changes(office: Office) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Request changes", reason="Only rows of\n2019.")
+    assert "You requested changes. Nothing ran." in text_of(view)
+    stored = await office.stored()
+    assert (stored.state, stored.changes, stored.decided_via) == (State.DENIED, "Only rows of 2019.", "teams")
+    await office.redraw()
+    assert message.text.startswith("✗ Changes requested: DELETE")
+
+
+@pytest.mark.parametrize("reason", ["", "\u200b\u200b\u200b"])
+async def test_requested_changes_need_a_text(office: Office, reason: str) -> None:
+    message = await office.hold()
+    await review(office, office.bob, message)
+    view = await office.teams.click(office.bob, message, "Request changes", reason=reason)
+    assert NO_TEXT.format(least=3, most=1000) in text_of(view)
+    assert (await office.stored()).state is State.PENDING
+
+
 @pytest.mark.parametrize("reason", ["", "no", "x" * 1001])
 async def test_a_denial_needs_a_reason(office: Office, reason: str) -> None:
     message = await office.hold()
     await review(office, office.bob, message)
     view = await office.teams.click(office.bob, message, "Deny", reason=reason)
-    assert NO_REASON in text_of(view)
-    assert titles(view) == ["Approve", "Deny", "Full SQL"]
+    assert NO_TEXT.format(least=3, most=1000) in text_of(view)
+    assert titles(view) == ["Approve", "Deny", "Full SQL", "Ask a question", "Request changes"]
     (field,) = [each for each in view["body"] if each["type"] == "Input.Text"]
     assert field.get("value", "")[:1_000] == reason[:1_000]
     assert (await office.stored()).state is State.PENDING
@@ -280,7 +344,13 @@ async def test_a_reviewer_reads_all_of_a_long_text(office: Office) -> None:
             break
         view = await office.teams.click(office.bob, message, "Next part")
     assert read == card(await office.stored(), 0).statements[0].text
-    assert titles(await office.teams.click(office.bob, message, "Back")) == ["Approve", "Deny", "Full SQL"]
+    assert titles(await office.teams.click(office.bob, message, "Back")) == [
+        "Approve",
+        "Deny",
+        "Full SQL",
+        "Ask a question",
+        "Request changes",
+    ]
 
 
 async def test_the_full_text_is_for_reviewers_and_the_requester(office: Office) -> None:
@@ -380,7 +450,7 @@ async def test_an_old_client_reviews_and_denies_in_its_personal_chat(office: Off
     assert await office.teams.submit(office.bob, message, "Review") == 200
     await office.front.settle()
     (view,) = office.teams.in_channel(office.teams.chat(office.bob))
-    assert titles(view.card) == ["Approve", "Deny", "Full SQL"]
+    assert titles(view.card) == ["Approve", "Deny", "Full SQL", "Ask a question", "Request changes"]
     assert office.teams.messages[-1].activity["text"] == IN_OUR_CHAT
     await office.teams.submit(office.bob, view, "Deny", reason="not today")
     await office.front.settle()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, async_playwright, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.workspace import Workspace
 
+Serve = Callable[[web.Application], Awaitable[TestServer]]
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
     "--no-sandbox",
@@ -217,6 +221,32 @@ async def test_a_click_asks_first_says_when_the_app_is_silent_and_follows_an_upd
     await client.chat_update(channel=posted["channel"], ts=posted["ts"], text="approved", blocks=[section])
     await expect(browser_page.locator("article")).to_contain_text("Approved by Bob")
     await expect(browser_page.get_by_label("Approve the DELETE")).to_have_count(0)
+
+
+@pytest.mark.chromium
+@needs_chromium
+async def test_a_choice_can_be_made_again(
+    workspace: Workspace, client: AsyncWebClient, browser_page: Page, aiohttp_server: Serve
+) -> None:
+    """A menu keeps nothing chosen, as Slack's."""
+    chosen: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        payload = json.loads(str((await request.post())["payload"]))
+        chosen.append(payload["actions"][0]["selected_option"]["value"])
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.post("/slack/events", take)])
+    workspace.events_url = str((await aiohttp_server(app)).make_url("/slack/events"))
+    menu = {"type": "overflow", "action_id": "more", "options": [{"text": plain("Ask..."), "value": "ask"}]}
+    await client.chat_postMessage(channel="#db", text="x", blocks=[{"type": "actions", "elements": [menu]}])
+    await browser_page.goto(workspace.page_url("Bob", "db"))
+    more = browser_page.get_by_label("More...")
+    for times in (1, 2):
+        await more.select_option("ask")
+        await expect(more).to_have_value("")
+        assert chosen == ["ask"] * times
 
 
 @pytest.mark.chromium
