@@ -25,6 +25,7 @@ _versions = itertools.count(1)
 _CALL = re.compile(r'(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_$]*))\s*\(')
 _NODE = re.compile(r"\{(\w+)([^{}]*)|\}")
 _CALLED = re.compile(r":(?:funcid|opfuncid) (\d+)")
+_NAMED = re.compile(r":(?:funcid|opfuncid|resulttype) (\d+)")
 #: What a query of PARTS gave: its rows by name; beside them `version`, a number.
 Parts = Mapping[str, Any]
 
@@ -90,7 +91,7 @@ def _relations(
     # A view that is being dropped has no text any more.
     found = {oid for oid, text in definitions.items() if text is None or _calls_unsafe(text, unsafe)}
     found |= {each["relation"] for each in (*parts["rules"], *parts["implicit"])}
-    found |= {each["relation"] for each in parts["policies"] if _calls_unsafe(each["text"], unsafe)}
+    found |= {each["relation"] for each in parts["policies"] if each["active"] and _calls_unsafe(each["text"], unsafe)}
     code = {each["oid"] for each in parts["code"]}
     found |= {each["relation"] for each in parts["planned"] if _folds(each["tree"], code)}
     suspicious = _suspicious(uses, kinds, found)
@@ -203,9 +204,10 @@ def _with_attached(
     """The relations with what the code at them does: what it may read, where it writes, and whether it may change what names
     mean."""
     known = {(each.schema, each.name): each for each in relations}
+    sources = list(_sources(parts, relations, functions))
     attached = list(_attached(parts, {each.oid: key for key, each in known.items()}, functions))
-    unsettling = unsettled(known, attached, functions, operators)
-    writing = fired(known, attached, functions)
+    unsettling = unsettled(known, attached, sources, operators)
+    writing = fired(known, attached, sources)
     reads: defaultdict[tuple[str, str], frozenset[tuple[str, str]]] = defaultdict(frozenset)
     for each_code in attached:
         reads[each_code.relation] |= frozenset[tuple[str, str]]().union(
@@ -219,18 +221,54 @@ def _with_attached(
     ]
 
 
-def _attached(parts: Parts, named: Mapping[int, tuple[str, str]], functions: list[Function]) -> Iterator[Attached]:
-    """The user's functions at relations: of triggers, of expressions by their trees, of domains' CHECKs by their texts."""
+def _sources(parts: Parts, relations: list[Relation], functions: list[Function]) -> Iterator[Function]:
+    """All that is code where its name is written: functions, the server's own that run text, views with code, types with
+    CHECKs and casts, tables with rules, policies or columns of such types."""
+    for each in functions:  # an aggregate is what its parts are
+        yield replace(each, language="sql") if each.language == "internal" and not each.plain else each
+    yield from (_source(each["name"], "", language="") for each in parts["risky"])
+    names = {each.oid: each.name for each in relations}
+    yield from (_source(each.name, each.definition) for each in relations if each.kind in "vm" and each.calls_user_code)
+    texts = [(each["relation"], each["text"]) for each in parts["policies"]]
+    texts += [(each["relation"], each["text"]) for each in parts["copying"] if not each["type"]]
+    types = _types_with_code(parts)
+    texts += [(each["relation"], _quoted([types[each["type"]]])) for each in parts["typed"] if each["type"] in types]
+    yield from (_source(names[oid], text) for oid, text in texts if oid in names)
     by_oid = {each.oid: each.name for each in functions}
+    for each in parts["checked"]:
+        called = _functions(each["trees"] or "", by_oid)
+        yield _source(each["name"], "\n".join([*filter(None, each["definitions"]), _quoted(called)]))
+    yield from (_source(each["name"], _quoted(each["functions"])) for each in parts["casts"] if each["oid"] in types)
+    yield from (_source(each["name"], "", language="") for each in parts["compared"])
+
+
+def _source(name: str, text: str, language: str = "sql") -> Function:
+    return Function(name, language, volatile=True, plain=True, text=text)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return " ".join('"' + each.replace('"', '""') + '"' for each in sorted(names))
+
+
+def _types_with_code(parts: Parts) -> dict[int, str]:
+    """OID -> name. Of a cast between two built-in types their names say nothing: they are everywhere."""
+    found = (*parts["checked"], *parts["compared"], *(each for each in parts["casts"] if each["oid"] >= _FIRST_OF_USERS))
+    return {each["oid"]: each["name"] for each in found}
+
+
+def _attached(parts: Parts, named: Mapping[int, tuple[str, str]], functions: list[Function]) -> Iterator[Attached]:
+    """What runs at relations: triggers, expressions by their trees, what types, rules and policies do."""
+    known = {each.oid: each.name for each in functions} | {each["oid"]: each["name"] for each in parts["risky"]}
+    types = _types_with_code(parts)
+    known |= types
     for each in parts["copying"]:
         if each["type"] and each["relation"] in named:
-            yield Attached(named[each["relation"]], frozenset({each["function"]}), events(each["type"]))
-    checks = {
-        each["oid"]: {called for text in each["definitions"] for called in _called(text)} for each in parts["checked"]
-    }
+            names = {each["function"], *_functions(each["condition"] or "", known)}
+            yield Attached(named[each["relation"]], frozenset(names), events(each["type"]))
     uses = [
-        *((each["relation"], checks.get(each["type"], set())) for each in parts["typed"]),
-        *((each["relation"], _functions(each["tree"], by_oid)) for each in (*parts["planned"], *parts["defaults"])),
+        *((each["relation"], {types[each["type"]]}) for each in parts["typed"] if each["type"] in types),
+        *((each["relation"], _functions(each["tree"], known)) for each in (*parts["planned"], *parts["defaults"])),
+        *((each["relation"], {named[each["relation"]][1]}) for each in parts["policies"] if each["relation"] in named),
     ]
     for oid, names in uses:
         if names and oid in named:
@@ -238,7 +276,8 @@ def _attached(parts: Parts, named: Mapping[int, tuple[str, str]], functions: lis
 
 
 def _functions(tree: str, by_oid: Mapping[int, str]) -> set[str]:
-    return {by_oid[oid] for oid in map(int, _CALLED.findall(tree)) if oid in by_oid}
+    """What an expression calls, and the types that its values become, of those in `by_oid`."""
+    return {by_oid[oid] for oid in map(int, _NAMED.findall(tree)) if oid in by_oid}
 
 
 def _called(definition: str | None) -> set[str]:

@@ -62,12 +62,15 @@ SELECT p.proname AS name,
  GROUP BY p.proname
 """
 
-# What people made: its kind, and every text that can say what it calls.
+# What people made: its kind, and every text that can say what it calls. Each on its own line, since one may end in a comment.
 _MADE = f"""
 SELECT p.oid::pg_catalog.int8 AS oid, p.proname AS name, l.lanname AS language, {_VOLATILE} AS volatile, p.proretset AS sets,
        p.prokind IN ('f', 'a') AND NOT {_AGGREGATES_CODE} AND NOT p.prosecdef AND p.proconfig IS NULL AS plain,
-       pg_catalog.concat_ws(' ', p.prosrc, pg_catalog.pg_get_function_sqlbody(p.oid),
-                            pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid)) AS text
+       pg_catalog.concat_ws(E'\\n', p.prosrc, pg_catalog.pg_get_function_sqlbody(p.oid),
+                            pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid),
+                            (SELECT pg_catalog.concat_ws(' ', a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
+                                                         a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+                               FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid)) AS text
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
  WHERE p.oid >= 16384
@@ -92,19 +95,20 @@ WITH RECURSIVE uses (used, maker) AS (
      UNION ALL
     SELECT a.atttypid, c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
      WHERE a.atttypid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.reltype <> 0
-), checked (oid, calls, definition) AS (
+), checked (oid, calls, definition, tree) AS (
     SELECT c.contypid, EXISTS (
                SELECT FROM pg_catalog.pg_depend d
                 WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
                   AND NOT (d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = c.contypid)),
-           pg_catalog.pg_get_constraintdef(c.oid)
+           pg_catalog.pg_get_constraintdef(c.oid), c.conbin::text
       FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
      WHERE t.typnamespace <> 'information_schema'::pg_catalog.regnamespace
      UNION
-    SELECT uses.maker, checked.calls, checked.definition FROM checked JOIN uses ON uses.used = checked.oid
+    SELECT uses.maker, checked.calls, checked.definition, checked.tree FROM checked JOIN uses ON uses.used = checked.oid
 )
 SELECT t.oid::pg_catalog.int8 AS oid, t.typname AS name, pg_catalog.bool_or(checked.calls) AS calls,
-       pg_catalog.array_agg(checked.definition) AS definitions
+       pg_catalog.array_agg(checked.definition) AS definitions,
+       pg_catalog.string_agg(checked.tree, ' ') AS trees
   FROM pg_catalog.pg_type t JOIN checked ON checked.oid = t.oid GROUP BY t.oid, t.typname
 """
 
@@ -112,7 +116,8 @@ SELECT t.oid::pg_catalog.int8 AS oid, t.typname AS name, pg_catalog.bool_or(chec
 # type of the user's, that has to be there too.
 _CASTS = f"""
 SELECT t.typname AS name, t.oid::pg_catalog.int8 AS oid,
-       pg_catalog.bool_or(t.oid >= 16384 OR (c.castsource < 16384 AND c.casttarget < 16384)) AS alone
+       pg_catalog.bool_or(t.oid >= 16384 OR (c.castsource < 16384 AND c.casttarget < 16384)) AS alone,
+       pg_catalog.array_agg(DISTINCT p.proname) AS functions
   FROM pg_catalog.pg_cast c
   JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
   JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
@@ -182,9 +187,19 @@ SELECT p.partrelid::pg_catalog.int8 FROM pg_catalog.pg_partitioned_table p
  WHERE p.partclass::pg_catalog.oid[] OPERATOR(pg_catalog.&&) ARRAY(SELECT classes.oid FROM classes)
 """
 
+# The server's own functions that run text or set something, where an expression at a relation calls them (functions.py).
+_RISKY = """
+SELECT p.oid::pg_catalog.int8 AS oid, p.proname AS name
+  FROM pg_catalog.pg_proc p
+ WHERE p.oid < 16384 AND p.provolatile = 'v' AND p.proname ~ '^(set_config|ts_stat|ts_rewrite|lo_.*|loread|.*_to_xml.*)$'
+"""
+# In the trees of expressions: a function that isn't PostgreSQL's own, or one of those; a type that a value becomes.
+_TELLING = f"""(SELECT ':(funcid|opfuncid|resulttype) ([0-9]{{5}}|(' || pg_catalog.string_agg(r.oid::text, '|') || ') )'
+                FROM ({_RISKY}) r)"""
+
 # Expressions that the planner looks at whenever it plans a read of their relation. It runs a call with constants only right
-# away. Only those with a function from OID 10000 on are asked for. stxexprs is new in 14.
-_PLANNED = """
+# away. Only those that are `_TELLING` are asked for. stxexprs is new in 14.
+_PLANNED = f"""
 SELECT relation::pg_catalog.int8 AS relation, tree FROM (
     SELECT indrelid, pg_catalog.concat(indexprs::text, indpred::text) FROM pg_catalog.pg_index
      UNION ALL
@@ -193,7 +208,7 @@ SELECT relation::pg_catalog.int8 AS relation, tree FROM (
     SELECT stxrelid, pg_catalog.to_jsonb(s) ->> 'stxexprs' FROM pg_catalog.pg_statistic_ext s
      UNION ALL
     SELECT partrelid, partexprs::text FROM pg_catalog.pg_partitioned_table
-) each (relation, tree) WHERE tree ~ ':(funcid|opfuncid) [0-9]{5}'
+) each (relation, tree) WHERE tree ~ {_TELLING}
 """
 # Where planning an INSERT or UPDATE may run code of the user's before the server refuses it: a default, the column's or its
 # domain's, with a call of constants; a constant that becomes a type which runs code: here all that may be one.
@@ -211,13 +226,13 @@ SELECT DISTINCT a.attrelid::pg_catalog.int8 AS relation, each.type::pg_catalog.i
            SELECT side FROM pg_catalog.pg_cast c, LATERAL pg_catalog.unnest(ARRAY[c.castsource, c.casttarget]) AS side
             WHERE c.oid >= 16384)
 """
-_DEFAULTS = """
+_DEFAULTS = f"""
 SELECT relation::pg_catalog.int8 AS relation, tree FROM (
     SELECT adrelid, adbin::text FROM pg_catalog.pg_attrdef
      UNION ALL
     SELECT a.attrelid, t.typdefaultbin::text
       FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND a.attnum > 0
-) each (relation, tree) WHERE tree ~ ':(funcid|opfuncid) [0-9]{5}'
+) each (relation, tree) WHERE tree ~ {_TELLING}
 """
 _CODE = f"""
 SELECT p.oid::pg_catalog.int8 AS oid, l.lanname NOT IN ('c', 'internal') AS folds FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -270,12 +285,13 @@ SELECT c.oid::pg_catalog.int8 AS oid, pg_catalog.pg_get_viewdef(c.oid) AS defini
  WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384
 """
 
-# Row policies that this login meets. No dependency tells which built-in functions they call; their text does.
+# Row policies, and whether this login meets them itself; a view's owner and code with its owner's rights may meet others. No
+# dependency tells which built-in functions they call; their text does.
 _POLICIES = """
-SELECT p.polrelid::pg_catalog.int8 AS relation,
+SELECT p.polrelid::pg_catalog.int8 AS relation, pg_catalog.row_security_active(p.polrelid) AS active,
        pg_catalog.concat_ws(' ', pg_catalog.pg_get_expr(p.polqual, p.polrelid),
                             pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) AS text
-  FROM pg_catalog.pg_policy p WHERE pg_catalog.row_security_active(p.polrelid)
+  FROM pg_catalog.pg_policy p
 """
 
 _SCHEMAS = """
@@ -307,11 +323,11 @@ SELECT d.adrelid::pg_catalog.int8 AS relation, a.attname AS column, pg_catalog.p
 # Code that may copy values when a row is written: triggers and rules. The trees of triggers' arguments end each with a NUL.
 _COPYING = """
 SELECT t.tgrelid::pg_catalog.int8 AS relation, p.proname AS function, p.prosrc AS text,
-       t.tgtype AS type, pg_catalog.encode(t.tgargs, 'escape') AS args, t.tgoldtable IS NULL AND t.tgnewtable IS NULL AS by_rows
+       t.tgtype AS type, t.tgqual::text AS condition, pg_catalog.encode(t.tgargs, 'escape') AS args, t.tgoldtable IS NULL AND t.tgnewtable IS NULL AS by_rows
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
  WHERE NOT t.tgisinternal
  UNION ALL
-SELECT r.ev_class::pg_catalog.int8, '', pg_catalog.pg_get_ruledef(r.oid), 0, '', true
+SELECT r.ev_class::pg_catalog.int8, '', pg_catalog.pg_get_ruledef(r.oid), 0, NULL, '', true
   FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
  WHERE r.rulename <> '_RETURN' AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
 """
@@ -339,6 +355,7 @@ PARTS = {
     "implicit": _IMPLICIT,
     "planned": _PLANNED,
     "code": _CODE,
+    "risky": _RISKY,
     "typed": _TYPED,
     "defaults": _DEFAULTS,
     "view_code": _VIEW_CODE,

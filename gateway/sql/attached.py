@@ -7,13 +7,13 @@ much rather than too little, but for what code makes of words at run time. What 
 """
 
 import re
+import string
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.sql.catalog import Relation
 from gateway.sql.contained import MAKES_TABLE, READ, TRUSTED, Function, words_of
-from gateway.sql.copies import with_called
 from gateway.sql.functions import special_class
 from gateway.sql.statement import StatementClass
 from gateway.sql.tree import words
@@ -23,14 +23,34 @@ Key = tuple[str, str]  # schema, relation
 _UNSETTLES = words(
     "alter create cursor deallocate discard do drop execute import load prepare refcursor reset set set_config"
 ) | {MAKES_TABLE}
+#: OPEN of a variable: its type may be said by %TYPE alone. (`open` itself is a word of many texts.)
+_OPENS = re.compile(r"\bopen\s+[\w$]+\s*(?:;|\(|for\b|no\b|scroll\b)", re.IGNORECASE)
 _WRITES = words("copy delete insert merge truncate update")
+_SERVERS_OWN = "pg_catalog"
 
-
-_NAME = r'(?:"((?:[^"]|"")+)"|([A-Za-z_\x80-\U0010ffff][\w$]*))'
-_TARGET = re.compile(
-    rf"\b(?:insert\s+into|merge\s+into|delete\s+from|truncate(?:\s+table)?|copy|update)\s+(?:only\s+)?{_NAME}(?:\s*\.\s*{_NAME})?",
+_PART = r'(?:(?:u&)?"(?:[^"]|"")+"|[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)'
+_NAME = rf"{_PART}(?:\s*\.\s*{_PART}){{0,2}}"
+_ITEM = rf"(?:only\b\s*)?\(?\s*{_NAME}"
+_TARGETS = re.compile(
+    r"\b(?:insert\s+into|merge\s+into|delete\s+from|truncate(?:\s+table\b)?|copy|update"
+    r"|(?:alter|drop)\s+(?:table|view|materialized\s+view)(?:\s+if\s+exists)?)(?![\w$])\s*"
+    rf"({_ITEM}(?:\s*\)?\s*\*?\s*,\s*{_ITEM})*)",
     re.IGNORECASE,
 )
+_REMOVES = words("delete drop merge truncate")
+_CHANGES = words("insert merge update")
+_SETS = re.compile(r"[^;]*?\bset\b((?:(?!\bwhere\b)[^;])*)", re.IGNORECASE)
+_NAMES = re.compile(_NAME, re.IGNORECASE)
+_PARTS = re.compile(_PART, re.IGNORECASE)
+#: What comments may stand in or beside. A string stays: it may be executed.
+_TOKEN = re.compile(
+    r"(?<![\w$])e'(?:[^'\\]|\\.|'')*'|'[^']*'|\"[^\"]*\"|(?<![\w$])(\$(?:[^\W\d]\w*)?\$).*?\1|--[^\n\r]*|/\*",
+    re.DOTALL | re.IGNORECASE,
+)
+_BRACKET = re.compile(r"/\*|\*/")
+_FOLD = {ord(each): each.lower() for each in string.ascii_uppercase}
+#: PostgreSQL cuts longer names, in bytes.
+_KEPT = 63
 #: The commands that fire a trigger, as pg_trigger.tgtype has them.
 _EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE", 32: "TRUNCATE"}
 _ROWS = frozenset({"INSERT", "UPDATE"})
@@ -38,7 +58,7 @@ _ROWS = frozenset({"INSERT", "UPDATE"})
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """Functions (by name) that run when these `events` happen to rows of `relation`."""
+    """Code (names of sources, see `fired`) that runs when these `events` happen to rows of `relation`."""
 
     relation: Key
     functions: frozenset[str]
@@ -51,47 +71,142 @@ def events(tgtype: int) -> frozenset[str]:
 
 
 def fired(
-    relations: Mapping[Key, Relation], attached: Iterable[Attached], functions: Iterable[Function]
+    relations: Mapping[Key, Relation], attached: Iterable[Attached], sources: Iterable[Function]
 ) -> dict[Key, tuple[tuple[str, Key], ...]]:
     """(schema, relation) -> where the code at it writes to, each as (the event that makes it run, schema and relation).
 
-    Without a schema it may be any relation of that name.
+    `sources`: functions, and what else is code where its name is written: views, types, tables with rules and policies.
     """
-    texts: defaultdict[str, str] = defaultdict(str)
-    for each in functions:
-        texts[each.name] += f"\n{each.text}"
-    alike: defaultdict[str, list[Key]] = defaultdict(list)
-    for key in relations:
-        alike[key[1]].append(key)
+    texts = _Texts(sources, relations)
     found: defaultdict[Key, dict[tuple[str, Key], None]] = defaultdict(dict)
     for code in attached:
-        own = "\n".join(texts.get(name, "") for name in sorted(code.functions))
-        for target in _targets(with_called(own, texts, code.functions), alike):
-            found[code.relation].update(dict.fromkeys((event, target) for event in sorted(code.events)))
-    return {key: tuple(targets) for key, targets in found.items()}
+        targets = dict.fromkeys(target for name in sorted(texts.reached(code.functions)) for target in texts.targets(name))
+        found[code.relation].update(dict.fromkeys((event, target) for event in sorted(code.events) for target in targets))
+    return {key: tuple(targets) for key, targets in found.items() if targets}
 
 
-def _targets(text: str, alike: Mapping[str, list[Key]]) -> Iterable[Key]:
-    for quoted, bare, second_quoted, second_bare in _TARGET.findall(text):
-        names = [_folded(quoted, bare), _folded(second_quoted, second_bare)]
-        schema, name = names if names[1] else ("", names[0])
-        yield from (key for key in alike.get(name, ()) if schema in ("", key[0]))
+class _Texts:
+    """Sources by name, without their comments: what each names and what it writes to."""
+
+    def __init__(self, sources: Iterable[Function], relations: Mapping[Key, Relation]) -> None:
+        self._relations = relations
+        self._texts: defaultdict[str, str] = defaultdict(str)
+        for each in sources:
+            self._texts[each.name] += f"\n{_uncommented(each.text)}"
+        self._calls: dict[str, set[str]] = {}
+        self._targets: dict[str, tuple[Key, ...]] = {}
+        self._alike: defaultdict[str, list[Key]] = defaultdict(list)
+        for key in relations:
+            self._alike[key[1]].append(key)
+
+    def reached(self, names: Iterable[str]) -> set[str]:
+        """Those and what they name in their turn."""
+        found: set[str] = set()
+        todo = [each for each in names if each in self._texts]
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                todo += self._called(name)
+        return found
+
+    def _called(self, name: str) -> set[str]:
+        if name not in self._calls:
+            self._calls[name] = {_folded(each) for each in _PARTS.findall(self._texts[name])} & self._texts.keys()
+        return self._calls[name]
+
+    def targets(self, name: str) -> tuple[Key, ...]:
+        """The relations that its text writes to. Without a schema it may be any of that name."""
+        if name not in self._targets:
+            self._targets[name] = tuple(dict.fromkeys(self._written(self._texts[name])))
+        return self._targets[name]
+
+    def _written(self, text: str) -> Iterator[Key]:
+        for found in _TARGETS.finditer(text):
+            if 'u&"' in found[0].lower():  # written by numbers: any
+                yield from (key for keys in self._alike.values() for key in keys)
+            for written in _NAMES.findall(found[1]):
+                *schema, name = map(_folded, _PARTS.findall(written))
+                keys = [key for key in self._alike.get(name, ()) if not schema or schema[-1] == key[0]]
+                yield from keys
+                yield from self._passed_on(keys, found[0].split()[0].lower(), _changed(text, found.end()))
+
+    def _passed_on(self, keys: list[Key], verb: str, changed: set[str]) -> Iterator[Key]:
+        """Where foreign keys pass on what is done to those: `changed` are words of the columns that it sets."""
+        deletes, updates = verb in _REMOVES, verb in _CHANGES
+        for key in keys:
+            for each in self._relations[key].cascades:
+                if (deletes and each.deletes) or (updates and each.updates and not changed.isdisjoint(each.columns)):
+                    yield each.to
+                    yield from _beyond(each.to, self._relations)
 
 
-def _folded(quoted: str, bare: str) -> str:
-    return quoted.replace('""', '"') or bare.lower()
+def _changed(text: str, at: int) -> set[str]:
+    """The words of SET in the statement that goes on there."""
+    found = _SETS.match(text, at)
+    return set(map(_folded, _PARTS.findall(found[1]))) if found else set()
+
+
+def _beyond(key: Key, relations: Mapping[Key, Relation]) -> Iterator[Key]:
+    """All that foreign keys may pass a change on to from there."""
+    found, todo = {key}, [key]
+    while todo:
+        relation = relations.get(todo.pop())
+        for each in relation.cascades if relation else ():
+            if each.to not in found:
+                found.add(each.to)
+                todo.append(each.to)
+                yield each.to
+
+
+def _folded(written: str) -> str:
+    """A name as the target keeps it: only letters of ASCII are folded, and longer ones are cut."""
+    quoted = written.startswith('"')
+    name = written[1:-1].replace('""', '"') if quoted else written.translate(_FOLD)
+    return name.encode()[:_KEPT].decode(errors="ignore")
+
+
+def _uncommented(text: str) -> str:
+    """The text with a blank in the place of each comment."""
+    kept: list[str] = []
+    at = 0
+    while token := _TOKEN.search(text, at):
+        if token[0].startswith(("--", "/*")):
+            kept += (text[at : token.start()], " ")
+            at = _end_of_comment(text, token.end()) if token[0] == "/*" else token.end()
+        else:
+            kept.append(text[at : token.end()])
+            at = token.end()
+    return "".join([*kept, text[at:]])
+
+
+def _end_of_comment(text: str, at: int) -> int:
+    """Where the comment ends whose inside begins at `at`: they nest."""
+    depth = 1
+    for bracket in _BRACKET.finditer(text, at):
+        depth += 1 if bracket[0] == "/*" else -1
+        if not depth:
+            return bracket.end()
+    return len(text)
 
 
 def unsettled(
     relations: Mapping[Key, Relation],
     attached: Iterable[Attached],
-    functions: Iterable[Function],
+    sources: Iterable[Function],
     operators: Collection[str],
 ) -> frozenset[Key]:
-    """The relations where a write may run such code, by itself or by what that code, a view, a foreign key or a child leads to."""
-    said = _said(functions)
+    """The relations where a write may run such code, by itself or by what that code, a view, a foreign key or a child leads to.
+
+    `sources` as for `fired`.
+    """
+    sources = list(sources)
+    said = _said(sources)
     code = list(attached)
+    texts = _Texts(sources, relations)
+    servers = _leading({key for key in relations if key[0] == _SERVERS_OWN}, relations)
     names = {name for name, found in said.items() if found is None or _unsettles(found, operators)}
+    names |= {name for name in said if not servers.isdisjoint(texts.targets(name))}
     found: frozenset[Key] = frozenset()
     while True:
         called = {each.casefold() for each in names}
@@ -104,16 +219,21 @@ def unsettled(
         names, found = names | more, led
 
 
-def _said(functions: Iterable[Function]) -> dict[str, set[str] | None]:
+def _said(sources: Iterable[Function]) -> dict[str, set[str] | None]:
     """What the sources of each name hold; None where that can't be told. Code in C has none that a client's text gets into."""
     overloads: defaultdict[str, list[Function]] = defaultdict(list)
-    for each in functions:
+    for each in sources:
         overloads[each.name].append(each)
     readable = READ | TRUSTED
-    return {
+    found = {
         name: words_of(every) if all(each.language in readable for each in every) else None
         for name, every in overloads.items()
     }
+    for name, every in overloads.items():
+        own = found[name]
+        if own is not None and any(_OPENS.search(_uncommented(each.text)) for each in every):
+            own.add("cursor")
+    return found
 
 
 def _unsettles(found: set[str], operators: Collection[str]) -> bool:

@@ -26,6 +26,9 @@ _FIRE = {
     "TRUNCATE": ("TRUNCATE",),
 }
 _ANY = {event for each in _FIRE.values() for event in each}
+#: What a foreign key may make of either.
+_PASSED_ON = {"DELETE", "UPDATE"}
+_SERVERS_OWN = "pg_catalog"
 #: Rows of others go through a view; what is done to a table's definition stays there, or goes to its children.
 _THROUGH = frozenset({StatementClass.WRITE, StatementClass.OPAQUE})
 
@@ -34,8 +37,10 @@ def with_behind(statement: Statement, catalog: Catalog) -> Statement:
     """The statement, its names resolved, with `behind`, `columns_behind` and `unsettles`."""
     written = _closed(_known(statement.writes, catalog), catalog, through=bool(_THROUGH & statement.classes))
     if StatementClass.WRITE in statement.classes:
-        written |= _cascaded(statement, written, catalog)
-        written |= _fired(statement, written, catalog)
+        if any(schema == _SERVERS_OWN for schema, _ in written) and StatementClass.OPAQUE not in statement.classes:
+            reason = "; ".join(filter(None, (statement.reason, "it writes to the server's own through a view")))
+            statement = replace(statement, classes=statement.classes | {StatementClass.OPAQUE}, reason=reason)
+        written |= _fired(statement, written, _cascaded(statement, written, catalog), catalog)
     called = [key for name in statement.functions for key in catalog.function_reads.get(parts(name)[-1], ())]
     read = _closed((*_known(statement.reads, catalog), *called), catalog, through=True)
     if any(catalog.relations[key].unsettles for key in written if key in catalog.relations):
@@ -85,11 +90,13 @@ def _cascaded(statement: Statement, written: Iterable[_Key], catalog: Catalog) -
     return found
 
 
-def _fired(statement: Statement, written: Iterable[_Key], catalog: Catalog) -> dict[_Key, None]:
-    """The tables that triggers write to, and those that triggers of these write to."""
+def _fired(
+    statement: Statement, written: Iterable[_Key], cascaded: Iterable[_Key], catalog: Catalog
+) -> dict[_Key, None]:
+    """The tables that foreign keys pass changes on to, those that triggers write to, and those that triggers of these write to."""
     events = {event for tag in (statement.tag, *statement.inner_tags) for event in _FIRE.get(tag, ())}
-    found: dict[_Key, None] = {}
-    todo = [(key, events) for key in written]
+    found = dict.fromkeys(cascaded)
+    todo = [*((key, events) for key in written), *((key, events | _PASSED_ON) for key in found)]
     while todo:
         key, happen = todo.pop()
         relation = catalog.relations.get(key)
