@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from gateway.sql.attached import Attached, events, fired, unsettled
+from gateway.sql.attached import EVERY, Attached, events, fired, unsettled
 from gateway.sql.catalog import Cascade, Catalog, Relation
 from gateway.sql.contained import Function, contained, named_in, refused
 from gateway.sql.copies import Code, Reference, fed
@@ -230,7 +230,7 @@ def _sources(parts: Parts, relations: list[Relation], functions: list[Function])
     names = {each.oid: each.name for each in relations}
     yield from (_source(each.name, each.definition) for each in relations if each.kind in "vm" and each.calls_user_code)
     texts = [(each["relation"], each["text"]) for each in parts["policies"]]
-    texts += [(each["relation"], each["text"]) for each in parts["copying"] if not each["type"]]
+    texts += [(each["relation"], _action(each["text"])) for each in parts["copying"] if not each["type"]]
     types = _types_with_code(parts)
     texts += [(each["relation"], _quoted([types[each["type"]]])) for each in parts["typed"] if each["type"] in types]
     yield from (_source(names[oid], text) for oid, text in texts if oid in names)
@@ -240,6 +240,11 @@ def _sources(parts: Parts, relations: list[Relation], functions: list[Function])
         yield _source(each["name"], "\n".join([*filter(None, each["definitions"]), _quoted(called)]))
     yield from (_source(each["name"], _quoted(each["functions"])) for each in parts["casts"] if each["oid"] in types)
     yield from (_source(each["name"], "", language="") for each in parts["compared"])
+
+
+def _action(rule: str) -> str:
+    """What a rule does, and its condition: without the words of CREATE RULE ... DO."""
+    return rule.replace("CREATE RULE", "", 1).replace(" DO ", " ")
 
 
 def _source(name: str, text: str, language: str = "sql") -> Function:
@@ -252,7 +257,11 @@ def _quoted(names: Iterable[str]) -> str:
 
 def _types_with_code(parts: Parts) -> dict[int, str]:
     """OID -> name. Of a cast between two built-in types their names say nothing: they are everywhere."""
-    found = (*parts["checked"], *parts["compared"], *(each for each in parts["casts"] if each["oid"] >= _FIRST_OF_USERS))
+    found = (
+        *parts["checked"],
+        *parts["compared"],
+        *(each for each in parts["casts"] if each["oid"] >= _FIRST_OF_USERS),
+    )
     return {each["oid"]: each["name"] for each in found}
 
 
@@ -268,11 +277,14 @@ def _attached(parts: Parts, named: Mapping[int, tuple[str, str]], functions: lis
     uses = [
         *((each["relation"], {types[each["type"]]}) for each in parts["typed"] if each["type"] in types),
         *((each["relation"], _functions(each["tree"], known)) for each in (*parts["planned"], *parts["defaults"])),
-        *((each["relation"], {named[each["relation"]][1]}) for each in parts["policies"] if each["relation"] in named),
     ]
     for oid, names in uses:
         if names and oid in named:
             yield Attached(named[oid], frozenset(names))
+    for each in (*parts["policies"], *(each for each in parts["copying"] if not each["type"])):
+        if each["relation"] in named:
+            key = named[each["relation"]]
+            yield Attached(key, frozenset({key[1]}), EVERY)
 
 
 def _functions(tree: str, by_oid: Mapping[int, str]) -> set[str]:

@@ -239,8 +239,20 @@ SELECT p.oid::pg_catalog.int8 AS oid, l.lanname NOT IN ('c', 'internal') AS fold
  WHERE {_IS_CODE}
 """
 
+# Row policies that a view's owner meets behind it, whoever reads it.
+_OWNERS_POLICIES = """
+       pg_catalog.pg_rewrite r
+  JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.relkind = 'v'
+  JOIN pg_catalog.pg_roles o ON o.oid = v.relowner AND NOT (o.rolsuper OR o.rolbypassrls)
+  JOIN pg_catalog.pg_depend u ON u.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND u.objid = r.oid
+                             AND u.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  JOIN pg_catalog.pg_class t ON t.oid = u.refobjid AND t.relrowsecurity
+   AND (t.relforcerowsecurity OR NOT pg_catalog.pg_has_role(v.relowner, t.relowner, 'USAGE'))
+  JOIN pg_catalog.pg_policy p ON p.polrelid = t.oid
+"""
+
 # What each view's rule depends on: user functions and operators, types, foreign tables, other relations; what a row policy
-# depends on counts for its table; and a partition or child for its parent, since reading the parent reads it.
+# depends on counts for its table, or for the view whose owner meets it; and a partition or child for its parent, since reading the parent reads it.
 _VIEW_CODE = f"""
 WITH code (class, oid) AS MATERIALIZED (
     SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid
@@ -268,6 +280,11 @@ SELECT p.polrelid::pg_catalog.int8, false, false, d.refobjid::pg_catalog.int8, N
  WHERE (d.refclassid, d.refobjid) IN (SELECT code.class, code.oid FROM code)
    AND pg_catalog.row_security_active(p.polrelid)
  UNION ALL
+SELECT r.ev_class::pg_catalog.int8, false, false, d.refobjid::pg_catalog.int8, NULL
+  FROM {_OWNERS_POLICIES}
+  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
+ WHERE (d.refclassid, d.refobjid) IN (SELECT code.class, code.oid FROM code)
+ UNION ALL
 SELECT i.inhparent::pg_catalog.int8, true, false, i.inhrelid::pg_catalog.int8, NULL FROM pg_catalog.pg_inherits i
 """
 
@@ -287,11 +304,16 @@ SELECT c.oid::pg_catalog.int8 AS oid, pg_catalog.pg_get_viewdef(c.oid) AS defini
 
 # Row policies, and whether this login meets them itself; a view's owner and code with its owner's rights may meet others. No
 # dependency tells which built-in functions they call; their text does.
-_POLICIES = """
+_POLICIES = f"""
 SELECT p.polrelid::pg_catalog.int8 AS relation, pg_catalog.row_security_active(p.polrelid) AS active,
        pg_catalog.concat_ws(' ', pg_catalog.pg_get_expr(p.polqual, p.polrelid),
                             pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) AS text
   FROM pg_catalog.pg_policy p
+ UNION
+SELECT v.oid::pg_catalog.int8, true,
+       pg_catalog.concat_ws(' ', pg_catalog.pg_get_expr(p.polqual, p.polrelid),
+                            pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid))
+  FROM {_OWNERS_POLICIES}
 """
 
 _SCHEMAS = """

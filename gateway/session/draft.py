@@ -14,6 +14,7 @@ from gateway.session.guard import NO_PORTAL, refused_by_policy
 from gateway.session.judging import (
     UNREADABLE,
     WRITES,
+    fires_deferred,
     needs_catalog,
     needs_path,
     opaque,
@@ -128,9 +129,10 @@ class Draft:
             changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names.doubts)))
             for change in changes[-1]:
                 self.note(change)
-            self.batch.repaths = self.batch.repaths or talk.moves_path(meant)
-            self.batch.redefines = self.batch.redefines or redefines(meant) or meant.unsettles
-            if unsettles(meant):
+            late = fires_deferred(meant) and (talk.lurking or self.batch.doubts)
+            self.batch.repaths = self.batch.repaths or talk.moves_path(meant) or late
+            self.batch.redefines = self.batch.redefines or redefines(meant) or meant.unsettles or late
+            if unsettles(meant) or late:
                 self.batch.doubts = True
                 talk.names.doubts += 1
         parameters = values(portal) if portal else None

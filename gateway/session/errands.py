@@ -74,6 +74,11 @@ class Standing:
     redefined: bool = False
 
 
+#: A relation that was there before the transaction: renamed, or with other triggers, rules, columns or rows.
+_NOT_NEW = """ AND d.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}') AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) d.oid
+       AND a.attnum OPERATOR(pg_catalog.=) -6 AND pg_catalog.age(a.xmin) OPERATOR(pg_catalog.<=)
+           pg_catalog.age(pg_catalog.xid(pg_catalog.pg_current_xact_id_if_assigned())))"""
 _NAMES = """SELECT 's', name, statement, from_sql::text FROM pg_catalog.pg_prepared_statements
  UNION ALL SELECT 'p', name, statement, '' FROM pg_catalog.pg_cursors
  UNION ALL SELECT 't', relname, '', '' FROM pg_catalog.pg_class
@@ -84,6 +89,8 @@ _NAMES = """SELECT 's', name, statement, from_sql::text FROM pg_catalog.pg_prepa
     for each, where in (
         *((each, "") for each in ("pg_proc", "pg_operator", "pg_cast", "pg_rewrite", "pg_policy")),
         ("pg_type", " AND d.typtype OPERATOR(pg_catalog.=) 'd'"),
+        ("pg_class", _NOT_NEW),
+        ("pg_namespace", ""),
     )
 )
 

@@ -33,7 +33,7 @@ from gateway.sql.literals import withheld
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.restarts import calls_beside_from
-from gateway.sql.statement import ALL, Script, Statement, StatementClass
+from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts
 from gateway.wire.backend import Column
 from gateway.wire.frontend import Bind
@@ -664,11 +664,17 @@ def needs_catalog(statement: Statement) -> bool:
 
 
 _ROLES = frozenset({"role", "session_authorization"})
+_FINISHING = frozenset({Control.COMMIT, Control.PREPARE})
 
 
 def unsettles(statement: Statement) -> bool:
     """May running it change names, settings and definitions that its text doesn't name? What is behind it is then in doubt."""
     return statement.unsettles or StatementClass.OPAQUE in statement.classes
+
+
+def fires_deferred(statement: Statement) -> bool:
+    """Do constraints and triggers run in it that statements before it have put off?"""
+    return statement.control in _FINISHING or statement.tag == "SET CONSTRAINTS"
 
 
 def moves_role(statement: Statement) -> bool:

@@ -24,6 +24,7 @@ from gateway.session.judging import (
     redefines,
     uncertain,
     unqualified,
+    unsettles,
 )
 from gateway.session.names import Change, Names, Portal
 from gateway.session.renewal import SOON, Renewal
@@ -95,6 +96,7 @@ class Conversation:
         self.changing = False  # something that may change the catalog is on its way
         self.changed = False  # it ran in a transaction that is still open: read the catalog again when that has ended
         self.redefined = False  # and names may mean something in this transaction that no catalog we could read says
+        self.lurking = False  # code ran in this transaction that may have left more to its end, in deferred triggers
         self.renewal = Renewal()  # what waits for the catalog
         self.ending: ev.Why | None = None
         self.path_stale = True  # search_path is not known (any more): ask the target before judging by it
@@ -312,6 +314,7 @@ class Conversation:
             for change in execution.changes:
                 self.names.sent(change)
             self._watch(execution.statement)
+            self.lurking = self.lurking or unsettles(execution.statement)
             code = execution.request and StatementClass.OPAQUE in execution.statement.classes
             if code or execution.statement.unsettles:
                 self.changing = self.changed = True  # it may have defined what no catalog shows yet
@@ -377,6 +380,8 @@ class Conversation:
         self.status = status
         self.quiet()
         ended = status == "I"
+        if ended and not self.replies:
+            self.lurking = False
         if ended:
             self.transaction_over("rolled back" if self.broke else "committed")
         wish = self.gate.status_is(status, rolled_back=self.ended_as == "rolled back")

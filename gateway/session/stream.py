@@ -15,6 +15,7 @@ from gateway.masking.diagnostics import may_hold_values, scrub_notification, scr
 from gateway.session import events as ev
 from gateway.session.gate import SETTING
 from gateway.session.guard import NO_PORTAL, refused_by_policy
+from gateway.session.judging import fires_deferred
 from gateway.session.meaning import REPORTED
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
@@ -22,7 +23,7 @@ from gateway.session.rowguard import RowGuard
 from gateway.session.state import Conversation, Phase
 from gateway.session.telling import Teller, told
 from gateway.session.trial import ANY_TIME, READ_ONLY
-from gateway.sql.statement import Control, Statement
+from gateway.sql.statement import Control
 from gateway.wire.backend import (
     Column,
     command_tag,
@@ -432,7 +433,7 @@ class Stream:
     def _may_quote(self, head: Reply, execution: Execution | None) -> bool:
         """Whether an error or notice of this reply could quote a protected value. Of a Parse or Bind its statement is known, too."""
         if execution is not None:
-            return execution.protected or (self._reached and _fires_deferred(execution.statement))
+            return execution.protected or (self._reached and fires_deferred(execution.statement))
         meant = head.change.value if head.change else None
         return meant is None or any(self._talk.may_quote(each) for each in meant.script.statements)
 
@@ -600,11 +601,6 @@ def _status(body: bytes) -> str:
     if body not in (b"I", b"T", b"E"):
         raise TargetUnavailable("the target sent a malformed ReadyForQuery")
     return body.decode()
-
-
-def _fires_deferred(statement: Statement) -> bool:
-    """Do constraints and triggers run in it that statements before it have put off?"""
-    return statement.control in (Control.COMMIT, Control.PREPARE) or statement.tag == "SET CONSTRAINTS"
 
 
 def _approved(reply: Reply) -> bool:

@@ -53,6 +53,7 @@ _FOLD = {ord(each): each.lower() for each in string.ascii_uppercase}
 _KEPT = 63
 #: The commands that fire a trigger, as pg_trigger.tgtype has them.
 _EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE", 32: "TRUNCATE"}
+EVERY = frozenset(_EVENTS.values())
 _ROWS = frozenset({"INSERT", "UPDATE"})
 
 
@@ -80,8 +81,12 @@ def fired(
     texts = _Texts(sources, relations)
     found: defaultdict[Key, dict[tuple[str, Key], None]] = defaultdict(dict)
     for code in attached:
-        targets = dict.fromkeys(target for name in sorted(texts.reached(code.functions)) for target in texts.targets(name))
-        found[code.relation].update(dict.fromkeys((event, target) for event in sorted(code.events) for target in targets))
+        targets = dict.fromkeys(
+            target for name in sorted(texts.reached(code.functions)) for target in texts.targets(name)
+        )
+        found[code.relation].update(
+            dict.fromkeys((event, target) for event in sorted(code.events) for target in targets)
+        )
     return {key: tuple(targets) for key, targets in found.items() if targets}
 
 

@@ -259,7 +259,8 @@ def test_where_code_at_a_relation_writes(catalog: Catalog) -> None:
     found = {each.name: set(each.fires) for each in catalog.relations.values() if each.fires}
     assert found["noted"] == {("INSERT", ("public", "jobs"))}
     assert found["removed"] == {("DELETE", ("public", "jobs")), ("TRUNCATE", ("public", "jobs"))}
-    assert found["by_a_default"] == {(each, ("public", "t")) for each in ("INSERT", "UPDATE")}
+    targets = (("public", "t"), ("other", "child"))  # a foreign key passes the DELETE on
+    assert found["by_a_default"] == {(each, to) for each in ("INSERT", "UPDATE") for to in targets}
     assert found.keys() == {"noted", "removed", "by_a_default"}
 
 
