@@ -11,6 +11,7 @@ import string
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.sql.catalog import Relation
 from gateway.sql.contained import MAKES_TABLE, READ, TRUSTED, Function, words_of
@@ -90,15 +91,50 @@ def fired(
     return {key: tuple(targets) for key, targets in found.items() if targets}
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A write in a text: its verb, the name as its parts (none: any relation) and the words of the columns that it sets."""
+
+    verb: str
+    name: tuple[str, ...]
+    changed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A text, read: the names in it, what it writes to, and whether it opens a cursor."""
+
+    names: frozenset[str]
+    writes: tuple[_Write, ...]
+    opens: bool
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> _Read:
+    """Of what DDL has not touched the text was read before."""
+    text = _uncommented(text)
+    writes = dict.fromkeys(each for found in _TARGETS.finditer(text) for each in _writes(found))
+    return _Read(frozenset(map(_folded, set(_PARTS.findall(text)))), tuple(writes), _OPENS.search(text) is not None)
+
+
+def _writes(found: re.Match[str]) -> Iterator[_Write]:
+    verb = found[0].split(maxsplit=1)[0].lower()
+    sets = _SETS.match(found.string, found.end()) if verb in _CHANGES else None
+    changed = frozenset(map(_folded, _PARTS.findall(sets[1]))) if sets else frozenset[str]()
+    if 'u&"' in found[0].lower():  # its letters are written as numbers
+        yield _Write(verb, (), changed)
+    for name in _NAMES.findall(found[1]):
+        yield _Write(verb, tuple(map(_folded, _PARTS.findall(name))), changed)
+
+
 class _Texts:
-    """Sources by name, without their comments: what each names and what it writes to."""
+    """Sources by name: what each names and what it writes to."""
 
     def __init__(self, sources: Iterable[Function], relations: Mapping[Key, Relation]) -> None:
         self._relations = relations
-        self._texts: defaultdict[str, str] = defaultdict(str)
+        self._read: defaultdict[str, list[_Read]] = defaultdict(list)
         for each in sources:
-            self._texts[each.name] += f"\n{_uncommented(each.text)}"
-        self._calls: dict[str, set[str]] = {}
+            self._read[each.name].append(_read(each.text))
         self._targets: dict[str, tuple[Key, ...]] = {}
         self._alike: defaultdict[str, list[Key]] = defaultdict(list)
         for key in relations:
@@ -107,49 +143,32 @@ class _Texts:
     def reached(self, names: Iterable[str]) -> set[str]:
         """Those and what they name in their turn."""
         found: set[str] = set()
-        todo = [each for each in names if each in self._texts]
+        todo = [each for each in names if each in self._read]
         while todo:
             name = todo.pop()
             if name not in found:
                 found.add(name)
-                todo += self._called(name)
+                todo += (called for each in self._read[name] for called in each.names & self._read.keys())
         return found
-
-    def _called(self, name: str) -> set[str]:
-        if name not in self._calls:
-            self._calls[name] = {_folded(each) for each in _PARTS.findall(self._texts[name])} & self._texts.keys()
-        return self._calls[name]
 
     def targets(self, name: str) -> tuple[Key, ...]:
         """The relations that its text writes to. Without a schema it may be any of that name."""
         if name not in self._targets:
-            self._targets[name] = tuple(dict.fromkeys(self._written(self._texts[name])))
+            found = (key for each in self._read[name] for write in each.writes for key in self._written(write))
+            self._targets[name] = tuple(dict.fromkeys(found))
         return self._targets[name]
 
-    def _written(self, text: str) -> Iterator[Key]:
-        for found in _TARGETS.finditer(text):
-            if 'u&"' in found[0].lower():  # written by numbers: any
-                yield from (key for keys in self._alike.values() for key in keys)
-            for written in _NAMES.findall(found[1]):
-                *schema, name = map(_folded, _PARTS.findall(written))
-                keys = [key for key in self._alike.get(name, ()) if not schema or schema[-1] == key[0]]
-                yield from keys
-                yield from self._passed_on(keys, found[0].split()[0].lower(), _changed(text, found.end()))
-
-    def _passed_on(self, keys: list[Key], verb: str, changed: set[str]) -> Iterator[Key]:
-        """Where foreign keys pass on what is done to those: `changed` are words of the columns that it sets."""
-        deletes, updates = verb in _REMOVES, verb in _CHANGES
-        for key in keys:
+    def _written(self, write: _Write) -> Iterator[Key]:
+        """What it writes to, and where foreign keys pass that on."""
+        schema = write.name[-2:-1]
+        alike = self._alike.get(write.name[-1], ()) if write.name else self._relations
+        for key in [each for each in alike if schema in ((), each[:1])]:
+            yield key
             for each in self._relations[key].cascades:
-                if (deletes and each.deletes) or (updates and each.updates and not changed.isdisjoint(each.columns)):
+                deletes = each.deletes and write.verb in _REMOVES
+                if deletes or (each.updates and not write.changed.isdisjoint(each.columns)):
                     yield each.to
                     yield from _beyond(each.to, self._relations)
-
-
-def _changed(text: str, at: int) -> set[str]:
-    """The words of SET in the statement that goes on there."""
-    found = _SETS.match(text, at)
-    return set(map(_folded, _PARTS.findall(found[1]))) if found else set()
 
 
 def _beyond(key: Key, relations: Mapping[Key, Relation]) -> Iterator[Key]:
@@ -173,6 +192,8 @@ def _folded(written: str) -> str:
 
 def _uncommented(text: str) -> str:
     """The text with a blank in the place of each comment."""
+    if "--" not in text and "/*" not in text:
+        return text
     kept: list[str] = []
     at = 0
     while token := _TOKEN.search(text, at):
@@ -236,7 +257,7 @@ def _said(sources: Iterable[Function]) -> dict[str, set[str] | None]:
     }
     for name, every in overloads.items():
         own = found[name]
-        if own is not None and any(_OPENS.search(_uncommented(each.text)) for each in every):
+        if own is not None and any(_read(each.text).opens for each in every):
             own.add("cursor")
     return found
 

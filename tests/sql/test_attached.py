@@ -37,6 +37,7 @@ def found(*functions: Function, relations: tuple[Relation, ...] = (), operators:
         "DECLARE c refcursor; BEGIN OPEN c FOR SELECT 1; RETURN NEW; END",
         "BEGIN PERFORM query_to_xml(NEW.sql, true, true, ''); RETURN NEW; END",
         'BEGIN PERFORM "odd name"(); RETURN NEW; END',
+        "DECLARE c other.c%TYPE; BEGIN OPEN c FOR SELECT 1; RETURN NEW; END",
     ],
 )
 def test_code_that_may_change_what_names_mean(text: str) -> None:
@@ -109,6 +110,15 @@ KNOWN = {key: relation(key[1]) for key in (T, OTHER, ("public", "Odd"), ("far", 
         ("BEGIN NEW.n := (SELECT count(*) FROM other); RETURN NEW; END", ""),
         ("BEGIN -- DELETE FROM other\n RETURN NEW; END", ""),
         ("BEGIN INSERT INTO nowhere VALUES (1); END", ""),
+        ("BEGIN TRUNCATE nowhere, ONLY far.third; END", "far.third"),
+        ("BEGIN DELETE FROM ONLY (far.third); END", "far.third"),
+        ("BEGIN DELETE FROM shop.far.third; END", "far.third"),
+        ("BEGIN NEW.x := '--'; DELETE FROM far.third; END", "far.third"),
+        ("BEGIN NEW.x := E'\\'/*'; DELETE FROM far.third; END", "far.third"),
+        ("BEGIN -- x\r DELETE FROM far.third; END", "far.third"),
+        ("BEGIN /* /* */ DELETE FROM other; */ DELETE /* */ FROM far.third; END", "far.third"),
+        ("BEGIN DROP TABLE IF EXISTS far.third; END", "far.third"),
+        ('BEGIN DELETE FROM far.U&"th\\0069rd"; END', "public.t public.other public.Odd far.other far.third"),
     ],
 )
 def test_where_it_writes_to(text: str, targets: str) -> None:
@@ -116,6 +126,43 @@ def test_where_it_writes_to(text: str, targets: str) -> None:
     found = fired(KNOWN, [Attached(T, frozenset({"fires"}), frozenset({"DELETE"}))], [function("fires", text), second])
     assert {f"{key[0]}.{key[1]}" for _, key in found.get(T, ())} == set(targets.split())
     assert {event for event, _ in found.get(T, ())} <= {"DELETE"}
+
+
+def test_a_name_is_cut_and_folded_as_the_target_does_it() -> None:
+    known = {T: relation("t"), ("public", "Ä😀"): relation("Ä😀"), ("public", "l" * 63): relation("l" * 63)}
+    text = f"BEGIN DELETE FROM Ä😀; DELETE FROM {'L' * 70}; END"
+    found = fired(known, [Attached(T, frozenset({"fires"}))], [function("fires", text)])
+    assert {key for _, key in found[T]} == known.keys() - {T}
+
+
+@pytest.mark.parametrize(
+    ("text", "passed_on"),
+    [
+        ("BEGIN DELETE FROM other WHERE id = 1; END", True),
+        ("BEGIN UPDATE other SET id = 2; END", True),
+        ("BEGIN UPDATE other SET n = 2 WHERE id = 1; END", False),
+        ("BEGIN INSERT INTO other (id) VALUES (1); END", False),
+    ],
+)
+def test_what_a_foreign_key_passes_on_from_there(text: str, passed_on: bool) -> None:
+    child = ("public", "child")
+    known = {
+        T: relation("t"),
+        OTHER: relation("other", cascades=(Cascade(child, ("id",), deletes=True, updates=True),)),
+        child: relation("child"),
+    }
+    found = fired(known, [Attached(T, frozenset({"fires"}))], [function("fires", text)])
+    assert (child in {key for _, key in found[T]}) is passed_on
+
+
+def test_the_servers_own_tables_are_definitions() -> None:
+    own = {("pg_catalog", "pg_settings"): Relation(2, "pg_catalog", "pg_settings", "v", {})}
+    known = {T: relation("t"), **own}
+    attached = [Attached(T, frozenset({"fires"}))]
+    writes = function("fires", "BEGIN UPDATE pg_settings SET setting = 'x'; END")
+    reads = function("fires", "BEGIN INSERT INTO t SELECT setting FROM pg_settings; END")
+    assert unsettled(known, attached, [writes], ()) == {T}
+    assert unsettled(known, attached, [reads], ()) == set()
 
 
 def test_the_events_of_a_trigger() -> None:
