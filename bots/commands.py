@@ -17,11 +17,12 @@ import hmac
 import io
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from math import ceil, floor
 
-from bots.cards import Card, card, title
+from bots.answers import Answer, Page, Verb, Viewer
+from bots.cards import card, title
 from bots.outcomes import has_count, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
@@ -30,6 +31,8 @@ from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Ref
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.query import Filter, Query, QueryError, describe, parse
+
+__all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "no_groups", "told"]
 
 Row = Mapping[str, Value]
 #: `store.audit`: a page of end entries and how many there are in all.
@@ -40,36 +43,6 @@ PAGE = 8
 #: A button's value holds 2,000 characters in Slack.
 _CURSOR = 1_900
 _REASON_MIN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who asks, as the front has verified them, and where: "slack", "teams" or "cli"."""
-
-    person: Person
-    front: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A way to another page; `cursor` is signed and goes back to `Commands.page`."""
-
-    label: str
-    cursor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a front shows: title, lines, a card, a table, literal text, footer, in this order. `share`: for all to see."""
-
-    title: str
-    lines: tuple[str, ...] = ()
-    card: Card | None = None
-    table: Table | None = None
-    code: str = ""
-    footer: str = ""
-    pages: tuple[Page, ...] = ()
-    share: bool = False
 
 
 HELP = {

@@ -292,6 +292,24 @@ class MemoryStore:
         self._here()
         return [replica for replica, at in self._beats.items() if at < self.clock() - after]
 
+    async def alive(self, within: float) -> list[str]:
+        self._here()
+        return sorted(replica for replica, at in self._beats.items() if at >= self.clock() - within)
+
+    async def sessions(self, within: float, limit: int = 1000) -> list[Mapping[str, Value]]:
+        alive = await self.alive(within)
+        bodies: list[Mapping[str, Value]] = [json.loads(text) for text in self._entries.values()]
+        ended = {(each["replica"], each.get("session")) for each in bodies if each["kind"] == "session_ended"}
+        begun = [
+            each
+            for each in bodies
+            if each["kind"] == "session_started"
+            and each["replica"] in alive
+            and (each["replica"], each["session"]) not in ended
+        ]
+        newest = sorted(begun, key=lambda each: (str(each["at"]), str(each["seq"]).zfill(20)), reverse=True)
+        return newest[:limit]
+
     async def abandoned(self, after: float) -> list[str]:
         held = {
             each.replica

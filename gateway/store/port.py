@@ -179,6 +179,12 @@ class Store(Protocol):
     async def lapsed(self, after: float) -> list[str]:
         """Replicas whose heartbeat is older than so many seconds."""
 
+    async def alive(self, within: float) -> list[str]:
+        """Replicas with a heartbeat in the last `within` seconds, by name."""
+
+    async def sessions(self, within: float, limit: int = 1000) -> list[Mapping[str, Value]]:
+        """The session_started entries of sessions that have not ended, of replicas alive (as above), newest first."""
+
     async def abandoned(self, after: float) -> list[str]:
         """Lapsed replicas that still hold open, released or unsettled requests."""
 

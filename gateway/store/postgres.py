@@ -244,6 +244,12 @@ class PostgresStore:
     async def lapsed(self, after: float) -> list[str]:
         return [row["name"] for row in await self._fetch("replica_lapsed", after)]
 
+    async def alive(self, within: float) -> list[str]:
+        return [row["name"] for row in await self._fetch("replica_alive", within)]
+
+    async def sessions(self, within: float, limit: int = 1000) -> list[Mapping[str, Value]]:
+        return [json.loads(row["text"]) for row in await self._fetch("audit_sessions", within, limit)]
+
     async def abandoned(self, after: float) -> list[str]:
         return [row["name"] for row in await self._fetch("replica_abandoned", after)]
 

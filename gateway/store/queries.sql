@@ -202,6 +202,14 @@ SELECT text FROM (SELECT seq, text FROM hoop.audit
 -- name: audit_story
 SELECT text FROM hoop.audit WHERE request = $1 ORDER BY at, replica, seq;
 
+-- name: audit_sessions
+-- Sessions are not rows of their own: what began and has not ended, of processes that live, is open.
+SELECT begun.text FROM hoop.audit AS begun JOIN hoop.replica ON replica.name = begun.replica
+ WHERE begun.kind = 'session_started' AND beat_at >= clock_timestamp() - make_interval(secs => $1)
+   AND NOT EXISTS (SELECT FROM hoop.audit AS ended
+                    WHERE ended.kind = 'session_ended' AND ended.replica = begun.replica AND ended.session = begun.session)
+ ORDER BY begun.at DESC, begun.seq DESC LIMIT $2;
+
 -- name: audit_columns
 -- Is a row still what audit_insert makes of its body? Whether that body is the text's is compared by the caller: a text
 -- that somebody made unreadable must not fail the question.
@@ -283,6 +291,9 @@ SELECT body FROM hoop.approval WHERE replica = $1 AND unsettled;
 
 -- name: cancel_notify
 SELECT pg_notify('hoop_cancel', digest) FROM unnest($1::text[]) AS digest;
+
+-- name: replica_alive
+SELECT name FROM hoop.replica WHERE beat_at >= clock_timestamp() - make_interval(secs => $1) ORDER BY name COLLATE "C";
 
 -- name: replica_lapsed
 SELECT name FROM hoop.replica WHERE beat_at < clock_timestamp() - make_interval(secs => $1) ORDER BY beat_at;

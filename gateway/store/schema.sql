@@ -156,3 +156,7 @@ ALTER TABLE hoop.replica ADD COLUMN buried_at timestamptz;
 -- What such a request asks (its content digest), for whoever sends the same again; null for all others.
 ALTER TABLE hoop.approval ADD COLUMN kept text;
 CREATE INDEX approval_kept ON hoop.approval (kept) WHERE kept IS NOT NULL AND state IN ('pending', 'approved');
+
+-- migration 6: which sessions are open
+
+CREATE INDEX audit_sessions ON hoop.audit (replica, session) WHERE kind IN ('session_started', 'session_ended');

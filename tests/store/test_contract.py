@@ -521,6 +521,32 @@ class TestAudit:
         assert (await store.audit(Query((), at - 1, at)))[1] == 0
 
 
+class TestSessions:
+    async def test_open_ones_of_living_replicas_newest_first(self, store: Store) -> None:
+        spool, gone = ListSpool(), ListSpool("gone")
+        begun = [spool.record("session_started", session=each, user="ann@example.com") for each in ("s-1", "s-2", "s-3")]
+        over = [spool.record("session_ended", session="s-2"), gone.record("session_started", session="s-9")]
+        await store.append([*begun, *over])
+        assert await store.sessions(60) == []
+        await store.heartbeat("gate-1")
+        assert [each["session"] for each in await store.sessions(60)] == ["s-3", "s-1"]
+        assert [each["session"] for each in await store.sessions(60, limit=1)] == ["s-3"]
+
+    async def test_a_name_used_by_two_replicas_ends_on_one(self, store: Store) -> None:
+        one, two = ListSpool(), ListSpool("gate-2")
+        for each in (one, two):
+            await store.append([each.record("session_started", session="s-1")])
+            await store.heartbeat(each.replica)
+        await store.append([one.record("session_ended", session="s-1")])
+        assert [each["replica"] for each in await store.sessions(60)] == ["gate-2"]
+
+    async def test_who_is_alive(self, store: Store) -> None:
+        for each in ("gate-2", "gate-1"):
+            await store.heartbeat(each)
+        assert await store.alive(60) == ["gate-1", "gate-2"]
+        assert await store.alive(-60) == []
+
+
 class TestPeople:
     async def test_the_newest_sight_of_an_address_in_any_case(self, store: Store) -> None:
         now = time.time()

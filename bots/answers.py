@@ -1,0 +1,49 @@
+"""What a command is asked by and answered with: Viewer, Answer, Page, Verb. Values only, for every front.
+
+An Answer's texts are literal and safe to look at, as a Card's. How a chat draws one is that chat's business.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bots.cards import Card
+from bots.previews import Table
+from gateway.approvals.request import Person
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks, as the front has verified them, and where: "slack", "teams" or "cli"."""
+
+    person: Person
+    front: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A way to another page; `cursor` is signed and goes back to `Commands.page`."""
+
+    label: str
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a front shows: title, lines, a card, a table, literal text, footer, in this order. `share`: for all to see."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    card: Card | None = None
+    table: Table | None = None
+    code: str = ""
+    footer: str = ""
+    pages: tuple[Page, ...] = ()
+    share: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command: its answer to the text behind its name, and its help, the first line of which stands in the list of all."""
+
+    answer: Callable[[str, Viewer], Awaitable[Answer]]
+    help: tuple[str, ...]
