@@ -32,7 +32,7 @@ from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.query import Filter, Query, QueryError, describe, parse
 
-__all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "no_groups", "told"]
+__all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "is_own", "no_groups", "told"]
 
 Row = Mapping[str, Value]
 #: `store.audit`: a page of end entries and how many there are in all.
@@ -40,6 +40,8 @@ Audit = Callable[[Query, int], Awaitable[tuple[list[Row], int]]]
 
 #: Rows of a page in a chat.
 PAGE = 8
+#: What "Only denied" asks for.
+_DENIED = ("denied", "blocked")
 #: A button's value holds 2,000 characters in Slack.
 _CURSOR = 1_900
 _REASON_MIN = 3
@@ -92,6 +94,11 @@ _NO_GROUPS = (
 )
 
 
+def no_groups(person: Person) -> str:
+    """Why the gateway knows an e-mail address of somebody and nothing more, and what to do; "" where it knows them."""
+    return "" if person.subject else _NO_GROUPS.format(email=line(person.user))
+
+
 def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Decision | None = None) -> str:
     """The truth after a decision, for the person who made it: what happened, by whom, when."""
     if isinstance(answer, Decided) and isinstance(decision, Ask):
@@ -102,8 +109,7 @@ def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Deci
     if answer.request is None:
         return text
     if answer.refusal is Refusal.NOT_A_REVIEWER:
-        how = f" {_NO_GROUPS.format(email=line(reviewer.user))}" if not reviewer.subject else ""
-        return f"{text} Reviewers: {line(answer.request.reviewers)}.{how}"
+        return f"{text} Reviewers: {line(answer.request.reviewers)}. {no_groups(reviewer)}".rstrip()
     if answer.refusal is Refusal.NOT_TYPED:
         wanted = line(answer.request.to_type)
         return f"{text} {f'To approve it, type exactly: {wanted}' if wanted else 'To approve it, type nothing more.'}"
@@ -115,7 +121,8 @@ def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Deci
 
 class Commands:
     """Answers commands. `record` writes an audit entry (kind and fields of gateway.audit.entry) and raises if it can't;
-    `proof` says how far the log is intact and its head; `auditor` tells who sees everything; `clock` is Unix seconds."""
+    `proof` says how far the log is intact and its head; `auditor` tells who sees everything; `clock` is Unix seconds.
+    `more` are further commands, by name."""
 
     def __init__(
         self,
@@ -127,6 +134,7 @@ class Commands:
         auditor: Callable[[Person], bool],
         cursor_key: bytes,
         clock: Callable[[], float],
+        more: Mapping[str, Verb] | None = None,
     ) -> None:
         self._desk = desk
         self._audit = audit
@@ -135,7 +143,7 @@ class Commands:
         self._auditor = auditor
         self._key = cursor_key
         self._clock = clock
-        self._verbs: dict[str, Callable[[str, Viewer], Awaitable[Answer]]] = {
+        own = {
             "audit": self._audited,
             "pending": self._pending,
             "show": self._show,
@@ -143,18 +151,26 @@ class Commands:
             "deny": self._deny,
             "withdraw": self._withdraw,
             "whoami": self._whoami,
-            "help": self._help,
+        }
+        self._verbs: dict[str, Verb] = {
+            **{name: Verb(answer, HELP[name]) for name, answer in own.items()},
+            **(more or {}),
+            "help": Verb(self._help, HELP["help"]),
         }
 
     async def answer(self, text: str, viewer: Viewer) -> Answer:
         """Answer a command's text (without "/hoop"). Raises StoreUnavailable, and what `record` raises."""
-        verb, _, rest = text.strip().partition(" ")
+        verb, rest = (*text.split(maxsplit=1), "", "")[:2]
         known = self._verbs.get(verb.lower() or "help")
-        if known is None:
-            near = difflib.get_close_matches(verb.lower(), self._verbs, n=1, cutoff=0.4)
-            hint = f"Did you mean /hoop {near[0]}?" if near else f"There are: {', '.join(self._verbs)}."
-            return Answer(f"Unknown command {line(verb, 40)}", (hint, "/hoop help [command] tells more."))
-        return await known(rest.strip(), viewer)
+        return self._unknown(verb) if known is None else await known.answer(rest.strip(), viewer)
+
+    def _unknown(self, word: str) -> Answer:
+        """Help with a word that is no command: the nearest one, and what it is for."""
+        title = f"Unknown command {line(word, 40)}" if word else "Commands"
+        near = difflib.get_close_matches(word.lower(), self._verbs, n=1, cutoff=0.5)
+        if near:
+            return Answer(title, (f"Did you mean /hoop {near[0]}?", self._verbs[near[0]].help[0]))
+        return Answer(title, (f"There are: {', '.join(self._verbs)}.", "/hoop help [command] tells more."))
 
     async def page(self, cursor: str, viewer: Viewer) -> Answer:
         """Another page of an audit query; a cursor that isn't ours says so and shows nothing."""
@@ -180,7 +196,7 @@ class Commands:
         lines = [line(describe(replace(query, since=floor(query.since), until=ceil(query.until))), 400)]
         lines += [f"{hidden:,} hidden: records of others that you may not see"] if hidden else []
         lines = [*(await self._exposure(query, viewer)), *lines] if query.exposure else lines
-        more = [] if query.share else self._pages(query, offset, size, total)
+        more = [] if query.share else [*self._pages(query, offset, size, total), *self._others(query, rows)]
         return Answer(
             title=f"Audit: {count(total, 'statement')}" + (f", {_range(offset, rows)}" if total > size else ""),
             lines=tuple(lines if rows else [*lines, "Nothing matches."]),
@@ -207,7 +223,7 @@ class Commands:
         rows, total = await self._audit(mine, offset)
         _, everybodys = await self._audit(replace(query, limit=1), 0)
         # the filter is a glob over names; whose a record is, is said by its subject
-        return [row for row in rows if _is_of(row, viewer.person)], total, max(0, everybodys - total)
+        return [row for row in rows if is_own(row, viewer.person)], total, max(0, everybodys - total)
 
     def _write_down(self, query: str, rows: int, viewer: Viewer) -> None:
         who = viewer.person
@@ -218,7 +234,20 @@ class Commands:
     def _pages(self, query: Query, offset: int, size: int, total: int) -> list[Page]:
         places = [("Prev", max(0, offset - size))] if offset > 0 else []
         places += [("Next", offset + size)] if offset + size < total else []
-        pages = [Page(label, _cursor(self._key, describe(query), place)) for label, place in places]
+        return self._within([Page(label, _cursor(self._key, describe(query), place)) for label, place in places])
+
+    def _others(self, query: Query, rows: list[Row]) -> list[Page]:
+        """The same query as CSV (or as a table again), and narrowed to what people or policy denied."""
+        if not rows:
+            return []
+        label, form = ("CSV", "csv") if query.format == "table" else ("Table", "table")
+        others = [(label, replace(query, format=form))]
+        if not any(each.key == "decision" for each in query.filters):
+            others += [("Only denied", replace(query, filters=(*query.filters, Filter("decision", _DENIED))))]
+        return self._within([Page(label, _cursor(self._key, describe(other), 0)) for label, other in others])
+
+    @staticmethod
+    def _within(pages: list[Page]) -> list[Page]:
         return [page for page in pages if len(page.cursor) <= _CURSOR]
 
     # Requests ------------------------------------------------------------------------------------------------------
@@ -282,7 +311,7 @@ class Commands:
     async def _whoami(self, _text: str, viewer: Viewer) -> Answer:
         who = viewer.person
         if not who.subject:
-            return Answer(line(who.user), (_NO_GROUPS.format(email=line(who.user)),))
+            return Answer(line(who.user), (no_groups(who),))
         groups = ", ".join(line(each, 60) for each in sorted(who.groups)) or "none"
         sees = "every record" if self._auditor(who) else "your own records, and requests that you may review"
         lines = (f"Subject {line(who.subject)} at {line(who.issuer)}", f"Groups: {groups}", f"You see {sees}.")
@@ -290,15 +319,18 @@ class Commands:
 
     async def _help(self, text: str, _viewer: Viewer) -> Answer:
         topic = text.partition(" ")[0].lower()
-        if topic in HELP:
-            return Answer(f"Help: {topic}", HELP[topic])
-        return Answer("Commands", tuple(lines[0] for lines in HELP.values()))
+        if topic in self._verbs:
+            return Answer(f"Help: {topic}", self._verbs[topic].help)
+        if topic:
+            return self._unknown(topic)
+        return Answer("Commands", tuple(verb.help[0] for verb in self._verbs.values()))
 
 
 # Rows ----------------------------------------------------------------------------------------------------------------
 
 
-def _is_of(row: Row, person: Person) -> bool:
+def is_own(row: Row, person: Person) -> bool:
+    """Whether an entry of the record is about somebody's own doing."""
     if person.subject:
         return row.get("subject") == person.subject
     return str(row.get("user", "")).casefold() == person.user.casefold()

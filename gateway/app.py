@@ -20,14 +20,19 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from bots.answers import Verb
 from bots.commands import Commands
+from bots.explaining import Explaining
+from bots.sessions import Sessions
 from bots.slack.app import SlackFront
 from bots.slack.sender import SlackSender, open_client
+from bots.status import Look, Status
 from gateway import http
-from gateway.approvals.desk import Desk, Directory
+from gateway.approvals.desk import LAPSE, Desk, Directory
 from gateway.approvals.outbox import Front, Outbox
 from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import Person
+from gateway.audit import tail
 from gateway.audit.log import AuditLog
 from gateway.audit.spool import Spool, is_live, spooled
 from gateway.errors import GatewayError, PolicyError, StoreUnavailable
@@ -46,6 +51,7 @@ from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
 from gateway.relay.side import CatalogReader, risks
 from gateway.settings import Settings, derive
+from gateway.sql.catalog import Catalog
 from gateway.store.port import Backlog
 from gateway.store.postgres import PostgresStore
 
@@ -85,6 +91,7 @@ class Gateway:
         self.metrics = Metrics()
         self.routes: list[web.RouteDef] = []  # of the chats, and further ones of whoever starts it (the demo's)
         self._directory = directory
+        self._catalogs: Catalogs | None = None
         self._limits = limits
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -222,7 +229,17 @@ class Gateway:
             auditor=self._is_auditor,
             cursor_key=derive(self.settings.secret, "cursors"),
             clock=time.time,
+            more=self._further_verbs(),
         )
+
+    def _further_verbs(self) -> dict[str, Verb]:
+        auditor, clock = self._is_auditor, time.time
+        sessions = Sessions(
+            lambda: self.store.sessions(LAPSE), self.desk.pending, record=self._record, auditor=auditor, clock=clock
+        )
+        status = Status(self._ready, self._look, self._tail, auditor=auditor, clock=clock)
+        policy = Explaining(lambda: self.policy, self._catalog, auditor=auditor, clock=clock)
+        return {"policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
 
     async def _start_http(self) -> None:
         app = http.make(self._ready, self.metrics.registry, self.routes)
@@ -252,7 +269,7 @@ class Gateway:
                     self._background(catalogs.reload(other))
             return await catalogs.reload(target)
 
-        catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
+        catalogs = self._catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
         shell = Shell(self.desk, self.spool, parser, self.metrics, self._background, reload)
         doors = Doors(
             _tls(settings.tls_cert, settings.tls_key),
@@ -310,6 +327,27 @@ class Gateway:
     async def _proof(self) -> str:
         """How far the log is known to be intact: this process's own chain."""
         return f"log intact through #{self.spool.seq}, head {self.spool.head[:8]}"
+
+    async def _tail(self) -> tuple[str, bool]:
+        """How the newest entries of this process's own chain stand in the store, looked at now."""
+        found = await tail.look(self.store, self.spool, self.audit.shipped)
+        if found.wrong is not None:
+            return f"Audit log: NOT intact at #{found.wrong:,} of {self.spool.replica}: run hoop audit verify", False
+        waiting = self.spool.seq - self.audit.shipped
+        behind = f"; {waiting:,} not stored yet" if waiting else ""
+        return f"Audit log: the newest {found.count:,} entries, up to #{found.last:,}, are intact{behind}", True
+
+    async def _look(self) -> Look:
+        """What the store says of all replicas, for /hoop status."""
+        return Look(
+            tuple(await self.store.alive(LAPSE)),
+            tuple(await self.desk.pending(1000)),
+            await self.store.backlog(),
+            tuple(await self.store.parked()),
+        )
+
+    async def _catalog(self, target: Target) -> Catalog | None:
+        return None if self._catalogs is None else await self._catalogs.get(target)
 
     def _is_auditor(self, person: Person) -> bool:
         return any(person.groups & each.groups for each in self.policy.reviewers.values())

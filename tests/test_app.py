@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bots.answers import Viewer
 from gateway.app import Gateway, read_policy, replica_name
+from gateway.approvals.request import Person
 from gateway.errors import PolicyError, StoreUnavailable
 from gateway.settings import Address, Settings
 from tests.playbook import POLICY
@@ -88,3 +90,27 @@ async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -
     finally:
         await made.stop()
     assert not made._tasks
+
+
+async def test_the_further_commands_ask_the_running_gateway(file: Path, store_dsn: str) -> None:
+    made = gateway(file, store_dsn)
+    dba = Viewer(
+        Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"})), "slack"
+    )
+    await made.start()
+    try:
+        commands = made._commands()
+        await made.audit.ship()
+        status = await commands.answer("status", dba)
+        assert status.title == "Status: look at issuers", "issuer.test is nowhere"
+        assert made.spool.replica in "".join(status.lines)
+        assert "are intact" in status.lines[-1]
+        explained = await commands.answer("policy explain DELETE FROM orders", dba)
+        assert explained.title == 'Held by rule "writes wait"'
+        made.spool.record("session_started", session="s-1", subject="ann-1", user="ann@example.com", target="shop")
+        made.spool.flush()
+        await made.audit.ship()
+        sessions = await commands.answer("sessions", dba)
+        assert sessions.title == "Sessions: 1 open session"
+    finally:
+        await made.stop()

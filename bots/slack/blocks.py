@@ -348,7 +348,7 @@ def _answer_foot(answer: Answer) -> list[Json]:
 
 
 def _page_buttons(pages: tuple[Page, ...]) -> list[Json]:
-    return [_button(page.label, f"{PAGE_ACTION}_{page.label.lower()}", page.cursor) for page in pages]
+    return [_button(page.label, f"{PAGE_ACTION}_{page.label.lower().replace(' ', '_')}", page.cursor) for page in pages]
 
 
 def _with_rows(head: list[Json], table: Table | None, foot: list[Json]) -> list[Json]:

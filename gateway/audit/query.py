@@ -165,7 +165,12 @@ def parse(text: str, now: float, zone: tzinfo = UTC) -> Query:
 
 def matches(query: Query, body: Mapping[str, Value]) -> bool:
     """True if this entry answers the query: an end entry, in its time, that every filter lets through."""
-    return is_end(body) and _in_time(query, body) and all(_lets_through(each, body) for each in query.filters)
+    return is_end(body) and _in_time(query, body) and admits(query, body)
+
+
+def admits(query: Query, body: Mapping[str, Value]) -> bool:
+    """True if every filter lets this entry through, of whatever kind and time it is."""
+    return all(_lets_through(each, body) for each in query.filters)
 
 
 def is_end(body: Mapping[str, Value]) -> bool:

@@ -105,6 +105,9 @@ TEAMS_COMMANDS = {
     "deny": "deny ID REASON: as the button does",
     "withdraw": "withdraw ID: take back a request of your own",
     "audit": "audit [filters]: the record of statements, such as audit table:customers last:7d",
+    "policy": "policy explain SQL [on TARGET]: what the policy would answer to you",
+    "sessions": "Who is connected now",
+    "status": "Is the gateway well, and what waits?",
     "whoami": "Who the gateway takes you for",
     "help": "All commands",
 }
@@ -162,7 +165,7 @@ def slack_manifest(url: str | None) -> dict[str, Any]:
         "command": "/hoop",
         **({"url": events} if events else {}),
         "description": "Approve, deny and audit database statements",
-        "usage_hint": "audit [filters] | pending | show ID | approve ID | deny ID REASON | withdraw ID | help",
+        "usage_hint": "audit [filters] | pending | show ID | approve ID | deny ID REASON | withdraw ID | policy explain SQL | sessions | status | help",
         "should_escape": False,
     }
     return {

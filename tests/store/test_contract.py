@@ -524,7 +524,9 @@ class TestAudit:
 class TestSessions:
     async def test_open_ones_of_living_replicas_newest_first(self, store: Store) -> None:
         spool, gone = ListSpool(), ListSpool("gone")
-        begun = [spool.record("session_started", session=each, user="ann@example.com") for each in ("s-1", "s-2", "s-3")]
+        begun = [
+            spool.record("session_started", session=each, user="ann@example.com") for each in ("s-1", "s-2", "s-3")
+        ]
         over = [spool.record("session_ended", session="s-2"), gone.record("session_started", session="s-9")]
         await store.append([*begun, *over])
         assert await store.sessions(60) == []

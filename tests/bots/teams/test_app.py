@@ -512,7 +512,7 @@ async def test_pages_of_the_audit(office: Office) -> None:
     await office.store.append(office.spool.take() or [])
     first = await office.told(office.bob, "audit last:1h")
     assert "12 statements, 1 to 8" in first.text
-    assert titles(first.card) == ["Next"]
+    assert titles(first.card) == ["Next", "CSV", "Only denied"]
     second = await office.teams.click(office.bob, first, "Next")
     assert "9 to 12" in text_of(second)
     assert titles(second) == ["Prev"]

@@ -1,0 +1,97 @@
+"""`/hoop status`: is the gateway well, and what waits? For everybody; names of machines and of lost cards for auditors.
+
+What lives here: the words. What does not: how a part is looked at (whoever makes a Status hands that in). Nothing is
+recorded: no record is shown.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from bots.answers import Answer, Verb, Viewer
+from bots.texts import count, line, span
+from gateway.approvals.request import ApprovalRequest, Person
+from gateway.errors import StoreUnavailable
+from gateway.store.port import Backlog, Post
+
+HELP = ("/hoop status - is the gateway well, and what waits?",)
+OK = "ok"
+#: Lost cards that are named.
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the store says of all replicas at one moment."""
+
+    replicas: tuple[str, ...]
+    pending: tuple[ApprovalRequest, ...]
+    backlog: Backlog
+    parked: tuple[Post, ...]
+
+
+class Status:
+    """`parts` tells of each dependency "ok" or what is wrong; `look` asks the store; `proof` says how the log stands: a sentence,
+    and whether it is well; `clock` is Unix seconds."""
+
+    def __init__(
+        self,
+        parts: Callable[[], Awaitable[Mapping[str, str]]],
+        look: Callable[[], Awaitable[Look]],
+        proof: Callable[[], Awaitable[tuple[str, bool]]],
+        *,
+        auditor: Callable[[Person], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._parts = parts
+        self._look = look
+        self._proof = proof
+        self._auditor = auditor
+        self._clock = clock
+
+    def verb(self) -> Verb:
+        """The command."""
+        return Verb(self.answer, HELP)
+
+    async def answer(self, _text: str, viewer: Viewer) -> Answer:
+        """A line a part. A store that is away is an answer, too."""
+        parts = await self._parts()
+        troubles = [name for name, state in parts.items() if state != OK]
+        lines = [f"{name.capitalize()}: {line(state, 200)}" for name, state in parts.items()]
+        try:
+            look, (proof, whole) = await self._look(), await self._proof()
+        except StoreUnavailable:
+            return Answer(_title({"store", *troubles}), (*lines, "The rest is in the store, which does not answer."))
+        lines += [_replicas(look, full := self._auditor(viewer.person)), _pending(look, self._clock())]
+        lines += [_cards(look), *(_lost(look.parked) if full else ()), proof]
+        troubles += ["cards"] if look.backlog.parked else []
+        troubles += [] if whole else ["audit log"]
+        return Answer(_title(set(troubles)), tuple(lines))
+
+
+def _title(troubles: set[str]) -> str:
+    return f"Status: look at {', '.join(sorted(troubles))}" if troubles else "Status: all is well"
+
+
+def _replicas(look: Look, full: bool) -> str:
+    names = f": {', '.join(line(each, 60) for each in look.replicas[:8])}" if full and look.replicas else ""
+    return f"Running: {count(len(look.replicas), 'replica')}{names}"
+
+
+def _pending(look: Look, now: float) -> str:
+    if not look.pending:
+        return "Waiting for a decision: nothing"
+    oldest = span(max(0.0, now - min(each.opened_at for each in look.pending)))
+    return f"Waiting for a decision: {count(len(look.pending), 'request')}, the oldest for {oldest}"
+
+
+def _cards(look: Look) -> str:
+    waiting, lost = look.backlog.waiting, look.backlog.parked
+    if not (waiting or lost):
+        return "Cards: all are shown as they should be"
+    due = f"{waiting:,} to be shown or redrawn" if waiting else "none waits"
+    return f"Cards: {due}, {count(lost, 'card')} given up" if lost else f"Cards: {due}"
+
+
+def _lost(parked: tuple[Post, ...]) -> list[str]:
+    named = [f"Given up: {each.request} in {line(each.channel, 80)}: {line(each.last_error, 160)}" for each in parked]
+    return named[:_NAMED]

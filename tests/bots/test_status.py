@@ -1,0 +1,83 @@
+"""`/hoop status`: well, not well, the store away; names for auditors only."""
+
+from collections.abc import Mapping
+
+from bots.answers import Answer, Viewer
+from bots.status import Look, Status
+from gateway.approvals.request import Person
+from gateway.errors import StoreUnavailable
+from gateway.store.port import Backlog, Post
+from tests.bots.samples import ANN, NOW, PLAIN, person
+
+AUDITOR = person("olga", "audit")
+WELL = {"store": "ok", "spool": "ok", "issuers": "ok"}
+QUIET = Look(("host-a:1:0", "host-b:1:0"), (), Backlog(0, 0), ())
+LOST = Post(7, PLAIN.id, "slack:C1", 1, 0, None, 3, NOW, dead=True, last_error="channel_not_found: invite @hoop")
+BUSY = Look(("host-a:1:0",), (PLAIN,), Backlog(2, 1), (LOST,))
+
+
+async def ask(
+    look: Look | None,
+    who: Person = ANN,
+    parts: Mapping[str, str] = WELL,
+    proof: tuple[str, bool] = ("Audit log: whole", True),
+) -> Answer:
+    async def given() -> Look:
+        if look is None:
+            raise StoreUnavailable("away")
+        return look
+
+    async def told() -> Mapping[str, str]:
+        return parts
+
+    async def proved() -> tuple[str, bool]:
+        return proof
+
+    status = Status(told, given, proved, auditor=lambda one: "audit" in one.groups, clock=lambda: NOW + 250)
+    return await status.answer("", Viewer(who, "slack"))
+
+
+async def test_all_is_well() -> None:
+    answer = await ask(QUIET)
+    assert answer.title == "Status: all is well"
+    assert answer.lines == (
+        "Store: ok",
+        "Spool: ok",
+        "Issuers: ok",
+        "Running: 2 replicas",
+        "Waiting for a decision: nothing",
+        "Cards: all are shown as they should be",
+        "Audit log: whole",
+    )
+
+
+async def test_what_waits_and_what_was_lost() -> None:
+    answer = await ask(BUSY, AUDITOR)
+    assert answer.title == "Status: look at cards"
+    assert answer.lines[3:] == (
+        "Running: 1 replica: host-a:1:0",
+        "Waiting for a decision: 1 request, the oldest for 4 m 10 s",
+        "Cards: 2 to be shown or redrawn, 1 card given up",
+        f"Given up: {PLAIN.id} in slack:C1: channel_not_found: invite @hoop",
+        "Audit log: whole",
+    )
+
+
+async def test_names_of_machines_and_requests_are_for_auditors() -> None:
+    text = "\n".join((await ask(BUSY)).lines)
+    assert "1 card given up" in text
+    assert not any(each in text for each in (PLAIN.id, "host-a", "slack:C1"))
+
+
+async def test_troubles_are_in_the_title() -> None:
+    answer = await ask(
+        QUIET, parts={**WELL, "issuers": "keys of https://issuer.example can't be had"}, proof=("x", False)
+    )
+    assert answer.title == "Status: look at audit log, issuers"
+    assert "Issuers: keys of https://issuer.example can't be had" in answer.lines
+
+
+async def test_a_store_that_is_away_is_an_answer() -> None:
+    answer = await ask(None, parts={**WELL, "store": "the gateway's store does not answer"})
+    assert answer.title == "Status: look at store"
+    assert answer.lines[-1] == "The rest is in the store, which does not answer."
