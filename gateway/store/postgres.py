@@ -67,10 +67,7 @@ class PostgresStore:
                 reset=_nothing_to_reset,
             )
         except (*TROUBLE, ValueError) as error:  # ValueError: a DSN that is none
-            why = f"the gateway's store can't be reached ({type(error).__name__})"
-            raise StoreUnavailable(
-                why, hint="check HOOP_STORE, and that its server runs and takes this login"
-            ) from error
+            raise _unreached(error) from error
         try:
             async with pool.acquire() as first:
                 await migrate(first)
@@ -324,6 +321,26 @@ async def migrate(connection: "Connection") -> None:
         for each in migrations[len(migrations) - missing :]:
             await connection.execute(each.script)
             await connection.execute(Q["migration_done"], each.number, each.title)
+
+
+async def missing_migrations(dsn: str, *, timeout: float = TIMEOUT) -> int:  # noqa: ASYNC109 - of each call
+    """How many migrations the schema lacks. Changes nothing. Raises StoreUnavailable."""
+    known = len(load_migrations())
+    try:
+        connection = await asyncpg.connect(dsn, timeout=timeout, command_timeout=timeout)
+        try:
+            return await _missing(connection, known)
+        finally:
+            connection.terminate()
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        return known
+    except (*TROUBLE, ValueError) as error:
+        raise _unreached(error) from error
+
+
+def _unreached(error: Exception) -> StoreUnavailable:
+    why = f"the gateway's store can't be reached ({type(error).__name__})"
+    return StoreUnavailable(why, hint="check HOOP_STORE, and that its server runs and takes this login")
 
 
 async def _missing(connection: "Connection", known: int) -> int:

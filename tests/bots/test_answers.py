@@ -14,7 +14,7 @@ async def weigh(text: str, viewer: Viewer) -> Answer:
 
 def commands() -> Commands:
     store = MemoryStore(lambda: NOW)
-    desk = Desk(store, ListSpool(), clock=lambda: NOW, link_max_age=60.0)  # type: ignore[arg-type] # a list is enough
+    desk = Desk(store, ListSpool(), clock=lambda: NOW, link_max_age=60.0)
 
     async def proof() -> str:
         return ""

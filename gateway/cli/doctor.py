@@ -1,0 +1,161 @@
+"""`hoop doctor`: is everything there that `hoop serve` needs? One line each, with what to do. Changes nothing.
+
+What lives here: the settings, files and policy of this machine, the order, how it is printed. How what stands around the
+gateway is looked at is in surroundings.py. All are looked at, whatever the ones before said; those far away at the same time.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import ssl
+import time
+from collections.abc import Coroutine, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from cryptography import x509
+
+from bots.texts import count, line
+from gateway import logs
+from gateway.app import read_policy
+from gateway.cli import surroundings
+from gateway.cli.surroundings import Finding, State, ok, problem
+from gateway.errors import PolicyError
+from gateway.policy.model import Policy
+from gateway.policy.unenforced import notes
+from gateway.relay.credentials import Credentials
+from gateway.settings import Settings, SettingsError, read
+
+#: Days before its end that a certificate is a problem.
+RENEW = 14
+
+
+def doctor(
+    policies: Annotated[
+        Path | None, typer.Option(help="The policies file; default HOOP_POLICIES or policies.yaml.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")] = False,
+) -> None:
+    """Look at everything that the gateway needs, and say what to do about it. Nothing is changed.
+
+    Settings, policy, TLS, store, replicas, cards that were given up, issuers, each login of each target, chats. One line each: ok, note or problem and what to do. Exit 1 if there is a problem. Run it where the gateway runs.
+    """
+    environ = dict(os.environ)
+    if policies is not None:
+        environ["HOOP_POLICIES"] = str(policies)
+    logs.configure("console", logging.CRITICAL)  # what a part logs beside is said by its line
+    found = asyncio.run(examine(environ))
+    sick = any(each.state is State.PROBLEM for each in found)
+    typer.echo(json.dumps(as_object(found), ensure_ascii=False) if as_json else as_lines(found))
+    raise typer.Exit(1 if sick else 0)
+
+
+def as_lines(found: list[Finding]) -> str:
+    """A line each, and a sentence."""
+    lines = [f"{each.state.value:<8} {each.part}: {line(each.text, 400)}{_to_do(each)}" for each in found]
+    problems = sum(each.state is State.PROBLEM for each in found)
+    return "\n".join([*lines, count(problems, "problem") if problems else "all is well"])
+
+
+def _to_do(each: Finding) -> str:
+    return f" -> {line(each.fix, 400)}" if each.fix else ""
+
+
+def as_object(found: list[Finding]) -> dict[str, Any]:
+    """The same for a program."""
+    return {
+        "ok": all(each.state is not State.PROBLEM for each in found),
+        "findings": [
+            {"part": each.part, "state": each.state.value, "text": each.text, "fix": each.fix} for each in found
+        ],
+    }
+
+
+async def examine(environ: Mapping[str, str]) -> list[Finding]:
+    """Everything, in the order in which the gateway needs it."""
+    settings, found = _settings(environ)
+    file = settings.policies if settings else Path(environ.get("HOOP_POLICIES", "").strip() or "policies.yaml")
+    policy, said = _policy(file)
+    found += said
+    found += [*_certificate(settings), _spool(settings.spool)] if settings else []
+    insecure = settings.insecure_loopback if settings else environ.get("HOOP_INSECURE_LOOPBACK", "").strip() == "1"
+    looks = [*_of_settings(settings, policy), *_of_policy(policy, environ, insecure)]
+    return found + [each for some in await asyncio.gather(*looks) for each in some]
+
+
+def _of_settings(settings: Settings | None, policy: Policy | None) -> list[Coroutine[Any, Any, list[Finding]]]:
+    if settings is None:
+        return [_now([Finding("store, chats", State.NOTE, "not looked at: the settings come first")])]
+    looks = [surroundings.store(settings.store, policy)]
+    looks += [_now(surroundings.unset_chats(policy, settings.slack, settings.teams))] if policy else []
+    looks += [surroundings.slack(settings.slack, policy)] if settings.slack else []
+    if settings.teams:
+        looks += [_listed(surroundings.teams(settings.teams, insecure_loopback=settings.insecure_loopback))]
+    return looks
+
+
+def _of_policy(
+    policy: Policy | None, environ: Mapping[str, str], insecure: bool
+) -> list[Coroutine[Any, Any, list[Finding]]]:
+    if policy is None:
+        return [_now([Finding("issuers, targets", State.NOTE, "not looked at: the policies file comes first")])]
+    credentials = Credentials(environ)
+    issuers = [_listed(surroundings.issuer(each, insecure_loopback=insecure)) for each in policy.issuers]
+    return [*issuers, *(surroundings.target(each, credentials) for each in policy.targets.values())]
+
+
+async def _now(found: list[Finding]) -> list[Finding]:
+    return found
+
+
+async def _listed(look: Coroutine[Any, Any, Finding]) -> list[Finding]:
+    return [await look]
+
+
+# --- this machine ------------------------------------------------------------------------------------------------------
+
+
+def _settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
+    try:
+        settings = read(environ)
+    except SettingsError as error:
+        return None, [problem("settings", each) for each in error.problems]
+    return settings, [ok("settings", "all are readable")]
+
+
+def _policy(file: Path) -> tuple[Policy | None, list[Finding]]:
+    try:
+        policy = read_policy(file)
+    except PolicyError as error:
+        return None, [problem("policy", each) for each in error.problems]
+    sizes = f"{count(len(policy.rules), 'rule')}, {count(len(policy.targets), 'target')}"
+    valid = ok("policy", f"{file} is valid: {sizes} (hoop check runs its tests)")
+    return policy, [valid, *(Finding("policy", State.NOTE, each) for each in notes(policy))]
+
+
+def _certificate(settings: Settings) -> list[Finding]:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return [Finding("tls", State.NOTE, "none: plain text, on loopback only")]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+        ends = x509.load_pem_x509_certificates(settings.tls_cert.read_bytes())[0].not_valid_after_utc
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        fix = "HOOP_TLS_CERT and HOOP_TLS_KEY are PEM files of one certificate"
+        return [problem("tls", f"certificate and key can't be used ({type(error).__name__})", fix)]
+    left = (ends - datetime.fromtimestamp(time.time(), UTC)).days
+    text = (
+        f"the certificate is good until {ends:%Y-%m-%d}" if left >= 0 else f"the certificate ended on {ends:%Y-%m-%d}"
+    )
+    return [ok("tls", text) if left >= RENEW else problem("tls", text, "renew it, then start the gateway again")]
+
+
+def _spool(directory: Path) -> Finding:
+    there = next(each for each in (directory, *directory.absolute().parents) if each.is_dir())
+    if os.access(there, os.W_OK | os.X_OK):
+        return ok("spool", f"{directory} can be written to")
+    return problem(
+        "spool", f"{directory} can't be written to by this user", "HOOP_SPOOL is a directory of the gateway's own"
+    )

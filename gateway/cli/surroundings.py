@@ -1,0 +1,283 @@
+"""What stands around a gateway, looked at one by one: store, issuers, targets, chats. Each look ends in Findings.
+
+What lives here: how something is asked without changing it, and what to do about an answer. What does not: the settings and
+files of this machine, order and printing (doctor.py). No text holds a secret: errors are told by their names.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bots.slack.sender import HINTS, error_of, open_client
+from bots.texts import count
+from gateway.approvals.desk import LAPSE
+from gateway.cli.manifest import SCOPES
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.identity.documents import Documents, IssuerError
+from gateway.identity.issuers import Issuers
+from gateway.policy.model import Issuer, Policy, Target
+from gateway.policy.readers import logins
+from gateway.relay import target as targets
+from gateway.relay.credentials import CredentialMissing, Credentials
+from gateway.relay.side import risks
+from gateway.settings import Slack, Teams
+from gateway.store.port import Backlog, Post, Store
+from gateway.store.postgres import PostgresStore, missing_migrations
+
+#: Seconds that Slack's clock and ours may differ by: a click is refused when it is 300 s old.
+SKEW = 60.0
+_REACH = "check that this machine may reach it"
+
+
+class State(Enum):
+    """NOTE: worth knowing, nothing is broken."""
+
+    OK = "ok"
+    NOTE = "note"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is, and for a problem what to do."""
+
+    part: str
+    state: State
+    text: str
+    fix: str = ""
+
+
+def ok(part: str, text: str) -> Finding:
+    """A part that is well."""
+    return Finding(part, State.OK, text)
+
+
+def problem(part: str, text: str, fix: str = "") -> Finding:
+    """A part that is not."""
+    return Finding(part, State.PROBLEM, text, fix)
+
+
+# --- store -----------------------------------------------------------------------------------------------------------
+
+
+async def store(dsn: str, policy: Policy | None) -> list[Finding]:
+    """The store, and what it tells: who runs, which cards were given up, which Teams channels are known."""
+    try:
+        missing = await missing_migrations(dsn)
+        if missing:
+            fix = "start the gateway once with a HOOP_STORE login that owns the schema: it brings it up to date"
+            return [problem("store", f"{count(missing, 'migration')} of its schema not run", fix)]
+        opened = await PostgresStore.connect(dsn)
+    except StoreUnavailable as error:
+        return [problem("store", error.message, error.hint)]
+    try:
+        return [ok("store", "reached, its schema is up to date"), *await _told_by(opened, policy)]
+    except StoreUnavailable as error:
+        return [problem("store", error.message, "grant its login what the head of gateway/store/schema.sql lists")]
+    finally:
+        await opened.close()
+
+
+async def _told_by(opened: Store, policy: Policy | None) -> list[Finding]:
+    running = await opened.alive(LAPSE)
+    replicas = f"{count(len(running), 'replica')} running: {', '.join(running)}"
+    return [
+        ok("replicas", replicas) if running else Finding("replicas", State.NOTE, "no gateway runs with this store now"),
+        _cards(await opened.backlog(), await opened.parked(1)),
+        *[each for channel in _channels(policy, "teams:") for each in await _known(opened, channel)],
+    ]
+
+
+def _cards(backlog: Backlog, newest: list[Post]) -> Finding:
+    if not newest:
+        return ok("cards", f"none given up, {backlog.waiting:,} to be shown or redrawn")
+    one = newest[0]
+    text = f"{count(backlog.parked, 'card')} given up; the newest: request {one.request} in {one.channel}: {one.last_error}"
+    return problem("cards", text, "mend what it names, then start the gateway again: it tries once more")
+
+
+async def _known(opened: Store, channel: str) -> list[Finding]:
+    if await opened.service_url(channel.removeprefix("teams:")) is not None:
+        return []
+    fix = "add the app to that team in Teams; the gateway must run to hear of it"
+    return [problem("teams", f"no way to {channel} is known: nothing in that tenant ever wrote to the app", fix)]
+
+
+# --- issuers and targets -----------------------------------------------------------------------------------------------
+
+
+async def issuer(rule: Issuer, *, insecure_loopback: bool) -> Finding:
+    """Can its keys be had?"""
+    made = Issuers([rule], insecure_loopback=insecure_loopback)
+    try:
+        said = await made.ready()
+    finally:
+        await made.close()
+    part = f"issuer {rule.issuer}"
+    return (
+        ok(part, "its keys are there")
+        if said == "ok"
+        else problem(part, said, f"{_REACH}, and `issuers` in the policies file")
+    )
+
+
+async def target(named: Target, credentials: Credentials) -> list[Finding]:
+    """Each login of a target, logged in to as the gateway does it, and what it should not be able to do."""
+    return [each for login in logins(named) for each in await _login(login, credentials)]
+
+
+async def _login(login: Target, credentials: Credentials) -> list[Finding]:
+    part = f"target {login.name} as {login.user}"
+    try:
+        password = await credentials.password(login.password)
+        link = await targets.connect(login, password, {"application_name": "hoop doctor"})
+        link.door.close()
+        found = await risks(login, password)
+    except CredentialMissing as error:
+        return [problem(part, error.detail, "set it where the gateway runs, or change `password` in the policies file")]
+    except GatewayError as error:
+        where = f"{login.host}:{login.port}, database {login.database}, sslmode {login.sslmode}"
+        return [problem(part, error.message, error.hint or f"check {where}, its pg_hba.conf and the password")]
+    fix = "take that right away, or give the gateway a login without it"
+    return [problem(part, risk, fix) for risk in found] or [ok(part, "logged in, no right too many")]
+
+
+# --- chats -------------------------------------------------------------------------------------------------------------
+
+
+def unset_chats(policy: Policy, slack: Slack | None, teams: Teams | None) -> list[Finding]:
+    """Channels of a chat that is not set up: nobody there can be asked."""
+    unset = [kind for kind, settings in (("slack:", slack), ("teams:", teams)) if settings is None]
+    variables = {"slack:": "SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET", "teams:": "TEAMS_APP_ID and its like"}
+    return [
+        problem(kind[:-1], f"reviewers are asked in {', '.join(named)}, and it is not set up", f"set {variables[kind]}")
+        for kind in unset
+        if (named := _channels(policy, kind))
+    ]
+
+
+def _channels(policy: Policy | None, kind: str) -> list[str]:
+    named = policy.reviewers.values() if policy is not None else ()
+    return sorted({channel for each in named for channel in each.channels if channel.startswith(kind)})
+
+
+@asynccontextmanager
+async def _client(settings: Slack, token: str) -> AsyncIterator[AsyncWebClient]:
+    client = open_client(token, settings.api_url)
+    try:
+        yield client
+    finally:
+        if client.session is not None:
+            await client.session.close()
+
+
+async def slack(settings: Slack, policy: Policy | None, clock: Callable[[], float] = time.time) -> list[Finding]:
+    """The bot's token and scopes, both clocks, each channel; the app's token in Socket Mode."""
+    async with _client(settings, settings.bot_token) as client:
+        try:
+            said = await client.auth_test()
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            return [_refused("SLACK_BOT_TOKEN", error)]
+        headers = {name.lower(): value for name, value in said.headers.items()}
+        found = [ok("slack", f"the token is good: {said.get('user')} in {said.get('team')}")]
+        found += [*_scopes(headers), *_skew(headers, clock())]
+        for channel in _channels(policy, "slack:"):
+            found += [await _channel(client, channel.removeprefix("slack:"), headers)]
+    return [*found, *(await _socket(settings) if settings.app_token else ())]
+
+
+def _refused(what: str, error: Exception) -> Finding:
+    if isinstance(error, SlackApiError):
+        code = error_of(error)
+        return problem("slack", f"Slack refuses {what}: {code}", HINTS.get(code, "see Slack's page about that error"))
+    return problem("slack", f"Slack does not answer ({type(error).__name__})", _REACH)
+
+
+def _scopes(headers: Mapping[str, str]) -> list[Finding]:
+    given = {each.strip() for each in _header(headers, "x-oauth-scopes").split(",")}
+    missing = [each for each in SCOPES if each not in given]
+    if not missing or given == {""}:
+        return []
+    return [problem("slack", f"the app lacks {', '.join(missing)}", "upload hoop manifest slack and install it again")]
+
+
+def _skew(headers: Mapping[str, str], now: float) -> list[Finding]:
+    try:
+        theirs = parsedate_to_datetime(_header(headers, "date")).timestamp()
+    except ValueError:
+        return []
+    off = now - theirs
+    if abs(off) <= SKEW:
+        return []
+    fix = "set this machine's clock (NTP): clicks that look 5 minutes old are refused"
+    return [problem("clock", f"{abs(off):,.0f} s {'ahead of' if off > 0 else 'behind'} Slack's", fix)]
+
+
+def _header(headers: Mapping[str, object], name: str) -> str:
+    """slack_sdk gives a header's values as a list or as a text."""
+    value = headers.get(name, "")
+    return str(value[0]) if isinstance(value, list) and value else str(value)
+
+
+async def _channel(client: AsyncWebClient, channel: str, headers: Mapping[str, str]) -> Finding:
+    part = f"slack channel {channel}"
+    try:
+        told = (await client.conversations_info(channel=channel))["channel"]
+    except SlackApiError as error:
+        code = error_of(error)
+        if code == "missing_scope":
+            return Finding(
+                part, State.NOTE, "not looked at: that needs the scope channels:read (groups:read if private)"
+            )
+        return problem(part, code, HINTS.get(code, "see Slack's page about that error"))
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return problem(part, f"Slack does not answer ({type(error).__name__})", _REACH)
+    if told.get("is_archived"):
+        return problem(part, "it is archived", HINTS["is_archived"])
+    public = "chat:write.public" in _header(headers, "x-oauth-scopes") and not told.get("is_private")
+    if not told.get("is_member") and not public:
+        return problem(part, "the app is not in it", HINTS["not_in_channel"])
+    return ok(part, f"#{told.get('name')}, the app can write there")
+
+
+async def _socket(settings: Slack) -> list[Finding]:
+    async with _client(settings, settings.app_token) as client:
+        try:
+            await client.apps_connections_open(app_token=settings.app_token)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            return [_refused("SLACK_APP_TOKEN", error)]
+    return [ok("slack", "Socket Mode can be opened")]
+
+
+async def teams(settings: Teams, *, insecure_loopback: bool) -> Finding:
+    """Does Microsoft give the bot a token?"""
+    from bots.teams.edge import Edge  # noqa: PLC0415 - a gateway without Teams need not load it
+    from bots.teams.tokens import LoginAway, LoginRefused, Tokens  # noqa: PLC0415 - the same
+
+    documents = Documents(insecure_loopback=insecure_loopback)
+    edge = Edge(settings.app_id, settings.tenant_id, documents, time.time, settings.openid_metadata_url or "")
+
+    async def scope() -> str:
+        return f"{await edge.issuer()}/.default"
+
+    login = settings.login_url or ""
+    tokens = Tokens(settings.app_id, settings.app_password, settings.tenant_id, scope, time.time, login)
+    try:
+        await tokens.token()
+    except LoginRefused as error:
+        return problem(
+            "teams", str(error), "check TEAMS_APP_ID, TEAMS_APP_PASSWORD and TEAMS_TENANT_ID (docs/teams.md)"
+        )
+    except (LoginAway, IssuerError) as error:
+        return problem("teams", str(error), _REACH)
+    finally:
+        await tokens.close()
+        await edge.close()
+    return ok("teams", "Microsoft gives the app a token")

@@ -1,0 +1,124 @@
+"""`hoop doctor` as a program: what it prints, its exit code, that each part is looked at whatever the others say."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gateway.__main__ import make
+from gateway.cli import doctor as module
+from gateway.cli.surroundings import Finding, State, ok, problem
+from gateway.demo.issuer import DemoIssuer
+from gateway.demo.postgres import EmbeddedPostgres
+from tests.e2e.certificates import self_signed
+from tests.fakes.stores import postgres_store
+from tests.playbook import POLICY
+
+KEYS = {"HOOP_AUDIT_KEY": "audit-s3cret" * 4, "HOOP_SECRET": "other-s3cret" * 4}
+LOOPBACK = {"HOOP_LISTEN": "127.0.0.1:0", "HOOP_INSECURE_LOOPBACK": "1"}
+AWAY = {"HOOP_STORE": "postgresql://hoop:store-s3cret@127.0.0.1:1/x", **KEYS, **LOOPBACK}
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings but a test's own, no files but its own, and the logs as they were."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gateway.logs.configure", lambda *_: None)
+    for name in ("HOOP_STORE", "HOOP_POLICIES", "SLACK_BOT_TOKEN", "TEAMS_APP_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*words: str, **environment: str) -> Result:
+    return CliRunner().invoke(make(("doctor",)), ["doctor", *words], env=environment)
+
+
+def write(text: str, issuer: str = "http://127.0.0.1:1", port: int = 1) -> None:
+    changed = text.replace("https://issuer.test", issuer).replace(
+        "host: db.test, port: 5432", f"host: 127.0.0.1, port: {port}"
+    )
+    Path("policies.yaml").write_text(changed)
+
+
+def test_settings_that_can_not_be_read_hide_nothing_else() -> None:
+    write(POLICY)
+    done = run()
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("problem  settings: HOOP_STORE: missing")
+    assert any(each.startswith("ok       policy: policies.yaml is valid: 4 rules, 1 target") for each in lines)
+    assert "note     store, chats: not looked at: the settings come first" in lines
+    assert any(
+        each.startswith("problem  target shop as hoop: the environment variable X is not set ->") for each in lines
+    )
+
+
+def test_a_policy_that_is_none_is_named_by_its_line() -> None:
+    Path("policies.yaml").write_text("version: 2\n")
+    done = run(**AWAY)
+    assert done.exit_code == 1
+    assert "problem  policy: policies.yaml:1" in done.stdout
+    assert "problem  store: the gateway's store can't be reached" in done.stdout
+    assert "note     issuers, targets: not looked at: the policies file comes first" in done.stdout
+
+
+def test_no_secret_is_printed() -> None:
+    write(POLICY)
+    for words in ((), ("--json",)):
+        assert (
+            "s3cret"
+            not in run(
+                *words,
+                X="target-s3cret",
+                SLACK_BOT_TOKEN="xoxb-s3cret",
+                SLACK_SIGNING_SECRET="s3cret",
+                SLACK_API_URL="http://127.0.0.1:1",
+                **AWAY,
+            ).output
+        )
+
+
+async def test_everything_well(postgres: EmbeddedPostgres, store_dsn: str) -> None:
+    await postgres.psql("CREATE ROLE wellness LOGIN PASSWORD 'secret'; CREATE DATABASE wellness;")
+    issuer = await DemoIssuer.start()
+    write(
+        POLICY.replace(', channels: ["slack:C1"]', "")
+        .replace("user: hoop", "user: wellness")
+        .replace("database: shop", "database: wellness"),
+        issuer.url,
+        postgres.port,
+    )
+    try:
+        async with postgres_store(store_dsn):
+            done = await asyncio.to_thread(run, "--json", **{**AWAY, "HOOP_STORE": store_dsn, "X": "secret"})
+    finally:
+        await issuer.close()
+        await postgres.psql("DROP DATABASE wellness; DROP ROLE wellness;")
+    said = json.loads(done.stdout)
+    assert [each for each in said["findings"] if each["state"] == "problem"] == []
+    assert done.exit_code == 0
+    assert said["ok"]
+    assert [each["part"] for each in said["findings"]] == [
+        "settings", "policy", "tls", "spool", "store", "replicas", "cards", f"issuer {issuer.url}", "target shop as wellness",
+    ]  # fmt: skip
+
+
+def test_a_certificate_is_read_with_its_key(tmp_path: Path) -> None:
+    cert, key = self_signed(tmp_path)
+    write(POLICY)
+    tls = {**AWAY, "HOOP_INSECURE_LOOPBACK": "0", "HOOP_TLS_CERT": str(cert), "HOOP_TLS_KEY": str(key)}
+    assert "problem  tls: the certificate is good until " in run(**tls).stdout, "it ends in an hour"
+    key.write_text("no key")
+    assert "problem  tls: certificate and key can't be used (SSLError)" in run(**tls).stdout
+
+
+def test_a_line_each_and_a_sentence() -> None:
+    found = [ok("store", "reached"), Finding("tls", State.NOTE, "none"), problem("slack", "no\nscope \u202e", "add it")]
+    assert module.as_lines(found).splitlines() == [
+        "ok       store: reached",
+        "note     tls: none",
+        "problem  slack: no scope [U+202E] -> add it",
+        "1 problem",
+    ]
+    assert module.as_lines(found[:2]).splitlines()[-1] == "all is well"
