@@ -70,7 +70,7 @@ class Explaining:
 
     async def answer(self, text: str, viewer: Viewer) -> Answer:
         """The answer to "explain ..." or "show ..."."""
-        word, _, rest = text.partition(" ")
+        word, rest = (*text.split(maxsplit=1), "", "")[:2]
         match word.lower():
             case "explain" if rest.strip():
                 return await self._explain(rest.strip(), viewer.person)
@@ -85,6 +85,7 @@ class Explaining:
         policy, who = self._policy(), _identity(person)
         try:
             sql, named = split(text)
+            script = read(sql)
         except GatewayError as error:
             return Answer("This can't be explained", (line(error.message),))
         usable = _usable(policy, who)
@@ -93,7 +94,7 @@ class Explaining:
             return _which(target, usable, person)
         login = login_of(policy, who, policy.targets[target])
         catalog = await self._catalog(login)
-        asked = _Asked(policy, who, login, resolve(read(sql), catalog, ("public",)), catalog)
+        asked = _Asked(policy, who, login, resolve(script, catalog, ("public",)), catalog)
         return _explained(asked, Circumstances(self._clock()), person)
 
     # show --------------------------------------------------------------------------------------------------------------

@@ -93,5 +93,5 @@ def _cards(look: Look) -> str:
 
 
 def _lost(parked: tuple[Post, ...]) -> list[str]:
-    named = [f"Given up: {each.request} in {line(each.channel, 80)}: {line(each.last_error, 160)}" for each in parked]
+    named = [f"Given up: {each.request}, {line(each.last_error, 200)}" for each in parked]
     return named[:_NAMED]

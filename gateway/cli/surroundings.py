@@ -99,7 +99,7 @@ def _cards(backlog: Backlog, newest: list[Post]) -> Finding:
     if not newest:
         return ok("cards", f"none given up, {backlog.waiting:,} to be shown or redrawn")
     one = newest[0]
-    text = f"{count(backlog.parked, 'card')} given up; the newest: request {one.request} in {one.channel}: {one.last_error}"
+    text = f"{count(backlog.parked, 'card')} given up; the newest: request {one.request}, {one.last_error}"
     return problem("cards", text, "mend what it names, then start the gateway again: it tries once more")
 
 

@@ -117,7 +117,13 @@ async def test_without_a_catalog_it_says_so() -> None:
 async def test_a_text_that_is_no_sql() -> None:
     answer = await ask("explain SELEC 1 on shop")
     assert "It can't be parsed here: the database's own parser would be asked first." in answer.lines
-    assert (await ask("explain SELECT 'a\0' on shop")).title == "This can't be explained"
+    for text in ("explain SELECT 'a\0' on shop", "explain SELECT 'a\0'"):
+        assert (await ask(text)).title == "This can't be explained"
+
+
+async def test_sql_of_several_lines() -> None:
+    answer = await ask("explain\nDELETE\nFROM orders\non shop")
+    assert (answer.title, answer.code) == ('Held by rule "writes wait"', "DELETE\nFROM orders")
 
 
 async def test_sql_is_shown_as_it_is_and_cut() -> None:

@@ -12,7 +12,9 @@ from tests.bots.samples import ANN, NOW, PLAIN, person
 AUDITOR = person("olga", "audit")
 WELL = {"store": "ok", "spool": "ok", "issuers": "ok"}
 QUIET = Look(("host-a:1:0", "host-b:1:0"), (), Backlog(0, 0), ())
-LOST = Post(7, PLAIN.id, "slack:C1", 1, 0, None, 3, NOW, dead=True, last_error="channel_not_found: invite @hoop")
+LOST = Post(
+    7, PLAIN.id, "slack:C1", 1, 0, None, 3, NOW, dead=True, last_error="slack:C1: channel_not_found: invite @hoop"
+)
 BUSY = Look(("host-a:1:0",), (PLAIN,), Backlog(2, 1), (LOST,))
 
 
@@ -58,7 +60,7 @@ async def test_what_waits_and_what_was_lost() -> None:
         "Running: 1 replica: host-a:1:0",
         "Waiting for a decision: 1 request, the oldest for 4 m 10 s",
         "Cards: 2 to be shown or redrawn, 1 card given up",
-        f"Given up: {PLAIN.id} in slack:C1: channel_not_found: invite @hoop",
+        f"Given up: {PLAIN.id}, slack:C1: channel_not_found: invite @hoop",
         "Audit log: whole",
     )
 

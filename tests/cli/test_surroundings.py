@@ -55,11 +55,11 @@ async def test_a_store_tells_who_runs_and_which_cards_were_given_up(store_dsn: s
         request = fresh(channels=("slack:C1",))
         await store.open(request, lambda _request: ())
         [post] = await store.due()
-        await store.failed(post.id, "not_in_channel: invite the app to the channel: /invite @hoop", None)
+        await store.failed(post.id, "slack:C1: not_in_channel: invite the app to the channel: /invite @hoop", None)
         _, replicas, cards = await surroundings.store(store_dsn, None)
         assert replicas == ok("replicas", "1 replica running: host:1:0")
         assert cards.state is State.PROBLEM
-        assert cards.text.startswith(f"1 card given up; the newest: request {request.id} in slack:C1: not_in_channel")
+        assert cards.text.startswith(f"1 card given up; the newest: request {request.id}, slack:C1: not_in_channel")
 
 
 async def test_a_teams_channel_that_never_heard_of_the_app(store_dsn: str) -> None:
