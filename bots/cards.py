@@ -165,6 +165,13 @@ def title(request: ApprovalRequest) -> str:
     return f"{_verb(request.statements)}{f' on {on}' if on else ''} in {where}"
 
 
+def reminder(request: ApprovalRequest) -> str:
+    """What is said below the card of a request that still waits."""
+    given = f" {len(request.approvals)} of {request.approvals_needed} approvals are given." if request.approvals else ""
+    end = f"After {moment(request.expires_at)} nothing runs."
+    return f"Still waiting for {line(request.reviewers, 60)}: {title(request)}, asked by {line(request.requester.user, 80)}.{given} {end}"
+
+
 def _verb(statements: tuple[HeldStatement, ...]) -> str:
     tags = list(dict.fromkeys(_tag(each) for each in statements))
     if len(statements) <= 1:

@@ -14,9 +14,9 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bots.cards import card
+from bots.cards import card, reminder
 from bots.seals import seal
-from bots.slack.blocks import LADDER, Message, message
+from bots.slack.blocks import LADDER, Message, in_mrkdwn, message
 from gateway.approvals.outbox import PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import ApprovalRequest
 
@@ -75,7 +75,7 @@ def error_of(error: SlackApiError) -> str:
 class SlackSender:
     """A Front of the outbox; `clock` gives Unix seconds. `ref` is JSON: {"channel": "C1", "ts": "1.2"}.
 
-    Both methods raise RetryLater (429), PermanentFailure (with a hint for operators), Unreached, and SlackUnwellError, an aiohttp
+    All methods raise RetryLater (429), PermanentFailure (with a hint for operators), Unreached, and SlackUnwellError, an aiohttp
     ClientError or TimeoutError for what the outbox tries again at its own pace.
     """
 
@@ -103,6 +103,20 @@ class SlackSender:
             )
         except _GoneError:
             return await self.post(channel, request)
+
+    async def remind(self, ref: str, request: ApprovalRequest) -> None:
+        """Say in the card's thread that it still waits."""
+        known: dict[str, str] = json.loads(ref)
+        text = in_mrkdwn(reminder(request))
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await self._client.chat_postMessage(
+                    channel=known["channel"], thread_ts=known["ts"], text=text, unfurl_links=False, unfurl_media=False
+                )
+        except aiohttp.ClientConnectorError as error:
+            raise Unreached(f"Slack can't be reached: {type(error).__name__}") from error
+        except SlackApiError as error:
+            raise _meaning(error) from error
 
     async def _down_the_ladder(self, request: ApprovalRequest, send: Callable[[Message], Awaitable[Any]]) -> str:
         """Send the biggest card that fits; on Slack's own "too long", the next smaller one."""

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Protocol, TypeVar
 
-from bots.cards import card
+from bots.cards import card, reminder
 from bots.seals import seal
-from bots.teams.adaptive import LADDER, Drawn, base_card
+from bots.teams.adaptive import LADDER, Drawn, base_card, notice_card
 from bots.teams.tokens import LoginRefused
 from bots.teams.transport import ConnectorError, Sent, Transport
 from gateway.approvals.outbox import PermanentFailure, RetryLater, Unreached
@@ -59,7 +59,7 @@ class TeamsUnwellError(Exception):
 class TeamsSender:
     """A Front of the outbox; `clock` gives Unix seconds. `ref` is JSON: transport.Sent.
 
-    Both methods raise RetryLater (429), PermanentFailure (with a hint for operators), Unreached, TeamsUnwellError, LoginAway and
+    All methods raise RetryLater (429), PermanentFailure (with a hint for operators), Unreached, TeamsUnwellError, LoginAway and
     IssuerError for what the outbox tries again at its own pace.
     """
 
@@ -88,6 +88,16 @@ class TeamsSender:
         except _GoneError:
             return await self.post(channel, request)
         return ref
+
+    async def remind(self, ref: str, request: ApprovalRequest) -> None:
+        """Say in the card's thread that it still waits."""
+        sent = Sent(**json.loads(ref))
+        try:
+            await self._transport.say(sent.service_url, sent.conversation, notice_card(reminder(request)))
+        except LoginRefused as error:
+            raise PermanentFailure(str(error)) from error
+        except ConnectorError as error:
+            raise await self._meaning(error, sent.conversation.partition(";")[0]) from error
 
     async def _down_the_ladder(
         self, request: ApprovalRequest, channel: str, send: Callable[[Drawn], Awaitable[T]]

@@ -7,14 +7,16 @@ Decisions never wait for anything in here.
 
     NOTIFY outbox / each second -> due() -> one task a row -> front.post or front.update -> sent() | failed()
                                          -> unreachable() -> undeliverable(request)
+                                         -> remind() -> front.remind(), below the card
 A request that changed while its card was being posted is due again the moment `sent` is stored. A chat that takes so many
 at once only (pace.py) gets them in turns. What is hopeless is parked: a dead letter, which the log and /metrics tell of, and
 which is tried again by the next process, or when somebody clicks on its card.
 """
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Protocol
 
 import structlog
@@ -69,6 +71,9 @@ class Front(Protocol):
 
     async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
         """Draw the card anew; returns the reference from now on (another one if it had to be posted again)."""
+
+    async def remind(self, ref: str, request: ApprovalRequest) -> None:
+        """Say below the card that the request still waits. Raises as `post`."""
 
 
 class Outbox:
@@ -146,6 +151,7 @@ class Outbox:
                 if self._clock() >= next_look:
                     next_look = self._clock() + POLL_EVERY
                     await self.give_up()
+                    await self.remind()
                 if self._clock() >= next_count:
                     next_count = self._clock() + COUNT_EVERY
                     self._counted(await self._store.backlog())
@@ -163,10 +169,45 @@ class Outbox:
         """Claim what is due and begin to send it, each card in a task of its own; returns how many."""
         posts = await self._store.due(claimer=self._replica)
         for post in posts:
-            task = asyncio.get_running_loop().create_task(self._send(post))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._begin(self._send(post))
         return len(posts)
+
+    async def remind(self) -> None:
+        """Begin to say of each request that has waited for one more third of its time that it still waits."""
+        for post in await self._store.remind():
+            self._begin(self._remind(post))
+
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _remind(self, post: Post) -> None:
+        """Say it once: again only where it is certain that nothing was said."""
+        try:
+            said = await self._say_below(post)
+        except (RetryLater, Unreached):
+            said = False
+        except StoreUnavailable:
+            return
+        except Exception as error:
+            log.warning("outbox.not_reminded", request=post.request, error=type(error).__name__)
+            return
+        if not said:
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.unremind(post.id)
+
+    async def _say_below(self, post: Post) -> bool:
+        """False: it is not its turn yet."""
+        platform, _, channel = post.channel.partition(":")
+        request, front = await self._store.get(post.request), self._fronts.get(platform)
+        if request is None or request.state is not State.PENDING or front is None or post.ref is None:
+            return True
+        if self._pace.wait(platform, "post", channel, -post.id, self._clock()):  # not the turn of the card itself
+            return False
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await front.remind(post.ref, request)
+        return True
 
     async def give_up(self) -> None:
         """End the pending requests that no reviewer can see. Nothing that is posted somewhere is touched."""

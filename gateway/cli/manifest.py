@@ -97,7 +97,7 @@ def _problem_of_id(app_id: str) -> str:
     return ""
 
 
-#: command -> what it does; Teams offers them while a person writes to the bot. Titles up to 32, descriptions up to 128.
+#: command -> what it does; Teams offers ten at most while a person writes to the bot. Titles up to 32, descriptions up to 128.
 TEAMS_COMMANDS = {
     "pending": "Requests that wait for a decision",
     "show": "show ID: one request and what happened to it",
@@ -108,7 +108,6 @@ TEAMS_COMMANDS = {
     "policy": "policy explain SQL [on TARGET]: what the policy would answer to you",
     "sessions": "Who is connected now",
     "status": "Is the gateway well, and what waits?",
-    "whoami": "Who the gateway takes you for",
     "help": "All commands",
 }
 

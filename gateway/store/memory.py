@@ -14,7 +14,7 @@ from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refu
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query, matches, ordered
 from gateway.errors import StoreUnavailable
-from gateway.store.port import CLAIM_SECONDS, STEPS, Backlog, Change, Post, Record, is_refused_click
+from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, STEPS, Backlog, Change, Post, Record, is_refused_click
 
 
 @dataclass(slots=True)
@@ -23,6 +23,7 @@ class _Row:
     next_at: float
     claimed_by: str | None = None
     turn_at: float = -math.inf
+    reminded: int = 0
 
 
 @dataclass(slots=True)
@@ -171,6 +172,17 @@ class MemoryStore:
         row.next_at = row.turn_at = self.clock() + seconds
         row.claimed_by = None
         row.post = replace(row.post, maybe_posted=maybe_posted)
+
+    async def remind(self, limit: int = 20) -> list[Post]:
+        self._here()
+        late = [row for row in self._outbox.values() if row.reminded < self._thirds(row)][:limit]
+        for row in late:
+            row.reminded = self._thirds(row)
+        return [row.post for row in late]
+
+    async def unremind(self, post_id: int) -> None:
+        self._here()
+        self._outbox[post_id].reminded -= 1
 
     async def backlog(self) -> Backlog:
         posts = [row.post for row in self._outbox.values()]
@@ -356,6 +368,15 @@ class MemoryStore:
         rows = [row for row in self._outbox.values() if row.post.request == request_id and not row.post.dead]
         last_turn = max([self._created[request_id], *(row.turn_at for row in rows)])
         return all_dead or last_turn <= self.clock() - after
+
+    def _thirds(self, row: _Row) -> int:
+        """How many thirds of its time a posted card's pending request has waited, 2 at most; 0 where nobody is to be told."""
+        request, now = self._requests[row.post.request], self.clock()
+        whole = request.expires_at - request.opened_at
+        over = request.state is not State.PENDING or request.expires_at <= now
+        if over or row.post.ref is None or row.post.dead or whole < REMINDED_FROM:
+            return 0
+        return min(2, int(3 * (now - request.opened_at) / whole))
 
     def _notify(self, request_id: str, rev: int) -> None:
         loop = asyncio.get_running_loop()

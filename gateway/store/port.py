@@ -45,6 +45,9 @@ class Post:
 #: A claimed outbox row is left to its claimer for so long: longer than any front's own time limit.
 CLAIM_SECONDS = 30.0
 
+#: A request that waits for less than so many seconds in all is not reminded of: its card is new.
+REMINDED_FROM = 120.0
+
 #: Entries that are told in the transaction in which their request changes.
 STEPS = frozenset({"held", "decided", "released"})
 
@@ -112,6 +115,13 @@ class Store(Protocol):
 
     async def redraw(self, request_id: str) -> None:
         """Show the request's cards once more, dead letters too: somebody says that one is out of date."""
+
+    async def remind(self, limit: int = 20) -> list[Post]:
+        """Posted cards of pending requests that have waited for a third, or two, of their time since this was last asked
+        of them (not of short ones: REMINDED_FROM). Each is given out once, to one caller; what was missed is not made up for."""
+
+    async def unremind(self, post_id: int) -> None:
+        """That reminder was not said, for sure: `remind` gives it out again."""
 
     async def backlog(self) -> Backlog:
         """How many cards wait, and how many are dead letters."""

@@ -21,7 +21,7 @@ from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.store.audit_sql import select
 from gateway.store.listener import TROUBLE, Listener
-from gateway.store.port import CLAIM_SECONDS, Backlog, Change, Post, Record
+from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, Backlog, Change, Post, Record
 from gateway.store.queries import load_migrations, load_queries
 
 if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
@@ -160,6 +160,12 @@ class PostgresStore:
 
     async def postponed(self, post_id: int, seconds: float, *, maybe_posted: bool) -> None:
         await self._fetch("outbox_postponed", post_id, seconds, maybe_posted)
+
+    async def remind(self, limit: int = 20) -> list[Post]:
+        return [Post(**row) for row in await self._fetch("outbox_remind", limit, REMINDED_FROM)]
+
+    async def unremind(self, post_id: int) -> None:
+        await self._fetch("outbox_unremind", post_id)
 
     async def backlog(self) -> Backlog:
         [row] = await self._fetch("outbox_backlog")

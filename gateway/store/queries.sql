@@ -140,6 +140,30 @@ UPDATE hoop.outbox
        claimed_by = NULL, maybe_posted = $3
  WHERE id = $1;
 
+-- name: outbox_remind
+-- Posted cards whose pending request has waited for one more third of its time. It is marked before it is said: a process that
+-- dies in between leaves one unsaid, none is said twice.
+WITH late AS (
+    SELECT card.id, thirds
+      FROM hoop.outbox AS card JOIN hoop.approval ON approval.id = card.request,
+           LATERAL (SELECT least(2, floor(3 * extract(epoch FROM clock_timestamp() - opened_at)
+                                          / nullif(extract(epoch FROM expires_at - opened_at), 0)))) AS waited (thirds)
+     WHERE state = 'pending' AND expires_at > clock_timestamp() AND expires_at - opened_at >= make_interval(secs => $2)
+       AND ref IS NOT NULL AND NOT dead AND reminded < thirds
+     ORDER BY card.id
+     LIMIT $1
+       FOR UPDATE OF card SKIP LOCKED
+), told AS (
+    UPDATE hoop.outbox SET reminded = thirds FROM late WHERE outbox.id = late.id AND reminded < thirds
+    RETURNING outbox.*
+)
+SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error, maybe_posted,
+       extract(epoch FROM created_at)::double precision AS created_at
+  FROM told ORDER BY id;
+
+-- name: outbox_unremind
+UPDATE hoop.outbox SET reminded = reminded - 1 WHERE id = $1 AND reminded > 0;
+
 -- name: outbox_backlog
 SELECT (SELECT count(*) FROM hoop.outbox WHERE wanted > sent AND NOT dead) AS waiting,
        (SELECT count(*) FROM hoop.outbox WHERE dead AND last_error <> '') AS parked;

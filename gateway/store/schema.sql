@@ -160,3 +160,8 @@ CREATE INDEX approval_kept ON hoop.approval (kept) WHERE kept IS NOT NULL AND st
 -- migration 6: which sessions are open
 
 CREATE INDEX audit_sessions ON hoop.audit (replica, session) WHERE kind IN ('session_started', 'session_ended');
+
+-- migration 7: reminders
+
+-- How many thirds of its request's time a card was reminded of.
+ALTER TABLE hoop.outbox ADD COLUMN reminded integer NOT NULL DEFAULT 0;

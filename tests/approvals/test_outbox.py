@@ -27,6 +27,7 @@ class Chat:
     is closed a card is under way."""
 
     shown: list[tuple[str, str | None, State, int]] = field(default_factory=list)
+    reminded: list[tuple[str, str]] = field(default_factory=list)
     trouble: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -38,6 +39,11 @@ class Chat:
 
     async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
         return await self._show(channel, ref, request)
+
+    async def remind(self, ref: str, request: ApprovalRequest) -> None:
+        if self.trouble:
+            raise self.trouble.pop(0)
+        self.reminded.append((ref, request.id))
 
     async def _show(self, channel: str, ref: str | None, request: ApprovalRequest) -> str:
         await self.gate.wait()
@@ -449,3 +455,68 @@ class TestRunning:
                 await outbox.close()
             assert len(chat.shown) == len(requests)
             assert {post.sent for request in requests for post in await one.posts(request.id)} == {1}
+
+
+# Reminders -----------------------------------------------------------------------------------------------------------
+
+
+async def waiting(store: MemoryStore, outbox: Outbox, clock: Clock) -> ApprovalRequest:
+    """A posted request of ten minutes that has waited for four."""
+    request = fresh(opened_at=clock.now, expires_at=clock.now + 600, channels=("slack:C1",))
+    await store.open(request, lambda _: [])
+    await rounds(outbox)
+    clock.now += 240
+    return request
+
+
+async def remind(outbox: Outbox) -> None:
+    await outbox.remind()
+    await asyncio.gather(*outbox._sending)
+
+
+async def test_a_request_that_waits_is_said_again_at_each_third(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock
+) -> None:
+    request = await waiting(store, outbox, clock)
+    for expected in (1, 1, 1):
+        await remind(outbox)
+        assert chat.reminded == [("ref-1", request.id)] * expected
+    clock.now += 200
+    for _ in range(3):
+        await remind(outbox)
+        assert len(chat.reminded) == 2
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"), [(RetryLater(1), 1), (Unreached(), 1), (OSError(), 0), (PermanentFailure(), 0)]
+)
+async def test_a_reminder_is_said_again_only_where_it_was_not_said_for_sure(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock, trouble: Exception, said: int
+) -> None:
+    await waiting(store, outbox, clock)
+    chat.trouble = [trouble]
+    for _ in range(3):
+        await remind(outbox)
+    assert len(chat.reminded) == said
+
+
+async def test_a_new_process_says_what_is_due_and_nothing_twice(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+) -> None:
+    await waiting(store, outbox, clock)
+    later = made(store, chat, clock, ended)
+    await remind(later)
+    await remind(outbox)
+    assert len(chat.reminded) == 1
+
+
+async def test_a_reminder_waits_for_its_turn(
+    store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+) -> None:
+    slow = made(store, chat, clock, ended, limits={("slack", "post"): Limit(((1, 300.0),), each_channel=True)})
+    await waiting(store, slow, clock)
+    await remind(slow)
+    assert chat.reminded == []
+    clock.now += 61
+    await remind(slow)
+    assert len(chat.reminded) == 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from bots.cards import Action, card
+from bots.cards import Action, card, reminder
 from bots.outcomes import Tone
 from bots.texts import in_utc, visible
 from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Preview, Question, State
@@ -317,3 +317,12 @@ def test_any_request_has_a_card_with_nothing_invisible(request_: ApprovalRequest
 
 def test_a_statement_without_sql_still_has_a_card() -> None:
     assert card(replace(PLAIN, statements=(HeldStatement("DELETE", ""),)), NOW).statements[0].text == ""
+
+
+def test_a_reminder_says_what_waits_for_whom_until_when() -> None:
+    title = "DELETE on public.customers in production (shop)"
+    assert in_utc(reminder(PLAIN)) == (
+        f"Still waiting for dba: {title}, asked by ann@example.com. After 10:30:00 UTC nothing runs."
+    )
+    half = replace(PLAIN, approvals=(Approval(BOB, "slack", NOW),), approvals_needed=2)
+    assert " 1 of 2 approvals are given. " in reminder(half)

@@ -707,3 +707,46 @@ async def test_clicks_at_once_have_one_winner(store: Store) -> None:
     assert answers.count(Refusal.ALREADY_DECIDED) == 49
     assert len(await store.chain("gate-1", 0, 100)) == 1
     assert ANN not in (BOB, CAROL)
+
+
+class TestReminders:
+    async def test_a_posted_card_is_given_out_once_a_third(self, store: Store) -> None:
+        now = time.time()
+        request = fresh(opened_at=now - 250, expires_at=now + 350, channels=("slack:C1",))
+        await store.open(request, nothing)
+        [post] = await store.due()
+        assert await store.remind() == [], "nobody has seen it yet"
+        await store.sent(post.id, request.rev, "ref")
+        assert [each.ref for each in await store.remind()] == ["ref"]
+        assert await store.remind() == []
+        await store.unremind(post.id)
+        assert [each.id for each in await store.remind()] == [post.id]
+
+    @pytest.mark.parametrize(("waited", "left"), [(100, 500), (450, 150), (590, 10), (600, -1), (80, 30)])
+    async def test_what_was_missed_is_not_made_up_for(self, store: Store, waited: int, left: int) -> None:
+        now = time.time()
+        request = fresh(opened_at=now - waited, expires_at=now + left, channels=("slack:C1", "slack:C2"))
+        await store.open(request, nothing)
+        for post in await store.due():
+            await store.sent(post.id, request.rev, "ref")
+        due = waited > 300 and left > 0
+        assert [each.channel for each in await store.remind()] == (["slack:C1", "slack:C2"] if due else [])
+        assert await store.remind() == []
+
+    async def test_nobody_is_reminded_of_what_is_decided(self, store: Store) -> None:
+        now = time.time()
+        request = fresh(opened_at=now - 250, expires_at=now + 350, channels=("slack:C1",))
+        await store.open(request, nothing)
+        [post] = await store.due()
+        await store.sent(post.id, request.rev, "ref")
+        await store.move(request.id, deny, nothing)
+        assert await store.remind() == []
+
+    async def test_two_replicas_remind_once(self, store: Store) -> None:
+        now = time.time()
+        request = fresh(opened_at=now - 250, expires_at=now + 350, channels=("slack:C1",))
+        await store.open(request, nothing)
+        [post] = await store.due()
+        await store.sent(post.id, request.rev, "ref")
+        given = await asyncio.gather(*(store.remind() for _ in range(6)))
+        assert sum(map(len, given)) == 1

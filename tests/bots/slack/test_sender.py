@@ -67,6 +67,25 @@ async def test_a_card_is_posted_and_redrawn(room: Room) -> None:
     assert redrawn.ts == posted.ts
 
 
+async def test_a_reminder_stands_in_the_thread_of_its_card(room: Room) -> None:
+    ref = await room.post()
+    await room.sender.remind(ref, replace(REQUEST, requester=replace(REQUEST.requester, user="<!channel>")))
+    _, said = room.workspace.messages(room.channel)
+    assert said.thread_ts == json.loads(ref)["ts"]
+    start = "Still waiting for dba: DELETE on public.customers in production (shop), asked by &lt;!channel&gt;. After <!date^"
+    assert said.text.startswith(start)
+
+
+async def test_a_reminder_fails_as_a_card_does(room: Room) -> None:
+    ref = await room.post()
+    room.workspace.fail("chat.postMessage", status=429, retry_after=7)
+    with pytest.raises(RetryLater):
+        await room.sender.remind(ref, REQUEST)
+    await room.workspace.stop()
+    with pytest.raises(Unreached):
+        await room.sender.remind(ref, REQUEST)
+
+
 @pytest.mark.parametrize("state", list(State))
 async def test_slack_takes_every_state(room: Room, state: State) -> None:
     ref = await room.post()

@@ -63,6 +63,14 @@ async def test_a_card_is_posted_and_redrawn(room: Room) -> None:
     assert message.text.startswith("✓ Executed: DELETE on public.customers")
 
 
+async def test_a_reminder_stands_in_the_thread_of_its_card(room: Room) -> None:
+    ref = await room.post()
+    await room.sender.remind(ref, REQUEST)
+    card, said = room.teams.messages
+    assert said.conversation == f"{room.channel.id};messageid={card.id}"
+    assert said.activity["summary"].startswith("Still waiting for dba: DELETE on public.customers in production (shop)")
+
+
 @pytest.mark.parametrize("state", list(State))
 async def test_teams_takes_every_state(room: Room, state: State) -> None:
     ref = await room.post()
