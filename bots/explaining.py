@@ -148,9 +148,11 @@ def _usable(policy: Policy, who: Identity) -> list[str]:
 
 def _which(target: str, usable: list[str], person: Person) -> Answer:
     """One text for a target that is not there and one that they may not use, as at login."""
-    yours = f"You may use: {', '.join(line(each, 40) for each in usable)}." if usable else "You may use no target."
+    if not usable:
+        why = no_groups(person) or "No rule lets you connect to any, so each statement of yours is refused at login."
+        return Answer("You may use no target", (why,))
     ask = f"No target {line(target, 40)} that you may use" if target else "On which target?"
-    return Answer(ask, tuple(filter(None, (yours, no_groups(person), HELP[2] if usable else ""))))
+    return Answer(ask, (f"You may use: {', '.join(line(each, 40) for each in usable)}.", HELP[2]))
 
 
 def _explained(asked: _Asked, at: Circumstances, person: Person) -> Answer:

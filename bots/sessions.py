@@ -74,7 +74,7 @@ class Sessions:
 def _drawn(seen: list[Row], hidden: int, pending: list[ApprovalRequest]) -> Answer:
     lines = [f"{hidden:,} hidden: sessions of others that you may not see"] if hidden else []
     lines += [f"{len(seen) - SHOWN:,} older not shown here: narrow it with user: or db:"] if len(seen) > SHOWN else []
-    lines += [] if seen else ["Nobody is connected that you asked for."]
+    lines += [] if seen else ["No session that you may see matches."]
     held = {(each.replica, each.session): each.id for each in pending}
     rows = tuple(_row(row, held) for row in seen[:SHOWN])
     return Answer(

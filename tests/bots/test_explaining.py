@@ -103,8 +103,11 @@ async def test_the_only_target_need_not_be_named() -> None:
 async def test_somebody_without_groups_is_told_why() -> None:
     stranger = Person("", "", "dan@example.com", "dan@example.com", frozenset())
     answer = await ask("explain SELECT 1", stranger)
-    assert answer.lines[0] == "You may use no target."
-    assert "no sign-in of dan@example.com" in answer.lines[1]
+    assert answer.title == "You may use no target"
+    assert "no sign-in of dan@example.com" in answer.lines[0]
+    assert (await ask("explain SELECT 1 on shop", person("dba", "dba"))).lines == (
+        "No rule lets you connect to any, so each statement of yours is refused at login.",
+    )
 
 
 async def test_without_a_catalog_it_says_so() -> None:

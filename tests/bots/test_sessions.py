@@ -75,7 +75,7 @@ async def test_a_name_like_somebody_elses_opens_nothing(lobby: Lobby) -> None:
     sly = Person("https://issuer.example", "sub-sly", ANN.user, ANN.email, frozenset())
     answer = await lobby.ask("user:ann", sly)
     assert answer.table is None
-    assert answer.lines[-1] == "Nobody is connected that you asked for."
+    assert answer.lines[-1] == "No session that you may see matches."
 
 
 @pytest.mark.parametrize(
