@@ -25,6 +25,7 @@ from gateway.session.judging import (
 from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.replies import Batch, Part, Reply
 from gateway.session.state import Conversation, values
+from gateway.sql.catalog import Catalog
 from gateway.sql.settings import misread
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire import frontend
@@ -126,7 +127,7 @@ class Draft:
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
             meant = self._tried(meant, portal)
             statements.append(meant)
-            changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names.doubts)))
+            changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names.doubts, judge.catalog)))
             for change in changes[-1]:
                 self.note(change)
             late = fires_deferred(meant) and (talk.lurking or self.batch.doubts)
@@ -287,7 +288,9 @@ def _script_of(script: Script, reason: str) -> Script:
     return Script(script.sql, (Statement(script.sql, UNREADABLE, frozenset({StatementClass.OPAQUE}), reason=reason),))
 
 
-def _sql_changes(statement: Statement, sql: str, known: Callable[[Script], Script], doubts: int) -> list[Change]:
+def _sql_changes(
+    statement: Statement, sql: str, known: Callable[[Script], Script], doubts: int, catalog: Catalog | None
+) -> list[Change]:
     """What a SQL-level statement of the query string `sql` will do to names once it has run; `known` says what a cursor's
     query means here, `doubts` is the count of now."""
     use = statement.names
@@ -300,7 +303,8 @@ def _sql_changes(statement: Statement, sql: str, known: Callable[[Script], Scrip
             prepared = Prepared(use.body.sql, Script(use.body.sql, (use.body,)), shown=sql, from_sql=True, since=doubts)
             if use.verb == "PREPARE":
                 return [Change(Space.STATEMENT, use.name, prepared)]
-            return [Change(Space.PORTAL, use.name, Portal(prepared, known(prepared.script), shown=sql, since=doubts))]
+            cursor = Portal(prepared, known(prepared.script), shown=sql, since=doubts, under=catalog)
+            return [Change(Space.PORTAL, use.name, cursor)]
         case "DEALLOCATE":
             return [Change(Space.STATEMENT, use.name)]
         case "CLOSE":

@@ -344,7 +344,20 @@ class Judge:
             return opaque(statement, f"{use.verb} of a name that this session has not defined")
         meant = script.statements[0]
         # `named` keeps what the parameters of EXECUTE call beside what the body does.
-        return replace(named(statement, meant), sql=statement.sql, names=replace(use, body=meant))
+        expanded = replace(named(statement, meant), sql=statement.sql, names=replace(use, body=meant))
+        if isinstance(found, Portal) and self._has_changed(meant, found.under):
+            return uncertain(expanded, f"what {use.name} reads was changed since it was declared")
+        return expanded
+
+    def _has_changed(self, statement: Statement, before: Catalog | None) -> bool:
+        """Is one of the relations that it reads, or of those behind them, another than in the catalog of `before`?"""
+        if before is None or before is self.catalog:
+            return False
+        names = [*statement.reads, *(name for name, _ in statement.behind)]
+        keys = [(schema, name) for schema, name in (parts(each)[-2:] for each in names if "." in each)]
+        now = self.catalog.relations if self.catalog else {}
+        pairs = ((before.relations.get(key), now.get(key)) for key in keys)
+        return any(a is None or b is None or replace(a, reltuples=b.reltuples) != b for a, b in pairs)
 
     def verdict(self, statements: Sequence[Statement], now: float, rows: int | None = None) -> Verdict:
         """The strictest verdict over the statements of one message; the first of the strictest names the rule."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
 from gateway.wire.backend import Column
 from gateway.wire.frontend import Bind
@@ -53,7 +54,7 @@ class Portal:
     """A portal or a cursor. `released`: people approved it, so going on with it asks nobody again.
 
     `script` is what its names meant when it was bound or declared; a search_path set later changes nothing for it.
-    `shown` is its text in pg_cursors; `since`: see Names.doubts.
+    `shown` is its text in pg_cursors; `since`: see Names.doubts; `under`: the catalog by which a cursor was declared.
     """
 
     prepared: Prepared
@@ -63,6 +64,7 @@ class Portal:
     released: bool = False
     shown: str = ""
     since: int = 0
+    under: Catalog | None = None
 
     @property
     def known_columns(self) -> tuple[Column, ...] | None:

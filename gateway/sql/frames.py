@@ -57,7 +57,8 @@ _SYSTEM_COLUMNS = words("tableoid ctid xmin xmax cmin cmax")
 class Column:
     """One column of a table or a result. `name` None stands for any number of columns whose names aren't known.
 
-    `kin`: the columns that were derived beside it (VALUES, a function): who links one of them to a value tells the others.
+    `kin`: the columns that were derived beside it (VALUES, a function), and those that they are made of: who links one of
+    them to a value tells the others.
     `origin`: OID and attnum of the relation's column that it is, untouched, as in RowDescription; zeros for what is made.
     """
 
@@ -96,7 +97,7 @@ class Frame:
 
     def link(self, columns: list[Column], carried: Carried) -> None:
         """Note that a condition compares these columns: what one carries tells of the others, and so does `carried`."""
-        if len(columns) > 1 or any(each.kin for each in columns):
+        if len(columns) > 1 or any(each.kin or not carried <= each.carried for each in columns):
             self.links.append((columns, carried))
 
     def settle(self) -> None:

@@ -193,8 +193,26 @@ class Walk(Queries):
         kind = fields.get("renameType")
         if kind == "OBJECT_COLUMN" and "relation" in fields:
             self._called(fields["relation"], column=(fields["subname"], fields["newname"]))
-        elif kind == "OBJECT_TABLE":
+        elif kind in ("OBJECT_TABLE", "OBJECT_INDEX"):  # ALTER INDEX takes tables too
             self._called(fields["relation"], name=fields["newname"])
+        elif kind == "OBJECT_SCHEMA":
+            relations = self._catalog.relations.values() if self._catalog else ()
+            self.copies += [
+                (fields["newname"], each.name, column, frozenset({f"{each.schema}.{each.name}.{column}"}))
+                for each in relations
+                if each.schema == fields["subname"]
+                for column in each.columns
+            ]
+        return _Result([])
+
+    def _alter(self, fields: Fields) -> _Result:
+        """ALTER TABLE ... ALTER ... TYPE ... USING fills a column with what it says."""
+        for command in (each["AlterTableCmd"] for each in fields.get("cmds") or ()):
+            using = command.get("def", {}).get("ColumnDef", {}).get("raw_default")
+            if command.get("subtype") == "AT_AlterColumnType" and using is not None:
+                table = self._relation({**fields["relation"], "alias": {}}, Frame(), may_be_cte=False)
+                carried = self._of(using, Frame(tables=[table], shown=table.columns))
+                self.copies.append((*table.relation, command["name"], carried))
         return _Result([])
 
     def _move(self, fields: Fields) -> _Result:
@@ -235,17 +253,14 @@ class Walk(Queries):
             self.copies.append((*place, named, each.carried))
 
     def _explain(self, fields: Fields) -> _Result:
-        """A plan shows the statement's own constants; user code may have made them of anything."""
+        """A plan shows the statement's own constants; user code may have made them of anything, and a setting its costs."""
         name, query = unwrap(fields.get("query")) or ("", {})
         if name not in COMMAND_TAGS:
             return _Result(None)
         self.query(name, query, Frame())
         if not any(each["DefElem"]["defname"] == "analyze" for each in fields.get("options") or ()):
             self.copies.clear()  # nothing is written
-        shows_settings = self._doubts_settings and any(
-            each["DefElem"]["defname"] == "settings" for each in fields.get("options") or ()
-        )
-        return _Result([Column("QUERY PLAN", UNRESOLVED if self._saw_unknown or shows_settings else NOTHING)])
+        return _Result([Column("QUERY PLAN", UNRESOLVED if self._saw_unknown or self._doubts_settings else NOTHING)])
 
     def _show(self, fields: Fields) -> _Result:
         """A setting with a dot in its name holds what anybody put there; any may hold what this session has."""
@@ -322,6 +337,7 @@ _STATEMENTS: dict[str, Callable[[Walk, Fields], _Result]] = {
     "CreateTableAsStmt": Walk._create_as,
     "DeclareCursorStmt": Walk._inner,
     "AlterObjectSchemaStmt": Walk._move,
+    "AlterTableStmt": Walk._alter,
     "ExplainStmt": Walk._explain,
     "PrepareStmt": Walk._inner,
     "RenameStmt": Walk._rename,

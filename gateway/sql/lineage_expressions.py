@@ -44,7 +44,7 @@ Beside = tuple[Carried, tuple[int, ...], tuple[int, ...]]
 Copy = tuple[str | None, str | None, str | None, Carried]
 #: Functions that put an argument where everybody can read it.
 _SHOWN_BY: dict[str, tuple[tuple[str | None, str | None, str | None], ...]] = {
-    "setval": ((None, None, "last_value"),),
+    "setval": ((None, None, None),),  # whatever takes its default from the sequence
     **{
         f"pg_{each}": (("pg_catalog", "pg_locks", "classid"), ("pg_catalog", "pg_locks", "objid"))
         for each in words(
@@ -53,8 +53,14 @@ _SHOWN_BY: dict[str, tuple[tuple[str | None, str | None, str | None], ...]] = {
         )
     },
 }
-#: Functions that tell where a sequence stands: as if they read this column of it.
-_OF_SEQUENCES = dict.fromkeys(("currval", "lastval", "nextval"), frozenset({"pg_catalog.pg_sequence.last_value"}))
+#: Functions that tell where a sequence stands, or of locks: as if they read these columns.
+_AS_IF_READ = {
+    **dict.fromkeys(
+        ("currval", "lastval", "nextval", "pg_get_sequence_data", "pg_sequence_last_value"),
+        frozenset({"pg_catalog.pg_sequence.last_value"}),
+    ),
+    "pg_lock_status": frozenset({"pg_catalog.pg_locks.classid", "pg_catalog.pg_locks.objid"}),
+}
 _MAX_STEPS = 50_000  # columns and names looked at; 8 kB of text can ask for millions
 #: Set-returning functions of PostgreSQL's own that make rows of their arguments (pg_proc.dat).
 MAKES_ROWS = words(
@@ -111,11 +117,30 @@ class Expressions(ABC):
             self._subselect(fields, frame)  # for the comparisons inside
         elif name:
             outside, self._touched = self._touched, []
-            carried = self._of(node, frame)
+            carried = self._together(node, frame)
             self.tested |= carried
             self._stand_beside(node, carried)
-            frame.link(self._touched, carried)
             self._touched = outside
+
+    def _together(self, node: object, frame: Frame) -> Carried:
+        """What an expression carries that chooses rows: its columns tell of each other, those inside its subqueries too."""
+        before = len(self._touched)
+        carried = self._of(node, frame)
+        touched = self._touched[before:]
+        self._count(len(touched))
+        frame.link(touched, carried)
+        return carried
+
+    def _mixed(self, touched: list[Column], carried: Carried, frame: Frame) -> list[Column]:
+        """Of the columns that a row maker is made of, those that are seen here; none where one table accounts for all of it:
+        to_jsonb(c) says nothing new of the other columns of c."""
+        wanted, found, mixed = {id(each) for each in touched}, list[Column](), False
+        for table in (table for level in frame.levels() for table in level.tables if wanted):
+            self._count(len(table.columns) // 8)
+            own = [each for each in table.columns if id(each) in wanted]
+            mixed = mixed or (bool(own) and not carried - CLOSED <= whole(table.columns))
+            found += own
+        return found if mixed else []
 
     def _stand_beside(self, node: object, carried: Carried) -> None:
         """Note the constants and parameters that are compared with, or written to, columns of which `carried` tells."""
@@ -234,10 +259,7 @@ class Expressions(ABC):
 
     def _subselect(self, fields: Fields, frame: Frame) -> Carried:
         name, query = unwrap(fields["subselect"]) or ("", {})
-        outside, self._touched = self._touched, []
-        found = whole(self.query(name, query, frame))
-        self._touched = outside
-        return found
+        return whole(self.query(name, query, frame))
 
     def _on_query(self, _fields: Fields, _frame: Frame) -> Carried:
         return self._unless(False)
@@ -265,6 +287,7 @@ class Expressions(ABC):
         if known and bare == "to_char" and self._doubts_settings:
             pattern = literal((fields.get("args") or [None])[-1])
             known = pattern is not None and "tz" not in pattern.lower()
+        before = len(self._touched)
         carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame)
         if known and bare not in _OF_NUMBERS:
             carried = _made(carried)
@@ -272,10 +295,12 @@ class Expressions(ABC):
         if not known and (bare == "current_setting" or special_class(bare) is StatementClass.OPAQUE):
             carried |= CLOSED  # SQL in a string can make a number of anything
         if known:
-            carried |= _OF_SEQUENCES.get(bare, NOTHING)
+            carried |= _AS_IF_READ.get(bare, NOTHING)
             self.copies += [(*place, carried) for place in _SHOWN_BY.get(bare, ()) if carried]
         if bare in MAKES_ROWS:
             self.tested |= carried  # how many rows it gives says what its arguments are
+            # None at all, and the others don't show either.
+            frame.link(self._mixed(self._touched[before:], carried, frame), carried)
         return carried
 
     def _counted(self, fields: Fields, frame: Frame) -> Carried:

@@ -5,10 +5,11 @@ What lives here: SELECT, INSERT, UPDATE, DELETE and MERGE as rows and columns. W
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.sql.catalog import Relation
 from gateway.sql.frames import (
+    CLOSED,
     NOTHING,
     UNRESOLVED,
     Carried,
@@ -64,18 +65,25 @@ class Queries(Expressions):
             left, right = (self._select(fields[side], frame) for side in _SIDES)
             if fields["op"] != "SETOP_UNION" or not fields.get("all"):
                 self.tested |= whole((*left, *right))  # which rows are equal
-            return self._limited(united(left, right), fields, frame)
+            stored = [a.origin != (0, 0) != b.origin for a, b in zip(left, right, strict=False)]
+            return self._limited(self._in_order(united(left, right), fields, stored), fields, frame)
         self._from(fields.get("fromClause"), frame)
         self._condition(fields.get("whereClause"), frame)
         self._condition(fields.get("havingClause"), frame)
         for each in fields.get("sortClause") or ():  # with LIMIT it chooses rows as WHERE does
-            self._condition(each.get("SortBy", {}).get("node"), frame)
+            self._condition(_meant(each["SortBy"]["node"], fields.get("targetList") or ()), frame)
         frame.settle()
         for each in fields.get("windowClause") or ():
             frame.windows[each["WindowDef"]["name"]] = self._window(each["WindowDef"], frame)
         rows = fields.get("valuesLists")
+        links = len(frame.links)
         shown = self._values(rows, frame) if rows else self._targets(fields.get("targetList"), frame)
+        if len(frame.links) > links:  # a function among the outputs gives rows, or none
+            frame.settle()
+            shown = self._values(rows, frame) if rows else self._targets(fields.get("targetList"), frame)
         self._chosen_by(fields, shown, frame)
+        if rows:
+            shown = self._in_order(shown, fields, [])
         return self._limited(shown, fields, frame)
 
     def _chosen_by(self, fields: Fields, shown: list[Column], frame: Frame) -> None:
@@ -96,9 +104,25 @@ class Queries(Expressions):
 
     def _limited(self, shown: list[Column], fields: Fields, frame: Frame) -> list[Column]:
         """LIMIT and OFFSET choose rows by a number: which row it is says what the number was."""
-        chosen = NOTHING.union(*(self._of(fields.get(each), frame) for each in ("limitCount", "limitOffset")))
+        chosen = NOTHING.union(*(self._together(fields.get(each), frame) for each in ("limitCount", "limitOffset")))
         self.tested |= chosen
+        frame.settle()  # it may name columns of the query around
         return [Column(each.name, each.carried | chosen) for each in shown] if chosen else shown
+
+    def _in_order(self, shown: list[Column], fields: Fields, stored: list[bool]) -> list[Column]:
+        """ORDER BY of VALUES and set operations, whose rows may be a list of guesses: the first is the one that is right.
+
+        `stored`: whether the output at a place is a stored column in every part: those are guesses of nobody.
+        """
+        chosen = NOTHING
+        for each in fields.get("sortClause") or ():
+            names, place = _bare_name(each["SortBy"]["node"]), literal(each["SortBy"]["node"])
+            for at, column in enumerate(shown):
+                if (column.name is None or [column.name] == names or str(at + 1) == place) and not any(
+                    stored[at : at + 1]
+                ):
+                    chosen |= column.carried
+        return [Column(each.name, each.carried | chosen, origin=each.origin) for each in shown] if chosen else shown
 
     def _values(self, rows: list[Fields], frame: Frame) -> list[Column]:
         found: list[Column] = []
@@ -148,8 +172,17 @@ class Queries(Expressions):
     def _write(self, target: Table, column: Column, carried: Carried) -> None:
         """The column carries this from now on, for RETURNING and for whoever reads it later."""
         if carried:
+            places = self._beneath(target, column)
             column.carried |= carried
-            self.copies.append((*target.relation, column.name, carried))
+            self.copies += [(*place, carried) for place in ((*target.relation, column.name), *places)]
+
+    def _beneath(self, target: Table, column: Column) -> list[tuple[str | None, str | None, str | None]]:
+        """The columns that a view shows as this one: they are what is written to."""
+        found = self._catalog.relations.get((target.relation[0] or "", target.relation[1])) if self._catalog else None
+        if found is None or found.kind != "v":
+            return []
+        names = (each.split(".") for each in column.carried - CLOSED)
+        return [(each[0], each[1], each[2]) if len(each) == 3 else (None, None, each[-1]) for each in names]
 
     def _update(self, fields: Fields, outer: Frame) -> list[Column]:
         frame = Frame(outer)
@@ -209,10 +242,22 @@ class Queries(Expressions):
         clause = fields.get("returningClause")
         if not clause:
             return []
+        behind = self._told_by_code(target)
+        for each in target.columns if behind else ():
+            each.carried |= behind
         names = ["old", "new"] + [each["ReturningOption"]["value"] for each in clause.get("options") or ()]
         # Behind the others: an alias of that name goes first.
         frame.tables = frame.tables + [Table(name, target.columns) for name in names]
         return self._targets(clause.get("exprs"), frame)
+
+    def _told_by_code(self, target: Table) -> Carried:
+        """What the rules and INSTEAD OF triggers of a view may say that it holds now: whatever they read or write."""
+        found = self._catalog.relations.get((target.relation[0] or "", target.relation[1])) if self._catalog else None
+        if found is None or found.kind != "v" or self._catalog is None:
+            return NOTHING
+        keys = found.code_reads.union(place for _, place in found.fires)
+        concerned = filter(None, map(self._catalog.relations.get, keys))
+        return NOTHING.union(*(whole(relation_columns(each, self.behind(each))) for each in concerned))
 
     # --- WITH ---
 
@@ -255,6 +300,7 @@ class Queries(Expressions):
             columns = united(columns, self._select(query["rarg"], inner))
         if not query.get("all"):
             self.tested |= whole(columns)
+        columns = self._limited(self._in_order(columns, query, []), query, inner)  # where it doesn't name itself
         frame.ctes[own] = self._marked(columns, cte)
 
     def _marked(self, columns: list[Column], cte: Fields) -> list[Column]:
@@ -276,8 +322,14 @@ class Queries(Expressions):
         if name == "JoinExpr":
             return self._join(fields, frame)
         make = _TABLES.get(name)
+        before = len(self._touched)
         table = make(self, fields, frame) if make else Table("", [Column(None, UNRESOLVED)])
-        self._count(len(table.columns))
+        made_of = self._mixed(self._touched[before:], whole(table.columns), frame)
+        self._count(len(table.columns) + len(made_of))
+        if made_of:
+            kin = [*table.columns, *made_of]
+            for each in table.columns:
+                each.kin = kin
         frame.tables.append(table)
         return table.columns
 
@@ -342,7 +394,9 @@ class Queries(Expressions):
         alias, columns, name = fields.get("alias", {}), list[Column](), ""
         for each in fields.get("functions") or ():
             call, *definition = each["List"]["items"]
+            before = len(self._touched)
             carried = self._of(call, frame)
+            frame.link(self._mixed(self._touched[before:], carried, frame), carried)
             self.tested |= carried  # how many rows there are says what they are made of
             name = natural_name(call)
             own = [item for item in definition if unwrap(item)]
@@ -354,7 +408,9 @@ class Queries(Expressions):
 
     def _built_table(self, fields: Fields, frame: Frame) -> Table:
         """XMLTABLE and JSON_TABLE: every column comes of the document."""
+        before = len(self._touched)
         carried = self._children({key: value for key, value in fields.items() if key != "alias"}, frame)
+        frame.link(self._mixed(self._touched[before:], carried, frame), carried)
         self.tested |= carried
         alias = fields.get("alias", {})
         columns = [Column(name, carried) for name in _column_names(fields.get("columns"))]
@@ -396,6 +452,16 @@ def _bare_name(node: object) -> list[str]:
     """The name that a node is, when it is nothing else."""
     kind, fields = unwrap(node) or ("", {})
     return strings(fields.get("fields")) if kind == "ColumnRef" and not is_star(node) else []
+
+
+def _meant(node: object, targets: Sequence[Fields]) -> object:
+    """What ORDER BY sorts by: an output's name or its place stands for that output's expression (manual, SELECT)."""
+    names, place = _bare_name(node), literal(node)
+    for at, each in enumerate(targets, 1):
+        target = each["ResTarget"]
+        if str(at) == place or (names and [target.get("name")] == names):
+            return target.get("val")
+    return node
 
 
 def _before(target: Table, name: str) -> Carried:

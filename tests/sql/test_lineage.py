@@ -456,3 +456,37 @@ def test_a_text_is_read_once() -> None:
         lineages.of(f"SELECT {n}", 1)
     assert lineages.of("SELECT card, id FROM customers", 2) == first
     assert lineages.of("SELECT card, id FROM customers", 1) is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT g, abs(g - (SELECT length(card) FROM customers)) AS d FROM generate_series(1, 9) g ORDER BY d LIMIT 1",
+        "SELECT g FROM generate_series(1, 9) g, LATERAL (SELECT length(card) = g AS eq FROM customers) s WHERE eq",
+        "SELECT g FROM generate_series(1, 9) g, LATERAL (SELECT 1 LIMIT (SELECT length(card) FROM customers) - g) s",
+        "SELECT g FROM generate_series(1, 9) g WHERE (SELECT length(card) = g FROM customers)",
+        "SELECT g FROM customers, generate_series(1, 9) g, generate_series(1, (length(card) = g)::int) s",
+        "SELECT g, generate_series(1, (length(card) = g)::int) FROM customers, generate_series(1, 9) g",
+        "SELECT o.id FROM customers o WHERE o.id = (SELECT length(card) FROM customers)",
+        "SELECT c FROM (VALUES (1, (SELECT card = '1' FROM customers)), (2, true) ORDER BY 2 LIMIT 1) s (c, d)",
+        "SELECT 1, card = '1' AS d FROM customers UNION ALL SELECT 2, true ORDER BY d LIMIT 1",
+    ],
+)
+def test_a_guess_that_is_chosen_by_a_column_carries_it(sql: str) -> None:
+    answer = lineage(sql, facts(), ("public",), 1 + sql.startswith(("SELECT g, ", "SELECT 1, ")))
+    assert answer is not None
+    assert all("public.customers.card" in (each or ()) for each in answer), answer
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT c.id, e.key FROM customers c, jsonb_each(to_jsonb(c)) e WHERE e.key = 'name'",
+        "SELECT id, card FROM customers UNION ALL SELECT id, card FROM customers ORDER BY card LIMIT 2",
+        "SELECT id, card FROM customers ORDER BY card LIMIT 2",
+    ],
+)
+def test_columns_beside_one_that_chooses_rows_stay(sql: str) -> None:
+    answer = lineage(sql, facts(), ("public",), 2)
+    assert answer is not None
+    assert "public.customers.card" not in (answer[0] or ())
