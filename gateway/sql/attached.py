@@ -22,7 +22,7 @@ from gateway.sql.tree import words
 Key = tuple[str, str]  # schema, relation
 #: Words of SQL and PL/pgSQL that give or change names and settings, or run text made at run time. `cursor`: an open one has a name.
 _UNSETTLES = words(
-    "alter create cursor deallocate discard do drop execute import load prepare refcursor reset set set_config"
+    "alter create cursor deallocate discard do drop execute grant import load prepare refcursor reset revoke set set_config"
 ) | {MAKES_TABLE}
 #: OPEN of a variable: its type may be said by %TYPE alone. (`open` itself is a word of many texts.)
 _OPENS = re.compile(r"\bopen\s+[\w$]+\s*(?:;|\(|for\b|no\b|scroll\b)", re.IGNORECASE)

@@ -32,6 +32,8 @@ def found(*functions: Function, relations: tuple[Relation, ...] = (), operators:
         "BEGIN PERFORM set_config('role', NEW.who, false); RETURN NEW; END",
         "BEGIN SET search_path = evil; RETURN NEW; END",
         "BEGIN RESET ALL; RETURN NEW; END",
+        "BEGIN GRANT USAGE ON SCHEMA hidden TO hoop; RETURN NEW; END",
+        "BEGIN REVOKE USAGE ON SCHEMA hidden FROM hoop; RETURN NEW; END",
         "BEGIN DEALLOCATE ALL; RETURN NEW; END",
         "BEGIN CREATE TABLE x (id int); RETURN NEW; END",
         "DECLARE c refcursor; BEGIN OPEN c FOR SELECT 1; RETURN NEW; END",
