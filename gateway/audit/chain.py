@@ -71,17 +71,14 @@ def genesis(key: bytes, replica: str) -> str:
 
 def seal(key: bytes, prev: str, body: Mapping[str, Value]) -> Entry:
     """Link `body` (without `prev` and `hash`) behind `prev`. Raises ValueError or TypeError as `canonical` does."""
-    linked = {**body, "prev": prev}
-    text = canonical(linked)
+    seq = int(body["seq"])  # type: ignore[arg-type]  # a body without a number here is a programming error
+    return seal_text(key, prev, canonical({**body, "prev": prev}), str(body["replica"]), seq, str(body["kind"]))
+
+
+def seal_text(key: bytes, prev: str, text: str, replica: str, seq: int, kind: str) -> Entry:
+    """Link a canonical text, in which `prev` stands already and what else is said of it here, behind `prev`."""
     digest = hmac.digest(key, (prev + text).encode(), "sha256").hex()
-    return Entry(
-        replica=str(linked["replica"]),
-        seq=int(linked["seq"]),  # type: ignore[arg-type]  # a body without a number here is a programming error
-        kind=str(linked["kind"]),
-        hash=digest,
-        body=linked,
-        text=f'{text[:-1]},"hash":"{digest}"}}',
-    )
+    return Entry(replica, seq, kind, digest, f'{text[:-1]},"hash":"{digest}"}}')
 
 
 def sign_checkpoint(key: bytes, replica: str, seq: int, head: str) -> str:

@@ -34,14 +34,18 @@ _nested = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A sealed entry. `body` has every field but `hash`; `text` is the canonical JSON line with `hash` last."""
+    """A sealed entry: `text` is the canonical JSON line with `hash` last."""
 
     replica: str
     seq: int
     kind: str
     hash: str
-    body: Mapping[str, Value]
     text: str
+
+    @property
+    def body(self) -> Mapping[str, Value]:
+        """Every field but `hash`, read from the text: hardly any entry is ever asked for it."""
+        return {name: value for name, value in json.loads(self.text).items() if name != "hash"}
 
 
 def canonical(body: Mapping[str, Value]) -> str:
@@ -78,8 +82,7 @@ def read_entry(line: str) -> Entry:
         raise ValueError("an audit entry is a JSON object")  # noqa: TRY004 - one exception for every unreadable line
     match found:
         case {"replica": str(replica), "seq": int(seq), "kind": str(kind), "hash": str(digest)}:
-            body = {name: value for name, value in found.items() if name != "hash"}
-            return Entry(replica, seq, kind, digest, body, line)
+            return Entry(replica, seq, kind, digest, line)
     raise ValueError("an audit entry has replica, seq, kind and hash")
 
 

@@ -14,7 +14,7 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Self, cast
 from urllib.parse import quote, unquote
 
-from gateway.audit.chain import genesis, seal, sign_checkpoint
-from gateway.audit.entry import Entry, Value, clean
+from gateway.audit.chain import genesis, seal, seal_text, sign_checkpoint
+from gateway.audit.entry import Entry, Value, canonical, clean
+from gateway.audit.pattern import Pattern
 from gateway.errors import GatewayError
 
 #: A new file is begun when the next write would pass this: big enough to be few, small enough to copy away.
@@ -62,6 +63,7 @@ class Spool:
         self.seq = 0
         self.head = genesis(key, replica)
         self._clock = clock
+        self._replica = canonical({"replica": replica})[1:-1]
         self._lines: list[str] = []
         self._queued: list[Entry] = []
         self._waiting: list[Entry] | None = []
@@ -108,6 +110,18 @@ class Spool:
         self._lines.append(entry.text)
         self._queued.append(entry)
         return entry
+
+    def record_alike(self, pattern: Pattern, values: Sequence[str]) -> None:
+        """As `record`, for an entry of a pattern; `values` are JSON texts for its holes. Raises SpoolUnwritable."""
+        if self._broken is not None:
+            raise self._broken
+        seq = self.seq + 1
+        before = f'{{"seq":{seq},{self._replica},"at":"{_utc(self._clock())}","kind":'
+        text = pattern.text(before, values, self.head)
+        entry = seal_text(self.key, self.head, text, self.replica, seq, pattern.kind)
+        self.seq, self.head = seq, entry.hash
+        self._lines.append(entry.text)
+        self._queued.append(entry)
 
     def flush(self) -> None:
         """Hand all queued lines to the kernel in one write. Raises SpoolUnwritable, from then on always."""

@@ -183,6 +183,11 @@ class Relay:
                     if kind in ("statement", "refused") and fields.get("verdict") in ("allow", "deny"):
                         self._metrics.statements.labels(self.target_name, fields["verdict"]).inc()
                     recorded = True
+                case ev.RecordAlike(pattern, values):
+                    self._shell.spool.record_alike(pattern, values)
+                    if pattern.kind == "statement":
+                        self._metrics.statements.labels(self.target_name, "allow").inc()
+                    recorded = True
                 case ev.Close():
                     closing = True
                 case ev.CancelTarget():

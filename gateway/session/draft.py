@@ -48,6 +48,11 @@ class Draft:
         self._talk = talk
         self.batch = Batch()
 
+    @property
+    def begun(self) -> bool:
+        """Is a part of a batch here, or something known of one whose beginning was sent?"""
+        return self.batch != Batch()
+
     # --- names --------------------------------------------------------------------------------------------------------
 
     def note(self, change: Change) -> None:

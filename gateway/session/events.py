@@ -10,6 +10,7 @@ from enum import Enum
 
 from gateway.approvals.request import ApprovalRequest, Wire
 from gateway.audit.entry import Value
+from gateway.audit.pattern import Pattern
 from gateway.policy.model import Policy
 from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
@@ -198,6 +199,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordAlike:
+    """The same, for an entry of a pattern; `values` are JSON texts for its holes."""
+
+    pattern: Pattern
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Read this text in the parser process (it is too big for this one): Answered follows."""
 
@@ -318,6 +327,7 @@ Effect = (
     ToClient
     | ToTarget
     | Record
+    | RecordAlike
     | Ask
     | SideAsk
     | SideClose

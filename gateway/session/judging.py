@@ -84,6 +84,7 @@ class Judge:
     def __init__(self, login: Login, policy: Policy, catalog: Catalog | None) -> None:
         self.login = login
         self.agent = login.agent
+        self.epoch = 0  # goes on whenever a text may be judged, or its result masked, otherwise than before
         self.search_path: tuple[str, ...] = ("public",)
         self._wandered = False  # the search_path changed: a cursor may still read what a name meant before
         self._copied_to: dict[
@@ -112,6 +113,7 @@ class Judge:
 
     def _forget(self) -> None:
         """Texts are read anew: what they mean, or what is protected, has changed."""
+        self.epoch += 1
         self._read.clear()
         self._beside.clear()
 
@@ -141,6 +143,7 @@ class Judge:
             return
         if not self.doubts_settings and _may_set(statement) and self.touches_protected(statement):
             self.doubts_settings = True
+            self.epoch += 1
             self._follow_anew()
         if new := {self._glob(place) for place, _ in self._copies(statement)}:
             self._mask_too(new)
@@ -152,6 +155,7 @@ class Judge:
             globs = {self._glob((None, None, None))}
         self._copied_to |= dict.fromkeys((each, "redact") for each in sorted(globs))
         self._spread()
+        self.epoch += 1
         self._beside.clear()
 
     def _glob(self, place: Place) -> str:
@@ -236,6 +240,7 @@ class Judge:
 
     def writes(self, statement: Statement) -> None:
         """The server says that it writes: from now on nobody takes it for a read."""
+        self.epoch += 1
         self._writers[_text(statement)] = None
         if len(self._writers) > WRITERS:
             self._writers.popitem(last=False)
@@ -402,6 +407,10 @@ class Judge:
         hint = f"{reason}. Leave masked columns out of the statement, or ask someone who may see them."
         return Verdict(Answer.DENY, None, reason, message=hint)
 
+    def compares_protected(self, statement: Statement) -> bool:
+        """Does a constant or a parameter of it stand beside a protected column?"""
+        return any(self._of_protected(statement))
+
     def told(
         self, statement: Statement, values: Sequence[str | None] | None
     ) -> tuple[str, tuple[str | None, ...] | None]:
@@ -410,14 +419,17 @@ class Judge:
         What detectors know is masked, and so is every constant and value that is compared with a protected column or
         written to one: whoever asks for `card = '4111...'` has shown the card to all who read of it.
         """
-        offsets, numbers = self._of_protected(statement)
-        shown = None
-        if values is not None:
-            shown = tuple(
-                REDACTED if each is not None and at in numbers else each and self.scrub(each)
-                for at, each in enumerate(values, 1)
-            )
+        offsets, _ = self._of_protected(statement)
+        shown = None if values is None else self.told_values(statement, values)
         return self.scrub(withheld(statement.sql, offsets, f"'{REDACTED}'")), shown
+
+    def told_values(self, statement: Statement, values: Sequence[str | None]) -> tuple[str | None, ...]:
+        """Its bound values alone: see `told`."""
+        _, numbers = self._of_protected(statement)
+        return tuple(
+            REDACTED if each is not None and at in numbers else each and self.scrub(each)
+            for at, each in enumerate(values, 1)
+        )
 
     def _of_protected(self, statement: Statement) -> tuple[set[int], set[int]]:
         """Offsets of the constants and numbers of the parameters that stand beside a protected column."""

@@ -126,6 +126,11 @@ class Names:
         else:
             self.portals[change.name] = change.value
 
+    def query(self) -> None:
+        """A simple Query drops the unnamed statement and portal (exec_simple_query)."""
+        self.statements.pop("", None)
+        self.portals.pop("", None)
+
     def uncertain(self, space: Space, name: str) -> bool:
         """True while a change of this name (or of all) is on its way."""
         return self._on_the_way[space, name] > 0 or self._on_the_way[space, None] > 0

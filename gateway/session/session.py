@@ -32,6 +32,7 @@ from gateway.session.judging import Judge, Login
 from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.secondtry import SecondTry
+from gateway.session.shortway import ShortWay
 from gateway.session.state import Conversation, Phase
 from gateway.session.stream import Stream
 from gateway.sql.catalog import Catalog
@@ -74,6 +75,7 @@ class Session:
         self.stream = Stream(self.talk)
         self.holding = Holding(self.talk, request_ids)
         self.second = SecondTry(self.talk, self.forwarding, self.holding)
+        self.short = ShortWay(self.talk, self.stream)
 
     @property
     def batch(self) -> Batch:
@@ -86,8 +88,31 @@ class Session:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Effect]:  # noqa: PLR0912, PLR0915 - the table of events
+    def handle(self, event: ev.Event, now: float) -> list[ev.Effect]:
         """Take one event and return what must be done, in order."""
+        short, effects = self.short, None
+        if short.flight is not None:
+            effects = short.answered(event.data, now) if isinstance(event, ev.FromTarget) else None
+            if effects is None:
+                self._read_again()
+        elif short.open and isinstance(event, ev.FromClient):
+            effects = short.send(event.data, now)
+        if effects is None:
+            effects = self._handle(event, now)
+            short.look(idle=not (self.inbox or self.frames.partial or self.going_on or self.paused or self.draft.begun))
+        return effects
+
+    def _read_again(self) -> None:
+        """What took the short way takes the ordinary one, as of when it came: its effects have been performed already."""
+        flight = self.short.flight
+        assert flight is not None  # noqa: S101 - the caller's condition
+        self.short.flight = None
+        self.talk.number = flight.number - 1
+        again = self._handle(ev.FromClient(flight.data), flight.at)
+        if not flight.is_what(again):
+            raise GatewayError("a plain read was not what it was taken for")  # a bug: nothing more goes
+
+    def _handle(self, event: ev.Event, now: float) -> list[ev.Effect]:  # noqa: PLR0912, PLR0915 - the table of events
         talk = self.talk
         talk.now, talk.effects = now, []
         try:

@@ -4,10 +4,12 @@ session.py reads the client, stream.py the target, holding.py waits for people; 
 """
 
 from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from gateway.audit.entry import Value
+from gateway.audit.pattern import Pattern
 from gateway.errors import GatewayError
 from gateway.masking.placeholders import CopyWatch
 from gateway.policy.decide import Verdict
@@ -34,7 +36,7 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.parse import MAX_BYTES
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import fatal
-from gateway.wire.frontend import SYNC, message, parse
+from gateway.wire.frontend import SYNC, Bind, message, parse
 
 if TYPE_CHECKING:  # it works on the conversation
     from gateway.session.rowguard import RowGuard
@@ -116,7 +118,7 @@ class Conversation:
         self.ran: list[Execution] = []  # approved and executed since the last ReadyForQuery
         self.failed: dict[str, tuple[str, Execution]] = {}  # approved and failed: request -> (SQLSTATE, which)
         self.unsettled: list[str] = []  # executed requests whose transaction is still open
-        self._number = 0
+        self.number = 0  # of the last statement
         self._who: dict[str, Value] = {
             "session": login.session,
             "subject": login.identity.subject,
@@ -164,6 +166,38 @@ class Conversation:
         waits = self.status == "I" or bool(self.replies)
         return self.gate.unsure and self.phase is Phase.READY and not self.open_batch and waits
 
+    @property
+    def at_rest(self) -> bool:
+        """Is nothing going on, owed, in doubt or remembered that could make a plain read anything but a plain read?"""
+        return not (
+            self.phase is not Phase.READY
+            or self.status == "E"
+            or self.replies
+            or self.busy
+            or self.open_batch
+            or self.lost
+            or self.changed
+            or self.redefined
+            or self.lurking
+            or self.renewal.under_way
+            or self.trial is not None
+            or self.ending is not None
+            or (self.path_in_transaction and self.status == "I")
+            or self.temporary
+            or self.temporary_code
+            or self.claimed_reason
+            or self._session_reason
+            or self.ended_as
+            or self.broke
+            or self.mid_message
+            or self.ran
+            or self.failed
+            or self.unsettled
+            or self.gate.opened
+            or self.gate.unsure
+            or self.gate.wish
+        )
+
     def still_copying(self) -> None:
         """Something was answered: is a COPY FROM STDIN still on its way? It may be one of a later batch."""
         self.copying = self.copying and any(each.copies_in for each in self.replies)
@@ -191,8 +225,10 @@ class Conversation:
 
     def record(self, kind: str, **fields: Value) -> None:
         """Put an audit entry among the effects, with who and where."""
-        known = {name: value for name, value in fields.items() if value not in (None, "", [])}
-        self.emit(ev.Record(kind, self._who | known))
+        self.emit(ev.Record(kind, self._known(fields)))
+
+    def _known(self, fields: Mapping[str, Value]) -> dict[str, Value]:
+        return self._who | {name: value for name, value in fields.items() if value not in (None, "", [])}
 
     def read(self, sql: str) -> Script | None:
         """Read a text; None where the parser process was asked and has not answered, or where it waits for the catalog."""
@@ -232,10 +268,10 @@ class Conversation:
         changes: tuple[Change, ...],
     ) -> Execution:
         """Number a statement of the client and mask what will be told about it."""
-        self._number += 1
+        self.number += 1
         sql, shown = self.judge.told(statement, parameters)
         return Execution(
-            self._number,
+            self.number,
             statement,
             verdict,
             sql,
@@ -278,6 +314,17 @@ class Conversation:
             each.started = self.now
             self.record("statement", **self._story(each), reason=self.claimed_reason)
 
+    def patterns(self, execution: Execution) -> tuple[Pattern, Pattern]:
+        """The entries "statement" and "finished" of a statement that is repeated and asked for of nobody; the holes are its
+        number, text and parameters, and then rows and duration too."""
+        holes = ["statement", "sql", *(["parameters"] if execution.parameters else [])]
+        story = self._story(execution)
+        before = {**story, "clear": [], "unscanned": ""}  # known once its result has begun
+        begun = Pattern("statement", _without(self._known(before), holes), holes)
+        holes += ["rows", "duration_ms"]
+        over = Pattern("finished", _without(self._known({**story, "outcome": "executed"}), holes), holes)
+        return begun, over
+
     def record_refused(self, reply: Reply, sqlstate: str = "", reason: str = "") -> None:
         """Record what policy refused, or what never came to a decision (then why); a request's end is recorded by the
         desk, if it was stored."""
@@ -305,9 +352,7 @@ class Conversation:
         """One more message is on its way to the target."""
         self.replies.append(reply)
         if reply.kind == ord("Q") and reply.mode is Mode.EXPECT:
-            # A simple Query drops the unnamed statement and portal (exec_simple_query).
-            self.names.statements.pop("", None)
-            self.names.portals.pop("", None)
+            self.names.query()
         if reply.change is not None:
             self.names.sent(reply.change)
         for execution in reply.executions:
@@ -497,6 +542,10 @@ class Conversation:
             self.run_errand()
 
 
+def _without(fields: Mapping[str, Value], names: Collection[str]) -> dict[str, Value]:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
 def _by_request(executions: list[Execution]) -> dict[str, list[Execution]]:
     grouped: dict[str, list[Execution]] = {}
     for each in executions:
@@ -518,10 +567,11 @@ def _fate(executions: list[Execution]) -> str:
 
 def values(portal: Portal) -> tuple[str | None, ...] | None:
     """The bound values as text, for people. Binary values of unknown types are shown by their length."""
-    bind = portal.bind
-    if bind is None:
-        return None
-    types = portal.prepared.types
+    return None if portal.bind is None else bound_values(portal.bind, portal.prepared.types)
+
+
+def bound_values(bind: Bind, types: Sequence[int]) -> tuple[str | None, ...]:
+    """The same of a Bind and the parameters' types."""
     shown: list[str | None] = []
     for at, value in enumerate(bind.parameters):
         formats = bind.parameter_formats

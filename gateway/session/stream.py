@@ -28,6 +28,7 @@ from gateway.wire.backend import (
     Column,
     command_tag,
     fields,
+    format_of,
     parameter_description,
     read_parameter_status,
     row_description,
@@ -60,6 +61,15 @@ class Stream:
         self._touched = False  # since the last ReadyForQuery a statement ran that may show protected values
         self._reached = False  # likewise in this transaction: its deferred constraints and triggers may quote them
         self._within = ""  # the transaction status behind a BEGIN or COMMIT that no ReadyForQuery has told yet
+
+    @property
+    def at_rest(self) -> bool:
+        """Is it between two whole answers?"""
+        return not (self._tail or self._passing or self._copy or self._touched or self._within)
+
+    def reached(self, *, protected: bool) -> None:
+        """A statement ran in this transaction that may show protected values."""
+        self._reached = self._reached or protected
 
     def abandon(self) -> None:
         """The conversation ends here: say of everything on its way that its end was not seen."""
@@ -152,7 +162,7 @@ class Stream:
         statement = reply.execution.statement if reply.execution else None
         bind = reply.portal.bind if reply.portal else None
         formats = bind.result_formats if bind else ()
-        shown = tuple(_format(formats, at, each) for at, each in enumerate(columns))
+        shown = tuple(format_of(formats, at, each) for at, each in enumerate(columns))
         talk = self._talk
         masker = talk.judge.masker(statement, columns, shown, approved=_approved(reply))
         status = self._within or talk.status
@@ -617,9 +627,3 @@ def _described(reply: Reply) -> tuple[Column, ...] | None:
 def _unknown(raw: bytes) -> tuple[Column, ...]:
     """Columns of a result that was never described: as many as the row has, each text of unknown origin."""
     return (Column("?", 0, 0, 25, -1, -1, 0),) * int.from_bytes(raw[5:7], "big")
-
-
-def _format(formats: tuple[int, ...], at: int, column: Column) -> int:
-    if not formats:
-        return column.format
-    return formats[0] if len(formats) == 1 else formats[at] if at < len(formats) else 0

@@ -1,7 +1,7 @@
 """Backend messages: read from a target, written to a client. Manual: 55.7 Message Formats, 55.8 Error and Notice Fields."""
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError, ProtocolViolation
@@ -38,6 +38,13 @@ def row_description(body: bytes) -> tuple[Column, ...]:
     except (ValueError, struct.error):
         raise ProtocolViolation("the target sent a malformed RowDescription") from None
     return tuple(columns)
+
+
+def format_of(formats: Sequence[int], at: int, column: Column) -> int:
+    """The format in which column `at` comes, by the result formats of a Bind (none: as the column itself says)."""
+    if not formats:
+        return column.format
+    return formats[0] if len(formats) == 1 else formats[at] if at < len(formats) else 0
 
 
 def parameter_description(body: bytes) -> tuple[int, ...]:

@@ -39,6 +39,11 @@ class Frames:
         self._held = 0
         self._wanted = HEADER
 
+    @property
+    def partial(self) -> bool:
+        """Is a part of a message here whose rest is still to come?"""
+        return bool(self._parts)
+
     def feed(self, data: bytes) -> list[Frame]:
         """Take a chunk and return the frames it completes. Raises ProtocolViolation."""
         if self._parts:

@@ -1,0 +1,75 @@
+"""Entries that are alike but for a few fields: their canonical text with holes, made once and filled for each entry. Pure.
+
+A statement that a session repeats makes two entries each time, in which the number, the time, a duration and a count differ.
+Filling the holes costs a tenth of writing the whole text, and gives the very same one (`entry.canonical`): a test compares
+them. What must not live here: which fields an entry has (entry.py), how it is sealed (chain.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring as _quoted
+
+from gateway.audit.entry import FIELDS, Value, canonical
+
+#: What differs in every entry, and stands first in each text.
+_FIRST = ("seq", "replica", "at", "kind")
+#: Stands in a hole's place while the text is made; the number is the field's rank.
+_MARK = "\x01hole {}\x01"
+
+
+class Pattern:
+    """`kind`, `fields` with their values, and `holes`: the names of fields that `text` gets, in any order of ranks.
+
+    Raises ValueError for a field that no entry has, and for one that the spool fills in.
+    """
+
+    __slots__ = ("_between", "holes", "kind")
+
+    def __init__(self, kind: str, fields: Mapping[str, Value], holes: Sequence[str]) -> None:
+        self.kind = kind
+        self.holes = tuple(sorted(holes, key=FIELDS.index))
+        if not {*self.holes, *fields}.isdisjoint((*_FIRST, "prev", "hash")):
+            raise ValueError("the spool itself fills in seq, replica, at, kind, prev and hash")
+        marks: dict[str, Value] = {name: _MARK.format(FIELDS.index(name)) for name in self.holes}
+        inner = canonical({**fields, **marks})[1:-1]
+        rest = f"{_quoted(kind)},{inner}" if inner else _quoted(kind)
+        between = []
+        for mark in marks.values():
+            before, rest = rest.split(_quoted(str(mark)))
+            between.append(before)
+        self._between = (*between, rest)
+
+    def text(self, before: str, values: Sequence[str], prev: str) -> str:
+        """The canonical text of an entry without its hash.
+
+        `before`: the text up to the value of `kind`, which is the spool's. `values`: JSON texts, one for each of `holes`.
+        """
+        return f'{before}{"".join(_joined(self._between, values))},"prev":"{prev}"}}'
+
+
+    def fits(self, kind: str, fields: Mapping[str, Value], values: Sequence[str]) -> bool:
+        """Would an entry of these fields have this pattern's text with these values?"""
+        whole = canonical(fields)[1:-1]
+        said = f"{_quoted(kind)},{whole}" if whole else _quoted(kind)
+        return said == "".join(_joined(self._between, values))
+
+
+def text_value(text: str) -> str:
+    """A text as JSON, for a hole. U+0000 can't be in it: no text of PostgreSQL holds one."""
+    return _quoted(text)
+
+
+def number_value(number: float) -> str:
+    """A finite number as JSON, as `canonical` writes it."""
+    return repr(number)
+
+
+def list_value(texts: Sequence[str | None]) -> str:
+    """Texts and nulls as a JSON list."""
+    return f"[{','.join('null' if each is None else _quoted(each) for each in texts)}]"
+
+
+def _joined(between: Sequence[str], values: Sequence[str]) -> list[str]:
+    parts = [between[0]]
+    for at, value in enumerate(values, 1):
+        parts += (value, between[at])
+    return parts
