@@ -7,6 +7,7 @@ A line is one effect, neighbours of one side joined: `client` and `target` name 
 """
 
 import itertools
+import json
 from collections.abc import Sequence
 
 from gateway.approvals.request import ApprovalRequest
@@ -81,6 +82,7 @@ class Playbook:
         while ev.GoOn() in self.effects:
             self.effects.remove(ev.GoOn())
             self.effects += self.session.handle(ev.GoOn(), self.now)
+        self.effects = [whole(each) for each in self.effects]
         if not self.gate_shown:
             self._through_the_gate()
         if not self.rows_shown:
@@ -149,6 +151,14 @@ class Playbook:
     def recheck(self, status: str = "I", oid: bytes = b"16400") -> list[str]:
         """Answer the question what the held names mean now."""
         return self.target(row(b"public.customers", oid), complete("SELECT 1"), ready(status))
+
+
+def whole(effect: ev.Effect) -> ev.Effect:
+    """An entry of a pattern as the entry that it stands for; anything else as it is."""
+    if not isinstance(effect, ev.RecordAlike):
+        return effect
+    said = json.loads(effect.pattern.text('{"kind":', effect.values, ""))
+    return ev.Record(said.pop("kind"), {name: value for name, value in said.items() if name != "prev"})
 
 
 _ENDS = ("COMMIT", "ROLLBACK")

@@ -55,18 +55,21 @@ class Flight:
 
 
 class ShortWay:
-    """Of one session. `open`: the next message may take it. `flight`: what has taken it and was not answered yet."""
+    """Of one session. `open`: the next message may take it. `flight`: what has taken it and was not answered yet.
+
+    `shut`: nothing ever takes it.
+    """
 
     def __init__(self, talk: Conversation, stream: Stream) -> None:
         self._talk = talk
         self._stream = stream
         self._reads = PlainReads(talk)
-        self.open = False
+        self.open = self.shut = False
         self.flight: Flight | None = None
 
     def look(self, *, idle: bool) -> None:
         """The ordinary way has come to a rest. `idle`: nothing of the client's is left to be read."""
-        self.open = idle and self._talk.at_rest and self._stream.at_rest
+        self.open = idle and not self.shut and self._talk.at_rest and self._stream.at_rest
         if self.open:
             self._reads.refresh()
 

@@ -6,11 +6,12 @@ What must hold, whatever comes:
 - no message type reaches the target but those that were judged, and no text runs there that was not recorded before; nothing
   but reads and housekeeping runs unless a release of it was stored, and no more often than it was released;
 - under a policy that allows everything nothing fails because the gate was closed, and at rest it is;
-- the client is answered as PostgreSQL would answer: message by message, and nothing is owed at rest.
+- the client is answered as PostgreSQL would answer: message by message, and nothing is owed at rest;
+- a session that never takes the short way of plain reads says, sends and records the same at each event.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from random import Random
@@ -28,7 +29,7 @@ from gateway.sql.tree import words
 from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, close, describe, execute, message, parse, query
 from tests.fuzz.client import Client
 from tests.fuzz.target import BEHIND, Target, statements, word
-from tests.playbook import ANN, NOW, POLICY, catalog
+from tests.playbook import ANN, NOW, POLICY, catalog, whole
 
 OPEN = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba}", "}")
 BOB = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
@@ -135,14 +136,22 @@ class World:
     closed: bool = False
     lying: bool = False  # the target says anything
     log: deque[object] = field(default_factory=lambda: deque(maxlen=100))
+    twin: Session | None = None  # it never takes the short way
+    short: int = 0  # how often the session itself did
+    steady: bool = False  # nobody says anything before he was answered, hardly ever
 
     # --- events and effects -------------------------------------------------------------------------------------------
 
     def give(self, event: ev.Event) -> None:
         self.log.append(event)
         self.now += self.random.choice((0.0, 0.001, 5.0))
-        for effect in self.session.handle(event, self.now):
+        effects = self.session.handle(event, self.now)
+        self.short += isinstance(event, ev.FromClient) and self.session.short.flight is not None
+        for effect in map(whole, effects):
             self._perform(effect)
+        if self.twin is not None:
+            other = self.twin.handle(event, self.now)
+            assert _summed(effects) == _summed(other), f"on the ordinary way: {list(map(_short, other))}"
 
     def _perform(self, effect: ev.Effect) -> None:
         self.log.append(effect)
@@ -254,6 +263,13 @@ class World:
             assert self.client.status == self.target.status, (
                 f"{self.client.status} was told, it is {self.target.status}"
             )
+
+
+def _summed(effects: list[ev.Effect]) -> tuple[bytes, bytes, list[ev.Effect]]:
+    """What they say and send as a whole, and the others in order."""
+    said = b"".join(each.data for each in effects if isinstance(each, ev.ToClient))
+    sent = b"".join(each.data for each in effects if isinstance(each, ev.ToTarget))
+    return said, sent, [whole(each) for each in effects if not isinstance(each, ev.ToClient | ev.ToTarget)]
 
 
 def _bodies(fields: Mapping[str, Value]) -> tuple[str, ...] | None:
@@ -387,12 +403,37 @@ def _renamed(random: Random) -> list[bytes]:
     return [close("S", "p"), *(part for each in steps for part in each), SYNC]
 
 
+def _repeated(random: Random) -> list[bytes]:
+    """The same plain reads over and over, as an application sends them, in a block or not."""
+    texts = ("SELECT name FROM customers WHERE id = {}", "SELECT 100", "SELECT id FROM orders WHERE customer IN ({}, 1)")
+    found = [parse("a", random.choice(texts[1:]).format(1)), describe("S", "a"), SYNC]
+    if random.random() < 0.3:
+        found.append(query("BEGIN"))
+    for _ in range(random.randint(3, 12)):
+        formats = random.choice(((), (0,), (1,)))
+        described = random.choice((b"", describe("P", "")))
+        prepared = bind("", "a", [b"1"] * random.choice((0, 0, 1)), (), formats) + described + execute("") + SYNC
+        found.append(random.choice((query(random.choice(texts).format(random.randint(100, 130))), prepared)))
+    return [close("S", "a"), *found]
+
+
+def _steady(random: Random) -> list[bytes]:
+    """Such reads, and now and then something between them."""
+    found: list[bytes] = []
+    while len(found) < MESSAGES:
+        found += _repeated(random)
+        found += [query(random.choice(HARMLESS).format(100))] if random.random() < 0.3 else []
+    return found
+
+
 def _conversation(random: Random) -> list[bytes]:
     found: list[bytes] = []
     while len(found) < MESSAGES:
         luck = random.random()
         if luck < 0.04:
             found += _renamed(random)
+        elif luck < 0.14:
+            found += _repeated(random)
         elif luck < 0.35:
             found.append(query(_text(random)))
         elif luck < 0.75:
@@ -434,6 +475,10 @@ def _lie(random: Random, chunk: bytes) -> bytes:
     )()
 
 
+def _numbers() -> Iterator[str]:
+    return (f"R{number}" for number in range(10_000))
+
+
 # --- a case -----------------------------------------------------------------------------------------------------------
 
 
@@ -442,9 +487,11 @@ def case(random: Random) -> int:
     allowing = random.random() < 0.4
     policy = _policy(OPEN if allowing else POLICY)
     login = Login("s-1", "r-1", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
-    numbers = iter(f"R{number}" for number in range(10_000))
-    world = World(random, Session(login, policy, _catalog(), numbers, Gate()), allowing)
-    said = _conversation(random)
+    session, twin = (Session(login, policy, known, _numbers(), Gate()) for known in [_catalog()] * 2)
+    twin.short.shut = True
+    world = World(random, session, allowing, twin=twin)
+    world.steady = random.random() < 0.25
+    said = _steady(random) if world.steady else _conversation(random)
     world.lying = random.random() < 0.15
     if random.random() < 0.2:
         world.whole = False
@@ -469,7 +516,7 @@ def _play(world: World, said: list[bytes]) -> None:
         if (at < len(said) or unsent) and not world.paused:
             choices += [0, 0]
         if world.answers:
-            choices += [1, 1, 1]
+            choices += [1] * (100 if world.steady else 3)
         if world.wait:
             choices += [2]
         if not choices and world.target.over and not world.closed:
@@ -479,16 +526,17 @@ def _play(world: World, said: list[bytes]) -> None:
             return
         match random.choice(choices):
             case 0:
-                count = random.choice((1, 1, 2, 5, 20))
-                kinds = "".join(chr(each[0]) for each in said[at : at + count])
-                unsent += b"".join(said[at : at + count])
+                count = 1 if world.steady and random.random() < 0.9 else random.choice((1, 1, 2, 5, 20))
+                more = b"".join(said[at : at + count])
+                kinds = _kinds(more)
+                unsent += more
                 at += count
                 world.client.sent(kinds.partition("X")[0])
-                end = len(unsent) if random.random() < 0.8 else random.randint(1, len(unsent))
+                end = len(unsent) if random.random() < (0.98 if world.steady else 0.8) else random.randint(1, len(unsent))
                 chunk, unsent = unsent[:end], unsent[end:]
                 world.give(ev.FromClient(chunk))
             case 1:
-                end = len(world.answers) if random.random() < 0.5 else random.randint(1, len(world.answers))
+                end = len(world.answers) if random.random() < (0.95 if world.steady else 0.5) else random.randint(1, len(world.answers))
                 chunk, world.answers = world.answers[:end], world.answers[end:]
                 if world.lying and random.random() < 0.1:
                     chunk = _lie(random, chunk)
@@ -498,6 +546,15 @@ def _play(world: World, said: list[bytes]) -> None:
         if unlucky and random.random() < 0.02:
             world.give(_accident(world))
     raise AssertionError(f"it has not come to rest in {STEPS} steps")
+
+
+def _kinds(data: bytes) -> str:
+    """The types of the messages in it."""
+    found, at = "", 0
+    while at < len(data):
+        found += chr(data[at])
+        at += 1 + max(4, int.from_bytes(data[at + 1 : at + 5], "big"))
+    return found
 
 
 def _accident(world: World) -> ev.Event:
