@@ -152,6 +152,8 @@ class World:
         if self.twin is not None:
             other = self.twin.handle(event, self.now)
             assert _summed(effects) == _summed(other), f"on the ordinary way: {list(map(_short, other))}"
+            if self.session.short.flight is None:
+                assert _stands(self.session) == _stands(self.twin)
 
     def _perform(self, effect: ev.Effect) -> None:
         self.log.append(effect)
@@ -270,6 +272,15 @@ def _summed(effects: list[ev.Effect]) -> tuple[bytes, bytes, list[ev.Effect]]:
     said = b"".join(each.data for each in effects if isinstance(each, ev.ToClient))
     sent = b"".join(each.data for each in effects if isinstance(each, ev.ToTarget))
     return said, sent, [whole(each) for each in effects if not isinstance(each, ev.ToClient | ev.ToTarget)]
+
+
+def _stands(session: Session) -> tuple[object, ...]:
+    """What the next message would be read by."""
+    talk, names = session.talk, session.talk.names
+    portals = {name: (each.prepared.sql, each.columns, each.bind) for name, each in names.portals.items()}
+    statements = {name: (each.sql, each.columns) for name, each in names.statements.items()}
+    flags = talk.number, talk.status, talk.phase, talk.at_rest, talk.path_stale, talk.lurking, talk.claimed_reason
+    return (*flags, portals, statements, names.doubts, session.stream.at_rest, session.stream._reached, talk.gate)
 
 
 def _bodies(fields: Mapping[str, Value]) -> tuple[str, ...] | None:
