@@ -21,6 +21,7 @@ from pathlib import Path
 from bench.machine import cpu, one_cpu
 from bench.result import Figure, Result
 from bench.stack import Stack, running
+from gateway.demo.postgres import EmbeddedPostgres
 from gateway.demo.sample import SHOP, SHOP_USER
 
 ROUNDS, SECONDS, SCALE = 3, 2, 10
@@ -61,8 +62,7 @@ class Run:
 async def measure() -> Result:
     """All ways and workloads, interleaved; then the profile."""
     with one_cpu():
-        async with running() as stack, AsyncExitStack() as others:
-            await _fill(stack)
+        async with running(fill=_fill) as stack, AsyncExitStack() as others:
             ways = [
                 Way("direct", stack.postgres.port, stack.password, None),
                 await others.enter_async_context(bare_relay(stack)),
@@ -77,15 +77,15 @@ async def measure() -> Result:
     return Result("hot_path", [*_rows(ways, runs)], [*notes, *await _profile()])
 
 
-async def _fill(stack: Stack) -> None:
-    place = ["-h", "127.0.0.1", "-p", str(stack.postgres.port), "-U", stack.postgres.superuser]
-    await _run_pgbench(stack, ["-i", "-q", "-s", str(SCALE), *place, SHOP], stack.postgres.password)
-    await stack.postgres.psql(_GRANT, SHOP)
+async def _fill(postgres: EmbeddedPostgres) -> None:
+    place = ["-h", "127.0.0.1", "-p", str(postgres.port), "-U", postgres.superuser]
+    await _run_pgbench(postgres, ["-i", "-q", "-s", str(SCALE), *place, SHOP], postgres.password)
+    await postgres.psql(_GRANT, SHOP)
 
 
-async def _run_pgbench(stack: Stack, arguments: list[str], password: str) -> str:
+async def _run_pgbench(postgres: EmbeddedPostgres, arguments: list[str], password: str) -> str:
     pgbench = await asyncio.create_subprocess_exec(
-        str(stack.postgres.binaries / "pgbench"),
+        str(postgres.binaries / "pgbench"),
         *arguments,
         env={"PGPASSWORD": password, "PGSSLMODE": "disable", "PATH": os.defpath, "LC_ALL": "C"},
         stdout=asyncio.subprocess.PIPE,
@@ -101,7 +101,7 @@ async def _select(stack: Stack, way: Way, protocol: str, clients: int, seconds: 
     place = ["-h", "127.0.0.1", "-p", str(way.port), "-U", SHOP_USER]
     options = ["-n", "-S", "-M", protocol, "-c", str(clients), "-j", "1", "-T", str(seconds)]
     before = cpu(way.pid) if way.pid else 0.0
-    text = await _run_pgbench(stack, [*options, *place, SHOP], way.password)
+    text = await _run_pgbench(stack.postgres, [*options, *place, SHOP], way.password)
     used = cpu(way.pid) - before if way.pid else 0.0
     count, latency, tps = (float(_found(text, each)) for each in ("processed: ", "latency average = ", "tps = "))
     return Run(tps, latency * 1000, used / count * 1e6)
@@ -205,8 +205,7 @@ async def _profile() -> list[str]:
     """The ten functions with the most time of their own while pgbench runs."""
     with tempfile.TemporaryDirectory(prefix="hoop-bench-") as base:
         file = Path(base) / "profile"
-        async with running(command=("-m", "cProfile", "-o", str(file), "-m", "gateway")) as stack:
-            await _fill(stack)
+        async with running(command=("-m", "cProfile", "-o", str(file), "-m", "gateway"), fill=_fill) as stack:
             way = Way("gateway", stack.wire, stack.issuer.mint("ann"), stack.pid)
             run = await _select(stack, way, "simple", 8, PROFILED)
         stats = pstats.Stats(str(file))

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,15 +82,18 @@ class Stack:
 
 @asynccontextmanager
 async def running(
-    settings: Mapping[str, str] | None = None, command: Sequence[str] = ("-m", "gateway")
+    settings: Mapping[str, str] | None = None,
+    command: Sequence[str] = ("-m", "gateway"),
+    fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Stack]:
-    """Start everything, take it away again. `command` goes between the interpreter and `serve`. Raises NotStarted."""
+    """Start everything, take it away again. `command` goes between the interpreter and `serve`, `fill` makes tables of its own
+    before the gateway reads the catalog. Raises NotStarted."""
     base = Path(tempfile.mkdtemp(prefix="hoop-bench-"))
     base.chmod(0o711)  # as root the database runs as another user and must reach its own directory
     try:
         postgres = await EmbeddedPostgres.start(base, settings={**_POSTGRES, **(settings or {})})
         try:
-            async with _served(base, postgres, command) as stack:
+            async with _served(base, postgres, command, fill) as stack:
                 yield stack
         finally:
             await postgres.stop()
@@ -99,9 +102,16 @@ async def running(
 
 
 @asynccontextmanager
-async def _served(base: Path, postgres: EmbeddedPostgres, command: Sequence[str]) -> AsyncIterator[Stack]:
+async def _served(
+    base: Path,
+    postgres: EmbeddedPostgres,
+    command: Sequence[str],
+    fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None,
+) -> AsyncIterator[Stack]:
     loaded = await sample.load(postgres)
     await postgres.psql(_TABLE, sample.SHOP)
+    if fill is not None:
+        await fill(postgres)
     issuer = await DemoIssuer.start()
     workspace = Workspace(relaxed=True, answer_seconds=30)  # many clicks at once only queue; none is to be lost
     workspace.add_person("Bob", "bob@example.com", "DBA")
