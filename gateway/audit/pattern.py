@@ -10,10 +10,8 @@ from json.encoder import encode_basestring as _quoted
 
 from gateway.audit.entry import FIELDS, Value, canonical
 
-#: What differs in every entry, and stands first in each text.
-_FIRST = ("seq", "replica", "at", "kind")
-#: Stands in a hole's place while the text is made; the number is the field's rank.
-_MARK = "\x01hole {}\x01"
+#: These the spool fills in: all but the last two stand first in each text.
+OF_SPOOL = ("seq", "replica", "at", "kind", "prev", "hash")
 
 
 class Pattern:
@@ -26,17 +24,19 @@ class Pattern:
 
     def __init__(self, kind: str, fields: Mapping[str, Value], holes: Sequence[str]) -> None:
         self.kind = kind
+        if not {*holes, *fields}.isdisjoint(OF_SPOOL):
+            raise ValueError(f"the spool itself fills in {', '.join(OF_SPOOL)}")
+        if unknown := {*holes, *fields}.difference(FIELDS):
+            raise ValueError(f"not a field of an audit entry: {', '.join(sorted(unknown))}")
         self.holes = tuple(sorted(holes, key=FIELDS.index))
-        if not {*self.holes, *fields}.isdisjoint((*_FIRST, "prev", "hash")):
-            raise ValueError("the spool itself fills in seq, replica, at, kind, prev and hash")
-        marks: dict[str, Value] = {name: _MARK.format(FIELDS.index(name)) for name in self.holes}
-        inner = canonical({**fields, **marks})[1:-1]
-        rest = f"{_quoted(kind)},{inner}" if inner else _quoted(kind)
-        between = []
-        for mark in marks.values():
-            before, rest = rest.split(_quoted(str(mark)))
-            between.append(before)
-        self._between = (*between, rest)
+        between = [_quoted(kind)]
+        for name in sorted({*fields, *self.holes}, key=FIELDS.index):
+            if name in self.holes:
+                between[-1] += f',"{name}":'
+                between.append("")
+            else:
+                between[-1] += "," + canonical({name: fields[name]})[1:-1]
+        self._between = tuple(between)
 
     def text(self, before: str, values: Sequence[str], prev: str) -> str:
         """The canonical text of an entry without its hash.

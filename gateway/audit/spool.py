@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote
 
 from gateway.audit.chain import genesis, seal, seal_text, sign_checkpoint
 from gateway.audit.entry import Entry, Value, canonical, clean
-from gateway.audit.pattern import Pattern
+from gateway.audit.pattern import OF_SPOOL, Pattern
 from gateway.errors import GatewayError
 
 #: A new file is begun when the next write would pass this: big enough to be few, small enough to copy away.
@@ -35,7 +35,7 @@ FSYNC_EVERY = 0.05
 MAX_WAITING = 20_000
 
 _FILE = re.compile(r"(?P<replica>.+)\.(?P<part>\d{6})\.jsonl")
-_OWN_FIELDS = frozenset({"seq", "replica", "at", "kind", "prev", "hash"})
+_OWN_FIELDS = frozenset(OF_SPOOL)
 
 
 class SpoolUnwritable(GatewayError):

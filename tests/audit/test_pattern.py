@@ -1,0 +1,72 @@
+"""Patterns give the very text that `canonical` gives, whatever the values are."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audit.entry import FIELDS, Value, canonical
+from gateway.audit.pattern import OF_SPOOL, Pattern, list_value, number_value, text_value
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+LISTS = st.lists(st.one_of(st.none(), TEXTS))
+OBJECTS = st.dictionaries(TEXTS, st.one_of(st.none(), st.booleans(), st.integers(), TEXTS, LISTS))
+NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+VALUES = st.one_of(TEXTS, NUMBERS, LISTS, OBJECTS, st.lists(OBJECTS))
+HOLES: list[tuple[st.SearchStrategy[object], Callable[..., str]]] = [
+    (TEXTS, text_value),
+    (NUMBERS, number_value),
+    (LISTS, list_value),
+]
+NAMES = [name for name in FIELDS if name not in OF_SPOOL]
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> tuple[str, dict[str, Value], dict[str, tuple[Value, str]]]:
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True))
+    cut = draw(st.integers(0, len(names)))
+    holes = {}
+    for name in names[cut:]:
+        values, as_json = draw(st.sampled_from(HOLES))
+        value = draw(values)
+        holes[name] = value, as_json(value)
+    return draw(TEXTS), {name: draw(VALUES) for name in names[:cut]}, holes  # type: ignore[return-value] # JSON all of it
+
+
+@given(entries())
+def test_text_is_the_canonical_one(entry: tuple[str, dict[str, Value], dict[str, tuple[Value, str]]]) -> None:
+    kind, fields, holes = entry
+    pattern = Pattern(kind, fields, list(holes))
+    values = [holes[name][1] for name in pattern.holes]
+    whole = {**fields, **{name: value for name, (value, _) in holes.items()}}
+    first: dict[str, Value] = {"seq": 7, "replica": "r", "at": "now"}
+    before = canonical(first)[:-1] + ',"kind":'
+    assert pattern.text(before, values, "ab") == canonical({**first, "kind": kind, **whole, "prev": "ab"})
+    assert pattern.fits(kind, whole, values)
+    assert not pattern.fits(kind + "x", whole, values)
+
+
+def test_another_value_does_not_fit() -> None:
+    pattern = Pattern("statement", {"session": "s"}, ["statement", "sql"])
+    values = [number_value(5), text_value("SELECT 1")]
+    assert pattern.fits("statement", {"session": "s", "statement": 5, "sql": "SELECT 1"}, values)
+    assert not pattern.fits("statement", {"session": "s", "statement": 6, "sql": "SELECT 1"}, values)
+    assert not pattern.fits("statement", {"session": "s", "statement": 5, "sql": "SELECT 1", "rule": "r"}, values)
+
+
+def test_holes_stand_in_the_order_of_fields() -> None:
+    assert Pattern("finished", {}, ["duration_ms", "rows", "statement"]).holes == ("statement", "rows", "duration_ms")
+
+
+@pytest.mark.parametrize("name", OF_SPOOL)
+def test_what_the_spool_fills_in_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="the spool itself fills in"):
+        Pattern("x", {name: 1}, [])
+    with pytest.raises(ValueError, match="the spool itself fills in"):
+        Pattern("x", {}, [name])
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a field"):
+        Pattern("x", {"colour": "red"}, [])

@@ -1,0 +1,314 @@
+"""The short way of plain reads: what takes it, and that nobody can tell. tests/fuzz/sessions.py plays whole conversations twice."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway.session import events as ev
+from gateway.session.session import Session
+from gateway.wire.backend import notice_response
+from gateway.wire.frontend import SYNC, bind, describe, execute, message, parse, query
+from tests.playbook import BOUND, NOW, PARSED, POLICY, Playbook, catalog, columns, complete, error, ready, row, whole
+
+READ = query("SELECT name FROM customers WHERE id = 1")
+DESCRIBED = columns("name", first=2)
+ANSWER = DESCRIBED + row(b"Ann") + complete("SELECT 1") + ready()
+MASKED = POLICY + "masking: {columns: [{column: '*.public.customers.card_number', mask: redact}], detect: [card]}\n"
+
+
+class Twins:
+    """Two sessions that are given the same. The second never takes the short way."""
+
+    def __init__(self, policy: str = POLICY) -> None:
+        self.one, self.two = Playbook(policy), Playbook(policy)
+        self.two.session.short.shut = True
+        self.give(ev.Tick())
+
+    @property
+    def flying(self) -> bool:
+        assert self.two.session.short.flight is None
+        return self.one.session.short.flight is not None
+
+    def give(self, event: ev.Event) -> None:
+        """Both do, say and record the same."""
+        now = self.one.now
+        assert _summed(self.one.session, event, now) == _summed(self.two.session, event, now)
+
+    def client(self, data: bytes) -> None:
+        self.give(ev.FromClient(data))
+
+    def target(self, data: bytes) -> None:
+        self.give(ev.FromTarget(data))
+
+    def known(self, data: bytes, answer: bytes) -> None:
+        """The first time everything is learnt: behind this the same data takes the short way to its end."""
+        for _ in range(2):
+            self.client(data)
+            self.target(answer)
+
+
+def _summed(session: Session, event: ev.Event, now: float) -> tuple[bytes, bytes, list[ev.Effect]]:
+    effects = session.handle(event, now)
+    said = b"".join(each.data for each in effects if isinstance(each, ev.ToClient))
+    sent = b"".join(each.data for each in effects if isinstance(each, ev.ToTarget))
+    return said, sent, [whole(each) for each in effects if not isinstance(each, ev.ToClient | ev.ToTarget)]
+
+
+def prepared(name: str = "s", *values: bytes, formats: tuple[int, ...] = (), described: bool = False) -> bytes:
+    return bind("", name, values, (), formats) + (describe("P", "") if described else b"") + execute("") + SYNC
+
+
+def with_statement(policy: str = POLICY, text: str = "SELECT name FROM customers WHERE id = $1") -> Twins:
+    twins = Twins(policy)
+    twins.client(parse("s", text) + describe("S", "s") + SYNC)
+    twins.target(PARSED + message(b"t", b"\0\1\0\0\0\x17") + DESCRIBED + ready())
+    return twins
+
+
+# --- what takes it ----------------------------------------------------------------------------------------------------
+
+
+def test_a_read_takes_it_and_its_answer_too() -> None:
+    twins = Twins()
+    twins.known(READ, ANSWER)
+    twins.client(READ)
+    assert twins.flying
+    twins.target(ANSWER)
+    assert not twins.flying
+    assert twins.one.session.talk.number == twins.two.session.talk.number == 3
+
+
+def test_other_numbers_are_recorded_as_they_are() -> None:
+    twins = Twins()
+    twins.known(READ, ANSWER)
+    effects = twins.one.session.handle(ev.FromClient(query("  SELECT name FROM customers WHERE id = 98765 ;")), NOW)
+    assert twins.flying
+    record = whole(effects[0])
+    assert isinstance(record, ev.Record)
+    assert record.fields["sql"] == "SELECT name FROM customers WHERE id = 98765"
+
+
+def test_a_card_number_in_the_text_is_masked() -> None:
+    twins = Twins(MASKED)
+    twins.known(READ, ANSWER)
+    twins.client(query("SELECT name FROM customers WHERE id = 4111111111111111"))
+    twins.target(ANSWER)
+
+
+@pytest.mark.parametrize("described", [True, False])
+@pytest.mark.parametrize("formats", [(), (0,), (1,), (0, 1)])
+def test_a_prepared_statement_takes_it(formats: tuple[int, ...], *, described: bool) -> None:
+    twins = with_statement()
+    data = prepared("s", b"1", formats=formats, described=described)
+    answer = BOUND + (DESCRIBED if described else b"") + row(b"Ann") + complete("SELECT 1") + ready()
+    twins.known(data, answer)
+    twins.client(prepared("s", b"4111111111111111", formats=formats, described=described))
+    assert twins.flying
+    twins.target(answer)
+    assert not twins.flying
+
+
+def test_in_a_block_the_portal_stays() -> None:
+    twins = with_statement()
+    twins.client(query("BEGIN"))
+    twins.target(complete("BEGIN") + ready("T"))
+    answer = BOUND + row(b"Ann") + complete("SELECT 1") + ready("T")
+    twins.known(prepared("s", b"1"), answer)
+    twins.client(prepared("s", b"2"))
+    assert twins.flying
+    twins.target(answer)
+    twins.client(execute("") + SYNC)
+    twins.target(complete("SELECT 0") + ready("T"))
+
+
+def test_a_query_drops_the_unnamed_statement() -> None:
+    twins = Twins()
+    twins.client(parse("", "SELECT name FROM customers") + SYNC)
+    twins.target(PARSED + ready())
+    twins.known(READ, ANSWER)
+    twins.client(bind("", "") + execute("") + SYNC)
+    assert twins.one.session.talk.names.statements == {}
+
+
+def test_many_rows_take_it() -> None:
+    twins = Twins(MASKED)
+    answer = DESCRIBED + row(b"Ann") * 500 + complete("SELECT 500") + ready()
+    twins.known(READ, answer)
+    twins.client(READ)
+    twins.target(answer)
+    assert not twins.flying
+
+
+NOT = {
+    "a write": query("DELETE FROM customers WHERE id = 1"),
+    "two statements": query("SELECT 1; SELECT 2"),
+    "code": query("SELECT reader(1)"),
+    "a setting": query("SELECT set_config('work_mem', '1MB', false)"),
+    "told settings": query("SELECT current_setting('default_transaction_read_only')"),
+    "SHOW": query("SHOW search_path"),
+    "FOR UPDATE": query("SELECT name FROM customers FOR UPDATE"),
+    "a reason": query("/* reason: look */ SELECT name FROM customers"),
+    "COPY": query("COPY customers TO STDOUT"),
+    "EXPLAIN ANALYZE": query("EXPLAIN ANALYZE SELECT name FROM customers"),
+    "no text": query(""),
+    "not UTF-8": message(b"Q", b"SELECT '\xff'\0"),
+    "NUL": message(b"Q", b"SELECT 1\0 + 1\0"),
+    "no end": message(b"Q", b"SELECT 1"),
+    "two messages": READ + READ,
+    "half a message": READ[:-3],
+    "a limit of rows": bind("", "s", [b"1"]) + execute("", 1) + SYNC,
+    "no Sync": bind("", "s", [b"1"]) + execute(""),
+    "a portal": bind("p", "s", [b"1"]) + execute("p") + SYNC,
+    "nobody's name": prepared("nobody", b"1"),
+    "NUL in a value": prepared("s", b"1\0"),
+    "bytes left over": message(b"B", b"\0s\0\0\0\0\0\0\0x") + execute("") + SYNC,
+}
+
+
+@pytest.mark.parametrize("what", NOT)
+def test_what_does_not_take_it(what: str) -> None:
+    twins = with_statement()
+    for _ in range(2):
+        twins.client(NOT[what])
+        assert not twins.flying
+        twins.target(error("42601") + ready())
+
+
+def test_a_rule_by_the_hour_is_asked_each_time() -> None:
+    policy = POLICY.replace("{name: reads, effect: allow,", "{name: reads, effect: allow, hours: {tz: UTC, from: '00:00', to: '23:59'},")
+    twins = Twins(policy)
+    for _ in range(3):
+        twins.client(READ)
+        assert not twins.flying
+        twins.target(ANSWER)
+
+
+# --- what ends it -----------------------------------------------------------------------------------------------------
+
+ANSWERS = {
+    "an error": error("57014") + ready(),
+    "25006": error("25006") + ready(),
+    "an error behind rows": DESCRIBED + row(b"Ann") + error("22012") + ready(),
+    "a notice": notice_response("hello") + ANSWER,
+    "another status": DESCRIBED + row(b"Ann") + complete("SELECT 1") + ready("T"),
+    "other columns": columns("name", "id") + row(b"Ann", b"1") + complete("SELECT 1") + ready(),
+    "a setting": message(b"S", b"TimeZone\0UTC\0") + ANSWER,
+    "a secret": DESCRIBED + row(b"4111 1111 1111 1111") + complete("SELECT 1") + ready(),
+    "a name that is a secret": columns("4111111111111111") + row(b"x") + complete("SELECT 1") + ready(),
+    "nothing described": row(b"Ann") + complete("SELECT 1") + ready(),
+    "BindComplete": BOUND + ANSWER,
+    "more behind it": ANSWER + notice_response("late"),
+    "two answers": ANSWER + ANSWER,
+    "no rows": DESCRIBED + complete("SELECT 0") + ready(),
+    "no tag": DESCRIBED + row(b"Ann") + ready(),
+    "an impossible length": DESCRIBED + b"D\0\0\0\1" + ready(),
+    "a length beyond": DESCRIBED + b"D\0\0\x7f\x7f" + ready(),
+    "copy": message(b"H", b"\0\0\0") + message(b"d", b"x\n") + message(b"c", b"") + complete("COPY 1") + ready(),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+@pytest.mark.parametrize("policy", [POLICY, MASKED], ids=["open", "masked"])
+def test_any_other_answer_is_read_on_the_ordinary_way(policy: str, what: str) -> None:
+    twins = Twins(policy)
+    twins.known(READ, ANSWER)
+    twins.client(READ)
+    assert twins.flying
+    twins.target(ANSWERS[what])
+    twins.client(READ)
+    twins.target(ANSWER)
+
+
+@pytest.mark.parametrize("at", range(1, len(ANSWER)))
+def test_an_answer_in_two_pieces(at: int) -> None:
+    twins = Twins()
+    twins.known(READ, ANSWER)
+    twins.client(READ)
+    twins.target(ANSWER[:at])
+    twins.target(ANSWER[at:])
+    twins.client(READ)
+    assert twins.flying
+
+
+EVENTS: dict[str, Callable[[], ev.Event]] = {
+    "another message": lambda: ev.FromClient(READ),
+    "half of one": lambda: ev.FromClient(READ[:7]),
+    "goodbye": lambda: ev.FromClient(message(b"X", b"")),
+    "a write": lambda: ev.FromClient(query("DELETE FROM customers WHERE id = 1")),
+    "a cancel": ev.CancelRequested,
+    "a policy": lambda: ev.PolicyChanged(Playbook(MASKED).policy),
+    "a catalog": lambda: ev.CatalogChanged(catalog()),
+    "no catalog": lambda: ev.CatalogChanged(None),
+    "a tick": ev.Tick,
+    "the token's end": lambda: ev.Ended(ev.Why.TOKEN_EXPIRED),
+    "draining": lambda: ev.Ended(ev.Why.DRAINING),
+    "the client is gone": ev.ClientGone,
+    "the target is gone": ev.TargetGone,
+}
+
+
+@pytest.mark.parametrize("what", EVENTS)
+def test_any_other_event_is_met_on_the_ordinary_way(what: str) -> None:
+    twins = Twins()
+    twins.known(READ, ANSWER)
+    twins.client(READ)
+    assert twins.flying
+    twins.give(EVENTS[what]())
+    assert not twins.flying
+    twins.target(ANSWER)
+    twins.client(SYNC)
+    twins.target(ready())
+
+
+# --- what makes it forget ---------------------------------------------------------------------------------------------
+
+
+def test_a_policy_that_denies_counts_at_once() -> None:
+    twins = Twins()
+    twins.known(READ, ANSWER)
+    twins.give(ev.PolicyChanged(Playbook(POLICY.replace("effect: allow, statements: [read]", "effect: deny, statements: [read]")).policy))
+    twins.client(READ)
+    assert not twins.flying
+
+
+def test_a_mask_that_comes_counts_at_once() -> None:
+    twins = with_statement()
+    answer = BOUND + row(b"4111 1111 1111 1111") + complete("SELECT 1") + ready()
+    twins.known(prepared("s", b"1"), answer)
+    twins.give(ev.PolicyChanged(Playbook(MASKED).policy))
+    twins.client(prepared("s", b"1"))
+    said, _, _ = _summed(twins.one.session, ev.FromTarget(answer), NOW)
+    assert b"4111" not in said
+
+
+def test_a_name_with_another_meaning_counts_at_once() -> None:
+    twins = with_statement()
+    twins.known(prepared("s", b"1"), BOUND + row(b"Ann") + complete("SELECT 1") + ready())
+    twins.client(message(b"C", b"Ss\0") + parse("s", "DELETE FROM customers WHERE id = $1") + SYNC)
+    twins.target(message(b"3", b"") + PARSED + ready())
+    twins.client(prepared("s", b"1"))
+    assert not twins.flying
+
+
+def test_an_expired_token_ends_it() -> None:
+    twins = Twins()
+    twins.known(READ, ANSWER)
+    twins.one.now = NOW + 3600
+    twins.client(READ)
+    assert not twins.flying
+    assert twins.one.session.talk.phase.value == "closed"
+
+
+def test_protected_values_may_be_quoted_at_commit() -> None:
+    """A deferred trigger speaks of what was reached in the transaction, whichever way that took."""
+    twins = Twins(MASKED)
+    twins.known(READ, ANSWER)
+    twins.client(query("BEGIN"))
+    twins.target(complete("BEGIN") + ready("T"))
+    twins.client(READ)
+    assert twins.flying
+    twins.target(ANSWER[:-1] + b"T")
+    assert not twins.flying
+    twins.client(query("COMMIT"))
+    twins.target(error("P0001", "Ann") + ready())
+    assert twins.one.session.stream._reached is twins.two.session.stream._reached is False

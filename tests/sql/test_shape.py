@@ -1,0 +1,102 @@
+"""Which numbers of a text may be others without making a difference: a table, and the judgement itself as the oracle."""
+
+import re
+
+import pytest
+
+from gateway.sql.parse import read
+from gateway.sql.shape import numbers_are_free, shape
+from gateway.sql.statement import Statement
+
+FREE = [
+    "SELECT a FROM t WHERE b = 7",
+    "SELECT a FROM t WHERE 7 < b",
+    "SELECT a FROM t WHERE b <> 1 AND c >= 22 OR NOT d <= 333",
+    "SELECT a FROM t WHERE b IN (1, 2, 3)",
+    "SELECT a FROM t WHERE b IN (1, c)",
+    "SELECT a FROM t WHERE b BETWEEN 1 AND 500000000",
+    "SELECT b = 5 FROM t",
+    "SELECT t1.a FROM t1 JOIN t2 ON t1.x = 3 WHERE t2.y > 4;",
+    "SELECT a FROM t WHERE b = (SELECT max(c) FROM u WHERE d = 9)",
+    "SELECT a FROM t",
+    "SELECT a FROM t WHERE b = 1.5 AND c = 12345678901",
+]
+#: The last of each pair is the same text with other numbers: it says something else, or might.
+BOUND = [
+    ("SELECT 1", "SELECT 2"),
+    ("SELECT a FROM t ORDER BY 1", "SELECT a FROM t ORDER BY 2"),
+    ("SELECT a FROM t GROUP BY 1", "SELECT a FROM t GROUP BY 2"),
+    ("SELECT a FROM t WHERE b = 1 LIMIT 1", "SELECT a FROM t WHERE b = 1 LIMIT 100000000"),
+    ("SELECT a FROM t OFFSET 3 FETCH FIRST 5 ROWS ONLY", "SELECT a FROM t OFFSET 0 FETCH FIRST 9 ROWS ONLY"),
+    ("SELECT a FROM t WHERE b = f(1)", "SELECT a FROM t WHERE b = f(2)"),
+    ("SELECT a[1] FROM t WHERE b = 1", "SELECT a[2] FROM t WHERE b = 1"),
+    ("SELECT a::numeric(10, 2) FROM t WHERE b = 1", "SELECT a::numeric(1, 0) FROM t WHERE b = 1"),
+    ("SELECT a::char(1) FROM t WHERE b = 1", "SELECT a::char(20) FROM t WHERE b = 1"),
+    ("SELECT a FROM t WHERE b = 1::int8", "SELECT a FROM t WHERE b = 2::int8"),
+    ("SELECT a FROM t WHERE 1 = 1", "SELECT a FROM t WHERE 1 = 2"),
+    ("SELECT a FROM t WHERE b = 1 + 1", "SELECT a FROM t WHERE b = 1 + 2"),
+    ("SELECT a FROM t WHERE b = -1", "SELECT a FROM t WHERE b = -2"),
+    ("SELECT a FROM t WHERE (b, c) = (1, 2)", "SELECT a FROM t WHERE (b, c) = (2, 1)"),
+    ("SELECT a FROM t WHERE b = ANY (ARRAY[1])", "SELECT a FROM t WHERE b = ANY (ARRAY[2])"),
+    ("SELECT a FROM t WHERE b OPERATOR(public.=) 1", "SELECT a FROM t WHERE b OPERATOR(public.=) 2"),
+    ("SELECT a FROM t WHERE b @@ 1", "SELECT a FROM t WHERE b @@ 2"),
+    ("SELECT a FROM t TABLESAMPLE system (1)", "SELECT a FROM t TABLESAMPLE system (100)"),
+    ("SELECT substring(a FROM 1 FOR 4) FROM t WHERE b = 1", "SELECT substring(a FROM 5 FOR 4) FROM t WHERE b = 1"),
+    ("SELECT a FROM t WHERE b = 1; DELETE FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 2; DELETE FROM t WHERE b = 1"),
+    ("VALUES (1)", "VALUES (2)"),
+    ("SELECT sum(a) OVER (ROWS 1 PRECEDING) FROM t WHERE b = 1", "SELECT sum(a) OVER (ROWS 9 PRECEDING) FROM t WHERE b = 1"),
+]  # fmt: skip
+UNFIT = [
+    "SELECT a FROM t WHERE b = 'x'",
+    'SELECT "a" FROM t WHERE b = 1',
+    "SELECT a FROM t WHERE b = $1",
+    "SELECT a FROM t WHERE b = $x$1$x$",
+    "SELECT a FROM t -- 1",
+    "SELECT a /* 1 */ FROM t",
+    "SELECT a FROM t WHERE b = E\\1",
+    "SELECT é5 FROM t",
+]
+
+
+def _read(text: str) -> list[Statement]:
+    return [*read(text).statements]
+
+
+@pytest.mark.parametrize("text", FREE)
+def test_numbers_that_a_column_is_compared_with_are_free(text: str) -> None:
+    assert numbers_are_free(text)
+    other = re.sub(r"(?<![\w.])\d{1,9}(?![\w.])", "987", text)
+    assert shape(other.encode()) == shape(text.encode())
+    [one], [two] = _read(text), _read(other)
+    assert two == type(one)(**{name: getattr(one, name) for name in one.__slots__} | {"sql": two.sql})
+
+
+@pytest.mark.parametrize(("text", "other"), BOUND)
+def test_other_numbers_are_not(text: str, other: str) -> None:
+    assert shape(text.encode()) == shape(other.encode())
+    assert not numbers_are_free(text)
+    assert not numbers_are_free(other)
+
+
+@pytest.mark.parametrize("text", UNFIT)
+def test_some_texts_have_no_shape(text: str) -> None:
+    assert shape(text.encode()) is None
+    assert not numbers_are_free(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("SELECT a FROM t1 WHERE b = 1", "SELECT a FROM t2 WHERE b = 1"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 1.0"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 1234567890"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 0x1"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 1e1"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 1_0"),
+        ("SELECT a FROM t WHERE b IN (1)", "SELECT a FROM t WHERE b IN (1, 2)"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT A FROM t WHERE b = 1"),
+        ("SELECT a, b FROM t WHERE b = 1", "SELECT b, a FROM t WHERE b = 1"),
+    ],
+)
+def test_these_are_of_two_shapes(one: str, other: str) -> None:
+    assert shape(one.encode()) != shape(other.encode())
