@@ -45,7 +45,6 @@ class Pattern:
         """
         return f'{before}{"".join(_joined(self._between, values))},"prev":"{prev}"}}'
 
-
     def fits(self, kind: str, fields: Mapping[str, Value], values: Sequence[str]) -> bool:
         """Would an entry of these fields have this pattern's text with these values?"""
         whole = canonical(fields)[1:-1]

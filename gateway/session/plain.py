@@ -186,9 +186,7 @@ class PlainReads:
             self._learn_result(plain, key, prepared.columns)
         return result
 
-    def _learn_result(
-        self, plain: Plain, key: tuple[object, tuple[int, ...]], columns: tuple[Column, ...]
-    ) -> None:
+    def _learn_result(self, plain: Plain, key: tuple[object, tuple[int, ...]], columns: tuple[Column, ...]) -> None:
         shown = tuple(format_of(key[1], at, each) for at, each in enumerate(columns))
         _keep(plain.results, key, Result(columns, self._talk.judge.masker(plain.statement, columns, shown)))
 

@@ -416,7 +416,11 @@ def _renamed(random: Random) -> list[bytes]:
 
 def _repeated(random: Random) -> list[bytes]:
     """The same plain reads over and over, as an application sends them, in a block or not."""
-    texts = ("SELECT name FROM customers WHERE id = {}", "SELECT 100", "SELECT id FROM orders WHERE customer IN ({}, 1)")
+    texts = (
+        "SELECT name FROM customers WHERE id = {}",
+        "SELECT 100",
+        "SELECT id FROM orders WHERE customer IN ({}, 1)",
+    )
     found = [parse("a", random.choice(texts[1:]).format(1)), describe("S", "a"), SYNC]
     if random.random() < 0.3:
         found.append(query("BEGIN"))
@@ -543,11 +547,17 @@ def _play(world: World, said: list[bytes]) -> None:
                 unsent += more
                 at += count
                 world.client.sent(kinds.partition("X")[0])
-                end = len(unsent) if random.random() < (0.98 if world.steady else 0.8) else random.randint(1, len(unsent))
+                end = (
+                    len(unsent) if random.random() < (0.98 if world.steady else 0.8) else random.randint(1, len(unsent))
+                )
                 chunk, unsent = unsent[:end], unsent[end:]
                 world.give(ev.FromClient(chunk))
             case 1:
-                end = len(world.answers) if random.random() < (0.95 if world.steady else 0.5) else random.randint(1, len(world.answers))
+                end = (
+                    len(world.answers)
+                    if random.random() < (0.95 if world.steady else 0.5)
+                    else random.randint(1, len(world.answers))
+                )
                 chunk, world.answers = world.answers[:end], world.answers[end:]
                 if world.lying and random.random() < 0.1:
                     chunk = _lie(random, chunk)

@@ -95,6 +95,16 @@ def test_a_card_number_in_the_text_is_masked() -> None:
     twins.target(ANSWER)
 
 
+def test_a_number_compared_with_a_protected_column_is_masked() -> None:
+    twins = Twins(MASKED)
+    for number in (12345, 12346, 12347):
+        effects = twins.one.session.handle(
+            ev.FromClient(query(f"SELECT name FROM customers WHERE card_number = {number}")), NOW
+        )
+        assert str(number) not in str(whole(effects[0]))
+        twins.one.session.handle(ev.FromTarget(ANSWER), NOW)
+
+
 @pytest.mark.parametrize("described", [True, False])
 @pytest.mark.parametrize("formats", [(), (0,), (1,), (0, 1)])
 def test_a_prepared_statement_takes_it(formats: tuple[int, ...], *, described: bool) -> None:
@@ -159,6 +169,7 @@ NOT = {
     "a limit of rows": bind("", "s", [b"1"]) + execute("", 1) + SYNC,
     "no Sync": bind("", "s", [b"1"]) + execute(""),
     "a portal": bind("p", "s", [b"1"]) + execute("p") + SYNC,
+    "another portal": bind("p", "s", [b"1"]) + execute("") + SYNC,
     "nobody's name": prepared("nobody", b"1"),
     "NUL in a value": prepared("s", b"1\0"),
     "bytes left over": message(b"B", b"\0s\0\0\0\0\0\0\0x") + execute("") + SYNC,
@@ -175,7 +186,9 @@ def test_what_does_not_take_it(what: str) -> None:
 
 
 def test_a_rule_by_the_hour_is_asked_each_time() -> None:
-    policy = POLICY.replace("{name: reads, effect: allow,", "{name: reads, effect: allow, hours: {tz: UTC, from: '00:00', to: '23:59'},")
+    policy = POLICY.replace(
+        "{name: reads, effect: allow,", "{name: reads, effect: allow, hours: {tz: UTC, from: '00:00', to: '23:59'},"
+    )
     twins = Twins(policy)
     for _ in range(3):
         twins.client(READ)
@@ -266,7 +279,11 @@ def test_any_other_event_is_met_on_the_ordinary_way(what: str) -> None:
 def test_a_policy_that_denies_counts_at_once() -> None:
     twins = Twins()
     twins.known(READ, ANSWER)
-    twins.give(ev.PolicyChanged(Playbook(POLICY.replace("effect: allow, statements: [read]", "effect: deny, statements: [read]")).policy))
+    twins.give(
+        ev.PolicyChanged(
+            Playbook(POLICY.replace("effect: allow, statements: [read]", "effect: deny, statements: [read]")).policy
+        )
+    )
     twins.client(READ)
     assert not twins.flying
 
@@ -288,6 +305,27 @@ def test_a_name_with_another_meaning_counts_at_once() -> None:
     twins.target(message(b"3", b"") + PARSED + ready())
     twins.client(prepared("s", b"1"))
     assert not twins.flying
+
+
+def test_a_name_of_another_read_is_recorded_as_that() -> None:
+    twins = with_statement()
+    answer = BOUND + row(b"Ann") + complete("SELECT 1") + ready()
+    twins.known(prepared("s", b"1"), answer)
+    twins.client(
+        message(b"C", b"Ss\0") + parse("s", "SELECT name FROM customers WHERE id > $1") + describe("S", "s") + SYNC
+    )
+    twins.target(message(b"3", b"") + PARSED + message(b"t", b"\0\1\0\0\0\x17") + DESCRIBED + ready())
+    for _ in range(3):
+        twins.client(prepared("s", b"1"))
+        twins.target(answer)
+
+
+def test_a_secret_in_a_column_name_never_takes_it() -> None:
+    twins = Twins(MASKED)
+    answer = columns("4111111111111111") + row(b"x") + complete("SELECT 1") + ready()
+    for _ in range(3):
+        twins.client(READ)
+        twins.target(answer)
 
 
 def test_an_expired_token_ends_it() -> None:
