@@ -120,6 +120,10 @@ class Relay:
         self._expiry = self._expire_in_time()
         self._metrics = shell.metrics
         self._metrics.sessions_open.labels(link.target.name).inc()
+        labels = partial(self._metrics.statements.labels, link.target.name)
+        self._judged = {
+            each: labels(each) for each in ("allow", "deny", "hold")
+        }  # looking one up costs as much as counting
 
     def start(self, client: Doorway) -> None:
         """Take both sockets over from their doorways."""
@@ -181,12 +185,12 @@ class Relay:
                 case ev.Record(kind, fields):
                     self._shell.spool.record(kind, **fields)
                     if kind in ("statement", "refused") and fields.get("verdict") in ("allow", "deny"):
-                        self._metrics.statements.labels(self.target_name, fields["verdict"]).inc()
+                        self._judged[fields["verdict"]].inc()
                     recorded = True
                 case ev.RecordAlike(pattern, values):
                     self._shell.spool.record_alike(pattern, values)
                     if pattern.kind == "statement":
-                        self._metrics.statements.labels(self.target_name, "allow").inc()
+                        self._judged["allow"].inc()
                     recorded = True
                 case ev.Close():
                     closing = True
@@ -214,7 +218,7 @@ class Relay:
             case ev.SideClose():
                 self._close_side()
             case ev.Hold(request):
-                self._metrics.statements.labels(self.target_name, "hold").inc(len(request.statements))
+                self._judged["hold"].inc(len(request.statements))
                 self._chore(partial(self._hold, request))
             case ev.Release():
                 self._chore(partial(self._release, effect))

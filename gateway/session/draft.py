@@ -24,7 +24,8 @@ from gateway.session.judging import (
 )
 from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.replies import Batch, Part, Reply
-from gateway.session.state import Conversation, values
+from gateway.session.state import Conversation
+from gateway.session.values import values
 from gateway.sql.catalog import Catalog
 from gateway.sql.settings import misread
 from gateway.sql.statement import Script, Statement, StatementClass

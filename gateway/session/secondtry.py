@@ -20,8 +20,8 @@ from gateway.session.judging import WRITES, needs_catalog, opaque
 from gateway.session.names import Portal, Space
 from gateway.session.replies import Batch, Part
 from gateway.session.state import Conversation, Phase
-from gateway.session.state import values as values_of
 from gateway.session.trial import Stage, Trial, reads_only
+from gateway.session.values import values as values_of
 from gateway.sql.statement import Statement, StatementClass
 
 _GIVEN_UP = Verdict(Answer.DENY, None, "canceling statement due to user request", sqlstate="57014")

@@ -19,8 +19,9 @@ from gateway.errors import GatewayError, ProtocolViolation
 from gateway.session import events as ev
 from gateway.session.names import Portal, Prepared
 from gateway.session.plain import Known, PlainReads, Result
-from gateway.session.state import Conversation, bound_values
+from gateway.session.state import Conversation
 from gateway.session.stream import Stream
+from gateway.session.values import bound_values
 from gateway.wire import frontend
 from gateway.wire.backend import command_tag, tag_rows
 

@@ -4,7 +4,7 @@ session.py reads the client, stream.py the target, holding.py waits for people; 
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from gateway.session.judging import (
     unqualified,
     unsettles,
 )
-from gateway.session.names import Change, Names, Portal
+from gateway.session.names import Change, Names
 from gateway.session.renewal import SOON, Renewal
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.trial import Stage, Trial
@@ -36,11 +36,12 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.parse import MAX_BYTES
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import fatal
-from gateway.wire.frontend import SYNC, Bind, message, parse
+from gateway.wire.frontend import SYNC, message, parse
 
 if TYPE_CHECKING:  # it works on the conversation
     from gateway.session.rowguard import RowGuard
 
+#: Characters kept of what a client says of itself.
 _TEXT_SHOWN = 1000
 #: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
 _COLUMNS_KEPT = 50
@@ -563,41 +564,3 @@ def _fate(executions: list[Execution]) -> str:
     if len(fates) == 1:
         return fates.pop()
     return "partly committed" if "committed" in fates else _OPEN
-
-
-def values(portal: Portal) -> tuple[str | None, ...] | None:
-    """The bound values as text, for people. Binary values of unknown types are shown by their length."""
-    return None if portal.bind is None else bound_values(portal.bind, portal.prepared.types)
-
-
-def bound_values(bind: Bind, types: Sequence[int]) -> tuple[str | None, ...]:
-    """The same of a Bind and the parameters' types."""
-    shown: list[str | None] = []
-    for at, value in enumerate(bind.parameters):
-        formats = bind.parameter_formats
-        binary = (formats[at] if at < len(formats) else formats[0] if len(formats) == 1 else 0) == 1
-        shown.append(None if value is None else _shown(value, binary, types[at] if at < len(types) else 0))
-    return tuple(shown)
-
-
-#: Binary formats that people can be shown as they are: type OID -> reader (pg_type.dat).
-_BOOL, _INT8, _INT2, _INT4, _UUID = 16, 20, 21, 23, 2950
-_TEXTS = frozenset({25, 1043, 1042, 19, 114, 142})
-
-
-def _shown(value: bytes, binary: bool, oid: int) -> str:
-    if not binary or oid in _TEXTS:
-        try:
-            text = value.decode("utf-8")
-        except UnicodeDecodeError:
-            return f"<{len(value)} bytes>"
-        return text if len(text) <= _TEXT_SHOWN else f"{text[:_TEXT_SHOWN]}... ({len(text)} characters)"
-    if oid in (_INT2, _INT4, _INT8):
-        return str(int.from_bytes(value, "big", signed=True))
-    if oid == _BOOL:
-        return "true" if value == b"\x01" else "false"
-    if oid == _UUID and len(value) == 16:
-        text = value.hex()
-        return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-    # Also where the type isn't known: the four bytes of 875770417 read as the text "4321".
-    return f"<{len(value)} bytes, type {oid or 'unknown'}>"

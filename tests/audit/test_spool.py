@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.chain import checkpoint_holds, verify_chain
+from gateway.audit.entry import Value
+from gateway.audit.pattern import Pattern, number_value, text_value
 from gateway.audit.spool import Spool, SpoolUnwritable, is_live, lines, spooled
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -152,6 +154,21 @@ def test_text_that_no_store_can_hold_is_recorded_visibly(tmp_path: Path) -> None
     assert entry.body["sql"] == "a\ufffdb\ufffdc"
     assert json.loads(texts(tmp_path)[0])["parameters"] == ["\ufffd"]
     spool.close()
+
+
+def test_an_entry_of_a_pattern_is_the_one_that_its_fields_make(tmp_path: Path) -> None:
+    fields: dict[str, Value] = {"session": "s", "groups": ["a", "b"], "policy": 3}
+    one, two = opened(tmp_path / "one", 'r"1'), opened(tmp_path / "two", 'r"1')
+    pattern = Pattern("statement", fields, ["statement", "sql"])
+    for spool in (one, two):
+        spool.record("session_started", session="s")
+    one.record_alike(pattern, (number_value(5), text_value("SELECT 'é'")))
+    two.record("statement", **fields, statement=5, sql="SELECT 'é'")
+    assert (one.seq, one.head) == (two.seq, two.head)
+    for spool in (one, two):
+        spool.flush()
+    assert one.take() == two.take()
+    assert texts(tmp_path / "one", 'r"1') == texts(tmp_path / "two", 'r"1')
 
 
 def test_a_full_disk_breaks_the_spool_for_good(tmp_path: Path) -> None:

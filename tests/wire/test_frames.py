@@ -34,6 +34,15 @@ def test_any_split_gives_the_same_frames(sizes: list[int]) -> None:
     assert found == [(each[0], each) for each in MESSAGES]
 
 
+def test_a_part_of_a_message_is_known_to_be_one() -> None:
+    frames = Frames()
+    assert not frames.partial
+    frames.feed(frontend.SYNC + frontend.SYNC[:3])
+    assert frames.partial
+    frames.feed(frontend.SYNC[3:])
+    assert not frames.partial
+
+
 def test_every_byte_alone() -> None:
     data = b"".join(MESSAGES)
     frames = Frames()

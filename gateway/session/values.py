@@ -1,0 +1,47 @@
+"""Bound values as text, for people. What lives here: which binary formats can be read. What must not: what is masked (judging.py)."""
+
+from collections.abc import Sequence
+
+from gateway.session.names import Portal
+from gateway.wire.frontend import Bind
+
+#: Characters of a value that are shown.
+TEXT_SHOWN = 1000
+
+
+def values(portal: Portal) -> tuple[str | None, ...] | None:
+    """The bound values as text, for people. Binary values of unknown types are shown by their length."""
+    return None if portal.bind is None else bound_values(portal.bind, portal.prepared.types)
+
+
+def bound_values(bind: Bind, types: Sequence[int]) -> tuple[str | None, ...]:
+    """The same of a Bind and the parameters' types."""
+    shown: list[str | None] = []
+    for at, value in enumerate(bind.parameters):
+        formats = bind.parameter_formats
+        binary = (formats[at] if at < len(formats) else formats[0] if len(formats) == 1 else 0) == 1
+        shown.append(None if value is None else _shown(value, binary, types[at] if at < len(types) else 0))
+    return tuple(shown)
+
+
+#: Binary formats that people can be shown as they are: type OID -> reader (pg_type.dat).
+_BOOL, _INT8, _INT2, _INT4, _UUID = 16, 20, 21, 23, 2950
+_TEXTS = frozenset({25, 1043, 1042, 19, 114, 142})
+
+
+def _shown(value: bytes, binary: bool, oid: int) -> str:
+    if not binary or oid in _TEXTS:
+        try:
+            text = value.decode("utf-8")
+        except UnicodeDecodeError:
+            return f"<{len(value)} bytes>"
+        return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}... ({len(text)} characters)"
+    if oid in (_INT2, _INT4, _INT8):
+        return str(int.from_bytes(value, "big", signed=True))
+    if oid == _BOOL:
+        return "true" if value == b"\x01" else "false"
+    if oid == _UUID and len(value) == 16:
+        text = value.hex()
+        return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+    # Also where the type isn't known: the four bytes of 875770417 read as the text "4321".
+    return f"<{len(value)} bytes, type {oid or 'unknown'}>"

@@ -1,0 +1,104 @@
+"""Which texts are plain reads, and how many of them are remembered. What is done with them: test_shortway.py."""
+
+import pytest
+
+from gateway.session.plain import KEPT, PlainReads, is_plain
+from gateway.sql.parse import MAX_BYTES, read
+from gateway.wire.frontend import query
+from tests.playbook import POLICY, Playbook
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1",
+        "SELECT a FROM t WHERE b = 'x'",
+        "WITH q AS (SELECT 1) SELECT * FROM q",
+        "SELECT a FROM t;",
+        "VALUES (1)",
+    ],
+)
+def test_a_select_is_plain(text: str) -> None:
+    assert is_plain(read(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "SELECT 1; SELECT 2",
+        "SHOW work_mem",
+        "BEGIN",
+        "SET work_mem = 1",
+        "SELECT set_config('work_mem', '1', false)",
+        "SELECT current_setting('work_mem')",
+        "SELECT a INTO b FROM t",
+        "SELECT a FROM t FOR UPDATE",
+        "WITH d AS (DELETE FROM t RETURNING a) SELECT a FROM d",
+        "EXPLAIN SELECT 1",
+        "COPY t TO STDOUT",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "EXECUTE p",
+        "/* reason: x */ SELECT 1",
+        "SELECT FROM WHERE",
+        "SELECT '" + "x" * MAX_BYTES + "'",
+    ],
+)
+def test_other_texts_are_not(text: str) -> None:
+    assert not is_plain(read(text))
+
+
+def reads(policy: str = POLICY) -> PlainReads:
+    found = PlainReads(Playbook(policy).session.talk)
+    found.refresh()
+    return found
+
+
+def test_a_text_is_known_again() -> None:
+    known = reads()
+    message = query("SELECT name FROM customers WHERE name = 'Ann'")
+    assert known.query(message) is known.query(message) is not None
+
+
+def test_texts_of_one_shape_are_one() -> None:
+    known = reads()
+    one, two = (known.query(query(f"SELECT name FROM customers WHERE id = {number}")) for number in (1, 20))
+    assert one is not None
+    assert two is not None
+    assert one.plain is two.plain
+    assert (one.sql, two.sql) == tuple(f'"SELECT name FROM customers WHERE id = {number}"' for number in (1, 20))
+
+
+def test_a_shape_that_is_not_free_is_told_apart() -> None:
+    known = reads()
+    one, two = (known.query(query(f"SELECT name FROM customers ORDER BY {number}")) for number in (1, 2))
+    assert one is not None
+    assert two is not None
+    assert one.plain is not two.plain
+
+
+@pytest.mark.parametrize("text", ["SELECT name FROM customers WHERE name = '{}'", "SELECT x{} FROM customers"])
+def test_only_so_many_are_remembered(text: str) -> None:
+    known = reads()
+    for number in range(3 * KEPT):
+        known.query(query(text.format(number)))
+    assert len(known._queries) <= KEPT
+    assert len(known._forms) <= KEPT
+
+
+def test_what_no_rule_allows_is_not_known() -> None:
+    assert (
+        reads(POLICY.replace("effect: allow, statements: [read]", "effect: deny, statements: [read]")).query(
+            query("SELECT name FROM customers")
+        )
+        is None
+    )
+
+
+def test_another_application_is_judged_anew() -> None:
+    known = reads()
+    message = query("SELECT name FROM customers")
+    before = known.query(message)
+    known._talk.judge.agent = "another"
+    known.refresh()
+    assert known.query(message) is not before
