@@ -184,8 +184,8 @@ class Relay:
                     to_target.append(data)
                 case ev.Record(kind, fields):
                     self._shell.spool.record(kind, **fields)
-                    if kind in ("statement", "refused") and fields.get("verdict") in ("allow", "deny"):
-                        self._judged[fields["verdict"]].inc()
+                    if kind in ("statement", "refused") and (verdict := fields.get("verdict")) in ("allow", "deny"):
+                        self._judged[str(verdict)].inc()
                     recorded = True
                 case ev.RecordAlike(pattern, values):
                     self._shell.spool.record_alike(pattern, values)

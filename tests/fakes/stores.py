@@ -2,14 +2,16 @@
 
 import asyncio
 import itertools
+import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from gateway.approvals.request import ApprovalRequest
 from gateway.audit.chain import genesis, seal
 from gateway.audit.entry import Entry, Value
+from gateway.audit.pattern import Pattern
 from gateway.errors import GatewayError
 from gateway.store.postgres import PostgresStore
 from tests.bots.samples import PLAIN
@@ -67,6 +69,10 @@ class ListSpool:
         entry = seal(KEY, known[-1].hash if known else genesis(KEY, self.replica), body)
         self.queued.append(entry)
         return entry
+
+    def record_alike(self, pattern: Pattern, values: Sequence[str]) -> None:
+        said = json.loads(pattern.text('{"kind":', values, ""))
+        self.record(said.pop("kind"), **{name: value for name, value in said.items() if name != "prev"})
 
     def flush(self) -> None:
         if self.full:
