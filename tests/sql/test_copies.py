@@ -11,6 +11,7 @@ RELATIONS = {
     CARDS: Relation(1, *CARDS, "r", {"id": 1, "number": 2, "shadow": 3}, {"id": "integer", "number": "text", "shadow": "text"}),
     LOG: Relation(2, *LOG, "r", {"no": 1, "entry": 2, "at": 3}, {"no": "integer", "entry": "jsonb", "at": "timestamp with time zone"}),
     ("public", "far"): Relation(3, "public", "far", "r", {"copy": 1}, {"copy": "text"}),
+    ("public", "vault"): Relation(4, "public", "vault", "r", {"pan": 1}, {"pan": "text"}),
 }  # fmt: skip
 NUMBER = frozenset({"public.cards.number"})
 ROW = frozenset(f"public.cards.{each}" for each in ("id", "number", "shadow"))
@@ -99,3 +100,104 @@ def test_foreign_keys_hold_the_values_that_they_refer_to_and_copies_are_followed
 def test_two_columns_that_are_made_of_each_other_end() -> None:
     both = "BEGIN NEW.shadow := NEW.number; NEW.number := NEW.shadow; RETURN NEW; END"
     assert made(Code(CARDS, both))["cards.shadow"] == NUMBER
+
+
+PAN = frozenset({"public.vault.pan"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BEGIN SELECT pan, 1 INTO NEW.shadow, NEW.id FROM vault; RETURN NEW; END",
+        "BEGIN SELECT 1, f.pan INTO STRICT NEW.id, NEW.shadow FROM public.vault f; RETURN NEW; END",
+        "BEGIN NEW.shadow := (SELECT pan FROM vault); RETURN NEW; END",
+        "DECLARE v text; BEGIN SELECT pan INTO v FROM vault; IF true THEN new.shadow = v; END IF; RETURN NEW; END",
+        "DECLARE n ALIAS FOR NEW; BEGIN SELECT pan INTO n.shadow FROM vault; RETURN NEW; END",
+        "DECLARE r vault%ROWTYPE; BEGIN SELECT * INTO r FROM vault; NEW.shadow := r; RETURN NEW; END",
+        "DECLARE r record; BEGIN FOR r IN SELECT * FROM vault LOOP NEW.shadow := r::text; END LOOP; RETURN NEW; END",
+        "BEGIN SELECT f INTO NEW.shadow FROM vault f; RETURN NEW; END",
+        "BEGIN EXECUTE 'SELECT pan FROM vault' INTO NEW.shadow; RETURN NEW; END",
+        "BEGIN EXECUTE 'TABLE vault' INTO NEW.id, NEW.shadow; RETURN NEW; END",
+        "DECLARE c CURSOR FOR SELECT pan FROM vault; BEGIN OPEN c; FETCH c INTO NEW.shadow; RETURN NEW; END",
+        "BEGIN FOR NEW.id, NEW.shadow IN SELECT 1, pan FROM vault LOOP END LOOP; RETURN NEW; END",
+        "BEGIN UPDATE vault SET pan = pan RETURNING pan INTO NEW.shadow; RETURN NEW; END",
+        "BEGIN CALL look((SELECT pan FROM vault), NEW.shadow); RETURN NEW; END",
+        "BEGIN PERFORM pan::int FROM vault; EXCEPTION WHEN others THEN GET STACKED DIAGNOSTICS NEW.shadow = MESSAGE_TEXT; RETURN NEW; END",
+        'BEGIN "new"."shadow" := pan FROM vault; RETURN NEW; END',
+        "<<a>> BEGIN <<b>> NEW.shadow[1] := pan FROM vault; RETURN NEW; END",
+    ],
+)
+def test_a_column_of_the_new_row_that_is_made_of_another_relation(text: str) -> None:
+    found = made(Code(CARDS, text))
+    assert found["cards.shadow"] >= PAN  # type: ignore[operator]
+    assert "cards.number" not in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BEGIN SELECT id, pan, pan INTO NEW FROM vault; RETURN NEW; END",
+        "DECLARE r cards%ROWTYPE; BEGIN SELECT 1, pan, pan INTO r FROM vault; NEW := r; RETURN NEW; END",
+        "DECLARE r record; BEGIN SELECT 1, pan, pan INTO r FROM vault; RETURN r; END",
+        "BEGIN FOR NEW IN SELECT 1, pan, pan FROM vault LOOP END LOOP; RETURN NEW; END",
+        "BEGIN RETURN (SELECT ROW(1, pan, pan) FROM vault); END",
+        "BEGIN CALL look((SELECT pan FROM vault), NEW); RETURN NEW; END",
+    ],
+)
+def test_a_new_row_that_is_made_of_another_relation(text: str) -> None:
+    found = made(Code(CARDS, text))
+    assert all(found[f"cards.{each}"] >= PAN for each in ("id", "number", "shadow"))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BEGIN INSERT INTO vault (pan) VALUES (NEW.number); NEW.shadow := now(); RETURN COALESCE(NEW, OLD); END",
+        "BEGIN IF TG_OP = 'UPDATE' THEN NEW.shadow := count(*) FROM vault; END IF; RETURN NEW; END",
+        "BEGIN SELECT 2 * 3, count( * ) INTO NEW.id FROM vault; RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END; END",
+    ],
+)
+def test_what_another_relation_holds_is_not_read(text: str) -> None:
+    found = made(Code(CARDS, text))
+    assert not any(PAN & sources for sources in found.values())  # type: ignore[operator]
+
+
+def test_what_is_written_is_what_the_words_say() -> None:
+    text = "BEGIN INSERT INTO log (entry) SELECT to_jsonb(pan) FROM vault WHERE pan <> NEW.number; RETURN NULL; END"
+    assert made(Code(CARDS, text)) == {"log.entry": PAN | NUMBER}
+    itself = "BEGIN UPDATE cards SET shadow = pan FROM vault ON CONFLICT DO UPDATE SET id = 1; RETURN NULL; END"
+    assert made(Code(CARDS, itself))["cards.shadow"] >= PAN  # type: ignore[operator]
+    dynamic = "BEGIN EXECUTE 'INSERT INTO ' || 'log' || ' SELECT pan FROM vault'; RETURN NULL; END"
+    assert made(Code(CARDS, dynamic))["log.entry"] >= PAN  # type: ignore[operator]
+
+
+def test_parents_children_views_and_generated_columns() -> None:
+    part = Relation(9, "public", "log_1", "r", {"no": 1, "entry": 2, "at": 3}, RELATIONS[LOG].types, parents=(LOG,))
+    view = Relation(8, "public", "seen", "v", {"x": 1}, {"x": "text"}, shows=((CARDS, ("number",)),))
+    plain = Relation(
+        7, "public", "plain", "r", {"a": 1, "b": 2}, {"a": "text", "b": "text"}, generated={"b": "upper(a)"}
+    )
+    more = RELATIONS | {("public", each.name): each for each in (part, view, plain)}
+    code = (
+        Code(("public", "vault"), "BEGIN NEW.pan := x FROM seen; RETURN NEW; END"),
+        Code(("public", "log_1"), "BEGIN NEW.entry := b FROM plain; RETURN NEW; END"),
+    )
+    found = fed(more, code, (), {})
+    assert found["public", "vault"]["pan"] == NUMBER | {"public.seen.x"}
+    assert found["public", "log_1"]["entry"] >= {"public.plain.a", "public.plain.b"}
+    assert found["public", "log"]["entry"] >= {"public.plain.a", "public.plain.b"}
+    through = Code(("public", "vault"), "BEGIN INSERT INTO seen VALUES (NEW.pan); RETURN NEW; END")
+    assert fed(more, [through], (), {})[CARDS]["number"] == PAN
+
+
+def test_partitions_with_one_trigger_name_their_parent_alone() -> None:
+    parts = {
+        ("public", f"p{each}"): Relation(
+            each, "public", f"p{each}", "r", {"number": 1, "shadow": 2}, {}, parents=(CARDS,)
+        )
+        for each in range(20, 60)
+    }
+    text = "BEGIN NEW.shadow := NEW.number; RETURN NEW; END"
+    found = fed(RELATIONS | parts, [Code(each, text) for each in (CARDS, *parts)], (), {})
+    assert found[CARDS]["shadow"] == NUMBER
+    assert found["public", "p20"]["shadow"] == NUMBER | {"public.p20.number", "public.cards.shadow"}
