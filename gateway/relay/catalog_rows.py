@@ -177,6 +177,7 @@ def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> 
         for each in parts["copying"]
         if each["relation"] in named
     ]
+    code += [Code(named[each["relation"]], each["text"]) for each in parts["filling"] if each["relation"] in named]
     references = [
         Reference(
             named[each["relation"]], tuple(each["columns"]), named[each["referred"]], tuple(each["referred_columns"])

@@ -354,6 +354,18 @@ SELECT r.ev_class::pg_catalog.int8, '', pg_catalog.pg_get_ruledef(r.oid), 0, NUL
  WHERE r.rulename <> '_RETURN' AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
 """
 
+# Defaults that call code of the user's, the column's own or its domain's, as a trigger would say it.
+_FILLING = f"""
+SELECT relation::pg_catalog.int8 AS relation, pg_catalog.format('NEW.%I := %s', name, text) AS text FROM (
+    SELECT d.adrelid, a.attname, d.adbin::text, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+      FROM pg_catalog.pg_attrdef d
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = ''
+     UNION ALL
+    SELECT a.attrelid, a.attname, t.typdefaultbin::text, t.typdefault
+      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND a.attnum > 0
+) each (relation, name, tree, text) WHERE tree ~ {_TELLING}
+"""
+
 _REFERENCES = """
 SELECT f.conrelid::pg_catalog.int8 AS relation, f.confrelid::pg_catalog.int8 AS referred,
        f.confdeltype IN ('c', 'n', 'd') AS deletes, f.confupdtype IN ('c', 'n', 'd') AS updates,
@@ -389,6 +401,7 @@ PARTS = {
     "parents": _PARENTS,
     "generated": _GENERATED,
     "copying": _COPYING,
+    "filling": _FILLING,
     "references": _REFERENCES,
 }
 EVERYTHING = "SELECT {}, pg_catalog.to_json(pg_catalog.current_setting('server_version_num')::pg_catalog.int4) AS version".format(

@@ -112,7 +112,7 @@ class _Read:
 @lru_cache(maxsize=4096)
 def _read(text: str) -> _Read:
     """Of what DDL has not touched the text was read before."""
-    text = _uncommented(text)
+    text = uncommented(text)
     writes = dict.fromkeys(each for found in _TARGETS.finditer(text) for each in _writes(found))
     return _Read(frozenset(map(_folded, set(_PARTS.findall(text)))), tuple(writes), _OPENS.search(text) is not None)
 
@@ -190,7 +190,7 @@ def _folded(written: str) -> str:
     return name.encode()[:_KEPT].decode(errors="ignore")
 
 
-def _uncommented(text: str) -> str:
+def uncommented(text: str) -> str:
     """The text with a blank in the place of each comment."""
     if "--" not in text and "/*" not in text:
         return text

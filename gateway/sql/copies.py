@@ -1,11 +1,12 @@
-"""Columns whose stored values were made of other columns by the target itself: triggers, rules, foreign keys.
+"""Columns whose stored values were made of other columns by the target itself: triggers, rules, defaults, foreign keys.
 
 What lives here: from the texts of a target's own code to "this column carries what that one held". Generated columns are
 expressions and belong to lineage. What must not: I/O, statements of clients.
 
 Code is read by its words, not by its grammar: a trigger that names columns, of its own relation or of another, and sets a
-column of the new row or writes to a relation is taken to copy the ones into the other. So it says too much rather than too little, but for three things: what code makes of words at run time
-(`'ca' || 'rd'`), what it writes by way of a client outside of the database, and a number that it makes of a text.
+column of the new row or writes to a relation is taken to copy the ones into the other. So it says too much rather than
+too little, but for three things: what code makes of words at run time (`'ca' || 'rd'`), what it writes by way of a client
+outside of the database, and a number that it makes of a text and writes to another relation.
 """
 
 import re
@@ -13,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gateway.sql.attached import uncommented
 from gateway.sql.catalog import Relation
 from gateway.sql.tree import words
 
@@ -20,11 +22,10 @@ Key = tuple[str, str]  # schema, relation
 Place = tuple[str, str, str]  # schema, relation, column
 Found = dict[Place, set[Place]]  # column -> what it is made of
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _WORD = re.compile(r'"((?:[^"]|"")+)"|([A-Za-z_\x80-\U0010ffff][\w$]*)')
-_NAME = r'"?[\w$]+"?'
+_NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
 _PLACE = rf"{_NAME}(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*"  # with fields of composites and subscripts
-_NEW = rf'"?\bnew\b"?\s*\.\s*"?([\w$]+)"?(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*'  # a column of the new row
+_NEW = rf'"?\bnew\b"?\s*\.\s*({_NAME})(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*'  # a column of the new row
 _WHOLE_NEW = r'"?\bnew\b"?(?!\s*\.)'
 _BEGINS = r"(?:^|;|>>|\b(?:begin|then|else|loop))\s*"  # what stands before a PL/pgSQL statement
 _SET = re.compile(rf"(?:{_BEGINS}{_NEW}\s*=)|(?:{_NEW}\s*:=)", re.IGNORECASE)
@@ -40,11 +41,11 @@ _SET_ROW = re.compile(
     rf"|\bcall\b[^;]*{_WHOLE_NEW}",
     re.IGNORECASE,
 )
-_ALIAS = re.compile(r'"?\b([\w$]+)"?\s+alias\s+for\s+"?new\b"?', re.IGNORECASE)
+_ALIAS = re.compile(rf'({_NAME})\s+alias\s+for\s+"?new\b"?', re.IGNORECASE)
 _RETURNED = re.compile(r"\breturn\b(?!\s+(?:query|next)\b)", re.IGNORECASE)
 #: The row goes on as it is. Whatever else is returned becomes the new row.
 _PASSED_ON = re.compile(
-    r"\breturn\b(?:\s+|\b(?:new|old|null|coalesce|case|when|then|else|end|tg_op)\b|'[^']*'|[=(),])+;", re.IGNORECASE
+    r"\breturn\b(?:\s|\b(?:new|old|null|coalesce|case|when|then|else|end|tg_op)\b|'[^']*'|[=(),])+;", re.IGNORECASE
 )
 #: The whole row, and rows by a transition table.
 _ROW = re.compile(r"\b(?:new|old)\b(?!\"?\s*\.\s*[\w\"])", re.IGNORECASE)
@@ -60,7 +61,7 @@ _NO_WRITE = re.compile(
     r"'(?:insert|update)'|\b(?:for|key|on|then)\s+(?:insert|update)\b(?:\s+to\b)?|\bdo\s+update\s+set\b", re.IGNORECASE
 )
 _WRITTEN = re.compile(
-    rf"\b(?:insert\s+into|merge\s+into|update|copy)\s+(?:only\s+)?(?:{_NAME}\s*\.\s*)*\"?([\w$]+)\"?(?!['\w$\"]|\s*\.)",
+    rf"\b(?:insert\s+into|merge\s+into|update|copy)\s+(?:only\s+)?(?:{_NAME}\s*\.\s*)*({_NAME})(?!['\w$]|\s*\.)",
     re.IGNORECASE,
 )
 #: A built-in trigger function that makes its first argument of the columns that the others name (manual, 12.4.3).
@@ -75,7 +76,7 @@ _DEEP = 3  # functions that call functions
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What runs when a row of `relation` changes: a trigger's function, or a rule with "" for its name.
+    """What runs when a row of `relation` changes: a trigger's function, or a rule or a default with "" for its name.
 
     `args` are the trigger's own; `by_rows` is False for a trigger that sees transition tables.
     """
@@ -148,7 +149,7 @@ def _of_code(
         if each is not relation and (dynamic or _is_read(each.name, text)):
             every = dynamic or _all_of(each.name, text)
             read |= _sources(each, [name for name in each.columns if every or name in said], relations)
-    for column in _assigned(_COMMENT.sub(" ", code.text), text, relation):
+    for column in _assigned(uncommented(code.text), text, relation):
         found[*own, column].update(read)
     if _WRITES.search(text):
         for target in _targets(text, names, named):
@@ -198,13 +199,13 @@ def _written(target: Relation, read: Mapping[Place, str], relations: Mapping[Key
 
 def with_called(text: str, functions: Mapping[str, str], own: Iterable[str]) -> str:
     """The code and that of the user's functions it names, but for its `own`. Without comments."""
-    text, known = _COMMENT.sub(" ", text), {*own}
+    text, known = uncommented(text), {*own}
     for _ in range(_DEEP):
         called = (_words(text) & functions.keys()) - known
         if not called:
             break
         known |= called
-        text += "\n" + "\n".join(_COMMENT.sub(" ", functions[each]) for each in sorted(called))
+        text += "\n" + "\n".join(uncommented(functions[each]) for each in sorted(called))
     return text
 
 
@@ -214,10 +215,10 @@ def _words(text: str) -> set[str]:
 
 def _without_aliases(text: str) -> str:
     """The same with NEW for the names that DECLARE gives it."""
-    aliases = {each[1] for each in _ALIAS.finditer(text)}
+    aliases = _ALIAS.findall(text)
     text = _ALIAS.sub(" ", text)
     for alias in aliases:
-        text = re.sub(rf"\b{re.escape(alias)}\b", "new", text, flags=re.IGNORECASE)
+        text = re.sub(_quoted(_bare(alias)), "new", text, flags=re.IGNORECASE)
     return text
 
 
@@ -227,7 +228,7 @@ def _assigned(own: str, text: str, relation: Relation) -> Iterable[str]:
         return relation.columns
     set_ = [one or other for one, other in _SET.findall(text)]
     set_ += [name for each in _FILLED.findall(text) for name in _SET_COLUMN.findall(" ".join(each))]
-    folded = {each.lower() for each in set_}
+    folded = {_bare(each).lower() for each in set_}
     return [each for each in relation.columns if each.lower() in folded]
 
 
@@ -245,13 +246,18 @@ def _all_of(name: str, text: str) -> bool:
     own = _quoted(name)
     if _alone(own, text) > len(re.findall(rf"{_FROM}{own}(?!\s*\.)", text, re.IGNORECASE)):
         return True
-    found = re.findall(rf"{_FROM}{own}\s+(?:as\s+)?\"?([\w$]+)", text, re.IGNORECASE)
-    aliases = [each.lower() for each in found if each.lower() not in _NO_ALIAS]
+    found = re.findall(rf"{_FROM}{own}\s+(?:as\s+)?({_NAME})", text, re.IGNORECASE)
+    aliases = [_bare(each).lower() for each in found if each.lower() not in _NO_ALIAS]
     return any(_alone(_quoted(each), text) > aliases.count(each) for each in set(aliases))
 
 
 def _quoted(name: str) -> str:
-    return rf'"?\b{re.escape(name)}\b"?'
+    """A pattern for a name, with quotes or without."""
+    return rf'"?(?<![\w$]){re.escape(name.replace(chr(34), chr(34) * 2))}(?![\w$])"?'
+
+
+def _bare(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _alone(pattern: str, text: str) -> int:
@@ -262,7 +268,7 @@ def _alone(pattern: str, text: str) -> int:
 def _targets(text: str, names: Mapping[str, list[Relation]], named: list[Relation]) -> list[Relation]:
     """The relations that code writes to; where it doesn't say, every one that it names."""
     text = _NO_WRITE.sub(" ", text)
-    said = [each.lower() for each in _WRITTEN.findall(text)]
+    said = [_bare(each) if each.startswith('"') else each.lower() for each in _WRITTEN.findall(text)]
     if len(said) < len(_WRITES.findall(text)) or not all(each in names for each in said):
         return named
     return [each for each in named if each.name in said]
