@@ -180,21 +180,36 @@ class Judge:
         copies = self._lineages.copies(meant.sql) if meant else None
         if copies is None:
             copies = self._unfollowed(meant or statement)
-        found = (((s, t, c), sorted(filter(self._is_protected, carried))) for s, t, c, carried in copies)
+        elif meant is not statement:  # CREATE TABLE ... AS EXECUTE
+            copies = [*copies, *(self._lineages.copies(statement.sql) or ())]
+        found = (((s, t, c), self._protected_of(carried, statement)) for s, t, c, carried in copies)
         return [
             (place, sources)
             for place, sources in found
             if sources and not self._is_protected(".".join("*" if each is None else each for each in place))
         ]
 
-    def _unfollowed(self, statement: Statement) -> list[Copy]:
-        """Of a text that can't be followed: it may write any protected column that it reads, wherever it writes."""
+    def _protected_of(self, carried: frozenset[str], statement: Statement) -> list[str]:
+        """The protected columns among these, and if it isn't known what else is carried, all that the statement reads."""
+        found = set(filter(self._is_protected, carried))
+        return sorted(found | self._within_reach(statement) if UNKNOWN in carried else found)
+
+    def _within_reach(self, statement: Statement) -> frozenset[str]:
+        """The protected columns that it reads, behind views and by functions too; any, where code or a table says nothing of
+        what it holds."""
+        names = {*statement.reads, *(name for name, written in statement.behind if not written)}
         read = frozenset(
             f"{name}.{column.rpartition('.')[2]}"
-            for name in {*statement.reads, *(name for name, written in statement.behind if not written)}
+            for name in names
             for column, _ in self._masks
             if self._covers(name, column)
         )
+        hidden = self._copied_to and any(self._relation(name) is None for name in names)
+        return read.union(self._protected()) if hidden or StatementClass.OPAQUE in statement.classes else read
+
+    def _unfollowed(self, statement: Statement) -> list[Copy]:
+        """Of a text that can't be followed: it may write any protected column that it reads, wherever it writes."""
+        read = self._within_reach(statement)
         places = ((parts(each)[-2:], None) for each in statement.writes if read)
         return [(names[0] if len(names) > 1 else None, names[-1], column, read) for names, column in places]
 

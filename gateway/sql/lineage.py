@@ -145,6 +145,10 @@ class _Result:
             self.outputs = tuple(replace(each, origin=(0, 0)) for each in self.outputs)
         return self
 
+    @property
+    def carried(self) -> Carried:
+        return UNRESOLVED if self._columns is None else NOTHING.union(*(each for _, each in self._columns))
+
     def spread(self, width: int) -> Lines | None:
         """One set a column; the place of columns of unknown number is what the others leave."""
         if self._columns is None:
@@ -255,11 +259,14 @@ class Walk(Queries):
     def _explain(self, fields: Fields) -> _Result:
         """A plan shows the statement's own constants; user code may have made them of anything, and a setting its costs."""
         name, query = unwrap(fields.get("query")) or ("", {})
-        if name not in COMMAND_TAGS:
-            return _Result(None)
-        self.query(name, query, Frame())
+        if name in COMMAND_TAGS:
+            self.query(name, query, Frame())
+        else:
+            self.statement(name, query)
         if not any(each["DefElem"]["defname"] == "analyze" for each in fields.get("options") or ()):
             self.copies.clear()  # nothing is written
+        if name not in COMMAND_TAGS:
+            return _Result(None)
         return _Result([Column("QUERY PLAN", UNRESOLVED if self._saw_unknown or self._doubts_settings else NOTHING)])
 
     def _show(self, fields: Fields) -> _Result:
@@ -270,6 +277,12 @@ class Walk(Queries):
         return _Result([Column(None, NOTHING if self._is_plain_setting(name) else CLOSED)])
 
     def _copy(self, fields: Fields) -> _Result:
+        found = self._copied(fields)
+        if "filename" in fields and not fields.get("is_from"):
+            self.copies.append((None, None, None, found.carried))  # any COPY and any function may read the file
+        return found
+
+    def _copied(self, fields: Fields) -> _Result:
         if "query" in fields:
             return self._inner(fields).made()  # CopyOutResponse names no origin
         table = self._relation(fields["relation"], Frame())
