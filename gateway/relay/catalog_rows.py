@@ -15,7 +15,7 @@ from typing import Any
 from gateway.sql.attached import EVERY, Attached, events, fired, unsettled
 from gateway.sql.catalog import Cascade, Catalog, Relation
 from gateway.sql.contained import Function, contained, named_in, refused
-from gateway.sql.copies import Code, Reference, fed
+from gateway.sql.copies import Code, Reference, fed, spread
 from gateway.sql.functions import SAFE, special_class
 from gateway.sql.restarts import restarts
 
@@ -54,9 +54,13 @@ def _catalog(parts: Parts) -> Catalog:
     types = {each["name"] for each in typed}
     operators = frozenset(each["name"] for each in parts["operators"])
     made = [Function(**each) for each in parts["made"]]
-    relations = _fed(parts, _connected(parts, relations), made)
+    texts: dict[str, str] = {}
+    for each in made:
+        texts[each.name] = f"{texts.get(each.name, '')}\n{each.text}"
+    relations = _fed(parts, _connected(parts, relations), texts)
     function_reads = named_in(made, ((each.schema, each.name) for each in relations if each.oid >= _FIRST_OF_USERS))
     relations = _with_attached(parts, relations, made, operators, function_reads)
+    known = {(each.schema, each.name): each for each in relations}
     # A harmless overload of the user's makes a built-in that does more than read no better.
     builtin = frozenset(each["name"] for each in functions if each["builtin_volatile"] and each["name"] not in SAFE)
     risky = {*builtin, *types, *(each.name for each in relations if each.calls_user_code)}
@@ -65,13 +69,14 @@ def _catalog(parts: Parts) -> Catalog:
     return Catalog(
         version=next(_versions),
         server_version_num=parts["version"],
-        relations={(each.schema, each.name): each for each in relations},
+        relations=known,
         safe_functions=safe,
         builtin_functions=frozenset(each["name"] for each in functions if each["builtin"]),
         user_functions=user,
         contained_functions=reading | writing,
         writing_functions=writing,
         function_reads=function_reads,
+        function_writes=spread(texts, known, texts),
         restarting_functions=frozenset(each.name for each in made if restarts(each, parts["version"])),
         user_operators=operators,
         user_types=frozenset(types),
@@ -169,7 +174,7 @@ def _shown(relation: Relation, numbers: set[int]) -> tuple[tuple[str, str], tupl
     return (relation.schema, relation.name), tuple(names[each] for each in sorted(numbers) if each in names)
 
 
-def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> list[Relation]:
+def _fed(parts: Parts, relations: list[Relation], texts: Mapping[str, str]) -> list[Relation]:
     """The relations with what their columns are made of by the target's own code."""
     named = {each.oid: (each.schema, each.name) for each in relations}
     code = [
@@ -185,9 +190,6 @@ def _fed(parts: Parts, relations: list[Relation], functions: list[Function]) -> 
         for each in parts["references"]
         if each["relation"] in named and each["referred"] in named
     ]
-    texts: dict[str, str] = {}
-    for each in functions:
-        texts[each.name] = f"{texts.get(each.name, '')}\n{each.text}"
     found = fed({(each.schema, each.name): each for each in relations}, code, references, texts)
     return [
         replace(each, fed=found[each.schema, each.name]) if (each.schema, each.name) in found else each

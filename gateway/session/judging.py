@@ -25,6 +25,7 @@ from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
 from gateway.sql.bound import PLAIN_TYPES, read_bound
 from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.copies import fits, spread_by
 from gateway.sql.effects import named
 from gateway.sql.frames import UNKNOWN
 from gateway.sql.lineage import Lineages, Lines
@@ -174,20 +175,50 @@ class Judge:
 
     def _copies(self, statement: Statement) -> list[tuple[Place, list[str]]]:
         """Each place that it writes protected columns to and that isn't protected itself, with these columns."""
-        if not self._masks or statement.classes <= _KEEP:
+        if not self._masks:
             return []
         meant = self._meant(statement)
+        by_code = self._by_code(meant or statement)
+        if statement.classes <= _KEEP and not by_code:
+            return []
         copies = self._lineages.copies(meant.sql) if meant else None
         if copies is None:
             copies = self._unfollowed(meant or statement)
         elif meant is not statement:  # CREATE TABLE ... AS EXECUTE
             copies = [*copies, *(self._lineages.copies(statement.sql) or ())]
-        found = (((s, t, c), self._protected_of(carried, statement)) for s, t, c, carried in copies)
+        found = [((s, t, c), self._protected_of(carried, statement)) for s, t, c, carried in copies] + by_code
         return [
             (place, sources)
             for place, sources in found
             if sources and not self._is_protected(".".join("*" if each is None else each for each in place))
         ]
+
+    def _by_code(self, statement: Statement) -> list[tuple[Place, list[str]]]:
+        """What code that it runs may write, of what the statement and the code read."""
+        catalog = self.catalog
+        spread = spread_by(statement, catalog) if catalog else []
+        if not spread or catalog is None:
+            return []
+        read = {
+            f"{name}.{column}": kind
+            for name in self._read_by(statement)
+            if (relation := self._relation(name))
+            for column, kind in relation.types.items()
+        }
+        found: list[tuple[Place, list[str]]] = []
+        for code in spread:
+            sources = {name: kind for name, kind in (read | dict(code.reads)).items() if self._is_protected(name)}
+            found += [((None, name, None), sorted(sources)) for name in code.creates]
+            columns = ((key, each, kind) for key in code.to for each, kind in catalog.relations[key].types.items())
+            found += [
+                ((*key, each), sorted(name for name, its in sources.items() if fits(kind, (its,))))
+                for key, each, kind in columns
+            ]
+        return [(place, carried) for place, carried in found if carried]
+
+    def _read_by(self, statement: Statement) -> set[str]:
+        """The relations that it reads, behind views and by functions too."""
+        return {*statement.reads, *(name for name, written in statement.behind if not written)}
 
     def _protected_of(self, carried: frozenset[str], statement: Statement) -> list[str]:
         """The protected columns among these, and if it isn't known what else is carried, all that the statement reads."""
@@ -195,9 +226,9 @@ class Judge:
         return sorted(found | self._within_reach(statement) if UNKNOWN in carried else found)
 
     def _within_reach(self, statement: Statement) -> frozenset[str]:
-        """The protected columns that it reads, behind views and by functions too; any, where code or a table says nothing of
+        """The protected columns that it reads; any, where code or a table says nothing of
         what it holds."""
-        names = {*statement.reads, *(name for name, written in statement.behind if not written)}
+        names = self._read_by(statement)
         read = frozenset(
             f"{name}.{column.rpartition('.')[2]}"
             for name in names
@@ -486,7 +517,7 @@ class Judge:
             written = (*statement.writes, *(name for name, writes in statement.behind if writes))
             names.update(dotted(key) for each in map(self._relation, written) if each for key in each.code_reads)
         return any(self._covers(name, column) for name in names for column, _ in self._masks) or any(
-            self._is_protected(source)
+            source == UNKNOWN or self._is_protected(source)
             for each in filter(None, map(self._relation, names))
             for sources in each.fed.values()
             for source in sources

@@ -53,6 +53,16 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """What code writes, by its words (gateway.sql.copies): `to` these relations (schema, name), `creates` tables of these names;
+    `reads`: "schema.relation.column" of what it may put there itself -> type."""
+
+    to: frozenset[tuple[str, str]]
+    reads: Mapping[str, str]
+    creates: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What a name means on one target.
 
@@ -61,6 +71,7 @@ class Catalog:
     `contained_functions`: those of them that only read inside a read-only transaction (gateway.sql.contained);
     `writing_functions`: those of these that want to write, which the server then refuses.
     `function_reads`: the relations that a function of the user's may read, as far as its words tell (contained.named_in).
+    `function_writes`: what a function of the user's may write, for those that write.
     `restarting_functions`: the user's own that begin anew where they are fetched from behind a savepoint (gateway.sql.restarts).
     `user_operators`, `user_types`: likewise; `user_type_oids`: those types by OID, as Parse gives them.
     `builtin_functions`: every function name in pg_catalog; with it a name that exists nowhere can be told apart (empty: it can't).
@@ -80,6 +91,7 @@ class Catalog:
     contained_functions: frozenset[str] = frozenset()
     writing_functions: frozenset[str] = frozenset()
     function_reads: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    function_writes: Mapping[str, Spread] = field(default_factory=dict)
     restarting_functions: frozenset[str] = frozenset()
     #: OID -> (schema, table, {attnum: column}). Made once a snapshot, which all sessions share: each result asks for it.
     tables: Mapping[int, tuple[str, str, Mapping[int, str]]] = field(init=False, repr=False, compare=False)

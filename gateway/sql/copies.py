@@ -10,19 +10,24 @@ outside of the database, and a number that it makes of a text and writes to anot
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.sql.attached import uncommented
-from gateway.sql.catalog import Relation
-from gateway.sql.tree import words
+from gateway.sql.catalog import Catalog, Relation, Spread
+from gateway.sql.frames import CLOSED
+from gateway.sql.statement import Statement
+from gateway.sql.tree import parts, words
 
 Key = tuple[str, str]  # schema, relation
 Place = tuple[str, str, str]  # schema, relation, column
 Found = dict[Place, set[Place]]  # column -> what it is made of
 
-_WORD = re.compile(r'"((?:[^"]|"")+)"|([A-Za-z_\x80-\U0010ffff][\w$]*)')
+#: Words with quotes or without, and what is no such word but stands in quotes. A lone quote in a string hides no word.
+_WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][\w$]*")
+_QUOTED = re.compile(r'"((?![a-z_][a-z0-9_$]*")(?:[^"]|"")+)"')
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
 _PLACE = rf"{_NAME}(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*"  # with fields of composites and subscripts
 _NEW = rf'"?\bnew\b"?\s*\.\s*({_NAME})(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*'  # a column of the new row
@@ -51,14 +56,28 @@ _PASSED_ON = re.compile(
 _ROW = re.compile(r"\b(?:new|old)\b(?!\"?\s*\.\s*[\w\"])", re.IGNORECASE)
 #: All columns of what is read: neither count(*) nor a product, which something stands behind.
 _STAR = re.compile(r"[^(\s*/]\s*\*\s*(?:[,;)'\"$]|\b(?:from|into)\b|$)", re.IGNORECASE)
-_FROM = rf"\b(?:from|join|only|into|update|using)\s+(?:{_NAME}\s*\.\s*)?"
+_END = r"(?![\w$\"]|\s*\.)"  # of the last part of a name
+_ALONE = re.compile(rf"{_WORD.pattern}(?![\w$]|\"?\s*\.)")
+_QUOTED_ALONE = re.compile(rf"{_QUOTED.pattern}(?!\s*\.)")
+_FROM = re.compile(
+    rf"\b(?:from|join|only|into|update|using)\s+(?:{_NAME}\s*\.\s*)?({_NAME}){_END}(?=(?:\s+(?:as\s+)?({_NAME}))?)",
+    re.IGNORECASE,
+)
+_INSERTED = re.compile(rf"\binsert\s+into\s+(?:{_NAME}\s*\.\s*)?({_NAME}){_END}", re.IGNORECASE)
 _NO_ALIAS = words(
     "as on using where set join left right inner full cross natural order group limit into for values select returning when loop"
 )
 _WRITES = re.compile(r"\b(?:insert|update|merge|copy)\b", re.IGNORECASE)
-#: The same words where they write nothing: TG_OP = 'INSERT', FOR UPDATE, ON CONFLICT DO UPDATE SET, a rule's ON UPDATE TO.
+#: The same words where they name nothing to write to: TG_OP = 'INSERT', FOR UPDATE, a rule's ON UPDATE TO, and behind ON
+#: CONFLICT and WHEN MATCHED, whose target is said before.
 _NO_WRITE = re.compile(
-    r"'(?:insert|update)'|\b(?:for|key|on|then)\s+(?:insert|update)\b(?:\s+to\b)?|\bdo\s+update\s+set\b", re.IGNORECASE
+    r"'(?:insert|update)'|\b(?:for|key)\s+update\b|\bon\s+(?:insert|update)\s+to\b"
+    r"|\b(?:do|then)\s+update\s+set\b|\bthen\s+insert\b(?!\s+into\b)",
+    re.IGNORECASE,
+)
+_CREATES = re.compile(
+    rf"\bcreate\s+(?:(?:global|local|temp|temporary|unlogged)\s+)*table\s+(?:if\s+not\s+exists\s+)?(?:{_NAME}\s*\.\s*)?({_NAME})",
+    re.IGNORECASE,
 )
 _WRITTEN = re.compile(
     rf"\b(?:insert\s+into|merge\s+into|update|copy)\s+(?:only\s+)?(?:{_NAME}\s*\.\s*)*({_NAME})(?!['\w$]|\s*\.)",
@@ -71,6 +90,8 @@ _NARROW = re.compile(
     r"(?:smallint|integer|bigint|numeric|real|double precision|boolean|date|time|timestamp|interval|uuid|inet|cidr|macaddr"
     r"|money|oid)\b[^\[]*"
 )
+#: Sources of one column. With more than these nobody looks for which: tables that all copy from each other would have them all.
+_MANY = 1000
 _DEEP = 3  # functions that call functions
 
 
@@ -112,18 +133,18 @@ def fed(
     for each in references:
         for column, source in zip(each.columns, each.referred_columns, strict=True):
             found[*each.relation, column].add((*each.referred, source))
-    names: dict[str, list[Relation]] = defaultdict(list)
-    for relation in relations.values():
-        names[relation.name].append(relation)
+    names = _by_name(relations)
     for each_code in code:
         if each_code.relation in relations:
             _of_code(each_code, relations, names, functions, found)
     _follow(found)
     while _inherit(relations, found):
         _follow(found)
+    dotted = {place: ".".join(place) for place in {*found}.union(*found.values())}  # once a name: they are shared
     made: dict[Key, dict[str, frozenset[str]]] = defaultdict(dict)
     for (schema, name, column), sources in found.items():
-        made[schema, name][column] = frozenset(".".join(each) for each in sources if each != (schema, name, column))
+        sources.discard((schema, name, column))
+        made[schema, name][column] = CLOSED if len(sources) > _MANY else frozenset(dotted[each] for each in sources)
     return dict(made)
 
 
@@ -140,21 +161,81 @@ def _of_code(
             found[*own, code.args[0]].add((*own, source))
         return
     text = _without_aliases(with_called(code.text, functions, [code.function]))
-    said = _words(text) | set(code.args)
+    said = _said(text)
+    words = said.words.keys() | set(code.args)
     row = not code.by_rows or _ROW.search(_PASSED_ON.sub("", text)) is not None
-    read = {(*own, column): relation.types.get(column, "") for column in relation.columns if row or column in said}
-    named = [each for word in said & names.keys() for each in names[word]]
-    for each in named:
-        dynamic = each.name in code.args
-        if each is not relation and (dynamic or _is_read(each.name, text)):
-            every = dynamic or _all_of(each.name, text)
-            read |= _sources(each, [name for name in each.columns if every or name in said], relations)
+    read = {(*own, column): relation.types.get(column, "") for column in relation.columns if row or column in words}
+    named = [each for word in words & names.keys() for each in names[word]]
+    read |= _read(said, words, code.args, [each for each in named if each is not relation], relations)
     for column in _assigned(uncommented(code.text), text, relation):
         found[*own, column].update(read)
-    if _WRITES.search(text):
-        for target in _targets(text, names, named):
-            itself = target is relation or re.search(rf"{_FROM}{_quoted(target.name)}", text, re.IGNORECASE)
-            _written(target, read if itself else _but_of(target, read), relations, found)
+    for target in _targets(text, names, named):
+        itself = target is relation or said.reads_from(target.name)
+        _written(target, read if itself else _but_of(target, read), relations, found)
+
+
+def spread(
+    texts: Mapping[str, str], relations: Mapping[Key, Relation], functions: Mapping[str, str]
+) -> dict[str, Spread]:
+    """Say of each of these texts, by name, what it writes, with the functions that it calls; of none that writes nothing."""
+    names = _by_name(relations)
+    whole = {name: with_called(text, functions, [name]) for name, text in texts.items()}
+    found = {
+        name: _spread(text, names, relations)
+        for name, text in whole.items()
+        if _WRITES.search(text) or _CREATES.search(text)
+    }
+    return {name: each for name, each in found.items() if each.to or each.creates}
+
+
+def _spread(text: str, names: Mapping[str, list[Relation]], relations: Mapping[Key, Relation]) -> Spread:
+    said, words = _said(text), _words(text)
+    named = [each for word in words & names.keys() for each in names[word]]
+    read = {".".join(place): kind for place, kind in _read(said, words, (), named, relations).items()}
+    targets = [
+        shown for each in _targets(text, names, named) for shown, _ in _shown(each, tuple(each.columns), relations)
+    ]
+    creates = frozenset(_folded(each) for each in _CREATES.findall(text))
+    return Spread(frozenset((each.schema, each.name) for each in targets), read, creates)
+
+
+def spread_by(statement: Statement, catalog: Catalog) -> list[Spread]:
+    """What the functions of the user's write that a statement calls, and the code of DO."""
+    called = {parts(each)[-1] for each in statement.functions}
+    found: list[Spread] = []
+    if statement.tag == "DO":
+        called |= _words(statement.sql)
+        found += spread({"": statement.sql}, catalog.relations, {}).values()
+    return [*found, *(catalog.function_writes[each] for each in sorted(called & catalog.function_writes.keys()))]
+
+
+def fits(kind: str, kinds: Collection[str]) -> bool:
+    """Whether a column of a type may hold a value of one of these types, written out or as it is."""
+    return _NARROW.fullmatch(kind) is None or kind in kinds
+
+
+def _by_name(relations: Mapping[Key, Relation]) -> dict[str, list[Relation]]:
+    names: dict[str, list[Relation]] = defaultdict(list)
+    for relation in relations.values():
+        names[relation.name].append(relation)
+    return names
+
+
+def _read(
+    said: "_Said",
+    words: Set[str],
+    args: Collection[str],
+    named: Iterable[Relation],
+    relations: Mapping[Key, Relation],
+) -> dict[Place, str]:
+    """The columns of these relations that code may read, with their types."""
+    found = dict[Place, str]()
+    for each in named:
+        dynamic = each.name in args
+        if dynamic or said.is_read(each.name):
+            every = dynamic or said.all_of(each.name)
+            found |= _sources(each, [name for name in each.columns if every or name in words], relations)
+    return found
 
 
 def _sources(relation: Relation, columns: Iterable[str], relations: Mapping[Key, Relation]) -> dict[Place, str]:
@@ -181,20 +262,18 @@ def _shown(
     return found
 
 
-def _but_of(relation: Relation, read: Mapping[Place, str]) -> dict[Place, str]:
-    return {place: kind for place, kind in read.items() if place[:2] != (relation.schema, relation.name)}
+def _but_of(target: Relation, read: Mapping[Place, str]) -> dict[Place, str]:
+    return {place: kind for place, kind in read.items() if place[:2] != (target.schema, target.name)}
 
 
 def _written(target: Relation, read: Mapping[Place, str], relations: Mapping[Key, Relation], found: Found) -> None:
     """What was read goes into every column that can hold it; by way of a view, into those that it shows."""
     for each, columns in _shown(target, tuple(target.columns), relations):
         for column in columns:
-            kind = each.types.get(column, "")
-            narrow = _NARROW.fullmatch(kind) is not None
-            place = each.schema, each.name, column
-            fits = {source for source, its in read.items() if (not narrow or its == kind) and source != place}
-            if fits:
-                found[place].update(fits)
+            kind, place = each.types.get(column, ""), (each.schema, each.name, column)
+            sources = {source for source, its in read.items() if fits(kind, (its,)) and source != place}
+            if sources:
+                found[place].update(sources)
 
 
 def with_called(text: str, functions: Mapping[str, str], own: Iterable[str]) -> str:
@@ -209,8 +288,8 @@ def with_called(text: str, functions: Mapping[str, str], own: Iterable[str]) -> 
     return text
 
 
-def _words(text: str) -> set[str]:
-    return {each[1].replace('""', '"') if each[1] else each[2].lower() for each in _WORD.finditer(text)}
+def _words(text: str) -> Set[str]:
+    return _said(text).words.keys()
 
 
 def _without_aliases(text: str) -> str:
@@ -218,7 +297,7 @@ def _without_aliases(text: str) -> str:
     aliases = _ALIAS.findall(text)
     text = _ALIAS.sub(" ", text)
     for alias in aliases:
-        text = re.sub(_quoted(_bare(alias)), "new", text, flags=re.IGNORECASE)
+        text = re.sub(rf'"?(?<![\w$]){re.escape(_bare(alias))}(?![\w$])"?', "new", text, flags=re.IGNORECASE)
     return text
 
 
@@ -232,43 +311,66 @@ def _assigned(own: str, text: str, relation: Relation) -> Iterable[str]:
     return [each for each in relation.columns if each.lower() in folded]
 
 
-def _is_read(name: str, text: str) -> bool:
-    """Whether code names a relation not only to insert into it."""
-    own = _quoted(name)
-    inserted = re.findall(rf"\binsert\s+into\s+(?:{_NAME}\s*\.\s*)?{own}", text, re.IGNORECASE)
-    return len(re.findall(own, text, re.IGNORECASE)) > len(inserted)
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """How often a text says each name: anywhere (`words`), not before a dot (`alone`), behind INSERT INTO (`inserted`), behind
+    FROM and the like (`taken`); `aliases`: the names that follow those. `star`: it may read every column of something."""
+
+    words: Counter[str]
+    alone: Counter[str]
+    inserted: Counter[str]
+    taken: Counter[str]
+    aliases: tuple[tuple[str, str], ...]
+    star: bool
+
+    def is_read(self, name: str) -> bool:
+        """Whether a relation is named not only to insert into it."""
+        return self.words[name] > self.inserted[name]
+
+    def reads_from(self, name: str) -> bool:
+        """Whether it may also be read where it is written to."""
+        return self.taken[name] > self.inserted[name]
+
+    def all_of(self, name: str) -> bool:
+        """Whether every column of a relation may be read: by a star, or as a row, under its own name or an alias."""
+        if self.star or self.alone[name] > self.taken[name]:
+            return True
+        aliases = Counter(alias for of, alias in self.aliases if of == name)
+        return any(self.alone[each] > count for each, count in aliases.items())
 
 
-def _all_of(name: str, text: str) -> bool:
-    """Whether code may read every column of a relation: by a star, or as a row, under its own name or an alias."""
-    if _STAR.search(text):
-        return True
-    own = _quoted(name)
-    if _alone(own, text) > len(re.findall(rf"{_FROM}{own}(?!\s*\.)", text, re.IGNORECASE)):
-        return True
-    found = re.findall(rf"{_FROM}{own}\s+(?:as\s+)?({_NAME})", text, re.IGNORECASE)
-    aliases = [_bare(each).lower() for each in found if each.lower() not in _NO_ALIAS]
-    return any(_alone(_quoted(each), text) > aliases.count(each) for each in set(aliases))
+@lru_cache(maxsize=2048)
+def _said(text: str) -> _Said:
+    """Of what DDL has not touched the text was read before."""
+    taken = [(_folded(name), _folded(alias)) for name, alias in _FROM.findall(text)]
+    return _Said(
+        _counted(_WORD.findall(text), _QUOTED.findall(text)),
+        _counted(_ALONE.findall(text), _QUOTED_ALONE.findall(text)),
+        Counter(map(_folded, _INSERTED.findall(text))),
+        Counter(name for name, _ in taken),
+        tuple((name, alias) for name, alias in taken if alias and alias not in _NO_ALIAS),
+        _STAR.search(text) is not None,
+    )
 
 
-def _quoted(name: str) -> str:
-    """A pattern for a name, with quotes or without."""
-    return rf'"?(?<![\w$]){re.escape(name.replace(chr(34), chr(34) * 2))}(?![\w$])"?'
+def _counted(bare: Iterable[str], quoted: Iterable[str]) -> Counter[str]:
+    return Counter(each.lower() for each in bare) + Counter(each.replace('""', '"') for each in quoted)
+
+
+def _folded(name: str) -> str:
+    return _bare(name) if name.startswith('"') else name.lower()
 
 
 def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-def _alone(pattern: str, text: str) -> int:
-    """How often a name stands for itself, and not before a dot."""
-    return len(re.findall(rf"{pattern}(?!\s*\.)", text, re.IGNORECASE))
-
-
 def _targets(text: str, names: Mapping[str, list[Relation]], named: list[Relation]) -> list[Relation]:
     """The relations that code writes to; where it doesn't say, every one that it names."""
+    if not _WRITES.search(text):
+        return []
     text = _NO_WRITE.sub(" ", text)
-    said = [_bare(each) if each.startswith('"') else each.lower() for each in _WRITTEN.findall(text)]
+    said = [_folded(each) for each in _WRITTEN.findall(text)]
     if len(said) < len(_WRITES.findall(text)) or not all(each in names for each in said):
         return named
     return [each for each in named if each.name in said]
@@ -301,10 +403,14 @@ def _topmost(place: Place, relations: Mapping[Key, Relation]) -> list[Place]:
 
 def _follow(found: Found) -> None:
     """What was copied into a column is copied on from there."""
-    todo = set(found)
+    users: dict[Place, set[Place]] = defaultdict(set)
+    for place, sources in found.items():
+        for source in sources & found.keys():
+            users[source].add(place)
+    todo = {*users}
     while todo:
-        place = todo.pop()
-        more = set().union(*(found[each] for each in found[place] if each in found))
-        if not more <= found[place]:
-            found[place] |= more
-            todo |= {each for each, sources in found.items() if place in sources}
+        source = todo.pop()
+        for place in users[source]:
+            if len(found[place]) <= _MANY and not found[source] <= found[place]:
+                found[place] |= found[source]
+                todo.add(place)

@@ -2,8 +2,10 @@
 
 import pytest
 
-from gateway.sql.catalog import Relation
-from gateway.sql.copies import Code, Reference, fed
+from gateway.sql.catalog import Catalog, Relation, Spread
+from gateway.sql.copies import Code, Reference, fed, spread, spread_by
+from gateway.sql.frames import CLOSED
+from gateway.sql.parse import read
 
 CARDS = ("public", "cards")
 LOG = ("public", "log")
@@ -203,3 +205,42 @@ def test_partitions_with_one_trigger_name_their_parent_alone() -> None:
     found = fed(RELATIONS | parts, [Code(each, text) for each in (CARDS, *parts)], (), {})
     assert found[CARDS]["shadow"] == NUMBER
     assert found["public", "p20"]["shadow"] == NUMBER | {"public.p20.number", "public.cards.shadow"}
+
+
+@pytest.mark.parametrize(
+    ("text", "to", "reads", "creates"),
+    [
+        ("BEGIN INSERT INTO log (entry) SELECT to_jsonb(pan) FROM vault; END", {LOG}, {"public.vault.pan"}, set()),
+        ("BEGIN IF true THEN INSERT INTO log VALUES ($1); END IF; END", {LOG}, set(), set()),
+        ("BEGIN CREATE TEMP TABLE IF NOT EXISTS t AS TABLE vault; END", set(), {"public.vault.pan"}, {"t"}),
+        ("BEGIN MERGE INTO log USING vault ON true WHEN MATCHED THEN UPDATE SET entry = pan WHEN NOT MATCHED THEN INSERT (entry) VALUES (pan); END",
+         {LOG}, {"public.vault.pan", "public.log.entry"}, set()),
+        ("BEGIN PERFORM keep(pan) FROM vault; END", {LOG}, {"public.vault.pan"}, set()),
+        ("BEGIN EXECUTE 'INSERT INTO ' || 'log' || ' VALUES (1)'; END", {LOG}, set(), set()),
+        ("BEGIN x := '\"'; INSERT INTO log SELECT pan FROM vault; y := '\"'; END", {LOG}, {"public.vault.pan"}, set()),
+    ],
+)  # fmt: skip
+def test_what_code_spreads(text: str, to: set[object], reads: set[str], creates: set[str]) -> None:
+    found = spread({"f": text}, RELATIONS, {"keep": "INSERT INTO log VALUES ($1)"})["f"]
+    assert (set(found.to), set(found.creates)) == (to, creates)
+    assert found.reads.keys() >= reads
+
+
+def test_code_that_writes_nothing_is_left_out() -> None:
+    assert spread({"f": "SELECT pan FROM vault FOR UPDATE"}, RELATIONS, {}) == {}
+
+
+def test_what_a_statement_spreads_by_its_functions_and_by_do() -> None:
+    keep = Spread(frozenset({LOG}), {}, frozenset())
+    catalog = Catalog(1, 180000, RELATIONS, frozenset(), frozenset({"keep"}), function_writes={"keep": keep})
+    for sql in ("SELECT keep(pan) FROM vault", "CALL keep(1)", "DO 'BEGIN PERFORM keep(1); END'"):
+        assert spread_by(read(sql).statements[0], catalog) == [keep]
+    (own,) = spread_by(read("DO 'BEGIN INSERT INTO log SELECT pan FROM vault; END'").statements[0], catalog)
+    assert own.to == {LOG}
+    assert own.reads == {"public.vault.pan": "text"}
+
+
+def test_a_column_of_more_sources_than_anybody_reads_is_closed() -> None:
+    wide = Relation(5, "public", "wide", "r", {f"c{each}": each for each in range(1, 1500)})
+    found = fed(RELATIONS | {("public", "wide"): wide}, [Code(CARDS, "NEW := (SELECT * FROM wide)")], (), {})
+    assert found[CARDS]["shadow"] == CLOSED
