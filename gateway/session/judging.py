@@ -24,10 +24,11 @@ from gateway.session.copying import columns_of, formats_of, options_of
 from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
 from gateway.sql.bound import PLAIN_TYPES, read_bound
-from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.catalog import Catalog, Relation, Spread
 from gateway.sql.copies import fits, spread_by
 from gateway.sql.effects import named
 from gateway.sql.frames import UNKNOWN
+from gateway.sql.functions import special_class
 from gateway.sql.lineage import Lineages, Lines
 from gateway.sql.lineage_expressions import Copy
 from gateway.sql.literals import withheld
@@ -66,6 +67,8 @@ class Login:
 
 #: A place that values are written to: schema, relation, column; None is any.
 Place = tuple[str | None, str | None, str | None]
+#: A relation, as far as its name is known: schema, name.
+Relative = tuple[str | None, str]
 #: Columns that a session has copied protected ones to; with more than these everything is masked. fnmatch keeps 256 globs
 #: compiled, the policy's own among them.
 MAX_COPIED = 128
@@ -76,6 +79,8 @@ _SETS = frozenset({"set_config"})
 _SETTINGS = "pg_catalog.pg_settings"
 
 _GIVES_ROWS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.OPAQUE})
+#: What reads tables again and may tell of their rows: code in an index or in statistics speaks.
+_MAINTENANCE = frozenset({"ANALYZE", "CLUSTER", "REINDEX", "VACUUM"})
 _GIVES_NONE = frozenset({"TRUNCATE TABLE", "LOCK TABLE", "NOTIFY", "MOVE", "DO"})
 
 
@@ -91,6 +96,7 @@ class Judge:
         self._copied_to: dict[
             tuple[str, str], None
         ] = {}  # masks of columns that this session has copied protected ones to
+        self._heirs: list[tuple[Relative, Relative]] = []  # tables that this session has made of others: child, parent
         self.doubts_settings = False  # a statement of this session may have put protected values into settings
         self._know(catalog)
         self._read: OrderedDict[str, Script] = OrderedDict()
@@ -146,6 +152,7 @@ class Judge:
             self.doubts_settings = True
             self.epoch += 1
             self._follow_anew()
+        self._heirs += [each for each in self._lineages.heirs(statement.sql) if each not in self._heirs]
         if new := {self._glob(place) for place, _ in self._copies(statement)}:
             self._mask_too(new)
 
@@ -178,42 +185,38 @@ class Judge:
         if not self._masks:
             return []
         meant = self._meant(statement)
-        by_code = self._by_code(meant or statement)
-        if statement.classes <= _KEEP and not by_code:
+        spread = spread_by(meant or statement, self.catalog) if self.catalog else []
+        if statement.classes <= _KEEP and not spread:
             return []
-        copies = self._lineages.copies(meant.sql) if meant else None
+        given = self._given(statement)
+        copies = self._lineages.copies(meant.sql, given) if meant and given is not None else None
+        by_code = [copy for code in spread for copy in self._by_code(code, frozenset())]
         if copies is None:
             copies = self._unfollowed(meant or statement)
+            read = self._within_reach(meant or statement)
+            by_code += [copy for code in spread for copy in self._by_code(code, read)]
         elif meant is not statement:  # CREATE TABLE ... AS EXECUTE
             copies = [*copies, *(self._lineages.copies(statement.sql) or ())]
         found = [((s, t, c), self._protected_of(carried, statement)) for s, t, c, carried in copies] + by_code
+        for (_, table, column), sources in found:  # it grows: rows of a child show in its parents
+            found += [((*parent, column), sources) for (_, child), parent in self._heirs if child == table]
         return [
             (place, sources)
             for place, sources in found
             if sources and not self._is_protected(".".join("*" if each is None else each for each in place))
         ]
 
-    def _by_code(self, statement: Statement) -> list[tuple[Place, list[str]]]:
-        """What code that it runs may write, of what the statement and the code read."""
-        catalog = self.catalog
-        spread = spread_by(statement, catalog) if catalog else []
-        if not spread or catalog is None:
-            return []
-        read = {
-            f"{name}.{column}": kind
-            for name in self._read_by(statement)
-            if (relation := self._relation(name))
-            for column, kind in relation.types.items()
-        }
-        found: list[tuple[Place, list[str]]] = []
-        for code in spread:
-            sources = {name: kind for name, kind in (read | dict(code.reads)).items() if self._is_protected(name)}
-            found += [((None, name, None), sorted(sources)) for name in code.creates]
-            columns = ((key, each, kind) for key in code.to for each, kind in catalog.relations[key].types.items())
-            found += [
-                ((*key, each), sorted(name for name, its in sources.items() if fits(kind, (its,))))
-                for key, each, kind in columns
-            ]
+    def _by_code(self, code: Spread, given: frozenset[str]) -> list[tuple[Place, list[str]]]:
+        """What code may write of what it reads, and of what it was `given` for all that is known."""
+        relations = self.catalog.relations if self.catalog else {}
+        sources = {name: kind for name, kind in code.reads.items() if self._is_protected(name)}
+        found: list[tuple[Place, list[str]]] = [
+            ((None, name, None), sorted({*sources, *given})) for name in code.creates
+        ]
+        for key in code.to:
+            for column, kind in relations[key].types.items():
+                held = {name for name, its in sources.items() if fits(kind, (its,))}
+                found.append(((*key, column), sorted(held | given)))
         return [(place, carried) for place, carried in found if carried]
 
     def _read_by(self, statement: Statement) -> set[str]:
@@ -236,7 +239,20 @@ class Judge:
             if self._covers(name, column)
         )
         hidden = self._copied_to and any(self._relation(name) is None for name in names)
-        return read.union(self._protected()) if hidden or StatementClass.OPAQUE in statement.classes else read
+        return read.union(self._protected()) if hidden or self._runs_what_nobody_reads(statement) else read
+
+    def _runs_what_nobody_reads(self, statement: Statement) -> bool:
+        """Is it opaque for more than functions whose words tell what they read?"""
+        called = {parts(each)[-1] for each in statement.functions}
+        told = (
+            self.catalog is not None
+            and bool(called)
+            and called.isdisjoint(self.catalog.user_functions - self.catalog.contained_functions)
+        )
+        named = statement.names is None or statement.names.body is not None
+        return StatementClass.OPAQUE in statement.classes and not (
+            told and named and not any(special_class(each) is StatementClass.OPAQUE for each in called)
+        )
 
     def _unfollowed(self, statement: Statement) -> list[Copy]:
         """Of a text that can't be followed: it may write any protected column that it reads, wherever it writes."""
@@ -513,6 +529,8 @@ class Judge:
         if statement.guarded or StatementClass.OPAQUE in statement.classes:
             return True  # it may read any table
         names = {*statement.reads, *statement.writes, *(name for name, _ in statement.behind)}
+        if statement.tag in _MAINTENANCE and not (names and all(map(self._relation, names))):
+            return True  # an index, a schema, the whole database
         if StatementClass.WRITE in statement.classes:
             written = (*statement.writes, *(name for name, writes in statement.behind if writes))
             names.update(dotted(key) for each in map(self._relation, written) if each for key in each.code_reads)
@@ -635,10 +653,21 @@ class Judge:
         if statement is not None and statement.uncertain:
             return None
         meant = self._meant(statement)
-        found = self._lineages.of(meant.sql, len(columns)) if meant else None
+        given = self._given(statement)
+        if meant is None or given is None:
+            return None
+        explains = meant is not statement and statement is not None and statement.tag == "EXPLAIN"
+        found = self._lineages.of(f"EXPLAIN {meant.sql}" if explains else meant.sql, len(columns), given)
         if found is None:
             return None
         return [each if self._agrees(each, column) else None for each, column in zip(found, columns, strict=True)]
+
+    def _given(self, statement: Statement | None) -> tuple[frozenset[str], ...] | None:
+        """What the parameters carry that EXECUTE gives to the statement behind its name."""
+        use = statement.names if statement else None
+        if statement is None or use is None or use.verb != "EXECUTE":
+            return ()
+        return self._lineages.arguments(statement.sql)
 
     def _meant(self, statement: Statement | None) -> Statement | None:
         """The statement whose columns come: what stands behind the name of EXECUTE and FETCH."""

@@ -28,6 +28,7 @@ from gateway.sql.frames import (
     Carried,
     Column,
     Frame,
+    Place,
     Table,
     relation_columns,
     whole,
@@ -74,11 +75,21 @@ class Lineages:
         self._path = search_path
         self._doubts_settings = doubts_settings
         self._views: dict[int, list[Carried]] = {}
-        self._known: OrderedDict[str, _Result] = OrderedDict()
+        self._known: OrderedDict[tuple[str, tuple[Carried, ...]], _Result] = OrderedDict()
 
-    def of(self, sql: str, width: int) -> Lines | None:
-        """As lineage()."""
-        return self._result(sql).spread(width)
+    def of(self, sql: str, width: int, given: tuple[Carried, ...] = ()) -> Lines | None:
+        """As lineage(). `given`: what its parameters carry, nothing where that isn't said."""
+        return self._result(sql, given).spread(width)
+
+    def arguments(self, sql: str) -> tuple[Carried, ...] | None:
+        """What the arguments of an EXECUTE carry, of EXPLAIN and CREATE TABLE AS too; None where they can't be followed."""
+        name, fields = tree(sql) or ("", {})
+        while name in ("ExplainStmt", "CreateTableAsStmt"):
+            name, fields = unwrap(fields.get("query")) or ("", {})
+        walk = Walk(self._catalog, self._path, self._views, doubts_settings=self._doubts_settings)
+        with suppress(*_UNEXPECTED):
+            return walk.each_of(fields.get("params") or ()) if name == "ExecuteStmt" else None
+        return None
 
     def outputs(self, sql: str) -> tuple[Output, ...] | None:
         """The statement's columns without asking the target for their number; () has no result, None can't be known."""
@@ -95,23 +106,29 @@ class Lineages:
         """The text's constants and parameters that are compared with columns or written to them, as far as can be known."""
         return self._result(sql).beside
 
-    def copies(self, sql: str) -> Sequence[Copy] | None:
-        """What the statement writes, where, and what that carries; None where it can't be followed."""
-        return self._result(sql).copies
+    def copies(self, sql: str, given: tuple[Carried, ...] = ()) -> Sequence[Copy] | None:
+        """What the statement writes, where, and what that carries; None where it can't be followed. `given` as in of()."""
+        return self._result(sql, given).copies
 
-    def _result(self, sql: str) -> "_Result":
-        found = self._known.get(sql)
+    def heirs(self, sql: str) -> Sequence[tuple[Place, Place]]:
+        """The tables that the statement makes of others, as (child, parent): the rows of the one show in the other."""
+        return self._result(sql).heirs
+
+    def _result(self, sql: str, given: tuple[Carried, ...] = ()) -> "_Result":
+        key = sql, given
+        found = self._known.get(key)
         if found is None:
-            found = self._known[sql] = self._read(sql)
+            found = self._known[key] = self._read(sql, given)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         else:
-            self._known.move_to_end(sql)
+            self._known.move_to_end(key)
         return found
 
-    def _read(self, sql: str) -> "_Result":
+    def _read(self, sql: str, given: tuple[Carried, ...]) -> "_Result":
         node = tree(sql)
         walk = Walk(self._catalog, self._path, self._views, doubts_settings=self._doubts_settings)
+        walk.given = given
         result = None
         with suppress(*_UNEXPECTED):
             result = walk.statement(*node) if node else None
@@ -138,6 +155,7 @@ class _Result:
         self.tested: Carried = NOTHING
         self.beside: Sequence[Beside] = ()
         self.copies: Sequence[Copy] | None = None
+        self.heirs: Sequence[tuple[Place, Place]] = ()
 
     def made(self) -> "_Result":
         """The same without origins."""
@@ -179,7 +197,20 @@ class Walk(Queries):
         reader = _STATEMENTS.get(name)
         return reader(self, fields) if reader else _Result(None)
 
+    def each_of(self, values: Sequence[Fields]) -> tuple[Carried, ...]:
+        """What each of these expressions carries, which name no columns."""
+        return tuple(self._of(each, Frame()) for each in values)
+
     # --- statements around a query ---
+
+    def _create(self, fields: Fields) -> _Result:
+        found = _Result([])
+        child, *parents = (
+            (each.get("schemaname") or None, each["relname"])
+            for each in (fields["relation"], *(each["RangeVar"] for each in fields.get("inhRelations") or ()))
+        )
+        found.heirs = [(child, each) for each in parents]
+        return found
 
     def _inner(self, fields: Fields) -> _Result:
         name, query = unwrap(fields.get("query")) or ("", {})
@@ -269,6 +300,11 @@ class Walk(Queries):
             return _Result(None)
         return _Result([Column("QUERY PLAN", UNRESOLVED if self._saw_unknown or self._doubts_settings else NOTHING)])
 
+    def _call(self, fields: Fields) -> _Result:
+        """What a procedure gives back is its own affair."""
+        self._of(fields.get("funccall"), Frame())
+        return _Result(None)
+
     def _show(self, fields: Fields) -> _Result:
         """A setting with a dot in its name holds what anybody put there; any may hold what this session has."""
         name = str(fields.get("name", ""))
@@ -346,7 +382,9 @@ def _expression(text: str) -> object:
 
 # Underscores are no secret inside the module: these are the methods that a node type leads to.
 _STATEMENTS: dict[str, Callable[[Walk, Fields], _Result]] = {
+    "CallStmt": Walk._call,
     "CopyStmt": Walk._copy,
+    "CreateStmt": Walk._create,
     "CreateTableAsStmt": Walk._create_as,
     "DeclareCursorStmt": Walk._inner,
     "AlterObjectSchemaStmt": Walk._move,

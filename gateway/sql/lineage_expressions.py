@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from gateway.sql.catalog import Catalog
+from gateway.sql.copies import fits
 from gateway.sql.frames import (
     CLOSED,
     NOTHING,
@@ -97,6 +98,7 @@ class Expressions(ABC):
         self._steps = 0
         self._touched: list[Column] = []
         self._saw_unknown = False
+        self.given: tuple[Carried, ...] = ()  # what the statement's parameters carry
         self.tested: Carried = NOTHING  # what conditions read, grouping and sorting included
         self.beside: list[Beside] = []  # constants and parameters, each with what stands beside them
         self.copies: list[Copy] = []
@@ -244,6 +246,12 @@ class Expressions(ABC):
         self._stand_beside(fields, carried)
         return (carried if names[-1] in _ARITHMETIC else _made(carried)) | self._unless(known)
 
+    def _on_parameter(self, fields: Fields, _frame: Frame) -> Carried:
+        at = fields.get("number", 0)
+        carried = self.given[at - 1] if 0 < at <= len(self.given) else NOTHING
+        self._saw_unknown |= bool(carried)
+        return carried
+
     def _on_cast(self, fields: Fields, frame: Frame) -> Carried:
         return _made(self._of(fields.get("arg"), frame)) | self._children(_fields_of(fields, ("typeName",)), frame)
 
@@ -291,6 +299,7 @@ class Expressions(ABC):
         carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame)
         if known and bare not in _OF_NUMBERS:
             carried = _made(carried)
+        self._spread(bare, carried)
         carried |= self._unless(known)
         if not known and (bare == "current_setting" or special_class(bare) is StatementClass.OPAQUE):
             carried |= CLOSED  # SQL in a string can make a number of anything
@@ -302,6 +311,25 @@ class Expressions(ABC):
             # None at all, and the others don't show either.
             frame.link(self._mixed(self._touched[before:], carried, frame), carried)
         return carried
+
+    def _spread(self, bare: str, given: Carried) -> None:
+        """A function of the user's may write what it is given wherever it writes."""
+        code = self._catalog.function_writes.get(bare) if self._catalog else None
+        if not code or not given or self._catalog is None:
+            return
+        relations = self._catalog.relations
+        kinds = {
+            relations[place[0], place[1]].types.get(place[2], "")
+            for place in (tuple(each.split(".", 2)) for each in given - CLOSED)
+            if len(place) == 3 and place[:2] in relations
+        }
+        self.copies += [(None, name, None, given) for name in code.creates]
+        self.copies += [
+            (*key, column, given)
+            for key in code.to
+            for column, kind in relations[key].types.items()
+            if UNKNOWN in given or fits(kind, kinds)
+        ]
 
     def _counted(self, fields: Fields, frame: Frame) -> Carried:
         """How many values there are, or different ones: of a stored column that tells of none of them."""
@@ -403,6 +431,7 @@ _ON: dict[str, Callable[[Expressions, Fields, Frame], Carried]] = {
     "GroupingFunc": _nothing,
     "JsonArrayQueryConstructor": Expressions._on_array_query,
     "NullTest": Expressions._on_null_test,
+    "ParamRef": Expressions._on_parameter,
     "ResTarget": Expressions._children,
     "SubLink": Expressions._on_sublink,
     "TypeCast": Expressions._on_cast,

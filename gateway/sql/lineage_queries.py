@@ -165,7 +165,10 @@ class Queries(Expressions):
         counted = None not in wanted and all(each.name is not None for each in given)
         values = {name: each.carried for name, each in zip(wanted, given, strict=False)}
         for column in target.columns:
-            self._write(target, column, values.get(column.name, NOTHING) if counted else whole(given))
+            if column.name is None and counted:  # of a table that nobody knows, but these of its columns
+                self._write_named(target, column, values)
+            else:
+                self._write(target, column, values.get(column.name, NOTHING) if counted else whole(given))
         for column in target.filled:
             self._write(target, column, whole(given))
 
@@ -175,6 +178,10 @@ class Queries(Expressions):
             places = self._beneath(target, column)
             column.carried |= carried
             self.copies += [(*place, carried) for place in ((*target.relation, column.name), *places)]
+
+    def _write_named(self, target: Table, column: Column, values: dict[str | None, Carried]) -> None:
+        column.carried |= whole_of(values)
+        self.copies += [(*target.relation, name, carried) for name, carried in values.items() if carried]
 
     def _beneath(self, target: Table, column: Column) -> list[tuple[str | None, str | None, str | None]]:
         """The columns that a view shows as this one: they are what is written to."""
@@ -234,7 +241,10 @@ class Queries(Expressions):
             self._stand_beside(each["ResTarget"].get("val"), _before(target, name))
             new[name] = new.get(name, NOTHING) | self._of(each["ResTarget"].get("val"), frame)
         for column in target.columns:
-            self._write(target, column, whole_of(new) if column.name is None else new.get(column.name, NOTHING))
+            if column.name is None:
+                self._write_named(target, column, new)
+            else:
+                self._write(target, column, new.get(column.name, NOTHING))
         for column in target.filled:
             self._write(target, column, whole_of(new))
 
