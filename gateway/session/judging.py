@@ -74,6 +74,8 @@ Relative = tuple[str | None, str]
 MAX_COPIED = 128
 #: What puts no value anywhere.
 _KEEP = frozenset({StatementClass.HOUSEKEEPING, StatementClass.READ})
+#: A read that random() tells of later.
+_SEEDS = frozenset({"setseed", "pg_catalog.setseed"})
 #: What changes settings inside a query.
 _SETS = frozenset({"set_config"})
 _SETTINGS = "pg_catalog.pg_settings"
@@ -186,7 +188,7 @@ class Judge:
             return []
         meant = self._meant(statement)
         spread = spread_by(meant or statement, self.catalog) if self.catalog else []
-        if statement.classes <= _KEEP and not spread:
+        if statement.classes <= _KEEP and not spread and _SEEDS.isdisjoint(statement.functions):
             return []
         given = self._given(statement)
         copies = self._lineages.copies(meant.sql, given) if meant and given is not None else None

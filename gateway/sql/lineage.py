@@ -230,6 +230,8 @@ class Walk(Queries):
             self._called(fields["relation"], column=(fields["subname"], fields["newname"]))
         elif kind in ("OBJECT_TABLE", "OBJECT_INDEX"):  # ALTER INDEX takes tables too
             self._called(fields["relation"], name=fields["newname"])
+        elif kind == "OBJECT_ATTRIBUTE":  # of a type, and in all tables OF that type
+            self.copies.append((None, None, fields["newname"], self._all_named(fields["subname"])))
         elif kind == "OBJECT_SCHEMA":
             relations = self._catalog.relations.values() if self._catalog else ()
             self.copies += [
@@ -240,9 +242,19 @@ class Walk(Queries):
             ]
         return _Result([])
 
+    def _all_named(self, column: str) -> Carried:
+        """What the columns of this name carry, whosever they are."""
+        relations = self._catalog.relations.values() if self._catalog else ()
+        return frozenset(f"{each.schema}.{each.name}.{column}" for each in relations if column in each.columns)
+
     def _alter(self, fields: Fields) -> _Result:
-        """ALTER TABLE ... ALTER ... TYPE ... USING fills a column with what it says."""
+        """ALTER TABLE ... ALTER ... TYPE ... USING fills a column with what it says; a child that leaves its parent takes with
+        it what the parent's columns were."""
         for command in (each["AlterTableCmd"] for each in fields.get("cmds") or ()):
+            if command.get("subtype") == "AT_DropInherit":
+                self._called(fields["relation"])
+            elif command.get("subtype") == "AT_DetachPartition":
+                self._called(command["def"]["PartitionCmd"]["name"])
             using = command.get("def", {}).get("ColumnDef", {}).get("raw_default")
             if command.get("subtype") == "AT_AlterColumnType" and using is not None:
                 table = self._relation({**fields["relation"], "alias": {}}, Frame(), may_be_cte=False)

@@ -46,6 +46,7 @@ Copy = tuple[str | None, str | None, str | None, Carried]
 #: Functions that put an argument where everybody can read it.
 _SHOWN_BY: dict[str, tuple[tuple[str | None, str | None, str | None], ...]] = {
     "setval": ((None, None, None),),  # whatever takes its default from the sequence
+    "setseed": (("pg_catalog", "random", "value"),),  # no table: what random() gives is told by its seed
     **{
         f"pg_{each}": (("pg_catalog", "pg_locks", "classid"), ("pg_catalog", "pg_locks", "objid"))
         for each in words(
@@ -60,8 +61,15 @@ _AS_IF_READ = {
         ("currval", "lastval", "nextval", "pg_get_sequence_data", "pg_sequence_last_value"),
         frozenset({"pg_catalog.pg_sequence.last_value"}),
     ),
+    **dict.fromkeys(words("random random_normal array_sample array_shuffle"), frozenset({"pg_catalog.random.value"})),
+    "pg_get_replication_slots": frozenset({"pg_catalog.pg_replication_slots.slot_name"}),
+    "pg_show_replication_origin_status": frozenset({"pg_catalog.pg_replication_origin.roname"}),
     "pg_lock_status": frozenset({"pg_catalog.pg_locks.classid", "pg_catalog.pg_locks.objid"}),
 }
+#: Classes of PostgreSQL's own functions that leave something behind where others can find it: names of slots, statistics,
+#: large objects; but for those whose traces are known or masked anyway.
+_LEAVING = (StatementClass.WRITE, StatementClass.SESSION, StatementClass.ADMIN)
+_TRACED = _SHOWN_BY.keys() | words("nextval pg_notify")
 _MAX_STEPS = 50_000  # columns and names looked at; 8 kB of text can ask for millions
 #: Set-returning functions of PostgreSQL's own that make rows of their arguments (pg_proc.dat).
 MAKES_ROWS = words(
@@ -299,6 +307,8 @@ class Expressions(ABC):
         carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame)
         if known and bare not in _OF_NUMBERS:
             carried = _made(carried)
+        if carried and special_class(bare) in _LEAVING and bare not in _TRACED:
+            self.copies.append((None, None, None, carried))
         self._spread(bare, carried)
         carried |= self._unless(known)
         if not known and (bare == "current_setting" or special_class(bare) is StatementClass.OPAQUE):
