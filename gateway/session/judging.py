@@ -216,7 +216,8 @@ class Judge:
             ((None, name, None), sorted({*sources, *given})) for name in code.creates
         ]
         for key in code.to:
-            for column, kind in relations[key].types.items():
+            for column in relations[key].columns:
+                kind = relations[key].types.get(column, "")
                 held = {name for name, its in sources.items() if fits(kind, (its,))}
                 found.append(((*key, column), sorted(held | given)))
         return [(place, carried) for place, carried in found if carried]

@@ -164,6 +164,8 @@ class PlainReads:
         verdict = talk.judge.verdict(script.statements, talk.now)
         if verdict.answer is not Answer.ALLOW or verdict.rests_on or talk.judge.has_written(statement):
             return None
+        if talk.judge.copies(statement):  # the session has to remember that
+            return None
         number = talk.number
         execution = talk.execution(statement, verdict, ("",) if values else None, ())
         talk.number = number

@@ -337,8 +337,8 @@ class Expressions(ABC):
         self.copies += [
             (*key, column, given)
             for key in code.to
-            for column, kind in relations[key].types.items()
-            if UNKNOWN in given or fits(kind, kinds)
+            for column in relations[key].columns
+            if UNKNOWN in given or fits(relations[key].types.get(column, ""), kinds)
         ]
 
     def _counted(self, fields: Fields, frame: Frame) -> Carried:

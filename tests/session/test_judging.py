@@ -7,7 +7,7 @@ import pytest
 from gateway.policy.model import load
 from gateway.session import events as ev
 from gateway.session.judging import MAX_COPIED, Judge, Login, moves_path
-from gateway.sql.catalog import Relation
+from gateway.sql.catalog import Relation, Spread
 from gateway.sql.parse import read
 from gateway.sql.statement import Statement
 from gateway.wire.backend import Column
@@ -305,6 +305,16 @@ CUSTOMERS_CARD = "public.customers.card_number"
         ("ALTER INDEX customers RENAME TO people", ("public.people.card_number",)),
         ("ALTER SCHEMA public RENAME TO cellar", ("cellar.customers.card_number",)),
         ("ALTER TABLE customers ALTER name TYPE text USING card_number", ("public.customers.name",)),
+        ("COPY customers TO '/x'", ("*.*.*",)),
+        ("COPY (SELECT card_number FROM customers) TO PROGRAM 'cat'", ("*.*.*",)),
+        ("EXPLAIN ANALYZE CREATE TABLE fresh AS SELECT card_number AS x FROM customers", ("*.fresh.x",)),
+        ("INSERT INTO scratch (a, b) SELECT id, card_number FROM customers", ("*.scratch.b",)),
+        ("UPDATE scratch SET b = card_number FROM customers", ("*.scratch.b",)),
+        ("SELECT setseed(card_number::float8) FROM customers", ("pg_catalog.random.value",)),
+        ("SELECT pg_create_physical_replication_slot(card_number) FROM customers", ("*.*.*",)),
+        ("ALTER TYPE t RENAME ATTRIBUTE card_number TO harmless", ("*.*.harmless",)),
+        ("COPY orders TO '/x'", ()),
+        ("INSERT INTO orders (id) SELECT evil(id) FROM orders", ("public.orders.id",)),  # nobody can read it
         ("ALTER TABLE customers RENAME name TO title", ()),
         ("ALTER VIEW customers RENAME TO people", ()),
         ("UPDATE customers SET card_number = card_number", ()),
@@ -314,7 +324,7 @@ CUSTOMERS_CARD = "public.customers.card_number"
     ],
 )
 def test_where_a_statement_copies_a_protected_column_to(judge: Judge, sql: str, copies: tuple[str, ...]) -> None:
-    judge.refresh(replace(catalog(), safe_functions=frozenset({"setval", "lower"})))
+    judge.refresh(replace(catalog(), safe_functions=frozenset({"setval", "setseed", "lower"})))
     assert judge.copies(statement(judge, sql)) == tuple((CUSTOMERS_CARD, each) for each in copies)
 
 
@@ -322,6 +332,39 @@ def test_of_a_text_that_is_too_long_to_follow_every_column_that_it_writes_counts
     short = "INSERT INTO orders SELECT id, card_number FROM customers"
     long = replace(statement(judge, short), sql=f"{short} /*{'x' * 9000}*/")
     assert judge.copies(long) == ((CUSTOMERS_CARD, "public.orders.*"),)
+
+
+def test_what_code_copies_is_told_by_its_words(judge: Judge) -> None:
+    orders, card = ("public", "orders"), {CUSTOMERS_CARD: "text"}
+    writes = {
+        "evil": Spread(frozenset({orders}), card, frozenset()),
+        "keep": Spread(frozenset({orders}), {}, frozenset()),
+    }
+    typed = replace(catalog().relations[orders], types={"id": "bigint", "customer": "text"})
+    judge.refresh(
+        replace(
+            catalog(),
+            relations={**catalog().relations, orders: typed},
+            function_writes=writes,
+            user_functions=frozenset({"evil", "keep"}),
+        )
+    )
+    copied = ((CUSTOMERS_CARD, "public.orders.customer"),)
+    for sql in ("SELECT evil(1)", "CALL evil()", "SELECT keep(card_number) FROM customers",
+                "DO 'BEGIN INSERT INTO orders SELECT 1, card_number FROM customers; END'"):  # fmt: skip
+        assert {*copied} <= {*judge.copies(statement(judge, sql))}, sql
+    for sql in ("SELECT keep(1)", "SELECT keep(name), card_number FROM customers",
+                "DO 'BEGIN UPDATE orders SET customer = 1; END'"):  # fmt: skip
+        assert judge.copies(statement(judge, sql)) == (), sql
+
+
+def test_rows_of_a_child_that_a_session_makes_show_in_the_parent(judge: Judge) -> None:
+    read = "SELECT customer FROM orders", column("customer", 16500, 2)
+    judge.runs(statement(judge, "CREATE TABLE child () INHERITS (orders)"))
+    judge.runs(statement(judge, "CREATE TABLE grandchild () INHERITS (child)"))
+    assert shown(judge, *read) == CLEAR
+    judge.runs(statement(judge, "INSERT INTO grandchild (customer) SELECT card_number FROM customers"))
+    assert shown(judge, *read) == REDACTED
 
 
 def test_what_a_session_has_copied_is_masked_in_it(judge: Judge) -> None:
