@@ -85,6 +85,7 @@ REFUSALS = {
     Refusal.NOT_READ: "Its rule wants the full text read before it is approved: open it, Approve is below it. Nothing was decided.",
     Refusal.NOT_TYPED: "That is not what has to be typed. Nothing was decided.",
     Refusal.ENOUGH_ASKED: "It has as many questions as a request may have. Ask in its thread. Nothing was decided.",
+    Refusal.NOT_DENIED: "It was not denied, or it is lifted already: nothing holds it up.",
     Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
 }
 _ASKED = "Your question is on its card, and the client that waits for it is told. It still waits for a decision."
@@ -113,7 +114,7 @@ def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Deci
     if answer.refusal is Refusal.NOT_TYPED:
         wanted = line(answer.request.to_type)
         return f"{text} {f'To approve it, type exactly: {wanted}' if wanted else 'To approve it, type nothing more.'}"
-    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED, Refusal.NOT_READ):
+    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED, Refusal.NOT_READ, Refusal.NOT_DENIED):
         return text
     outcome = lasting(answer.request, now)
     return f"{text} {outcome}" if outcome else text

@@ -23,6 +23,7 @@ from aiohttp import web
 from bots.answers import Verb
 from bots.commands import Commands
 from bots.explaining import Explaining
+from bots.lifting import Lifting
 from bots.sessions import Sessions
 from bots.slack.app import SlackFront
 from bots.slack.sender import SlackSender, open_client
@@ -239,7 +240,8 @@ class Gateway:
         )
         status = Status(self._ready, self._look, self._tail, auditor=auditor, clock=clock)
         policy = Explaining(lambda: self.policy, self._catalog, auditor=auditor, clock=clock)
-        return {"policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
+        lifting = Lifting(self.desk, clock)
+        return {"lift": lifting.verb(), "policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
 
     async def _start_http(self) -> None:
         app = http.make(self._ready, self.metrics.registry, self.routes)

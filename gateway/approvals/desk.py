@@ -29,6 +29,7 @@ import structlog
 
 from gateway.approvals import request as rules
 from gateway.approvals.aftermath import UNSEEN, end_told, took_effect, voids
+from gateway.approvals.cooldown import CoolDown, Cooling, cooling, denied_again, lift
 from gateway.approvals.entries import entry_fields, identity_fields, name_of
 from gateway.approvals.request import (
     GATEWAY_GONE,
@@ -112,7 +113,14 @@ class Refused:
     request: ApprovalRequest | None
 
 
-Decision = Approve | Deny | RequestChanges | Ask | Withdraw
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A reviewer ends the cool-down that a denied request has led to."""
+
+
+Decision = Approve | Deny | RequestChanges | Ask | Withdraw | Lift
+#: What a decision is called in the log; "decided" where it is not here.
+_CALLED: dict[type[Decision], str] = {Ask: "asked", Lift: "lifted"}
 Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 Directory = Callable[[str], Awaitable[Person | None]]
@@ -185,19 +193,24 @@ class Desk:
 
     # Requests ------------------------------------------------------------------------------------------------------
 
-    async def open(self, request: ApprovalRequest, at_most: int | None = None) -> ApprovalRequest | None:
+    async def open(
+        self, request: ApprovalRequest, at_most: int | None = None, cool_down: CoolDown | None = None
+    ) -> ApprovalRequest | None:
         """Store a pending request, its `held` entry and its cards to send, in one transaction.
 
         Returns None; or, for one that outlives its client, the stored request that asks the same and is open still:
         then nothing is stored but that somebody joined it. (Two replicas at once may open one each: each is decided by
         people, and each is good for one use.)
         Raises TooManyRequests where the requester has `at_most` waiting already: a flood of cards is how one slips
-        through unread. One person's requests are opened one after the other, so that none is counted too late.
+        through unread. Raises NotPermitted where the like was denied again and again (cooldown.py). One person's requests are
+        opened one after the other, so that none is counted too late.
         """
         who = request.requester
         async with self._turns.setdefault((who.issuer, who.subject), asyncio.Lock()):
             if request.kept and (joined := await self._join(request)) is not None:
                 return joined
+            if cool_down is not None and (on := await self._cooling(request, cool_down)) is not None:
+                raise denied_again(on)
             if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
                 raise TooManyRequests(
                     f"{count} requests of {who.user} are waiting already",
@@ -214,6 +227,11 @@ class Desk:
             if isinstance(answer, Decided):
                 return answer.request
         return None
+
+    async def _cooling(self, request: ApprovalRequest, terms: CoolDown) -> Cooling | None:
+        who, now = request.requester, self._clock()
+        denied = await self._store.denied(who.issuer, who.subject, now - terms.within - terms.lasts)
+        return cooling((each for each in denied if each.alike == request.alike), terms, now)
 
     async def _open(self, request: ApprovalRequest) -> None:
         spooled: list[Entry] = []
@@ -250,8 +268,10 @@ class Desk:
                     return rules.ask(request, reviewer, via, self._typed(text), now)
                 case Withdraw():
                     return rules.withdraw_own(request, reviewer, via, now)
+                case Lift():
+                    return lift(request, reviewer, via, now)
 
-        answer = await self._move(request_id, change, "asked" if isinstance(decision, Ask) else "decided")
+        answer = await self._move(request_id, change, _CALLED.get(type(decision), "decided"))
         if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
             self._record_click(request_id, answer, reviewer, via)
         return answer

@@ -150,7 +150,7 @@ class ApprovalRequest:
     `rev` grows with each change; a button names the rev it was drawn for. `release_digest` and `content_digest` are
     keyed (HMAC) hex digests (enforcement.md, decision 5). `where_held` is "idle" or "in transaction". `row_cap`: if it
     changes more rows it is rolled back; None: no such guard, and `uncapped` says why where rows may change at all.
-    `kept`: it outlives its client (`keep_for`), and whoever sends the same again joins it; then `asked` counts how often
+    `alike` is a keyed digest of who asks what shape of which target: equal where constants alone differ. `kept`: it outlives its client (`keep_for`), and whoever sends the same again joins it; then `asked` counts how often
     it was asked, and session, replica, agent and client are those of the wire that asked last or runs it. `to_type`: what a
     reviewer must type to approve it, "" for nothing; `full_view`: nobody approves it who has not had its full text open.
     """
@@ -185,6 +185,7 @@ class ApprovalRequest:
     asked: int = 1
     to_type: str = ""
     full_view: bool = False
+    alike: str = ""
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
     questions: tuple[Question, ...] = ()
@@ -199,6 +200,9 @@ class ApprovalRequest:
     sqlstate: str = ""
     duration_ms: float | None = None
     transaction: str = ""  # after execution: "committed", "rolled back", "open"
+    lifted_by: Person | None = None  # a denial that counts no more towards a cool-down
+    lifted_via: str = ""
+    lifted_at: float | None = None
 
 
 class Refusal(Enum):
@@ -216,6 +220,7 @@ class Refusal(Enum):
     NOT_READ = "not read in full"
     NOT_TYPED = "not typed"
     ENOUGH_ASKED = "enough questions"
+    NOT_DENIED = "not denied, or lifted already"
 
 
 #: Clicks of people who had no right to click, or not with that button.

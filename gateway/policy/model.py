@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import re2
 
+from gateway.approvals.cooldown import CoolDown
 from gateway.identity.claims import ClaimNames
 from gateway.policy import document
 from gateway.policy.document import Section, Text, nearest, one_of
@@ -522,10 +523,15 @@ def _pattern(word: str) -> str:
     return word
 
 
+_LIMIT_KEYS = (
+    *("max_held_bytes", "open_requests_per_session", "open_requests_per_user", "catalog_refresh", "link_max_age"),
+    *("cool_down_after", "cool_down_within", "cool_down"),
+)
+
+
 def _limits(top: Section) -> Limits:
     defaults = Limits()
-    keys = ("max_held_bytes", "open_requests_per_session", "open_requests_per_user", "catalog_refresh", "link_max_age")
-    section = top.section("limits", "limits", keys)
+    section = top.section("limits", "limits", _LIMIT_KEYS)
     if section is None:
         return defaults
     count = document.whole(1, 10_000)
@@ -537,6 +543,15 @@ def _limits(top: Section) -> Limits:
         open_requests_per_user=section.parsed("open_requests_per_user", count, defaults.open_requests_per_user),
         catalog_refresh=section.parsed("catalog_refresh", document.duration, defaults.catalog_refresh),
         link_max_age=section.parsed("link_max_age", document.duration, defaults.link_max_age),
+        cool_down=_cool_down(section, defaults.cool_down),
+    )
+
+
+def _cool_down(section: Section, defaults: CoolDown) -> CoolDown:
+    return CoolDown(
+        after=section.parsed("cool_down_after", document.whole(0, 100), defaults.after),
+        within=section.parsed("cool_down_within", document.duration, defaults.within),
+        lasts=section.parsed("cool_down", document.duration, defaults.lasts),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gateway.approvals.cooldown import CoolDown
 from gateway.identity.claims import ClaimNames
 
 
@@ -153,6 +154,7 @@ class Limits:
     open_requests_per_user: int = 10
     catalog_refresh: float = 30.0
     link_max_age: float = 12 * 3600.0
+    cool_down: CoolDown = field(default_factory=CoolDown)
 
 
 @dataclass(frozen=True, slots=True)

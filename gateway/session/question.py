@@ -16,6 +16,7 @@ from gateway.session.probe import Findings
 from gateway.session.replies import Batch, Execution, Part
 from gateway.session.rowguard import cap
 from gateway.session.state import Conversation
+from gateway.sql.alike import alike
 
 SHOWN_VALUE_SETS = 5
 LONGEST_TYPED = 100
@@ -103,6 +104,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         kept=held.kept_until is not None,
         to_type=_to_type(held),
         full_view=held.terms.require_full_view,
+        alike=_alike(talk, held),
     )
 
 
@@ -129,6 +131,13 @@ def content_digest(talk: Conversation, held: Held) -> str:
     of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
     care = (_to_type(held), held.terms.require_full_view, held.cap is not None)
     return digest(talk.login.digest_key, (*asked, *of_whom, "|how", reviewers.approvals, *map(str, care)))
+
+
+def _alike(talk: Conversation, held: Held) -> str:
+    """Who asks what shape of which target. What has no shape is alike only to the same text."""
+    who = talk.login.identity
+    shapes = sorted({alike(each.statement.sql) or each.statement.sql for each in held.executions})
+    return digest(talk.login.digest_key, ("|alike", who.issuer, who.subject, talk.login.target.name, *shapes))
 
 
 def _circumstances(talk: Conversation, held: Held) -> list[bytes | str | int | None]:

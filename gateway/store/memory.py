@@ -99,6 +99,16 @@ class MemoryStore:
         pending = [each.requester for each in self._requests.values() if each.state is State.PENDING]
         return sum((who.issuer, who.subject) == (issuer, subject) for who in pending)
 
+    async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
+        mine = await self.requests_of(issuer, subject, len(self._requests))
+        changed = [(max(each.decided_at or 0.0, each.lifted_at or 0.0), each) for each in mine]
+        late = [(at, each) for at, each in changed if each.state is State.DENIED and at >= since]
+        return [each for _, each in sorted(late, key=lambda one: one[0], reverse=True)][:limit]
+
+    async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
+        found = await self.find(limit=len(self._requests))
+        return [each for each in found if (each.requester.issuer, each.requester.subject) == (issuer, subject)][:limit]
+
     async def kept(self, content_digest: str) -> list[str]:
         self._here()
         open_ = [each for each in self._requests.values() if each.kept and each.state in OPEN_STATES]

@@ -81,6 +81,12 @@ class Store(Protocol):
     async def pending_of(self, issuer: str, subject: str) -> int:
         """How many pending requests this person has."""
 
+    async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
+        """What this person was denied and that changed since then (a denial, or its lifting), newest first."""
+
+    async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
+        """The newest requests of this person, in whatever state."""
+
     async def kept(self, content_digest: str) -> list[str]:
         """Open requests that outlive their clients and ask just this, whose time is not over; the newest first."""
 

@@ -130,6 +130,13 @@ class PostgresStore:
         [row] = await self._fetch("request_pending_of", issuer, subject)
         return int(row["count"])
 
+    async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
+        rows = await self._fetch("request_denied", issuer, subject, since, limit)
+        return [from_json(row["body"]) for row in rows]
+
+    async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
+        return [from_json(row["body"]) for row in await self._fetch("request_of", issuer, subject, limit)]
+
     async def kept(self, content_digest: str) -> list[str]:
         return [row["id"] for row in await self._fetch("request_kept", content_digest)]
 

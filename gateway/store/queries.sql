@@ -75,6 +75,18 @@ SELECT body FROM hoop.approval
 SELECT count(*) FROM hoop.approval
  WHERE state = 'pending' AND requester_issuer = $1 AND requester_subject = $2;
 
+-- name: request_denied
+SELECT body FROM hoop.approval
+ WHERE state = 'denied' AND requester_issuer = $1 AND requester_subject = $2 AND changed_at >= to_timestamp($3)
+ ORDER BY changed_at DESC
+ LIMIT $4;
+
+-- name: request_of
+SELECT body FROM hoop.approval
+ WHERE requester_issuer = $1 AND requester_subject = $2
+ ORDER BY opened_at DESC, id DESC
+ LIMIT $3;
+
 -- name: request_kept
 SELECT id FROM hoop.approval
  WHERE kept = $1 AND state IN ('pending', 'approved') AND expires_at > clock_timestamp()

@@ -165,3 +165,8 @@ CREATE INDEX audit_sessions ON hoop.audit (replica, session) WHERE kind IN ('ses
 
 -- How many thirds of its request's time a card was reminded of.
 ALTER TABLE hoop.outbox ADD COLUMN reminded integer NOT NULL DEFAULT 0;
+
+-- migration 8: what one person asked and was denied
+
+CREATE INDEX approval_of_requester ON hoop.approval (requester_issuer, requester_subject, opened_at DESC, id DESC);
+CREATE INDEX approval_denied ON hoop.approval (requester_issuer, requester_subject, changed_at DESC) WHERE state = 'denied';

@@ -102,3 +102,17 @@ def test_what_was_approved_with_less_care_asks_something_else() -> None:
         )
         found.append(without_preview(play, query("TRUNCATE customers")).content_digest)
     assert len({*found}) == 3
+
+
+def test_what_differs_in_constants_only_is_alike() -> None:
+    """For the cool-down: of one person, one target."""
+
+    def alike(sql: str, policy: str = POLICY) -> str:
+        return without_preview(Playbook(policy), query(sql)).alike
+
+    one = alike("DELETE FROM customers WHERE id = 7")
+    assert one == alike("delete from customers where id = 8 -- again") != ""
+    assert one != alike("DELETE FROM orders WHERE id = 7")
+    assert one != alike("DELETE FROM customers WHERE id > 7")
+    assert alike("DELETE FROM customers WHERE id = 7; DELETE FROM customers WHERE id = 8") == one
+    assert alike("TRUNCATE customers") == alike("TRUNCATE customers") != alike("TRUNCATE  customers, orders")

@@ -16,7 +16,7 @@ from gateway.audit.query import Query, parse
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Backlog, Change, Store
-from tests.bots.samples import ANN, BOB, CAROL, DELETE, UPDATE, WILD
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, ISSUER, PLAIN, UPDATE, WILD
 from tests.fakes.stores import ListSpool, fresh, postgres_store
 
 DEADLINE = 10.0
@@ -169,6 +169,21 @@ class TestRequests:
         await store.move(mine.id, deny, nothing)
         assert await store.pending_of(who.issuer, who.subject) == 1
         assert await store.pending_of(who.issuer, "") == 0
+
+    async def test_what_one_person_asked_and_was_denied(self, store: Store) -> None:
+        mine = [fresh(id=f"mine-{k}", opened_at=PLAIN.opened_at + k) for k in range(3)]
+        for each in (*mine, fresh(id="other", requester=EVE)):
+            await store.open(each, nothing)
+        for name in ("mine-2", "mine-1", "other"):
+            await store.move(name, deny, nothing)
+        now = time.time()
+        assert [each.id for each in await store.requests_of(ISSUER, "sub-ann")] == ["mine-2", "mine-1", "mine-0"]
+        assert [each.id for each in await store.requests_of(ISSUER, "sub-ann", 1)] == ["mine-2"]
+        denied = await store.denied(ISSUER, "sub-ann", now - 60)
+        assert [each.id for each in denied] == ["mine-1", "mine-2"]
+        assert [each.id for each in await store.denied(ISSUER, "sub-ann", now - 60, 1)] == ["mine-1"]
+        assert await store.denied(ISSUER, "sub-ann", now + 60) == []
+        assert await store.denied("https://elsewhere.example", "sub-ann", now - 60) == []
 
     async def test_revisions_of_those_asked_for(self, store: Store) -> None:
         one, two = fresh(), fresh()
