@@ -30,9 +30,9 @@ from bots.slack.sender import SlackSender, open_client
 from bots.status import Look, Status
 from gateway import http
 from gateway.approvals.desk import LAPSE, Desk, Directory
-from gateway.approvals.outbox import Front, Outbox
+from gateway.approvals.outbox import Below, Front, Outbox
 from gateway.approvals.pace import LIMITS, Limit
-from gateway.approvals.request import Person
+from gateway.approvals.request import ApprovalRequest, Person
 from gateway.audit import tail
 from gateway.audit.log import AuditLog
 from gateway.audit.spool import Spool, is_live, spooled
@@ -90,6 +90,7 @@ class Gateway:
         self.policy = policy
         self.ports = Ports()
         self.metrics = Metrics()
+        self.outbox: Outbox | None = None
         self.routes: list[web.RouteDef] = []  # of the chats, and further ones of whoever starts it (the demo's)
         self._directory = directory
         self._catalogs: Catalogs | None = None
@@ -127,6 +128,7 @@ class Gateway:
             link_max_age=self.policy.limits.link_max_age,
             directory=self._directory,
             ended=lambda state: self.metrics.decisions.labels(state.value).inc(),
+            counted=self._approval_counted,
             scrub=self._scrub,
         )
         await self.desk.start(replica, await asyncio.to_thread(_ended_here, settings.spool))
@@ -136,17 +138,18 @@ class Gateway:
         self._stops.append(self.issuers.close)
         fronts = {**await self._start_slack(), **await self._start_teams()}
         await self._start_http()
-        self.outbox = Outbox(
+        outbox = self.outbox = Outbox(
             self.store,
             fronts,
             time.time,
             undeliverable=self.desk.undeliverable,
+            escalate=self.desk.escalate,
             replica=replica,
             limits=self._limits,
             counted=self._count_cards,
         )
-        await self.outbox.start()
-        self._stops.append(self.outbox.close)
+        await outbox.start()
+        self._stops.append(outbox.close)
         await self._start_server(replica)
         self._background(self._watch_policy())
         self._background(self._look_at_logins())
@@ -317,6 +320,11 @@ class Gateway:
             await self.store.saw(person, time.time())
         except StoreUnavailable:
             log.warning("person.not_stored")
+
+    def _approval_counted(self, request: ApprovalRequest) -> None:
+        """Say so below its cards."""
+        if self.outbox is not None:
+            self.outbox.tell(request, Below.COUNTED)
 
     def _count_cards(self, backlog: Backlog) -> None:
         self.metrics.cards_waiting.set(backlog.waiting)

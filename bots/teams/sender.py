@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Protocol, TypeVar
 
-from bots.cards import card, reminder
+from bots.below import below
+from bots.cards import card
 from bots.seals import seal
 from bots.teams.adaptive import LADDER, Drawn, base_card, notice_card
 from bots.teams.tokens import LoginRefused
 from bots.teams.transport import ConnectorError, Sent, Transport
-from gateway.approvals.outbox import PermanentFailure, RetryLater, Unreached
+from gateway.approvals.outbox import Below, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import ApprovalRequest
 
 _ADD = "add the app to the channel's team: Teams admin center, or the package of hoop manifest teams"
@@ -89,11 +90,11 @@ class TeamsSender:
             return await self.post(channel, request)
         return ref
 
-    async def remind(self, ref: str, request: ApprovalRequest) -> None:
-        """Say in the card's thread that it still waits."""
+    async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
+        """Say in the card's thread that it still waits, or what `about` is."""
         sent = Sent(**json.loads(ref))
         try:
-            await self._transport.say(sent.service_url, sent.conversation, notice_card(reminder(request)))
+            await self._transport.say(sent.service_url, sent.conversation, notice_card(below(request, about)))
         except LoginRefused as error:
             raise PermanentFailure(str(error)) from error
         except ConnectorError as error:

@@ -31,6 +31,7 @@ from gateway.approvals import request as rules
 from gateway.approvals.aftermath import UNSEEN, end_told, took_effect, voids
 from gateway.approvals.cooldown import CoolDown, Cooling, cooling, denied_again, lift
 from gateway.approvals.entries import entry_fields, identity_fields, name_of
+from gateway.approvals.escalation import escalate
 from gateway.approvals.request import (
     GATEWAY_GONE,
     OPEN_STATES,
@@ -146,9 +147,11 @@ class Desk:
         link_max_age: float,
         directory: Directory | None = None,
         ended: Callable[[State], object] = lambda _state: None,
+        counted: Callable[[ApprovalRequest], object] = lambda _request: None,
         scrub: Callable[[str], str] = str,
     ) -> None:
-        """`ended` hears of each request that this desk decided or ended, for who counts; `scrub` masks what detectors find
+        """`ended` hears of each request that this desk decided or ended, for who counts; `counted` of each
+        approval that this desk counted and that needs another; `scrub` masks what detectors find
         in a text that somebody typed."""
         self._store = store
         self._spool = spool
@@ -156,6 +159,7 @@ class Desk:
         self._link_max_age = link_max_age
         self._directory = directory
         self._ended = ended
+        self._counted = counted
         self._scrub = scrub
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
@@ -272,6 +276,8 @@ class Desk:
                     return lift(request, reviewer, via, now)
 
         answer = await self._move(request_id, change, _CALLED.get(type(decision), "decided"))
+        if isinstance(answer, Decided) and isinstance(decision, Approve) and answer.request.state is State.PENDING:
+            self._counted(answer.request)
         if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
             self._record_click(request_id, answer, reviewer, via)
         return answer
@@ -294,6 +300,11 @@ class Desk:
     async def undeliverable(self, request_id: str, why: str) -> Answer:
         """No reviewer could be shown the card."""
         return await self._move(request_id, lambda request, now: rules.undeliverable(request, why, now), "decided")
+
+    async def escalate(self, request_id: str) -> ApprovalRequest | None:
+        """It is asked in further channels from now on; None where somebody else said so, or it waits no more."""
+        answer = await self._move(request_id, escalate, "escalated")
+        return answer.request if isinstance(answer, Decided) else None
 
     async def release(self, request_id: str, digest: str, wire: Wire | None = None) -> Answer:
         """Let it run, once: only a Decided that was returned from here does. Committed before it returns.

@@ -25,7 +25,7 @@ def identity_fields(request: ApprovalRequest) -> dict[str, Value]:
 
 
 def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
-    """Everything that the audit grammar asks for, of an entry of this kind ("held", "joined", "asked", "decided", "released", "lifted")."""
+    """Everything that the audit grammar asks for, of an entry of this kind ("held", "joined", "asked", "decided", "released", "lifted", "escalated")."""
     sets: list[Value] = [list(values) for held in request.statements for values in held.parameters]
     about: dict[str, Value] = {
         **identity_fields(request),
@@ -46,6 +46,8 @@ def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
             "via": request.lifted_via,
             "reason": "its cool-down is lifted",
         }
+    if kind == "escalated":
+        return about | {"reason": f"nobody had decided: asked in {', '.join(request.escalate_to)} as well"}
     if kind == "asked":
         question = request.questions[-1]
         return about | {"reason": question.text, "decided_by": name_of(question.by), "via": question.via}

@@ -8,6 +8,8 @@ Decisions never wait for anything in here.
     NOTIFY outbox / each second -> due() -> one task a row -> front.post or front.update -> sent() | failed()
                                          -> unreachable() -> undeliverable(request)
                                          -> remind() -> front.remind(), below the card
+A card of a channel that a request is escalated to is a row that is due later; when it comes, `escalate` says so in the request,
+and the threads of its other cards are told.
 A request that changed while its card was being posted is due again the moment `sent` is stored. A chat that takes so many
 at once only (pace.py) gets them in turns. What is hopeless is parked: a dead letter, which the log and /metrics tell of, and
 which is tried again by the next process, or when somebody clicks on its card.
@@ -17,6 +19,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from enum import Enum
 from typing import Protocol
 
 import structlog
@@ -40,6 +43,8 @@ MAX_ATTEMPTS = 45
 #: Dead letters of so many seconds are tried again by a new process: what they failed of may have been put right.
 REVIVED = 86_400.0
 COUNT_EVERY = 10.0
+#: By default an escalation and the second reminder are due at once: one of them is enough.
+SAID_LATELY = 60.0
 
 log = structlog.get_logger()
 
@@ -60,6 +65,14 @@ class PermanentFailure(Exception):
     """The chat will never take this card (channel gone, not a member, token revoked); the text goes to operators."""
 
 
+class Below(Enum):
+    """What is said in the thread of a card."""
+
+    WAITING = "it still waits"
+    ESCALATED = "it is asked in further channels"  # told to the whole channel where a chat can
+    COUNTED = "an approval was counted, and it needs another"
+
+
 class Front(Protocol):
     """One chat platform. `channel` is without the platform's name ("C1" of "slack:C1")."""
 
@@ -72,12 +85,12 @@ class Front(Protocol):
     async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
         """Draw the card anew; returns the reference from now on (another one if it had to be posted again)."""
 
-    async def remind(self, ref: str, request: ApprovalRequest) -> None:
-        """Say below the card that the request still waits. Raises as `post`."""
+    async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
+        """Say below the card that the request still waits, or what `about` is. Raises as `post`."""
 
 
 class Outbox:
-    """`start` it after the desk, `close` it before the store. `undeliverable` is the desk's."""
+    """`start` it after the desk, `close` it before the store. `undeliverable` and `escalate` are the desk's."""
 
     def __init__(
         self,
@@ -86,6 +99,7 @@ class Outbox:
         clock: Callable[[], float],
         *,
         undeliverable: Callable[[str, str], Awaitable[object]],
+        escalate: Callable[[str], Awaitable[ApprovalRequest | None]],
         replica: str = "",
         give_up_after: float = 20.0,
         limits: Mapping[tuple[str, str], Limit] = LIMITS,
@@ -96,6 +110,7 @@ class Outbox:
         self._fronts = fronts
         self._clock = clock
         self._undeliverable = undeliverable
+        self._escalate = escalate
         self._replica = replica
         self._give_up_after = give_up_after
         self._pace = Pace(limits)
@@ -203,6 +218,8 @@ class Outbox:
         request, front = await self._store.get(post.request), self._fronts.get(platform)
         if request is None or request.state is not State.PENDING or front is None or post.ref is None:
             return True
+        if request.escalated_at is not None and self._clock() - request.escalated_at < SAID_LATELY:
+            return True  # the escalation said so as well
         if self._pace.wait(platform, "post", channel, -post.id, self._clock()):  # not the turn of the card itself
             return False
         async with asyncio.timeout(SEND_TIMEOUT):
@@ -225,7 +242,7 @@ class Outbox:
             self._wake.set()  # it may have changed meanwhile, or its death may end the request
 
     async def _send_once(self, post: Post) -> None:
-        request = await self._store.get(post.request)
+        request = await self._asked(post)
         if request is None or (post.ref is None and request.state is not State.PENDING and not post.maybe_posted):
             await self._store.failed(post.id, "", None, unposted=True)  # nobody saw it, so there is nothing to correct
             return
@@ -244,6 +261,41 @@ class Outbox:
             await self._failed(post, error, self._backoff(post.attempts))
         else:
             await self._store.sent(post.id, request.rev, ref)
+
+    async def _asked(self, post: Post) -> ApprovalRequest | None:
+        """The request of a card; an escalation is noted in it, and told where it was asked before, once."""
+        request = await self._store.get(post.request)
+        if request is None or request.escalated_at is not None or post.channel not in request.escalate_to:
+            return request
+        escalated = await self._escalate(request.id)
+        if escalated is None:
+            return await self._store.get(request.id)
+        self.tell(escalated, Below.ESCALATED)
+        return escalated
+
+    def tell(self, request: ApprovalRequest, about: Below) -> None:
+        """Begin to say something below each card of a request, once: it is lost where the chat does not take it."""
+        self._begin(self._tell_all(request, about))
+
+    async def _tell_all(self, request: ApprovalRequest, about: Below) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            for post in await self._store.posts(request.id):
+                new = about is Below.ESCALATED and post.channel in request.escalate_to
+                if post.ref is not None and not post.dead and not new:
+                    self._begin(self._tell(post, request, about))
+
+    async def _tell(self, post: Post, request: ApprovalRequest, about: Below) -> None:
+        platform, _, channel = post.channel.partition(":")
+        front = self._fronts.get(platform)
+        if front is None or post.ref is None:
+            return
+        try:
+            who = (post.id, about, request.rev)
+            await asyncio.sleep(self._pace.wait(platform, "post", channel, who, self._clock()))
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await front.remind(post.ref, request, about)
+        except Exception as error:  # a front may fail in any way; the card itself says the same
+            log.warning("outbox.not_told", request=post.request, about=about.value, error=type(error).__name__)
 
     def _turn(self, post: Post) -> float:
         """Seconds until the chat may be asked again; the newest revision of then is what goes."""
@@ -270,6 +322,8 @@ class Outbox:
             log.warning("outbox.failed", request=post.request, channel=post.channel, error=text, retry_in=retry_in)
         unposted = isinstance(error, RetryLater | PermanentFailure | Unreached) and not post.maybe_posted
         await self._store.failed(post.id, text, None if hopeless else retry_in, unposted=unposted)
+        if hopeless or retry_in is None:
+            await self._store.hurry(post.request)  # where it would have been asked later it may be asked now
 
     def _backoff(self, attempts: int) -> float:
         """1, 2, 4 ... 30 s, each less up to half of it: many cards that failed together don't come back together."""

@@ -72,6 +72,8 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (ApprovalRequest, "reviewer_groups"): frozenset,
     (ApprovalRequest, "reviewer_users"): frozenset,
     (ApprovalRequest, "channels"): tuple,
+    (ApprovalRequest, "mentions"): tuple,
+    (ApprovalRequest, "escalate_to"): tuple,
 }
 
 

@@ -19,6 +19,7 @@ from gateway.approvals.cooldown import CoolDown
 from gateway.identity.claims import ClaimNames
 from gateway.policy import document
 from gateway.policy.document import Section, Text, nearest, one_of
+from gateway.policy.reviewers import folded, read_reviewers
 from gateway.policy.shapes import (
     ColumnMask,
     Conditions,
@@ -63,7 +64,6 @@ _N = TypeVar("_N", int, float)
 #: What masking may name; the masks and detectors themselves are in gateway.masking.
 MASKS: Final = ("redact", "last4", "hash", "null", "partial")
 DETECTORS: Final = ("card", "api_key", "jwt", "private_key", "email", "ssn", "iban", "phone")
-CHANNEL_KINDS: Final = ("slack:", "teams:")
 SSLMODES: Final = ("disable", "require", "verify-ca", "verify-full")
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -87,7 +87,7 @@ def load(text: str, name: str = "policies.yaml") -> Policy:
     top.require("version", "targets")
     top.parsed("version", one_of(["1"]), "1")
     targets = {key: _target(key, section) for key, section in top.named_sections("targets", "target", _TARGET_KEYS)}
-    reviewers = {key: _reviewers(key, section) for key, section in _reviewer_sections(top)}
+    reviewers = read_reviewers(top)
     rules = _rules(top, targets, reviewers)
     policy = Policy(
         version=hashlib.sha256(text.encode()).hexdigest()[:16],
@@ -180,38 +180,6 @@ def _secret(section: Section) -> Secret | None:
         entra.require("client_id")
         return Secret(entra=entra.text("client_id"))
     return Secret(env=where.maybe_text("env"), file=where.maybe_text("file"))
-
-
-def _reviewer_sections(top: Section) -> list[tuple[str, Section]]:
-    return top.named_sections("reviewers", "reviewers", ("groups", "users", "approvals", "channels"))
-
-
-def _reviewers(name: str, section: Section) -> Reviewers:
-    found = Reviewers(
-        name=name,
-        groups=frozenset(section.words("groups") or ()),
-        users=frozenset(section.words("users") or ()),
-        approvals=section.parsed("approvals", document.whole(1, 100), 1),
-        channels=tuple(_channel(section, text) for text in section.texts("channels") or ()),
-    )
-    if not found.groups and not found.users:
-        section.wrong("groups", "nobody can decide: name groups or users")
-    elif not found.groups and len(_folded(found.users)) < found.approvals:
-        section.wrong(
-            "approvals", f"{found.approvals} approvals are wanted, but only {len(found.users)} users may give one"
-        )
-    return found
-
-
-def _folded(users: frozenset[str]) -> frozenset[str]:
-    return frozenset(user.casefold() for user in users)
-
-
-def _channel(section: Section, text: Text) -> str:
-    if not text.value.startswith(CHANNEL_KINDS) or text.value in CHANNEL_KINDS:
-        message = f'{section.title}: channel "{text.value}" looks like neither slack:C0123456789 nor teams:19:...'
-        section.problems.add(text.line, message)
-    return text.value
 
 
 def _rules(top: Section, targets: Mapping[str, Target], reviewers: Mapping[str, Reviewers]) -> tuple[Rule, ...]:
@@ -439,7 +407,7 @@ def _check_lone_reviewer(section: Section, when: Conditions, reviewers: Reviewer
     if reviewers.groups or when.groups is not None or not reviewers.users:
         return
     for user in when.users or ():
-        others = _folded(reviewers.users) - {user.casefold()}
+        others = folded(reviewers.users) - {user.casefold()}
         if len(others) < reviewers.approvals:
             message = f"{user} can't approve their own statements, and {len(others)} other reviewers are in"
             section.wrong("reviewers", f'{message} "{reviewers.name}" ({reviewers.approvals} wanted)')

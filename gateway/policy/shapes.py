@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from gateway.approvals.cooldown import CoolDown
+from gateway.approvals.escalation import Escalation
 from gateway.identity.claims import ClaimNames
 
 
@@ -55,13 +56,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reviewers:
-    """Who may decide. `channels` are "slack:C..." or "teams:19:...", routing only: membership there is no authority."""
+    """Who may decide. `channels` are "slack:C..." or "teams:19:...", `mentions` user groups, "slack:S...": routing only.
+    Membership there is no authority."""
 
     name: str
     groups: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     approvals: int = 1
     channels: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+    escalation: Escalation | None = None
 
 
 @dataclass(frozen=True, slots=True)

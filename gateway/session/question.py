@@ -53,6 +53,8 @@ class Held:
     cap: int | None = None  # rows that it may change
     kept_until: float | None = None  # its request outlives this wire's waiting
     questions: tuple[Question, ...] = ()  # of reviewers
+    progress: str = ""  # of its quorum
+    heard: str = ""  # that the client has heard of it last
     told: int = 0  # so many of them the client has heard
     joined: bool = False  # it waits for a request that another wire has opened
 
@@ -74,6 +76,8 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
         held.kept_until = max(held.until, talk.now + held.terms.keep_for)
     wire = wire_of(talk)
+    expires_at = held.until if held.kept_until is None else held.kept_until
+    after = reviewers.escalation.delay(expires_at - talk.now) if reviewers.escalation is not None else None
     return ApprovalRequest(
         id=held.id,
         state=State.PENDING,
@@ -95,7 +99,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         approvals_needed=reviewers.approvals,
         channels=reviewers.channels,
         opened_at=talk.now,
-        expires_at=held.until if held.kept_until is None else held.kept_until,
+        expires_at=expires_at,
         release_digest=release_digest(talk, held),
         content_digest=content_digest(talk, held),
         where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
@@ -105,6 +109,9 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         to_type=_to_type(held),
         full_view=held.terms.require_full_view,
         alike=_alike(talk, held),
+        mentions=reviewers.mentions,
+        escalate_to=reviewers.escalation.channels if reviewers.escalation is not None and after is not None else (),
+        escalate_at=None if after is None else talk.now + after,
     )
 
 

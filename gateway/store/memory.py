@@ -14,7 +14,18 @@ from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refu
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query, matches, ordered
 from gateway.errors import StoreUnavailable
-from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, STEPS, Backlog, Change, Post, Record, is_refused_click
+from gateway.store.port import (
+    CLAIM_SECONDS,
+    REMINDED_FROM,
+    SOON,
+    STEPS,
+    Backlog,
+    Change,
+    Post,
+    Record,
+    cards_of,
+    is_refused_click,
+)
 
 
 @dataclass(slots=True)
@@ -57,9 +68,9 @@ class MemoryStore:
         now = self.clock()
         self._requests[request.id] = request
         self._created[request.id] = now
-        for channel in dict.fromkeys(request.channels):
-            post_id = len(self._outbox) + 1
-            self._outbox[post_id] = _Row(Post(post_id, request.id, channel, request.rev, 0, None, 0, now), now)
+        for channel, later in cards_of(request).items():
+            post = Post(len(self._outbox) + 1, request.id, channel, request.rev, 0, None, 0, now)
+            self._outbox[post.id] = _Row(post, now + later, reminded=2 if later else 0)
         self._notify(request.id, request.rev)
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
@@ -194,10 +205,17 @@ class MemoryStore:
         self._here()
         self._outbox[post_id].reminded -= 1
 
+    async def hurry(self, request_id: str) -> None:
+        self._here()
+        for row in self._outbox.values():
+            if row.post.request == request_id and row.post.ref is None and not row.post.dead and row.claimed_by is None:
+                row.next_at = min(row.next_at, self.clock())
+
     async def backlog(self) -> Backlog:
-        posts = [row.post for row in self._outbox.values()]
-        waiting = sum(post.wanted > post.sent and not post.dead for post in posts)
-        return Backlog(waiting, len(await self.parked(len(posts))))
+        now = self.clock()
+        rows = [row for row in self._outbox.values() if row.next_at <= now + SOON or row.turn_at > now]
+        waiting = sum(row.post.wanted > row.post.sent and not row.post.dead for row in rows)
+        return Backlog(waiting, len(await self.parked(len(self._outbox))))
 
     async def parked(self, limit: int = 20) -> list[Post]:
         self._here()

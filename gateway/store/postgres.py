@@ -21,7 +21,7 @@ from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.store.audit_sql import select
 from gateway.store.listener import TROUBLE, Listener
-from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, Backlog, Change, Post, Record
+from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, SOON, Backlog, Change, Post, Record, cards_of
 from gateway.store.queries import load_migrations, load_queries
 
 if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
@@ -78,7 +78,7 @@ class PostgresStore:
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
         async with self._connection(self._timeout * HOLD_PATIENCE) as connection:
-            lines = [entry.text for entry in record(request)]
+            lines, cards = [entry.text for entry in record(request)], cards_of(request)
             await connection.fetch(
                 Q["request_insert"],
                 request.id,
@@ -91,9 +91,10 @@ class PostgresStore:
                 request.opened_at,
                 request.expires_at,
                 to_json(request),
-                list(dict.fromkeys(request.channels)),
+                list(cards),
                 lines,
                 request.content_digest if request.kept else None,
+                list(cards.values()),
             )
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
@@ -174,8 +175,11 @@ class PostgresStore:
     async def unremind(self, post_id: int) -> None:
         await self._fetch("outbox_unremind", post_id)
 
+    async def hurry(self, request_id: str) -> None:
+        await self._fetch("outbox_hurry", request_id)
+
     async def backlog(self) -> Backlog:
-        [row] = await self._fetch("outbox_backlog")
+        [row] = await self._fetch("outbox_backlog", SOON)
         return Backlog(row["waiting"], row["parked"])
 
     async def parked(self, limit: int = 20) -> list[Post]:

@@ -22,14 +22,16 @@ INSERT INTO hoop.migration (number, title) VALUES ($1, $2);
 
 -- name: request_insert
 -- One outbox row a channel, the entries ($12, as in audit_insert); the notification goes out at commit. $13: what it asks,
--- if it outlives its client.
+-- if it outlives its client. $14: in how many seconds each card is due; one of an escalation is not reminded of.
 WITH request AS (
     INSERT INTO hoop.approval (id, state, rev, replica, session, requester_issuer, requester_subject,
                                opened_at, expires_at, body, kept)
     VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10, $13)
     RETURNING id, rev
 ), cards AS (
-    INSERT INTO hoop.outbox (request, channel, wanted) SELECT $1, channel, $3 FROM unnest($11::text[]) AS channel
+    INSERT INTO hoop.outbox (request, channel, wanted, next_at, reminded)
+    SELECT $1, channel, $3, clock_timestamp() + make_interval(secs => later), CASE WHEN later > 0 THEN 2 ELSE 0 END
+      FROM unnest($11::text[], $14::double precision[]) AS card (channel, later)
 ), entries AS (
     INSERT INTO hoop.audit
     SELECT e.* FROM request, unnest($12::text[]) AS line, jsonb_populate_record(
@@ -176,8 +178,19 @@ SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error, mayb
 -- name: outbox_unremind
 UPDATE hoop.outbox SET reminded = reminded - 1 WHERE id = $1 AND reminded > 0;
 
+-- name: outbox_hurry
+WITH hurried AS (
+    UPDATE hoop.outbox SET next_at = clock_timestamp()
+     WHERE request = $1 AND ref IS NULL AND NOT dead AND claimed_by IS NULL AND next_at > clock_timestamp()
+    RETURNING id
+)
+SELECT pg_notify('hoop_outbox', '') FROM hurried LIMIT 1;
+
 -- name: outbox_backlog
-SELECT (SELECT count(*) FROM hoop.outbox WHERE wanted > sent AND NOT dead) AS waiting,
+-- What is due in more than $1 seconds is no backlog, but if it waits for its turn.
+SELECT (SELECT count(*) FROM hoop.outbox WHERE wanted > sent AND NOT dead
+                                           AND (next_at <= clock_timestamp() + make_interval(secs => $1)
+                                                OR turn_at > clock_timestamp())) AS waiting,
        (SELECT count(*) FROM hoop.outbox WHERE dead AND last_error <> '') AS parked;
 
 -- name: outbox_parked

@@ -205,6 +205,38 @@ class TestRecord:
         assert spool.kinds() == [("held", None), ("decided", "denied")]
 
 
+async def test_an_approval_that_is_not_the_last_is_told_of(store: MemoryStore, spool: ListSpool, clock: Clock) -> None:
+    counted: list[ApprovalRequest] = []
+    desk = Desk(store, spool, clock=clock, link_max_age=3600.0, counted=counted.append)
+    request = fresh(approvals_needed=2)
+    await desk.open(request)
+    await desk.decide(request.id, None, EVE, Approve(), "slack")
+    await desk.decide(request.id, None, BOB, Ask("why?"), "slack")
+    assert counted == []
+    await desk.decide(request.id, None, BOB, Approve(), "slack")
+    assert [(each.id, len(each.approvals)) for each in counted] == [(request.id, 1)]
+    await desk.decide(request.id, None, CAROL, Approve(), "slack")
+    assert len(counted) == 1
+    await desk.close()
+
+
+async def test_an_escalation_is_noted_once_and_makes_no_card_stale(desk: Desk, spool: ListSpool) -> None:
+    request = fresh(escalate_to=("slack:C2", "teams:19:x"), escalate_at=time.time() + 60)
+    await desk.open(request)
+    escalated = await desk.escalate(request.id)
+    assert escalated is not None
+    assert (escalated.rev, escalated.escalated_at is not None) == (2, True)
+    assert await desk.escalate(request.id) is None
+    entry = spool.written[-1].body
+    assert (entry["kind"], entry["reason"]) == (
+        "escalated",
+        "nobody had decided: asked in slack:C2, teams:19:x as well",
+    )
+    assert refused(await desk.decide(request.id, 1, EVE, Approve(), "slack")) is Refusal.NOT_A_REVIEWER
+    assert decided(await desk.decide(request.id, 1, BOB, Approve(), "slack")).state is State.APPROVED
+    assert await desk.escalate(request.id) is None
+
+
 class TestCoolDown:
     async def test_the_like_is_denied_without_asking_anybody(self, desk: Desk, store: MemoryStore) -> None:
         await _denied_twice(desk)

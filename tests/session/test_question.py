@@ -116,3 +116,17 @@ def test_what_differs_in_constants_only_is_alike() -> None:
     assert one != alike("DELETE FROM customers WHERE id > 7")
     assert alike("DELETE FROM customers WHERE id = 7; DELETE FROM customers WHERE id = 8") == one
     assert alike("TRUNCATE customers") == alike("TRUNCATE customers") != alike("TRUNCATE  customers, orders")
+
+
+def test_whom_to_call_and_where_to_ask_later_is_in_the_request() -> None:
+    policy = POLICY.replace(
+        'channels: ["slack:C1"]',
+        "channels: [slack:C1], mention: slack:S0DBA, escalate: {after: 1/2, channels: [slack:C2]}",
+    )
+    assert policy != POLICY
+    request = without_preview(Playbook(policy), query("DELETE FROM customers"))
+    half = (request.opened_at + request.expires_at) / 2
+    assert (request.mentions, request.escalate_to, request.escalate_at) == (("slack:S0DBA",), ("slack:C2",), half)
+    later = policy.replace("after: 1/2", "after: 30d")
+    request = without_preview(Playbook(later), query("DELETE FROM customers"))
+    assert (request.escalate_to, request.escalate_at) == ((), None)

@@ -221,6 +221,19 @@ class TestOutbox:
         ]
         assert await store.posts(request.id) == [replace(post, maybe_posted=True) for post in posts]
 
+    async def test_a_card_of_an_escalation_is_due_later_or_in_a_hurry(self, store: Store) -> None:
+        now = time.time()
+        request = fresh(channels=("slack:C1", "slack:C2"), escalate_to=("slack:C2", "slack:C3"), escalate_at=now + 400)
+        await store.open(request, nothing)
+        first = await store.due()
+        assert [each.channel for each in first] == ["slack:C1", "slack:C2"]
+        assert await store.backlog() == Backlog(2, 0)
+        await store.hurry("another")
+        assert await store.due() == []
+        await store.hurry(request.id)
+        assert [each.channel for each in await store.due()] == ["slack:C3"]
+        assert await store.backlog() == Backlog(3, 0)
+
     async def test_a_post_that_was_begun_may_have_gone_well_until_somebody_knows(self, store: Store) -> None:
         request = fresh()
         await store.open(request, nothing)

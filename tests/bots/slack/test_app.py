@@ -132,7 +132,13 @@ async def test_a_click_after_the_time_is_refused(office: Office) -> None:
 
 
 async def test_the_outbox_posts_and_redraws_the_card(office: Office) -> None:
-    outbox = Outbox(office.store, {"slack": office.sender}, time.time, undeliverable=office.desk.undeliverable)
+    outbox = Outbox(
+        office.store,
+        {"slack": office.sender},
+        time.time,
+        undeliverable=office.desk.undeliverable,
+        escalate=office.desk.escalate,
+    )
     await outbox.start()
     now = time.time()
     request = replace(PLAIN, opened_at=now, expires_at=now + 600, channels=(f"slack:{office.channel.id}",))
