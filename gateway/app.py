@@ -23,6 +23,7 @@ from aiohttp import web
 from bots.answers import Verb
 from bots.commands import Commands
 from bots.explaining import Explaining
+from bots.home import Home
 from bots.lifting import Lifting
 from bots.sessions import Sessions
 from bots.slack.app import SlackFront
@@ -198,6 +199,7 @@ class Gateway:
             button_key=key,
             clock=time.time,
             app_token=slack.app_token or None,
+            home=Home(self.desk, record=self._record, clock=time.time),
         )
         self.routes += front.routes()
         await front.start()

@@ -548,3 +548,13 @@ def _chunks(sql: SqlText, budget: int) -> tuple[list[str], bool]:
     if rest:
         pieces[-1] += f"\n... {len(rest):,} of {len(sql.text):,} characters do not fit in here ..."
     return pieces or [" "], not rest
+
+
+# --- for other surfaces (home.py) --------------------------------------------------------------------------------------
+
+plain, run, block_of, code, button = _plain, _run, _lines, _code, _button
+
+
+def draw(card: Card, value: str, step: Step) -> list[Json]:
+    """The blocks of a card at one rung of the ladder; the last one has its buttons, where it has any."""
+    return _draw(card, value, step)[0]

@@ -349,6 +349,10 @@ class Desk:
         """What waits for a decision, newest first."""
         return await self._store.find(states=frozenset({State.PENDING}), limit=limit)
 
+    async def asked_by(self, person: Person, limit: int = 10) -> list[ApprovalRequest]:
+        """The newest requests of one account; none where only an address is known of somebody."""
+        return await self._store.requests_of(person.issuer, person.subject, limit) if person.subject else []
+
     async def find(
         self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100
     ) -> list[ApprovalRequest]:

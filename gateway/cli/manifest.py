@@ -160,6 +160,7 @@ def _package(manifest: str) -> bytes:
 def slack_manifest(url: str | None) -> dict[str, Any]:
     """The manifest; `url` None switches Socket Mode on and leaves all addresses out."""
     events = None if url is None else url.rstrip("/") + "/slack/events"
+    address = {"request_url": events} if events else {}
     command = {
         "command": "/hoop",
         **({"url": events} if events else {}),
@@ -175,12 +176,18 @@ def slack_manifest(url: str | None) -> dict[str, Any]:
             "background_color": "#1f2a44",
         },
         "features": {
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": True,
+            },
             "bot_user": {"display_name": "hoop", "always_online": True},
             "slash_commands": [command],
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
-            "interactivity": {"is_enabled": True, **({"request_url": events} if events else {})},
+            "interactivity": {"is_enabled": True, **address},
+            "event_subscriptions": {**address, "bot_events": ["app_home_opened"]},
             "org_deploy_enabled": False,
             "socket_mode_enabled": events is None,
             "token_rotation_enabled": False,

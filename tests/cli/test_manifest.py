@@ -25,6 +25,8 @@ def test_the_manifest_over_http() -> None:
     (command,) = found["features"]["slash_commands"]
     assert (command["command"], command["url"]) == ("/hoop", url)
     assert found["settings"]["interactivity"] == {"is_enabled": True, "request_url": url}
+    assert found["settings"]["event_subscriptions"] == {"request_url": url, "bot_events": ["app_home_opened"]}
+    assert found["features"]["app_home"]["home_tab_enabled"] is True
     assert found["settings"]["socket_mode_enabled"] is False
     assert found["oauth_config"]["scopes"]["bot"] == list(SCOPES)
     assert len(found["display_information"]["name"]) <= 35
