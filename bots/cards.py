@@ -303,7 +303,7 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
     if request.escalated_at is not None and request.state is State.PENDING:
         further = count(len(request.escalate_to), "further channel")
         facts.append(
-            Fact("Escalated", f"at {moment(request.escalated_at)}: nobody had decided, so {further} were asked too")
+            Fact("Escalated", f"at {moment(request.escalated_at)}: nobody had decided; it is asked in {further}, too")
         )
     if request.kept and request.state is State.PENDING:
         facts.append(

@@ -59,7 +59,7 @@ def review_view(card: Card, value: str) -> Json:
         "type": "modal",
         "title": plain("Request"),
         "close": plain("Close"),
-        "blocks": [*blocks[:-2], *rows, *blocks[-2:]],
+        "blocks": [*blocks[:-3], *rows, *blocks[-3:]],
     }
 
 
