@@ -9,11 +9,16 @@ from dataclasses import dataclass
 
 from bots.answers import Answer, Verb, Viewer
 from bots.texts import count, line, span
+from bots.weekly import Tally
+from bots.weekly import answer as weekly
 from gateway.approvals.request import ApprovalRequest, Person
 from gateway.errors import StoreUnavailable
 from gateway.store.port import Backlog, Post
 
-HELP = ("/hoop status - is the gateway well, and what waits?",)
+HELP = (
+    "/hoop status - is the gateway well, and what waits?",
+    "/hoop status week - how reviewers decided in the last seven days: how many, how fast, how much they approved.",
+)
 OK = "ok"
 #: Lost cards that are named.
 _NAMED = 5
@@ -31,13 +36,14 @@ class Look:
 
 class Status:
     """`parts` tells of each dependency "ok" or what is wrong; `look` asks the store; `proof` says how the log stands: a sentence,
-    and whether it is well; `clock` is Unix seconds."""
+    and whether it is well; `week` how reviewers decided in the last days; `clock` is Unix seconds."""
 
     def __init__(
         self,
         parts: Callable[[], Awaitable[Mapping[str, str]]],
         look: Callable[[], Awaitable[Look]],
         proof: Callable[[], Awaitable[tuple[str, bool]]],
+        week: Callable[[], Awaitable[list[Tally]]],
         *,
         auditor: Callable[[Person], bool],
         clock: Callable[[], float],
@@ -45,6 +51,7 @@ class Status:
         self._parts = parts
         self._look = look
         self._proof = proof
+        self._week = week
         self._auditor = auditor
         self._clock = clock
 
@@ -52,8 +59,10 @@ class Status:
         """The command."""
         return Verb(self.answer, HELP)
 
-    async def answer(self, _text: str, viewer: Viewer) -> Answer:
-        """A line a part. A store that is away is an answer, too."""
+    async def answer(self, text: str, viewer: Viewer) -> Answer:
+        """A line a part. A store that is away is an answer, too, but not for `week` (StoreUnavailable)."""
+        if text:
+            return weekly(await self._week()) if text.lower() == "week" else Answer("Which status?", HELP)
         parts = await self._parts()
         troubles = [name for name, state in parts.items() if state != OK]
         lines = [f"{name.capitalize()}: {line(state, 200)}" for name, state in parts.items()]

@@ -29,6 +29,7 @@ from bots.sessions import Sessions
 from bots.slack.app import SlackFront
 from bots.slack.sender import SlackSender, open_client
 from bots.status import Look, Status
+from bots.weekly import Weekly
 from gateway import http
 from gateway.approvals.desk import LAPSE, Desk, Directory
 from gateway.approvals.outbox import Below, Front, Outbox
@@ -135,13 +136,15 @@ class Gateway:
         await self.desk.start(replica, await asyncio.to_thread(_ended_here, settings.spool))
         self._stops.append(self.desk.close)
         self._record_policy()
+        self._fronts: dict[str, Front] = {}
+        self._weekly = Weekly(self.store, self._fronts, self._channels, time.time)
         self.issuers = Issuers(self.policy.issuers, insecure_loopback=settings.insecure_loopback)
         self._stops.append(self.issuers.close)
-        fronts = {**await self._start_slack(), **await self._start_teams()}
+        self._fronts |= {**await self._start_slack(), **await self._start_teams()}
         await self._start_http()
         outbox = self.outbox = Outbox(
             self.store,
-            fronts,
+            self._fronts,
             time.time,
             undeliverable=self.desk.undeliverable,
             escalate=self.desk.escalate,
@@ -150,6 +153,7 @@ class Gateway:
             counted=self._count_cards,
         )
         await outbox.start()
+        self._background(self._weekly.run())
         self._stops.append(outbox.close)
         await self._start_server(replica)
         self._background(self._watch_policy())
@@ -243,7 +247,7 @@ class Gateway:
         sessions = Sessions(
             lambda: self.store.sessions(LAPSE), self.desk.pending, record=self._record, auditor=auditor, clock=clock
         )
-        status = Status(self._ready, self._look, self._tail, auditor=auditor, clock=clock)
+        status = Status(self._ready, self._look, self._tail, self._weekly.last_days, auditor=auditor, clock=clock)
         policy = Explaining(lambda: self.policy, self._catalog, auditor=auditor, clock=clock)
         lifting = Lifting(self.desk, clock)
         return {"lift": lifting.verb(), "policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
@@ -322,6 +326,9 @@ class Gateway:
             await self.store.saw(person, time.time())
         except StoreUnavailable:
             log.warning("person.not_stored")
+
+    def _channels(self) -> dict[str, tuple[str, ...]]:
+        return {name: each.channels for name, each in self.policy.reviewers.items()}
 
     def _approval_counted(self, request: ApprovalRequest) -> None:
         """Say so below its cards."""

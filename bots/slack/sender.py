@@ -111,16 +111,17 @@ class SlackSender:
         text = in_mrkdwn(below(request, about))
         if about is not Below.COUNTED:
             text = " ".join((*(f"<!subteam^{each}>" for each in user_groups(request.mentions)), text))
+        broadcast = about is Below.ESCALATED
+        await self._say(channel=known["channel"], thread_ts=known["ts"], text=text, reply_broadcast=broadcast)
+
+    async def say(self, channel: str, text: str) -> None:
+        """A message of its own in a channel."""
+        await self._say(channel=channel, text=in_mrkdwn(text))
+
+    async def _say(self, **said: Any) -> None:
         try:
             async with asyncio.timeout(TIMEOUT):
-                await self._client.chat_postMessage(
-                    channel=known["channel"],
-                    thread_ts=known["ts"],
-                    text=text,
-                    reply_broadcast=about is Below.ESCALATED,
-                    unfurl_links=False,
-                    unfurl_media=False,
-                )
+                await self._client.chat_postMessage(**said, unfurl_links=False, unfurl_media=False)
         except aiohttp.ClientConnectorError as error:
             raise Unreached(f"Slack can't be reached: {type(error).__name__}") from error
         except SlackApiError as error:

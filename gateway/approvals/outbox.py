@@ -88,6 +88,9 @@ class Front(Protocol):
     async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
         """Say below the card that the request still waits, or what `about` is. Raises as `post`."""
 
+    async def say(self, channel: str, text: str) -> None:
+        """A message of its own in a channel; moments in it are tokens. Raises as `post`."""
+
 
 class Outbox:
     """`start` it after the desk, `close` it before the store. `undeliverable` and `escalate` are the desk's."""

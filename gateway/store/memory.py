@@ -57,6 +57,7 @@ class MemoryStore:
     _persons: dict[tuple[str, str], _Seen] = field(default_factory=dict)
     _met: dict[str, tuple[str, str, float]] = field(default_factory=dict)
     _beats: dict[str, float] = field(default_factory=dict)
+    _chores: dict[str, float] = field(default_factory=dict)
     _buried: set[str] = field(default_factory=set)
     _ears: list[Callable[[str, str], None]] = field(default_factory=list)
 
@@ -119,6 +120,22 @@ class MemoryStore:
     async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
         found = await self.find(limit=len(self._requests))
         return [each for each in found if (each.requester.issuer, each.requester.subject) == (issuer, subject)][:limit]
+
+    async def asked(self, since: float, before: tuple[float, str] | None, limit: int) -> list[ApprovalRequest]:
+        found = await self.find(limit=len(self._requests))
+        late = [each for each in found if each.opened_at >= since]
+        return [each for each in late if before is None or (each.opened_at, each.id) < before][:limit]
+
+    async def claim(self, chore: str, seconds: float) -> bool:
+        self._here()
+        if self._chores.get(chore, -math.inf) > self.clock():
+            return False
+        self._chores[chore] = self.clock() + seconds
+        return True
+
+    async def done(self, chore: str) -> None:
+        self._here()
+        self._chores[chore] = math.inf
 
     async def kept(self, content_digest: str) -> list[str]:
         self._here()

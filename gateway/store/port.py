@@ -98,6 +98,15 @@ class Store(Protocol):
     async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
         """The newest requests of this person, in whatever state."""
 
+    async def asked(self, since: float, before: tuple[float, str] | None, limit: int) -> list[ApprovalRequest]:
+        """Requests opened since then, newest first; `before` is (opened_at, id) of the last one of the page before."""
+
+    async def claim(self, chore: str, seconds: float) -> bool:
+        """True for one caller of all replicas: nobody else is given this chore for so many seconds, nor once it is `done`."""
+
+    async def done(self, chore: str) -> None:
+        """It need never be done again."""
+
     async def kept(self, content_digest: str) -> list[str]:
         """Open requests that outlive their clients and ask just this, whose time is not over; the newest first."""
 

@@ -138,6 +138,16 @@ class PostgresStore:
     async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
         return [from_json(row["body"]) for row in await self._fetch("request_of", issuer, subject, limit)]
 
+    async def asked(self, since: float, before: tuple[float, str] | None, limit: int) -> list[ApprovalRequest]:
+        at, request_id = before or (None, None)
+        return [from_json(row["body"]) for row in await self._fetch("request_asked", since, at, request_id, limit)]
+
+    async def claim(self, chore: str, seconds: float) -> bool:
+        return bool(await self._fetch("chore_claim", chore, seconds))
+
+    async def done(self, chore: str) -> None:
+        await self._fetch("chore_done", chore)
+
     async def kept(self, content_digest: str) -> list[str]:
         return [row["id"] for row in await self._fetch("request_kept", content_digest)]
 

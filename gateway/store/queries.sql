@@ -89,6 +89,23 @@ SELECT body FROM hoop.approval
  ORDER BY opened_at DESC, id DESC
  LIMIT $3;
 
+-- name: request_asked
+SELECT body FROM hoop.approval
+ WHERE opened_at >= to_timestamp($1)
+   AND ($2::double precision IS NULL OR (opened_at, id) < (to_timestamp($2), $3::text))
+ ORDER BY opened_at DESC, id DESC
+ LIMIT $4;
+
+-- name: chore_claim
+-- No row: somebody else has it, or it is done.
+INSERT INTO hoop.chore (name, claimed_until) VALUES ($1, clock_timestamp() + make_interval(secs => $2))
+ON CONFLICT (name) DO UPDATE SET claimed_until = excluded.claimed_until WHERE chore.claimed_until <= clock_timestamp()
+RETURNING name;
+
+-- name: chore_done
+INSERT INTO hoop.chore (name, claimed_until) VALUES ($1, 'infinity')
+ON CONFLICT (name) DO UPDATE SET claimed_until = 'infinity';
+
 -- name: request_kept
 SELECT id FROM hoop.approval
  WHERE kept = $1 AND state IN ('pending', 'approved') AND expires_at > clock_timestamp()

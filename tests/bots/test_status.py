@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from bots.answers import Answer, Viewer
 from bots.status import Look, Status
+from bots.weekly import Tally
 from gateway.approvals.request import Person
 from gateway.errors import StoreUnavailable
 from gateway.store.port import Backlog, Post
@@ -23,6 +24,7 @@ async def ask(
     who: Person = ANN,
     parts: Mapping[str, str] = WELL,
     proof: tuple[str, bool] = ("Audit log: whole", True),
+    text: str = "",
 ) -> Answer:
     async def given() -> Look:
         if look is None:
@@ -35,8 +37,11 @@ async def ask(
     async def proved() -> tuple[str, bool]:
         return proof
 
-    status = Status(told, given, proved, auditor=lambda one: "audit" in one.groups, clock=lambda: NOW + 250)
-    return await status.answer("", Viewer(who, "slack"))
+    async def week() -> list[Tally]:
+        return [Tally("dba", 4, 75.0, 3, 1)]
+
+    status = Status(told, given, proved, week, auditor=lambda one: "audit" in one.groups, clock=lambda: NOW + 250)
+    return await status.answer(text, Viewer(who, "slack"))
 
 
 async def test_all_is_well() -> None:
@@ -83,3 +88,11 @@ async def test_a_store_that_is_away_is_an_answer() -> None:
     answer = await ask(None, parts={**WELL, "store": "the gateway's store does not answer"})
     assert answer.title == "Status: look at store"
     assert answer.lines[-1] == "The rest is in the store, which does not answer."
+
+
+async def test_how_reviewers_decided_lately() -> None:
+    answer = await ask(None, text="week")
+    assert answer.title == "Decisions of the last 7 days"
+    assert answer.table is not None
+    assert [cell.text for cell in answer.table.rows[0]] == ["dba", "4", "1 m 15 s", "75%", "1"]
+    assert (await ask(None, text="month")).title == "Which status?"

@@ -185,6 +185,28 @@ class TestRequests:
         assert await store.denied(ISSUER, "sub-ann", now + 60) == []
         assert await store.denied("https://elsewhere.example", "sub-ann", now - 60) == []
 
+    async def test_what_was_asked_is_read_in_pages(self, store: Store) -> None:
+        at = PLAIN.opened_at
+        times = {"a": at, "b": at + 1.25, "c": at + 1.25, "d": at + 2.5}
+        for name, opened_at in times.items():
+            await store.open(fresh(id=name, opened_at=opened_at), nothing)
+        found, before = [], None
+        while page := await store.asked(at + 1, before, 1):
+            found += [each.id for each in page]
+            before = (page[-1].opened_at, page[-1].id)
+        assert found == ["d", "c", "b"]
+
+    async def test_a_chore_is_one_callers(self, store: Store) -> None:
+        assert await store.claim("weekly", 60) is True
+        assert await store.claim("weekly", 60) is False
+        assert await store.claim("another", -1) is True
+        assert await store.claim("another", 60) is True, "who had it took too long"
+        await store.done("another")
+        await store.done("weekly")
+        await store.done("never begun")
+        for chore in ("weekly", "another", "never begun"):
+            assert await store.claim(chore, 60) is False
+
     async def test_revisions_of_those_asked_for(self, store: Store) -> None:
         one, two = fresh(), fresh()
         await store.open(one, nothing)
