@@ -32,6 +32,7 @@ from bots.status import Look, Status
 from bots.weekly import Weekly
 from gateway import http
 from gateway.approvals.desk import LAPSE, Desk, Directory
+from gateway.approvals.health import ChatHealth
 from gateway.approvals.outbox import Below, Front, Outbox
 from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import ApprovalRequest, Person
@@ -46,7 +47,7 @@ from gateway.masking.diagnostics import scrub_sql
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Secret, Target, load
 from gateway.policy.readers import logins
-from gateway.policy.unenforced import notes
+from gateway.policy.unenforced import notes, unasked
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
 from gateway.relay.parser import Parsers
@@ -141,6 +142,7 @@ class Gateway:
         self.issuers = Issuers(self.policy.issuers, insecure_loopback=settings.insecure_loopback)
         self._stops.append(self.issuers.close)
         self._fronts |= {**await self._start_slack(), **await self._start_teams()}
+        self._warn_of_chats()
         await self._start_http()
         outbox = self.outbox = Outbox(
             self.store,
@@ -151,6 +153,7 @@ class Gateway:
             replica=replica,
             limits=self._limits,
             counted=self._count_cards,
+            noted=self._note_chat,
         )
         await outbox.start()
         self._background(self._weekly.run())
@@ -247,7 +250,9 @@ class Gateway:
         sessions = Sessions(
             lambda: self.store.sessions(LAPSE), self.desk.pending, record=self._record, auditor=auditor, clock=clock
         )
-        status = Status(self._ready, self._look, self._tail, self._weekly.last_days, auditor=auditor, clock=clock)
+        status = Status(
+            self._ready, self._look, self._tail, self._weekly.last_days, self._chats, auditor=auditor, clock=clock
+        )
         policy = Explaining(lambda: self.policy, self._catalog, auditor=auditor, clock=clock)
         lifting = Lifting(self.desk, clock)
         return {"lift": lifting.verb(), "policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
@@ -327,6 +332,20 @@ class Gateway:
         except StoreUnavailable:
             log.warning("person.not_stored")
 
+    def _chats(self) -> dict[str, ChatHealth | None]:
+        """How each chat that is set up takes what this process sends."""
+        known = self.outbox.health if self.outbox is not None else {}
+        return {chat: known.get(chat) for chat in self._fronts}
+
+    def _note_chat(self, chat: str, health: ChatHealth) -> None:
+        self.metrics.chat_calls.labels(chat, "failed" if health.failures else "shown").inc()
+        if health.last_ok is not None:
+            self.metrics.chat_last_ok.labels(chat).set(health.last_ok)
+
+    def _warn_of_chats(self) -> None:
+        for warning in unasked(self.policy, self._fronts):
+            log.warning("chat.not_configured", warning=warning)
+
     def _channels(self) -> dict[str, tuple[str, ...]]:
         return {name: each.channels for name, each in self.policy.reviewers.items()}
 
@@ -390,6 +409,7 @@ class Gateway:
             self.issuers.use(policy.issuers)
             self.server.adopt(policy)
             self._record_policy()
+            self._warn_of_chats()
             self._background(self._look_at_logins())
             log.info("policy.loaded", version=policy.version)
         return True

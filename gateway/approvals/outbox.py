@@ -24,6 +24,7 @@ from typing import Protocol
 
 import structlog
 
+from gateway.approvals.health import ChatHealth
 from gateway.approvals.pace import LIMITS, Limit, Pace
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.audit.entry import clean
@@ -107,6 +108,7 @@ class Outbox:
         give_up_after: float = 20.0,
         limits: Mapping[tuple[str, str], Limit] = LIMITS,
         counted: Callable[[Backlog], object] = lambda _backlog: None,
+        noted: Callable[[str, ChatHealth], object] = lambda _chat, _health: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -118,6 +120,8 @@ class Outbox:
         self._give_up_after = give_up_after
         self._pace = Pace(limits)
         self._counted = counted
+        self._noted = noted
+        self.health: dict[str, ChatHealth] = {}  # chat -> how it takes what this process sends
         self._jitter = jitter
         self._wake = asyncio.Event()
         self._gathering: asyncio.TimerHandle | None = None
@@ -263,6 +267,7 @@ class Outbox:
         except Exception as error:  # a front may fail in any way; the card is tried again
             await self._failed(post, error, self._backoff(post.attempts))
         else:
+            self._note(post, "")
             await self._store.sent(post.id, request.rev, ref)
 
     async def _asked(self, post: Post) -> ApprovalRequest | None:
@@ -314,6 +319,12 @@ class Outbox:
             return await front.post(channel, request)
         return await front.update(channel, post.ref, request)
 
+    def _note(self, post: Post, error: str) -> None:
+        chat = post.channel.partition(":")[0]
+        known = self.health.get(chat, ChatHealth())
+        self.health[chat] = known.failed(error) if error else known.shown(self._clock())
+        self._noted(chat, self.health[chat])
+
     async def _failed(self, post: Post, error: Exception, retry_in: float | None) -> None:
         hopeless = post.attempts + 1 >= MAX_ATTEMPTS
         text = str(clean(f"{post.channel}: {error or type(error).__name__}"))[:200]
@@ -323,6 +334,7 @@ class Outbox:
             )
         else:
             log.warning("outbox.failed", request=post.request, channel=post.channel, error=text, retry_in=retry_in)
+        self._note(post, text)
         unposted = isinstance(error, RetryLater | PermanentFailure | Unreached) and not post.maybe_posted
         await self._store.failed(post.id, text, None if hopeless else retry_in, unposted=unposted)
         if hopeless or retry_in is None:

@@ -10,6 +10,7 @@ import structlog
 
 from gateway.approvals import request as rules
 from gateway.approvals.escalation import escalate
+from gateway.approvals.health import ChatHealth
 from gateway.approvals.outbox import MAX_ATTEMPTS, Below, Outbox, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import ApprovalRequest, State
@@ -624,3 +625,18 @@ async def test_what_a_chat_does_not_take_below_a_card_is_lost(
         while outbox._sending:
             await asyncio.gather(*outbox._sending)
         assert chat.told == expected
+
+
+async def test_how_the_chat_takes_what_it_is_sent(
+    store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+) -> None:
+    outbox = made(store, chat, clock, ended)
+    await opened(store)
+    chat.trouble = [TimeoutError("slow"), TimeoutError("slow")]
+    for failures in (1, 2):
+        await rounds(outbox)
+        assert outbox.health == {"slack": ChatHealth(None, failures, "slack:C1: slow")}
+        clock.now += 60
+    await rounds(outbox)
+    assert outbox.health == {"slack": ChatHealth(clock.now)}
+    await outbox.close()
