@@ -30,7 +30,8 @@ from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, 
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, may_review, same_person
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
-from gateway.audit.query import Filter, Query, QueryError, describe, parse
+from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Query, QueryError, describe, parse
+from gateway.policy.verbs import asked
 
 __all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "is_own", "no_groups", "told"]
 
@@ -50,7 +51,7 @@ _REASON_MIN = 3
 HELP = {
     "audit": (
         "/hoop audit [filters] - the record of statements; without filters the last 24 hours.",
-        "Filters: user: table: verb: decision: approver: rule: rows: text: secret: shown: unscanned: since: until: last: (a leading - excludes).",
+        f"Filters: {' '.join(f'{each}:' for each in (*FILTER_KEYS, *TIME_KEYS))} (a leading - excludes).",
         "Examples:",
         "/hoop audit table:customers verb:update last:7d",
         "/hoop audit decision:denied,expired last:30d",
@@ -185,7 +186,7 @@ class Commands:
 
     async def _audited(self, text: str, viewer: Viewer) -> Answer:
         try:
-            query = parse(text, self._clock())
+            query = asked(text, self._clock())
         except QueryError as error:
             return Answer("This query can't be read", code=visible(str(error), keep="\n"))
         return await self._listed(query, 0, viewer)
