@@ -8,12 +8,8 @@ Who sees what: auditors see every record; anybody else sees their own, and the r
 counted ("3 hidden"), never shown. Each look at the record is itself recorded, before anything is shown.
 """
 
-import base64
-import binascii
 import csv
 import difflib
-import hashlib
-import hmac
 import io
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +19,8 @@ from math import ceil, floor
 
 from bots.answers import Answer, Page, Verb, Viewer
 from bots.cards import card, title
+from bots.cursors import EXPORT, cursor, opened
+from bots.exporting import exported
 from bots.outcomes import has_count, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
@@ -46,6 +44,8 @@ _DENIED = ("denied", "blocked")
 #: A button's value holds 2,000 characters in Slack.
 _CURSOR = 1_900
 _REASON_MIN = 3
+#: Fronts that can hand over a file.
+_HAND_OVER = frozenset({"slack"})
 
 
 HELP = {
@@ -174,13 +174,14 @@ class Commands:
             return Answer(title, (f"Did you mean /hoop {near[0]}?", self._verbs[near[0]].help[0]))
         return Answer(title, (f"There are: {', '.join(self._verbs)}.", "/hoop help [command] tells more."))
 
-    async def page(self, cursor: str, viewer: Viewer) -> Answer:
+    async def page(self, at: str, viewer: Viewer) -> Answer:
         """Another page of an audit query; a cursor that isn't ours says so and shows nothing."""
-        opened = _opened(self._key, cursor)
-        if opened is None:
+        found = opened(self._key, at)
+        if found is None:
             return Answer("This page is not available", ("Ask again: /hoop audit ...",))
-        text, offset = opened
-        return await self._listed(parse(text, self._clock()), offset, viewer)
+        text, offset = found
+        query = parse(text, self._clock())
+        return await (self._export(query, viewer) if offset == EXPORT else self._listed(query, offset, viewer))
 
     # The record ----------------------------------------------------------------------------------------------------
 
@@ -198,7 +199,7 @@ class Commands:
         lines = [line(describe(replace(query, since=floor(query.since), until=ceil(query.until))), 400)]
         lines += [f"{hidden:,} hidden: records of others that you may not see"] if hidden else []
         lines = [*(await self._exposure(query, viewer)), *lines] if query.exposure else lines
-        more = [] if query.share else [*self._pages(query, offset, size, total), *self._others(query, rows)]
+        more = [] if query.share else [*self._pages(query, offset, size, total), *self._others(query, rows, viewer)]
         return Answer(
             title=f"Audit: {count(total, 'statement')}" + (f", {_range(offset, rows)}" if total > size else ""),
             lines=tuple(lines if rows else [*lines, "Nothing matches."]),
@@ -208,6 +209,15 @@ class Commands:
             pages=tuple(more),
             share=query.share,
         )
+
+    async def _export(self, query: Query, viewer: Viewer) -> Answer:
+        async def seen(part: Query, offset: int) -> tuple[list[Row], int]:
+            rows, total, _ = await self._seen(part, offset, viewer)
+            return rows, total
+
+        answer, rows = await exported(query, seen, await self._proof())
+        self._write_down(f"export {describe(query)}", rows, viewer)
+        return answer
 
     async def _exposure(self, query: Query, viewer: Viewer) -> list[str]:
         async def ask(part: Query) -> tuple[list[Row], int]:
@@ -236,17 +246,19 @@ class Commands:
     def _pages(self, query: Query, offset: int, size: int, total: int) -> list[Page]:
         places = [("Prev", max(0, offset - size))] if offset > 0 else []
         places += [("Next", offset + size)] if offset + size < total else []
-        return self._within([Page(label, _cursor(self._key, describe(query), place)) for label, place in places])
+        return self._within([Page(label, cursor(self._key, describe(query), place)) for label, place in places])
 
-    def _others(self, query: Query, rows: list[Row]) -> list[Page]:
-        """The same query as CSV (or as a table again), and narrowed to what people or policy denied."""
+    def _others(self, query: Query, rows: list[Row], viewer: Viewer) -> list[Page]:
+        """The same query as CSV (or as a table again), narrowed to what people or policy denied, and all of it as a file."""
         if not rows:
             return []
         label, form = ("CSV", "csv") if query.format == "table" else ("Table", "table")
         others = [(label, replace(query, format=form))]
         if not any(each.key == "decision" for each in query.filters):
             others += [("Only denied", replace(query, filters=(*query.filters, Filter("decision", _DENIED))))]
-        return self._within([Page(label, _cursor(self._key, describe(other), 0)) for label, other in others])
+        pages = [Page(label, cursor(self._key, describe(other), 0)) for label, other in others]
+        pages += [Page("Export", cursor(self._key, describe(query), EXPORT))] if viewer.front in _HAND_OVER else []
+        return self._within(pages)
 
     @staticmethod
     def _within(pages: list[Page]) -> list[Page]:
@@ -460,28 +472,3 @@ def _story(request: ApprovalRequest) -> list[str]:
 def _proved(row: Row) -> str:
     where = f"#{_text(row, 'seq')} of {line(_text(row, 'replica'), 60)}"
     return f"{_moment(_text(row, 'at'))} {_decision(row)}: entry {where}, hash {_text(row, 'hash')[:12]}"
-
-
-# Cursors -------------------------------------------------------------------------------------------------------------
-
-
-def _cursor(key: bytes, query: str, offset: int) -> str:
-    """A page as signed text. It grants nothing: whoever uses it sees what they may see."""
-    payload = base64.urlsafe_b64encode(json.dumps([query, offset]).encode()).decode()
-    return f"{payload}.{_mac(key, payload)}"
-
-
-def _opened(key: bytes, cursor: str) -> tuple[str, int] | None:
-    payload, _, mac = cursor.rpartition(".")
-    if not hmac.compare_digest(_mac(key, payload).encode(), mac.encode("utf-8", "surrogatepass")):
-        return None
-    try:
-        query, offset = json.loads(base64.urlsafe_b64decode(payload))
-    except (ValueError, binascii.Error):
-        return None
-    return str(query), int(offset)
-
-
-def _mac(key: bytes, payload: str) -> str:
-    said = b"cursor:" + payload.encode("utf-8", "surrogatepass")
-    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]

@@ -39,6 +39,7 @@ from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
 from bots.slack.blocks import Form, Json
 from bots.slack.edge import Edge, Refused
+from bots.slack.handing import hand_over
 from bots.slack.home import REVIEW_ACTION, home_view, notice_home, review_view
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
@@ -469,10 +470,23 @@ class SlackFront:
         await self._respond(body, await answering)
 
     async def _page(self, ack: AsyncAck, body: Body) -> None:
-        viewer = Viewer(await self._person(body["user"]["id"]), "slack")
-        answer = await self._commands.page(_value(body), viewer)
+        """Reading a whole answer for a file may take longer than Slack waits for an ack."""
         await ack()
-        self._later(self._respond(body, {**_payload(answer), "replace_original": True}))
+        self._later(self._turn_page(body))
+
+    async def _turn_page(self, body: Body) -> None:
+        try:
+            viewer = Viewer(await self._person(body["user"]["id"]), "slack")
+            answer = await self._commands.page(_value(body), viewer)
+        except Unproven as error:
+            await self._say(body, str(error))
+        except Exception as error:  # whatever it is, the person gets an answer
+            await self._say(body, self._explain(error))
+        else:
+            if answer.file is not None:
+                await self._say(body, await hand_over(self._client, body["user"]["id"], answer, answer.file))
+            else:
+                await self._respond(body, {**_payload(answer), "replace_original": True})
 
     # The way out ---------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,6 @@ in a terminal. Texts of clients are shown with control characters made visible: 
 """
 
 import asyncio
-import csv
-import io
 import json
 import os
 import re
@@ -38,18 +36,12 @@ from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.log import GRACE, ChainReport, Report, logged_checkpoints, verify
 from gateway.audit.query import FILTER_KEYS, MAX_LIMIT, Query, QueryError, describe, timestamp
+from gateway.audit.spreadsheet import as_csv
 from gateway.errors import GatewayError
 from gateway.policy.verbs import asked
 from gateway.store.port import Store
 from gateway.store.postgres import PostgresStore
 
-#: What a spreadsheet gets, in this order; the rest of an entry is in the JSON lines.
-CSV_FIELDS = (
-    "at", "user", "subject", "agent", "client", "target", "kind", "outcome", "tag", "tables", "rows", "duration_ms", "sqlstate",
-    "rule", "verdict", "request", "decided_by", "via", "reason", "masked", "sql", "session", "replica", "seq", "hash",
-)  # fmt: skip
-#: A cell that starts with one of these is a formula to a spreadsheet (OWASP, CSV Injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _SHOWN_SQL = 60
 #: Characters of a request's id (gateway/relay/server.py).
 _ID = 10
@@ -251,28 +243,6 @@ def decision(entry: Mapping[str, Value]) -> str:
 def as_jsonl(entries: Sequence[Mapping[str, Value]]) -> str:
     """One JSON object a line."""
     return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
-
-def as_csv(entries: Sequence[Mapping[str, Value]], *, header: bool = True) -> str:
-    """CSV with CSV_FIELDS as columns; texts that a spreadsheet would take for a formula begin with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    if header:
-        writer.writerow(CSV_FIELDS)
-    writer.writerows([_cell(entry.get(name)) for name in CSV_FIELDS] for entry in entries)
-    return out.getvalue()
-
-
-def _cell(value: Value) -> str | int | float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        text = " ".join(map(str, value))
-    elif isinstance(value, list | dict):
-        text = json.dumps(value, ensure_ascii=False)
-    else:
-        text = "" if value is None else str(value)
-    return "'" + text if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
 def as_lines(report: Report) -> str:

@@ -26,6 +26,9 @@ SCOPES = {
     "users:read.email": "their verified e-mail address, which names the identity",
 }
 
+#: The same of what works without: installations that lack it only lack that.
+OPTIONAL = {"files:write": "hand over an audit export in a direct message"}
+
 
 app = typer.Typer(help="Print the app manifest to upload to a chat platform.", no_args_is_help=True)
 
@@ -184,7 +187,7 @@ def slack_manifest(url: str | None) -> dict[str, Any]:
             "bot_user": {"display_name": "hoop", "always_online": True},
             "slash_commands": [command],
         },
-        "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+        "oauth_config": {"scopes": {"bot": list(SCOPES), "bot_optional": list(OPTIONAL)}},
         "settings": {
             "interactivity": {"is_enabled": True, **address},
             "event_subscriptions": {**address, "bot_events": ["app_home_opened"]},

@@ -226,7 +226,8 @@ function messageNode(message) {
       h("time", { datetime: new Date(Number(message.ts) * 1000).toISOString() }, timeOf(message.ts)),
       message.broadcast ? h("small", {}, "(replied to a thread, for the whole channel)") : null,
       message.edited ? h("small", {}, "(edited)") : null),
-    ...(message.blocks.length ? blocks(message.blocks, context) : [h("div", { class: "text" }, mrkdwn(message.text, state.names))])));
+    ...(message.blocks.length ? blocks(message.blocks, context) : [h("div", { class: "text" }, mrkdwn(message.text, state.names))]),
+    ...message.files.map((file) => h("div", { class: "file" }, file))));
 }
 
 function ephemeralNote(message) {

@@ -767,3 +767,21 @@ def _home_blocks(office: Office, who: Person) -> list[dict[str, Any]]:
 def _review_buttons(office: Office, who: Person) -> list[dict[str, Any]]:
     found = [each for block in _home_blocks(office, who) for each in elements_of(block)]
     return [each for each in found if each["action_id"] == "hoop_review"]
+
+
+async def test_an_audit_export_comes_as_a_direct_message(office: Office) -> None:
+    office.spool.record(
+        "finished", subject=BOB.subject, user=BOB.user, outcome="executed", tag="SELECT", sql="SELECT 1"
+    )
+    office.spool.flush()
+    await office.ship()
+    answered = await office.workspace.command(office.bob, office.channel, "/hoop audit")
+    assert answered.status == 200
+    [answer] = office.workspace.ephemerals(office.bob)
+    assert await office.workspace.click(office.bob, office.channel, answer.ts, "hoop_page_export") == 200
+    await office.front.settle()
+    assert office.workspace.ephemerals(office.bob)[-1].text == "The file is in our direct messages."
+    *_, message = office.workspace.direct_messages(office.bob)
+    [file] = message.files
+    assert b"SELECT 1" in (file.content or b"")
+    assert "SELECT 1" not in json.dumps([each.blocks for each in office.workspace.messages(office.channel)])
