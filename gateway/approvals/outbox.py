@@ -39,6 +39,9 @@ POLL_EVERY = 1.0
 GATHER = 0.05
 BACKOFF_MOST = 30.0
 FLUSH_WITHIN = 5.0
+#: Failures of a first post until a request is asked at once where it would be asked later: after about 3 s, so that it is well
+#: within the time after which it is given up.
+HURRY_AFTER = 2
 #: Failures in a row until a card is given up: about 20 minutes.
 MAX_ATTEMPTS = 45
 #: Dead letters of so many seconds are tried again by a new process: what they failed of may have been put right.
@@ -337,7 +340,7 @@ class Outbox:
         self._note(post, text)
         unposted = isinstance(error, RetryLater | PermanentFailure | Unreached) and not post.maybe_posted
         await self._store.failed(post.id, text, None if hopeless else retry_in, unposted=unposted)
-        if hopeless or retry_in is None:
+        if post.ref is None and (hopeless or retry_in is None or post.attempts >= HURRY_AFTER):
             await self._store.hurry(post.request)  # where it would have been asked later it may be asked now
 
     def _backoff(self, attempts: int) -> float:

@@ -225,7 +225,8 @@ class MemoryStore:
     async def hurry(self, request_id: str) -> None:
         self._here()
         for row in self._outbox.values():
-            if row.post.request == request_id and row.post.ref is None and not row.post.dead and row.claimed_by is None:
+            untried = row.post.ref is None and not row.post.dead and not row.post.attempts and row.claimed_by is None
+            if row.post.request == request_id and untried:
                 row.next_at = min(row.next_at, self.clock())
 
     async def backlog(self) -> Backlog:

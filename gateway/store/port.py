@@ -150,7 +150,7 @@ class Store(Protocol):
         """That reminder was not said, for sure: `remind` gives it out again."""
 
     async def hurry(self, request_id: str) -> None:
-        """The request's cards that are due later are due now: no other can be shown."""
+        """The request's cards that nobody has tried to post yet are due now: no other can be shown."""
 
     async def backlog(self) -> Backlog:
         """How many cards wait, and how many are dead letters."""

@@ -196,9 +196,10 @@ SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error, mayb
 UPDATE hoop.outbox SET reminded = reminded - 1 WHERE id = $1 AND reminded > 0;
 
 -- name: outbox_hurry
+-- Those that nobody has tried to post: what failed keeps its own time.
 WITH hurried AS (
     UPDATE hoop.outbox SET next_at = clock_timestamp()
-     WHERE request = $1 AND ref IS NULL AND NOT dead AND claimed_by IS NULL AND next_at > clock_timestamp()
+     WHERE request = $1 AND ref IS NULL AND NOT dead AND attempts = 0 AND claimed_by IS NULL AND next_at > clock_timestamp()
     RETURNING id
 )
 SELECT pg_notify('hoop_outbox', '') FROM hurried LIMIT 1;

@@ -615,6 +615,20 @@ async def test_where_the_first_channel_is_gone_the_further_one_is_asked_at_once(
     assert ended == []
 
 
+async def test_where_the_first_chat_is_away_the_further_channel_is_asked_after_a_few_tries(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock
+) -> None:
+    await escalating(store, clock)
+    for failures in range(3):
+        assert [channel for channel, *_ in chat.shown] == [], failures
+        chat.trouble = [Unreached()]
+        await rounds(outbox)
+        clock.now += 2.0**failures
+    chat.trouble = []
+    await rounds(outbox)
+    assert {channel for channel, *_ in chat.shown} == {"C1", "C2"}
+
+
 async def test_what_a_chat_does_not_take_below_a_card_is_lost(
     store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock
 ) -> None:

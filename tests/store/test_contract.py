@@ -252,9 +252,10 @@ class TestOutbox:
         assert await store.backlog() == Backlog(2, 0)
         await store.hurry("another")
         assert await store.due() == []
+        await store.failed(first[0].id, "away", 300.0)
         await store.hurry(request.id)
-        assert [each.channel for each in await store.due()] == ["slack:C3"]
-        assert await store.backlog() == Backlog(3, 0)
+        assert [each.channel for each in await store.due()] == ["slack:C3"], "what has failed keeps its time"
+        assert await store.backlog() == Backlog(2, 0)
 
     async def test_a_post_that_was_begun_may_have_gone_well_until_somebody_knows(self, store: Store) -> None:
         request = fresh()
