@@ -120,8 +120,8 @@ class Lift:
 
 
 Decision = Approve | Deny | RequestChanges | Ask | Withdraw | Lift
-#: What a decision is called in the log; "decided" where it is not here.
-_CALLED: dict[type[Decision], str] = {Ask: "asked", Lift: "lifted"}
+#: What a decision is called in the record, where that is not "decided".
+_KINDS: dict[type[Decision], str] = {Ask: "asked", Lift: "lifted"}
 Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 Directory = Callable[[str], Awaitable[Person | None]]
@@ -159,7 +159,7 @@ class Desk:
         self._link_max_age = link_max_age
         self._directory = directory
         self._ended = ended
-        self._counted = counted
+        self._on_counted = counted
         self._scrub = scrub
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
@@ -275,9 +275,9 @@ class Desk:
                 case Lift():
                     return lift(request, reviewer, via, now)
 
-        answer = await self._move(request_id, change, _CALLED.get(type(decision), "decided"))
+        answer = await self._move(request_id, change, _KINDS.get(type(decision), "decided"))
         if isinstance(answer, Decided) and isinstance(decision, Approve) and answer.request.state is State.PENDING:
-            self._counted(answer.request)
+            self._on_counted(answer.request)
         if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
             self._record_click(request_id, answer, reviewer, via)
         return answer
