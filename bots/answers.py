@@ -28,8 +28,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A text that is too long to be shown: for whoever asks, alone."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a front shows: title, lines, a card, a table, literal text, footer, in this order. `share`: for all to see."""
+    """What a front shows: title, lines, a card, a table, literal text, footer, in this order. `share`: for all to see. `file`
+    goes to whoever asks, where the front can hand one over."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -39,6 +48,7 @@ class Answer:
     footer: str = ""
     pages: tuple[Page, ...] = ()
     share: bool = False
+    file: File | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class Card:
     `outcome` is the line that says how it stands or ended ("" while nobody has done anything). `expires_at` is None
     once it no longer matters; so are `preview`, `where_held` and `quorum` empty: an ended card is short. `confirm` is the question
     asked before an approval of high risk; `to_type` what must be typed then; `full_view`: Approve stands below the full text only.
+    `mentions` are whom a chat may call ("slack:S1"), while it waits.
     """
 
     request_id: str
@@ -84,6 +85,7 @@ class Card:
     confirm: str
     to_type: str = ""
     full_view: bool = False
+    mentions: tuple[str, ...] = ()
 
 
 #: Tags whose effect is bounded by their rows; every other tag (DDL, roles, DO, CALL, what we can't read) is high risk.
@@ -112,7 +114,7 @@ def card(request: ApprovalRequest, now: float) -> Card:
         state=request.state,
         tone=Tone.WARNING if open_for_clicks and risk else tone,
         title=title(request),
-        headline=_headline(word or ("HIGH RISK" if risk else ""), request),
+        headline=_headline(word or _urgency(request, risk), request),
         notice=_notice(request, word, told),
         risk=risk,
         outcome=told,
@@ -130,6 +132,7 @@ def card(request: ApprovalRequest, now: float) -> Card:
         confirm=_confirm(request, risk) if open_for_clicks and risk else "",
         to_type=line(request.to_type, _SENTENCE) if open_for_clicks else "",
         full_view=request.full_view and open_for_clicks,
+        mentions=request.mentions if open_for_clicks else (),
     )
 
 
@@ -150,6 +153,12 @@ _WHERE_HELD = {
     "idle": "Outside a transaction: no locks are held while you decide.",
     "in transaction": "In a transaction: its locks are held while you decide.",
 }
+
+
+def _urgency(request: ApprovalRequest, risk: str) -> str:
+    words = ["HIGH RISK"] if risk else []
+    words += ["escalated"] if request.escalated_at is not None and request.state is State.PENDING else []
+    return ", ".join(words) if risk else " ".join(words).capitalize()
 
 
 def _headline(word: str, request: ApprovalRequest) -> str:
@@ -203,7 +212,8 @@ def _notice(request: ApprovalRequest, word: str, told: str) -> str:
     agent = f" ({line(request.agent, 40)})" if request.agent and request.agent != request.requester.user else ""
     where = f"{line(request.environment, 40)}/" if request.environment else ""
     wants = f"wants to {_wanted(request)} in {where}{line(request.target, 60)}"
-    return f"{who}{agent} {wants}. Expires {moment(request.expires_at)}.{f' {told}.' if told else ''}"
+    further = "Escalated: " if request.escalated_at is not None else ""
+    return f"{further}{who}{agent} {wants}. Expires {moment(request.expires_at)}.{f' {told}.' if told else ''}"
 
 
 #: Verb -> the word between its rows, or itself, and the relation.
@@ -290,6 +300,11 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
         facts.append(Fact("Question", _question(request)))
     if request.asked > 1:
         facts.append(Fact("Asked", f"x{request.asked} identical: an approval lets one of them run, once"))
+    if request.escalated_at is not None and request.state is State.PENDING:
+        further = count(len(request.escalate_to), "further channel")
+        facts.append(
+            Fact("Escalated", f"at {moment(request.escalated_at)}: nobody had decided; it is asked in {further}, too")
+        )
     if request.kept and request.state is State.PENDING:
         facts.append(
             Fact(

@@ -8,12 +8,8 @@ Who sees what: auditors see every record; anybody else sees their own, and the r
 counted ("3 hidden"), never shown. Each look at the record is itself recorded, before anything is shown.
 """
 
-import base64
-import binascii
 import csv
 import difflib
-import hashlib
-import hmac
 import io
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +19,8 @@ from math import ceil, floor
 
 from bots.answers import Answer, Page, Verb, Viewer
 from bots.cards import card, title
+from bots.cursors import EXPORT, cursor, opened
+from bots.exporting import exported
 from bots.outcomes import has_count, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
@@ -30,7 +28,8 @@ from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, 
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, may_review, same_person
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
-from gateway.audit.query import Filter, Query, QueryError, describe, parse
+from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Query, QueryError, describe, parse
+from gateway.policy.verbs import asked
 
 __all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "is_own", "no_groups", "told"]
 
@@ -45,12 +44,14 @@ _DENIED = ("denied", "blocked")
 #: A button's value holds 2,000 characters in Slack.
 _CURSOR = 1_900
 _REASON_MIN = 3
+#: Fronts that can hand over a file.
+_HAND_OVER = frozenset({"slack"})
 
 
 HELP = {
     "audit": (
         "/hoop audit [filters] - the record of statements; without filters the last 24 hours.",
-        "Filters: user: table: verb: decision: approver: rule: rows: text: secret: shown: unscanned: since: until: last: (a leading - excludes).",
+        f"Filters: {' '.join(f'{each}:' for each in (*FILTER_KEYS, *TIME_KEYS))} (a leading - excludes).",
         "Examples:",
         "/hoop audit table:customers verb:update last:7d",
         "/hoop audit decision:denied,expired last:30d",
@@ -85,6 +86,7 @@ REFUSALS = {
     Refusal.NOT_READ: "Its rule wants the full text read before it is approved: open it, Approve is below it. Nothing was decided.",
     Refusal.NOT_TYPED: "That is not what has to be typed. Nothing was decided.",
     Refusal.ENOUGH_ASKED: "It has as many questions as a request may have. Ask in its thread. Nothing was decided.",
+    Refusal.NOT_DENIED: "It was not denied, or it is lifted already: nothing holds it up.",
     Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
 }
 _ASKED = "Your question is on its card, and the client that waits for it is told. It still waits for a decision."
@@ -113,7 +115,7 @@ def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Deci
     if answer.refusal is Refusal.NOT_TYPED:
         wanted = line(answer.request.to_type)
         return f"{text} {f'To approve it, type exactly: {wanted}' if wanted else 'To approve it, type nothing more.'}"
-    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED, Refusal.NOT_READ):
+    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED, Refusal.NOT_READ, Refusal.NOT_DENIED):
         return text
     outcome = lasting(answer.request, now)
     return f"{text} {outcome}" if outcome else text
@@ -172,19 +174,20 @@ class Commands:
             return Answer(title, (f"Did you mean /hoop {near[0]}?", self._verbs[near[0]].help[0]))
         return Answer(title, (f"There are: {', '.join(self._verbs)}.", "/hoop help [command] tells more."))
 
-    async def page(self, cursor: str, viewer: Viewer) -> Answer:
+    async def page(self, at: str, viewer: Viewer) -> Answer:
         """Another page of an audit query; a cursor that isn't ours says so and shows nothing."""
-        opened = _opened(self._key, cursor)
-        if opened is None:
+        found = opened(self._key, at)
+        if found is None:
             return Answer("This page is not available", ("Ask again: /hoop audit ...",))
-        text, offset = opened
-        return await self._listed(parse(text, self._clock()), offset, viewer)
+        text, offset = found
+        query = parse(text, self._clock())
+        return await (self._export(query, viewer) if offset == EXPORT else self._listed(query, offset, viewer))
 
     # The record ----------------------------------------------------------------------------------------------------
 
     async def _audited(self, text: str, viewer: Viewer) -> Answer:
         try:
-            query = parse(text, self._clock())
+            query = asked(text, self._clock())
         except QueryError as error:
             return Answer("This query can't be read", code=visible(str(error), keep="\n"))
         return await self._listed(query, 0, viewer)
@@ -196,7 +199,7 @@ class Commands:
         lines = [line(describe(replace(query, since=floor(query.since), until=ceil(query.until))), 400)]
         lines += [f"{hidden:,} hidden: records of others that you may not see"] if hidden else []
         lines = [*(await self._exposure(query, viewer)), *lines] if query.exposure else lines
-        more = [] if query.share else [*self._pages(query, offset, size, total), *self._others(query, rows)]
+        more = [] if query.share else [*self._pages(query, offset, size, total), *self._others(query, rows, viewer)]
         return Answer(
             title=f"Audit: {count(total, 'statement')}" + (f", {_range(offset, rows)}" if total > size else ""),
             lines=tuple(lines if rows else [*lines, "Nothing matches."]),
@@ -206,6 +209,15 @@ class Commands:
             pages=tuple(more),
             share=query.share,
         )
+
+    async def _export(self, query: Query, viewer: Viewer) -> Answer:
+        async def seen(part: Query, offset: int) -> tuple[list[Row], int]:
+            rows, total, _ = await self._seen(part, offset, viewer)
+            return rows, total
+
+        answer, rows = await exported(query, seen, await self._proof())
+        self._write_down(f"export {describe(query)}", rows, viewer)
+        return answer
 
     async def _exposure(self, query: Query, viewer: Viewer) -> list[str]:
         async def ask(part: Query) -> tuple[list[Row], int]:
@@ -234,17 +246,19 @@ class Commands:
     def _pages(self, query: Query, offset: int, size: int, total: int) -> list[Page]:
         places = [("Prev", max(0, offset - size))] if offset > 0 else []
         places += [("Next", offset + size)] if offset + size < total else []
-        return self._within([Page(label, _cursor(self._key, describe(query), place)) for label, place in places])
+        return self._within([Page(label, cursor(self._key, describe(query), place)) for label, place in places])
 
-    def _others(self, query: Query, rows: list[Row]) -> list[Page]:
-        """The same query as CSV (or as a table again), and narrowed to what people or policy denied."""
+    def _others(self, query: Query, rows: list[Row], viewer: Viewer) -> list[Page]:
+        """The same query as CSV (or as a table again), narrowed to what people or policy denied, and all of it as a file."""
         if not rows:
             return []
         label, form = ("CSV", "csv") if query.format == "table" else ("Table", "table")
         others = [(label, replace(query, format=form))]
         if not any(each.key == "decision" for each in query.filters):
             others += [("Only denied", replace(query, filters=(*query.filters, Filter("decision", _DENIED))))]
-        return self._within([Page(label, _cursor(self._key, describe(other), 0)) for label, other in others])
+        pages = [Page(label, cursor(self._key, describe(other), 0)) for label, other in others]
+        pages += [Page("Export", cursor(self._key, describe(query), EXPORT))] if viewer.front in _HAND_OVER else []
+        return self._within(pages)
 
     @staticmethod
     def _within(pages: list[Page]) -> list[Page]:
@@ -458,28 +472,3 @@ def _story(request: ApprovalRequest) -> list[str]:
 def _proved(row: Row) -> str:
     where = f"#{_text(row, 'seq')} of {line(_text(row, 'replica'), 60)}"
     return f"{_moment(_text(row, 'at'))} {_decision(row)}: entry {where}, hash {_text(row, 'hash')[:12]}"
-
-
-# Cursors -------------------------------------------------------------------------------------------------------------
-
-
-def _cursor(key: bytes, query: str, offset: int) -> str:
-    """A page as signed text. It grants nothing: whoever uses it sees what they may see."""
-    payload = base64.urlsafe_b64encode(json.dumps([query, offset]).encode()).decode()
-    return f"{payload}.{_mac(key, payload)}"
-
-
-def _opened(key: bytes, cursor: str) -> tuple[str, int] | None:
-    payload, _, mac = cursor.rpartition(".")
-    if not hmac.compare_digest(_mac(key, payload).encode(), mac.encode("utf-8", "surrogatepass")):
-        return None
-    try:
-        query, offset = json.loads(base64.urlsafe_b64decode(payload))
-    except (ValueError, binascii.Error):
-        return None
-    return str(query), int(offset)
-
-
-def _mac(key: bytes, payload: str) -> str:
-    said = b"cursor:" + payload.encode("utf-8", "surrogatepass")
-    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]

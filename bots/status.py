@@ -8,12 +8,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from bots.answers import Answer, Verb, Viewer
-from bots.texts import count, line, span
+from bots.texts import count, line, moment, span
+from bots.weekly import Tally
+from bots.weekly import answer as weekly
+from gateway.approvals.health import ChatHealth
 from gateway.approvals.request import ApprovalRequest, Person
 from gateway.errors import StoreUnavailable
 from gateway.store.port import Backlog, Post
 
-HELP = ("/hoop status - is the gateway well, and what waits?",)
+HELP = (
+    "/hoop status - is the gateway well, and what waits?",
+    "/hoop status week - how reviewers decided in the last seven days: how many, how fast, how much they approved.",
+)
 OK = "ok"
 #: Lost cards that are named.
 _NAMED = 5
@@ -31,13 +37,16 @@ class Look:
 
 class Status:
     """`parts` tells of each dependency "ok" or what is wrong; `look` asks the store; `proof` says how the log stands: a sentence,
-    and whether it is well; `clock` is Unix seconds."""
+    and whether it is well; `week` how reviewers decided in the last days; `chats` how each
+    chat that is set up takes what this process sends, None where it was sent nothing yet; `clock` is Unix seconds."""
 
     def __init__(
         self,
         parts: Callable[[], Awaitable[Mapping[str, str]]],
         look: Callable[[], Awaitable[Look]],
         proof: Callable[[], Awaitable[tuple[str, bool]]],
+        week: Callable[[], Awaitable[list[Tally]]],
+        chats: Callable[[], Mapping[str, ChatHealth | None]],
         *,
         auditor: Callable[[Person], bool],
         clock: Callable[[], float],
@@ -45,6 +54,8 @@ class Status:
         self._parts = parts
         self._look = look
         self._proof = proof
+        self._week = week
+        self._chats = chats
         self._auditor = auditor
         self._clock = clock
 
@@ -52,16 +63,21 @@ class Status:
         """The command."""
         return Verb(self.answer, HELP)
 
-    async def answer(self, _text: str, viewer: Viewer) -> Answer:
-        """A line a part. A store that is away is an answer, too."""
+    async def answer(self, text: str, viewer: Viewer) -> Answer:
+        """A line a part. A store that is away is an answer, too, but not for `week` (StoreUnavailable)."""
+        if text:
+            return weekly(await self._week()) if text.lower() == "week" else Answer("Which status?", HELP)
         parts = await self._parts()
         troubles = [name for name, state in parts.items() if state != OK]
         lines = [f"{name.capitalize()}: {line(state, 200)}" for name, state in parts.items()]
+        chats, full = self._chats(), self._auditor(viewer.person)
+        lines += [_chat(name, health, full) for name, health in chats.items()]
+        troubles += [name for name, health in chats.items() if health is not None and health.failures]
         try:
             look, (proof, whole) = await self._look(), await self._proof()
         except StoreUnavailable:
             return Answer(_title({"store", *troubles}), (*lines, "The rest is in the store, which does not answer."))
-        lines += [_replicas(look, full := self._auditor(viewer.person)), _pending(look, self._clock())]
+        lines += [_replicas(look, full), _pending(look, self._clock())]
         lines += [_cards(look), *(_lost(look.parked) if full else ()), proof]
         troubles += ["cards"] if look.backlog.parked else []
         troubles += [] if whole else ["audit log"]
@@ -82,6 +98,21 @@ def _pending(look: Look, now: float) -> str:
         return "Waiting for a decision: nothing"
     oldest = span(max(0.0, now - min(each.opened_at for each in look.pending)))
     return f"Waiting for a decision: {count(len(look.pending), 'request')}, the oldest for {oldest}"
+
+
+def _chat(name: str, health: ChatHealth | None, full: bool) -> str:
+    """Errors name channels, so they are for auditors."""
+    if health is None:
+        return f"{name.capitalize()}: set up, nothing was sent from here yet"
+    last = (
+        "no card was shown from here yet"
+        if health.last_ok is None
+        else f"the last card was shown at {moment(health.last_ok, day=True)}"
+    )
+    if not health.failures:
+        return f"{name.capitalize()}: {last}"
+    error = f", the last: {line(health.last_error, 200)}" if full else ""
+    return f"{name.capitalize()}: {last}, {count(health.failures, 'failure')} since{error}"
 
 
 def _cards(look: Look) -> str:

@@ -23,15 +23,19 @@ from aiohttp import web
 from bots.answers import Verb
 from bots.commands import Commands
 from bots.explaining import Explaining
+from bots.home import Home
+from bots.lifting import Lifting
 from bots.sessions import Sessions
 from bots.slack.app import SlackFront
 from bots.slack.sender import SlackSender, open_client
 from bots.status import Look, Status
+from bots.weekly import Weekly
 from gateway import http
 from gateway.approvals.desk import LAPSE, Desk, Directory
-from gateway.approvals.outbox import Front, Outbox
+from gateway.approvals.health import ChatHealth
+from gateway.approvals.outbox import Below, Front, Outbox
 from gateway.approvals.pace import LIMITS, Limit
-from gateway.approvals.request import Person
+from gateway.approvals.request import ApprovalRequest, Person
 from gateway.audit import tail
 from gateway.audit.log import AuditLog
 from gateway.audit.spool import Spool, is_live, spooled
@@ -43,7 +47,7 @@ from gateway.masking.diagnostics import scrub_sql
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Secret, Target, load
 from gateway.policy.readers import logins
-from gateway.policy.unenforced import notes
+from gateway.policy.unenforced import notes, unasked
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
 from gateway.relay.parser import Parsers
@@ -89,6 +93,7 @@ class Gateway:
         self.policy = policy
         self.ports = Ports()
         self.metrics = Metrics()
+        self.outbox: Outbox | None = None
         self.routes: list[web.RouteDef] = []  # of the chats, and further ones of whoever starts it (the demo's)
         self._directory = directory
         self._catalogs: Catalogs | None = None
@@ -126,26 +131,33 @@ class Gateway:
             link_max_age=self.policy.limits.link_max_age,
             directory=self._directory,
             ended=lambda state: self.metrics.decisions.labels(state.value).inc(),
+            counted=self._approval_counted,
             scrub=self._scrub,
         )
         await self.desk.start(replica, await asyncio.to_thread(_ended_here, settings.spool))
         self._stops.append(self.desk.close)
         self._record_policy()
+        self._fronts: dict[str, Front] = {}
+        self._weekly = Weekly(self.store, self._fronts, self._channels, time.time)
         self.issuers = Issuers(self.policy.issuers, insecure_loopback=settings.insecure_loopback)
         self._stops.append(self.issuers.close)
-        fronts = {**await self._start_slack(), **await self._start_teams()}
+        self._fronts |= {**await self._start_slack(), **await self._start_teams()}
+        self._warn_of_chats()
         await self._start_http()
-        self.outbox = Outbox(
+        outbox = self.outbox = Outbox(
             self.store,
-            fronts,
+            self._fronts,
             time.time,
             undeliverable=self.desk.undeliverable,
+            escalate=self.desk.escalate,
             replica=replica,
             limits=self._limits,
             counted=self._count_cards,
+            noted=self._note_chat,
         )
-        await self.outbox.start()
-        self._stops.append(self.outbox.close)
+        await outbox.start()
+        self._background(self._weekly.run())
+        self._stops.append(outbox.close)
         await self._start_server(replica)
         self._background(self._watch_policy())
         self._background(self._look_at_logins())
@@ -194,6 +206,7 @@ class Gateway:
             button_key=key,
             clock=time.time,
             app_token=slack.app_token or None,
+            home=Home(self.desk, record=self._record, clock=time.time),
         )
         self.routes += front.routes()
         await front.start()
@@ -237,9 +250,12 @@ class Gateway:
         sessions = Sessions(
             lambda: self.store.sessions(LAPSE), self.desk.pending, record=self._record, auditor=auditor, clock=clock
         )
-        status = Status(self._ready, self._look, self._tail, auditor=auditor, clock=clock)
+        status = Status(
+            self._ready, self._look, self._tail, self._weekly.last_days, self._chats, auditor=auditor, clock=clock
+        )
         policy = Explaining(lambda: self.policy, self._catalog, auditor=auditor, clock=clock)
-        return {"policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
+        lifting = Lifting(self.desk, clock)
+        return {"lift": lifting.verb(), "policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
 
     async def _start_http(self) -> None:
         app = http.make(self._ready, self.metrics.registry, self.routes)
@@ -316,6 +332,28 @@ class Gateway:
         except StoreUnavailable:
             log.warning("person.not_stored")
 
+    def _chats(self) -> dict[str, ChatHealth | None]:
+        """How each chat that is set up takes what this process sends."""
+        known = self.outbox.health if self.outbox is not None else {}
+        return {chat: known.get(chat) for chat in self._fronts}
+
+    def _note_chat(self, chat: str, health: ChatHealth) -> None:
+        self.metrics.chat_calls.labels(chat, "failed" if health.failures else "shown").inc()
+        if health.last_ok is not None:
+            self.metrics.chat_last_ok.labels(chat).set(health.last_ok)
+
+    def _warn_of_chats(self) -> None:
+        for warning in unasked(self.policy, self._fronts):
+            log.warning("chat.not_configured", warning=warning)
+
+    def _channels(self) -> dict[str, tuple[str, ...]]:
+        return {name: each.channels for name, each in self.policy.reviewers.items()}
+
+    def _approval_counted(self, request: ApprovalRequest) -> None:
+        """Say so below its cards."""
+        if self.outbox is not None:
+            self.outbox.tell(request, Below.COUNTED)
+
     def _count_cards(self, backlog: Backlog) -> None:
         self.metrics.cards_waiting.set(backlog.waiting)
         self.metrics.cards_parked.set(backlog.parked)
@@ -371,6 +409,7 @@ class Gateway:
             self.issuers.use(policy.issuers)
             self.server.adopt(policy)
             self._record_policy()
+            self._warn_of_chats()
             self._background(self._look_at_logins())
             log.info("policy.loaded", version=policy.version)
         return True

@@ -28,4 +28,10 @@ class Metrics:
         self.cards_parked = Gauge(
             "hoop_cards_parked", "Cards that were given up: see outbox.parked in the log.", registry=one
         )
+        self.chat_calls = Counter(
+            "hoop_chat_cards", "Cards sent to a chat, by what came of it.", ["chat", "result"], registry=one
+        )
+        self.chat_last_ok = Gauge(
+            "hoop_chat_last_success_timestamp_seconds", "When a chat last took a card.", ["chat"], registry=one
+        )
         self.spool_waiting = Gauge("hoop_spool_entries_waiting", "Audit entries that wait for the store.", registry=one)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from bots.answers import Viewer
 from gateway.app import Gateway, read_policy, replica_name
@@ -97,14 +98,18 @@ async def test_the_further_commands_ask_the_running_gateway(file: Path, store_ds
     dba = Viewer(
         Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"})), "slack"
     )
-    await made.start()
+    with structlog.testing.capture_logs() as logged:
+        await made.start()
     try:
+        [warning] = [each["warning"] for each in logged if each["event"] == "chat.not_configured"]
+        assert warning.startswith('reviewers "dba" are asked in slack, which is not set up')
         commands = made._commands()
         await made.audit.ship()
         status = await commands.answer("status", dba)
         assert status.title == "Status: look at issuers", "issuer.test is nowhere"
         assert made.spool.replica in "".join(status.lines)
         assert "are intact" in status.lines[-1]
+        assert (await commands.answer("status week", dba)).lines == ("Nothing was decided.",)
         explained = await commands.answer("policy explain DELETE FROM orders", dba)
         assert explained.title == 'Held by rule "writes wait"'
         made.spool.record("session_started", session="s-1", subject="ann-1", user="ann@example.com", target="shop")

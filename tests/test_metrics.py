@@ -17,4 +17,6 @@ def test_names() -> None:
         "hoop_spool_entries_waiting",
         "hoop_cards_waiting",
         "hoop_cards_parked",
+        "hoop_chat_cards_total",
+        "hoop_chat_last_success_timestamp_seconds",
     }

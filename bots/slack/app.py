@@ -34,10 +34,13 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.cards import Action, card, title
 from bots.commands import REFUSALS, Answer, Commands, Viewer, told
+from bots.home import Home
 from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
 from bots.slack.blocks import Form, Json
 from bots.slack.edge import Edge, Refused
+from bots.slack.handing import hand_over
+from bots.slack.home import REVIEW_ACTION, home_view, notice_home, review_view
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
 from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
@@ -104,12 +107,14 @@ class SlackFront:
         button_key: bytes,
         clock: Callable[[], float],
         app_token: str | None = None,
+        home: Home | None = None,
     ) -> None:
         self._client = client
         self._desk = desk
         self._commands = commands
         self._key = button_key
         self._clock = clock
+        self._home = home
         self._edge = Edge(signing_secret, clock)
         self._known: AuthorizeResult | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -192,6 +197,7 @@ class SlackFront:
             Action.DENY.value: partial(self._ask_text, blocks.DENY_FORM),
             blocks.MORE_ACTION: self._more,
             Action.FULL_SQL.value: self._full_sql,
+            REVIEW_ACTION: self._review,
             re.compile(f"^{blocks.PAGE_ACTION}_"): self._page,
             re.compile(".*"): self._no_such_button,
         }
@@ -202,6 +208,7 @@ class SlackFront:
         app.view(blocks.ASK_FORM.view)(self._guarded(partial(self._written, blocks.ASK_FORM, Ask)))
         app.view(blocks.APPROVE_VIEW)(self._guarded(self._approve_in_view))
         app.command("/hoop")(self._guarded(self._command))
+        app.event("app_home_opened")(self._guarded(self._home_opened))
         app.event(re.compile(".*"))(self._guarded(self._ignore))
         return app
 
@@ -400,6 +407,37 @@ class SlackFront:
             return blocks.notice_view("Only its reviewers and its requester may see it in full.")
         return blocks.full_view(card(request, self._clock()))
 
+    async def _review(self, ack: AsyncAck, body: Body) -> None:
+        view = await self._open(body, blocks.notice_view("Looking it up...", "Request"))
+        await ack()
+        if view is None:
+            self._later(self._say(body, "Slack did not open the dialog in time: please click again."))
+            return
+        self._later(self._fill(body, str(view["id"]), self._review_view))
+
+    async def _review_view(self, body: Body) -> Json:
+        person = await self._person(body["user"]["id"])
+        opened = unsealed(_value(body))
+        request = await self._desk.show(opened[0]) if opened is not None else None
+        if request is None or not (may_review(request, person) or same_person(request.requester, person)):
+            return blocks.notice_view("There is no such request that you may see.", "Request")
+        return review_view(card(request, self._clock()), seal(self._key, request))
+
+    async def _home_opened(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        if self._home is not None and body["event"].get("tab") == "home":
+            self._later(self._publish_home(self._home, str(body["event"]["user"])))
+
+    async def _publish_home(self, home: Home, user: str) -> None:
+        try:
+            person = await self._person(user)
+            view = home_view(await home.look(Viewer(person, "slack")), partial(seal, self._key))
+        except Unproven as error:
+            view = notice_home(str(error))
+        except GatewayError as error:
+            view = notice_home(f"{error.message}. Open this tab again in a while.")
+        await self._client.views_publish(user_id=user, view=view)
+
     async def _no_such_button(self, ack: AsyncAck, body: Body) -> None:
         await ack()
         if body["actions"][0].get("type") == "button" and not body["actions"][0].get("url"):
@@ -432,10 +470,23 @@ class SlackFront:
         await self._respond(body, await answering)
 
     async def _page(self, ack: AsyncAck, body: Body) -> None:
-        viewer = Viewer(await self._person(body["user"]["id"]), "slack")
-        answer = await self._commands.page(_value(body), viewer)
+        """Reading a whole answer for a file may take longer than Slack waits for an ack."""
         await ack()
-        self._later(self._respond(body, {**_payload(answer), "replace_original": True}))
+        self._later(self._turn_page(body))
+
+    async def _turn_page(self, body: Body) -> None:
+        try:
+            viewer = Viewer(await self._person(body["user"]["id"]), "slack")
+            answer = await self._commands.page(_value(body), viewer)
+        except Unproven as error:
+            await self._say(body, str(error))
+        except Exception as error:  # whatever it is, the person gets an answer
+            await self._say(body, self._explain(error))
+        else:
+            if answer.file is not None:
+                await self._say(body, await hand_over(self._client, body["user"]["id"], answer, answer.file))
+            else:
+                await self._respond(body, {**_payload(answer), "replace_original": True})
 
     # The way out ---------------------------------------------------------------------------------------------------
 
@@ -455,13 +506,22 @@ class SlackFront:
             log.warning("slack.answer_failed", error=type(error).__name__)
 
     async def _say(self, body: Body, text: str) -> None:
-        """Tell the person alone."""
+        """Tell the person alone; in the place of the dialog, where they have clicked in one."""
+        if body.get("view", {}).get("type") == "modal":
+            await self._client.views_update(
+                view_id=body["view"]["id"], view=blocks.notice_view(in_utc(text), "Request")
+            )
+            return
         await self._respond(
             body, {"text": blocks.in_mrkdwn(text), "response_type": "ephemeral", "replace_original": False}
         )
 
     async def _whisper(self, shown: Json) -> None:
-        await self._client.chat_postEphemeral(**shown)
+        """In the channel; what began on the home tab has none, so there it is a direct message."""
+        if shown["channel"]:
+            await self._client.chat_postEphemeral(**shown)
+        else:
+            await self._client.chat_postMessage(**{**shown, "channel": shown["user"], "user": None})
 
     async def _respond(self, body: Body, payload: Json) -> None:
         """By the response_url (works where the app is no member), else by an ephemeral message."""

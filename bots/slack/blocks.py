@@ -10,6 +10,8 @@ message is undocumented: posts failed from about 11,300 characters on (slackapi/
 """
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +111,8 @@ def _lines(*lines: list[Json]) -> Json:
 
 def _parts(run: Json) -> list[Json]:
     """A run of text, taken apart where a moment stands in it: Slack says that in the reader's own zone."""
+    if run["type"] != "text":
+        return [run]
     parts, at, text = [], 0, run["text"]
     for each in MOMENT.finditer(text):
         said = {"type": "date", "timestamp": int(each[2]), "format": _FORMATS[each[1]], "fallback": utc(each)}
@@ -190,7 +194,25 @@ def _opening(card: Card, step: Step) -> list[list[Json]]:
     outcome = [_run(fit(card.outcome, step.prose), bold=True)] if card.outcome else []
     consequence = [_run(fit(card.consequence, step.prose), bold=not card.outcome)] if card.consequence else []
     risk = [_run("Risk  ", bold=True), _run(fit(card.risk, step.prose))] if card.risk else []
-    return [outcome, risk, consequence, *(_fact(each, step) for each in card.who)]
+    return [_called(card), outcome, risk, consequence, *(_fact(each, step) for each in card.who)]
+
+
+#: So many user groups a card calls: one is the rule.
+_CALLED = 3
+_USER_GROUP = re.compile(r"slack:(S[A-Z0-9]{2,20})")
+
+
+def user_groups(mentions: Iterable[str]) -> list[str]:
+    """The ids of the Slack user groups among `mentions`; nothing else is ever called."""
+    return [found[1] for each in mentions if (found := _USER_GROUP.fullmatch(each))][:_CALLED]
+
+
+def _called(card: Card) -> list[Json]:
+    """Whom a card calls while it can be decided: an answer to a command, and one that has ended, call nobody."""
+    groups = user_groups(card.mentions) if Action.APPROVE in card.actions else []
+    return (
+        [_run("For  ", bold=True), *({"type": "usergroup", "usergroup_id": each} for each in groups)] if groups else []
+    )
 
 
 def _fact(fact: Fact, step: Step) -> list[Json]:
@@ -526,3 +548,13 @@ def _chunks(sql: SqlText, budget: int) -> tuple[list[str], bool]:
     if rest:
         pieces[-1] += f"\n... {len(rest):,} of {len(sql.text):,} characters do not fit in here ..."
     return pieces or [" "], not rest
+
+
+# --- for other surfaces (home.py) --------------------------------------------------------------------------------------
+
+plain, run, block_of, code, button = _plain, _run, _lines, _code, _button
+
+
+def draw(card: Card, value: str, step: Step) -> list[Json]:
+    """The blocks of a card at one rung of the ladder; the last one has its buttons, where it has any."""
+    return _draw(card, value, step)[0]

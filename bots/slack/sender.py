@@ -14,10 +14,11 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bots.cards import card, reminder
+from bots.below import below
+from bots.cards import card
 from bots.seals import seal
-from bots.slack.blocks import LADDER, Message, in_mrkdwn, message
-from gateway.approvals.outbox import PermanentFailure, RetryLater, Unreached
+from bots.slack.blocks import LADDER, Message, in_mrkdwn, message, user_groups
+from gateway.approvals.outbox import Below, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import ApprovalRequest
 
 #: Seconds for one call; slack_sdk's 30 s would outlast many holds.
@@ -104,15 +105,23 @@ class SlackSender:
         except _GoneError:
             return await self.post(channel, request)
 
-    async def remind(self, ref: str, request: ApprovalRequest) -> None:
-        """Say in the card's thread that it still waits."""
+    async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
+        """Say in the card's thread that it still waits, or what `about` is; an escalation is shown to the whole channel."""
         known: dict[str, str] = json.loads(ref)
-        text = in_mrkdwn(reminder(request))
+        text = in_mrkdwn(below(request, about))
+        if about is not Below.COUNTED:
+            text = " ".join((*(f"<!subteam^{each}>" for each in user_groups(request.mentions)), text))
+        broadcast = about is Below.ESCALATED
+        await self._say(channel=known["channel"], thread_ts=known["ts"], text=text, reply_broadcast=broadcast)
+
+    async def say(self, channel: str, text: str) -> None:
+        """A message of its own in a channel."""
+        await self._say(channel=channel, text=in_mrkdwn(text))
+
+    async def _say(self, **said: Any) -> None:
         try:
             async with asyncio.timeout(TIMEOUT):
-                await self._client.chat_postMessage(
-                    channel=known["channel"], thread_ts=known["ts"], text=text, unfurl_links=False, unfurl_media=False
-                )
+                await self._client.chat_postMessage(**said, unfurl_links=False, unfurl_media=False)
         except aiohttp.ClientConnectorError as error:
             raise Unreached(f"Slack can't be reached: {type(error).__name__}") from error
         except SlackApiError as error:

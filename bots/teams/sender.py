@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Protocol, TypeVar
 
-from bots.cards import card, reminder
+from bots.below import below
+from bots.cards import card
 from bots.seals import seal
 from bots.teams.adaptive import LADDER, Drawn, base_card, notice_card
 from bots.teams.tokens import LoginRefused
 from bots.teams.transport import ConnectorError, Sent, Transport
-from gateway.approvals.outbox import PermanentFailure, RetryLater, Unreached
+from gateway.approvals.outbox import Below, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import ApprovalRequest
 
 _ADD = "add the app to the channel's team: Teams admin center, or the package of hoop manifest teams"
@@ -73,10 +74,7 @@ class TeamsSender:
 
     async def post(self, channel: str, request: ApprovalRequest) -> str:
         """Post the card."""
-        service_url = await self._references.service_url(channel)
-        if service_url is None:
-            raise PermanentFailure(f"Teams has not said yet how it is reached: {_ADD}")
-        begin = self._transport.say if channel.endswith("@thread.v2") else self._transport.post  # a group chat is there
+        service_url, begin = await self._service_url(channel), self._beginning(channel)
         sent = await self._down_the_ladder(request, channel, lambda drawn: begin(service_url, channel, drawn))
         return json.dumps(asdict(sent))
 
@@ -89,15 +87,35 @@ class TeamsSender:
             return await self.post(channel, request)
         return ref
 
-    async def remind(self, ref: str, request: ApprovalRequest) -> None:
-        """Say in the card's thread that it still waits."""
+    async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
+        """Say in the card's thread that it still waits, or what `about` is."""
         sent = Sent(**json.loads(ref))
         try:
-            await self._transport.say(sent.service_url, sent.conversation, notice_card(reminder(request)))
+            await self._transport.say(sent.service_url, sent.conversation, notice_card(below(request, about)))
         except LoginRefused as error:
             raise PermanentFailure(str(error)) from error
         except ConnectorError as error:
             raise await self._meaning(error, sent.conversation.partition(";")[0]) from error
+
+    async def say(self, channel: str, text: str) -> None:
+        """A message of its own in a channel."""
+        service_url = await self._service_url(channel)
+        try:
+            await self._beginning(channel)(service_url, channel, notice_card(text))
+        except LoginRefused as error:
+            raise PermanentFailure(str(error)) from error
+        except ConnectorError as error:
+            raise await self._meaning(error, channel) from error
+
+    async def _service_url(self, channel: str) -> str:
+        service_url = await self._references.service_url(channel)
+        if service_url is None:
+            raise PermanentFailure(f"Teams has not said yet how it is reached: {_ADD}")
+        return service_url
+
+    def _beginning(self, channel: str) -> Callable[[str, str, Drawn], Awaitable[Sent]]:
+        """How a message of its own is begun: a group chat is there already."""
+        return self._transport.say if channel.endswith("@thread.v2") else self._transport.post
 
     async def _down_the_ladder(
         self, request: ApprovalRequest, channel: str, send: Callable[[Drawn], Awaitable[T]]

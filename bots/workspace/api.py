@@ -16,6 +16,7 @@ from aiohttp import web
 from bots.workspace.answers import post_answer, spend_response_url
 from bots.workspace.delivery import Delivery
 from bots.workspace.faults import Fault, Faults
+from bots.workspace.files import FILE_METHODS
 from bots.workspace.methods import METHODS, ApiError, Method
 from bots.workspace.payloads import Json
 from bots.workspace.rates import Rates
@@ -49,6 +50,7 @@ class Api:
             web.route("*", "/api/{method}", self.call),
             web.post("/{kind:actions|commands}/{team}/{key}", self.response_url),
             web.get("/link/", self._delivery.serve_socket),
+            web.post("/upload/{id}", self.upload),
         ]
 
     def stop(self) -> None:
@@ -75,7 +77,7 @@ class Api:
         return web.json_response(answer, headers=headers)
 
     def _run(self, name: str, args: Json, token: str) -> Json:
-        method = METHODS.get(name)
+        method = METHODS.get(name) or FILE_METHODS.get(name)
         if method is None:
             raise ApiError("unknown_method", req_method=name)
         self._authorize(method, token)
@@ -112,6 +114,15 @@ class Api:
         if fault.status != 200:
             return web.Response(status=fault.status, text=_BROKEN, content_type="text/html")
         return web.json_response({"ok": False, "error": fault.error or "internal_error"})
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """Take the bytes of a file that was announced, once."""
+        file = self._state.files.get(request.match_info["id"])
+        content = await request.read()
+        if file is None or file.content is not None or len(content) != file.length:
+            return web.Response(status=404, text="no such upload")
+        file.content = content
+        return web.Response(text=f"OK - {len(content)}")
 
     async def response_url(self, request: web.Request) -> web.Response:
         """Take an answer to an interaction: `ok`, or 404 when the URL is spent, or 400 with the error."""

@@ -28,6 +28,8 @@ MARKDOWN_CONTENT = 12_000  # in all markdown blocks of one message
 VIEW_BYTES = 250_000
 VIEW_DEPTH = 3
 METADATA_EVENT_TYPE = 255
+#: Blocks that only messages take (Slack, "Table block" and "Markdown block": available in surfaces).
+IN_MESSAGES_ONLY = frozenset({"table", "markdown"})
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
 
@@ -450,6 +452,9 @@ def find_view_problem(view: Any) -> Problem | None:
 def _view_problems(view: Any) -> Iterator[Problem]:
     yield from Typed(VIEWS).problems(view, "/view")
     yield from _twins(view["blocks"], "/view/blocks")
+    for index, block in enumerate(view["blocks"]):
+        if block["type"] in IN_MESSAGES_ONLY:
+            yield _bad(f"unsupported type: {block['type']} in a {view['type']} view", f"/view/blocks/{index}/type")
     if view["type"] == "modal" and "submit" not in view and any(b["type"] == "input" for b in view["blocks"]):
         yield _bad("missing required field: submit", "/view")
 

@@ -217,6 +217,8 @@ def _message(message: Message, viewer: str) -> Json:
         "text": message.text,
         "blocks": message.blocks,
         "thread_ts": message.thread_ts,
+        "broadcast": message.broadcast,
+        "files": [f"{each.name} ({each.length:,} bytes)" for each in message.files],
         "ephemeral": bool(message.visible_to),
         "edited": bool(message.edited_ts),
         "warnings": {action: text for (person, action), text in message.warnings.items() if person == viewer},

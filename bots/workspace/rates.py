@@ -24,6 +24,8 @@ TIERS: dict[str, int] = {  # calls a minute
     "conversations.open": 50,
     "conversations.info": 50,
     "conversations.members": 100,
+    "files.getUploadURLExternal": 100,
+    "files.completeUploadExternal": 100,
     "apps.connections.open": 50,
 }
 MESSAGES_A_SECOND = 1.0

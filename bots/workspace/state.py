@@ -22,6 +22,7 @@ SCOPES = (
     "commands",
     "chat:write",
     "im:write",
+    "files:write",
     "users:read",
     "users:read.email",
     "usergroups:read",
@@ -99,7 +100,18 @@ class Message:
     edited_ts: str = ""
     broadcast: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
+    files: list[File] = field(default_factory=list)
     warnings: dict[tuple[str, str], str] = field(default_factory=dict)  # (person, action_id) -> shown beside it
+
+
+@dataclass(slots=True, eq=False)
+class File:
+    """A file that the app uploads: announced, then filled, then shared in a message."""
+
+    id: str
+    name: str
+    length: int
+    content: bytes | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -158,6 +170,7 @@ class State:
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
         self.tickets: set[str] = set()
+        self.files: dict[str, File] = {}
         self.scopes: set[str] = set(SCOPES)
         self.version = 0
         self._change = asyncio.Event()

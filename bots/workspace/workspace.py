@@ -27,6 +27,7 @@ from bots.workspace.acts import Acts
 from bots.workspace.api import Api, Tokens
 from bots.workspace.delivery import ANSWER_SECONDS, Answer, Delivery, Sent
 from bots.workspace.faults import Fault, Faults
+from bots.workspace.files import MOST_BYTES
 from bots.workspace.page import Page
 from bots.workspace.rates import Rates
 from bots.workspace.state import Channel, Message, Person, State, Team, View
@@ -154,7 +155,7 @@ class Workspace:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Serve on host:port (0: a free one); raises OSError when the port is taken."""
-        app = web.Application()
+        app = web.Application(client_max_size=MOST_BYTES)
         app.add_routes([*self._api.routes(), *self._page.routes()])
         self._delivery.start()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

@@ -29,7 +29,9 @@ import structlog
 
 from gateway.approvals import request as rules
 from gateway.approvals.aftermath import UNSEEN, end_told, took_effect, voids
+from gateway.approvals.cooldown import CoolDown, Cooling, cooling, denied_again, lift
 from gateway.approvals.entries import entry_fields, identity_fields, name_of
+from gateway.approvals.escalation import escalate
 from gateway.approvals.request import (
     GATEWAY_GONE,
     OPEN_STATES,
@@ -112,7 +114,14 @@ class Refused:
     request: ApprovalRequest | None
 
 
-Decision = Approve | Deny | RequestChanges | Ask | Withdraw
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A reviewer ends the cool-down that a denied request has led to."""
+
+
+Decision = Approve | Deny | RequestChanges | Ask | Withdraw | Lift
+#: What a decision is called in the record, where that is not "decided".
+_KINDS: dict[type[Decision], str] = {Ask: "asked", Lift: "lifted"}
 Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 Directory = Callable[[str], Awaitable[Person | None]]
@@ -138,9 +147,11 @@ class Desk:
         link_max_age: float,
         directory: Directory | None = None,
         ended: Callable[[State], object] = lambda _state: None,
+        counted: Callable[[ApprovalRequest], object] = lambda _request: None,
         scrub: Callable[[str], str] = str,
     ) -> None:
-        """`ended` hears of each request that this desk decided or ended, for who counts; `scrub` masks what detectors find
+        """`ended` hears of each request that this desk decided or ended, for who counts; `counted` of each
+        approval that this desk counted and that needs another; `scrub` masks what detectors find
         in a text that somebody typed."""
         self._store = store
         self._spool = spool
@@ -148,6 +159,7 @@ class Desk:
         self._link_max_age = link_max_age
         self._directory = directory
         self._ended = ended
+        self._on_counted = counted
         self._scrub = scrub
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
@@ -185,19 +197,24 @@ class Desk:
 
     # Requests ------------------------------------------------------------------------------------------------------
 
-    async def open(self, request: ApprovalRequest, at_most: int | None = None) -> ApprovalRequest | None:
+    async def open(
+        self, request: ApprovalRequest, at_most: int | None = None, cool_down: CoolDown | None = None
+    ) -> ApprovalRequest | None:
         """Store a pending request, its `held` entry and its cards to send, in one transaction.
 
         Returns None; or, for one that outlives its client, the stored request that asks the same and is open still:
         then nothing is stored but that somebody joined it. (Two replicas at once may open one each: each is decided by
         people, and each is good for one use.)
         Raises TooManyRequests where the requester has `at_most` waiting already: a flood of cards is how one slips
-        through unread. One person's requests are opened one after the other, so that none is counted too late.
+        through unread. Raises NotPermitted where the like was denied again and again (cooldown.py). One person's requests are
+        opened one after the other, so that none is counted too late.
         """
         who = request.requester
         async with self._turns.setdefault((who.issuer, who.subject), asyncio.Lock()):
             if request.kept and (joined := await self._join(request)) is not None:
                 return joined
+            if cool_down is not None and (on := await self._cooling(request, cool_down)) is not None:
+                raise denied_again(on)
             if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
                 raise TooManyRequests(
                     f"{count} requests of {who.user} are waiting already",
@@ -214,6 +231,11 @@ class Desk:
             if isinstance(answer, Decided):
                 return answer.request
         return None
+
+    async def _cooling(self, request: ApprovalRequest, terms: CoolDown) -> Cooling | None:
+        who, now = request.requester, self._clock()
+        denied = await self._store.denied(who.issuer, who.subject, now - terms.within - terms.lasts)
+        return cooling((each for each in denied if each.alike == request.alike), terms, now)
 
     async def _open(self, request: ApprovalRequest) -> None:
         spooled: list[Entry] = []
@@ -250,8 +272,12 @@ class Desk:
                     return rules.ask(request, reviewer, via, self._typed(text), now)
                 case Withdraw():
                     return rules.withdraw_own(request, reviewer, via, now)
+                case Lift():
+                    return lift(request, reviewer, via, now)
 
-        answer = await self._move(request_id, change, "asked" if isinstance(decision, Ask) else "decided")
+        answer = await self._move(request_id, change, _KINDS.get(type(decision), "decided"))
+        if isinstance(answer, Decided) and isinstance(decision, Approve) and answer.request.state is State.PENDING:
+            self._on_counted(answer.request)
         if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
             self._record_click(request_id, answer, reviewer, via)
         return answer
@@ -274,6 +300,11 @@ class Desk:
     async def undeliverable(self, request_id: str, why: str) -> Answer:
         """No reviewer could be shown the card."""
         return await self._move(request_id, lambda request, now: rules.undeliverable(request, why, now), "decided")
+
+    async def escalate(self, request_id: str) -> ApprovalRequest | None:
+        """It is asked in further channels from now on; None where somebody else said so, or it waits no more."""
+        answer = await self._move(request_id, escalate, "escalated")
+        return answer.request if isinstance(answer, Decided) else None
 
     async def release(self, request_id: str, digest: str, wire: Wire | None = None) -> Answer:
         """Let it run, once: only a Decided that was returned from here does. Committed before it returns.
@@ -317,6 +348,10 @@ class Desk:
     async def pending(self, limit: int = 100) -> list[ApprovalRequest]:
         """What waits for a decision, newest first."""
         return await self._store.find(states=frozenset({State.PENDING}), limit=limit)
+
+    async def asked_by(self, person: Person, limit: int = 10) -> list[ApprovalRequest]:
+        """The newest requests of one account; none where only an address is known of somebody."""
+        return await self._store.requests_of(person.issuer, person.subject, limit) if person.subject else []
 
     async def find(
         self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100

@@ -25,7 +25,7 @@ def identity_fields(request: ApprovalRequest) -> dict[str, Value]:
 
 
 def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
-    """Everything that the audit grammar asks for, of an entry of this kind ("held", "joined", "asked", "decided", "released")."""
+    """Everything that the audit grammar asks for, of an entry of this kind ("held", "joined", "asked", "decided", "released", "lifted", "escalated")."""
     sets: list[Value] = [list(values) for held in request.statements for values in held.parameters]
     about: dict[str, Value] = {
         **identity_fields(request),
@@ -40,6 +40,14 @@ def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
         return about | {"rows": request.preview.rows, "reason": request.claimed_reason or None}
     if kind == "joined":
         return about | {"reason": f"asked {request.asked} times"}
+    if kind == "lifted" and request.lifted_by is not None:
+        return about | {
+            "decided_by": name_of(request.lifted_by),
+            "via": request.lifted_via,
+            "reason": "its cool-down is lifted",
+        }
+    if kind == "escalated":
+        return about | {"reason": f"nobody had decided: asked in {', '.join(request.escalate_to)} as well"}
     if kind == "asked":
         question = request.questions[-1]
         return about | {"reason": question.text, "decided_by": name_of(question.by), "via": question.via}

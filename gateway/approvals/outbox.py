@@ -8,6 +8,8 @@ Decisions never wait for anything in here.
     NOTIFY outbox / each second -> due() -> one task a row -> front.post or front.update -> sent() | failed()
                                          -> unreachable() -> undeliverable(request)
                                          -> remind() -> front.remind(), below the card
+A card of a channel that a request is escalated to is a row that is due later; when it comes, `escalate` says so in the request,
+and the threads of its other cards are told.
 A request that changed while its card was being posted is due again the moment `sent` is stored. A chat that takes so many
 at once only (pace.py) gets them in turns. What is hopeless is parked: a dead letter, which the log and /metrics tell of, and
 which is tried again by the next process, or when somebody clicks on its card.
@@ -17,10 +19,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from enum import Enum
 from typing import Protocol
 
 import structlog
 
+from gateway.approvals.health import ChatHealth
 from gateway.approvals.pace import LIMITS, Limit, Pace
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.audit.entry import clean
@@ -35,11 +39,16 @@ POLL_EVERY = 1.0
 GATHER = 0.05
 BACKOFF_MOST = 30.0
 FLUSH_WITHIN = 5.0
+#: Failures of a first post until a request is asked at once where it would be asked later: after about 3 s, so that it is well
+#: within the time after which it is given up.
+HURRY_AFTER = 2
 #: Failures in a row until a card is given up: about 20 minutes.
 MAX_ATTEMPTS = 45
 #: Dead letters of so many seconds are tried again by a new process: what they failed of may have been put right.
 REVIVED = 86_400.0
 COUNT_EVERY = 10.0
+#: By default an escalation and the second reminder are due at once: one of them is enough.
+SAID_LATELY = 60.0
 
 log = structlog.get_logger()
 
@@ -60,6 +69,14 @@ class PermanentFailure(Exception):
     """The chat will never take this card (channel gone, not a member, token revoked); the text goes to operators."""
 
 
+class Below(Enum):
+    """What is said in the thread of a card."""
+
+    WAITING = "it still waits"
+    ESCALATED = "it is asked in further channels"  # told to the whole channel where a chat can
+    COUNTED = "an approval was counted, and it needs another"
+
+
 class Front(Protocol):
     """One chat platform. `channel` is without the platform's name ("C1" of "slack:C1")."""
 
@@ -72,12 +89,15 @@ class Front(Protocol):
     async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
         """Draw the card anew; returns the reference from now on (another one if it had to be posted again)."""
 
-    async def remind(self, ref: str, request: ApprovalRequest) -> None:
-        """Say below the card that the request still waits. Raises as `post`."""
+    async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
+        """Say below the card that the request still waits, or what `about` is. Raises as `post`."""
+
+    async def say(self, channel: str, text: str) -> None:
+        """A message of its own in a channel; moments in it are tokens. Raises as `post`."""
 
 
 class Outbox:
-    """`start` it after the desk, `close` it before the store. `undeliverable` is the desk's."""
+    """`start` it after the desk, `close` it before the store. `undeliverable` and `escalate` are the desk's."""
 
     def __init__(
         self,
@@ -86,20 +106,25 @@ class Outbox:
         clock: Callable[[], float],
         *,
         undeliverable: Callable[[str, str], Awaitable[object]],
+        escalate: Callable[[str], Awaitable[ApprovalRequest | None]],
         replica: str = "",
         give_up_after: float = 20.0,
         limits: Mapping[tuple[str, str], Limit] = LIMITS,
         counted: Callable[[Backlog], object] = lambda _backlog: None,
+        noted: Callable[[str, ChatHealth], object] = lambda _chat, _health: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
         self._fronts = fronts
         self._clock = clock
         self._undeliverable = undeliverable
+        self._escalate = escalate
         self._replica = replica
         self._give_up_after = give_up_after
         self._pace = Pace(limits)
         self._counted = counted
+        self._noted = noted
+        self.health: dict[str, ChatHealth] = {}  # chat -> how it takes what this process sends
         self._jitter = jitter
         self._wake = asyncio.Event()
         self._gathering: asyncio.TimerHandle | None = None
@@ -203,6 +228,8 @@ class Outbox:
         request, front = await self._store.get(post.request), self._fronts.get(platform)
         if request is None or request.state is not State.PENDING or front is None or post.ref is None:
             return True
+        if request.escalated_at is not None and self._clock() - request.escalated_at < SAID_LATELY:
+            return True  # the escalation said so as well
         if self._pace.wait(platform, "post", channel, -post.id, self._clock()):  # not the turn of the card itself
             return False
         async with asyncio.timeout(SEND_TIMEOUT):
@@ -225,7 +252,7 @@ class Outbox:
             self._wake.set()  # it may have changed meanwhile, or its death may end the request
 
     async def _send_once(self, post: Post) -> None:
-        request = await self._store.get(post.request)
+        request = await self._asked(post)
         if request is None or (post.ref is None and request.state is not State.PENDING and not post.maybe_posted):
             await self._store.failed(post.id, "", None, unposted=True)  # nobody saw it, so there is nothing to correct
             return
@@ -243,7 +270,43 @@ class Outbox:
         except Exception as error:  # a front may fail in any way; the card is tried again
             await self._failed(post, error, self._backoff(post.attempts))
         else:
+            self._note(post, "")
             await self._store.sent(post.id, request.rev, ref)
+
+    async def _asked(self, post: Post) -> ApprovalRequest | None:
+        """The request of a card; an escalation is noted in it, and told where it was asked before, once."""
+        request = await self._store.get(post.request)
+        if request is None or request.escalated_at is not None or post.channel not in request.escalate_to:
+            return request
+        escalated = await self._escalate(request.id)
+        if escalated is None:
+            return await self._store.get(request.id)
+        self.tell(escalated, Below.ESCALATED)
+        return escalated
+
+    def tell(self, request: ApprovalRequest, about: Below) -> None:
+        """Begin to say something below each card of a request, once: it is lost where the chat does not take it."""
+        self._begin(self._tell_all(request, about))
+
+    async def _tell_all(self, request: ApprovalRequest, about: Below) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            for post in await self._store.posts(request.id):
+                new = about is Below.ESCALATED and post.channel in request.escalate_to
+                if post.ref is not None and not post.dead and not new:
+                    self._begin(self._tell(post, request, about))
+
+    async def _tell(self, post: Post, request: ApprovalRequest, about: Below) -> None:
+        platform, _, channel = post.channel.partition(":")
+        front = self._fronts.get(platform)
+        if front is None or post.ref is None:
+            return
+        try:
+            who = (post.id, about, request.rev)
+            await asyncio.sleep(self._pace.wait(platform, "post", channel, who, self._clock()))
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await front.remind(post.ref, request, about)
+        except Exception as error:  # a front may fail in any way; the card itself says the same
+            log.warning("outbox.not_told", request=post.request, about=about.value, error=type(error).__name__)
 
     def _turn(self, post: Post) -> float:
         """Seconds until the chat may be asked again; the newest revision of then is what goes."""
@@ -259,6 +322,12 @@ class Outbox:
             return await front.post(channel, request)
         return await front.update(channel, post.ref, request)
 
+    def _note(self, post: Post, error: str) -> None:
+        chat = post.channel.partition(":")[0]
+        known = self.health.get(chat, ChatHealth())
+        self.health[chat] = known.failed(error) if error else known.shown(self._clock())
+        self._noted(chat, self.health[chat])
+
     async def _failed(self, post: Post, error: Exception, retry_in: float | None) -> None:
         hopeless = post.attempts + 1 >= MAX_ATTEMPTS
         text = str(clean(f"{post.channel}: {error or type(error).__name__}"))[:200]
@@ -268,8 +337,11 @@ class Outbox:
             )
         else:
             log.warning("outbox.failed", request=post.request, channel=post.channel, error=text, retry_in=retry_in)
+        self._note(post, text)
         unposted = isinstance(error, RetryLater | PermanentFailure | Unreached) and not post.maybe_posted
         await self._store.failed(post.id, text, None if hopeless else retry_in, unposted=unposted)
+        if post.ref is None and (hopeless or retry_in is None or post.attempts >= HURRY_AFTER):
+            await self._store.hurry(post.request)  # where it would have been asked later it may be asked now
 
     def _backoff(self, attempts: int) -> float:
         """1, 2, 4 ... 30 s, each less up to half of it: many cards that failed together don't come back together."""

@@ -6,7 +6,7 @@ of them are too fast in, the chat says by 429.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 
@@ -41,10 +41,10 @@ class Pace:
     def __init__(self, limits: Mapping[tuple[str, str], Limit] = LIMITS) -> None:
         self._limits = limits
         self._taken: dict[tuple[str, str, str], deque[float]] = {}
-        self._turns: dict[int, float] = {}
+        self._turns: dict[Hashable, float] = {}
 
-    def wait(self, platform: str, method: str, channel: str, who: int, now: float) -> float:
-        """Seconds until `who` (an outbox row) may go; 0.0: now, and it is counted."""
+    def wait(self, platform: str, method: str, channel: str, who: Hashable, now: float) -> float:
+        """Seconds until `who` (an outbox row, or what is said below its card) may go; 0.0: now, and it is counted."""
         turn = self._turns.get(who)
         if turn is not None:
             if turn <= now:

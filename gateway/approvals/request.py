@@ -150,7 +150,9 @@ class ApprovalRequest:
     `rev` grows with each change; a button names the rev it was drawn for. `release_digest` and `content_digest` are
     keyed (HMAC) hex digests (enforcement.md, decision 5). `where_held` is "idle" or "in transaction". `row_cap`: if it
     changes more rows it is rolled back; None: no such guard, and `uncapped` says why where rows may change at all.
-    `kept`: it outlives its client (`keep_for`), and whoever sends the same again joins it; then `asked` counts how often
+    `alike` is a keyed digest of who asks what shape of which target: equal where constants alone differ.
+    `mentions` ("slack:S1") are named on its cards, and from `escalate_at` on the channels `escalate_to` show it, too: neither
+    says anything about who may decide. `kept`: it outlives its client (`keep_for`), and whoever sends the same again joins it; then `asked` counts how often
     it was asked, and session, replica, agent and client are those of the wire that asked last or runs it. `to_type`: what a
     reviewer must type to approve it, "" for nothing; `full_view`: nobody approves it who has not had its full text open.
     """
@@ -185,6 +187,10 @@ class ApprovalRequest:
     asked: int = 1
     to_type: str = ""
     full_view: bool = False
+    alike: str = ""
+    mentions: tuple[str, ...] = ()
+    escalate_to: tuple[str, ...] = ()
+    escalate_at: float | None = None
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
     questions: tuple[Question, ...] = ()
@@ -199,6 +205,10 @@ class ApprovalRequest:
     sqlstate: str = ""
     duration_ms: float | None = None
     transaction: str = ""  # after execution: "committed", "rolled back", "open"
+    escalated_at: float | None = None
+    lifted_by: Person | None = None  # a denial that counts no more towards a cool-down
+    lifted_via: str = ""
+    lifted_at: float | None = None
 
 
 class Refusal(Enum):
@@ -216,6 +226,7 @@ class Refusal(Enum):
     NOT_READ = "not read in full"
     NOT_TYPED = "not typed"
     ENOUGH_ASKED = "enough questions"
+    NOT_DENIED = "not denied, or lifted already"
 
 
 #: Clicks of people who had no right to click, or not with that button.
@@ -278,8 +289,8 @@ def approve(
 ) -> ApprovalRequest | Refusal:
     """Count one approval; the last one of the quorum makes the request APPROVED.
 
-    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, a reviewer's question, or one
-    who asks the same, show the same, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
+    `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, a reviewer's question, an
+    escalation, or one who asks the same, show the same, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
     the reviewer has typed, `read` whether the chat has shown them the full text.
     """
     refusal = refusal_of(request, reviewer, now)
@@ -288,6 +299,7 @@ def approve(
     if any(same_person(reviewer, given.by) for given in request.approvals):
         return Refusal.ALREADY_COUNTED
     same = request.rev - len(request.approvals) - len(request.questions) - (request.asked - 1)
+    same -= request.escalated_at is not None
     if rev is not None and not same <= rev <= request.rev:
         return Refusal.STALE
     if request.full_view and not read:

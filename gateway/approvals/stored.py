@@ -64,6 +64,7 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (ApprovalRequest, "state"): State,
     (ApprovalRequest, "requester"): _person,
     (ApprovalRequest, "decided_by"): _person,
+    (ApprovalRequest, "lifted_by"): _person,
     (ApprovalRequest, "statements"): lambda held: tuple(HeldStatement(**_read(HeldStatement, one)) for one in held),
     (ApprovalRequest, "preview"): lambda preview: Preview(**_read(Preview, preview)),
     (ApprovalRequest, "approvals"): lambda given: tuple(Approval(**_read(Approval, one)) for one in given),
@@ -71,6 +72,8 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (ApprovalRequest, "reviewer_groups"): frozenset,
     (ApprovalRequest, "reviewer_users"): frozenset,
     (ApprovalRequest, "channels"): tuple,
+    (ApprovalRequest, "mentions"): tuple,
+    (ApprovalRequest, "escalate_to"): tuple,
 }
 
 

@@ -9,8 +9,6 @@ in a terminal. Texts of clients are shown with control characters made visible: 
 """
 
 import asyncio
-import csv
-import io
 import json
 import os
 import re
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -36,19 +35,16 @@ from bots.texts import count
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.log import GRACE, ChainReport, Report, logged_checkpoints, verify
-from gateway.audit.query import MAX_LIMIT, Query, QueryError, describe, parse, timestamp
+from gateway.audit.query import FILTER_KEYS, MAX_LIMIT, Query, QueryError, describe, timestamp
+from gateway.audit.spreadsheet import as_csv
 from gateway.errors import GatewayError
+from gateway.policy.verbs import asked
 from gateway.store.port import Store
 from gateway.store.postgres import PostgresStore
 
-#: What a spreadsheet gets, in this order; the rest of an entry is in the JSON lines.
-CSV_FIELDS = (
-    "at", "user", "subject", "agent", "client", "target", "kind", "outcome", "tag", "tables", "rows", "duration_ms", "sqlstate",
-    "rule", "verdict", "request", "decided_by", "via", "reason", "masked", "sql", "session", "replica", "seq", "hash",
-)  # fmt: skip
-#: A cell that starts with one of these is a formula to a spreadsheet (OWASP, CSV Injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _SHOWN_SQL = 60
+#: Characters of a request's id (gateway/relay/server.py).
+_ID = 10
 
 _T = TypeVar("_T")
 
@@ -73,7 +69,7 @@ _HELP = "\n\n".join(
     (
         "Ask the audit log, verify it, export it. Each statement appears once, as it ended.",
         "hoop audit user:ann verb:delete last:7d (options: --store DSN, --json)",
-        "Filters: user db table column verb decision approver rule rows session app ip secret id text.",
+        f"Filters: {' '.join(FILTER_KEYS)}.",
         "-key:value negates, commas separate alternatives, * and ? match anything.",
         "Times: last:7d, since: and until: with a date, today or 10m.",
         "Options: limit:20, sort:time|rows|duration, format:table|csv|json.",
@@ -197,15 +193,16 @@ def verify_log(
 
 
 def as_table(query: Query, entries: Sequence[Mapping[str, Value]], total: int) -> Table:
-    """One row a statement, times in the zone of this terminal."""
+    """One row a statement, its request's id below it; times in the zone of this terminal. It fits into 80 columns."""
     zone = datetime.now().astimezone().tzname()
     caption = f"{len(entries):,} of {count(total, 'statement')}, times in {zone}"
     table = Table(title=Text(_described(query)), caption=caption, title_justify="left", expand=False)
-    for name in ("time", "who", "target", "statement", "rows", "decision", "request"):
-        whole = name in ("time", "request")  # ids are copied, so they stay in one piece
-        table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold", no_wrap=whole)
+    table.box = SIMPLE_HEAD
+    for name in ("time", "who", "statement", "rows", "decision"):
+        table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold", no_wrap=name == "time")
+    table.columns[2].min_width = _ID  # ids are copied, so they stay in one piece
     for entry in entries:
-        table.add_row(*(Text(visible(cell)) for cell in _row(entry)))
+        table.add_row(*(Text(visible_lines(cell)) for cell in _row(entry)))
     return table
 
 
@@ -217,16 +214,19 @@ def _described(query: Query) -> str:
 def _row(entry: Mapping[str, Value]) -> tuple[str, ...]:
     when = datetime.fromtimestamp(timestamp(str(entry["at"]))).astimezone()
     sql = " ".join(str(entry.get("sql") or entry.get("tag") or "").split())
+    shown = sql if len(sql) <= _SHOWN_SQL else sql[: _SHOWN_SQL - 3] + "..."
     by = entry.get("decided_by")
     return (
-        f"{when:%Y-%m-%d %H:%M:%S}",
-        str(entry.get("user", "")),
-        str(entry.get("target", "")),
-        sql if len(sql) <= _SHOWN_SQL else sql[: _SHOWN_SQL - 3] + "...",
+        f"{when:%Y-%m-%d}\n{when:%H:%M:%S}",
+        "\n".join(_one_line(entry.get(name)) for name in ("user", "target") if entry.get(name)),
+        "\n".join(each for each in (shown, _one_line(entry.get("request"))) if each),
         _rows(entry),
-        decision(entry) + (f" ({by})" if by else ""),
-        str(entry.get("request", "")),
+        decision(entry) + (f" by {_one_line(by)}" if by else ""),
     )
+
+
+def _one_line(value: Value) -> str:
+    return "" if value is None else " ".join(str(value).split())
 
 
 def _rows(entry: Mapping[str, Value]) -> str:
@@ -243,28 +243,6 @@ def decision(entry: Mapping[str, Value]) -> str:
 def as_jsonl(entries: Sequence[Mapping[str, Value]]) -> str:
     """One JSON object a line."""
     return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
-
-def as_csv(entries: Sequence[Mapping[str, Value]], *, header: bool = True) -> str:
-    """CSV with CSV_FIELDS as columns; texts that a spreadsheet would take for a formula begin with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    if header:
-        writer.writerow(CSV_FIELDS)
-    writer.writerows([_cell(entry.get(name)) for name in CSV_FIELDS] for entry in entries)
-    return out.getvalue()
-
-
-def _cell(value: Value) -> str | int | float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        text = " ".join(map(str, value))
-    elif isinstance(value, list | dict):
-        text = json.dumps(value, ensure_ascii=False)
-    else:
-        text = "" if value is None else str(value)
-    return "'" + text if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
 def as_lines(report: Report) -> str:
@@ -338,7 +316,7 @@ def _requoted(word: str) -> str:
 
 def _parsed(words: Sequence[str] | None) -> Query:
     try:
-        return parse(as_text(words or ()), time.time(), datetime.now().astimezone().tzinfo or _refuse("no time zone"))
+        return asked(as_text(words or ()), time.time(), datetime.now().astimezone().tzinfo or _refuse("no time zone"))
     except QueryError as error:
         _refuse(visible_lines(str(error)))
 

@@ -142,6 +142,7 @@ def _waits(terms: HoldTerms) -> str:
     who = terms.reviewers
     names = [f"group {name}" for name in sorted(who.groups)] + sorted(who.users)
     where = f", asked in {', '.join(who.channels)}" if who.channels else ""
+    where += f" (later in {', '.join(who.escalation.channels)} too)" if who.escalation is not None else ""
     limit = f"{terms.timeout / 60:g} min" if terms.timeout >= 60 else f"{terms.timeout:g} s"
     return f"waits for: {who.approvals} of {' or '.join(names)}{where}, at most {limit}"
 

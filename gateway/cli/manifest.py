@@ -26,6 +26,9 @@ SCOPES = {
     "users:read.email": "their verified e-mail address, which names the identity",
 }
 
+#: The same of what works without: installations that lack it only lack that.
+OPTIONAL = {"files:write": "hand over an audit export in a direct message"}
+
 
 app = typer.Typer(help="Print the app manifest to upload to a chat platform.", no_args_is_help=True)
 
@@ -160,6 +163,7 @@ def _package(manifest: str) -> bytes:
 def slack_manifest(url: str | None) -> dict[str, Any]:
     """The manifest; `url` None switches Socket Mode on and leaves all addresses out."""
     events = None if url is None else url.rstrip("/") + "/slack/events"
+    address = {"request_url": events} if events else {}
     command = {
         "command": "/hoop",
         **({"url": events} if events else {}),
@@ -175,12 +179,18 @@ def slack_manifest(url: str | None) -> dict[str, Any]:
             "background_color": "#1f2a44",
         },
         "features": {
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": True,
+            },
             "bot_user": {"display_name": "hoop", "always_online": True},
             "slash_commands": [command],
         },
-        "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+        "oauth_config": {"scopes": {"bot": list(SCOPES), "bot_optional": list(OPTIONAL)}},
         "settings": {
-            "interactivity": {"is_enabled": True, **({"request_url": events} if events else {})},
+            "interactivity": {"is_enabled": True, **address},
+            "event_subscriptions": {**address, "bot_events": ["app_home_opened"]},
             "org_deploy_enabled": False,
             "socket_mode_enabled": events is None,
             "token_rotation_enabled": False,

@@ -165,7 +165,12 @@ def unset_chats(policy: Policy, slack: Slack | None, teams: Teams | None) -> lis
 
 def _channels(policy: Policy | None, kind: str) -> list[str]:
     named = policy.reviewers.values() if policy is not None else ()
-    return sorted({channel for each in named for channel in each.channels if channel.startswith(kind)})
+    places = {
+        channel
+        for each in named
+        for channel in (*each.channels, *(each.escalation.channels if each.escalation else ()))
+    }
+    return sorted(channel for channel in places if channel.startswith(kind))
 
 
 @asynccontextmanager

@@ -84,11 +84,10 @@ class Demo:
         await self._open_workspace()
         policies = self._write_policy(loaded.shop_password)
         audit_key = secrets.token_hex(32)
-        self._write_environment(loaded.store_dsn, audit_key)
         settings = Settings(
             store=loaded.store_dsn,
             audit_key=audit_key.encode(),
-            secret=secrets.token_bytes(32),
+            secret=secrets.token_hex(32).encode(),
             listen=Address(HOST, self._ports.wire),
             http=Address(HOST, self._ports.http),
             policies=policies,
@@ -99,6 +98,7 @@ class Demo:
         self.gateway = Gateway(settings, read_policy(policies), self._directory, self.limits)
         self.gateway.routes = [web.get("/workspace", self._to_workspace)]
         await self.gateway.start()
+        self._write_environment(settings)
         self.workspace.events_url = f"http://{HOST}:{self.gateway.ports.http}/slack/events"
 
     async def _open_workspace(self) -> None:
@@ -129,13 +129,22 @@ class Demo:
         )
         return path
 
-    def _write_environment(self, store_dsn: str, audit_key: str) -> None:
-        """What `hoop audit`, `hoop explain` and `hoop token` need to know of this demo, for a shell's `.` command."""
+    def _write_environment(self, settings: Settings) -> None:
+        """All that this demo's gateway runs with, for a shell's `.` command: `hoop audit`, `token`, `doctor` ... then mean this one."""
+        ports, slack = self.gateway.ports, settings.slack
+        assert slack is not None  # noqa: S101 - the demo's workspace
         known = {
-            "HOOP_POLICIES": self._base / "policies.yaml",
-            "HOOP_STORE": store_dsn,
-            "HOOP_AUDIT_KEY": audit_key,
-            "HOOP_SPOOL": self._base / "spool",
+            "HOOP_POLICIES": settings.policies,
+            "HOOP_STORE": settings.store,
+            "HOOP_AUDIT_KEY": settings.audit_key.decode(),
+            "HOOP_SECRET": settings.secret.decode(),
+            "HOOP_SPOOL": settings.spool,
+            "HOOP_LISTEN": f"{HOST}:{ports.wire}",
+            "HOOP_HTTP": f"{HOST}:{ports.http}",
+            "HOOP_INSECURE_LOOPBACK": "1",
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_SIGNING_SECRET": slack.signing_secret,
+            "SLACK_API_URL": slack.api_url,
             "HOOP_ISSUER": self.issuer.url,
             "HOOP_CLIENT_ID": CLIENT_ID,
         }

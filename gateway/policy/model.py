@@ -15,9 +15,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import re2
 
+from gateway.approvals.cooldown import CoolDown
 from gateway.identity.claims import ClaimNames
 from gateway.policy import document
 from gateway.policy.document import Section, Text, nearest, one_of
+from gateway.policy.reviewers import folded, read_reviewers
 from gateway.policy.shapes import (
     ColumnMask,
     Conditions,
@@ -62,7 +64,6 @@ _N = TypeVar("_N", int, float)
 #: What masking may name; the masks and detectors themselves are in gateway.masking.
 MASKS: Final = ("redact", "last4", "hash", "null", "partial")
 DETECTORS: Final = ("card", "api_key", "jwt", "private_key", "email", "ssn", "iban", "phone")
-CHANNEL_KINDS: Final = ("slack:", "teams:")
 SSLMODES: Final = ("disable", "require", "verify-ca", "verify-full")
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -86,7 +87,7 @@ def load(text: str, name: str = "policies.yaml") -> Policy:
     top.require("version", "targets")
     top.parsed("version", one_of(["1"]), "1")
     targets = {key: _target(key, section) for key, section in top.named_sections("targets", "target", _TARGET_KEYS)}
-    reviewers = {key: _reviewers(key, section) for key, section in _reviewer_sections(top)}
+    reviewers = read_reviewers(top)
     rules = _rules(top, targets, reviewers)
     policy = Policy(
         version=hashlib.sha256(text.encode()).hexdigest()[:16],
@@ -179,38 +180,6 @@ def _secret(section: Section) -> Secret | None:
         entra.require("client_id")
         return Secret(entra=entra.text("client_id"))
     return Secret(env=where.maybe_text("env"), file=where.maybe_text("file"))
-
-
-def _reviewer_sections(top: Section) -> list[tuple[str, Section]]:
-    return top.named_sections("reviewers", "reviewers", ("groups", "users", "approvals", "channels"))
-
-
-def _reviewers(name: str, section: Section) -> Reviewers:
-    found = Reviewers(
-        name=name,
-        groups=frozenset(section.words("groups") or ()),
-        users=frozenset(section.words("users") or ()),
-        approvals=section.parsed("approvals", document.whole(1, 100), 1),
-        channels=tuple(_channel(section, text) for text in section.texts("channels") or ()),
-    )
-    if not found.groups and not found.users:
-        section.wrong("groups", "nobody can decide: name groups or users")
-    elif not found.groups and len(_folded(found.users)) < found.approvals:
-        section.wrong(
-            "approvals", f"{found.approvals} approvals are wanted, but only {len(found.users)} users may give one"
-        )
-    return found
-
-
-def _folded(users: frozenset[str]) -> frozenset[str]:
-    return frozenset(user.casefold() for user in users)
-
-
-def _channel(section: Section, text: Text) -> str:
-    if not text.value.startswith(CHANNEL_KINDS) or text.value in CHANNEL_KINDS:
-        message = f'{section.title}: channel "{text.value}" looks like neither slack:C0123456789 nor teams:19:...'
-        section.problems.add(text.line, message)
-    return text.value
 
 
 def _rules(top: Section, targets: Mapping[str, Target], reviewers: Mapping[str, Reviewers]) -> tuple[Rule, ...]:
@@ -438,7 +407,7 @@ def _check_lone_reviewer(section: Section, when: Conditions, reviewers: Reviewer
     if reviewers.groups or when.groups is not None or not reviewers.users:
         return
     for user in when.users or ():
-        others = _folded(reviewers.users) - {user.casefold()}
+        others = folded(reviewers.users) - {user.casefold()}
         if len(others) < reviewers.approvals:
             message = f"{user} can't approve their own statements, and {len(others)} other reviewers are in"
             section.wrong("reviewers", f'{message} "{reviewers.name}" ({reviewers.approvals} wanted)')
@@ -522,10 +491,15 @@ def _pattern(word: str) -> str:
     return word
 
 
+_LIMIT_KEYS = (
+    *("max_held_bytes", "open_requests_per_session", "open_requests_per_user", "catalog_refresh", "link_max_age"),
+    *("cool_down_after", "cool_down_within", "cool_down"),
+)
+
+
 def _limits(top: Section) -> Limits:
     defaults = Limits()
-    keys = ("max_held_bytes", "open_requests_per_session", "open_requests_per_user", "catalog_refresh", "link_max_age")
-    section = top.section("limits", "limits", keys)
+    section = top.section("limits", "limits", _LIMIT_KEYS)
     if section is None:
         return defaults
     count = document.whole(1, 10_000)
@@ -537,6 +511,15 @@ def _limits(top: Section) -> Limits:
         open_requests_per_user=section.parsed("open_requests_per_user", count, defaults.open_requests_per_user),
         catalog_refresh=section.parsed("catalog_refresh", document.duration, defaults.catalog_refresh),
         link_max_age=section.parsed("link_max_age", document.duration, defaults.link_max_age),
+        cool_down=_cool_down(section, defaults.cool_down),
+    )
+
+
+def _cool_down(section: Section, defaults: CoolDown) -> CoolDown:
+    return CoolDown(
+        after=section.parsed("cool_down_after", document.whole(0, 100), defaults.after),
+        within=section.parsed("cool_down_within", document.duration, defaults.within),
+        lasts=section.parsed("cool_down", document.duration, defaults.lasts),
     )
 
 

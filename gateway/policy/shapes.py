@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gateway.approvals.cooldown import CoolDown
+from gateway.approvals.escalation import Escalation
 from gateway.identity.claims import ClaimNames
 
 
@@ -54,13 +56,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reviewers:
-    """Who may decide. `channels` are "slack:C..." or "teams:19:...", routing only: membership there is no authority."""
+    """Who may decide. `channels` are "slack:C..." or "teams:19:...", `mentions` user groups, "slack:S...": routing only.
+    Membership there is no authority."""
 
     name: str
     groups: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     approvals: int = 1
     channels: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+    escalation: Escalation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,7 @@ class Limits:
     open_requests_per_user: int = 10
     catalog_refresh: float = 30.0
     link_max_age: float = 12 * 3600.0
+    cool_down: CoolDown = field(default_factory=CoolDown)
 
 
 @dataclass(frozen=True, slots=True)

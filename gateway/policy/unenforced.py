@@ -5,7 +5,7 @@ A key whose absence only makes the gateway stricter (grants, break_glass) is not
 that always or never matches looks as if it worked. An entry goes when the protection is built.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from gateway.policy.model import Policy, Rule, RuleEffect
 
@@ -16,6 +16,21 @@ def notes(policy: Policy) -> list[str]:
     found = [f'rule "{rule.name}": approve_via: web is not enforced yet; a click in chat decides' for rule in held]
     found += [f'rule "{rule.name}": {text}' for rule in policy.rules for text in _of_rows(rule)]
     return found
+
+
+def unasked(policy: Policy, chats: Collection[str]) -> list[str]:
+    """A sentence for each name of reviewers whom a rule asks in a chat that is not among `chats` ("slack", "teams")."""
+    asked = {rule.hold.reviewers.name: rule.hold.reviewers for rule in policy.rules if rule.hold is not None}
+    found = []
+    for name, who in sorted(asked.items()):
+        further = who.escalation.channels if who.escalation is not None else ()
+        missing = sorted({each.partition(":")[0] for each in (*who.channels, *further)} - set(chats))
+        if missing:
+            found.append(f'reviewers "{name}" are asked in {" and ".join(missing)}, which is not set up: {_UNASKED}')
+    return found
+
+
+_UNASKED = "what waits for them is refused as undeliverable unless another of their channels takes it (hoop doctor says which settings)"
 
 
 def _of_rows(rule: Rule) -> Iterator[str]:

@@ -368,7 +368,8 @@ class Relay:
         self._metrics.held.labels(self.target_name).inc()
         self._unwatch[request.id] = self._shell.desk.watch(request.id, self._ruled)
         try:
-            stored = await self._shell.desk.open(request, self._session.talk.judge.policy.limits.open_requests_per_user)
+            limits = self._session.talk.judge.policy.limits
+            stored = await self._shell.desk.open(request, limits.open_requests_per_user, limits.cool_down)
         except GatewayError as error:
             self._forget(request.id)
             self.feed(ev.NotOpened(request.id, error.sqlstate, error.message, error.hint))

@@ -11,6 +11,7 @@ The request lives in the store: what happened to it is only believed when it com
 
 from collections.abc import Callable, Iterator
 
+from gateway.approvals.quorum import progress
 from gateway.approvals.request import ApprovalRequest, Preview, State, said, sqlstate_of
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
@@ -205,8 +206,12 @@ class Holding:
             ev.WakeAt(min(wake, until))
         )  # the end of a request is the store's to tell, that of its client's wait ours
 
+    @staticmethod
+    def _note(held: Held, request: ApprovalRequest) -> None:
+        held.questions, held.progress = request.questions, progress(request)
+
     def _pass_on(self) -> None:
-        """Reviewers' questions, each once; behind a row that is half out they wait for the next notice."""
+        """Reviewers' questions and how far a quorum is, each once; behind a row that is half out they wait for the next notice."""
         held, talk = self._held, self._talk
         if held is None or talk.mid_message:
             return
@@ -214,6 +219,9 @@ class Holding:
             text = f"{said(each.by.user, 80)} asks about request {held.id}: {each.text}"
             talk.emit(ev.ToClient(notice_response(text, hint="Answer in chat. The request still waits.")))
         held.told = len(held.questions)
+        if held.progress not in ("", held.heard):
+            talk.emit(ev.ToClient(notice_response(f"request {held.id}: {held.progress}")))
+            held.heard = held.progress
 
     def tick(self) -> None:
         held = self._held
@@ -250,7 +258,7 @@ class Holding:
         if held.over is not None:  # this wire's end is not the end of what others may wait for
             self._carry_out(held, ev.Leave(stored.id, held.over.why))
         elif stored.state is State.PENDING:
-            held.questions = stored.questions
+            self._note(held, stored)
             self._notice()
         else:
             talk.emit(ev.ToClient(notice_response(f"request {stored.id} was approved before: it runs now, once")))
@@ -266,7 +274,7 @@ class Holding:
         if held is None or held.id != request.id:
             return
         if request.state is State.PENDING:
-            held.questions = request.questions
+            self._note(held, request)
             self._pass_on()
             return
         if request.state in _USED:

@@ -16,6 +16,7 @@ from gateway.session.probe import Findings
 from gateway.session.replies import Batch, Execution, Part
 from gateway.session.rowguard import cap
 from gateway.session.state import Conversation
+from gateway.sql.alike import alike
 
 SHOWN_VALUE_SETS = 5
 LONGEST_TYPED = 100
@@ -52,6 +53,8 @@ class Held:
     cap: int | None = None  # rows that it may change
     kept_until: float | None = None  # its request outlives this wire's waiting
     questions: tuple[Question, ...] = ()  # of reviewers
+    progress: str = ""  # of its quorum
+    heard: str = ""  # that the client has heard of it last
     told: int = 0  # so many of them the client has heard
     joined: bool = False  # it waits for a request that another wire has opened
 
@@ -73,6 +76,8 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
         held.kept_until = max(held.until, talk.now + held.terms.keep_for)
     wire = wire_of(talk)
+    expires_at = held.until if held.kept_until is None else held.kept_until
+    after = reviewers.escalation.delay(expires_at - talk.now) if reviewers.escalation is not None else None
     return ApprovalRequest(
         id=held.id,
         state=State.PENDING,
@@ -94,7 +99,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         approvals_needed=reviewers.approvals,
         channels=reviewers.channels,
         opened_at=talk.now,
-        expires_at=held.until if held.kept_until is None else held.kept_until,
+        expires_at=expires_at,
         release_digest=release_digest(talk, held),
         content_digest=content_digest(talk, held),
         where_held="idle" if talk.status == "I" and not talk.open_batch else "in transaction",
@@ -103,6 +108,10 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         kept=held.kept_until is not None,
         to_type=_to_type(held),
         full_view=held.terms.require_full_view,
+        alike=_alike(talk, held),
+        mentions=reviewers.mentions,
+        escalate_to=reviewers.escalation.channels if reviewers.escalation is not None and after is not None else (),
+        escalate_at=None if after is None else talk.now + after,
     )
 
 
@@ -129,6 +138,13 @@ def content_digest(talk: Conversation, held: Held) -> str:
     of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
     care = (_to_type(held), held.terms.require_full_view, held.cap is not None)
     return digest(talk.login.digest_key, (*asked, *of_whom, "|how", reviewers.approvals, *map(str, care)))
+
+
+def _alike(talk: Conversation, held: Held) -> str:
+    """Who asks what shape of which target. What has no shape is alike only to the same text."""
+    who = talk.login.identity
+    shapes = sorted({alike(each.statement.sql) or each.statement.sql for each in held.executions})
+    return digest(talk.login.digest_key, ("|alike", who.issuer, who.subject, talk.login.target.name, *shapes))
 
 
 def _circumstances(talk: Conversation, held: Held) -> list[bytes | str | int | None]:

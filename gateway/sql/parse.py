@@ -30,7 +30,7 @@ _COMMENT_MARKS = re.compile(r"/\*|\*/")
 _REASON = "reason:"
 _STRINGS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST"})
 _CONSTANTS = _STRINGS | {"ICONST", "FCONST"}
-_POSITIONS = frozenset(
+POSITIONS = frozenset(
     {
         "location",
         "stmt_location",
@@ -145,7 +145,7 @@ def pretty(text: str) -> str | None:
 def _meaning(tree: Any) -> Any:
     """A tree without positions. Nested no deeper than json.loads allowed."""
     if isinstance(tree, dict):
-        return {key: _meaning(value) for key, value in tree.items() if key not in _POSITIONS}
+        return {key: _meaning(value) for key, value in tree.items() if key not in POSITIONS}
     return [_meaning(each) for each in tree] if isinstance(tree, list) else tree
 
 

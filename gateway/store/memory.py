@@ -14,7 +14,18 @@ from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refu
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query, matches, ordered
 from gateway.errors import StoreUnavailable
-from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, STEPS, Backlog, Change, Post, Record, is_refused_click
+from gateway.store.port import (
+    CLAIM_SECONDS,
+    REMINDED_FROM,
+    SOON,
+    STEPS,
+    Backlog,
+    Change,
+    Post,
+    Record,
+    cards_of,
+    is_refused_click,
+)
 
 
 @dataclass(slots=True)
@@ -46,6 +57,7 @@ class MemoryStore:
     _persons: dict[tuple[str, str], _Seen] = field(default_factory=dict)
     _met: dict[str, tuple[str, str, float]] = field(default_factory=dict)
     _beats: dict[str, float] = field(default_factory=dict)
+    _chores: dict[str, float] = field(default_factory=dict)
     _buried: set[str] = field(default_factory=set)
     _ears: list[Callable[[str, str], None]] = field(default_factory=list)
 
@@ -57,9 +69,9 @@ class MemoryStore:
         now = self.clock()
         self._requests[request.id] = request
         self._created[request.id] = now
-        for channel in dict.fromkeys(request.channels):
-            post_id = len(self._outbox) + 1
-            self._outbox[post_id] = _Row(Post(post_id, request.id, channel, request.rev, 0, None, 0, now), now)
+        for channel, later in cards_of(request).items():
+            post = Post(len(self._outbox) + 1, request.id, channel, request.rev, 0, None, 0, now)
+            self._outbox[post.id] = _Row(post, now + later, reminded=2 if later else 0)
         self._notify(request.id, request.rev)
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
@@ -98,6 +110,32 @@ class MemoryStore:
         self._here()
         pending = [each.requester for each in self._requests.values() if each.state is State.PENDING]
         return sum((who.issuer, who.subject) == (issuer, subject) for who in pending)
+
+    async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
+        mine = await self.requests_of(issuer, subject, len(self._requests))
+        changed = [(max(each.decided_at or 0.0, each.lifted_at or 0.0), each) for each in mine]
+        late = [(at, each) for at, each in changed if each.state is State.DENIED and at >= since]
+        return [each for _, each in sorted(late, key=lambda one: one[0], reverse=True)][:limit]
+
+    async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
+        found = await self.find(limit=len(self._requests))
+        return [each for each in found if (each.requester.issuer, each.requester.subject) == (issuer, subject)][:limit]
+
+    async def asked(self, since: float, before: tuple[float, str] | None, limit: int) -> list[ApprovalRequest]:
+        found = await self.find(limit=len(self._requests))
+        late = [each for each in found if each.opened_at >= since]
+        return [each for each in late if before is None or (each.opened_at, each.id) < before][:limit]
+
+    async def claim(self, chore: str, seconds: float) -> bool:
+        self._here()
+        if self._chores.get(chore, -math.inf) > self.clock():
+            return False
+        self._chores[chore] = self.clock() + seconds
+        return True
+
+    async def done(self, chore: str) -> None:
+        self._here()
+        self._chores[chore] = math.inf
 
     async def kept(self, content_digest: str) -> list[str]:
         self._here()
@@ -184,10 +222,18 @@ class MemoryStore:
         self._here()
         self._outbox[post_id].reminded -= 1
 
+    async def hurry(self, request_id: str) -> None:
+        self._here()
+        for row in self._outbox.values():
+            untried = row.post.ref is None and not row.post.dead and not row.post.attempts and row.claimed_by is None
+            if row.post.request == request_id and untried:
+                row.next_at = min(row.next_at, self.clock())
+
     async def backlog(self) -> Backlog:
-        posts = [row.post for row in self._outbox.values()]
-        waiting = sum(post.wanted > post.sent and not post.dead for post in posts)
-        return Backlog(waiting, len(await self.parked(len(posts))))
+        now = self.clock()
+        rows = [row for row in self._outbox.values() if row.next_at <= now + SOON or row.turn_at > now]
+        waiting = sum(row.post.wanted > row.post.sent and not row.post.dead for row in rows)
+        return Backlog(waiting, len(await self.parked(len(self._outbox))))
 
     async def parked(self, limit: int = 20) -> list[Post]:
         self._here()

@@ -45,6 +45,9 @@ class Post:
 #: A claimed outbox row is left to its claimer for so long: longer than any front's own time limit.
 CLAIM_SECONDS = 30.0
 
+#: What is due later than in so many seconds is no backlog: its time has not come.
+SOON = 60.0
+
 #: A request that waits for less than so many seconds in all is not reminded of: its card is new.
 REMINDED_FROM = 120.0
 
@@ -53,6 +56,13 @@ STEPS = frozenset({"held", "decided", "released"})
 
 Change = Callable[[ApprovalRequest, float], ApprovalRequest | Refusal]
 Record = Callable[[ApprovalRequest], Sequence[Entry]]
+
+
+def cards_of(request: ApprovalRequest) -> Mapping[str, float]:
+    """Channel -> seconds from the request's opening until its card there is due."""
+    later = 0.0 if request.escalate_at is None else max(0.0, request.escalate_at - request.opened_at)
+    at_once = dict.fromkeys(request.channels, 0.0)
+    return at_once | {each: later for each in request.escalate_to if each not in at_once}
 
 
 def is_refused_click(body: Mapping[str, Value]) -> bool:
@@ -64,7 +74,8 @@ class Store(Protocol):
     """Raises StoreUnavailable when it can't answer. All times are Unix seconds of the store's own clock."""
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
-        """Insert a pending request, its 'held' entries and one outbox row a channel, in one transaction."""
+        """Insert a pending request, its 'held' entries and one outbox row a channel, in one transaction. A card of `escalate_to`
+        is due at `escalate_at` only, and not reminded of."""
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
         """The request, or None."""
@@ -80,6 +91,21 @@ class Store(Protocol):
 
     async def pending_of(self, issuer: str, subject: str) -> int:
         """How many pending requests this person has."""
+
+    async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
+        """What this person was denied and that changed since then (a denial, or its lifting), newest first."""
+
+    async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
+        """The newest requests of this person, in whatever state."""
+
+    async def asked(self, since: float, before: tuple[float, str] | None, limit: int) -> list[ApprovalRequest]:
+        """Requests opened since then, newest first; `before` is (opened_at, id) of the last one of the page before."""
+
+    async def claim(self, chore: str, seconds: float) -> bool:
+        """True for one caller of all replicas: nobody else is given this chore for so many seconds, nor once it is `done`."""
+
+    async def done(self, chore: str) -> None:
+        """It need never be done again."""
 
     async def kept(self, content_digest: str) -> list[str]:
         """Open requests that outlive their clients and ask just this, whose time is not over; the newest first."""
@@ -122,6 +148,9 @@ class Store(Protocol):
 
     async def unremind(self, post_id: int) -> None:
         """That reminder was not said, for sure: `remind` gives it out again."""
+
+    async def hurry(self, request_id: str) -> None:
+        """The request's cards that nobody has tried to post yet are due now: no other can be shown."""
 
     async def backlog(self) -> Backlog:
         """How many cards wait, and how many are dead letters."""

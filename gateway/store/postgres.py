@@ -21,7 +21,7 @@ from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.store.audit_sql import select
 from gateway.store.listener import TROUBLE, Listener
-from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, Backlog, Change, Post, Record
+from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, SOON, Backlog, Change, Post, Record, cards_of
 from gateway.store.queries import load_migrations, load_queries
 
 if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
@@ -78,7 +78,7 @@ class PostgresStore:
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
         async with self._connection(self._timeout * HOLD_PATIENCE) as connection:
-            lines = [entry.text for entry in record(request)]
+            lines, cards = [entry.text for entry in record(request)], cards_of(request)
             await connection.fetch(
                 Q["request_insert"],
                 request.id,
@@ -91,9 +91,10 @@ class PostgresStore:
                 request.opened_at,
                 request.expires_at,
                 to_json(request),
-                list(dict.fromkeys(request.channels)),
+                list(cards),
                 lines,
                 request.content_digest if request.kept else None,
+                list(cards.values()),
             )
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
@@ -129,6 +130,23 @@ class PostgresStore:
     async def pending_of(self, issuer: str, subject: str) -> int:
         [row] = await self._fetch("request_pending_of", issuer, subject)
         return int(row["count"])
+
+    async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
+        rows = await self._fetch("request_denied", issuer, subject, since, limit)
+        return [from_json(row["body"]) for row in rows]
+
+    async def requests_of(self, issuer: str, subject: str, limit: int = 10) -> list[ApprovalRequest]:
+        return [from_json(row["body"]) for row in await self._fetch("request_of", issuer, subject, limit)]
+
+    async def asked(self, since: float, before: tuple[float, str] | None, limit: int) -> list[ApprovalRequest]:
+        at, request_id = before or (None, None)
+        return [from_json(row["body"]) for row in await self._fetch("request_asked", since, at, request_id, limit)]
+
+    async def claim(self, chore: str, seconds: float) -> bool:
+        return bool(await self._fetch("chore_claim", chore, seconds))
+
+    async def done(self, chore: str) -> None:
+        await self._fetch("chore_done", chore)
 
     async def kept(self, content_digest: str) -> list[str]:
         return [row["id"] for row in await self._fetch("request_kept", content_digest)]
@@ -167,8 +185,11 @@ class PostgresStore:
     async def unremind(self, post_id: int) -> None:
         await self._fetch("outbox_unremind", post_id)
 
+    async def hurry(self, request_id: str) -> None:
+        await self._fetch("outbox_hurry", request_id)
+
     async def backlog(self) -> Backlog:
-        [row] = await self._fetch("outbox_backlog")
+        [row] = await self._fetch("outbox_backlog", SOON)
         return Backlog(row["waiting"], row["parked"])
 
     async def parked(self, limit: int = 20) -> list[Post]:

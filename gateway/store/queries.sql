@@ -22,14 +22,16 @@ INSERT INTO hoop.migration (number, title) VALUES ($1, $2);
 
 -- name: request_insert
 -- One outbox row a channel, the entries ($12, as in audit_insert); the notification goes out at commit. $13: what it asks,
--- if it outlives its client.
+-- if it outlives its client. $14: in how many seconds each card is due; one of an escalation is not reminded of.
 WITH request AS (
     INSERT INTO hoop.approval (id, state, rev, replica, session, requester_issuer, requester_subject,
                                opened_at, expires_at, body, kept)
     VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10, $13)
     RETURNING id, rev
 ), cards AS (
-    INSERT INTO hoop.outbox (request, channel, wanted) SELECT $1, channel, $3 FROM unnest($11::text[]) AS channel
+    INSERT INTO hoop.outbox (request, channel, wanted, next_at, reminded)
+    SELECT $1, channel, $3, clock_timestamp() + make_interval(secs => later), CASE WHEN later > 0 THEN 2 ELSE 0 END
+      FROM unnest($11::text[], $14::double precision[]) AS card (channel, later)
 ), entries AS (
     INSERT INTO hoop.audit
     SELECT e.* FROM request, unnest($12::text[]) AS line, jsonb_populate_record(
@@ -74,6 +76,35 @@ SELECT body FROM hoop.approval
 -- name: request_pending_of
 SELECT count(*) FROM hoop.approval
  WHERE state = 'pending' AND requester_issuer = $1 AND requester_subject = $2;
+
+-- name: request_denied
+SELECT body FROM hoop.approval
+ WHERE state = 'denied' AND requester_issuer = $1 AND requester_subject = $2 AND changed_at >= to_timestamp($3)
+ ORDER BY changed_at DESC
+ LIMIT $4;
+
+-- name: request_of
+SELECT body FROM hoop.approval
+ WHERE requester_issuer = $1 AND requester_subject = $2
+ ORDER BY opened_at DESC, id DESC
+ LIMIT $3;
+
+-- name: request_asked
+SELECT body FROM hoop.approval
+ WHERE opened_at >= to_timestamp($1)
+   AND ($2::double precision IS NULL OR (opened_at, id) < (to_timestamp($2), $3::text))
+ ORDER BY opened_at DESC, id DESC
+ LIMIT $4;
+
+-- name: chore_claim
+-- No row: somebody else has it, or it is done.
+INSERT INTO hoop.chore (name, claimed_until) VALUES ($1, clock_timestamp() + make_interval(secs => $2))
+ON CONFLICT (name) DO UPDATE SET claimed_until = excluded.claimed_until WHERE chore.claimed_until <= clock_timestamp()
+RETURNING name;
+
+-- name: chore_done
+INSERT INTO hoop.chore (name, claimed_until) VALUES ($1, 'infinity')
+ON CONFLICT (name) DO UPDATE SET claimed_until = 'infinity';
 
 -- name: request_kept
 SELECT id FROM hoop.approval
@@ -164,8 +195,20 @@ SELECT id, request, channel, wanted, sent, ref, attempts, dead, last_error, mayb
 -- name: outbox_unremind
 UPDATE hoop.outbox SET reminded = reminded - 1 WHERE id = $1 AND reminded > 0;
 
+-- name: outbox_hurry
+-- Those that nobody has tried to post: what failed keeps its own time.
+WITH hurried AS (
+    UPDATE hoop.outbox SET next_at = clock_timestamp()
+     WHERE request = $1 AND ref IS NULL AND NOT dead AND attempts = 0 AND claimed_by IS NULL AND next_at > clock_timestamp()
+    RETURNING id
+)
+SELECT pg_notify('hoop_outbox', '') FROM hurried LIMIT 1;
+
 -- name: outbox_backlog
-SELECT (SELECT count(*) FROM hoop.outbox WHERE wanted > sent AND NOT dead) AS waiting,
+-- What is due in more than $1 seconds is no backlog, but if it waits for its turn.
+SELECT (SELECT count(*) FROM hoop.outbox WHERE wanted > sent AND NOT dead
+                                           AND (next_at <= clock_timestamp() + make_interval(secs => $1)
+                                                OR turn_at > clock_timestamp())) AS waiting,
        (SELECT count(*) FROM hoop.outbox WHERE dead AND last_error <> '') AS parked;
 
 -- name: outbox_parked

@@ -2,7 +2,7 @@
 -- was released, add another. Two replicas may start at once: an advisory lock lets one of them through.
 --
 -- Least privilege. The owner of the schema runs the migrations. A gateway that logs in as somebody else needs:
---   GRANT USAGE ON SCHEMA hoop; GRANT SELECT ON ALL TABLES; GRANT INSERT, UPDATE ON approval, outbox, person, replica;
+--   GRANT USAGE ON SCHEMA hoop; GRANT SELECT ON ALL TABLES; GRANT INSERT, UPDATE ON approval, outbox, person, replica, chore;
 --   GRANT INSERT, UPDATE, DELETE ON conversation; GRANT INSERT ON audit, checkpoint. Nobody needs UPDATE or DELETE on audit and checkpoint, nor DELETE on approval.
 -- Then it starts only on a schema that is up to date; the owner starts it once after each upgrade.
 
@@ -165,3 +165,14 @@ CREATE INDEX audit_sessions ON hoop.audit (replica, session) WHERE kind IN ('ses
 
 -- How many thirds of its request's time a card was reminded of.
 ALTER TABLE hoop.outbox ADD COLUMN reminded integer NOT NULL DEFAULT 0;
+
+-- migration 8: what one person asked and was denied, and what is done once by one of several replicas
+
+CREATE INDEX approval_of_requester ON hoop.approval (requester_issuer, requester_subject, opened_at DESC, id DESC);
+CREATE INDEX approval_denied ON hoop.approval (requester_issuer, requester_subject, changed_at DESC) WHERE state = 'denied';
+
+-- Weekly summaries. What is done is claimed for ever.
+CREATE TABLE hoop.chore (
+    name          text PRIMARY KEY,
+    claimed_until timestamptz NOT NULL
+);

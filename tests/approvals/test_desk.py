@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.approvals import request as rules
+from gateway.approvals.cooldown import CoolDown
 from gateway.approvals.desk import (
     Answer,
     Approve,
@@ -27,7 +28,7 @@ from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value
 from gateway.audit.query import parse
 from gateway.audit.spool import Spool
-from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests
+from gateway.errors import GatewayError, NotPermitted, StoreUnavailable, TooManyRequests
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Change, Record
 from gateway.store.postgres import PostgresStore
@@ -202,6 +203,75 @@ class TestRecord:
         denied = decided(await desk.decide(request.id, 1, BOB, Deny("no"), "slack"))
         assert await desk.decide(request.id, 1, CAROL, Approve(), "slack") == Refused(Refusal.ALREADY_DECIDED, denied)
         assert spool.kinds() == [("held", None), ("decided", "denied")]
+
+
+async def test_an_approval_that_is_not_the_last_is_told_of(store: MemoryStore, spool: ListSpool, clock: Clock) -> None:
+    counted: list[ApprovalRequest] = []
+    desk = Desk(store, spool, clock=clock, link_max_age=3600.0, counted=counted.append)
+    request = fresh(approvals_needed=2)
+    await desk.open(request)
+    await desk.decide(request.id, None, EVE, Approve(), "slack")
+    await desk.decide(request.id, None, BOB, Ask("why?"), "slack")
+    assert counted == []
+    await desk.decide(request.id, None, BOB, Approve(), "slack")
+    assert [(each.id, len(each.approvals)) for each in counted] == [(request.id, 1)]
+    await desk.decide(request.id, None, CAROL, Approve(), "slack")
+    assert len(counted) == 1
+    await desk.close()
+
+
+async def test_an_escalation_is_noted_once_and_makes_no_card_stale(desk: Desk, spool: ListSpool) -> None:
+    request = fresh(escalate_to=("slack:C2", "teams:19:x"), escalate_at=time.time() + 60)
+    await desk.open(request)
+    escalated = await desk.escalate(request.id)
+    assert escalated is not None
+    assert (escalated.rev, escalated.escalated_at is not None) == (2, True)
+    assert await desk.escalate(request.id) is None
+    entry = spool.written[-1].body
+    assert (entry["kind"], entry["reason"]) == (
+        "escalated",
+        "nobody had decided: asked in slack:C2, teams:19:x as well",
+    )
+    assert refused(await desk.decide(request.id, 1, EVE, Approve(), "slack")) is Refusal.NOT_A_REVIEWER
+    assert decided(await desk.decide(request.id, 1, BOB, Approve(), "slack")).state is State.APPROVED
+    assert await desk.escalate(request.id) is None
+
+
+class TestCoolDown:
+    async def test_the_like_is_denied_without_asking_anybody(self, desk: Desk, store: MemoryStore) -> None:
+        await _denied_twice(desk)
+        with pytest.raises(
+            NotPermitted, match=r"denied by the gateway until .* UTC: bob@example\.com denied this 2 times"
+        ):
+            await desk.open(fresh(id="third", alike="same"), None, CoolDown())
+        assert await store.get("third") is None
+
+    async def test_it_holds_up_nobody_else_and_nothing_else(self, desk: Desk) -> None:
+        await _denied_twice(desk)
+        for other in (fresh(alike="same", requester=CAROL), fresh(alike="another")):
+            assert await desk.open(other, None, CoolDown()) is None
+        elsewhere = replace(ANN, issuer="https://other.example")
+        assert await desk.open(fresh(alike="same", requester=elsewhere), None, CoolDown()) is None
+
+    async def test_who_waits_for_an_open_request_still_joins_it(self, desk: Desk) -> None:
+        kept = fresh(alike="same", kept=True)
+        assert await desk.open(kept, None, CoolDown()) is None
+        await _denied_twice(desk)
+        joined = await desk.open(fresh(alike="same", kept=True), None, CoolDown())
+        assert joined is not None
+        assert joined.id == kept.id
+
+    async def test_it_ends_by_itself(self, desk: Desk, clock: Clock) -> None:
+        await _denied_twice(desk)
+        clock.now += CoolDown().lasts + 1
+        assert await desk.open(fresh(alike="same"), None, CoolDown()) is None
+
+
+async def _denied_twice(desk: Desk) -> None:
+    for _ in range(2):
+        request = fresh(alike="same")
+        assert await desk.open(request, None, CoolDown()) is None
+        await desk.decide(request.id, None, BOB, Deny("use the job"), "slack")
 
 
 class TestRelease:

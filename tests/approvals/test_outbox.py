@@ -9,7 +9,9 @@ import pytest
 import structlog
 
 from gateway.approvals import request as rules
-from gateway.approvals.outbox import MAX_ATTEMPTS, Outbox, PermanentFailure, RetryLater, Unreached
+from gateway.approvals.escalation import escalate
+from gateway.approvals.health import ChatHealth
+from gateway.approvals.outbox import MAX_ATTEMPTS, Below, Outbox, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.store.memory import MemoryStore
@@ -27,6 +29,7 @@ class Chat:
     is closed a card is under way."""
 
     shown: list[tuple[str, str | None, State, int]] = field(default_factory=list)
+    told: list[tuple[str, Below]] = field(default_factory=list)
     reminded: list[tuple[str, str]] = field(default_factory=list)
     trouble: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -40,10 +43,16 @@ class Chat:
     async def update(self, channel: str, ref: str, request: ApprovalRequest) -> str:
         return await self._show(channel, ref, request)
 
-    async def remind(self, ref: str, request: ApprovalRequest) -> None:
+    async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
         if self.trouble:
             raise self.trouble.pop(0)
+        if about is not Below.WAITING:
+            self.told.append((ref, about))
+            return
         self.reminded.append((ref, request.id))
+
+    async def say(self, channel: str, text: str) -> None:
+        raise AssertionError((channel, text))
 
     async def _show(self, channel: str, ref: str | None, request: ApprovalRequest) -> str:
         await self.gate.wait()
@@ -75,11 +84,16 @@ def made(
         ended.append((request_id, why))
         await store.move(request_id, lambda request, now: rules.undeliverable(request, why, now), lambda _: [])
 
+    async def escalated(request_id: str) -> ApprovalRequest | None:
+        moved = await store.move(request_id, escalate, lambda _: [])
+        return moved if isinstance(moved, ApprovalRequest) else None
+
     return Outbox(
         store,
         {"slack": chat},
         clock,
         undeliverable=undeliverable,
+        escalate=escalated,
         jitter=lambda: 0.0,
         limits=limits,
         counted=counted,
@@ -210,7 +224,10 @@ class TestTrouble:
         async def never(_id: str, _why: str) -> None:
             raise AssertionError
 
-        outbox = Outbox(store, {"slack": chat}, clock, undeliverable=never, jitter=lambda: 1.0)
+        async def nobody(_id: str) -> None:
+            raise AssertionError
+
+        outbox = Outbox(store, {"slack": chat}, clock, undeliverable=never, escalate=nobody, jitter=lambda: 1.0)
         await opened(store)
         chat.trouble = [TimeoutError()]
         await rounds(outbox)
@@ -520,3 +537,120 @@ async def test_a_reminder_waits_for_its_turn(
     clock.now += 61
     await remind(slow)
     assert len(chat.reminded) == 1
+
+
+# Escalation ----------------------------------------------------------------------------------------------------------
+
+
+async def escalating(store: MemoryStore, clock: Clock) -> ApprovalRequest:
+    """A request of ten minutes that is asked in C2, too, after 400 s."""
+    request = fresh(
+        opened_at=clock.now,
+        expires_at=clock.now + 600,
+        channels=("slack:C1",),
+        escalate_to=("slack:C2",),
+        escalate_at=clock.now + 400,
+    )
+    await store.open(request, lambda _: [])
+    return request
+
+
+async def test_a_card_goes_to_the_further_channel_when_its_time_has_come(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock
+) -> None:
+    request = await escalating(store, clock)
+    await rounds(outbox)
+    clock.now += 399
+    await rounds(outbox)
+    assert [channel for channel, *_ in chat.shown] == ["C1"]
+    assert await store.backlog() == Backlog(1, 0), "it is due within a minute"
+    clock.now += 1
+    await rounds(outbox)
+    await rounds(outbox)
+    assert [(channel, rev) for channel, _, _, rev in chat.shown] == [("C1", 1), ("C2", 2), ("C1", 2)]
+    assert chat.told == [("ref-1", Below.ESCALATED)]
+    stored = await store.get(request.id)
+    assert stored is not None
+    assert stored.escalated_at == clock.now
+    await remind(outbox)
+    assert chat.reminded == [], "it has just been said that it still waits"
+
+
+async def test_both_cards_are_kept_true(store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock) -> None:
+    request = await escalating(store, clock)
+    await rounds(outbox)
+    clock.now += 400
+    await rounds(outbox)
+    await store.move(request.id, lambda stored, now: rules.deny(stored, BOB, "slack", "no", now), lambda _: [])
+    await rounds(outbox)
+    assert {(channel, state) for channel, _, state, _ in chat.shown[-2:]} == {
+        ("C1", State.DENIED),
+        ("C2", State.DENIED),
+    }
+
+
+async def test_what_is_decided_before_is_not_escalated(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock
+) -> None:
+    request = await escalating(store, clock)
+    await rounds(outbox)
+    await store.move(request.id, lambda stored, now: rules.deny(stored, BOB, "slack", "no", now), lambda _: [])
+    clock.now += 400
+    await rounds(outbox)
+    assert [channel for channel, *_ in chat.shown] == ["C1", "C1"]
+    assert chat.told == []
+    assert await store.backlog() == Backlog(0, 0)
+
+
+async def test_where_the_first_channel_is_gone_the_further_one_is_asked_at_once(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+) -> None:
+    await escalating(store, clock)
+    chat.trouble = [PermanentFailure("is_archived")]
+    await rounds(outbox)
+    await rounds(outbox)
+    assert [channel for channel, *_ in chat.shown] == ["C2"]
+    clock.now += 30
+    await outbox.give_up()
+    assert ended == []
+
+
+async def test_where_the_first_chat_is_away_the_further_channel_is_asked_after_a_few_tries(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock
+) -> None:
+    await escalating(store, clock)
+    for failures in range(3):
+        assert [channel for channel, *_ in chat.shown] == [], failures
+        chat.trouble = [Unreached()]
+        await rounds(outbox)
+        clock.now += 2.0**failures
+    chat.trouble = []
+    await rounds(outbox)
+    assert {channel for channel, *_ in chat.shown} == {"C1", "C2"}
+
+
+async def test_what_a_chat_does_not_take_below_a_card_is_lost(
+    store: MemoryStore, outbox: Outbox, chat: Chat, clock: Clock
+) -> None:
+    request = await waiting(store, outbox, clock)
+    chat.trouble = [PermanentFailure("gone")]
+    for expected in ([], [("ref-1", Below.COUNTED)]):
+        outbox.tell(request, Below.COUNTED)
+        while outbox._sending:
+            await asyncio.gather(*outbox._sending)
+        assert chat.told == expected
+
+
+async def test_how_the_chat_takes_what_it_is_sent(
+    store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+) -> None:
+    outbox = made(store, chat, clock, ended)
+    await opened(store)
+    chat.trouble = [TimeoutError("slow"), TimeoutError("slow")]
+    for failures in (1, 2):
+        await rounds(outbox)
+        assert outbox.health == {"slack": ChatHealth(None, failures, "slack:C1: slow")}
+        clock.now += 60
+    await rounds(outbox)
+    assert outbox.health == {"slack": ChatHealth(clock.now)}
+    await outbox.close()

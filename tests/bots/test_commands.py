@@ -160,7 +160,7 @@ async def test_pages_of_eight(record: Record) -> None:
         await record.happened(ANN, tag=f"T{number}", outcome="executed")
     first = await record.ask("audit", AUDITOR)
     assert first.title == "Audit: 19 statements, 1 to 8"
-    assert [page.label for page in first.pages] == ["Next", "CSV", "Only denied"]
+    assert [page.label for page in first.pages] == ["Next", "CSV", "Only denied", "Export"]
     second = await record.commands.page(first.pages[0].cursor, Viewer(AUDITOR, "slack"))
     assert second.title == "Audit: 19 statements, 9 to 16"
     assert [page.label for page in second.pages][:2] == ["Prev", "Next"]
@@ -176,16 +176,34 @@ async def test_an_answer_leads_to_its_csv_and_to_what_was_denied(record: Record)
     await record.happened(ANN, "decided", tag="DELETE", outcome="denied", decided_by=BOB.user)
     viewer = Viewer(AUDITOR, "slack")
     first = await record.ask("audit user:ann", AUDITOR)
-    as_csv, denied = [page.cursor for page in first.pages]
+    as_csv, denied, _ = [page.cursor for page in first.pages]
     text = await record.commands.page(as_csv, viewer)
     assert text.table is None
     assert len(list(csv.reader(text.code.splitlines()))) == 4
-    assert [page.label for page in text.pages] == ["Table", "Only denied"]
+    assert [page.label for page in text.pages] == ["Table", "Only denied", "Export"]
     assert (await record.commands.page(text.pages[0].cursor, viewer)).title == first.title
     narrow = await record.commands.page(denied, viewer)
     assert [row[2] for row in texts(narrow)] == ["DELETE", "DROP TABLE"]
-    assert [page.label for page in narrow.pages] == ["CSV"]
+    assert [page.label for page in narrow.pages] == ["CSV", "Export"]
     assert (await record.ask("audit verb:vacuum", AUDITOR)).pages == ()
+
+
+async def test_the_whole_answer_as_a_file_for_who_asks_it(record: Record) -> None:
+    for number in range(12):
+        await record.happened(ANN if number % 3 else EVE, tag="=cmd()", outcome="executed", sql=f"SELECT {number}")
+    first = await record.ask("audit -table:x limit:3", AUDITOR)
+    [cursor] = [page.cursor for page in first.pages if page.label == "Export"]
+    for who, rows in ((AUDITOR, 12), (EVE, 4), (BOB, 0)):
+        answer = await record.commands.page(cursor, Viewer(who, "slack"))
+        assert answer.file is not None
+        found = list(csv.DictReader(answer.file.content.splitlines()))
+        assert (answer.file.name, len(found)) == ("audit.csv", rows)
+        assert {each["tag"] for each in found} <= {"'=cmd()"}
+        assert answer.footer == (await record.ask("audit", who)).footer
+        assert (answer.table, answer.code, answer.share) == (None, "", False)
+        asked = [each for each in record.written if str(each["query"]).startswith("export ")]
+        assert (asked[-1]["user"], asked[-1]["rows"]) == (who.user, rows)
+    assert all(page.label != "Export" for page in (await record.ask("audit", AUDITOR, front="teams")).pages)
 
 
 async def test_a_page_shows_what_its_viewer_may_see(record: Record) -> None:

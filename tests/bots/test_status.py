@@ -1,9 +1,13 @@
 """`/hoop status`: well, not well, the store away; names for auditors only."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from bots.answers import Answer, Viewer
 from bots.status import Look, Status
+from bots.texts import in_utc
+from bots.weekly import Tally
+from gateway.approvals.health import ChatHealth
 from gateway.approvals.request import Person
 from gateway.errors import StoreUnavailable
 from gateway.store.port import Backlog, Post
@@ -23,6 +27,8 @@ async def ask(
     who: Person = ANN,
     parts: Mapping[str, str] = WELL,
     proof: tuple[str, bool] = ("Audit log: whole", True),
+    text: str = "",
+    chats: Mapping[str, ChatHealth | None] = MappingProxyType({}),
 ) -> Answer:
     async def given() -> Look:
         if look is None:
@@ -35,8 +41,13 @@ async def ask(
     async def proved() -> tuple[str, bool]:
         return proof
 
-    status = Status(told, given, proved, auditor=lambda one: "audit" in one.groups, clock=lambda: NOW + 250)
-    return await status.answer("", Viewer(who, "slack"))
+    async def week() -> list[Tally]:
+        return [Tally("dba", 4, 75.0, 3, 1)]
+
+    status = Status(
+        told, given, proved, week, lambda: chats, auditor=lambda one: "audit" in one.groups, clock=lambda: NOW + 250
+    )
+    return await status.answer(text, Viewer(who, "slack"))
 
 
 async def test_all_is_well() -> None:
@@ -83,3 +94,25 @@ async def test_a_store_that_is_away_is_an_answer() -> None:
     answer = await ask(None, parts={**WELL, "store": "the gateway's store does not answer"})
     assert answer.title == "Status: look at store"
     assert answer.lines[-1] == "The rest is in the store, which does not answer."
+
+
+async def test_how_reviewers_decided_lately() -> None:
+    answer = await ask(None, text="week")
+    assert answer.title == "Decisions of the last 7 days"
+    assert answer.table is not None
+    assert [cell.text for cell in answer.table.rows[0]] == ["dba", "4", "1 m 15 s", "75%", "1"]
+    assert (await ask(None, text="month")).title == "Which status?"
+
+
+async def test_how_chats_take_what_they_are_sent() -> None:
+    chats = {"slack": ChatHealth(NOW, 2, "slack:C1: is_archived"), "teams": None, "other": ChatHealth(NOW)}
+    answer = await ask(QUIET, AUDITOR, chats=chats)
+    assert answer.title == "Status: look at slack"
+    assert [in_utc(each) for each in answer.lines[3:6]] == [
+        "Slack: the last card was shown at 25 Nov 10:20 UTC, 2 failures since, the last: slack:C1: is_archived",
+        "Teams: set up, nothing was sent from here yet",
+        "Other: the last card was shown at 25 Nov 10:20 UTC",
+    ]
+    assert "is_archived" not in "".join((await ask(QUIET, chats=chats)).lines)
+    never = await ask(QUIET, chats={"slack": ChatHealth(None, 1, "x")})
+    assert never.lines[3] == "Slack: no card was shown from here yet, 1 failure since"

@@ -46,6 +46,19 @@ def test_the_text_names_the_rules_tried_and_the_one_that_won() -> None:
     assert lines[1] == "waits for: 1 of group dba, asked in slack:C0123456789, at most 10 min"
 
 
+def test_where_a_request_would_be_asked_later_is_named(tmp_path: Path) -> None:
+    """Also that the example's reviewers may have what policies.yaml does not show."""
+    text = (
+        Path(POLICIES)
+        .read_text("utf-8")
+        .replace("channels: [", "escalate: {after: 5m, channels: [slack:C2]}, channels: [", 1)
+    )
+    file = tmp_path / "policies.yaml"
+    file.write_text(text, "utf-8")
+    result = run(*ANN, "--policies", str(file), "--offline", DELETE)
+    assert "asked in slack:C0123456789 (later in slack:C2 too)" in result.stdout.splitlines()[1]
+
+
 def test_housekeeping_is_asked_of_no_rule() -> None:
     lines = run(*ANN, "--offline", "BEGIN").stdout.splitlines()
     assert lines[0] == "ALLOW: housekeeping"

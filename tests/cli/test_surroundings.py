@@ -117,6 +117,13 @@ def test_channels_of_a_chat_that_is_not_set_up() -> None:
     assert surroundings.unset_chats(both, Slack("t", "s"), Teams("a", "p", "t")) == []
 
 
+def test_channels_that_are_asked_later_are_looked_at_too() -> None:
+    later = load(POLICY.replace('["slack:C1"]', '["slack:C1"], escalate: {channels: ["slack:C2", "teams:19:a"]}'))
+    slack, teams = surroundings.unset_chats(later, None, None)
+    assert "slack:C1, slack:C2" in slack.text
+    assert "teams:19:a" in teams.text
+
+
 @pytest.fixture
 async def workspace() -> AsyncIterator[Workspace]:
     made = Workspace(relaxed=True)

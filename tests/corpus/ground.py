@@ -48,7 +48,7 @@ rules:
   - {{name: admin, effect: hold, groups: [engineering], statements: [admin], reviewers: admin, timeout: 2m}}
   - {{name: ddl, effect: hold, groups: [engineering], statements: [ddl], reviewers: ddl, timeout: 2m}}
   - {{name: write, effect: hold, groups: [engineering], statements: [write], unless: {{tables: [staging.*]}}, reviewers: write, timeout: 2m}}
-limits: {{open_requests_per_session: 50, open_requests_per_user: 1000, catalog_refresh: 1h}}
+limits: {{open_requests_per_session: 50, open_requests_per_user: 1000, catalog_refresh: 1h, cool_down_after: 0}}
 """
 
 #: Roles that own what cases make, so that it can be taken away again in one statement.

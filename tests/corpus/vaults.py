@@ -38,7 +38,7 @@ masking:
   columns:
 {columns}
   detect: [card, api_key, jwt, private_key]
-limits: {{catalog_refresh: 1h, open_requests_per_user: 500, open_requests_per_session: 100}}
+limits: {{catalog_refresh: 1h, open_requests_per_user: 500, open_requests_per_session: 100, cool_down_after: 0}}
 """
 _TARGET = """\
   {name}: {{environment: test, host: 127.0.0.1, port: {port}, database: {database}, sslmode: disable, user: hoop,

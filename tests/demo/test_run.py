@@ -53,7 +53,12 @@ async def test_the_lines_work_and_nothing_is_left(number: signal.Signals) -> Non
             assert rows[0][0].startswith("**** ")
         file = re.findall(r"^   \. (\S+)$", welcome, re.MULTILINE)[0]
         assert mode(file) == 0o600  # it holds the store's password and the audit key
-        for verb in ("check", "audit verify", "explain --target shop --user ann --group engineering 'SELECT 1'"):
+        for verb in (
+            "check",
+            "audit verify",
+            "doctor",
+            "explain --target shop --user ann --group engineering 'SELECT 1'",
+        ):
             script = f". {shlex.quote(file)}; {shlex.quote(sys.executable)} -m gateway {verb}"
             done = await asyncio.to_thread(
                 subprocess.run, ["/bin/sh", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=WITHIN

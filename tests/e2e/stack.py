@@ -92,7 +92,7 @@ masking:
     - {{column: "shop.public.*.card_number", mask: last4}}
     - {{column: "*.*.*.api_key", mask: redact}}
   detect: [card, api_key, jwt, private_key]
-limits: {{open_requests_per_session: 5, open_requests_per_user: 50}}
+limits: {{open_requests_per_session: 5, open_requests_per_user: 50, cool_down_after: 0}}
 """
 
 

@@ -5,6 +5,7 @@ from textwrap import dedent
 
 import pytest
 
+from gateway.approvals.cooldown import CoolDown
 from gateway.errors import PolicyError
 from gateway.policy.model import Hours, Policy, Reviewers, RuleEffect, Secret, load
 
@@ -113,7 +114,8 @@ def test_masking_limits_and_tests_are_read() -> None:
           copies: deny
           unresolved: hold
           clear_for: {groups: [fraud], users: [ann@example.com]}
-        limits: {max_held_bytes: 1MiB, open_requests_per_session: 1, catalog_refresh: 5s, link_max_age: 1h}
+        limits: {max_held_bytes: 1MiB, open_requests_per_session: 1, catalog_refresh: 5s, link_max_age: 1h, cool_down_after: 3,
+          cool_down_within: 1h, cool_down: 5m}
         tests:
           - {user: a, groups: [g], target: shop, sql: SELECT 1, expect: allow, rule: r, at: 2026-01-05T12:00:00+01:00, client: 10.0.0.1, rows: 3}
         """)
@@ -129,6 +131,8 @@ def test_masking_limits_and_tests_are_read() -> None:
     assert policy.masking.clear_for_users == ("ann@example.com",)
     assert (policy.limits.max_held_bytes, policy.limits.open_requests_per_session) == (1024 * 1024, 1)
     assert (policy.limits.open_requests_per_user, policy.limits.catalog_refresh) == (10, 5)
+    assert policy.limits.cool_down == CoolDown(3, 3600, 300)
+    assert load(BASE).limits.cool_down == CoolDown(2, 1800, 900)
     (test,) = policy.tests
     assert (test.rule, test.at, test.client, test.rows) == ("r", 1767610800.0, "10.0.0.1", 3)
 

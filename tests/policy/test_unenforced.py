@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.policy.model import load
-from gateway.policy.unenforced import notes
+from gateway.policy.unenforced import notes, unasked
 
 FILE = """
 version: 1
@@ -34,6 +34,20 @@ def test_a_file_that_promises_nothing_more_has_no_notes() -> None:
 def test_a_hold_key_that_is_not_enforced_is_named_with_its_rule() -> None:
     (note,) = said(rule=", approve_via: web")
     assert note.startswith('rule "writes wait": approve_via')
+
+
+def test_reviewers_in_a_chat_that_is_not_set_up_are_named() -> None:
+    text = FILE.format(rule="", target="", masking="")
+    policy = load(text)
+    assert unasked(policy, ["slack"]) == []
+    (warning,) = unasked(policy, ["teams"])
+    assert warning.startswith('reviewers "dba" are asked in slack, which is not set up: ')
+    further = text.replace('["slack:C1"]', '["slack:C1"], escalate: {channels: ["teams:19:x"]}')
+    (warning,) = unasked(load(further), ["slack"])
+    assert warning.startswith('reviewers "dba" are asked in teams, ')
+    assert (
+        unasked(load(text.replace("hold, statements", "allow, statements").replace(", reviewers: dba", "")), []) == []
+    )
 
 
 def test_what_is_enforced_is_not_listed() -> None:

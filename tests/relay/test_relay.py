@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.approvals.desk import Approve, Desk
+from gateway.approvals.desk import Approve, Deny, Desk
 from gateway.approvals.request import ApprovalRequest, Refusal, State
 from gateway.errors import GatewayError, StoreUnavailable, TargetUnavailable
 from gateway.metrics import Metrics
@@ -110,7 +110,7 @@ class Room:
         target = replace(self.policy.targets["shop"], host="127.0.0.1", port=port)
         who = replace(ANN, expires_at=time.time() + self.lifetime)
         login = Login("s-1", "gate-1", who, target, "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
-        self.session = Session(login, self.policy, catalog(), iter(["REQ1", "REQ2"]), Gate())
+        self.session = Session(login, self.policy, catalog(), iter(["REQ1", "REQ2", "REQ3"]), Gate())
         self.session.talk.path_stale = False
         client_door, self.client = await _pair()
         target_door, self.target = await _pair()
@@ -142,11 +142,11 @@ class Room:
                 await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.desk.close()
 
-    async def held(self) -> None:
+    async def held(self, request: str = "REQ1") -> None:
         """A DELETE that waits."""
         await self.client.send(query(DELETE))
         await self.previewed()
-        await self.stored("REQ1", State.PENDING)
+        await self.stored(request, State.PENDING)
 
     async def previewed(self) -> None:
         """Answer the preview's questions about customers: one row would go."""
@@ -247,6 +247,24 @@ async def test_a_flood_of_requests_is_refused_before_anybody_is_asked() -> None:
     assert text == "1 requests of ann@example.com are waiting already"
     assert await room.store.get("REQ2") is None
     await room.close()
+
+
+async def test_what_was_denied_twice_is_denied_without_asking_anybody(room: Room) -> None:
+    for number in (1, 2):
+        await room.held(f"REQ{number}")
+        await room.desk.decide(f"REQ{number}", None, BOB, Deny("use the job"), "slack")
+        await room.target.get()
+        await room.target.send(error("42601"), ready())
+        assert (await room.client.refused())[0] == "42501"
+    await room.client.send(query(DELETE))
+    await room.previewed()
+    assert (await room.target.get()) == ("Q", b"\x01\0"), "a sure-fail in its place"
+    await room.target.send(error("42601"), ready())
+    sqlstate, text = await room.client.refused()
+    assert sqlstate == "42501"
+    assert text.endswith("bob@example.com denied this 2 times lately")
+    assert await room.store.get("REQ3") is None
+    assert room.kinds()[-1] == "refused"
 
 
 async def test_a_store_that_is_away_holds_nothing(room: Room) -> None:

@@ -208,6 +208,20 @@ def test_a_first_approval_of_two_releases_nothing() -> None:
     assert play.send(ruled(play, State.PENDING)) == []
 
 
+def test_each_approval_of_a_quorum_is_told_to_the_waiting_client_once() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    given = (Approval(BOB, "slack", NOW), Approval(replace(BOB, user="carol@example.com\n\x1b[2J"), "teams", NOW))
+    for number, told in ((1, "1 of 3 approved by bob@example.com, needs 2 more"), (2, "needs one more")):
+        stored = replace(play.requests[0], approvals=given[:number], approvals_needed=3)
+        play.send(ev.Ruled(stored))
+        text = noticed(play)
+        assert text.startswith("request REQ1: ")
+        assert text.endswith(told)
+        assert text.isprintable()
+        assert play.send(ev.Ruled(stored)) == []
+
+
 def test_a_request_that_could_not_be_stored_is_refused_with_its_text() -> None:
     play = Playbook()
     play.client(query(DELETE))

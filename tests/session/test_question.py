@@ -102,3 +102,31 @@ def test_what_was_approved_with_less_care_asks_something_else() -> None:
         )
         found.append(without_preview(play, query("TRUNCATE customers")).content_digest)
     assert len({*found}) == 3
+
+
+def test_what_differs_in_constants_only_is_alike() -> None:
+    """For the cool-down: of one person, one target."""
+
+    def alike(sql: str, policy: str = POLICY) -> str:
+        return without_preview(Playbook(policy), query(sql)).alike
+
+    one = alike("DELETE FROM customers WHERE id = 7")
+    assert one == alike("delete from customers where id = 8 -- again") != ""
+    assert one != alike("DELETE FROM orders WHERE id = 7")
+    assert one != alike("DELETE FROM customers WHERE id > 7")
+    assert alike("DELETE FROM customers WHERE id = 7; DELETE FROM customers WHERE id = 8") == one
+    assert alike("TRUNCATE customers") == alike("TRUNCATE customers") != alike("TRUNCATE  customers, orders")
+
+
+def test_whom_to_call_and_where_to_ask_later_is_in_the_request() -> None:
+    policy = POLICY.replace(
+        'channels: ["slack:C1"]',
+        "channels: [slack:C1], mention: slack:S0DBA, escalate: {after: 1/2, channels: [slack:C2]}",
+    )
+    assert policy != POLICY
+    request = without_preview(Playbook(policy), query("DELETE FROM customers"))
+    half = (request.opened_at + request.expires_at) / 2
+    assert (request.mentions, request.escalate_to, request.escalate_at) == (("slack:S0DBA",), ("slack:C2",), half)
+    later = policy.replace("after: 1/2", "after: 30d")
+    request = without_preview(Playbook(later), query("DELETE FROM customers"))
+    assert (request.escalate_to, request.escalate_at) == ((), None)

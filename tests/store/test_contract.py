@@ -16,7 +16,7 @@ from gateway.audit.query import Query, parse
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Backlog, Change, Store
-from tests.bots.samples import ANN, BOB, CAROL, DELETE, UPDATE, WILD
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, ISSUER, PLAIN, UPDATE, WILD
 from tests.fakes.stores import ListSpool, fresh, postgres_store
 
 DEADLINE = 10.0
@@ -170,6 +170,43 @@ class TestRequests:
         assert await store.pending_of(who.issuer, who.subject) == 1
         assert await store.pending_of(who.issuer, "") == 0
 
+    async def test_what_one_person_asked_and_was_denied(self, store: Store) -> None:
+        mine = [fresh(id=f"mine-{k}", opened_at=PLAIN.opened_at + k) for k in range(3)]
+        for each in (*mine, fresh(id="other", requester=EVE)):
+            await store.open(each, nothing)
+        for name in ("mine-2", "mine-1", "other"):
+            await store.move(name, deny, nothing)
+        now = time.time()
+        assert [each.id for each in await store.requests_of(ISSUER, "sub-ann")] == ["mine-2", "mine-1", "mine-0"]
+        assert [each.id for each in await store.requests_of(ISSUER, "sub-ann", 1)] == ["mine-2"]
+        denied = await store.denied(ISSUER, "sub-ann", now - 60)
+        assert [each.id for each in denied] == ["mine-1", "mine-2"]
+        assert [each.id for each in await store.denied(ISSUER, "sub-ann", now - 60, 1)] == ["mine-1"]
+        assert await store.denied(ISSUER, "sub-ann", now + 60) == []
+        assert await store.denied("https://elsewhere.example", "sub-ann", now - 60) == []
+
+    async def test_what_was_asked_is_read_in_pages(self, store: Store) -> None:
+        at = PLAIN.opened_at
+        times = {"a": at, "b": at + 1.25, "c": at + 1.25, "d": at + 2.5}
+        for name, opened_at in times.items():
+            await store.open(fresh(id=name, opened_at=opened_at), nothing)
+        found, before = [], None
+        while page := await store.asked(at + 1, before, 1):
+            found += [each.id for each in page]
+            before = (page[-1].opened_at, page[-1].id)
+        assert found == ["d", "c", "b"]
+
+    async def test_a_chore_is_one_callers(self, store: Store) -> None:
+        assert await store.claim("weekly", 60) is True
+        assert await store.claim("weekly", 60) is False
+        assert await store.claim("another", -1) is True
+        assert await store.claim("another", 60) is True, "who had it took too long"
+        await store.done("another")
+        await store.done("weekly")
+        await store.done("never begun")
+        for chore in ("weekly", "another", "never begun"):
+            assert await store.claim(chore, 60) is False
+
     async def test_revisions_of_those_asked_for(self, store: Store) -> None:
         one, two = fresh(), fresh()
         await store.open(one, nothing)
@@ -205,6 +242,20 @@ class TestOutbox:
             (request.id, "teams:19:x", 1, 0, None),
         ]
         assert await store.posts(request.id) == [replace(post, maybe_posted=True) for post in posts]
+
+    async def test_a_card_of_an_escalation_is_due_later_or_in_a_hurry(self, store: Store) -> None:
+        now = time.time()
+        request = fresh(channels=("slack:C1", "slack:C2"), escalate_to=("slack:C2", "slack:C3"), escalate_at=now + 400)
+        await store.open(request, nothing)
+        first = await store.due()
+        assert [each.channel for each in first] == ["slack:C1", "slack:C2"]
+        assert await store.backlog() == Backlog(2, 0)
+        await store.hurry("another")
+        assert await store.due() == []
+        await store.failed(first[0].id, "away", 300.0)
+        await store.hurry(request.id)
+        assert [each.channel for each in await store.due()] == ["slack:C3"], "what has failed keeps its time"
+        assert await store.backlog() == Backlog(2, 0)
 
     async def test_a_post_that_was_begun_may_have_gone_well_until_somebody_knows(self, store: Store) -> None:
         request = fresh()

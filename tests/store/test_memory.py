@@ -62,6 +62,12 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.unburied(["a"]),
         store.buried("a"),
         store.kept("x"),
+        store.denied("issuer", "subject", 0.0),
+        store.requests_of("issuer", "subject"),
+        store.asked(0.0, None, 1),
+        store.claim("x", 1.0),
+        store.done("x"),
+        store.hurry("x"),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]

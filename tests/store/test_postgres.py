@@ -85,7 +85,7 @@ class TestStart:
         await (await PostgresStore.connect(postgres.dsn("narrow"))).close()
         await postgres.psql(
             "GRANT USAGE ON SCHEMA hoop TO gate; GRANT SELECT ON ALL TABLES IN SCHEMA hoop TO gate;"
-            "GRANT INSERT, UPDATE ON hoop.approval, hoop.outbox, hoop.person, hoop.replica TO gate;"
+            "GRANT INSERT, UPDATE ON hoop.approval, hoop.outbox, hoop.person, hoop.replica, hoop.chore TO gate;"
             "GRANT INSERT, UPDATE, DELETE ON hoop.conversation TO gate;"
             "GRANT INSERT ON hoop.audit, hoop.checkpoint TO gate;",
             "narrow",

@@ -194,7 +194,7 @@ function messageNodes() {
   const replies = (ts) => all.filter((m) => m.thread_ts === ts && m.ts !== ts);
   const nodes = [];
   let day = "";
-  for (const message of all.filter((m) => !m.thread_ts || m.thread_ts === m.ts || !all.some((p) => p.ts === m.thread_ts))) {
+  for (const message of all.filter((m) => !m.thread_ts || m.broadcast || m.thread_ts === m.ts || !all.some((p) => p.ts === m.thread_ts))) {
     const today = dayOf(message.ts);
     if (today !== day) nodes.push(part(`day ${today}`, today, () => h("div", { class: "day" }, h("span", {}, today))));
     day = today;
@@ -224,8 +224,10 @@ function messageNode(message) {
     message.ephemeral ? ephemeralNote(message) : null,
     h("div", { class: "byline" }, h("b", {}, name), message.app ? h("span", { class: "tag" }, "APP") : null,
       h("time", { datetime: new Date(Number(message.ts) * 1000).toISOString() }, timeOf(message.ts)),
+      message.broadcast ? h("small", {}, "(replied to a thread, for the whole channel)") : null,
       message.edited ? h("small", {}, "(edited)") : null),
-    ...(message.blocks.length ? blocks(message.blocks, context) : [h("div", { class: "text" }, mrkdwn(message.text, state.names))])));
+    ...(message.blocks.length ? blocks(message.blocks, context) : [h("div", { class: "text" }, mrkdwn(message.text, state.names))]),
+    ...message.files.map((file) => h("div", { class: "file" }, file))));
 }
 
 function ephemeralNote(message) {

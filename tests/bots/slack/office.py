@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.commands import Commands
+from bots.home import Home
 from bots.slack.app import SlackFront
 from bots.slack.sender import SlackSender, open_client
 from bots.workspace import Workspace
@@ -34,6 +35,15 @@ CURSOR_KEY = b"c" * 32
 
 async def proof() -> str:
     return "log intact through #12, head 7c1e0000"
+
+
+def _recording(spool: Spool) -> Callable[..., Entry]:
+    def record(kind: str, **fields: Value) -> Entry:
+        entry = spool.record(kind, **fields)
+        spool.flush()
+        return entry
+
+    return record
 
 
 @dataclass(slots=True)
@@ -72,6 +82,7 @@ class Office:
             button_key=BUTTON_KEY,
             clock=time.time,
             app_token=workspace.app_token if socket else None,
+            home=Home(desk, record=_recording(spool), clock=time.time),
         )
         app = web.Application()
         app.add_routes(front.routes())
@@ -85,15 +96,10 @@ class Office:
 
     @staticmethod
     def _commands(desk: Desk, store: MemoryStore, spool: Spool) -> Commands:
-        def record(kind: str, **fields: Value) -> Entry:
-            entry = spool.record(kind, **fields)
-            spool.flush()
-            return entry
-
         return Commands(
             desk,
             store.audit,
-            record=record,
+            record=_recording(spool),
             proof=proof,
             auditor=lambda who: "dba" in who.groups,
             cursor_key=CURSOR_KEY,

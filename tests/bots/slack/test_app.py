@@ -19,11 +19,12 @@ from bots.slack.app import NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_t
 from bots.slack.blocks import APPROVE_ACTION, ASK_FORM, CHANGES_FORM, DENY_FORM, MORE_ACTION, TYPED_BLOCK
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
+from bots.workspace.limits import elements_of
 from bots.workspace.state import Person, View
 from gateway.approvals.desk import Deny
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
-from tests.bots.samples import ANN, BOB, CAROL, DELETE, PLAIN
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN
 from tests.bots.slack.office import BUTTON_KEY, Office, Serve
 from tests.bots.slack.test_edge import sign
 
@@ -132,7 +133,13 @@ async def test_a_click_after_the_time_is_refused(office: Office) -> None:
 
 
 async def test_the_outbox_posts_and_redraws_the_card(office: Office) -> None:
-    outbox = Outbox(office.store, {"slack": office.sender}, time.time, undeliverable=office.desk.undeliverable)
+    outbox = Outbox(
+        office.store,
+        {"slack": office.sender},
+        time.time,
+        undeliverable=office.desk.undeliverable,
+        escalate=office.desk.escalate,
+    )
     await outbox.start()
     now = time.time()
     request = replace(PLAIN, opened_at=now, expires_at=now + 600, channels=(f"slack:{office.channel.id}",))
@@ -669,3 +676,112 @@ async def test_socket_mode_has_the_same_listeners(tmp_path: Path, aiohttp_server
         assert "bob@example.com" in office.workspace.ephemerals(office.bob)[-1].text
     finally:
         await office.close()
+
+
+# The home tab ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_home_tab_shows_each_what_concerns_them(office: Office) -> None:
+    request = await office.hold()
+    for who, buttons in ((office.bob, 1), (office.ann, 1), (office.eve, 0)):
+        await _home(office, who)
+        assert len(_review_buttons(office, who)) == buttons
+        assert (request.id in json.dumps(_home_blocks(office, who))) is (buttons > 0)
+        assert "last_seen" not in json.dumps(_home_blocks(office, who)), "no SQL"
+
+
+async def test_a_request_is_decided_from_the_home_tab(office: Office) -> None:
+    request = await office.hold()
+    await _home(office, office.bob)
+    await _look(office, office.bob)
+    view = office.workspace.open_views(office.bob)[-1]
+    assert "last_seen" in json.dumps(view.blocks)
+    await office.workspace.click_in_view(office.bob, view.id, "hoop_approve")
+    await office.front.settle()
+    assert (await office.stored(request.id)).state is State.APPROVED
+    [told] = office.workspace.open_views(office.bob)[-1].blocks
+    assert "You approved it" in told["text"]["text"]
+    await _home(office, office.bob)
+    assert _review_buttons(office, office.bob) == []
+
+
+async def test_a_denial_from_the_home_tab_has_its_reason(office: Office) -> None:
+    request = await office.hold()
+    await _home(office, office.bob)
+    await _look(office, office.bob)
+    view = office.workspace.open_views(office.bob)[-1]
+    await office.workspace.click_in_view(office.bob, view.id, "hoop_deny")
+    asked = office.workspace.open_views(office.bob)[-1]
+    await office.workspace.submit(asked.id, office.bob, {"reason": "use the job"})
+    await office.front.settle()
+    assert (await office.stored(request.id)).reason == "use the job"
+
+
+async def test_a_button_of_another_persons_home_tab_shows_nothing(office: Office) -> None:
+    request = await office.hold()
+    await office.hold("EVES", requester=EVE)
+    await _home(office, office.eve)
+    view = office.workspace.home(office.eve)
+    assert view is not None
+    for forged in (seal(BUTTON_KEY, request), f"{request.id}.1.{'0' * 32}", "nothing"):
+        await office.workspace.click_in_view(office.eve, view.id, "hoop_review", forged)
+        await office.front.settle()
+        [said] = office.workspace.open_views(office.eve)[-1].blocks
+        assert said["text"]["text"] == "There is no such request that you may see."
+
+
+async def test_who_is_no_member_any_more_sees_an_empty_tab(office: Office) -> None:
+    await office.hold()
+    await _home(office, office.bob)
+    office.bob.is_restricted = True
+    await _home(office, office.bob)
+    [said] = _home_blocks(office, office.bob)
+    assert said["text"]["text"].startswith("Guests decide nothing here.")
+
+
+async def test_a_home_tab_without_its_store_says_so(office: Office) -> None:
+    office.store.away = True
+    await _home(office, office.bob)
+    [said] = _home_blocks(office, office.bob)
+    assert "Open this tab again" in said["text"]["text"]
+
+
+async def _home(office: Office, who: Person) -> None:
+    assert (await office.workspace.open_home(who)).status == 200
+    await office.front.settle()
+
+
+async def _look(office: Office, who: Person) -> None:
+    view = office.workspace.home(who)
+    assert view is not None
+    assert await office.workspace.click_in_view(who, view.id, "hoop_review") == 200
+    await office.front.settle()
+
+
+def _home_blocks(office: Office, who: Person) -> list[dict[str, Any]]:
+    view = office.workspace.home(who)
+    assert view is not None
+    return view.blocks
+
+
+def _review_buttons(office: Office, who: Person) -> list[dict[str, Any]]:
+    found = [each for block in _home_blocks(office, who) for each in elements_of(block)]
+    return [each for each in found if each["action_id"] == "hoop_review"]
+
+
+async def test_an_audit_export_comes_as_a_direct_message(office: Office) -> None:
+    office.spool.record(
+        "finished", subject=BOB.subject, user=BOB.user, outcome="executed", tag="SELECT", sql="SELECT 1"
+    )
+    office.spool.flush()
+    await office.ship()
+    answered = await office.workspace.command(office.bob, office.channel, "/hoop audit")
+    assert answered.status == 200
+    [answer] = office.workspace.ephemerals(office.bob)
+    assert await office.workspace.click(office.bob, office.channel, answer.ts, "hoop_page_export") == 200
+    await office.front.settle()
+    assert office.workspace.ephemerals(office.bob)[-1].text == "The file is in our direct messages."
+    *_, message = office.workspace.direct_messages(office.bob)
+    [file] = message.files
+    assert b"SELECT 1" in (file.content or b"")
+    assert "SELECT 1" not in json.dumps([each.blocks for each in office.workspace.messages(office.channel)])

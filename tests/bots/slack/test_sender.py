@@ -14,7 +14,7 @@ from bots.slack.blocks import LADDER
 from bots.slack.sender import HINTS, SlackSender, SlackUnwellError, open_client
 from bots.workspace import Workspace
 from bots.workspace.state import Channel
-from gateway.approvals.outbox import Front, Outbox, PermanentFailure, RetryLater, Unreached
+from gateway.approvals.outbox import Below, Front, Outbox, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import State
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Backlog
@@ -74,6 +74,30 @@ async def test_a_reminder_stands_in_the_thread_of_its_card(room: Room) -> None:
     assert said.thread_ts == json.loads(ref)["ts"]
     start = "Still waiting for dba: DELETE on public.customers in production (shop), asked by &lt;!channel&gt;. After <!date^"
     assert said.text.startswith(start)
+
+
+async def test_a_user_group_is_called_by_the_card_and_what_is_said_below_it(room: Room) -> None:
+    request = replace(REQUEST, mentions=("slack:S0DBA", "slack:S1> <!channel", "teams:x"), escalate_to=("slack:C2",))
+    ref = await room.sender.post(room.channel.id, request)
+    await room.sender.remind(ref, request)
+    await room.sender.remind(ref, replace(request, escalated_at=time.time()), Below.ESCALATED)
+    await room.sender.remind(
+        ref, replace(request, approvals_needed=2, approvals=STATES[State.APPROVED].approvals), Below.COUNTED
+    )
+    card, waits, escalated, counted = room.workspace.messages(room.channel)
+    assert {"type": "usergroup", "usergroup_id": "S0DBA"} in card.blocks[1]["elements"][0]["elements"]
+    assert "S1" not in json.dumps(card.blocks)
+    assert waits.text.startswith("<!subteam^S0DBA> Still waiting for dba: ")
+    assert escalated.text.startswith("<!subteam^S0DBA> Escalated: nobody has decided yet. ")
+    assert counted.text.startswith("1 of 2 approved by bob@example.com, needs one more: ")
+    assert [each.broadcast for each in (waits, escalated, counted)] == [False, True, False]
+    assert {each.thread_ts for each in (waits, escalated, counted)} == {card.ts}
+
+
+async def test_a_card_that_nobody_can_decide_any_more_calls_nobody(room: Room) -> None:
+    for state in set(State) - {State.PENDING}:
+        await room.sender.post(room.channel.id, replace(STATES[state], mentions=("slack:S0DBA",)))
+    assert "S0DBA" not in json.dumps([each.blocks for each in room.workspace.messages(room.channel)])
 
 
 async def test_a_reminder_fails_as_a_card_does(room: Room) -> None:
@@ -182,8 +206,11 @@ async def test_a_flood_stays_within_slacks_limits() -> None:
     async def undeliverable(request_id: str, _why: str) -> None:
         ended.append(request_id)
 
+    async def never(_id: str) -> None:
+        raise AssertionError
+
     sender = SlackSender(client, b"k" * 32, clock)
-    outbox = Outbox(store, {"slack": sender}, clock, undeliverable=undeliverable)
+    outbox = Outbox(store, {"slack": sender}, clock, undeliverable=undeliverable, escalate=never)
 
     async def all_shown(revision: int) -> None:
         """Half a second at a time, as long as anything is left to send."""

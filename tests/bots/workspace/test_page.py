@@ -327,6 +327,10 @@ async def test_a_message_elsewhere_raises_a_toast_and_threads_stand_under_their_
     await browser_page.get_by_role("button", name="Hoop in #db").first.click()
     await expect(browser_page.get_by_role("heading", name="# db")).to_be_visible()
     await expect(browser_page.locator(".thread article")).to_contain_text("a reminder")
+    await client.chat_postMessage(channel="#db", text="escalated", thread_ts=posted["ts"], reply_broadcast=True)
+    await expect(browser_page.locator("article:not(.thread article)", has_text="escalated")).to_contain_text(
+        "for the whole channel"
+    )
 
 
 @pytest.mark.chromium

@@ -1,0 +1,33 @@
+"""What is said below a card, in its thread: that it still waits, that it is asked further, that an approval was counted. Pure.
+
+What lives here: one sentence or two for each. What does not: when it is said (gateway.approvals.outbox), the card (bots.cards).
+"""
+
+from collections.abc import Callable, Mapping
+
+from bots.cards import reminder, title
+from bots.texts import count, line, moment
+from gateway.approvals.outbox import Below
+from gateway.approvals.quorum import progress
+from gateway.approvals.request import ApprovalRequest
+
+
+def below(request: ApprovalRequest, about: Below) -> str:
+    """The text, with moments as tokens."""
+    return _SAID[about](request)
+
+
+def _escalated(request: ApprovalRequest) -> str:
+    further = f"It is now asked in {count(len(request.escalate_to), 'further channel')} as well."
+    return f"Escalated: nobody has decided yet. {further} {reminder(request)}"
+
+
+def _counted(request: ApprovalRequest) -> str:
+    return f"{line(progress(request), 400)}: {title(request)}. After {moment(request.expires_at)} nothing runs."
+
+
+_SAID: Mapping[Below, Callable[[ApprovalRequest], str]] = {
+    Below.WAITING: reminder,
+    Below.ESCALATED: _escalated,
+    Below.COUNTED: _counted,
+}
