@@ -450,6 +450,9 @@ def _story(request: ApprovalRequest) -> list[str]:
         f"{moment(each.at, day=True)} {line(each.by.user, 80)} asked, via {line(each.via, 20)}: {line(each.text, 400)}"
         for each in request.questions
     ]
+    if request.escalated_at is not None:
+        further = count(len(request.escalate_to), "further channel")
+        story.append(f"{moment(request.escalated_at, day=True)} escalated: asked in {further} as well")
     for each in request.approvals:
         took = span(max(0.0, each.at - request.opened_at))
         story.append(
@@ -461,6 +464,9 @@ def _story(request: ApprovalRequest) -> list[str]:
         by = f" by {line(decided_by.user, 80)}, via {request.decided_via}" if decided_by else ""
         word = "changes requested" if request.changes else request.state.value
         story.append(f"{moment(request.decided_at, day=True)} {word}{by}")
+    if request.lifted_at is not None and request.lifted_by is not None:
+        by = f"{line(request.lifted_by.user, 80)}, via {line(request.lifted_via, 20)}"
+        story.append(f"{moment(request.lifted_at, day=True)} lifted by {by}: it counts towards no cool-down")
     if request.released_at is not None:
         story.append(f"{moment(request.released_at, day=True)} released")
     if request.finished_at is not None:

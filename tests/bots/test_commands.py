@@ -10,7 +10,7 @@ import pytest
 
 from bots.commands import REFUSALS, Answer, Commands, Viewer
 from bots.texts import in_utc
-from gateway.approvals.desk import Approve, Desk
+from gateway.approvals.desk import Approve, Deny, Desk, Lift
 from gateway.approvals.request import Person, Refusal, State
 from gateway.audit.entry import Entry, Value
 from gateway.audit.spool import Spool
@@ -280,6 +280,16 @@ async def test_pending_lists_what_the_viewer_may_see(record: Record) -> None:
     assert for_eve.lines == ("1 hidden: you may not review them", "Nothing waits for a decision.")
     assert len(texts(await record.ask("pending mine", ANN))) == 1
     assert (await record.ask("pending mine", BOB)).table is None
+
+
+async def test_show_tells_of_escalation_and_lifting(record: Record) -> None:
+    await record.desk.open(replace(PLAIN, escalate_to=("slack:C2",), escalate_at=NOW + 60))
+    await record.desk.escalate(PLAIN.id)
+    await record.desk.decide(PLAIN.id, None, BOB, Deny("no"), "slack")
+    await record.desk.decide(PLAIN.id, None, CAROL, Lift(), "teams")
+    lines = [in_utc(each) for each in (await record.ask(f"show {PLAIN.id}")).lines]
+    assert lines[1].endswith(" escalated: asked in 1 further channel as well")
+    assert lines[3].endswith(" lifted by carol@example.com, via teams: it counts towards no cool-down")
 
 
 async def test_show_tells_the_story(record: Record) -> None:
