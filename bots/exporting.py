@@ -33,5 +33,5 @@ async def exported(query: Query, seen: Seen, proof: str) -> tuple[Answer, int]:
     lines += (
         [f"There are {total:,}: the newest {MOST:,} are in it; hoop audit export has them all."] if total > MOST else []
     )
-    text = await asyncio.to_thread(as_csv, rows)  # half a second for 20,000 rows, in which wires would stand still
+    text = await asyncio.to_thread(as_csv, rows)  # a second or two for 20,000 rows: wires must not stand still
     return Answer("Audit export", tuple(lines), footer=proof, file=File("audit.csv", text)), len(rows)
