@@ -215,6 +215,8 @@ class Judge:
         found: list[tuple[Place, list[str]]] = [
             ((None, name, None), sorted({*sources, *given})) for name in code.creates
         ]
+        if code.anywhere:
+            found.append(((None, None, None), sorted(sources)))
         for key in code.to:
             for column in relations[key].columns:
                 kind = relations[key].types.get(column, "")

@@ -55,11 +55,12 @@ class Relation:
 @dataclass(frozen=True, slots=True)
 class Spread:
     """What code writes, by its words (gateway.sql.copies): `to` these relations (schema, name), `creates` tables of these names;
-    `reads`: "schema.relation.column" of what it may put there itself -> type."""
+    `reads`: "schema.relation.column" of what it may put there itself -> type; `anywhere`: it runs texts that it makes itself."""
 
     to: frozenset[tuple[str, str]]
     reads: Mapping[str, str]
     creates: frozenset[str]
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ _CREATES = re.compile(
     rf"\bcreate\s+(?:(?:global|local|temp|temporary|unlogged)\s+)*table\s+(?:if\s+not\s+exists\s+)?(?:{_NAME}\s*\.\s*)?({_NAME})",
     re.IGNORECASE,
 )
+_EXECUTES = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
 _WRITTEN = re.compile(
     rf"\b(?:insert\s+into|merge\s+into|update|copy)\s+(?:only\s+)?(?:{_NAME}\s*\.\s*)*({_NAME})(?!['\w$]|\s*\.)",
     re.IGNORECASE,
@@ -183,9 +184,9 @@ def spread(
     found = {
         name: _spread(text, names, relations)
         for name, text in whole.items()
-        if _WRITES.search(text) or _CREATES.search(text)
+        if _WRITES.search(text) or _CREATES.search(text) or _EXECUTES.search(text)
     }
-    return {name: each for name, each in found.items() if each.to or each.creates}
+    return {name: each for name, each in found.items() if each.to or each.creates or (each.anywhere and each.reads)}
 
 
 def _spread(text: str, names: Mapping[str, list[Relation]], relations: Mapping[Key, Relation]) -> Spread:
@@ -196,7 +197,8 @@ def _spread(text: str, names: Mapping[str, list[Relation]], relations: Mapping[K
         shown for each in _targets(text, names, named) for shown, _ in _shown(each, tuple(each.columns), relations)
     ]
     creates = frozenset(_folded(each) for each in _CREATES.findall(text))
-    return Spread(frozenset((each.schema, each.name) for each in targets), read, creates)
+    to = frozenset((each.schema, each.name) for each in targets)
+    return Spread(to, read, creates, _EXECUTES.search(text) is not None)
 
 
 def spread_by(statement: Statement, catalog: Catalog) -> list[Spread]:
