@@ -12,7 +12,7 @@ outside of the database, and a number that it makes of a text and writes to anot
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gateway.sql.attached import uncommented
@@ -79,6 +79,7 @@ _CREATES = re.compile(
     rf"\bcreate\s+(?:(?:global|local|temp|temporary|unlogged)\s+)*table\s+(?:if\s+not\s+exists\s+)?(?:{_NAME}\s*\.\s*)?({_NAME})",
     re.IGNORECASE,
 )
+_TRIGGERS = re.compile(r"\breturns\s+trigger\b", re.IGNORECASE)
 _EXECUTES = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
 _WRITTEN = re.compile(
     rf"\b(?:insert\s+into|merge\s+into|update|copy)\s+(?:only\s+)?(?:{_NAME}\s*\.\s*)*({_NAME})(?!['\w$]|\s*\.)",
@@ -93,6 +94,8 @@ _NARROW = re.compile(
 )
 #: Sources of one column. With more than these nobody looks for which: tables that all copy from each other would have them all.
 _MANY = 1000
+#: Statements whose text is code that runs later.
+_DEFINING = frozenset({"CREATE FUNCTION", "CREATE PROCEDURE", "CREATE RULE"})
 _DEEP = 3  # functions that call functions
 
 
@@ -208,7 +211,18 @@ def spread_by(statement: Statement, catalog: Catalog) -> list[Spread]:
     if statement.tag == "DO":
         called |= _words(statement.sql)
         found += spread({"": statement.sql}, catalog.relations, {}).values()
+    if statement.tag in _DEFINING:
+        found.append(_defined(uncommented(statement.sql), catalog.relations))
     return [*found, *(catalog.function_writes[each] for each in sorted(called & catalog.function_writes.keys()))]
+
+
+def _defined(text: str, relations: Mapping[Key, Relation]) -> Spread:
+    """What code is going to write that a statement defines: it may run in the same transaction, and be gone behind it."""
+    found = _spread(text, _by_name(relations), relations)
+    columns = set[str]()
+    if _TRIGGERS.search(text):
+        columns = {"*"} if _sets_row(text, text) else _set_columns(text)
+    return replace(found, anywhere=False, sets=frozenset(columns))
 
 
 def fits(kind: str, kinds: Collection[str]) -> bool:
@@ -305,12 +319,21 @@ def _without_aliases(text: str) -> str:
 
 def _assigned(own: str, text: str, relation: Relation) -> Iterable[str]:
     """The columns of the new row that a trigger sets; `text` is its `own` with that of the functions it calls."""
-    if _SET_ROW.search(text) or len(_RETURNED.findall(own)) > len(_PASSED_ON.findall(own)):
+    if _sets_row(own, text):
         return relation.columns
-    set_ = [one or other for one, other in _SET.findall(text)]
-    set_ += [name for each in _FILLED.findall(text) for name in _SET_COLUMN.findall(" ".join(each))]
-    folded = {_bare(each).lower() for each in set_}
-    return [each for each in relation.columns if each.lower() in folded]
+    named = _set_columns(text)
+    return [each for each in relation.columns if each.lower() in named]
+
+
+def _sets_row(own: str, text: str) -> bool:
+    return bool(_SET_ROW.search(text)) or len(_RETURNED.findall(own)) > len(_PASSED_ON.findall(own))
+
+
+def _set_columns(text: str) -> set[str]:
+    """The names, in lower case, of the columns of NEW that a text sets."""
+    named = [one or other for one, other in _SET.findall(text)]
+    named += [name for each in _FILLED.findall(text) for name in _SET_COLUMN.findall(" ".join(each))]
+    return {_bare(each).lower() for each in named}
 
 
 @dataclass(frozen=True, slots=True)
