@@ -18,6 +18,7 @@ from functools import lru_cache
 from gateway.sql.attached import uncommented
 from gateway.sql.catalog import Catalog, Relation, Spread
 from gateway.sql.frames import CLOSED
+from gateway.sql.parse import MAX_BYTES
 from gateway.sql.statement import Statement
 from gateway.sql.tree import parts, words
 
@@ -27,8 +28,8 @@ Found = dict[Place, set[Place]]  # column -> what it is made of
 
 #: Words with quotes or without, and what is no such word but stands in quotes. A lone quote in a string hides no word.
 _WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][\w$]*")
-_QUOTED = re.compile(r'"((?![a-z_][a-z0-9_$]*")(?:[^"]|"")+)"')
-_NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_QUOTED = re.compile(r'"((?![a-z_][a-z0-9_$]*")(?:[^"]|""){1,130})"')
+_NAME = r'(?:"(?:[^"]|""){1,130}"|[\w$]+)'
 _PLACE = rf"{_NAME}(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*"  # with fields of composites and subscripts
 _NEW = rf'"?\bnew\b"?\s*\.\s*({_NAME})(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*'  # a column of the new row
 _WHOLE_NEW = r'"?\bnew\b"?(?!\s*\.)'
@@ -37,16 +38,16 @@ _SET = re.compile(rf"(?:{_BEGINS}{_NEW}\s*=)|(?:{_NEW}\s*:=)", re.IGNORECASE)
 #: Places that a statement fills: behind INTO they are a list, in GET DIAGNOSTICS and CALL they may stand anywhere.
 _FILLED = re.compile(
     rf"\binto\s+(?:strict\s+)?({_PLACE}(?:\s*,\s*{_PLACE})*)"
-    r"|\b(?:for|foreach)\s+([^;]*?)\s+(?:in|slice)\b|\b(?:diagnostics|call)\b([^;]*)",
+    r"|\b(?:for|foreach)\s+([^;]{0,500}?)\s+(?:in|slice)\b|\b(?:diagnostics|call)\b([^;]*)",
     re.IGNORECASE,
 )
 _SET_COLUMN = re.compile(_NEW, re.IGNORECASE)
 _SET_ROW = re.compile(
     rf"(?:{_BEGINS}{_WHOLE_NEW}\s*=)|{_WHOLE_NEW}\s*:=|\b(?:into\s+(?:strict\s+)?|for\s+){_WHOLE_NEW}"
-    rf"|\bcall\b[^;]*{_WHOLE_NEW}",
+    rf"|\bcall\b[^;]{{0,500}}?{_WHOLE_NEW}",
     re.IGNORECASE,
 )
-_ALIAS = re.compile(rf'({_NAME})\s+alias\s+for\s+"?new\b"?', re.IGNORECASE)
+_ALIAS = re.compile(rf'(?<![\w$])({_NAME})\s+alias\s+for\s+"?new\b"?', re.IGNORECASE)
 _RETURNED = re.compile(r"\breturn\b(?!\s+(?:query|next)\b)", re.IGNORECASE)
 #: The row goes on as it is. Whatever else is returned becomes the new row.
 _PASSED_ON = re.compile(
@@ -57,7 +58,7 @@ _ROW = re.compile(r"\b(?:new|old)\b(?!\"?\s*\.\s*[\w\"])", re.IGNORECASE)
 #: All columns of what is read: neither count(*) nor a product, which something stands behind.
 _STAR = re.compile(r"[^(\s*/]\s*\*\s*(?:[,;)'\"$]|\b(?:from|into)\b|$)", re.IGNORECASE)
 _END = r"(?![\w$\"]|\s*\.)"  # of the last part of a name
-_ALONE = re.compile(rf"{_WORD.pattern}(?![\w$]|\"?\s*\.)")
+_ALONE = re.compile(rf"(?<![\w$]){_WORD.pattern}(?![\w$]|\"?\s*\.)")
 _QUOTED_ALONE = re.compile(rf"{_QUOTED.pattern}(?!\s*\.)")
 _FROM = re.compile(
     rf"\b(?:from|join|only|into|update|using)\s+(?:{_NAME}\s*\.\s*)?({_NAME}){_END}(?=(?:\s+(?:as\s+)?({_NAME}))?)",
@@ -208,12 +209,27 @@ def spread_by(statement: Statement, catalog: Catalog) -> list[Spread]:
     """What the functions of the user's write that a statement calls, and the code of DO."""
     called = {parts(each)[-1] for each in statement.functions}
     found: list[Spread] = []
+    if len(statement.sql) > MAX_BYTES:
+        return [_of_long(statement, catalog.relations)] if statement.tag in {"DO", *_DEFINING} else []
     if statement.tag == "DO":
         called |= _words(statement.sql)
         found += spread({"": statement.sql}, catalog.relations, {}).values()
     if statement.tag in _DEFINING:
         found.append(_defined(uncommented(statement.sql), catalog.relations))
     return [*found, *(catalog.function_writes[each] for each in sorted(called & catalog.function_writes.keys()))]
+
+
+def _of_long(statement: Statement, relations: Mapping[Key, Relation]) -> Spread:
+    """Of a text that takes long to read: it writes what it names into whatever it names, and DO anywhere."""
+    said = {each.lower() for each in _WORD.findall(statement.sql)}
+    named = {key: each for key, each in relations.items() if each.name.lower() in said}
+    read = {
+        ".".join((*key, column)): each.types.get(column, "")
+        for key, each in named.items()
+        for column in each.columns
+        if column.lower() in said
+    }
+    return Spread(frozenset(named), read, frozenset(), anywhere=statement.tag == "DO")
 
 
 def _defined(text: str, relations: Mapping[Key, Relation]) -> Spread:
