@@ -128,9 +128,25 @@ class Judge:
 
     def refresh(self, catalog: Catalog | None) -> None:
         """Know the target by these facts from now on."""
+        lost = self._lost(catalog) if self.protects else set[str]()
         self._know(catalog)
         self._spread()
+        if lost:
+            self._mask_too(lost)
         self._forget()
+
+    def _lost(self, new: Catalog | None) -> set[str]:
+        """Columns that were made of protected ones and aren't any more: a trigger is gone, what it has written isn't."""
+        if self.catalog is None or new is None or new is self.catalog:
+            return set()
+        found = set[str]()
+        for key, relation in self.catalog.relations.items():
+            now = new.relations.get(key)
+            for column, sources in relation.fed.items() if now else ():
+                gone = sources - now.fed.get(column, frozenset()) if now else sources
+                if any(map(self._is_protected, gone)):
+                    found.add(self._glob((*key, column)))
+        return found
 
     def _spread(self) -> None:
         """Masks of partitions hold for their parents too."""
@@ -215,6 +231,9 @@ class Judge:
         found: list[tuple[Place, list[str]]] = [
             ((None, name, None), sorted({*sources, *given})) for name in code.creates
         ]
+        found += [((None, None, None if name == "*" else name), sorted(sources)) for name in code.sets]
+        if code.anywhere:
+            found.append(((None, None, None), sorted(sources)))
         for key in code.to:
             for column in relations[key].columns:
                 kind = relations[key].types.get(column, "")

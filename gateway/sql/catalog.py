@@ -55,11 +55,14 @@ class Relation:
 @dataclass(frozen=True, slots=True)
 class Spread:
     """What code writes, by its words (gateway.sql.copies): `to` these relations (schema, name), `creates` tables of these names;
-    `reads`: "schema.relation.column" of what it may put there itself -> type."""
+    `reads`: "schema.relation.column" of what it may put there itself -> type; `anywhere`: it runs texts that it makes itself;
+    `sets`: columns of the new row that a trigger's function fills, "*" for all."""
 
     to: frozenset[tuple[str, str]]
     reads: Mapping[str, str]
     creates: frozenset[str]
+    anywhere: bool = False
+    sets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

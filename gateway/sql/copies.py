@@ -12,12 +12,13 @@ outside of the database, and a number that it makes of a text and writes to anot
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gateway.sql.attached import uncommented
 from gateway.sql.catalog import Catalog, Relation, Spread
 from gateway.sql.frames import CLOSED
+from gateway.sql.parse import MAX_BYTES
 from gateway.sql.statement import Statement
 from gateway.sql.tree import parts, words
 
@@ -27,8 +28,8 @@ Found = dict[Place, set[Place]]  # column -> what it is made of
 
 #: Words with quotes or without, and what is no such word but stands in quotes. A lone quote in a string hides no word.
 _WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][\w$]*")
-_QUOTED = re.compile(r'"((?![a-z_][a-z0-9_$]*")(?:[^"]|"")+)"')
-_NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_QUOTED = re.compile(r'"((?![a-z_][a-z0-9_$]*")(?:[^"]|""){1,130})"')
+_NAME = r'(?:"(?:[^"]|""){1,130}"|[\w$]+)'
 _PLACE = rf"{_NAME}(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*"  # with fields of composites and subscripts
 _NEW = rf'"?\bnew\b"?\s*\.\s*({_NAME})(?:\s*\.\s*{_NAME}|\s*\[[^\]]*\])*'  # a column of the new row
 _WHOLE_NEW = r'"?\bnew\b"?(?!\s*\.)'
@@ -37,16 +38,16 @@ _SET = re.compile(rf"(?:{_BEGINS}{_NEW}\s*=)|(?:{_NEW}\s*:=)", re.IGNORECASE)
 #: Places that a statement fills: behind INTO they are a list, in GET DIAGNOSTICS and CALL they may stand anywhere.
 _FILLED = re.compile(
     rf"\binto\s+(?:strict\s+)?({_PLACE}(?:\s*,\s*{_PLACE})*)"
-    r"|\b(?:for|foreach)\s+([^;]*?)\s+(?:in|slice)\b|\b(?:diagnostics|call)\b([^;]*)",
+    r"|\b(?:for|foreach)\s+([^;]{0,500}?)\s+(?:in|slice)\b|\b(?:diagnostics|call)\b([^;]*)",
     re.IGNORECASE,
 )
 _SET_COLUMN = re.compile(_NEW, re.IGNORECASE)
 _SET_ROW = re.compile(
     rf"(?:{_BEGINS}{_WHOLE_NEW}\s*=)|{_WHOLE_NEW}\s*:=|\b(?:into\s+(?:strict\s+)?|for\s+){_WHOLE_NEW}"
-    rf"|\bcall\b[^;]*{_WHOLE_NEW}",
+    rf"|\bcall\b[^;]{{0,500}}?{_WHOLE_NEW}",
     re.IGNORECASE,
 )
-_ALIAS = re.compile(rf'({_NAME})\s+alias\s+for\s+"?new\b"?', re.IGNORECASE)
+_ALIAS = re.compile(rf'(?<![\w$])({_NAME})\s+alias\s+for\s+"?new\b"?', re.IGNORECASE)
 _RETURNED = re.compile(r"\breturn\b(?!\s+(?:query|next)\b)", re.IGNORECASE)
 #: The row goes on as it is. Whatever else is returned becomes the new row.
 _PASSED_ON = re.compile(
@@ -57,7 +58,7 @@ _ROW = re.compile(r"\b(?:new|old)\b(?!\"?\s*\.\s*[\w\"])", re.IGNORECASE)
 #: All columns of what is read: neither count(*) nor a product, which something stands behind.
 _STAR = re.compile(r"[^(\s*/]\s*\*\s*(?:[,;)'\"$]|\b(?:from|into)\b|$)", re.IGNORECASE)
 _END = r"(?![\w$\"]|\s*\.)"  # of the last part of a name
-_ALONE = re.compile(rf"{_WORD.pattern}(?![\w$]|\"?\s*\.)")
+_ALONE = re.compile(rf"(?<![\w$]){_WORD.pattern}(?![\w$]|\"?\s*\.)")
 _QUOTED_ALONE = re.compile(rf"{_QUOTED.pattern}(?!\s*\.)")
 _FROM = re.compile(
     rf"\b(?:from|join|only|into|update|using)\s+(?:{_NAME}\s*\.\s*)?({_NAME}){_END}(?=(?:\s+(?:as\s+)?({_NAME}))?)",
@@ -79,6 +80,8 @@ _CREATES = re.compile(
     rf"\bcreate\s+(?:(?:global|local|temp|temporary|unlogged)\s+)*table\s+(?:if\s+not\s+exists\s+)?(?:{_NAME}\s*\.\s*)?({_NAME})",
     re.IGNORECASE,
 )
+_TRIGGERS = re.compile(r"\breturns\s+trigger\b", re.IGNORECASE)
+_EXECUTES = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
 _WRITTEN = re.compile(
     rf"\b(?:insert\s+into|merge\s+into|update|copy)\s+(?:only\s+)?(?:{_NAME}\s*\.\s*)*({_NAME})(?!['\w$]|\s*\.)",
     re.IGNORECASE,
@@ -92,6 +95,8 @@ _NARROW = re.compile(
 )
 #: Sources of one column. With more than these nobody looks for which: tables that all copy from each other would have them all.
 _MANY = 1000
+#: Statements whose text is code that runs later.
+_DEFINING = frozenset({"CREATE FUNCTION", "CREATE PROCEDURE", "CREATE RULE"})
 _DEEP = 3  # functions that call functions
 
 
@@ -183,9 +188,9 @@ def spread(
     found = {
         name: _spread(text, names, relations)
         for name, text in whole.items()
-        if _WRITES.search(text) or _CREATES.search(text)
+        if _WRITES.search(text) or _CREATES.search(text) or _EXECUTES.search(text)
     }
-    return {name: each for name, each in found.items() if each.to or each.creates}
+    return {name: each for name, each in found.items() if each.to or each.creates or (each.anywhere and each.reads)}
 
 
 def _spread(text: str, names: Mapping[str, list[Relation]], relations: Mapping[Key, Relation]) -> Spread:
@@ -196,17 +201,44 @@ def _spread(text: str, names: Mapping[str, list[Relation]], relations: Mapping[K
         shown for each in _targets(text, names, named) for shown, _ in _shown(each, tuple(each.columns), relations)
     ]
     creates = frozenset(_folded(each) for each in _CREATES.findall(text))
-    return Spread(frozenset((each.schema, each.name) for each in targets), read, creates)
+    to = frozenset((each.schema, each.name) for each in targets)
+    return Spread(to, read, creates, _EXECUTES.search(text) is not None)
 
 
 def spread_by(statement: Statement, catalog: Catalog) -> list[Spread]:
     """What the functions of the user's write that a statement calls, and the code of DO."""
     called = {parts(each)[-1] for each in statement.functions}
     found: list[Spread] = []
+    if len(statement.sql) > MAX_BYTES:
+        return [_of_long(statement, catalog.relations)] if statement.tag in {"DO", *_DEFINING} else []
     if statement.tag == "DO":
         called |= _words(statement.sql)
         found += spread({"": statement.sql}, catalog.relations, {}).values()
+    if statement.tag in _DEFINING:
+        found.append(_defined(uncommented(statement.sql), catalog.relations))
     return [*found, *(catalog.function_writes[each] for each in sorted(called & catalog.function_writes.keys()))]
+
+
+def _of_long(statement: Statement, relations: Mapping[Key, Relation]) -> Spread:
+    """Of a text that takes long to read: it writes what it names into whatever it names, and DO anywhere."""
+    said = {each.lower() for each in _WORD.findall(statement.sql)}
+    named = {key: each for key, each in relations.items() if each.name.lower() in said}
+    read = {
+        ".".join((*key, column)): each.types.get(column, "")
+        for key, each in named.items()
+        for column in each.columns
+        if column.lower() in said
+    }
+    return Spread(frozenset(named), read, frozenset(), anywhere=statement.tag == "DO")
+
+
+def _defined(text: str, relations: Mapping[Key, Relation]) -> Spread:
+    """What code is going to write that a statement defines: it may run in the same transaction, and be gone behind it."""
+    found = _spread(text, _by_name(relations), relations)
+    columns = set[str]()
+    if _TRIGGERS.search(text):
+        columns = {"*"} if _sets_row(text, text) else _set_columns(text)
+    return replace(found, anywhere=False, sets=frozenset(columns))
 
 
 def fits(kind: str, kinds: Collection[str]) -> bool:
@@ -303,12 +335,21 @@ def _without_aliases(text: str) -> str:
 
 def _assigned(own: str, text: str, relation: Relation) -> Iterable[str]:
     """The columns of the new row that a trigger sets; `text` is its `own` with that of the functions it calls."""
-    if _SET_ROW.search(text) or len(_RETURNED.findall(own)) > len(_PASSED_ON.findall(own)):
+    if _sets_row(own, text):
         return relation.columns
-    set_ = [one or other for one, other in _SET.findall(text)]
-    set_ += [name for each in _FILLED.findall(text) for name in _SET_COLUMN.findall(" ".join(each))]
-    folded = {_bare(each).lower() for each in set_}
-    return [each for each in relation.columns if each.lower() in folded]
+    named = _set_columns(text)
+    return [each for each in relation.columns if each.lower() in named]
+
+
+def _sets_row(own: str, text: str) -> bool:
+    return bool(_SET_ROW.search(text)) or len(_RETURNED.findall(own)) > len(_PASSED_ON.findall(own))
+
+
+def _set_columns(text: str) -> set[str]:
+    """The names, in lower case, of the columns of NEW that a text sets."""
+    named = [one or other for one, other in _SET.findall(text)]
+    named += [name for each in _FILLED.findall(text) for name in _SET_COLUMN.findall(" ".join(each))]
+    return {_bare(each).lower() for each in named}
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,17 @@ _AS_IF_READ = {
         frozenset({"pg_catalog.pg_sequence.last_value"}),
     ),
     **dict.fromkeys(words("random random_normal array_sample array_shuffle"), frozenset({"pg_catalog.random.value"})),
+    **dict.fromkeys(
+        words("col_description obj_description shobj_description"),
+        frozenset({"pg_catalog.pg_description.description"}),
+    ),
+    **dict.fromkeys(
+        words(
+            "pg_get_constraintdef pg_get_expr pg_get_functiondef pg_get_indexdef pg_get_partition_constraintdef pg_get_ruledef "
+            "pg_get_triggerdef pg_get_viewdef"
+        ),
+        frozenset({"pg_catalog.pg_attrdef.adbin"}),
+    ),
     "pg_get_replication_slots": frozenset({"pg_catalog.pg_replication_slots.slot_name"}),
     "pg_show_replication_origin_status": frozenset({"pg_catalog.pg_replication_origin.roname"}),
     "pg_lock_status": frozenset({"pg_catalog.pg_locks.classid", "pg_catalog.pg_locks.objid"}),

@@ -305,6 +305,8 @@ CUSTOMERS_CARD = "public.customers.card_number"
         ("ALTER INDEX customers RENAME TO people", ("public.people.card_number",)),
         ("ALTER SCHEMA public RENAME TO cellar", ("cellar.customers.card_number",)),
         ("ALTER TABLE customers ALTER name TYPE text USING card_number", ("public.customers.name",)),
+        ("ALTER TABLE customers ADD x text GENERATED ALWAYS AS (lower(card_number)) STORED", ("public.customers.x",)),
+        ("ALTER TABLE customers ADD x text DEFAULT lower('x')", ()),
         ("COPY customers TO '/x'", ("*.*.*",)),
         ("COPY (SELECT card_number FROM customers) TO PROGRAM 'cat'", ("*.*.*",)),
         ("EXPLAIN ANALYZE CREATE TABLE fresh AS SELECT card_number AS x FROM customers", ("*.fresh.x",)),
@@ -356,6 +358,30 @@ def test_what_code_copies_is_told_by_its_words(judge: Judge) -> None:
     for sql in ("SELECT keep(1)", "SELECT keep(name), card_number FROM customers",
                 "DO 'BEGIN UPDATE orders SET customer = 1; END'"):  # fmt: skip
         assert judge.copies(statement(judge, sql)) == (), sql
+
+
+@pytest.mark.parametrize(
+    ("sql", "to"),
+    [
+        ("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN SELECT card_number INTO NEW.note FROM customers; RETURN NEW; END'", "*.*.note"),
+        ("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN SELECT card_number INTO NEW FROM customers; RETURN NEW; END'", "*.*.*"),
+        ("CREATE PROCEDURE f() LANGUAGE sql AS 'INSERT INTO orders (customer) SELECT card_number FROM customers'", "public.orders.customer"),
+        ("CREATE RULE r AS ON INSERT TO x DO ALSO INSERT INTO orders (customer) SELECT card_number FROM customers", "public.orders.customer"),
+        ("CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT card_number FROM customers); END'", ""),
+    ],
+)  # fmt: skip
+def test_what_a_definition_is_going_to_copy(judge: Judge, sql: str, to: str) -> None:
+    found = {place for _, place in judge.copies(statement(judge, sql))}
+    assert to in found if to else not found
+
+
+def test_what_a_trigger_has_made_stays_masked_when_the_trigger_is_gone(judge: Judge) -> None:
+    read = "SELECT customer FROM orders", column("customer", 16500, 2)
+    fed = replace(catalog().relations["public", "orders"], fed={"customer": frozenset({CUSTOMERS_CARD})})
+    judge.refresh(replace(catalog(), relations={**catalog().relations, ("public", "orders"): fed}))
+    assert shown(judge, *read) == REDACTED
+    judge.refresh(catalog())
+    assert shown(judge, *read) == REDACTED
 
 
 def test_rows_of_a_child_that_a_session_makes_show_in_the_parent(judge: Judge) -> None:

@@ -1,11 +1,13 @@
 """Which columns a target's own code makes of which others, read from its words. Against a real server: tests/corpus."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.sql.catalog import Catalog, Relation, Spread
 from gateway.sql.copies import Code, Reference, fed, spread, spread_by
 from gateway.sql.frames import CLOSED
-from gateway.sql.parse import read
+from gateway.sql.parse import MAX_BYTES, read
 
 CARDS = ("public", "cards")
 LOG = ("public", "log")
@@ -244,3 +246,22 @@ def test_a_column_of_more_sources_than_anybody_reads_is_closed() -> None:
     wide = Relation(5, "public", "wide", "r", {f"c{each}": each for each in range(1, 1500)})
     found = fed(RELATIONS | {("public", "wide"): wide}, [Code(CARDS, "NEW := (SELECT * FROM wide)")], (), {})
     assert found[CARDS]["shadow"] == CLOSED
+
+
+def test_of_a_long_text_the_words_alone_count() -> None:
+    catalog = Catalog(1, 180000, RELATIONS, frozenset(), frozenset())
+    do, defined = (
+        read("DO 'x'").statements[0],
+        read("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'").statements[0],
+    )
+    text = "SELECT pan FROM vault" + "\n" * MAX_BYTES
+    (by_do,), (later,) = (spread_by(replace(each, sql=text), catalog) for each in (do, defined))
+    assert by_do == Spread(frozenset({("public", "vault")}), {"public.vault.pan": "text"}, frozenset(), anywhere=True)
+    assert later == replace(by_do, anywhere=False)
+
+
+@pytest.mark.parametrize("part", ["for ", "call new ", "a", '"', "return ", "from a ", "new.a", "into a,", "* "])
+def test_texts_that_repeat_themselves_are_read_at_once(part: str) -> None:
+    """Half a second each would be no problem; a text that is read again from each of its words takes minutes."""
+    spread({"f": "insert execute " + part * (300_000 // len(part))}, RELATIONS, {})
+    fed(RELATIONS, [Code(CARDS, part * (60_000 // len(part)))], (), {})
