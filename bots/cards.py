@@ -14,6 +14,8 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 
+from bots.granting import Offer, choices, sentence
+from bots.granting import told as told_of_grants
 from bots.outcomes import Tone, outcome, standing
 from bots.previews import Table, rows_of, table_of
 from bots.texts import count, line, literal, moment
@@ -28,6 +30,7 @@ class Action(Enum):
     ASK = "hoop_ask"
     CHANGES = "hoop_changes"
     WITHDRAW = "hoop_withdraw"
+    GRANT = "hoop_grant"
     FULL_SQL = "hoop_full_sql"
 
 
@@ -60,6 +63,7 @@ class Card:
     once it no longer matters; so are `preview`, `where_held` and `quorum` empty: an ended card is short. `confirm` is the question
     asked before an approval of high risk; `to_type` what must be typed then; `full_view`: Approve stands below the full text only.
     `mentions` are whom a chat may call ("slack:S1"), while it waits.
+    `offers`: what its shape may be granted for, and `granting` what that means.
     """
 
     request_id: str
@@ -86,6 +90,18 @@ class Card:
     to_type: str = ""
     full_view: bool = False
     mentions: tuple[str, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    granting: str = ""
+
+    @property
+    def is_batch(self) -> bool:
+        """Several statements, which are approved together: only by who has them all in full."""
+        return len(self.statements) > 1
+
+    @property
+    def approve(self) -> str:
+        """What the button is called."""
+        return f"Approve all {len(self.statements)}" if self.is_batch else "Approve"
 
 
 #: Tags whose effect is bounded by their rows; every other tag (DDL, roles, DO, CALL, what we can't read) is high risk.
@@ -133,6 +149,8 @@ def card(request: ApprovalRequest, now: float) -> Card:
         to_type=line(request.to_type, _SENTENCE) if open_for_clicks else "",
         full_view=request.full_view and open_for_clicks,
         mentions=request.mentions if open_for_clicks else (),
+        offers=choices(request) if open_for_clicks else (),
+        granting=sentence(request) if open_for_clicks else "",
     )
 
 
@@ -145,7 +163,7 @@ def _actions(request: ApprovalRequest, now: float) -> tuple[Action, ...]:
     if request.state not in OPEN_STATES or now >= request.expires_at:
         return (Action.FULL_SQL,)
     if request.state is State.PENDING:
-        return _ASKING
+        return _ASKING if request.grantable is None else (*_ASKING, Action.GRANT)
     return (Action.FULL_SQL, Action.WITHDRAW) if request.kept else (Action.FULL_SQL,)
 
 
@@ -312,6 +330,8 @@ def _who(request: ApprovalRequest) -> tuple[Fact, ...]:
                 f"until {moment(request.expires_at)}, even if its client goes: once approved it then runs when sent again",
             )
         )
+    if (grants := told_of_grants(request)) != "":
+        facts.append(Fact("Grant", grants))
     return tuple(facts)
 
 

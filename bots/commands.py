@@ -83,10 +83,12 @@ REFUSALS = {
     Refusal.EXPIRED: "Its time is up. Nothing ran.",
     Refusal.STALE: "The request has changed since this card was drawn. Look at it again, then decide.",
     Refusal.FORGED: "This button does not belong to what the request holds now. Nothing was decided. Look at the newest card.",
-    Refusal.NOT_READ: "Its rule wants the full text read before it is approved: open it, Approve is below it. Nothing was decided.",
+    Refusal.NOT_READ: "It has to be read in full before it is approved: open its full text, Approve is below it. Nothing was decided.",
     Refusal.NOT_TYPED: "That is not what has to be typed. Nothing was decided.",
     Refusal.ENOUGH_ASKED: "It has as many questions as a request may have. Ask in its thread. Nothing was decided.",
     Refusal.NOT_DENIED: "It was not denied, or it is lifted already: nothing holds it up.",
+    Refusal.NO_GRANT: "Its shape can't be granted like that. Nothing was decided.",
+    Refusal.NOT_APPROVED: "It is not approved yet: /hoop deny ID REASON ends it. Nothing has changed.",
     Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
 }
 _ASKED = "Your question is on its card, and the client that waits for it is told. It still waits for a decision."

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from bots.texts import count, line, moment, span
-from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, State, same_person
+from gateway.approvals.request import BY_REQUESTER, REVOKED, ApprovalRequest, Person, State, same_person
 
 
 class Tone(Enum):
@@ -85,8 +85,11 @@ def yours(request: ApprovalRequest, reviewer: Person, now: float) -> str:
         return (
             f"You approved it, {len(request.approvals)} of {request.approvals_needed}: it waits for another reviewer."
         )
+    if request.state is State.WITHDRAWN and request.reason.startswith(REVOKED):
+        return "You revoked its approval. Nothing ran."
     if any(same_person(reviewer, each.by) for each in request.approvals):
-        return "You approved it. The card shows what came of it."
+        too = f", and its shape until {moment(request.grant.until)}" if request.grant is not None else ""
+        return f"You approved it{too}. The card shows what came of it."
     return lasting(request, now)
 
 
@@ -98,6 +101,8 @@ def _names(request: ApprovalRequest) -> str:
 
 
 def _by(request: ApprovalRequest) -> str:
+    if request.under and request.decided_by is not None:
+        return f"Approved by grant {line(request.under, 60)} of {line(request.decided_by.user, 80)}"
     if request.approvals:
         return f"Approved by {_names(request)}"
     if request.decided_by is not None:

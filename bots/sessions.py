@@ -23,6 +23,7 @@ HELP = (
     "/hoop sessions [filters] - who is connected now.",
     "Filters: user: app: db: ip: session: (a leading - excludes).",
     "Example: /hoop sessions user:ann@* db:shop",
+    "/hoop revoke session ID [reason] ends one (reviewers).",
 )
 
 

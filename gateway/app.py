@@ -25,6 +25,7 @@ from bots.commands import Commands
 from bots.explaining import Explaining
 from bots.home import Home
 from bots.lifting import Lifting
+from bots.revoking import Revoking
 from bots.sessions import Sessions
 from bots.slack.app import SlackFront
 from bots.slack.sender import SlackSender, open_client
@@ -50,6 +51,7 @@ from gateway.policy.readers import logins
 from gateway.policy.unenforced import notes, unasked
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
+from gateway.relay.endings import Endings
 from gateway.relay.parser import Parsers
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
@@ -255,7 +257,17 @@ class Gateway:
         )
         policy = Explaining(lambda: self.policy, self._catalog, auditor=auditor, clock=clock)
         lifting = Lifting(self.desk, clock)
-        return {"lift": lifting.verb(), "policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
+        revoking = Revoking(
+            self.desk,
+            lambda: self.store.sessions(LAPSE),
+            self.store.end_session,
+            record=self._record,
+            auditor=auditor,
+            clock=clock,
+            scrub=self._scrub,
+        )
+        verbs = {"lift": lifting.verb(), "policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
+        return {**verbs, **revoking.verbs()}
 
     async def _start_http(self) -> None:
         app = http.make(self._ready, self.metrics.registry, self.routes)
@@ -297,6 +309,9 @@ class Gateway:
         )
         self.server = Server(doors, self.policy, self.issuers, shell, catalogs, password, self._saw, self.store.cancel)
         await self.store.listen(self.server.heard)
+        server = self.server
+        endings = Endings(server.session_ids, self.store.endings, server.end_session, self._background)
+        await self.store.listen(endings.heard)
         self.ports.wire = self.server.listen(settings.listen.host, settings.listen.port)
         self._stops.append(self._drain)
         self._background(catalogs.run(self.server.targets_in_use))

@@ -34,6 +34,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.cards import Action, card, title
 from bots.commands import REFUSALS, Answer, Commands, Viewer, told
+from bots.granting import scope_of
 from bots.home import Home
 from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
@@ -45,6 +46,7 @@ from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
 from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
 from gateway.approvals.desk import Refused as DeskRefused
+from gateway.approvals.grants import Scope
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, refusal_of, said, same_person
 from gateway.errors import ChatRefused, GatewayError
 
@@ -273,16 +275,16 @@ class SlackFront:
         if came_to.redraw:
             self._later(self._repair(body, came_to.redraw))
 
-    async def _ask_approval(self, ack: AsyncAck, body: Body) -> None:
-        """Approve, where the full text has to be read or a name typed: the modal first, its trigger lives 3 s."""
+    async def _ask_approval(self, ack: AsyncAck, body: Body, *, shape: bool = False) -> None:
+        """Approve, where the full text has to be read, a name typed, or a grant chosen: the modal first, its trigger lives 3 s."""
         view = await self._open(body, blocks.notice_view("Looking it up...", "Approve"))
         await ack()
         if view is None:
             self._later(self._say(body, CLICK_AGAIN.format("Approve")))
             return
-        self._later(self._fill(body, str(view["id"]), self._approval_view))
+        self._later(self._fill(body, str(view["id"]), partial(self._approval_view, shape=shape)))
 
-    async def _approval_view(self, body: Body) -> Json:
+    async def _approval_view(self, body: Body, *, shape: bool) -> Json:
         person = await self._person(body["user"]["id"])
         request = await self._sealed(_value(body))
         if request is None:
@@ -291,14 +293,18 @@ class SlackFront:
         if refusal is not None:
             return blocks.notice_view(in_utc(told(DeskRefused(refusal, request), person, self._clock())), "Approve")
         drawn = card(request, self._clock())
-        return blocks.approve_view(drawn, seal(self._key, request, person), _channel(body))
+        offers = drawn.offers if shape else ()
+        return blocks.approve_view(drawn, seal(self._key, request, person), _channel(body), offers)
 
     async def _approve_in_view(self, ack: AsyncAck, body: Body) -> None:
         """That modal comes back, with what was typed; it was sealed for the one who opened it."""
         view = body["view"]
         about = json.loads(view["private_metadata"])
-        typed = view["state"]["values"].get(blocks.TYPED_BLOCK, {}).get(blocks.TYPED_BLOCK, {}).get("value") or ""
-        decision = Approve(typed, read=about["whole"] is True)
+        said_there = view["state"]["values"]
+        typed = said_there.get(blocks.TYPED_BLOCK, {}).get(blocks.TYPED_BLOCK, {}).get("value") or ""
+        chosen = said_there.get(blocks.GRANT_BLOCK, {}).get(blocks.GRANT_BLOCK, {}).get("selected_option")
+        scope = None if chosen is None else scope_of(str(chosen.get("value"))) or Scope()
+        decision = Approve(typed, read=about["whole"] is True, scope=scope)
         came_to = await self._decide(about["value"], body["user"]["id"], decision, personal=True)
         if not came_to.decided:
             await ack(**_shown_in(body, came_to.text))
@@ -332,6 +338,7 @@ class SlackFront:
             Action.ASK.value: partial(self._ask_text, blocks.ASK_FORM),
             Action.CHANGES.value: partial(self._ask_text, blocks.CHANGES_FORM),
             Action.WITHDRAW.value: partial(self._click, Withdraw()),
+            Action.GRANT.value: partial(self._ask_approval, shape=True),
         }
         act = chosen.get(name, self._no_such_button)
         await act(ack, {**body, "actions": [{"type": "button", "value": value}]})

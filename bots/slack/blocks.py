@@ -18,6 +18,7 @@ from typing import Any
 from bots.cards import Action, Card, Fact, SqlText
 from bots.commands import Answer, Page
 from bots.fitting import cost, excerpt, fit, prefix
+from bots.granting import Offer
 from bots.outcomes import Tone
 from bots.previews import Cell, Table
 from bots.texts import MOMENT, count, in_utc, moment, utc
@@ -289,14 +290,19 @@ def _buttons(card: Card, value: str, hidden: bool) -> list[Json]:
     asking = Action.APPROVE in card.actions
     shown = [each for each in card.actions if each not in MENU]
     rarer = [each for each in card.actions if each in MENU]
-    elements = [_drawn(each, card, value) for each in shown if asking or hidden]
-    elements += [_menu(rarer, value)] if rarer and asking else [_drawn(each, card, value) for each in rarer]
+    elements = [_drawn(each, card, value, hidden) for each in shown if asking or hidden]
+    elements += [_menu(rarer, value)] if rarer and asking else [_drawn(each, card, value, hidden) for each in rarer]
     return [{"type": "actions", "elements": elements}] if elements else []
 
 
 #: The button whose menu has the rarer actions, and what they are called there. An option's value says which, then the seal.
 MORE_ACTION = "hoop_more"
-MENU = {Action.ASK: "Ask a question...", Action.CHANGES: "Request changes...", Action.WITHDRAW: "Withdraw (who asked)"}
+MENU = {
+    Action.ASK: "Ask a question...",
+    Action.CHANGES: "Request changes...",
+    Action.WITHDRAW: "Withdraw (who asked)",
+    Action.GRANT: "Approve this shape...",
+}
 
 
 def _menu(actions: list[Action], value: str) -> Json:
@@ -304,14 +310,16 @@ def _menu(actions: list[Action], value: str) -> Json:
     return {"type": "overflow", "action_id": MORE_ACTION, "options": options}
 
 
-def _drawn(action: Action, card: Card, value: str) -> Json:
+def _drawn(action: Action, card: Card, value: str, hidden: bool) -> Json:
     match action:
         case Action.APPROVE:
             label = f"Approve: {card.title}"[:75]
-            if card.to_type or card.full_view:  # in a modal, which is the last question as well
-                return _button("Approve...", APPROVE_ACTION, value, style="primary", accessibility_label=label)
+            if (
+                card.to_type or card.full_view or (hidden and card.is_batch)
+            ):  # in a modal, which is the last question as well
+                return _button(f"{card.approve}...", APPROVE_ACTION, value, style="primary", accessibility_label=label)
             confirm = {"confirm": _confirm(card)} if card.confirm else {}
-            return _button("Approve", action.value, value, style="primary", accessibility_label=label, **confirm)
+            return _button(card.approve, action.value, value, style="primary", accessibility_label=label, **confirm)
         case Action.DENY:
             label = f"Deny, with a reason: {card.title}"[:75]
             return _button("Deny...", action.value, value, style="danger", accessibility_label=label)
@@ -465,28 +473,30 @@ def text_view(form: Form, value: str, channel: str, about: str = "") -> Json:
 
 #: The button that opens the modal in which some requests are approved, and that modal.
 APPROVE_ACTION, APPROVE_VIEW = "hoop_approve_view", "hoop_approve_view"
-TYPED_BLOCK = "typed"
-_TOO_LONG = "It is longer than Slack can show here, and its rule wants it read in full: it can't be approved in Slack."
+TYPED_BLOCK, GRANT_BLOCK = "typed", "grant"
+_TOO_LONG = "It is longer than Slack can show here, and it has to be read in full: it can't be approved in Slack."
 
 
-def approve_view(card: Card, value: str, channel: str) -> Json:
+def approve_view(card: Card, value: str, channel: str, offers: tuple[Offer, ...] = ()) -> Json:
     """The modal of a request that is approved below its full text, or by typing a name; `value` is sealed for its reader.
 
-    Without Approve where the text must be read in full and does not fit.
+    With `offers` it approves the shape as well: one of them must be chosen. Without Approve where the text must be read in full and does not fit.
     """
     text, whole = _in_full(card)
-    asked = [part for part in (card.confirm or f"{card.title}. {card.consequence}",) if part]
+    asked = [
+        part for part in (card.confirm or f"{card.title}. {card.consequence}", card.granting if offers else "") if part
+    ]
     blocks = [_lines(*([_run(fit(part, 1_000), bold=True)] for part in asked)), *text]
-    shared = {"type": "modal", "title": _plain("Approve"), "close": _plain("Back")}
-    if card.full_view and not whole:
+    shared = {"type": "modal", "title": _plain("Approve this shape" if offers else "Approve"), "close": _plain("Back")}
+    if (card.full_view or card.is_batch) and not whole:
         return {**shared, "blocks": [*blocks, _lines([_run(_TOO_LONG, bold=True)])]}
-    typed = [_typed_input(card.to_type)] if card.to_type else []
+    typed = [*([_typed_input(card.to_type)] if card.to_type else []), *([_grant_input(offers)] if offers else [])]
     about = {"value": value, "channel": channel, "whole": whole}
     return {
         **shared,
         "callback_id": APPROVE_VIEW,
         "private_metadata": json.dumps(about),
-        "submit": _plain("Approve"),
+        "submit": _plain(card.approve),
         "blocks": [*blocks, *typed],
     }
 
@@ -497,6 +507,16 @@ def _typed_input(name: str) -> Json:
         "block_id": TYPED_BLOCK,
         "label": _plain(fit(f"To approve it, type: {name}", 500)),
         "element": {"type": "plain_text_input", "action_id": TYPED_BLOCK, "max_length": 200},
+    }
+
+
+def _grant_input(offers: tuple[Offer, ...]) -> Json:
+    options = [{"text": _plain(each.label), "value": each.value} for each in offers]
+    return {
+        "type": "input",
+        "block_id": GRANT_BLOCK,
+        "label": _plain("Approve it, and its shape"),
+        "element": {"type": "static_select", "action_id": GRANT_BLOCK, "options": options},
     }
 
 
@@ -518,10 +538,12 @@ def full_view(card: Card) -> Json:
 
 def _in_full(card: Card) -> tuple[list[Json], bool]:
     """The text and values of every statement; and whether that is all of them."""
+    if len(card.statements) > _STATEMENTS_IN_FULL:
+        return _together(card.statements)
     share = VIEW_BUDGET // max(len(card.statements), 1)
     blocks: list[Json] = []
-    whole = len(card.statements) <= _STATEMENTS_IN_FULL
-    for each in card.statements[:_STATEMENTS_IN_FULL]:
+    whole = True
+    for each in card.statements:
         facts = f"{count(len(each.text), 'character')}, sha256 {each.sha256}"
         pieces, all_of_it = _chunks(each, share)
         values = fit("\n".join(each.values), _CHUNK)
@@ -530,9 +552,17 @@ def _in_full(card: Card) -> tuple[list[Json], bool]:
         if each.values:
             blocks.append(_lines([_run("Values", bold=True)], [_run(values)]))
         whole = whole and all_of_it and values == "\n".join(each.values)
-    if (more := len(card.statements) - _STATEMENTS_IN_FULL) > 0:
-        blocks.append(_lines([_run(f"... {count(more, 'more statement')} not shown here.", bold=True)]))
     return blocks, whole
+
+
+def _together(statements: tuple[SqlText, ...]) -> tuple[list[Json], bool]:
+    """More statements than have room for blocks of their own: one text, with a line of comment above each."""
+    texts = (
+        "\n".join((f"-- {each.title}", each.text, *(f"-- {values}" for values in each.values))) for each in statements
+    )
+    text = "\n\n".join(texts)
+    pieces, whole = _chunks(SqlText("", text, ""), VIEW_BUDGET)
+    return [_lines([_run(count(len(statements), "statement"), bold=True)]), *(_code(part) for part in pieces)], whole
 
 
 def _chunks(sql: SqlText, budget: int) -> tuple[list[str], bool]:

@@ -52,6 +52,7 @@ class Verb(Enum):
     CHANGES = Action.CHANGES.value
     WITHDRAW = Action.WITHDRAW.value
     FULL_SQL = Action.FULL_SQL.value
+    GRANT = Action.GRANT.value
     PAGE = "hoop_page"
 
 
@@ -216,19 +217,20 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
         "maxLength": REASON_MAX,
         **({"value": fit(in_utc(typed), REASON_MAX)} if typed else {}),
     }
-    approve = _button("Approve", verb, data, style="positive", tooltip=f"Approve: {card.title}")
-    buttons = [
-        *([] if card.full_view else [approve]),
+    approve = _button(card.approve, verb, data, style="positive", tooltip=f"Approve: {card.title}")
+    others = [
         _button("Deny", Verb.DENY, data, inputs="auto", tooltip=f"Deny, with a reason: {card.title}"),
         _full_sql(card, value),
         _button("Ask a question", Verb.ASK, data, inputs="auto", mode="secondary"),
         _button("Request changes", Verb.CHANGES, data, inputs="auto", mode="secondary"),
+        *([] if card.full_view else _grant_button(card, data)),
     ]
     note = note or (READ_FIRST if card.full_view else "")
+    hint = _HIDDEN_OF_A_BATCH if card.is_batch else _HIDDEN_FROM_A_REVIEWER
     return _fitted(
         card,
-        lambda step: _body(card, step, note, _HIDDEN_FROM_A_REVIEWER),
-        lambda _hidden: buttons,
+        lambda step: _body(card, step, note, hint),
+        lambda hidden: others if card.full_view or (hidden and card.is_batch) else [approve, *others],
         foot=[reason],
     )
 
@@ -262,6 +264,39 @@ def confirm_card(card: Card, value: str, *, read: str = "", note: str = "") -> D
     return Drawn(_card(body, buttons, card.notice), _summary(card.notice), 0, hidden=False)
 
 
+def _grant_button(card: Card, data: Json) -> list[Json]:
+    return [_button("Approve this shape", Verb.GRANT, data, mode="secondary")] if card.offers else []
+
+
+def grant_card(card: Card, value: str, *, read: str = "", note: str = "") -> Drawn:
+    """Asks for how long or how often the shape may run again; its button approves the request as well.
+
+    `read` is the seal for who has read the full text, `note` one more line.
+    """
+    body = [
+        *([_line(_bold(note))] if note else []),
+        _ours("**Approve it, and its shape?**", size="Large"),
+        _line(_runs(fit(card.confirm or f"{card.title}. {card.consequence}", 1_500))),
+        _line(_runs(fit(card.granting, 1_000))),
+        _line(_runs(fit(card.footer, 300)), separator=True),
+        *(_typed_input(card.to_type) if card.to_type else []),
+        {
+            "type": "Input.ChoiceSet",
+            "id": "scope",
+            "label": "How long, or how often",
+            "choices": [{"title": each.label, "value": each.value} for each in card.offers],
+            "isRequired": True,
+            "errorMessage": "Choose one.",
+        },
+    ]
+    data = {**_with(value, read), "shape": True}
+    buttons = [
+        _button("Yes, approve the shape", Verb.APPROVE, data, inputs="auto", style="destructive"),
+        _button("Back", Verb.REVIEW, {"seal": value}),
+    ]
+    return Drawn(_card(body, buttons, card.notice), _summary(card.notice), 0, hidden=False)
+
+
 def _typed_input(name: str) -> list[Json]:
     """The name stands in a line of its own: a label may be read as markdown."""
     return [
@@ -276,9 +311,10 @@ def _with(value: str, read: str) -> Json:
 
 
 OWN = "This is your own request: you can withdraw it. Others decide it."
-READ_FIRST = "Its rule wants the full text read: open Full SQL, Approve is at its end."
+READ_FIRST = "It has to be read in full: open Full SQL, Approve is at its end."
 _HIDDEN_FROM_ALL = "Part of it is not shown here: Review, then Full SQL."
 _HIDDEN_FROM_A_REVIEWER = "Part of it is not shown here: open Full SQL before you decide."
+_HIDDEN_OF_A_BATCH = "Part of it is not shown here: open Full SQL, the button that approves all is at its end."
 
 
 def _fitted(
@@ -426,7 +462,8 @@ def _part(card: Card, value: str, statement: int, begin: int, most: int, read: s
     after = _after(card, statement, end)
     verb = Verb.CONFIRM if card.confirm else Verb.APPROVE
     buttons = [
-        *([_button("Approve", verb, _with(value, read), style="positive")] if read and not after else []),
+        *([_button(card.approve, verb, _with(value, read), style="positive")] if read and not after else []),
+        *(_grant_button(card, _with(value, read)) if read and not after else []),
         *([_button("Next part", Verb.FULL_SQL, {"seal": value, "k": after[0], "at": after[1]})] if after else []),
         *([_button("From the beginning", Verb.FULL_SQL, {"seal": value})] if (statement, begin) != (0, 0) else []),
         _button("Back", Verb.REVIEW, {"seal": value}),

@@ -24,6 +24,7 @@ from aiohttp import web
 
 from bots.cards import Card, card
 from bots.commands import Answer, Commands, Viewer, told
+from bots.granting import scope_of
 from bots.seals import genuine, seal, unsealed
 from bots.teams.adaptive import (
     REASON_MAX,
@@ -34,6 +35,7 @@ from bots.teams.adaptive import (
     base_card,
     confirm_card,
     full_card,
+    grant_card,
     notice_card,
     own_card,
     review_card,
@@ -45,6 +47,7 @@ from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
 from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, Refused, RequestChanges, Withdraw
+from gateway.approvals.grants import Scope
 from gateway.approvals.request import (
     LONGEST_QUESTION,
     ApprovalRequest,
@@ -131,6 +134,7 @@ class TeamsFront:
             Verb.REVIEW: self._review,
             Verb.CONFIRM: self._confirm,
             Verb.APPROVE: self._approve,
+            Verb.GRANT: self._grant,
             Verb.DENY: partial(self._written, Deny),
             Verb.CHANGES: partial(self._written, RequestChanges),
             Verb.ASK: partial(self._written, Ask, most=LONGEST_QUESTION),
@@ -253,6 +257,17 @@ class TeamsFront:
 
         return await self._for_a_reviewer(activity, data, draw)
 
+    async def _grant(self, activity: Json, data: Json, note: str = "") -> Drawn:
+        """For how long; `read` goes on to the button as it came, and is proven there."""
+        read = data.get("read")
+
+        def draw(shown: Card, value: str) -> Drawn:
+            if not shown.offers:
+                return review_card(shown, value, note=note)
+            return grant_card(shown, value, read=read if isinstance(read, str) else "", note=note)
+
+        return await self._for_a_reviewer(activity, data, draw)
+
     async def _for_a_reviewer(self, activity: Json, data: Json, draw: Callable[[Card, str], Drawn]) -> Drawn:
         """A view with buttons for who may decide, and for who asked; what everybody sees, and why, for anybody else. The
         desk has the last word when they click."""
@@ -272,7 +287,9 @@ class TeamsFront:
     async def _approve(self, activity: Json, data: Json) -> Drawn:
         typed = data.get("typed")
         has_read = await self._has_read(activity, data)
-        return await self._decide(activity, data, Approve(typed if isinstance(typed, str) else "", read=has_read))
+        scope = (scope_of(str(data.get("scope"))) or Scope()) if data.get("shape") else None
+        decision = Approve(typed if isinstance(typed, str) else "", read=has_read, scope=scope)
+        return await self._decide(activity, data, decision)
 
     async def _has_read(self, activity: Json, data: Json) -> bool:
         """Whether the button stood below the full text that this person had open, of what the request holds now."""
@@ -311,7 +328,9 @@ class TeamsFront:
         if answer.request is None or answer.refusal in _NOT_OURS:
             return notice_card(text)
         if answer.refusal is Refusal.NOT_TYPED:
-            return await self._confirm(activity, data, text)
+            return await (self._grant if data.get("shape") else self._confirm)(activity, data, text)
+        if answer.refusal is Refusal.NO_GRANT:
+            return await self._grant(activity, data, text)
         if answer.refusal is Refusal.NOT_READ:
             return await self._for_a_reviewer(activity, data, partial(review_card, note=text))
         return self._base(answer.request, text)
@@ -336,7 +355,7 @@ class TeamsFront:
         place = (data.get("k", 0), data.get("at", 0))
         k, begin = place if all(type(each) is int for each in place) else (0, 0)
         shown = card(request, self._clock())
-        asked = shown.full_view and refusal_of(request, person, self._clock()) is None
+        asked = (shown.full_view or shown.is_batch) and refusal_of(request, person, self._clock()) is None
         read = seal(self._key, request, person) if asked else ""
         return full_card(shown, seal(self._key, request), k, begin, read)
 

@@ -20,18 +20,20 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 import structlog
 
+from gateway.approvals import granting
 from gateway.approvals import request as rules
 from gateway.approvals.aftermath import UNSEEN, end_told, took_effect, voids
 from gateway.approvals.cooldown import CoolDown, Cooling, cooling, denied_again, lift
 from gateway.approvals.entries import entry_fields, identity_fields, name_of
 from gateway.approvals.escalation import escalate
+from gateway.approvals.grants import Scope
 from gateway.approvals.request import (
     GATEWAY_GONE,
     OPEN_STATES,
@@ -44,7 +46,7 @@ from gateway.approvals.request import (
 )
 from gateway.audit.entry import Entry, Value
 from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests
-from gateway.store.port import Change, Store
+from gateway.store.port import Change, Standing, Store
 
 #: Seconds: the poll behind NOTIFY; a replica's sign of life; how long without one until others take it for dead.
 POLL_EVERY = 1.0
@@ -67,10 +69,12 @@ class Spool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """A click on Approve. `typed` goes with it where a name must be typed; `read`: the full text was shown to who clicks."""
+    """A click on Approve. `typed` goes with it where a name must be typed; `read`: the full text was shown to who clicks;
+    `scope`: its shape may run again so long, or so often."""
 
     typed: str = ""
     read: bool = False
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,20 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoke:
+    """Take back an approval that nothing has run on."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeGrant:
+    """End a grant. What was let through by it and has not been sent to its target ends as well."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """The change took place; this is what is stored now."""
 
@@ -119,9 +137,9 @@ class Lift:
     """A reviewer ends the cool-down that a denied request has led to."""
 
 
-Decision = Approve | Deny | RequestChanges | Ask | Withdraw | Lift
+Decision = Approve | Deny | RequestChanges | Ask | Withdraw | Lift | Revoke | RevokeGrant
 #: What a decision is called in the record, where that is not "decided".
-_KINDS: dict[type[Decision], str] = {Ask: "asked", Lift: "lifted"}
+_KINDS: dict[type[Decision], str] = {Ask: "asked", Lift: "lifted", RevokeGrant: "revoked"}
 Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 Directory = Callable[[str], Awaitable[Person | None]]
@@ -204,7 +222,7 @@ class Desk:
 
         Returns None; or, for one that outlives its client, the stored request that asks the same and is open still:
         then nothing is stored but that somebody joined it. (Two replicas at once may open one each: each is decided by
-        people, and each is good for one use.)
+        people, and each is good for one use.) Or, where a grant covers it, itself as it was stored: approved, no card.
         Raises TooManyRequests where the requester has `at_most` waiting already: a flood of cards is how one slips
         through unread. Raises NotPermitted where the like was denied again and again (cooldown.py). One person's requests are
         opened one after the other, so that none is counted too late.
@@ -215,12 +233,15 @@ class Desk:
                 return joined
             if cool_down is not None and (on := await self._cooling(request, cool_down)) is not None:
                 raise denied_again(on)
+            if request.grantable is not None and (covered := await self._use_grant(request)) is not None:
+                self._arm(covered.id, covered.expires_at)
+                return covered
             if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
                 raise TooManyRequests(
                     f"{count} requests of {who.user} are waiting already",
                     hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
                 )
-            await self._open(request)
+            await self._open(await self._counted(request))
         self._arm(request.id, request.expires_at)
         return None
 
@@ -236,6 +257,26 @@ class Desk:
         who, now = request.requester, self._clock()
         denied = await self._store.denied(who.issuer, who.subject, now - terms.within - terms.lasts)
         return cooling((each for each in denied if each.alike == request.alike), terms, now)
+
+    async def _use_grant(self, request: ApprovalRequest) -> ApprovalRequest | None:
+        """Two entries tell of it: what was held, and by whose grant it may run."""
+        spooled: list[Entry] = []
+
+        def record(covered: ApprovalRequest) -> list[Entry]:
+            self._record(spooled, "held", covered)
+            return self._record(spooled, "decided", covered)
+
+        try:
+            return await self._store.use_grant(request, granting.cover, record)
+        except BaseException as error:
+            self._void(request.id, spooled, error)
+            raise
+
+    async def _counted(self, request: ApprovalRequest) -> ApprovalRequest:
+        """With how often people have approved its like: the card proposes a grant then."""
+        if request.grantable is None:
+            return request
+        return replace(request, approved_before=await self._store.approved(request.grantable.shape))
 
     async def _open(self, request: ApprovalRequest) -> None:
         spooled: list[Entry] = []
@@ -262,8 +303,11 @@ class Desk:
             if not genuine(request):
                 return Refusal.FORGED
             match decision:
-                case Approve(typed, read):
-                    return rules.approve(request, reviewer, via, now, rev=rev, typed=typed, read=read)
+                case Approve(typed, read, scope):
+                    approved = rules.approve(request, reviewer, via, now, rev=rev, typed=typed, read=read)
+                    if scope is None or isinstance(approved, Refusal):
+                        return approved
+                    return granting.give(approved, scope, now, self._link_max_age)
                 case Deny(reason):
                     return rules.deny(request, reviewer, via, self._typed(reason), now)
                 case RequestChanges(changes):
@@ -274,13 +318,25 @@ class Desk:
                     return rules.withdraw_own(request, reviewer, via, now)
                 case Lift():
                     return lift(request, reviewer, via, now)
+                case Revoke(reason):
+                    return granting.revoke(request, reviewer, via, self._typed(reason), now)
+                case RevokeGrant(reason):
+                    return granting.revoke_grant(request, reviewer, via, self._typed(reason), now)
 
         answer = await self._move(request_id, change, _KINDS.get(type(decision), "decided"))
         if isinstance(answer, Decided) and isinstance(decision, Approve) and answer.request.state is State.PENDING:
             self._on_counted(answer.request)
+        if isinstance(decision, RevokeGrant) and isinstance(answer, Decided):
+            await self._end_uses(answer.request)
         if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
             self._record_click(request_id, answer, reviewer, via)
         return answer
+
+    async def _end_uses(self, giver: ApprovalRequest) -> None:
+        """No new use can begin now. What one let through and is not released yet ends here, or was released before."""
+        for request in await self._store.find(states=frozenset({State.APPROVED}), limit=1000):
+            if request.under == giver.id and giver.grant is not None:
+                await self.withdraw(request.id, f"its grant was revoked by {giver.grant.revoked_by}")
 
     def _typed(self, text: str) -> str:
         return self._scrub(rules.said(text))
@@ -352,6 +408,10 @@ class Desk:
     async def asked_by(self, person: Person, limit: int = 10) -> list[ApprovalRequest]:
         """The newest requests of one account; none where only an address is known of somebody."""
         return await self._store.requests_of(person.issuer, person.subject, limit) if person.subject else []
+
+    async def grants(self, limit: int = 100) -> list[Standing]:
+        """The grants in force, the one that ends first first."""
+        return await self._store.grants(limit)
 
     async def find(
         self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100

@@ -3,6 +3,8 @@
 What must not live here: when an entry is written (desk.py), its chain (gateway.audit). SQL and values are masked already.
 """
 
+from datetime import UTC, datetime
+
 from gateway.approvals import request as rules
 from gateway.approvals.request import ApprovalRequest, Person, State
 from gateway.audit.entry import Value
@@ -25,7 +27,8 @@ def identity_fields(request: ApprovalRequest) -> dict[str, Value]:
 
 
 def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
-    """Everything that the audit grammar asks for, of an entry of this kind ("held", "joined", "asked", "decided", "released", "lifted", "escalated")."""
+    """Everything that the audit grammar asks for, of an entry of this kind: "held", "joined", "asked", "decided",
+    "released", "lifted", "escalated", and "revoked", of a grant."""
     sets: list[Value] = [list(values) for held in request.statements for values in held.parameters]
     about: dict[str, Value] = {
         **identity_fields(request),
@@ -51,6 +54,10 @@ def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
     if kind == "asked":
         question = request.questions[-1]
         return about | {"reason": question.text, "decided_by": name_of(question.by), "via": question.via}
+    if kind == "revoked" and request.grant is not None:
+        grant = request.grant
+        why = f"grant {request.id}{f': {grant.why}' if grant.why else ''}"
+        return about | {"reason": why, "decided_by": grant.revoked_by, "via": grant.revoked_via}
     return about | _decision_fields(request)
 
 
@@ -63,7 +70,7 @@ def _decision_fields(request: ApprovalRequest) -> dict[str, Value]:
             "outcome": "approved",
             "decided_by": name_of(given.by),
             "via": given.via,
-            "reason": counted if request.approvals_needed > 1 else None,
+            "reason": counted if request.approvals_needed > 1 else _granted(request),
         }
     changes = f"changes requested: {request.changes}" if request.changes else ""
     about: dict[str, Value] = {"reason": request.reason or changes or None}
@@ -72,6 +79,18 @@ def _decision_fields(request: ApprovalRequest) -> dict[str, Value]:
     if request.state is not State.RELEASED:
         about |= {"outcome": request.state.value, "sqlstate": rules.sqlstate_of(request.state, request.reason) or None}
     return about
+
+
+def _granted(request: ApprovalRequest) -> str | None:
+    """What an approval says of grants: that one was used, or which one was given with it."""
+    if request.under:
+        return f"under grant {request.under}"
+    grant = request.grant
+    if grant is None:
+        return None
+    until = datetime.fromtimestamp(grant.until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    most = "" if grant.uses is None else f", at most {grant.uses} times"
+    return f"gives grant {request.id} until {until}{most}, up to {grant.rows} rows each"
 
 
 def name_of(person: Person) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from gateway.approvals.grants import Grant, Terms
+
 
 class State(Enum):
     PENDING = "pending"
@@ -52,12 +54,19 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 #: Nothing has run yet and something may still run: a wire waits, a person may click.
 OPEN_STATES = frozenset({State.PENDING, State.APPROVED})
 
+#: People's approval of it was used, or may yet be.
+WERE_APPROVED = frozenset({State.APPROVED, State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN})
+
 #: Withdrawals that take the client's connection along (FATAL 57P01); `reason` starts with one of these.
 TARGET_GONE = "target gone"
 GATEWAY_GONE = "gateway gone"
 
 #: The reason of a withdrawal by the requester, who is `decided_by` then.
 BY_REQUESTER = "by its requester"
+#: What is said of a session that somebody has ended, and of what it held.
+SESSION_ENDED = "this session was ended by"
+#: What the reason of a withdrawal by a reviewer begins with, who is `decided_by` then.
+REVOKED = "its approval was revoked by"
 
 #: The SQLSTATE of an outcome that the client is told; architecture.md, Words. A missing state has none.
 _SQLSTATES: dict[State, str] = {
@@ -155,6 +164,8 @@ class ApprovalRequest:
     says anything about who may decide. `kept`: it outlives its client (`keep_for`), and whoever sends the same again joins it; then `asked` counts how often
     it was asked, and session, replica, agent and client are those of the wire that asked last or runs it. `to_type`: what a
     reviewer must type to approve it, "" for nothing; `full_view`: nobody approves it who has not had its full text open.
+    `grantable`: what may be granted with its approval, None for nothing; `grant`: what was. `under`: the request with the grant
+    that approved this one. `approved_before`: how often people have approved others of its shape.
     """
 
     id: str
@@ -209,6 +220,10 @@ class ApprovalRequest:
     lifted_by: Person | None = None  # a denial that counts no more towards a cool-down
     lifted_via: str = ""
     lifted_at: float | None = None
+    grantable: Terms | None = None
+    grant: Grant | None = None
+    under: str = ""
+    approved_before: int = 0
 
 
 class Refusal(Enum):
@@ -227,6 +242,8 @@ class Refusal(Enum):
     NOT_TYPED = "not typed"
     ENOUGH_ASKED = "enough questions"
     NOT_DENIED = "not denied, or lifted already"
+    NO_GRANT = "no such grant"
+    NOT_APPROVED = "not approved yet"
 
 
 #: Clicks of people who had no right to click, or not with that button.
@@ -487,7 +504,7 @@ def sqlstate_of(state: State, reason: str) -> str:
 
 def is_fatal(reason: str) -> bool:
     """True if a withdrawal for this reason ends the client's connection as well."""
-    return reason.startswith((TARGET_GONE, GATEWAY_GONE))
+    return reason.startswith((TARGET_GONE, GATEWAY_GONE, SESSION_ENDED))
 
 
 def tag_of(request: ApprovalRequest) -> str:

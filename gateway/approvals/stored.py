@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from gateway.approvals.grants import Grant, Terms
 from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, Question, State
 
 
@@ -36,6 +37,14 @@ def _plain(value: object) -> object:
 
 def _person(value: Any) -> Person | None:
     return None if value is None else Person(**_read(Person, value))
+
+
+def _terms(value: Any) -> Terms | None:
+    return None if value is None else Terms(**_read(Terms, value))
+
+
+def _grant(value: Any) -> Grant | None:
+    return None if value is None else Grant(**_read(Grant, value))
 
 
 def _same(value: Any) -> object:
@@ -74,6 +83,8 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (ApprovalRequest, "channels"): tuple,
     (ApprovalRequest, "mentions"): tuple,
     (ApprovalRequest, "escalate_to"): tuple,
+    (ApprovalRequest, "grantable"): _terms,
+    (ApprovalRequest, "grant"): _grant,
 }
 
 

@@ -23,6 +23,7 @@ from gateway.policy.reviewers import folded, read_reviewers
 from gateway.policy.shapes import (
     ColumnMask,
     Conditions,
+    GrantTerms,
     HoldTerms,
     Hours,
     Issuer,
@@ -43,6 +44,7 @@ from gateway.sql.tree import parts as parts_of
 __all__ = [
     "ColumnMask",
     "Conditions",
+    "GrantTerms",
     "HoldTerms",
     "Hours",
     "Issuer",
@@ -413,20 +415,15 @@ def _check_lone_reviewer(section: Section, when: Conditions, reviewers: Reviewer
             section.wrong("reviewers", f'{message} "{reviewers.name}" ({reviewers.approvals} wanted)')
 
 
-def _grants(section: Section) -> Mapping[str, object] | None:
+def _grants(section: Section) -> GrantTerms | None:
     grants = section.section("grants", f"{section.title}: grants", ("max_minutes", "max_uses", "max_rows", "vary"))
     if grants is None:
         return None
-    found: dict[str, object] = {
-        key: grants.parsed(key, document.whole(1), 1)
-        for key in ("max_minutes", "max_uses", "max_rows")
-        if key in grants
-    }
-    if not {"max_minutes", "max_uses"} & found.keys():
+    minutes, uses, rows = (_maybe(grants, key, document.whole(1)) for key in ("max_minutes", "max_uses", "max_rows"))
+    if not any(key in grants for key in ("max_minutes", "max_uses")):
         grants.wrong("max_minutes", "a grant ends: give max_minutes or max_uses")
-    if "vary" in grants:
-        found["vary"] = _parsed_list(grants, "vary", one_of(["params"]))
-    return found
+    vary = "vary" in grants and bool(_parsed_list(grants, "vary", one_of(["params"])))
+    return GrantTerms(minutes, uses, rows, vary)
 
 
 def _break_glass(section: Section, known: Mapping[str, Reviewers]) -> str | None:

@@ -100,6 +100,16 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantTerms:
+    """What a reviewer may grant with an approval, at most; one of minutes and uses is set. `vary`: bound values may differ."""
+
+    max_minutes: int | None = None
+    max_uses: int | None = None
+    max_rows: int | None = None
+    vary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HoldTerms:
     """How a hold waits; durations in seconds. `max_rows_over_preview` None: 0 after an exact count, no guard otherwise."""
 
@@ -111,7 +121,7 @@ class HoldTerms:
     require_full_view: bool = False
     keep_for: float | None = None
     confirm: str = "click"
-    grants: Mapping[str, object] | None = None
+    grants: GrantTerms | None = None
     break_glass: str | None = None
 
 

@@ -1,7 +1,7 @@
 """Protections that a policies file may name and this version does not enforce: whoever relies on one must be told. Pure.
 
 They are accepted, so that a file written for a later version loads; `hoop check` and `hoop serve` say these lines each time.
-A key whose absence only makes the gateway stricter (grants, break_glass) is not listed; `rows` is, because a rule
+A key whose absence only makes the gateway stricter (break_glass) is not listed; `rows` is, because a rule
 that always or never matches looks as if it worked. An entry goes when the protection is built.
 """
 
@@ -14,7 +14,7 @@ def notes(policy: Policy) -> list[str]:
     """A sentence for each protection that is named and not enforced, with the rule or target that names it."""
     held = [rule for rule in policy.rules if rule.hold is not None and rule.hold.approve_via == "web"]
     found = [f'rule "{rule.name}": approve_via: web is not enforced yet; a click in chat decides' for rule in held]
-    found += [f'rule "{rule.name}": {text}' for rule in policy.rules for text in _of_rows(rule)]
+    found += [f'rule "{rule.name}": {text}' for rule in policy.rules for text in (*_of_grants(rule), *_of_rows(rule))]
     return found
 
 
@@ -31,6 +31,12 @@ def unasked(policy: Policy, chats: Collection[str]) -> list[str]:
 
 
 _UNASKED = "what waits for them is refused as undeliverable unless another of their channels takes it (hoop doctor says which settings)"
+
+
+def _of_grants(rule: Rule) -> Iterator[str]:
+    hold = rule.hold
+    if hold is not None and hold.grants is not None and (hold.reviewers.approvals != 1 or hold.approve_via != "chat"):
+        yield "grants are offered only where one approval in chat is enough"
 
 
 def _of_rows(rule: Rule) -> Iterator[str]:

@@ -139,6 +139,11 @@ class Relay:
         self.feed(ev.CancelRequested())
 
     @property
+    def session(self) -> str:
+        """Its id."""
+        return self._session.talk.login.session
+
+    @property
     def target(self) -> Target:
         """As the session is logged in there."""
         return self._link.target
@@ -379,6 +384,10 @@ class Relay:
         else:
             if stored is None:
                 self.feed(ev.Opened(request.id))
+            elif stored.id == request.id:
+                if self._closed:  # it is no more what it was left as: nobody can come back for it
+                    self._chore(partial(self._withdraw, request.id, "the session ended"))
+                self.feed(ev.Granted(stored))
             else:
                 self._join(request.id, stored)
 

@@ -163,6 +163,15 @@ class Server:
     def sessions(self) -> int:
         return len(self._relays)
 
+    def session_ids(self) -> list[str]:
+        """Of the sessions of this process."""
+        return [relay.session for relay in self._relays]
+
+    def end_session(self, session: str, told: str) -> None:
+        """Somebody has ended it: `told` says who and why."""
+        for relay in [each for each in self._relays if each.session == session]:
+            relay.feed(ev.Ended(ev.Why.REVOKED, told))
+
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:

@@ -64,6 +64,13 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """Stored as approved: a grant covers it. It goes on as one that people have approved."""
+
+    request: ApprovalRequest
+
+
+@dataclass(frozen=True, slots=True)
 class NotOpened:
     """It could not be stored (or a cap was reached): refuse the batch with this text."""
 
@@ -135,7 +142,10 @@ class Why(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
+    """`told`: who and why in their words, where somebody has ended it (REVOKED)."""
+
     why: Why
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,7 @@ Event = (
     | SideAnswered
     | Opened
     | Joined
+    | Granted
     | NotOpened
     | Ruled
     | Released
@@ -227,7 +238,7 @@ class SideClose:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Store this request and show it to people: Opened, Joined or NotOpened follows, later Ruled."""
+    """Store this request and show it to people: Opened, Joined, Granted or NotOpened follows, later Ruled."""
 
     request: ApprovalRequest
 

@@ -16,6 +16,7 @@ from gateway.approvals.request import ApprovalRequest, Preview, State, said, sql
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Messages
+from gateway.session.granting import grantable
 from gateway.session.guard import left_waiting, refused_by_outcome, refused_by_policy
 from gateway.session.meaning import (
     Meaning,
@@ -83,12 +84,13 @@ class Holding:
         self._notice()
         if talk.open_batch:
             self._probe_aside("the batch is half forwarded")
-        elif talk.status == "I" and "" not in talk.names.portals:
-            self._probe_here()
-        elif talk.status == "T" and "" not in talk.names.portals:
-            talk.errand = Errand(isolation_question(), self._isolation_known)
-        elif talk.status == "T":
+        elif talk.status in "IT" and "" in talk.names.portals and not _replaces_portal(held.batch):
             self._probe_aside("the session has an open portal")
+        elif talk.status == "I":
+            self._probe_here()
+        elif talk.status == "T":
+            talk.names.portals.pop("", None)  # our questions drop it, as the batch itself would
+            talk.errand = Errand(isolation_question(), self._isolation_known)
         else:
             self._probe_aside("the transaction is aborted")
 
@@ -174,7 +176,7 @@ class Holding:
             if verdict.hold.reviewers.approvals > ours:
                 held.verdict, held.terms = verdict, verdict.hold
         held.stage = Stage.OPENING
-        request = request_of(talk, held)
+        request = grantable(talk, held, request_of(talk, held))
         for execution in held.executions:
             execution.request = held.id
         talk.emit(ev.Hold(request))
@@ -264,6 +266,23 @@ class Holding:
             talk.emit(ev.ToClient(notice_response(f"request {stored.id} was approved before: it runs now, once")))
             self.ruled(stored)
 
+    def granted(self, stored: ApprovalRequest) -> None:
+        """A grant covers it: it goes on as approved, under the grant's own number of rows, and waits for nobody."""
+        held, talk = self._held, self._talk
+        if held is None or held.id != stored.id:
+            talk.emit(ev.Withdraw(stored.id, "the session ended"))
+            return
+        held.granted, held.kept_until, held.stage = True, None, Stage.WAITING
+        if held.over is not None:
+            self._carry_out(held, ev.Withdraw(held.id, held.over.why))
+            return
+        by = said(stored.decided_by.user, 80) if stored.decided_by else "a reviewer"
+        text = f"request {stored.id} is approved by grant {stored.under} of {by}"
+        talk.emit(
+            ev.ToClient(notice_response(text, detail=f"rule: {held.verdict.rule}, at most {stored.row_cap} rows"))
+        )
+        self.ruled(stored)
+
     def not_opened(self, event: ev.NotOpened) -> None:
         if self._held is not None and self._held.id == event.request:
             self._refuse_unasked(event.sqlstate, event.message, "nothing ran", event.hint)
@@ -285,6 +304,7 @@ class Holding:
             self._refuse(refused_by_outcome(request))
             return
         if held.stage in (Stage.OPENING, Stage.WAITING):  # a click on another replica may be heard before Opened
+            held.cap = request.row_cap
             for execution in held.executions:
                 execution.decided_by = ", ".join(each.by.user for each in request.approvals)
             self._recheck(held)
@@ -419,12 +439,9 @@ class Holding:
             self._held.interrupted = True
             self._stop("cancelled by the client")
 
-    def ended(self, why: ev.Why) -> None:
+    def token_expired(self) -> None:
         """The session may run nothing more."""
-        if why is ev.Why.TOKEN_EXPIRED:
-            self._stop(TOKEN_EXPIRED)
-        else:
-            self.cancelled(f"{why.value} while it waited")
+        self._stop(TOKEN_EXPIRED)
 
     def _stop(self, why: str) -> None:
         """This wire waits no longer: with `keep_for` its request goes on without it."""
@@ -465,6 +482,12 @@ class Holding:
         elif held is not None:
             self._talk.emit(ev.Withdraw(held.id, why))
 
+    def revoked(self, why: str) -> None:
+        """Somebody ends the session: what it asked for ends with it, also what would outlive it else."""
+        if self._held is not None:
+            self._held.kept_until = None
+        self.withdraw(why)
+
     def policy_changed(self) -> None:
         """A pending request keeps its rule, unless the new policy denies it now (interface.md, Semantics)."""
         held, talk = self._held, self._talk
@@ -477,6 +500,22 @@ class Holding:
             held.denied = verdict
             name = f"rule {verdict.rule}" if verdict.rule else "the new policy"
             self._end(held, ev.Supersede(held.id, f"{name} now denies it: {verdict.message or verdict.reason}"))
+        elif held.granted:
+            self._end(held, ev.Withdraw(held.id, "the policy has changed since a grant approved it"))
+
+
+def _replaces_portal(batch: Batch) -> bool:
+    """Whether the first message that is about the unnamed portal makes another of it: a Bind, or a Query. Drivers leave that of
+    the statement before open, and nobody can go on with it."""
+    first = next((part.raw for part in batch.parts if _is_about_unnamed(part.raw)), b"")
+    return first[:1] in (b"B", b"Q")
+
+
+def _is_about_unnamed(raw: bytes) -> bool:
+    """Bind and Execute begin with the portal's name, Describe and Close with "P" and that name (protocol, Message Formats)."""
+    if raw[:1] in (b"D", b"C"):
+        return raw[5:7] == b"P\0"
+    return raw[:1] == b"Q" or (raw[:1] in (b"B", b"E") and raw[5:6] == b"\0")
 
 
 def _clock(at: float) -> str:

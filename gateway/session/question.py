@@ -19,6 +19,8 @@ from gateway.session.state import Conversation
 from gateway.sql.alike import alike
 
 SHOWN_VALUE_SETS = 5
+#: Of so many statements a card can show each; who approves more together has to have their full text open.
+SHOWN_STATEMENTS = 5
 LONGEST_TYPED = 100
 
 
@@ -57,6 +59,7 @@ class Held:
     heard: str = ""  # that the client has heard of it last
     told: int = 0  # so many of them the client has heard
     joined: bool = False  # it waits for a request that another wire has opened
+    granted: bool = False  # a grant has approved it
 
     @property
     def parts(self) -> list[Part]:
@@ -75,7 +78,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
     if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
         held.kept_until = max(held.until, talk.now + held.terms.keep_for)
-    wire = wire_of(talk)
+    wire, statements = wire_of(talk), _statements(held)
     expires_at = held.until if held.kept_until is None else held.kept_until
     after = reviewers.escalation.delay(expires_at - talk.now) if reviewers.escalation is not None else None
     return ApprovalRequest(
@@ -89,7 +92,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         claimed_reason=talk.claimed_reason,
         target=talk.login.target.name,
         environment=talk.login.target.environment,
-        statements=_statements(held),
+        statements=statements,
         preview=held.findings.preview,
         rule=held.verdict.rule or "",
         why=held.verdict.message or held.verdict.reason,
@@ -107,7 +110,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         uncapped=uncapped,
         kept=held.kept_until is not None,
         to_type=_to_type(held),
-        full_view=held.terms.require_full_view,
+        full_view=held.terms.require_full_view or len(statements) > SHOWN_STATEMENTS,
         alike=_alike(talk, held),
         mentions=reviewers.mentions,
         escalate_to=reviewers.escalation.channels if reviewers.escalation is not None and after is not None else (),
@@ -126,7 +129,7 @@ def release_digest(talk: Conversation, held: Held) -> str:
     state = (talk.status, str(talk.open_batch))
     return digest(
         talk.login.digest_key,
-        (held.id, talk.login.session, *state, *bytes_of(held.batch), *_circumstances(talk, held)),
+        (held.id, talk.login.session, *state, *bytes_of(held.batch), *circumstances(talk, held)),
     )
 
 
@@ -134,7 +137,7 @@ def content_digest(talk: Conversation, held: Held) -> str:
     """What is asked, by whom, of whom, and under which circumstances; not in which session. A one-time pass is bound to
     it: whoever asks the same of other reviewers, or under no row guard where there was one, asks something else."""
     who, reviewers = talk.login.identity, held.terms.reviewers
-    asked = (who.issuer, who.subject, talk.login.target.name, *content_of(held.batch), *_circumstances(talk, held))
+    asked = (who.issuer, who.subject, talk.login.target.name, *content_of(held.batch), *circumstances(talk, held))
     of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
     care = (_to_type(held), held.terms.require_full_view, held.cap is not None)
     return digest(talk.login.digest_key, (*asked, *of_whom, "|how", reviewers.approvals, *map(str, care)))
@@ -147,7 +150,7 @@ def _alike(talk: Conversation, held: Held) -> str:
     return digest(talk.login.digest_key, ("|alike", who.issuer, who.subject, talk.login.target.name, *shapes))
 
 
-def _circumstances(talk: Conversation, held: Held) -> list[bytes | str | int | None]:
+def circumstances(talk: Conversation, held: Held) -> list[bytes | str | int | None]:
     """What an approval binds beside the bytes: role, database, search_path, settings, relation OIDs, rule (decision 5)."""
     target = talk.login.target
     meaning = held.findings.meaning or Meaning()

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import assert_never
 
-from gateway.approvals.request import GATEWAY_GONE, TARGET_GONE
+from gateway.approvals.request import GATEWAY_GONE, SESSION_ENDED, TARGET_GONE
 from gateway.errors import GatewayError, NotUtf8, ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
@@ -132,6 +132,8 @@ class Session:
                     self.holding.opened(request)
                 case ev.Joined(request, stored):
                     self.holding.joined(request, stored)
+                case ev.Granted(request):
+                    self.holding.granted(request)
                 case ev.NotOpened():
                     self.holding.not_opened(event)
                 case ev.Ruled(request):
@@ -153,8 +155,8 @@ class Session:
                     talk.reloaded(catalog)
                 case ev.GoOn():
                     self.going_on = False
-                case ev.Ended(why):
-                    self._ended(why)
+                case ev.Ended(why, told):
+                    self._ended(why, told)
                 case ev.ClientGone():
                     self._client_gone()
                 case ev.TargetGone():
@@ -183,17 +185,33 @@ class Session:
             talk.record("session_ended", reason=reason)
             talk.emit(ev.Close())
 
-    def _ended(self, why: ev.Why) -> None:
+    def _ended(self, why: ev.Why, told: str) -> None:
         talk = self.talk
+        if talk.phase is Phase.CLOSED:
+            return
         talk.ending = why
-        if why is ev.Why.DRAINING:
-            self.holding.withdraw(f"{GATEWAY_GONE} (it is shutting down)")
-            self.stream.abandon()
-            hint = "Connect again. What waited for a decision did not run."
-            talk.say_fatal(GatewayError("the gateway is shutting down", sqlstate="57P01", hint=hint))
-            self._close(why.value)
-        else:
-            self.holding.ended(why)
+        match why:
+            case ev.Why.REVOKED:
+                self._revoked(told)
+            case ev.Why.DRAINING:
+                self.holding.withdraw(f"{GATEWAY_GONE} (it is shutting down)")
+                self.stream.abandon()
+                hint = "Connect again. What waited for a decision did not run."
+                talk.say_fatal(GatewayError("the gateway is shutting down", sqlstate="57P01", hint=hint))
+                self._close(why.value)
+            case ev.Why.TOKEN_EXPIRED:
+                self.holding.token_expired()
+
+    def _revoked(self, told: str) -> None:
+        """Somebody ends it: at once, whatever runs."""
+        talk = self.talk
+        if any(each.mode is not Mode.COLLECT for each in talk.replies):
+            talk.emit(ev.CancelTarget())  # or the target would run it to its end, with nobody listening
+        self.holding.revoked(f"{SESSION_ENDED} {told}")
+        self.stream.abandon()
+        hint = "What waited for a decision did not run. Talk to them before you connect again."
+        talk.say_fatal(GatewayError(f"{SESSION_ENDED} {told}", sqlstate="57P01", hint=hint))
+        self._close(f"ended by {told}")
 
     def _client_gone(self) -> None:
         self.holding.withdraw("the client went away")

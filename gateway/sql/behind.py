@@ -55,6 +55,12 @@ def with_behind(statement: Statement, catalog: Catalog) -> Statement:
     return replace(statement, behind=behind, columns_behind=tuple(columns))
 
 
+def cascades(statement: Statement, catalog: Catalog) -> bool:
+    """Whether a foreign key passes on what it changes: how many rows that is, its CommandComplete does not tell."""
+    written = _closed(_known(statement.writes, catalog), catalog, through=True)
+    return bool(_cascaded(statement, written, catalog))
+
+
 def _known(names: Iterable[str], catalog: Catalog) -> dict[_Key, None]:
     """The keys of those relations that the catalog has."""
     keys = (tuple(parts(name)[-2:]) for name in names)

@@ -142,6 +142,18 @@ def pretty(text: str) -> str | None:
     return str(better) if same else None
 
 
+def without_positions(text: str) -> str | None:
+    """The tree of a text of one statement, without positions, as JSON: equal for texts that differ in blanks and comments alone.
+    Literals stay in it. None for what can't be taken apart here."""
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES or "\0" in text or comment_depth(text) > MAX_COMMENT_DEPTH:
+        return None
+    try:
+        found = json.loads(parse_sql_json(text))
+        return json.dumps(_meaning(found)) if len(found.get("stmts") or ()) == 1 else None
+    except (ParseError, RecursionError, UnicodeError):
+        return None
+
+
 def _meaning(tree: Any) -> Any:
     """A tree without positions. Nested no deeper than json.loads allowed."""
     if isinstance(tree, dict):

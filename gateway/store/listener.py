@@ -12,7 +12,12 @@ import asyncpg
 import structlog
 
 #: NOTIFY channels are database-wide names; what the port calls them.
-CHANNELS: Mapping[str, str] = {"hoop_approval": "approval", "hoop_outbox": "outbox", "hoop_cancel": "cancel"}
+CHANNELS: Mapping[str, str] = {
+    "hoop_approval": "approval",
+    "hoop_outbox": "outbox",
+    "hoop_cancel": "cancel",
+    "hoop_session": "session",
+}
 #: Seconds: a half-open connection (a firewall forgot it) is found by a question now and then.
 PING_EVERY = 15.0
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0

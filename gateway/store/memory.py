@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.approvals.request import OPEN_STATES, ApprovalRequest, Person, Refusal, State, is_unsettled
+from gateway.approvals.request import OPEN_STATES, WERE_APPROVED, ApprovalRequest, Person, Refusal, State, is_unsettled
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query, matches, ordered
 from gateway.errors import StoreUnavailable
@@ -21,8 +21,11 @@ from gateway.store.port import (
     STEPS,
     Backlog,
     Change,
+    Cover,
+    Ending,
     Post,
     Record,
+    Standing,
     cards_of,
     is_refused_click,
 )
@@ -60,6 +63,8 @@ class MemoryStore:
     _chores: dict[str, float] = field(default_factory=dict)
     _buried: set[str] = field(default_factory=set)
     _ears: list[Callable[[str, str], None]] = field(default_factory=list)
+    _used: dict[str, int] = field(default_factory=dict)
+    _endings: dict[str, Ending] = field(default_factory=dict)
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
         self._here()
@@ -136,6 +141,32 @@ class MemoryStore:
     async def done(self, chore: str) -> None:
         self._here()
         self._chores[chore] = math.inf
+
+    async def use_grant(self, request: ApprovalRequest, cover: Cover, record: Record) -> ApprovalRequest | None:
+        shape = request.grantable.shape if request.grantable else ""
+        standing = [each.giver for each in await self.grants() if each.giver.grant and each.giver.grant.shape == shape]
+        covered = cover(standing[0], request, self.clock()) if standing else None
+        if covered is not None:
+            await self.open(covered, record)
+            self._used[standing[0].id] = self._used.get(standing[0].id, 0) + 1
+        return covered
+
+    async def grants(self, limit: int = 100) -> list[Standing]:
+        self._here()
+        found = [
+            (grant.until, Standing(each, used))
+            for each in self._requests.values()
+            if (grant := each.grant) is not None and grant.revoked_at is None and grant.until > self.clock()
+            if (used := self._used.get(each.id, 0)) < (math.inf if grant.uses is None else grant.uses)
+        ]
+        return [standing for _, standing in sorted(found, key=lambda each: (each[0], each[1].giver.id))][:limit]
+
+    async def approved(self, shape: str) -> int:
+        self._here()
+        return sum(
+            each.grantable is not None and each.grantable.shape == shape and each.state in WERE_APPROVED
+            for each in self._requests.values()
+        )
 
     async def kept(self, content_digest: str) -> list[str]:
         self._here()
@@ -390,6 +421,17 @@ class MemoryStore:
         for heard in self._ears:
             for digest in digests:
                 loop.call_soon(heard, "cancel", digest)
+
+    async def end_session(self, session: str, ending: Ending) -> None:
+        self._here()
+        self._endings.setdefault(session, ending)
+        loop = asyncio.get_running_loop()
+        for heard in self._ears:
+            loop.call_soon(heard, "session", session)
+
+    async def endings(self, sessions: Sequence[str]) -> Mapping[str, Ending]:
+        self._here()
+        return {each: self._endings[each] for each in sessions if each in self._endings}
 
     async def listen(self, heard: Callable[[str, str], None]) -> None:
         self._here()

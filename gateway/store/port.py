@@ -54,8 +54,27 @@ REMINDED_FROM = 120.0
 #: Entries that are told in the transaction in which their request changes.
 STEPS = frozenset({"held", "decided", "released"})
 
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A grant in force: the request that it was given on, and how often it was used."""
+
+    giver: ApprovalRequest
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Somebody's order to end a session: who, and why in their words."""
+
+    by: str
+    why: str
+
+
 Change = Callable[[ApprovalRequest, float], ApprovalRequest | Refusal]
 Record = Callable[[ApprovalRequest], Sequence[Entry]]
+#: The request that has the grant, the one that would use it, and the time -> that one as approved; None: not covered.
+Cover = Callable[[ApprovalRequest, ApprovalRequest, float], ApprovalRequest | None]
 
 
 def cards_of(request: ApprovalRequest) -> Mapping[str, float]:
@@ -82,7 +101,8 @@ class Store(Protocol):
 
     async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
         """Apply `change(request, now)` under the row's lock; on a new request value: store it (rev + 1), insert
-        `record`'s entries, mark its outbox rows, and NOTIFY, all in one transaction. A Refusal changes nothing."""
+        `record`'s entries, mark its outbox rows, and NOTIFY, all in one transaction. A Refusal changes nothing.
+        A grant that it has now, or that was revoked, is known to `use_grant` from then on."""
 
     async def find(
         self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100
@@ -106,6 +126,17 @@ class Store(Protocol):
 
     async def done(self, chore: str) -> None:
         """It need never be done again."""
+
+    async def use_grant(self, request: ApprovalRequest, cover: Cover, record: Record) -> ApprovalRequest | None:
+        """Store a request as approved by a grant of its shape, if one is in force, has a use left, and `cover` says so: the
+        use is counted, the request and `record`'s entries inserted, in one transaction. None: nothing is stored. However many
+        ask at once, no grant is used more often than it may be."""
+
+    async def grants(self, limit: int = 100) -> list[Standing]:
+        """Grants in force and not used up, the one that ends first first."""
+
+    async def approved(self, shape: str) -> int:
+        """How many requests of this shape people have approved."""
 
     async def kept(self, content_digest: str) -> list[str]:
         """Open requests that outlive their clients and ask just this, whose time is not over; the newest first."""
@@ -236,9 +267,15 @@ class Store(Protocol):
     async def cancel(self, digests: Sequence[str]) -> None:
         """Tell every replica of cancel keys that are not the caller's own, each by its digest."""
 
+    async def end_session(self, session: str, ending: Ending) -> None:
+        """Order whichever replica has this session to end it; the first order stays."""
+
+    async def endings(self, sessions: Sequence[str]) -> Mapping[str, Ending]:
+        """Which of these sessions are to end."""
+
     async def listen(self, heard: Callable[[str, str], None]) -> None:
         """Call `heard(channel, payload)` for each NOTIFY: ("approval", "<request id> <rev>"), ("outbox", ""),
-        ("cancel", digest).
+        ("cancel", digest), ("session", session).
 
         ("approval", "") says that wake-ups may have been lost (the listening connection was renewed): look at all.
         """

@@ -21,7 +21,19 @@ from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.store.audit_sql import select
 from gateway.store.listener import TROUBLE, Listener
-from gateway.store.port import CLAIM_SECONDS, REMINDED_FROM, SOON, Backlog, Change, Post, Record, cards_of
+from gateway.store.port import (
+    CLAIM_SECONDS,
+    REMINDED_FROM,
+    SOON,
+    Backlog,
+    Change,
+    Cover,
+    Ending,
+    Post,
+    Record,
+    Standing,
+    cards_of,
+)
 from gateway.store.queries import load_migrations, load_queries
 
 if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
@@ -78,24 +90,7 @@ class PostgresStore:
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
         async with self._connection(self._timeout * HOLD_PATIENCE) as connection:
-            lines, cards = [entry.text for entry in record(request)], cards_of(request)
-            await connection.fetch(
-                Q["request_insert"],
-                request.id,
-                request.state.value,
-                request.rev,
-                request.replica,
-                request.session,
-                request.requester.issuer,
-                request.requester.subject,
-                request.opened_at,
-                request.expires_at,
-                to_json(request),
-                list(cards),
-                lines,
-                request.content_digest if request.kept else None,
-                list(cards.values()),
-            )
+            await _open(connection, request, record(request))
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
         async with self._connection() as connection:
@@ -118,7 +113,28 @@ class PostgresStore:
             moved = await connection.fetch(Q["request_move"], request_id, old.rev, *values)
             if not moved:
                 raise StoreUnavailable("the gateway's store holds a request in two revisions")
+            if new.grant is not None and new.grant != old.grant:
+                grant = new.grant
+                given = (new.id, grant.shape, grant.until, grant.uses, grant.revoked_at is not None)
+                await connection.execute(Q["grant_put"], *given)
         return new
+
+    async def use_grant(self, request: ApprovalRequest, cover: Cover, record: Record) -> ApprovalRequest | None:
+        shape = request.grantable.shape if request.grantable else ""
+        async with self._transaction() as connection:
+            row = await connection.fetchrow(Q["grant_lock"], shape)
+            covered = None if row is None else cover(from_json(row["body"]), request, row["now"])
+            if row is not None and covered is not None:
+                await connection.execute(Q["grant_used"], row["id"])
+                await _open(connection, covered, record(covered))
+        return covered
+
+    async def grants(self, limit: int = 100) -> list[Standing]:
+        return [Standing(from_json(row["body"]), row["used"]) for row in await self._fetch("grant_find", limit)]
+
+    async def approved(self, shape: str) -> int:
+        [row] = await self._fetch("request_approved", shape)
+        return int(row["count"])
 
     async def find(
         self, *, states: frozenset[State] | None = None, replica: str | None = None, limit: int = 100
@@ -286,6 +302,13 @@ class PostgresStore:
     async def cancel(self, digests: Sequence[str]) -> None:
         await self._fetch("cancel_notify", list(digests))
 
+    async def end_session(self, session: str, ending: Ending) -> None:
+        await self._fetch("session_end", session, ending.by, ending.why)
+
+    async def endings(self, sessions: Sequence[str]) -> Mapping[str, Ending]:
+        rows = await self._fetch("session_endings", list(sessions))
+        return {row["session"]: Ending(row["ended_by"], row["why"]) for row in rows}
+
     async def listen(self, heard: Callable[[str, str], None]) -> None:
         try:
             await self._listener.add(heard)
@@ -374,6 +397,28 @@ async def _missing(connection: "Connection", known: int) -> int:
     """How many of the known migrations have not been run; they run in order, so these are the last ones."""
     done = {row["number"] for row in await connection.fetch(Q["migrated"])}
     return len(set(range(1, known + 1)) - done)
+
+
+async def _open(connection: "Connection", request: ApprovalRequest, entries: Sequence[Entry]) -> None:
+    cards = cards_of(request)
+    await connection.fetch(
+        Q["request_insert"],
+        request.id,
+        request.state.value,
+        request.rev,
+        request.replica,
+        request.session,
+        request.requester.issuer,
+        request.requester.subject,
+        request.opened_at,
+        request.expires_at,
+        to_json(request),
+        list(cards),
+        [entry.text for entry in entries],
+        request.content_digest if request.kept else None,
+        list(cards.values()),
+        request.grantable.shape if request.grantable else None,
+    )
 
 
 async def _insert(connection: "Connection", entries: Sequence[Entry]) -> None:

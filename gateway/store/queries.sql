@@ -22,11 +22,12 @@ INSERT INTO hoop.migration (number, title) VALUES ($1, $2);
 
 -- name: request_insert
 -- One outbox row a channel, the entries ($12, as in audit_insert); the notification goes out at commit. $13: what it asks,
--- if it outlives its client. $14: in how many seconds each card is due; one of an escalation is not reminded of.
+-- if it outlives its client. $14: in how many seconds each card is due; one of an escalation is not reminded of. $15: its shape,
+-- if it may be granted.
 WITH request AS (
     INSERT INTO hoop.approval (id, state, rev, replica, session, requester_issuer, requester_subject,
-                               opened_at, expires_at, body, kept)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10, $13)
+                               opened_at, expires_at, body, kept, shape)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10, $13, $15)
     RETURNING id, rev
 ), cards AS (
     INSERT INTO hoop.outbox (request, channel, wanted, next_at, reminded)
@@ -110,6 +111,43 @@ ON CONFLICT (name) DO UPDATE SET claimed_until = 'infinity';
 SELECT id FROM hoop.approval
  WHERE kept = $1 AND state IN ('pending', 'approved') AND expires_at > clock_timestamp()
  ORDER BY opened_at DESC, id DESC;
+
+-- name: request_approved
+SELECT count(*) FROM hoop.approval
+ WHERE shape = $1 AND state IN ('approved', 'released', 'executed', 'failed', 'unknown');
+
+-- name: grant_put
+-- A grant that was just given, or was revoked: nothing else of it changes.
+INSERT INTO hoop.granted (id, shape, ends_at, uses, revoked) VALUES ($1, $2, to_timestamp($3), $4, $5)
+ON CONFLICT (id) DO UPDATE SET revoked = excluded.revoked;
+
+-- name: grant_lock
+-- Whoever comes second waits here, and is then told what is left: the conditions are read again behind the lock.
+SELECT g.id, approval.body, extract(epoch FROM clock_timestamp())::double precision AS now
+  FROM hoop.granted AS g JOIN hoop.approval ON approval.id = g.id
+ WHERE g.shape = $1 AND NOT g.revoked AND g.ends_at > clock_timestamp() AND (g.uses IS NULL OR g.used < g.uses)
+ ORDER BY g.ends_at, g.id
+ LIMIT 1
+   FOR UPDATE OF g;
+
+-- name: grant_used
+UPDATE hoop.granted SET used = used + 1 WHERE id = $1;
+
+-- name: grant_find
+SELECT approval.body, g.used FROM hoop.granted AS g JOIN hoop.approval ON approval.id = g.id
+ WHERE NOT g.revoked AND g.ends_at > clock_timestamp() AND (g.uses IS NULL OR g.used < g.uses)
+ ORDER BY g.ends_at, g.id
+ LIMIT $1;
+
+-- name: session_end
+-- Told by NOTIFY; the row is for whoever missed that.
+WITH ordered AS (
+    INSERT INTO hoop.ending (session, ended_by, why) VALUES ($1, $2, $3) ON CONFLICT (session) DO NOTHING
+)
+SELECT pg_notify('hoop_session', $1);
+
+-- name: session_endings
+SELECT session, ended_by, why FROM hoop.ending WHERE session = ANY ($1::text[]);
 
 -- name: request_revisions
 SELECT id, rev FROM hoop.approval WHERE id = ANY ($1::text[]);

@@ -2,8 +2,8 @@
 -- was released, add another. Two replicas may start at once: an advisory lock lets one of them through.
 --
 -- Least privilege. The owner of the schema runs the migrations. A gateway that logs in as somebody else needs:
---   GRANT USAGE ON SCHEMA hoop; GRANT SELECT ON ALL TABLES; GRANT INSERT, UPDATE ON approval, outbox, person, replica, chore;
---   GRANT INSERT, UPDATE, DELETE ON conversation; GRANT INSERT ON audit, checkpoint. Nobody needs UPDATE or DELETE on audit and checkpoint, nor DELETE on approval.
+--   GRANT USAGE ON SCHEMA hoop; GRANT SELECT ON ALL TABLES; GRANT INSERT, UPDATE ON approval, granted, outbox, person, replica, chore;
+--   GRANT INSERT, UPDATE, DELETE ON conversation; GRANT INSERT ON audit, checkpoint, ending. Nobody needs UPDATE or DELETE on audit and checkpoint, nor DELETE on approval.
 -- Then it starts only on a schema that is up to date; the owner starts it once after each upgrade.
 
 -- migration 1: requests, cards, the record, people, replicas
@@ -175,4 +175,30 @@ CREATE INDEX approval_denied ON hoop.approval (requester_issuer, requester_subje
 CREATE TABLE hoop.chore (
     name          text PRIMARY KEY,
     claimed_until timestamptz NOT NULL
+);
+
+-- migration 9: grants, and sessions that are ended by people
+
+-- What a request's approval may be granted for (approvals/grants.py); null for all others.
+ALTER TABLE hoop.approval ADD COLUMN shape text;
+CREATE INDEX approval_shape ON hoop.approval (shape) WHERE shape IS NOT NULL;
+
+-- What the grant of a request allows, and how often it was used: counted under this row's lock, so that two replicas never
+-- use it once too often. Who gave it and what it covers is in the request's body.
+CREATE TABLE hoop.granted (
+    id      text PRIMARY KEY REFERENCES hoop.approval,
+    shape   text NOT NULL,
+    ends_at timestamptz NOT NULL,
+    uses    integer CHECK (uses > 0),
+    used    integer NOT NULL DEFAULT 0 CHECK (used <= uses),
+    revoked boolean NOT NULL DEFAULT false
+);
+CREATE INDEX granted_shape ON hoop.granted (shape, ends_at) WHERE NOT revoked;
+
+-- Orders to end a session, for whichever replica has it.
+CREATE TABLE hoop.ending (
+    session    text PRIMARY KEY,
+    ended_by   text NOT NULL,
+    why        text NOT NULL,
+    ordered_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );

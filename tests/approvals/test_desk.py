@@ -21,8 +21,11 @@ from gateway.approvals.desk import (
     Desk,
     Refused,
     RequestChanges,
+    Revoke,
+    RevokeGrant,
     Withdraw,
 )
+from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State, Wire
 from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value
@@ -935,3 +938,133 @@ class TestKept:
         states = [(await store.get(each.id)).state for each in (waiting, running, plain)]  # type: ignore[union-attr]
         assert states == [State.PENDING, State.UNKNOWN, State.WITHDRAWN]
         await desk.close()
+
+
+class TestGrants:
+    TERMS = Terms("shape", 60, 2, 42)
+
+    def asking(self, **changes: object) -> ApprovalRequest:
+        return fresh(grantable=self.TERMS, **changes)
+
+    async def granted(self, desk: Desk) -> ApprovalRequest:
+        request = self.asking()
+        assert await desk.open(request) is None
+        return decided(await desk.decide(request.id, 1, BOB, Approve(scope=Scope(minutes=15)), "slack"))
+
+    async def test_a_use_is_open_and_approved_at_once_and_tells_by_whom(self, desk: Desk, spool: ListSpool) -> None:
+        giver = await self.granted(desk)
+        assert giver.grant is not None
+        asked = self.asking()
+        covered = await desk.open(asked)
+        assert covered is not None
+        assert (covered.id, covered.state, covered.under) == (asked.id, State.APPROVED, giver.id)
+        running = decided(await desk.release(asked.id, asked.release_digest))
+        decided(await desk.finish(running.id, 1, "", 1.0, "committed"))
+        told = [entry.body for entry in spool.written if entry.body.get("request") == asked.id]
+        assert [each["kind"] for each in told] == ["held", "decided", "released"]
+        assert (told[1]["decided_by"], told[1]["via"], told[1]["reason"]) == (
+            "bob@example.com",
+            "grant",
+            f"under grant {giver.id}",
+        )
+        (given,) = [e.body for e in spool.written if e.body["kind"] == "decided" and e.body["request"] == giver.id]
+        assert str(given["reason"]).startswith(f"gives grant {giver.id} until ")
+        assert str(given["reason"]).endswith(", at most 2 times, up to 42 rows each")
+
+    async def test_used_up_it_asks_people_again(self, desk: Desk) -> None:
+        await self.granted(desk)
+        found = [await desk.open(self.asking()) for _ in range(3)]
+        assert [each is None for each in found] == [False, False, True]
+
+    async def test_uses_don_t_count_as_waiting(self, desk: Desk) -> None:
+        await self.granted(desk)
+        assert await desk.open(self.asking(), at_most=0) is not None
+
+    async def test_what_is_not_offered_decides_nothing(self, desk: Desk) -> None:
+        request = self.asking()
+        await desk.open(request)
+        answer = await desk.decide(request.id, 1, BOB, Approve(scope=Scope(minutes=61)), "slack")
+        assert refused(answer) is Refusal.NO_GRANT
+        assert (await desk.show(request.id)).state is State.PENDING  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("who", [ANN, EVE])
+    async def test_who_may_not_approve_may_not_grant(self, desk: Desk, who: Person) -> None:
+        request = self.asking()
+        await desk.open(request)
+        answer = await desk.decide(request.id, 1, who, Approve(scope=Scope(minutes=15)), "slack")
+        assert refused(answer) in {Refusal.OWN_REQUEST, Refusal.NOT_A_REVIEWER}
+        assert await desk.grants() == []
+
+    async def test_a_grant_needs_the_name_typed_and_the_text_read_as_well(self, desk: Desk) -> None:
+        request = self.asking(full_view=True, to_type="customers")
+        await desk.open(request)
+        scope = Scope(minutes=15)
+        for decision, refusal in (
+            (Approve(scope=scope), Refusal.NOT_READ),
+            (Approve(scope=scope, read=True), Refusal.NOT_TYPED),
+        ):
+            assert refused(await desk.decide(request.id, 1, BOB, decision, "slack")) is refusal
+
+    async def test_revoked_it_takes_what_is_not_released_along(self, desk: Desk, spool: ListSpool) -> None:
+        giver = await self.granted(desk)
+        waiting, running = self.asking(), self.asking()
+        heard: list[State] = []
+        desk.watch(waiting.id, lambda request: heard.append(request.state))
+        for each in (waiting, running):
+            assert await desk.open(each) is not None
+        decided(await desk.release(running.id, running.release_digest))
+        ended = decided(await desk.decide(giver.id, None, CAROL, RevokeGrant("no more"), "teams"))
+        assert ended.grant is not None
+        assert ended.grant.revoked_by == "carol@example.com"
+        assert refused(await desk.release(waiting.id, waiting.release_digest)) is Refusal.ALREADY_DECIDED
+        states = [(await desk.show(each.id)).state for each in (waiting, running)]  # type: ignore[union-attr]
+        assert states == [State.WITHDRAWN, State.RELEASED]
+        assert await desk.open(self.asking()) is None
+        await asyncio.sleep(0)
+        assert heard == [State.WITHDRAWN]
+        entries = [each.body for each in spool.written if each.body["kind"] == "revoked"]
+        assert [(e["request"], e["decided_by"], e["via"], e["reason"]) for e in entries] == [
+            (giver.id, "carol@example.com", "teams", f"grant {giver.id}: no more")
+        ]
+
+    async def test_who_has_no_part_in_it_can_not_revoke_and_that_is_recorded(
+        self, desk: Desk, spool: ListSpool
+    ) -> None:
+        giver = await self.granted(desk)
+        assert refused(await desk.decide(giver.id, None, EVE, RevokeGrant(), "slack")) is Refusal.NOT_A_REVIEWER
+        assert spool.kinds()[-1] == ("refused", None)
+        assert len(await desk.grants()) == 1
+
+    async def test_a_kept_approval_is_revoked_before_its_use(self, desk: Desk) -> None:
+        request = fresh(kept=True)
+        await desk.open(request)
+        assert refused(await desk.decide(request.id, None, BOB, Revoke(), "slack")) is Refusal.NOT_APPROVED
+        decided(await desk.decide(request.id, 1, BOB, Approve(), "slack"))
+        ended = decided(await desk.decide(request.id, None, CAROL, Revoke("not today"), "slack"))
+        assert ended.state is State.WITHDRAWN
+        assert refused(await desk.release(request.id, request.content_digest)) is Refusal.ALREADY_DECIDED
+
+    async def test_three_approvals_of_a_shape_are_told_on_the_fourth(self, desk: Desk) -> None:
+        for _ in range(3):
+            request = self.asking()
+            await desk.open(request)
+            decided(await desk.decide(request.id, 1, BOB, Approve(), "slack"))
+        fourth = self.asking()
+        await desk.open(fourth)
+        assert (await desk.show(fourth.id)).approved_before == 3  # type: ignore[union-attr]
+
+    async def test_a_use_that_the_store_did_not_confirm_is_voided(
+        self, desk: Desk, spool: ListSpool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        giver = await self.granted(desk)
+        real = MemoryStore.use_grant
+
+        async def lost(*arguments: object) -> None:
+            await real(*arguments)  # type: ignore[arg-type] # the same call, passed on
+            raise StoreUnavailable("the answer was lost")
+
+        monkeypatch.setattr(MemoryStore, "use_grant", lost)
+        with pytest.raises(StoreUnavailable):
+            await desk.open(self.asking())
+        assert [kind for kind, _ in spool.kinds()[-3:]] == ["held", "decided", "voided"]
+        assert giver.grant is not None

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.approvals.stored import from_json, to_json
-from tests.bots.samples import PLAIN, STATES, WILD
+from tests.bots.samples import GRANT, GRANTABLE, NOW, PLAIN, STATES, WILD
 
 
 @given(WILD)
@@ -23,6 +23,15 @@ def test_every_state_round_trips_with_its_types(state: State) -> None:
     back = from_json(to_json(STATES[state]))
     assert back == STATES[state]
     assert hash(back) == hash(STATES[state]), "tuples and frozensets, not lists"
+
+
+def test_a_grant_round_trips() -> None:
+    request = replace(
+        GRANTABLE, grant=replace(GRANT, revoked_at=NOW, revoked_by="bob", revoked_via="slack", why="over")
+    )
+    back = from_json(to_json(request))
+    assert back == request
+    assert hash(back) == hash(request)
 
 
 def test_a_row_of_an_older_version_takes_defaults() -> None:

@@ -16,8 +16,8 @@ from bots.cards import card
 from bots.seals import seal
 from bots.slack.blocks import message
 from bots.teams.adaptive import base_card
-from gateway.approvals.request import BY_REQUESTER, Approval, ApprovalRequest, Question, State
-from tests.bots.samples import BOB, DELETE, NOW, PLAIN, STATES
+from gateway.approvals.request import BY_REQUESTER, REVOKED, Approval, ApprovalRequest, Question, State
+from tests.bots.samples import BOB, DELETE, GRANT, GRANTABLE, NOW, PLAIN, STATES, TERMS, UPDATE
 
 STORED = Path(__file__).parent / "renderings"
 KEY = b"k" * 32
@@ -39,8 +39,17 @@ STANDINGS: dict[str, ApprovalRequest] = {
     "pending, asked": replace(PLAIN, rev=2, questions=(Question(BOB, "slack", NOW + 60, "Why all of these?"),)),
     "pending, time is up": replace(PLAIN, expires_at=NOW + 60),
     "pending, long": replace(PLAIN, statements=(replace(DELETE, sql=f"SELECT {', '.join(map(str, range(2000)))}"),)),
+    "pending, may be granted": GRANTABLE,
+    "pending, a grant is proposed": replace(GRANTABLE, approved_before=3),
+    "pending, batch": replace(PLAIN, statements=(DELETE, UPDATE)),
+    "pending, long batch": replace(PLAIN, statements=(DELETE, UPDATE) * 4, full_view=True),
     "denied, changes requested": replace(STATES[State.DENIED], reason="", changes="Only rows of 2019, please."),
     "approved, kept": replace(STATES[State.APPROVED], kept=True),
+    "approved, with a grant": replace(STATES[State.APPROVED], grantable=TERMS, grant=GRANT),
+    "executed, its grant revoked": replace(
+        _EXECUTED, grant=replace(GRANT, revoked_at=NOW + 65, revoked_by="bob@example.com", why="the audit asks for it")
+    ),
+    "executed, under a grant": replace(_EXECUTED, under="01J9Z0GRNT", decided_via="grant"),
     "withdrawn by its requester": replace(STATES[State.WITHDRAWN], reason=BY_REQUESTER, decided_at=NOW + 60),
     "executed, open": replace(_EXECUTED, transaction="open"),
     "executed, rolled back": replace(_EXECUTED, transaction="rolled back"),
@@ -48,6 +57,9 @@ STANDINGS: dict[str, ApprovalRequest] = {
     "executed, prepared": replace(_EXECUTED, transaction="prepared"),
     "executed, its end was not seen": replace(_EXECUTED, transaction="its end was not seen"),
     "failed, counted": replace(_FAILED, sqlstate="42501", rows=50, row_cap=42),
+    "withdrawn, revoked": replace(
+        STATES[State.APPROVED], state=State.WITHDRAWN, rev=3, reason=f"{REVOKED} bob@example.com: not today"
+    ),
     "withdrawn after approval": replace(
         STATES[State.APPROVED], state=State.WITHDRAWN, rev=3, reason="gateway gone (its process ended)"
     ),

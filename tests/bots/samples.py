@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from gateway.approvals.grants import Grant, Terms
 from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, Question, State
 
 ISSUER = "https://issuer.example"
@@ -66,6 +67,11 @@ PLAIN = ApprovalRequest(
 )
 
 _APPROVED = replace(PLAIN, rev=2, approvals=(Approval(BOB, "slack", NOW + 60),), decided_by=BOB, decided_at=NOW + 60)
+
+#: With what its rule lets people grant, and that grant.
+TERMS = Terms("shape", 60, 20, 100, vary=True)
+GRANT = Grant("shape", NOW + 960, 20, 100, vary=True)
+GRANTABLE = replace(PLAIN, grantable=TERMS)
 
 #: Every state, as the store would hold it.
 STATES: dict[State, ApprovalRequest] = {

@@ -54,8 +54,10 @@ CREATE TABLE vault (id integer PRIMARY KEY, card_number text NOT NULL UNIQUE, ap
 CREATE TABLE loaded (id integer PRIMARY KEY, note text);
 CREATE TABLE kept (id integer PRIMARY KEY, amount integer NOT NULL);
 INSERT INTO kept SELECT n, 100 FROM generate_series(1, 100) AS n;
+CREATE TABLE shapes (id integer PRIMARY KEY, owner text NOT NULL, amount integer NOT NULL);
+INSERT INTO shapes SELECT n, 'owner ' || n, 100 FROM generate_series(1, 1000) AS n;
 CREATE TABLE dues (id integer PRIMARY KEY, owner integer NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED);
-GRANT SELECT, INSERT, UPDATE, DELETE ON ledger, brief, vault, loaded, dues, kept TO hoop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger, brief, vault, loaded, dues, kept, shapes TO hoop;
 CREATE ROLE hoop_reader LOGIN PASSWORD '{reader}';
 GRANT CONNECT ON DATABASE shop TO hoop_reader;
 GRANT SELECT ON ledger TO hoop_reader;
@@ -82,6 +84,10 @@ rules:
      tables: [public.kept], applications: [hurried], reviewers: dba, timeout: 1s, keep_for: 15m}}
   - {{name: these are kept, effect: hold, groups: [engineering, agents], statements: [write], tables: [public.kept],
      reviewers: dba, timeout: 2m, keep_for: 15m}}
+  - {{name: texts may be granted, effect: hold, groups: [engineering, agents], statements: [write], tables: [public.shapes],
+     applications: [literal], reviewers: dba, timeout: 2m, grants: {{max_uses: 4}}}}
+  - {{name: shapes may be granted, effect: hold, groups: [engineering, agents], statements: [write, ddl, opaque], tables: [public.shapes],
+     reviewers: dba, timeout: 2m, grants: {{max_minutes: 60, max_uses: 3, max_rows: 3, vary: [params]}}}}
   - {{name: the hurried wait briefly, effect: hold, groups: [engineering], statements: [opaque], applications: [hurried],
      reviewers: dba, timeout: 1s, hold_in_transaction: 1s}}
   - {{name: changes wait, effect: hold, groups: [engineering, agents], statements: [write, ddl, admin, session, opaque],
@@ -252,6 +258,22 @@ class Stack:
             await self._write(who, card, "hoop_more", card.option(what), text)
         else:
             await self.on(self.workspace.click(who, CHANNEL, card.ts, "hoop_more", card.option(what)))
+
+    async def grant(self, who: str, card: "Card", scope: str) -> None:
+        """Choose "Approve this shape..." and a scope ("15m", "3x") in the modal that opens then."""
+        await self.choose(who, card, "hoop_grant")
+        view = await self.until(
+            lambda: next(
+                (each for each in self.workspace.open_views(who) if "static_select" in json.dumps(each.blocks)), None
+            )
+        )
+        assert view is not None
+        answer = await self.on(self.workspace.submit(view.id, who, {"grant": scope}))
+        assert not answer.errors, answer.errors
+
+    async def command(self, who: str, text: str) -> str:
+        """What the bot answers to a command, as JSON."""
+        return json.dumps((await self.on(self.workspace.command(who, CHANNEL, f"/hoop {text}"))).body)
 
     async def _write(self, who: str, card: "Card", button: str, value: str | None, text: str) -> None:
         before = {each.id for each in self.workspace.open_views(who)}

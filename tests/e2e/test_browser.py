@@ -138,3 +138,27 @@ async def test_a_statement_that_waited_in_a_transaction(stack: Stack, page: Page
     await stack.until(lambda: "rolled back" in card.text)
     await page.get_by_text("Rolled back: UPDATE on public.ledger").last.wait_for()
     await shot(page, artifacts, "transaction-2-rolled-back")
+
+
+async def test_approve_a_shape(stack: Stack, page: Page, artifacts: Path) -> None:
+    """From the menu a dialog with the whole text; what is chosen there lets the next one run without a card."""
+    sql = "UPDATE shapes SET amount = amount + 1 WHERE id = {}"
+    async with client(stack, PSQL, "ann", ["change", sql, [901]]) as running:
+        card = await stack.card()
+        await page.get_by_text(card.request_id).wait_for()
+        await page.locator("select").last.select_option(label="Approve this shape...")
+        modal = page.locator("#modal")
+        await modal.get_by_text("may then run it on shop again without asking").wait_for()
+        await modal.locator("select").select_option("15m")
+        await shot(page, artifacts, "shape-1-dialog")
+        await modal.get_by_role("button", name="Approve", exact=True).click()
+        (said,) = await running.said()
+    assert said["count"] == 1
+    await page.get_by_text("this shape may run again until").last.wait_for()
+    await shot(page, artifacts, "shape-2-outcome")
+    async with client(stack, PSQL, "ann", ["change", sql, [901]]) as running:
+        (said,) = await running.said()
+    assert said["count"] == 1
+    await stack.command("Bob", f"revoke grant {card.request_id} enough")
+    await page.get_by_text("revoked that at").last.wait_for()
+    await shot(page, artifacts, "shape-3-revoked")

@@ -40,7 +40,8 @@ async def postgres_store(dsn: str, *, timeout: float = 5.0) -> AsyncIterator[Pos
     store = await PostgresStore.connect(dsn, timeout=timeout)
     async with store._connection() as connection:
         await connection.execute(
-            "TRUNCATE hoop.approval, hoop.outbox, hoop.audit, hoop.checkpoint, hoop.person, hoop.replica, hoop.conversation, hoop.chore"
+            "TRUNCATE hoop.approval, hoop.outbox, hoop.audit, hoop.checkpoint, hoop.person, hoop.replica, hoop.conversation, "
+            "hoop.chore, hoop.granted, hoop.ending"
         )
     try:
         yield store

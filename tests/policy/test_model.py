@@ -7,7 +7,7 @@ import pytest
 
 from gateway.approvals.cooldown import CoolDown
 from gateway.errors import PolicyError
-from gateway.policy.model import Hours, Policy, Reviewers, RuleEffect, Secret, load
+from gateway.policy.model import GrantTerms, Hours, Policy, Reviewers, RuleEffect, Secret, load
 
 BASE = """\
 version: 1
@@ -90,7 +90,7 @@ def test_every_condition_and_hold_key_is_read() -> None:
     assert (hold.timeout, hold.hold_in_transaction, hold.keep_for) == (5400, 30, 900)
     assert (hold.max_rows_over_preview, hold.approve_via, hold.require_full_view) == (5, "web", True)
     assert (hold.confirm, hold.break_glass) == ("typed", "dba")
-    assert hold.grants == {"max_minutes": 60, "max_uses": 20, "max_rows": 100, "vary": ("params",)}
+    assert hold.grants == GrantTerms(max_minutes=60, max_uses=20, max_rows=100, vary=True)
 
 
 def test_a_hold_has_the_documented_defaults() -> None:

@@ -50,6 +50,14 @@ def test_reviewers_in_a_chat_that_is_not_set_up_are_named() -> None:
     )
 
 
+def test_grants_that_are_never_offered_are_named() -> None:
+    grants = ", grants: {max_uses: 3}"
+    assert said(rule=grants) == []
+    text = FILE.format(rule=grants, target="", masking="").replace("groups: [dba]", "groups: [dba], approvals: 2")
+    assert notes(load(text)) == ['rule "writes wait": grants are offered only where one approval in chat is enough']
+    assert any("grants are offered only" in each for each in said(rule=f"{grants}, approve_via: web"))
+
+
 def test_what_is_enforced_is_not_listed() -> None:
     assert said(target=", reader: {user: r, password: {env: Y}}") == []
     assert said(masking=", predicates: deny") == []

@@ -21,6 +21,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.SideAnswered(None, "away"),
     ev.Opened("other"),
     ev.Joined("other", PLAIN),
+    ev.Granted(PLAIN),
     ev.NotOpened("other", "57P03", "the store is away"),
     ev.Released("other"),
     ev.NotReleased("other", None, "the store is away"),

@@ -7,8 +7,9 @@ import pytest
 from gateway.approvals.request import BY_REQUESTER, Approval, ApprovalRequest, Question, State
 from gateway.session import events as ev
 from gateway.session.holding import split
+from gateway.session.meaning import SETTINGS
 from gateway.wire.backend import fields
-from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
+from gateway.wire.frontend import FLUSH, SYNC, bind, describe, execute, message, parse, query
 from tests import playbook
 from tests.playbook import BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, ready, row
 from tests.session.test_session import BOB, DELETE, approve, held, opened, ruled
@@ -277,6 +278,38 @@ def test_a_half_forwarded_batch_is_asked_about_aside_and_the_side_connection_is_
     assert play.requests[0].where_held == "in transaction"
 
 
+def in_a_block_behind_a_read() -> Playbook:
+    """A driver's SELECT through the unnamed portal, which stays open in the block."""
+    play = Playbook(status="T")
+    play.client(parse("read", "SELECT name FROM customers"), bind("", "read"), describe("P", ""), execute(""), SYNC)
+    play.target(PARSED, BOUND, columns("name", first=2), complete("SELECT 0"), ready("T"))
+    assert "" in play.session.talk.names.portals
+    return play
+
+
+@pytest.mark.parametrize("batch", [parse("", DELETE) + bind("", "") + execute("") + SYNC, query(DELETE)])
+def test_an_open_portal_that_the_batch_replaces_is_in_nobodys_way(batch: bytes) -> None:
+    play = in_a_block_behind_a_read()
+    assert play.client(batch)[-1] == "target Q[" + "; ".join(f"SHOW {name}" for name in SETTINGS) + "]"
+    play.preview("T")
+    assert play.requests[0].preview.note == ""
+    assert "" not in play.session.talk.names.portals
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        parse("s", DELETE) + bind("p", "s") + execute("p") + SYNC,
+        execute("") + parse("s", DELETE) + bind("", "s") + execute("") + SYNC,
+        describe("P", "") + parse("s", DELETE) + bind("", "s") + execute("") + SYNC,
+    ],
+)
+def test_one_that_may_still_be_used_is_left_alone(batch: bytes) -> None:
+    play = in_a_block_behind_a_read()
+    assert play.client(batch)[-1] == "sideask"
+    assert "" in play.session.talk.names.portals
+
+
 def test_a_late_answer_of_the_side_connection_is_nobodys() -> None:
     play = Playbook()
     assert play.send(ev.SideAnswered(ready())) == []
@@ -359,7 +392,12 @@ def test_so_does_a_token_that_expires_but_not_a_session_that_is_revoked() -> Non
     play, _ = kept()
     assert "leave REQ1" in play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
     play, _ = kept()
-    assert play.send(ev.Ended(ev.Why.REVOKED)) == ["withdraw REQ1"]
+    assert play.send(ev.Ended(ev.Why.REVOKED, "bob")) == [
+        "withdraw REQ1",
+        "client E57P01",
+        "record session_ended",
+        "close",
+    ]
 
 
 def test_the_client_waits_no_longer_than_the_rule_says_and_the_request_goes_on() -> None:

@@ -130,3 +130,11 @@ def test_whom_to_call_and_where_to_ask_later_is_in_the_request() -> None:
     later = policy.replace("after: 1/2", "after: 30d")
     request = without_preview(Playbook(later), query("DELETE FROM customers"))
     assert (request.escalate_to, request.escalate_at) == ((), None)
+
+
+@pytest.mark.parametrize(("several", "read"), [(5, False), (6, True)])
+def test_more_statements_than_a_card_shows_are_approved_by_who_has_read_them(several: int, read: bool) -> None:
+    play = Playbook()
+    play.client(query("; ".join(f"DELETE FROM customers WHERE id = {number}" for number in range(several))))
+    play.preview()
+    assert (len(play.requests[0].statements), play.requests[0].full_view) == (several, read)

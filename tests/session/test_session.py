@@ -343,6 +343,26 @@ def test_draining_withdraws_and_says_57p01() -> None:
     assert lines == ["withdraw REQ1", "client E57P01", "record session_ended", "close"]
 
 
+def test_somebody_who_ends_it_is_named_to_the_client_and_in_the_record() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    lines = play.send(ev.Ended(ev.Why.REVOKED, "bob@example.com: a runaway agent"))
+    assert lines == ["withdraw REQ1", "client E57P01", "record session_ended", "close"]
+    (said,) = [fields(body) for kind, body in split(play.to_client()) if kind == "E"]
+    assert (said["S"], said["M"]) == ("FATAL", "this session was ended by bob@example.com: a runaway agent")
+    assert play.recorded("session_ended")[0]["reason"] == "ended by bob@example.com: a runaway agent"
+
+
+def test_what_runs_when_it_is_ended_is_cancelled_and_its_end_unknown() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    approve(play)
+    lines = play.send(ev.Ended(ev.Why.REVOKED, "bob@example.com"))
+    assert lines[:3] == ["canceltarget", "record finished", "unknown REQ1"]
+    assert lines[-3:] == ["client E57P01", "record session_ended", "close"]
+    assert play.send(ev.Ended(ev.Why.REVOKED, "carol@example.com")) == []
+
+
 def test_two_batches_sent_at_once_the_second_waits_behind_the_hold() -> None:
     play = Playbook()
     play.client(query(DELETE), query("SELECT 2"))
@@ -674,8 +694,13 @@ def test_an_approval_that_is_heard_before_opened_counts() -> None:
 
 @pytest.mark.parametrize(
     ("event", "sqlstate"),
-    [(ev.TargetGone(), "57P01"), (ev.Ended(ev.Why.DRAINING), "57P01"), (ev.ClientGone(), "57014")],
-    ids=["target", "gateway", "client"],
+    [
+        (ev.TargetGone(), "57P01"),
+        (ev.Ended(ev.Why.DRAINING), "57P01"),
+        (ev.Ended(ev.Why.REVOKED, "bob"), "57P01"),
+        (ev.ClientGone(), "57014"),
+    ],
+    ids=["target", "gateway", "revoked", "client"],
 )
 def test_the_reason_of_a_withdrawal_says_what_the_client_was_told(event: ev.Event, sqlstate: str) -> None:
     play = Playbook()

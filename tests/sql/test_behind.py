@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.sql.behind import cascades
 from gateway.sql.catalog import Cascade, Catalog, Relation
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
@@ -136,3 +137,20 @@ def test_what_is_executed_has_what_stands_behind_its_body() -> None:
 )
 def test_a_write_where_code_runs_text(sql: str, unsettles: bool) -> None:  # what is wanted
     assert one(sql).unsettles == unsettles
+
+
+@pytest.mark.parametrize(
+    ("sql", "passes_on"),
+    [
+        ("DELETE FROM master WHERE id = 1", True),
+        ("UPDATE master SET id = 2 WHERE id = 1", True),
+        ("UPDATE master SET name = 'x' WHERE name = 'y'", False),
+        ("DELETE FROM loop WHERE id = 1", True),
+        ("DELETE FROM prod.t WHERE id = 1", False),
+        ("DELETE FROM v WHERE id = 1", False),
+        ("INSERT INTO armed VALUES (1)", False),
+        ("INSERT INTO master VALUES (1)", False),
+    ],
+)
+def test_whether_a_foreign_key_passes_it_on(sql: str, passes_on: bool) -> None:
+    assert cascades(one(sql), CATALOG) is passes_on

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ProtocolViolation
-from gateway.sql.parse import MAX_BYTES, MAX_STATEMENTS, comment_depth, read
+from gateway.sql.parse import MAX_BYTES, MAX_STATEMENTS, comment_depth, read, without_positions
 from gateway.sql.statement import Script, StatementClass
 
 
@@ -202,3 +202,37 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert each.classes
         assert each.sql in text
         assert bool(each.reason) == (StatementClass.OPAQUE in each.classes)
+
+
+def test_texts_that_differ_in_blanks_and_comments_alone_are_one() -> None:
+    text = "DELETE FROM a.t WHERE id = 1 AND name = 'x'"
+    same = [text, f"{text};", f"/* why */ {text} -- so", text.replace(" ", "\n "), text.lower().replace("'x'", "E'x'")]
+    assert len({without_positions(each) for each in same}) == 1
+    others = [
+        text.replace("1", "2"),
+        text.replace("1", "'1'"),
+        text.replace("a.t", "b.t"),
+        text.replace("a.t", "t"),
+        text.replace("= 1", "IN (1)"),
+        text.replace("AND", "OR"),
+        text.replace("DELETE FROM a.t", "UPDATE a.t SET id = 1"),
+        f"{text} RETURNING id",
+    ]
+    assert len({without_positions(each) for each in [text, *others]}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ";",
+        "DELETE FROM t; DELETE FROM t",
+        "DELETE FRM t",
+        "SELECT " + "(" * 20_000,
+        "DELETE\0",
+        "/*" * 200,
+        "x" * 9_000,
+    ],
+)
+def test_what_is_not_one_statement_has_no_tree(text: str) -> None:
+    assert without_positions(text) is None

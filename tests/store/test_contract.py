@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from gateway.approvals import request as rules
+from gateway.approvals.granting import cover, give, revoke_grant
+from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
 from gateway.audit.entry import Entry
 from gateway.audit.query import Query, parse
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.memory import MemoryStore
-from gateway.store.port import Backlog, Change, Store
+from gateway.store.port import Backlog, Change, Ending, Standing, Store
 from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, ISSUER, PLAIN, UPDATE, WILD
 from tests.fakes.stores import ListSpool, fresh, postgres_store
 
@@ -45,6 +47,20 @@ def nothing(_request: ApprovalRequest) -> Sequence[Entry]:
 
 def deny(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
     return rules.deny(request, BOB, "slack", "no", now)
+
+
+#: Two uses, of three rows each.
+TERMS = Terms("shape", 60, 2, 3)
+
+
+def granting(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+    approved = rules.approve(request, BOB, "slack", now)
+    return approved if isinstance(approved, Refusal) else give(approved, Scope(minutes=60), now, 3600.0)
+
+
+def asking(**changes: object) -> ApprovalRequest:
+    """A request of the granted shape that touches a row."""
+    return fresh(**{"grantable": TERMS, "preview": replace(PLAIN.preview, rows=1), **changes})
 
 
 def bump(request: ApprovalRequest, _now: float) -> ApprovalRequest | Refusal:
@@ -758,6 +774,106 @@ async def test_clicks_at_once_have_one_winner(store: Store) -> None:
     assert answers.count(Refusal.ALREADY_DECIDED) == 49
     assert len(await store.chain("gate-1", 0, 100)) == 1
     assert ANN not in (BOB, CAROL)
+
+
+class TestGrants:
+    async def granted(self, store: Store, **changes: object) -> ApprovalRequest:
+        request = asking(**changes)
+        await store.open(request, nothing)
+        moved = await store.move(request.id, granting, nothing)
+        assert isinstance(moved, ApprovalRequest)
+        return moved
+
+    async def test_a_use_is_stored_as_approved_and_counted(self, store: Store) -> None:
+        giver, spool = await self.granted(store), ListSpool()
+        assert await store.grants() == [Standing(giver, 0)]
+        asked = asking()
+        used = await store.use_grant(asked, cover, lambda each: [spool.record("held", request=each.id)])
+        assert used is not None
+        assert (used.id, used.state, used.under, used.row_cap) == (asked.id, State.APPROVED, giver.id, 3)
+        assert await store.get(asked.id) == used
+        assert await store.posts(asked.id) == [], "no card"
+        assert [each["request"] for each in await store.story(asked.id)] == [asked.id]
+        assert await store.grants() == [Standing(giver, 1)]
+
+    async def test_up_it_covers_nothing(self, store: Store) -> None:
+        await self.granted(store)
+        uses = [await store.use_grant(asking(), cover, nothing) for _ in range(3)]
+        assert [each is not None for each in uses] == [True, True, False]
+        assert await store.grants() == []
+
+    async def test_many_at_once_get_no_more_than_its_uses(self, store: Store) -> None:
+        await self.granted(store)
+        asked = [asking() for _ in range(8)]
+        uses = await asyncio.gather(*(store.use_grant(each, cover, nothing) for each in asked))
+        assert sum(each is not None for each in uses) == 2
+        stored = [await store.get(each.id) for each in asked]
+        assert sum(each is not None for each in stored) == 2, "what was not covered is not stored"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"grantable": replace(TERMS, shape="other")},
+            {"grantable": None},
+            {"preview": replace(PLAIN.preview, rows=4)},
+            {"requester": CAROL},
+        ],
+    )
+    async def test_what_it_does_not_cover_uses_nothing(self, store: Store, changes: dict[str, object]) -> None:
+        giver = await self.granted(store)
+        asked = asking(**changes)
+        assert await store.use_grant(asked, cover, nothing) is None
+        assert await store.get(asked.id) is None
+        assert await store.grants() == [Standing(giver, 0)]
+
+    async def test_revoked_it_covers_nothing_from_then_on(self, store: Store) -> None:
+        giver = await self.granted(store)
+        assert await store.use_grant(asking(), cover, nothing) is not None
+        ended = await store.move(giver.id, lambda each, now: revoke_grant(each, BOB, "slack", "", now), nothing)
+        assert isinstance(ended, ApprovalRequest)
+        assert await store.use_grant(asking(), lambda _giver, each, _now: each, nothing) is None
+        assert await store.grants() == []
+
+    async def test_its_time_over_it_covers_nothing(self, store: Store) -> None:
+        request = asking()
+        await store.open(request, nothing)
+
+        def briefly(each: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+            approved = rules.approve(each, BOB, "slack", now)
+            return approved if isinstance(approved, Refusal) else give(approved, Scope(minutes=60), now, 0.0)
+
+        await store.move(request.id, briefly, nothing)
+        assert await store.use_grant(asking(), lambda _giver, each, _now: each, nothing) is None
+        assert await store.grants() == []
+
+    async def test_a_record_that_fails_takes_the_use_along(self, store: Store) -> None:
+        giver = await self.granted(store)
+
+        def fails(_request: ApprovalRequest) -> Sequence[Entry]:
+            raise GatewayError("the spool is full", sqlstate="53100")
+
+        with pytest.raises(GatewayError, match="spool"):
+            await store.use_grant(asking(), cover, fails)
+        assert await store.grants() == [Standing(giver, 0)]
+
+    async def test_people_s_approvals_of_a_shape_are_counted(self, store: Store) -> None:
+        await self.granted(store)
+        await store.use_grant(asking(), cover, nothing)
+        denied = asking()
+        await store.open(denied, nothing)
+        await store.move(denied.id, deny, nothing)
+        assert (await store.approved("shape"), await store.approved("other")) == (1, 0)
+
+
+class TestEndings:
+    async def test_an_order_is_kept_and_heard_and_the_first_stays(self, store: Store) -> None:
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        await store.listen(lambda channel, payload: heard.put_nowait((channel, payload)))
+        await store.end_session("s-1", Ending("bob", "a runaway agent"))
+        await store.end_session("s-1", Ending("carol", ""))
+        async with asyncio.timeout(DEADLINE):
+            assert await heard.get() == ("session", "s-1")
+        assert await store.endings(["s-1", "s-2"]) == {"s-1": Ending("bob", "a runaway agent")}
 
 
 class TestReminders:

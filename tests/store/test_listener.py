@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from gateway.errors import StoreUnavailable
+from gateway.store.listener import CHANNELS
 from gateway.store.postgres import PostgresStore
 from tests.fakes.stores import fresh, postgres_store
 
@@ -22,7 +23,7 @@ async def test_a_dead_listener_is_renewed_and_says_that_something_may_be_lost(st
             " AND application_name = 'hoop store'"
         )
         async with asyncio.timeout(DEADLINE):
-            assert {await heard.get() for _ in range(3)} == {("approval", ""), ("outbox", ""), ("cancel", "")}
+            assert {await heard.get() for _ in range(4)} == {(name, "") for name in CHANNELS.values()}
         request = fresh()
         await store.open(request, lambda _: [])
         async with asyncio.timeout(DEADLINE):

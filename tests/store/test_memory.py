@@ -10,6 +10,7 @@ from gateway.approvals.request import Refusal
 from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.store.memory import MemoryStore
+from gateway.store.port import Ending
 from tests.bots.samples import BOB
 from tests.fakes.stores import fresh
 
@@ -68,6 +69,11 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.claim("x", 1.0),
         store.done("x"),
         store.hurry("x"),
+        store.use_grant(fresh(), lambda _giver, _request, _now: None, lambda _: []),
+        store.grants(),
+        store.approved("x"),
+        store.end_session("s", Ending("bob", "")),
+        store.endings(["s"]),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]

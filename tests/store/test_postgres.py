@@ -10,16 +10,19 @@ import asyncpg
 import pytest
 
 from gateway.approvals import request as rules
+from gateway.approvals.granting import cover
 from gateway.approvals.request import ApprovalRequest
 from gateway.audit.chain import Wrong
 from gateway.audit.log import AuditLog, verify
 from gateway.audit.spool import Spool
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import StoreUnavailable
+from gateway.store.port import Ending
 from gateway.store.postgres import MAX_CONNECTIONS, PostgresStore
 from gateway.store.queries import load_migrations
 from tests.bots.samples import BOB
 from tests.fakes.stores import KEY, ListSpool, fresh, postgres_store, until
+from tests.store.test_contract import asking, granting
 
 
 @pytest.fixture
@@ -85,9 +88,9 @@ class TestStart:
         await (await PostgresStore.connect(postgres.dsn("narrow"))).close()
         await postgres.psql(
             "GRANT USAGE ON SCHEMA hoop TO gate; GRANT SELECT ON ALL TABLES IN SCHEMA hoop TO gate;"
-            "GRANT INSERT, UPDATE ON hoop.approval, hoop.outbox, hoop.person, hoop.replica, hoop.chore TO gate;"
+            "GRANT INSERT, UPDATE ON hoop.approval, hoop.granted, hoop.outbox, hoop.person, hoop.replica, hoop.chore TO gate;"
             "GRANT INSERT, UPDATE, DELETE ON hoop.conversation TO gate;"
-            "GRANT INSERT ON hoop.audit, hoop.checkpoint TO gate;",
+            "GRANT INSERT ON hoop.audit, hoop.checkpoint, hoop.ending TO gate;",
             "narrow",
         )
         store = await PostgresStore.connect(postgres.dsn("narrow", "gate", "pw"))
@@ -102,6 +105,11 @@ class TestStart:
         await store.checkpoint("gate-1", 1, "head", "signature")
         await store.saw(BOB, time.time())
         await store.heartbeat("gate-1")
+        await store.end_session("s-1", Ending("bob", "why"))
+        giver = asking()
+        await store.open(giver, lambda _: [])
+        await store.move(giver.id, granting, lambda _: [])
+        assert await store.use_grant(asking(), cover, lambda _: []) is not None
         await store.close()
 
 

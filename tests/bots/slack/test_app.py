@@ -16,7 +16,7 @@ from bots.cards import Action
 from bots.commands import REFUSALS
 from bots.seals import seal
 from bots.slack.app import NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
-from bots.slack.blocks import APPROVE_ACTION, ASK_FORM, CHANGES_FORM, DENY_FORM, MORE_ACTION, TYPED_BLOCK
+from bots.slack.blocks import APPROVE_ACTION, ASK_FORM, CHANGES_FORM, DENY_FORM, GRANT_BLOCK, MORE_ACTION, TYPED_BLOCK
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from bots.workspace.limits import elements_of
@@ -24,7 +24,7 @@ from bots.workspace.state import Person, View
 from gateway.approvals.desk import Deny
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
-from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN, TERMS
 from tests.bots.slack.office import BUTTON_KEY, Office, Serve
 from tests.bots.slack.test_edge import sign
 
@@ -305,6 +305,72 @@ async def test_the_modal_of_one_reviewer_is_not_anothers(office: Office) -> None
     (shown,) = office.workspace.open_views(office.carol)
     assert REFUSALS[Refusal.FORGED] in json.dumps(shown.blocks)
     assert (await office.stored()).state is State.PENDING
+
+
+# Grants --------------------------------------------------------------------------------------------------------------
+
+
+async def granting(office: Office, who: Person) -> View:
+    """Choose "Approve this shape..." from the menu and wait for what the modal then shows."""
+    await office.click(who, MORE_ACTION, f"{Action.GRANT.value} {seal(BUTTON_KEY, await office.stored())}")
+    (view,) = office.workspace.open_views(who)
+    return view
+
+
+async def test_a_shape_is_approved_for_a_while(office: Office) -> None:
+    await office.hold(grantable=TERMS)
+    view = await granting(office, office.bob)
+    shown = json.dumps(view.blocks)
+    assert "ann@example.com may then run it on shop again without asking" in shown
+    assert DELETE.sql in shown
+    assert "15 minutes, at most 20 uses" in shown
+    missing = await office.workspace.submit(view.id, office.bob, {})
+    assert missing.errors, "one must be chosen"
+    assert (await office.workspace.submit(view.id, office.bob, {GRANT_BLOCK: "15m"})).status == 200
+    stored = await office.stored()
+    assert (stored.state, stored.decided_by) == (State.APPROVED, BOB)
+    assert stored.grant is not None
+    assert stored.grant.uses == 20
+    await office.front.settle()
+    assert "You approved it, and its shape until" in office.workspace.ephemerals(office.bob)[-1].text
+    await office.redraw(ID)
+    assert "this shape may run again until" in json.dumps(office.card.blocks)
+
+
+async def test_a_name_is_typed_for_a_grant_as_well(office: Office) -> None:
+    await office.hold(**(CAREFUL | {"grantable": TERMS, "statements": (DELETE,)}))
+    view = await granting(office, office.bob)
+    answer = await office.workspace.submit(view.id, office.bob, {TYPED_BLOCK: "x", GRANT_BLOCK: "5x"})
+    assert f"type exactly: {NAME}" in answer.errors[TYPED_BLOCK]
+    await office.workspace.submit(view.id, office.bob, {TYPED_BLOCK: NAME, GRANT_BLOCK: "5x"})
+    assert (await office.stored()).grant is not None
+
+
+async def test_a_choice_that_is_not_offered_decides_nothing(office: Office) -> None:
+    """Neither as a grant nor as a plain approval: the reviewer meant something else."""
+    await office.hold(grantable=TERMS)
+    view = await granting(office, office.bob)
+    for block in view.blocks:
+        if block["type"] == "input":
+            block["element"]["options"].append({"text": {"type": "plain_text", "text": "For ever"}, "value": "ever"})
+    answer = await office.workspace.submit(view.id, office.bob, {GRANT_BLOCK: "ever"})
+    assert REFUSALS[Refusal.NO_GRANT] in answer.errors[GRANT_BLOCK]
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_where_nothing_may_be_granted_the_menu_does_not_say_so(office: Office) -> None:
+    await office.hold()
+    assert Action.GRANT.value not in json.dumps(office.card.blocks)
+    with pytest.raises(LookupError):
+        await granting(office, office.bob)
+
+
+async def test_who_may_not_decide_may_not_grant(office: Office) -> None:
+    await office.hold(grantable=TERMS)
+    for who, text in ((office.eve, "You are not a reviewer"), (office.ann, "This is your own request")):
+        view = await granting(office, who)
+        assert text in json.dumps(view.blocks)
+        assert "submit" not in view.body
 
 
 async def test_the_modal_tells_who_may_not_and_what_is_over(office: Office) -> None:

@@ -13,7 +13,7 @@ from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
 from bots import outcomes
-from bots.cards import Card, card
+from bots.cards import Action, Card, card
 from bots.commands import Answer, Page
 from bots.fitting import excerpt
 from bots.previews import Cell, Table
@@ -37,12 +37,12 @@ from bots.slack.blocks import (
     size,
     text_view,
 )
-from bots.texts import moment
+from bots.texts import in_utc, moment
 from bots.workspace.limits import check, find_view_problem
 from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, State
 from tests.bots import rendering
 from tests.bots.rendering import CHATS, STANDINGS, STORED, place, stored
-from tests.bots.samples import BOB, DELETE, NOW, PLAIN, SQL, STATES, UPDATE, WILD, person
+from tests.bots.samples import BOB, DELETE, GRANTABLE, NOW, PLAIN, SQL, STATES, TERMS, UPDATE, WILD, person
 
 KEY = b"k" * 32
 #: What a card says when it does not show all of it.
@@ -358,6 +358,7 @@ def test_views_are_valid() -> None:
         valid_view(text_view(form, "v", "C1", "x" * 500))
 
 
+BATCH = replace(PLAIN, statements=(UPDATE, DELETE))
 CAREFUL = replace(PLAIN, statements=(replace(DELETE, tag="DROP TABLE"),), to_type="public.customers", full_view=True)
 
 
@@ -375,7 +376,11 @@ def test_what_must_be_typed_or_read_is_approved_in_a_modal(asked: ApprovalReques
 
 @pytest.mark.parametrize(
     "statements",
-    [(replace(DELETE, sql="x" * 200_000),), (DELETE,) * 21, (replace(DELETE, parameters=(("v" * 4000,) * 40,)),)],
+    [
+        (replace(DELETE, sql="x" * 200_000),),
+        (replace(DELETE, sql="x" * 3_000),) * 60,
+        (replace(DELETE, parameters=(("v" * 4000,) * 40,)),),
+    ],
 )
 def test_what_is_to_be_read_and_does_not_fit_has_no_approve(statements: tuple[HeldStatement, ...]) -> None:
     asked = replace(CAREFUL, statements=statements)
@@ -384,7 +389,46 @@ def test_what_is_to_be_read_and_does_not_fit_has_no_approve(statements: tuple[He
     assert "submit" not in view
     assert "can't be approved in Slack" in said(view["blocks"])
     unread = approve_view(card(replace(asked, full_view=False), NOW), seal(KEY, asked, BOB), "C1")
-    assert json.loads(unread["private_metadata"])["whole"] is False
+    if len(statements) > 1:
+        assert "submit" not in unread, "several are approved by who has them all in full"
+    else:
+        assert json.loads(unread["private_metadata"])["whole"] is False
+
+
+def test_a_batch_that_is_all_there_is_approved_by_a_click() -> None:
+    button = buttons(draw(BATCH))["Approve all 2"]
+    assert button["action_id"] == Action.APPROVE.value
+
+
+def test_a_batch_that_is_not_all_there_is_approved_below_its_full_text() -> None:
+    long = replace(
+        BATCH, statements=(UPDATE, replace(DELETE, sql="DELETE FROM customers WHERE " + "id = 1 OR " * 400 + "false"))
+    )
+    button = buttons(draw(long))["Approve all 2..."]
+    assert button["action_id"] == APPROVE_ACTION
+    view = approve_view(card(long, NOW), seal(KEY, long, BOB), "C1")
+    assert view["submit"]["text"] == "Approve all 2"
+    assert long.statements[1].sql in "".join(texts(view["blocks"]))
+    many = replace(BATCH, statements=(UPDATE,) * 6)
+    assert "Approve all 6..." in buttons(draw(many)), "five are shown"
+
+
+@pytest.mark.parametrize("asked", [GRANTABLE, replace(GRANTABLE, to_type="customers", full_view=True)])
+def test_a_grant_is_chosen_in_a_modal(asked: ApprovalRequest) -> None:
+    assert menu(draw(asked))["Approve this shape..."].startswith(f"{Action.GRANT.value} {asked.id}")
+    drawn = card(asked, NOW)
+    view = approve_view(drawn, seal(KEY, asked, BOB), "C1", drawn.offers)
+    valid_view(view)
+    assert drawn.granting in in_utc(said(view["blocks"]))
+    chosen = view["blocks"][-1]["element"]
+    assert [each["value"] for each in chosen["options"]] == ["15m", "60m", "5x", "20x"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(WILD)
+def test_any_grant_modal_is_valid(request: ApprovalRequest) -> None:
+    drawn = card(replace(request, state=State.PENDING, grantable=TERMS, expires_at=NOW + 60), NOW)
+    valid_view(approve_view(drawn, seal(KEY, request, BOB), "C1", drawn.offers))
 
 
 def test_the_full_view_shows_all_of_a_long_text() -> None:
@@ -401,8 +445,12 @@ def test_the_full_view_counts_what_it_can_not_hold() -> None:
 
 def test_the_full_view_says_what_is_left_out_and_only_that() -> None:
     assert "not shown here" not in said(full_view(card(PLAIN, NOW))["blocks"])
-    many = full_view(card(replace(PLAIN, statements=(DELETE,) * 23), NOW))
-    assert "... 3 more statements not shown here." in said(many["blocks"])
+    many = full_view(card(replace(PLAIN, statements=(DELETE,) * 90), NOW))
+    shown = said(many["blocks"])
+    assert "not shown here" not in shown
+    assert shown.count(DELETE.sql) == 90
+    assert "-- DELETE (90 of 90)" in shown
+    valid_view(many)
 
 
 def test_a_card_is_five_seconds_short() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bots.cards import card
 from bots.commands import Answer, Page
 from bots.fitting import excerpt
+from bots.granting import choices
 from bots.previews import Cell, Table
 from bots.seals import seal
 from bots.teams.adaptive import (
@@ -26,6 +27,7 @@ from bots.teams.adaptive import (
     base_card,
     confirm_card,
     full_card,
+    grant_card,
     notice_card,
     review_card,
 )
@@ -33,7 +35,7 @@ from bots.texts import moment
 from gateway.approvals.request import ApprovalRequest, State
 from tests.bots import rendering
 from tests.bots.rendering import STANDINGS, stored
-from tests.bots.samples import DELETE, NOW, PLAIN, SQL, STATES, UPDATE, WILD
+from tests.bots.samples import DELETE, GRANTABLE, NOW, PLAIN, SQL, STATES, UPDATE, WILD
 from tests.npm import NODE, installed
 
 KEY = b"k" * 32
@@ -83,6 +85,8 @@ def views(request: ApprovalRequest) -> list[Drawn]:
         full_card(shown, value),
         full_card(shown, value, read=value),
         review_card(replace(shown, full_view=True), value),
+        grant_card(replace(shown, offers=choices(GRANTABLE)), value, read=value, note=shown.outcome),
+        grant_card(replace(shown, to_type=shown.title, offers=choices(GRANTABLE), granting=shown.why * 3), value),
         notice_card(shown.notice),
         answer_card(Answer(shown.title, (shown.why, shown.footer), shown, code=shown.why, footer=shown.footer)),
     ]
@@ -111,12 +115,13 @@ def valid(drawn: Drawn) -> None:
     kinds = {each["type"] for each in elements(drawn.content) if "type" in each}
     assert kinds <= {
         "AdaptiveCard", "TextBlock", "RichTextBlock", "TextRun", "CodeBlock", "Table", "TableRow", "TableCell",
-        "Input.Text", "Action.Execute", "Action.Submit",
+        "Input.Text", "Input.ChoiceSet", "Action.Execute", "Action.Submit",
     }  # fmt: skip
     for each in of_type(drawn, "TextRun"):
         assert each["text"], "an empty run is an error to the parser"
     for each in elements(drawn.content):
-        assert len(each.get("title", "")) <= 30, "Teams cuts longer button titles"
+        most = 30 if str(each.get("type")).startswith("Action.") else 60  # a choice has a line of its own
+        assert len(each.get("title", "")) <= most, "Teams cuts longer button titles"
 
 
 def said(drawn: Drawn) -> str:
@@ -216,6 +221,29 @@ def test_high_risk_asks_again() -> None:
     assert [each["verb"] for each in asked.content["actions"]] == ["hoop_approve", "hoop_review"]
 
 
+def test_a_batch_that_is_not_all_there_is_approved_at_the_end_of_its_full_text() -> None:
+    batch = replace(PLAIN, statements=(UPDATE, DELETE))
+    assert titles(review_card(card(batch, NOW), "s"))[0] == "Approve all 2"
+    long = card(replace(batch, statements=(UPDATE, replace(DELETE, sql="SELECT " + "1, " * 2_000 + "1"))), NOW)
+    drawn = review_card(long, "s")
+    assert titles(drawn)[0] == "Deny"
+    assert "the button that approves all is at its end" in said(drawn)
+    assert titles(full_card(long, "s", read="r"))[0] == "Next part"
+    assert titles(full_card(long, "s", 1, 5_000, read="r"))[0] == "Approve all 2"
+
+
+def test_a_grant_is_chosen_in_a_card_of_its_own() -> None:
+    drawn = card(GRANTABLE, NOW)
+    assert titles(review_card(drawn, "s"))[-1] == "Approve this shape"
+    assert "Approve this shape" not in titles(review_card(replace(drawn, full_view=True), "s"))
+    asked = grant_card(drawn, "s")
+    (chosen,) = of_type(asked, "Input.ChoiceSet")
+    assert [each["value"] for each in chosen["choices"]] == ["15m", "60m", "5x", "20x"]
+    assert drawn.granting in said(asked)
+    approve = asked.content["actions"][0]
+    assert (approve["verb"], approve["associatedInputs"], approve["data"]["shape"]) == ("hoop_approve", "auto", True)
+
+
 def test_a_review_of_what_is_over_has_no_live_buttons() -> None:
     drawn = review_card(card(STATES[State.EXECUTED], NOW + 70), "s", note="It was decided already.")
     assert titles(drawn) == []
@@ -297,7 +325,14 @@ def test_any_request_fits(request: ApprovalRequest) -> None:
     for drawn in views(request):
         valid(drawn)
         for each in of_type(drawn, "TextBlock"):
-            assert each["text"].startswith(("**Expires {{TIME(", "**Part of it is not", "**High risk: approve it?**"))
+            assert each["text"].startswith(
+                (
+                    "**Expires {{TIME(",
+                    "**Part of it is not",
+                    "**High risk: approve it?**",
+                    "**Approve it, and its shape?**",
+                )
+            )
         for run in of_type(drawn, "TextRun"):
             assert not WOULD_BE_A_DATE.search(run["text"])
 

@@ -24,7 +24,7 @@ from bots.teams.app import (
 from bots.teams.people import NO_LOOK_UP, People
 from bots.teams.tokens import Tokens
 from gateway.approvals.request import HeldStatement, Refusal, State
-from tests.bots.samples import ANN, BOB, DELETE, PLAIN
+from tests.bots.samples import ANN, BOB, DELETE, PLAIN, TERMS
 from tests.bots.teams.office import BUTTON_KEY, Office, Parts
 from tests.fakes.teams import APP_ID, CARD, TENANT, Json, Message, Teams, User, text_of
 
@@ -217,6 +217,47 @@ async def test_approve_stands_at_the_end_of_the_full_text(
     assert (await office.stored()).state is State.APPROVED
 
 
+async def test_a_shape_is_approved_for_a_while(office: Office) -> None:
+    message = await office.hold(grantable=TERMS)
+    view = await review(office, office.bob, message)
+    assert titles(view)[-1] == "Approve this shape"
+    view = await office.teams.click(office.bob, message, "Approve this shape")
+    assert "ann@example.com may then run it on shop again without asking" in text_of(view)
+    view = await office.teams.click(office.bob, message, "Yes, approve the shape", scope="for ever")
+    assert REFUSALS[Refusal.NO_GRANT] in text_of(view)
+    view = await office.teams.click(office.bob, message, "Yes, approve the shape")
+    assert REFUSALS[Refusal.NO_GRANT] in text_of(view), "nothing was chosen, so it is no plain approval either"
+    assert (await office.stored()).state is State.PENDING
+    view = await office.teams.click(office.bob, message, "Yes, approve the shape", scope="60m")
+    assert "You approved it, and its shape until" in text_of(view)
+    stored = await office.stored()
+    assert (stored.state, stored.grant is not None) == (State.APPROVED, True)
+    assert "this shape may run again until" in text_of(view)
+
+
+async def test_a_name_is_typed_and_the_text_read_for_a_grant_as_well(office: Office) -> None:
+    message = await office.hold(grantable=TERMS, full_view=True, to_type=NAME)
+    assert "Approve this shape" not in titles(await review(office, office.bob, message))
+    await office.teams.click(office.bob, message, "Full SQL")
+    await office.teams.click(office.bob, message, "Approve this shape")
+    view = await office.teams.click(office.bob, message, "Yes, approve the shape", scope="5x", typed="other")
+    assert f"type exactly: {NAME}" in text_of(view)
+    assert (await office.stored()).state is State.PENDING
+    await office.teams.click(office.bob, message, "Yes, approve the shape", scope="5x", typed=NAME)
+    assert (await office.stored()).grant is not None
+
+
+async def test_who_may_not_decide_may_not_grant(office: Office) -> None:
+    message = await office.hold(grantable=TERMS)
+    await review(office, office.bob, message)
+    view = message.views[office.bob.id]
+    (grant,) = [each for each in view["actions"] if each["title"] == "Approve this shape"]
+    action = {key: grant[key] for key in ("type", "title", "verb", "data")}
+    _, answer = await office.teams.execute(office.eve, message, action)
+    assert "You are not a reviewer" in text_of(answer["value"])
+    assert (await office.stored()).grant is None
+
+
 async def test_the_approve_of_who_has_read_is_nobody_elses(office: Office) -> None:
     """Nor do its parts count for another request, or made up."""
     message = await office.hold(full_view=True)
@@ -234,7 +275,7 @@ async def test_the_approve_of_who_has_read_is_nobody_elses(office: Office) -> No
         (office.bob, plain | {"read": True}),
     ):
         _, answer = await office.teams.execute(user, message, {**approve, "data": data})
-        assert "wants the full text read" in text_of(answer["value"])
+        assert "has to be read in full" in text_of(answer["value"])
     assert (await office.stored()).state is State.PENDING
 
 
