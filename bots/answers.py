@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from bots.cards import Card
 from bots.previews import Table
 from gateway.approvals.request import Person
+from gateway.identity.accounts import Account
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks, as the front has verified them, and where: "slack", "teams" or "cli"."""
+    """Who asks, as the front has verified them, and where: "slack", "teams" or "cli"; `account` is theirs in that chat."""
 
     person: Person
     front: str
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,17 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """A button that leads out of the chat, to a page of ours."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a front shows: title, lines, a card, a table, literal text, footer, in this order. `share`: for all to see. `file`
-    goes to whoever asks, where the front can hand one over."""
+    """What a front shows: title, lines, a card, a table, literal text, footer, in this order. `way`: a button beside those of
+    the pages, for this reader alone. `share`: for all to see. `file` goes to whoever asks, where the front can hand one over."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -47,6 +57,7 @@ class Answer:
     code: str = ""
     footer: str = ""
     pages: tuple[Page, ...] = ()
+    way: Way | None = None
     share: bool = False
     file: File | None = None
 

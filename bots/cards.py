@@ -16,9 +16,10 @@ from enum import Enum
 
 from bots.granting import Offer, choices, sentence
 from bots.granting import told as told_of_grants
-from bots.outcomes import Tone, outcome, standing
+from bots.outcomes import Tone, broken, outcome, standing
 from bots.previews import Table, rows_of, table_of
 from bots.texts import count, line, literal, moment
+from gateway.approvals import glass
 from gateway.approvals.request import OPEN_STATES, ApprovalRequest, HeldStatement, State
 
 
@@ -29,6 +30,7 @@ class Action(Enum):
     DENY = "hoop_deny"
     ASK = "hoop_ask"
     CHANGES = "hoop_changes"
+    GLASS = "hoop_glass"
     WITHDRAW = "hoop_withdraw"
     GRANT = "hoop_grant"
     FULL_SQL = "hoop_full_sql"
@@ -64,6 +66,8 @@ class Card:
     asked before an approval of high risk; `to_type` what must be typed then; `full_view`: Approve stands below the full text only.
     `mentions` are whom a chat may call ("slack:S1"), while it waits.
     `offers`: what its shape may be granted for, and `granting` what that means.
+    `page`: where Approve leads, if that is where it is approved; all these questions are then asked there. `glass`: what must be
+    typed to break the glass, "" where nobody may do so in a chat.
     """
 
     request_id: str
@@ -92,6 +96,8 @@ class Card:
     mentions: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
     granting: str = ""
+    page: str = ""
+    glass: str = ""
 
     @property
     def is_batch(self) -> bool:
@@ -121,6 +127,7 @@ _MAX_GROUPS = 4
 def card(request: ApprovalRequest, now: float) -> Card:
     """Draw `request` as it stands at `now` (Unix seconds). Total: every state and any text gives a card."""
     open_for_clicks = request.state is State.PENDING and now < request.expires_at
+    in_chat = open_for_clicks and request.approve_via == "chat"
     risk = "; ".join(_risks(request)) if request.state in OPEN_STATES else ""
     word, tone = standing(request, now)
     told = outcome(request, now)
@@ -145,17 +152,19 @@ def card(request: ApprovalRequest, now: float) -> Card:
         expires_at=request.expires_at if open_for_clicks else None,
         footer=_footer(request),
         actions=_actions(request, now),
-        confirm=_confirm(request, risk) if open_for_clicks and risk else "",
-        to_type=line(request.to_type, _SENTENCE) if open_for_clicks else "",
-        full_view=request.full_view and open_for_clicks,
+        confirm=_confirm(request, risk) if in_chat and risk else "",
+        to_type=line(request.to_type, _SENTENCE) if in_chat else "",
+        full_view=request.full_view and in_chat,
+        page=request.page if open_for_clicks else "",
+        glass=line(glass.to_type(request), _SENTENCE) if in_chat and request.glass else "",
         mentions=request.mentions if open_for_clicks else (),
-        offers=choices(request) if open_for_clicks else (),
-        granting=sentence(request) if open_for_clicks else "",
+        offers=choices(request) if in_chat else (),
+        granting=sentence(request) if in_chat else "",
     )
 
 
 #: What an open card offers, the frequent first: a chat may put those behind FULL_SQL into a menu.
-_ASKING = (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.ASK, Action.CHANGES, Action.WITHDRAW)
+_ASKING = (Action.APPROVE, Action.DENY, Action.FULL_SQL, Action.ASK, Action.CHANGES, Action.GLASS, Action.WITHDRAW)
 
 
 def _actions(request: ApprovalRequest, now: float) -> tuple[Action, ...]:
@@ -163,7 +172,9 @@ def _actions(request: ApprovalRequest, now: float) -> tuple[Action, ...]:
     if request.state not in OPEN_STATES or now >= request.expires_at:
         return (Action.FULL_SQL,)
     if request.state is State.PENDING:
-        return _ASKING if request.grantable is None else (*_ASKING, Action.GRANT)
+        here = request.approve_via == "chat"
+        offered = _ASKING if request.grantable is None or not here else (*_ASKING, Action.GRANT)
+        return tuple(each for each in offered if each is not Action.GLASS or (request.glass and here))
     return (Action.FULL_SQL, Action.WITHDRAW) if request.kept else (Action.FULL_SQL,)
 
 
@@ -197,6 +208,15 @@ def reminder(request: ApprovalRequest) -> str:
     given = f" {len(request.approvals)} of {request.approvals_needed} approvals are given." if request.approvals else ""
     end = f"After {moment(request.expires_at)} nothing runs."
     return f"Still waiting for {line(request.reviewers, 60)}: {title(request)}, asked by {line(request.requester.user, 80)}.{given} {end}"
+
+
+def alarm(request: ApprovalRequest) -> str:
+    """What a channel is told when somebody breaks the glass."""
+    wanted = f"{count(request.approvals_needed, 'approval')} from {line(request.reviewers, 60)}"
+    return (
+        f"GLASS BROKEN: {title(request)}, asked by {line(request.requester.user, 80)}. {broken(request)}. "
+        f"Its rule wants {wanted}. Request {line(request.id, 60)}."
+    )
 
 
 def _verb(statements: tuple[HeldStatement, ...]) -> str:
@@ -427,9 +447,10 @@ def _why(request: ApprovalRequest) -> str:
 
 def _quorum(request: ApprovalRequest) -> str:
     who = line(request.reviewers, 60)
-    if request.approvals_needed == 1:
-        return f"Needs 1 approval from {who}"
-    return f"{len(request.approvals)} of {request.approvals_needed} approvals from {who}"
+    one = request.approvals_needed == 1
+    needs = "Needs 1 approval" if one else f"{len(request.approvals)} of {request.approvals_needed} approvals"
+    page = ", on the gateway's page after a sign-in" if request.approve_via == "web" else ""
+    return f"{needs} from {who}{page}{f'; {line(request.glass, 60)} may break the glass' if request.glass else ''}"
 
 
 def _footer(request: ApprovalRequest) -> str:

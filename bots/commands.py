@@ -21,11 +21,12 @@ from bots.answers import Answer, Page, Verb, Viewer
 from bots.cards import card, title
 from bots.cursors import EXPORT, cursor, opened
 from bots.exporting import exported
-from bots.outcomes import has_count, lasting, yours
+from bots.outcomes import broken, has_count, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
-from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, Refused, Withdraw
-from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, may_review, same_person
+from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, Refused, Withdraw
+from gateway.approvals.glass import may_look, to_type
+from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, same_person
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Query, QueryError, describe, parse
@@ -89,18 +90,26 @@ REFUSALS = {
     Refusal.NOT_DENIED: "It was not denied, or it is lifted already: nothing holds it up.",
     Refusal.NO_GRANT: "Its shape can't be granted like that. Nothing was decided.",
     Refusal.NOT_APPROVED: "It is not approved yet: /hoop deny ID REASON ends it. Nothing has changed.",
+    Refusal.NOT_ON_PAGE: "Its rule wants it approved on the gateway's own page, after a fresh sign-in. Nothing was decided.",
+    Refusal.NO_REASON: "Breaking the glass needs a reason. Nothing was decided.",
     Refusal.UNKNOWN_REQUEST: "The gateway does not know this request. Nothing was decided by your click.",
 }
+_ALL_IS_SAID = frozenset(
+    {
+        *(Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED, Refusal.NOT_READ),
+        *(Refusal.NOT_ON_PAGE, Refusal.NO_REASON, Refusal.NOT_DENIED),
+    }
+)
 _ASKED = "Your question is on its card, and the client that waits for it is told. It still waits for a decision."
 _NO_GROUPS = (
     "The gateway knows no groups of yours: no sign-in of {email} is fresh enough. "
-    "Connect once through the gateway with a new token (hoop token), then try again."
+    "Connect once through the gateway with a new token (hoop token), or sign in with /hoop link, then try again."
 )
 
 
 def no_groups(person: Person) -> str:
-    """Why the gateway knows an e-mail address of somebody and nothing more, and what to do; "" where it knows them."""
-    return "" if person.subject else _NO_GROUPS.format(email=line(person.user))
+    """Why the gateway knows who somebody is and nothing more, and what to do; "" where it knows their groups."""
+    return "" if person.groups else _NO_GROUPS.format(email=line(person.user))
 
 
 def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Decision | None = None) -> str:
@@ -115,9 +124,11 @@ def told(answer: Decided | Refused, reviewer: Person, now: float, decision: Deci
     if answer.refusal is Refusal.NOT_A_REVIEWER:
         return f"{text} Reviewers: {line(answer.request.reviewers)}. {no_groups(reviewer)}".rstrip()
     if answer.refusal is Refusal.NOT_TYPED:
-        wanted = line(answer.request.to_type)
+        wanted = line(to_type(answer.request) if isinstance(decision, BreakGlass) else answer.request.to_type)
         return f"{text} {f'To approve it, type exactly: {wanted}' if wanted else 'To approve it, type nothing more.'}"
-    if answer.refusal in (Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED, Refusal.NOT_READ, Refusal.NOT_DENIED):
+    if answer.refusal is Refusal.NOT_ON_PAGE and answer.request.page:
+        return f"{text} It is at {answer.request.page}"
+    if answer.refusal in _ALL_IS_SAID:
         return text
     outcome = lasting(answer.request, now)
     return f"{text} {outcome}" if outcome else text
@@ -299,7 +310,7 @@ class Commands:
 
     def _may_see(self, request: ApprovalRequest, person: Person) -> bool:
         own = same_person(request.requester, person)
-        return own or may_review(request, person) or self._auditor(person)
+        return own or may_look(request, person) or self._auditor(person)
 
     async def _approve(self, text: str, viewer: Viewer) -> Answer:
         request_id, _, typed = text.partition(" ")
@@ -460,6 +471,8 @@ def _story(request: ApprovalRequest) -> list[str]:
         story.append(
             f"{moment(each.at, day=True)} approved by {line(each.by.user, 80)} after {took}, via {line(each.via, 20)}"
         )
+    if request.broken:
+        story.append(f"{broken(request)}")
     if request.decided_at is not None and request.state in _ENDED_UNUSED:
         person = request.state is State.DENIED or request.reason == BY_REQUESTER
         decided_by = request.decided_by if person else None  # else who approved it before

@@ -204,7 +204,10 @@ def _waits(terms: HoldTerms) -> list[str]:
     where = f", asked in {', '.join(line(each, 60) for each in who.channels)}" if who.channels else ""
     needed, most = count(who.approvals, "approval"), terms.timeout
     limit = f"{most / 60:g} min" if most >= 60 else f"{most:g} s"
-    return [f"Waits for {needed} of {line(who.name, 60)} ({' or '.join(names)}){where}, at most {limit}"]
+    lines = [f"Waits for {needed} of {line(who.name, 60)} ({' or '.join(names)}){where}, at most {limit}"]
+    lines += ["Approved on the gateway's own page, after a fresh sign-in"] if terms.approve_via == "web" else []
+    glass = terms.break_glass
+    return [*lines, f"{line(glass.name, 60)} may break the glass: approve it alone"] if glass is not None else lines
 
 
 def _does(statement: Statement) -> list[str]:

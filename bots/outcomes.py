@@ -48,8 +48,14 @@ _STANDING: dict[str, tuple[str, Tone]] = {
 
 
 def standing(request: ApprovalRequest, now: float) -> tuple[str, Tone]:
-    """The headline's word ("" while it is pending) and the tone, at `now` (Unix seconds)."""
-    return _STANDING[_stands(request, now)]
+    """The headline's word ("" while it is pending) and the tone, at `now` (Unix seconds).
+
+    A broken glass stays in the headline whatever came of it, and no mark of success stands before it.
+    """
+    word, tone = _STANDING[_stands(request, now)]
+    if not request.broken:
+        return word, tone
+    return f"BREAK GLASS, {word}", tone if tone is Tone.UNDERWAY else Tone.WARNING
 
 
 def _stands(request: ApprovalRequest, now: float) -> str:
@@ -70,7 +76,7 @@ def outcome(request: ApprovalRequest, now: float) -> str:
 
 def lasting(request: ApprovalRequest, now: float) -> str:
     """As `outcome`, for a text that is not redrawn: what is under way is left to the card to tell."""
-    if standing(request, now)[1] is Tone.UNDERWAY:
+    if _STANDING[_stands(request, now)][1] is Tone.UNDERWAY:
         return f"{_by(request)}. The card shows what came of it."
     return outcome(request, now)
 
@@ -87,6 +93,8 @@ def yours(request: ApprovalRequest, reviewer: Person, now: float) -> str:
         )
     if request.state is State.WITHDRAWN and request.reason.startswith(REVOKED):
         return "You revoked its approval. Nothing ran."
+    if request.broken and same_person(reviewer, request.approvals[-1].by):
+        return "You broke the glass: you alone approved it, and its channels are told. The card shows what came of it."
     if any(same_person(reviewer, each.by) for each in request.approvals):
         too = f", and its shape until {moment(request.grant.until)}" if request.grant is not None else ""
         return f"You approved it{too}. The card shows what came of it."
@@ -103,11 +111,21 @@ def _names(request: ApprovalRequest) -> str:
 def _by(request: ApprovalRequest) -> str:
     if request.under and request.decided_by is not None:
         return f"Approved by grant {line(request.under, 60)} of {line(request.decided_by.user, 80)}"
+    if request.broken:
+        return broken(request)
     if request.approvals:
         return f"Approved by {_names(request)}"
     if request.decided_by is not None:
         return f"Approved by {line(request.decided_by.user, 80)}{_decided_at(request)}"
     return "Approved"
+
+
+def broken(request: ApprovalRequest) -> str:
+    """Who broke the glass, when and why."""
+    last, before = request.approvals[-1], len(request.approvals) - 1
+    quorum = f"{before} of {request.approvals_needed} approvals were given"
+    why = line(request.broken.rstrip("."), 1000)
+    return f"Glass broken by {line(last.by.user, 80)} at {moment(last.at)}, alone ({quorum}): {why}"
 
 
 def _decided_at(request: ApprovalRequest) -> str:
@@ -230,7 +248,7 @@ def _denied(request: ApprovalRequest) -> str:
 def _withdrawn(request: ApprovalRequest) -> str:
     own = request.reason == BY_REQUESTER
     how = f" {BY_REQUESTER}{_decided_at(request)}" if own else _because(request)
-    return f"Withdrawn{how}. Nothing ran."
+    return f"Withdrawn{how}. Nothing ran.{f' {broken(request)}.' if request.broken else ''}"
 
 
 def _changes_requested(request: ApprovalRequest) -> str:
@@ -257,7 +275,9 @@ _OUTCOMES: dict[str, Callable[[ApprovalRequest], str]] = {
     ),
     "denied": _denied,
     "denied, changes requested": _changes_requested,
-    "expired": lambda r: f"Expired at {moment(r.expires_at)}: {_expiry(r)}. Nothing ran.",
+    "expired": lambda r: (
+        f"Expired at {moment(r.expires_at)}: {_expiry(r)}. Nothing ran.{f' {broken(r)}.' if r.broken else ''}"
+    ),
     "withdrawn": _withdrawn,
     "superseded": lambda r: f"Superseded by policy{_because(r)}. Nothing ran.",
     "undeliverable": lambda r: f"Not delivered{_because(r)}. No reviewer could be asked. Nothing ran.",
@@ -274,6 +294,6 @@ def _expiry(request: ApprovalRequest) -> str:
     given, needed = len(request.approvals), request.approvals_needed
     if not given:
         return "nobody decided in time"
-    if given < needed:
+    if given < needed and not request.broken:
         return f"only {given} of {needed} approved in time"
     return f"it was approved, and not {'sent again' if request.kept else 'released'} in time"

@@ -25,28 +25,34 @@ from bots.commands import Commands
 from bots.explaining import Explaining
 from bots.home import Home
 from bots.lifting import Lifting
+from bots.linking import Linking
 from bots.revoking import Revoking
 from bots.sessions import Sessions
 from bots.slack.app import SlackFront
 from bots.slack.sender import SlackSender, open_client
 from bots.status import Look, Status
+from bots.web.app import CALLBACK, WebFront
 from bots.weekly import Weekly
 from gateway import http
-from gateway.approvals.desk import LAPSE, Desk, Directory
+from gateway.approvals.desk import LAPSE, Desk
 from gateway.approvals.health import ChatHealth
 from gateway.approvals.outbox import Below, Front, Outbox
 from gateway.approvals.pace import LIMITS, Limit
+from gateway.approvals.people import Directory
 from gateway.approvals.request import ApprovalRequest, Person
 from gateway.audit import tail
 from gateway.audit.log import AuditLog
 from gateway.audit.spool import Spool, is_live, spooled
 from gateway.errors import GatewayError, PolicyError, StoreUnavailable
 from gateway.identity.claims import Identity
+from gateway.identity.client import WebClient
+from gateway.identity.documents import Documents
 from gateway.identity.issuers import Issuers
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_sql
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Secret, Target, load
+from gateway.policy.needs import missing
 from gateway.policy.readers import logins
 from gateway.policy.unenforced import notes, unasked
 from gateway.relay.catalogs import Catalogs
@@ -135,6 +141,7 @@ class Gateway:
             ended=lambda state: self.metrics.decisions.labels(state.value).inc(),
             counted=self._approval_counted,
             scrub=self._scrub,
+            page=lambda request_id: f"{self._public_url()}/approve/{request_id}",
         )
         await self.desk.start(replica, await asyncio.to_thread(_ended_here, settings.spool))
         self._stops.append(self.desk.close)
@@ -143,6 +150,7 @@ class Gateway:
         self._weekly = Weekly(self.store, self._fronts, self._channels, time.time)
         self.issuers = Issuers(self.policy.issuers, insecure_loopback=settings.insecure_loopback)
         self._stops.append(self.issuers.close)
+        self._start_web()
         self._fronts |= {**await self._start_slack(), **await self._start_teams()}
         self._warn_of_chats()
         await self._start_http()
@@ -235,6 +243,34 @@ class Gateway:
         await front.start()
         return {"teams": sender}
 
+    def _start_web(self) -> None:
+        if self.settings.web is None:
+            return
+        documents = Documents(insecure_loopback=self.settings.insecure_loopback)
+        self._stops.append(documents.close)
+        client = WebClient(
+            self.settings.web,
+            self.issuers,
+            documents,
+            redirect_uri=lambda: self._public_url() + CALLBACK,
+            clock=time.time,
+        )
+        front = WebFront(
+            client,
+            self.store,
+            self.desk,
+            key=derive(self.settings.secret, "links"),
+            button_key=derive(self.settings.secret, "buttons"),
+            public_url=self._public_url,
+            fresh=_fresh_secret,
+            clock=time.time,
+        )
+        self.routes += front.routes()
+
+    def _public_url(self) -> str:
+        """How browsers reach us. Without HOOP_PUBLIC_URL that is loopback (settings see to it), by the port that it got."""
+        return self.settings.public_url.rstrip("/") or f"http://{self.settings.http.host}:{self.ports.http}"
+
     def _commands(self) -> Commands:
         return Commands(
             self.desk,
@@ -266,8 +302,22 @@ class Gateway:
             clock=clock,
             scrub=self._scrub,
         )
-        verbs = {"lift": lifting.verb(), "policy": policy.verb(), "sessions": sessions.verb(), "status": status.verb()}
-        return {**verbs, **revoking.verbs()}
+        linking = Linking(
+            self.store,
+            page=(lambda secret: f"{self._public_url()}/link/{secret}") if self.settings.web else None,
+            key=derive(self.settings.secret, "links"),
+            fresh=_fresh_secret,
+            record=self._record,
+            clock=clock,
+        )
+        return {
+            "lift": lifting.verb(),
+            "policy": policy.verb(),
+            "sessions": sessions.verb(),
+            "link": linking.verb(),
+            "status": status.verb(),
+            **revoking.verbs(),
+        }
 
     async def _start_http(self) -> None:
         app = http.make(self._ready, self.metrics.registry, self.routes)
@@ -417,7 +467,11 @@ class Gateway:
         try:
             policy = read_policy(self.settings.policies)
         except PolicyError as error:
-            log.error("policy.refused", problems=error.problems)
+            problems = error.problems
+        else:
+            problems = missing(policy, self.settings.web)
+        if problems:
+            log.error("policy.refused", problems=problems)
             return False
         if policy.version != self.policy.version:
             self.policy = policy
@@ -463,6 +517,11 @@ def read_policy(path: Path) -> Policy:
 def _ended_here(spool: Path) -> list[str]:
     """Former replicas of this spool directory: their processes have ended, so what they held can be withdrawn at once."""
     return [replica for replica, files in spooled(spool).items() if not is_live(files)]
+
+
+def _fresh_secret() -> str:
+    """For a link or a cookie: 256 bits as text."""
+    return secrets.token_urlsafe(32)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -22,7 +22,7 @@ PURPOSES: Final = ("buttons", "cursors", "links", "masks", "cancel keys", "diges
 
 _SECRETS: Final = (
     *("HOOP_STORE", "HOOP_AUDIT_KEY", "HOOP_SECRET", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN"),
-    "TEAMS_APP_PASSWORD",
+    *("TEAMS_APP_PASSWORD", "HOOP_WEB_CLIENT_SECRET"),
 )
 _TEAMS: Final = ("TEAMS_APP_ID", "TEAMS_APP_PASSWORD", "TEAMS_TENANT_ID")
 
@@ -73,6 +73,16 @@ class Teams:
 
 
 @dataclass(frozen=True, slots=True)
+class Web:
+    """The gateway's own client at an issuer, by which people sign in to its pages. `issuer` "": the only one of the policy."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    issuer: str = ""
+    scope: str = "openid profile email"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that `hoop serve` takes from its environment."""
 
@@ -91,6 +101,7 @@ class Settings:
     workers: int = 1
     slack: Slack | None = None
     teams: Teams | None = None
+    web: Web | None = None
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -112,8 +123,10 @@ def read(environ: Mapping[str, str]) -> Settings:
         workers=values.count("HOOP_WORKERS", 1),
         slack=values.slack(),
         teams=values.teams(),
+        web=values.web(),
     )
     _check_tls(settings, values)
+    _check_web(settings, values)
     if values.problems:
         raise SettingsError(values.problems)
     return settings
@@ -259,6 +272,23 @@ class _Values:
             self.url("TEAMS_OPENID_METADATA_URL") or None,
             self.url("TEAMS_LOGIN_URL") or None,
         )
+
+    def web(self) -> Web | None:
+        client, secret, issuer = (self.get(f"HOOP_WEB_{name}") for name in ("CLIENT_ID", "CLIENT_SECRET", "ISSUER"))
+        scope = self.get("HOOP_WEB_SCOPE") or Web("", "").scope
+        if not (client or secret or issuer):
+            return None
+        for name in filter(self._is_missing, ("HOOP_WEB_CLIENT_ID", "HOOP_WEB_CLIENT_SECRET")):
+            self.wrong(name, "missing, while other settings of the web client are there")
+        if "openid" not in scope.split():
+            self.wrong("HOOP_WEB_SCOPE", "openid has to be among the scopes")
+        return Web(client, secret, issuer, scope)
+
+
+def _check_web(settings: Settings, values: _Values) -> None:
+    """The issuer sends browsers back to an address that it knows."""
+    if settings.web is not None and not settings.public_url and not settings.http.is_loopback:
+        values.wrong("HOOP_PUBLIC_URL", "missing; people who sign in come back to HOOP_PUBLIC_URL/login/callback")
 
 
 def _check_tls(settings: Settings, values: _Values) -> None:

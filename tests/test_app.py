@@ -4,6 +4,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 import structlog.testing
 
@@ -11,7 +12,8 @@ from bots.answers import Viewer
 from gateway.app import Gateway, read_policy, replica_name
 from gateway.approvals.request import Person
 from gateway.errors import PolicyError, StoreUnavailable
-from gateway.settings import Address, Settings
+from gateway.identity.accounts import Account
+from gateway.settings import Address, Settings, Web
 from tests.playbook import POLICY
 
 
@@ -77,8 +79,10 @@ async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -
     await made.start()
     try:
         first = made.policy
-        file.write_text("version: 2\n")  # noqa: ASYNC240 - a test may wait for a disk
-        assert not made.reload()
+        page = POLICY.replace("opaque], reviewers: dba}", "opaque], reviewers: dba, approve_via: web}")
+        for bad in ("version: 2\n", page):  # nobody could sign in there
+            file.write_text(bad)  # noqa: ASYNC240 - a test may wait for a disk
+            assert not made.reload()
         assert made.policy is made.server.policy is first
         file.write_text(POLICY.replace("never drop", "not here"))  # noqa: ASYNC240 - as above
         assert made.reload()
@@ -91,6 +95,27 @@ async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -
     finally:
         await made.stop()
     assert not made._tasks
+
+
+async def test_its_pages_are_where_browsers_reach_it(file: Path, store_dsn: str) -> None:
+    made = gateway(file, store_dsn)
+    made.settings = replace(made.settings, web=Web("hoop-web", "secret"))
+    await made.start()
+    try:
+        account = Account("slack", "/T1", "U1", "Bob")
+        bob = Viewer(Person("https://issuer.test", "bob-1", "bob", None, frozenset()), "slack", account)
+        way = (await made._commands().answer("link", bob)).way
+        assert way is not None
+        assert way.url.startswith(f"http://127.0.0.1:{made.ports.http}/link/")
+        async with aiohttp.ClientSession() as browser, browser.get(way.url) as response:
+            assert response.status == 200
+            assert "Link a chat account" in await response.text()
+        made.settings = replace(made.settings, public_url="https://gate.example.com/hoop/")
+        way = (await made._commands().answer("link", bob)).way
+        assert way is not None
+        assert way.url.startswith("https://gate.example.com/hoop/link/")
+    finally:
+        await made.stop()
 
 
 async def test_the_further_commands_ask_the_running_gateway(file: Path, store_dsn: str) -> None:

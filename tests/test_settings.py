@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import PURPOSES, Address, SettingsError, derive, read
+from gateway.settings import PURPOSES, Address, SettingsError, Web, derive, read
 
 AUDIT = "audit-key-audit-key-audit-key-audit-key"
 SECRET = "secret-secret-secret-secret-secret-secret"
@@ -132,6 +132,28 @@ def test_half_a_chat_is_refused() -> None:
 def test_public_url_is_https_outside_loopback() -> None:
     assert "HOOP_PUBLIC_URL" in problems_of(HOOP_PUBLIC_URL="http://gate.example.com")
     assert read({**LEAST, "HOOP_PUBLIC_URL": "http://127.0.0.1:8080"}).public_url == "http://127.0.0.1:8080"
+
+
+WEB = {
+    "HOOP_WEB_CLIENT_ID": "hoop-web",
+    "HOOP_WEB_CLIENT_SECRET": "web-canary",
+    "HOOP_PUBLIC_URL": "https://gate.example.com",
+}
+
+
+def test_the_client_that_people_sign_in_by() -> None:
+    web = read({**LEAST, **WEB}).web
+    assert web == Web("hoop-web", "web-canary", "", "openid profile email")
+    assert "web-canary" not in repr(web)
+    assert read({**LEAST, "HOOP_WEB_SCOPE": "openid"}).web is None
+
+
+def test_a_client_needs_all_of_it() -> None:
+    for name in ("HOOP_WEB_CLIENT_ID", "HOOP_WEB_CLIENT_SECRET", "HOOP_PUBLIC_URL"):
+        assert f"{name}: missing" in problems_of(**(WEB | {name: ""}))
+    assert "HOOP_WEB_SCOPE: openid" in problems_of(**WEB, HOOP_WEB_SCOPE="profile")
+    here = {**WEB, "HOOP_PUBLIC_URL": "", "HOOP_HTTP": "127.0.0.1:8080"}
+    assert read({**LEAST, **here}).web is not None, "on loopback its own address is known"
 
 
 def test_each_purpose_has_its_own_key() -> None:

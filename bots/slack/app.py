@@ -32,7 +32,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bots.cards import Action, card, title
+from bots.cards import Action, Card, card, title
 from bots.commands import REFUSALS, Answer, Commands, Viewer, told
 from bots.granting import scope_of
 from bots.home import Home
@@ -44,11 +44,13 @@ from bots.slack.handing import hand_over
 from bots.slack.home import REVIEW_ACTION, home_view, notice_home, review_view
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
-from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
+from gateway.approvals import glass
+from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
 from gateway.approvals.desk import Refused as DeskRefused
 from gateway.approvals.grants import Scope
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, refusal_of, said, same_person
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, refusal_of, said, same_person
 from gateway.errors import ChatRefused, GatewayError
+from gateway.identity.accounts import Account
 
 PATH = "/slack/events"
 #: Seconds for the one call that says who clicked, and for opening a modal (its trigger lives 3 s).
@@ -195,12 +197,13 @@ class SlackFront:
         clicks: dict[Any, Act] = {
             Action.APPROVE.value: partial(self._click, Approve()),
             Action.WITHDRAW.value: partial(self._click, Withdraw()),
-            blocks.APPROVE_ACTION: self._ask_approval,
+            blocks.APPROVE_ACTION: partial(self._ask_approval, self._approval_view, "Approve"),
             Action.DENY.value: partial(self._ask_text, blocks.DENY_FORM),
             blocks.MORE_ACTION: self._more,
             Action.FULL_SQL.value: self._full_sql,
             REVIEW_ACTION: self._review,
             re.compile(f"^{blocks.PAGE_ACTION}_"): self._page,
+            blocks.PAGE_LINK: self._ignore,  # the browser opened the page; a click alone decides nothing
             re.compile(".*"): self._no_such_button,
         }
         for name, act in clicks.items():
@@ -208,7 +211,8 @@ class SlackFront:
         app.view(blocks.DENY_FORM.view)(self._guarded(partial(self._written, blocks.DENY_FORM, Deny)))
         app.view(blocks.CHANGES_FORM.view)(self._guarded(partial(self._written, blocks.CHANGES_FORM, RequestChanges)))
         app.view(blocks.ASK_FORM.view)(self._guarded(partial(self._written, blocks.ASK_FORM, Ask)))
-        app.view(blocks.APPROVE_VIEW)(self._guarded(self._approve_in_view))
+        app.view(blocks.APPROVE_VIEW)(self._guarded(partial(self._approve_in_view, _approval)))
+        app.view(blocks.GLASS_VIEW)(self._guarded(partial(self._approve_in_view, _broken_glass)))
         app.command("/hoop")(self._guarded(self._command))
         app.event("app_home_opened")(self._guarded(self._home_opened))
         app.event(re.compile(".*"))(self._guarded(self._ignore))
@@ -247,24 +251,28 @@ class SlackFront:
 
     async def _person(self, user_id: str) -> Person:
         """The person behind a Slack user, asked afresh. Raises Unproven with a text for them."""
+        return (await self._viewer(user_id)).person
+
+    async def _viewer(self, user_id: str) -> Viewer:
         try:
             async with asyncio.timeout(LOOK_UP):
                 user: Json = (await self._client.users_info(user=user_id))["user"]
-                team = (await self._ourselves()).team_id
+                us = await self._ourselves()
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.warning("slack.users_info_failed", error=type(error).__name__)
             raise Unproven(NO_LOOK_UP) from error
-        problem = next((text for test, text in _DISQUALIFIED if test(user, team)), None)
+        problem = next((text for test, text in _DISQUALIFIED if test(user, us.team_id)), None)
         if problem is not None:
             raise Unproven(f"{problem} Nothing was decided.")
         email = str(user.get("profile", {}).get("email") or "")
-        known = await self._desk.reviewer(email)
+        account = _account(us, user_id, user, email)
+        known = await self._desk.reviewer(email, chat=account)
         if known is None:
             raise Unproven(
                 "Slack gives no e-mail address for you, so the gateway can't tell who you are. Nothing was decided. "
                 "The app needs the scope users:read.email, your profile an address."
             )
-        return known
+        return Viewer(known, "slack", account)
 
     # Decisions -----------------------------------------------------------------------------------------------------
 
@@ -275,36 +283,46 @@ class SlackFront:
         if came_to.redraw:
             self._later(self._repair(body, came_to.redraw))
 
-    async def _ask_approval(self, ack: AsyncAck, body: Body, *, shape: bool = False) -> None:
-        """Approve, where the full text has to be read, a name typed, or a grant chosen: the modal first, its trigger lives 3 s."""
-        view = await self._open(body, blocks.notice_view("Looking it up...", "Approve"))
+    async def _ask_approval(
+        self, content: Callable[[Body], Awaitable[Json]], title: str, ack: AsyncAck, body: Body
+    ) -> None:
+        """Approve, where the full text has to be read or something typed: the modal first, its trigger lives 3 s."""
+        view = await self._open(body, blocks.notice_view("Looking it up...", title))
         await ack()
         if view is None:
-            self._later(self._say(body, CLICK_AGAIN.format("Approve")))
+            self._later(self._say(body, CLICK_AGAIN.format(title)))
             return
-        self._later(self._fill(body, str(view["id"]), partial(self._approval_view, shape=shape)))
+        self._later(self._fill(body, str(view["id"]), content))
 
-    async def _approval_view(self, body: Body, *, shape: bool) -> Json:
+    async def _approval_view(self, body: Body) -> Json:
+        return await self._careful_view(body, "Approve", refusal_of, blocks.approve_view)
+
+    async def _shape_view(self, body: Body) -> Json:
+        return await self._careful_view(body, "Approve this shape", refusal_of, _with_offers)
+
+    async def _glass_view(self, body: Body) -> Json:
+        return await self._careful_view(body, "Break glass", glass.refusal_of, blocks.glass_view)
+
+    async def _careful_view(
+        self,
+        body: Body,
+        title: str,
+        refused: Callable[[ApprovalRequest, Person, float], Refusal | None],
+        view: Callable[[Card, str, str], Json],
+    ) -> Json:
         person = await self._person(body["user"]["id"])
         request = await self._sealed(_value(body))
         if request is None:
-            return blocks.notice_view(NOT_VALID, "Approve")
-        refusal = refusal_of(request, person, self._clock())
+            return blocks.notice_view(NOT_VALID, title)
+        refusal = refused(request, person, self._clock())
         if refusal is not None:
-            return blocks.notice_view(in_utc(told(DeskRefused(refusal, request), person, self._clock())), "Approve")
-        drawn = card(request, self._clock())
-        offers = drawn.offers if shape else ()
-        return blocks.approve_view(drawn, seal(self._key, request, person), _channel(body), offers)
+            return blocks.notice_view(in_utc(told(DeskRefused(refusal, request), person, self._clock())), title)
+        return view(card(request, self._clock()), seal(self._key, request, person), _channel(body))
 
-    async def _approve_in_view(self, ack: AsyncAck, body: Body) -> None:
+    async def _approve_in_view(self, decided: Callable[[Body, bool], Decision], ack: AsyncAck, body: Body) -> None:
         """That modal comes back, with what was typed; it was sealed for the one who opened it."""
-        view = body["view"]
-        about = json.loads(view["private_metadata"])
-        said_there = view["state"]["values"]
-        typed = said_there.get(blocks.TYPED_BLOCK, {}).get(blocks.TYPED_BLOCK, {}).get("value") or ""
-        chosen = said_there.get(blocks.GRANT_BLOCK, {}).get(blocks.GRANT_BLOCK, {}).get("selected_option")
-        scope = None if chosen is None else scope_of(str(chosen.get("value"))) or Scope()
-        decision = Approve(typed, read=about["whole"] is True, scope=scope)
+        about = json.loads(body["view"]["private_metadata"])
+        decision = decided(body["view"], about["whole"] is True)
         came_to = await self._decide(about["value"], body["user"]["id"], decision, personal=True)
         if not came_to.decided:
             await ack(**_shown_in(body, came_to.text))
@@ -337,8 +355,9 @@ class SlackFront:
         chosen: dict[str, Act] = {
             Action.ASK.value: partial(self._ask_text, blocks.ASK_FORM),
             Action.CHANGES.value: partial(self._ask_text, blocks.CHANGES_FORM),
+            Action.GLASS.value: partial(self._ask_approval, self._glass_view, "Break glass"),
             Action.WITHDRAW.value: partial(self._click, Withdraw()),
-            Action.GRANT.value: partial(self._ask_approval, shape=True),
+            Action.GRANT.value: partial(self._ask_approval, self._shape_view, "Approve this shape"),
         }
         act = chosen.get(name, self._no_such_button)
         await act(ack, {**body, "actions": [{"type": "button", "value": value}]})
@@ -375,8 +394,7 @@ class SlackFront:
     async def _written(self, form: Form, decision: Callable[[str], Decision], ack: AsyncAck, body: Body) -> None:
         """The modal of a form comes back. Who decides is who submits it, whatever its metadata says."""
         view = body["view"]
-        typed = view["state"]["values"][blocks.REASON_BLOCK][blocks.REASON_BLOCK].get("value") or ""
-        text = said(typed)
+        text = said(_written_in(view, blocks.REASON_BLOCK))
         if not blocks.REASON_MIN <= len(text) <= form.most:
             await ack(**_in_place(f"Write {blocks.REASON_MIN} to {form.most:,} characters."))
             return
@@ -410,7 +428,7 @@ class SlackFront:
         request = await self._desk.show(opened[0]) if opened is not None else None
         if request is None:
             return blocks.notice_view(REFUSALS[Refusal.UNKNOWN_REQUEST])
-        if not (may_review(request, person) or same_person(request.requester, person)):
+        if not (glass.may_look(request, person) or same_person(request.requester, person)):
             return blocks.notice_view("Only its reviewers and its requester may see it in full.")
         return blocks.full_view(card(request, self._clock()))
 
@@ -426,7 +444,7 @@ class SlackFront:
         person = await self._person(body["user"]["id"])
         opened = unsealed(_value(body))
         request = await self._desk.show(opened[0]) if opened is not None else None
-        if request is None or not (may_review(request, person) or same_person(request.requester, person)):
+        if request is None or not (glass.may_look(request, person) or same_person(request.requester, person)):
             return blocks.notice_view("There is no such request that you may see.", "Request")
         return review_view(card(request, self._clock()), seal(self._key, request))
 
@@ -466,7 +484,7 @@ class SlackFront:
 
     async def _answer(self, body: Body) -> Json:
         try:
-            viewer = Viewer(await self._person(body["user_id"]), "slack")
+            viewer = await self._viewer(body["user_id"])
             return _payload(await self._commands.answer(as_typed(body.get("text") or ""), viewer))
         except Unproven as error:
             return _payload(Answer("Not answered", (str(error),)))
@@ -592,6 +610,31 @@ def as_typed(text: str) -> str:
     """A command's text as the person typed it: Slack links addresses and escapes & < >, keyboards curl quotes."""
     plain = uncurled(_LINK.sub(r"\1", text))
     return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _account(us: AuthorizeResult, user_id: str, user: Json, email: str) -> Account:
+    """The ids are Slack's own; one of Enterprise Grid is unique within its enterprise."""
+    name = " ".join(filter(None, (str(user.get("real_name") or user.get("name") or ""), f"({email})" if email else "")))
+    place = f"{us.enterprise_id or ''}/{us.team_id or ''}"
+    return Account("slack", place, user_id, f"{name} in Slack ({us.team or us.team_id})")
+
+
+def _with_offers(shown: Card, value: str, channel: str) -> Json:
+    return blocks.approve_view(shown, value, channel, shown.offers)
+
+
+def _written_in(view: Body, block: str) -> str:
+    return view["state"]["values"].get(block, {}).get(block, {}).get("value") or ""
+
+
+def _approval(view: Body, read: bool) -> Decision:
+    chosen = view["state"]["values"].get(blocks.GRANT_BLOCK, {}).get(blocks.GRANT_BLOCK, {}).get("selected_option")
+    scope = None if chosen is None else scope_of(str(chosen.get("value"))) or Scope()
+    return Approve(_written_in(view, blocks.TYPED_BLOCK), read=read, scope=scope)
+
+
+def _broken_glass(view: Body, read: bool) -> Decision:
+    return BreakGlass(_written_in(view, blocks.REASON_BLOCK), _written_in(view, blocks.TYPED_BLOCK), read=read)
 
 
 def _value(body: Body) -> str:

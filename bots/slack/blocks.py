@@ -295,11 +295,14 @@ def _buttons(card: Card, value: str, hidden: bool) -> list[Json]:
     return [{"type": "actions", "elements": elements}] if elements else []
 
 
+#: The button that leads to the page on which a request is approved; Slack tells of the click, which says nothing.
+PAGE_LINK = "hoop_link_page"
 #: The button whose menu has the rarer actions, and what they are called there. An option's value says which, then the seal.
 MORE_ACTION = "hoop_more"
 MENU = {
     Action.ASK: "Ask a question...",
     Action.CHANGES: "Request changes...",
+    Action.GLASS: "Break glass...",
     Action.WITHDRAW: "Withdraw (who asked)",
     Action.GRANT: "Approve this shape...",
 }
@@ -314,6 +317,10 @@ def _drawn(action: Action, card: Card, value: str, hidden: bool) -> Json:
     match action:
         case Action.APPROVE:
             label = f"Approve: {card.title}"[:75]
+            if card.page:
+                return _button(
+                    "Approve...", PAGE_LINK, value, style="primary", accessibility_label=label, url=card.page
+                )
             if (
                 card.to_type or card.full_view or (hidden and card.is_batch)
             ):  # in a modal, which is the last question as well
@@ -337,6 +344,16 @@ def _confirm(card: Card) -> Json:
         "deny": _plain("Back"),
         "style": "danger",
     }
+
+
+def alarm_message(text: str) -> Message:
+    """A message of its own, as loud as a card's headline; what people wrote stays literal."""
+    shown = fit(text, _ANSWER_TEXT)
+    blocks = [
+        {"type": "header", "text": _plain(f"{_MARKS[Tone.WARNING]} The glass was broken")},
+        _lines([_run(shown, bold=True)]),
+    ]
+    return Message(in_mrkdwn(fit(text, TEXT_LIMIT // 5)), blocks, 0, hidden=False)
 
 
 # --- answers to commands ---------------------------------------------------------------------------------------------
@@ -374,7 +391,9 @@ def _answer_code(answer: Answer) -> list[Json]:
 
 def _answer_foot(answer: Answer) -> list[Json]:
     footer = [_context(_plain(fit(answer.footer, 600)))] if answer.footer else []
-    return [*footer, *([{"type": "actions", "elements": _page_buttons(answer.pages)}] if answer.pages else [])]
+    ways = [_button(answer.way.label, PAGE_LINK, "way", url=answer.way.url, style="primary")] if answer.way else []
+    buttons = [*ways, *_page_buttons(answer.pages)]
+    return [*footer, *([{"type": "actions", "elements": buttons}] if buttons else [])]
 
 
 def _page_buttons(pages: tuple[Page, ...]) -> list[Json]:
@@ -454,25 +473,29 @@ def text_view(form: Form, value: str, channel: str, about: str = "") -> Json:
         "close": _plain("Back"),
         "blocks": [
             *([{"type": "section", "text": _plain(fit(about, _HEADER))}] if about else []),
-            {
-                "type": "input",
-                "block_id": REASON_BLOCK,
-                "label": _plain(form.label),
-                "hint": _plain(form.hint),
-                "element": {
-                    "type": "plain_text_input",
-                    "action_id": REASON_BLOCK,
-                    "multiline": True,
-                    "min_length": REASON_MIN,
-                    "max_length": form.most,
-                },
-            },
+            _text_input(form.label, form.hint, form.most),
         ],
     }
 
 
-#: The button that opens the modal in which some requests are approved, and that modal.
-APPROVE_ACTION, APPROVE_VIEW = "hoop_approve_view", "hoop_approve_view"
+def _text_input(label: str, hint: str, most: int = REASON_MAX) -> Json:
+    return {
+        "type": "input",
+        "block_id": REASON_BLOCK,
+        "label": _plain(label),
+        "hint": _plain(hint),
+        "element": {
+            "type": "plain_text_input",
+            "action_id": REASON_BLOCK,
+            "multiline": True,
+            "min_length": REASON_MIN,
+            "max_length": most,
+        },
+    }
+
+
+#: The button that opens the modal in which some requests are approved, that modal, and the one for breaking the glass.
+APPROVE_ACTION, APPROVE_VIEW, GLASS_VIEW = "hoop_approve_view", "hoop_approve_view", "hoop_glass_view"
 TYPED_BLOCK, GRANT_BLOCK = "typed", "grant"
 _TOO_LONG = "It is longer than Slack can show here, and it has to be read in full: it can't be approved in Slack."
 
@@ -482,22 +505,40 @@ def approve_view(card: Card, value: str, channel: str, offers: tuple[Offer, ...]
 
     With `offers` it approves the shape as well: one of them must be chosen. Without Approve where the text must be read in full and does not fit.
     """
+    asked = (card.confirm or f"{card.title}. {card.consequence}", card.granting if offers else "")
+    inputs = [*([_typed_input(card.to_type)] if card.to_type else []), *([_grant_input(offers)] if offers else [])]
+    title = "Approve this shape" if offers else "Approve"
+    about = {"value": value, "channel": channel}
+    return _careful_view(card, APPROVE_VIEW, (title, card.approve), asked, inputs, about)
+
+
+def glass_view(card: Card, value: str, channel: str) -> Json:
+    """The modal in which the glass is broken, as that of an approval: below the full text, with a reason and typed words."""
+    asked = (
+        f"{card.title}. You alone approve it, without the approvals that its rule wants, and its channels are told.",
+    )
+    inputs = [_text_input("Why it can't wait for them", "Everybody sees it, and it stays in the audit log.")]
+    inputs += [_typed_input(card.glass)]
+    about = {"value": value, "channel": channel}
+    return _careful_view(card, GLASS_VIEW, ("Break glass", "Break glass"), asked, inputs, about)
+
+
+def _careful_view(
+    card: Card, view: str, called: tuple[str, str], asked: tuple[str, ...], inputs: list[Json], about: Json
+) -> Json:
+    """`called`: the modal's title and its button."""
+    title, submit = called
     text, whole = _in_full(card)
-    asked = [
-        part for part in (card.confirm or f"{card.title}. {card.consequence}", card.granting if offers else "") if part
-    ]
-    blocks = [_lines(*([_run(fit(part, 1_000), bold=True)] for part in asked)), *text]
-    shared = {"type": "modal", "title": _plain("Approve this shape" if offers else "Approve"), "close": _plain("Back")}
+    blocks = [_lines(*([_run(fit(part, 1_000), bold=True)] for part in asked if part)), *text]
+    shared = {"type": "modal", "title": _plain(title), "close": _plain("Back")}
     if (card.full_view or card.is_batch) and not whole:
         return {**shared, "blocks": [*blocks, _lines([_run(_TOO_LONG, bold=True)])]}
-    typed = [*([_typed_input(card.to_type)] if card.to_type else []), *([_grant_input(offers)] if offers else [])]
-    about = {"value": value, "channel": channel, "whole": whole}
     return {
         **shared,
-        "callback_id": APPROVE_VIEW,
-        "private_metadata": json.dumps(about),
-        "submit": _plain(card.approve),
-        "blocks": [*blocks, *typed],
+        "callback_id": view,
+        "private_metadata": json.dumps({**about, "whole": whole}),
+        "submit": _plain(submit),
+        "blocks": [*blocks, *inputs],
     }
 
 

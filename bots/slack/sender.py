@@ -15,9 +15,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.below import below
-from bots.cards import card
+from bots.cards import alarm, card
 from bots.seals import seal
-from bots.slack.blocks import LADDER, Message, in_mrkdwn, message, user_groups
+from bots.slack.blocks import LADDER, Message, alarm_message, in_mrkdwn, message, user_groups
 from gateway.approvals.outbox import Below, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.request import ApprovalRequest
 
@@ -118,10 +118,16 @@ class SlackSender:
         """A message of its own in a channel."""
         await self._say(channel=channel, text=in_mrkdwn(text))
 
-    async def _say(self, **said: Any) -> None:
+    async def alarm(self, channel: str, request: ApprovalRequest) -> str:
+        """Say in the channel that the glass is broken: a message of its own, which a thread would hide."""
+        drawn = alarm_message(alarm(request))
+        return await self._say(channel=channel, text=drawn.text, blocks=drawn.blocks)
+
+    async def _say(self, **said: Any) -> str:
         try:
             async with asyncio.timeout(TIMEOUT):
-                await self._client.chat_postMessage(**said, unfurl_links=False, unfurl_media=False)
+                answer = await self._client.chat_postMessage(**said, unfurl_links=False, unfurl_media=False)
+            return json.dumps({"channel": answer["channel"], "ts": answer["ts"]})
         except aiohttp.ClientConnectorError as error:
             raise Unreached(f"Slack can't be reached: {type(error).__name__}") from error
         except SlackApiError as error:

@@ -53,6 +53,8 @@ class Verb(Enum):
     WITHDRAW = Action.WITHDRAW.value
     FULL_SQL = Action.FULL_SQL.value
     GRANT = Action.GRANT.value
+    GLASS = Action.GLASS.value
+    BREAK = "hoop_break"
     PAGE = "hoop_page"
 
 
@@ -218,6 +220,7 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
         **({"value": fit(in_utc(typed), REASON_MAX)} if typed else {}),
     }
     approve = _button(card.approve, verb, data, style="positive", tooltip=f"Approve: {card.title}")
+    approve = _way("Approve...", card.page, f"Approve, on the gateway's page: {card.title}") if card.page else approve
     others = [
         _button("Deny", Verb.DENY, data, inputs="auto", tooltip=f"Deny, with a reason: {card.title}"),
         _full_sql(card, value),
@@ -225,13 +228,15 @@ def review_card(card: Card, value: str, *, note: str = "", typed: str = "") -> D
         _button("Request changes", Verb.CHANGES, data, inputs="auto", mode="secondary"),
         *([] if card.full_view else _grant_button(card, data)),
     ]
+    # a set of its own: hosts take so many actions a set, and the five above are those of every request
+    glass = [{"type": "ActionSet", "actions": [_glass(card, data)]}] if card.glass and not card.full_view else []
     note = note or (READ_FIRST if card.full_view else "")
     hint = _HIDDEN_OF_A_BATCH if card.is_batch else _HIDDEN_FROM_A_REVIEWER
     return _fitted(
         card,
         lambda step: _body(card, step, note, hint),
-        lambda hidden: others if card.full_view or (hidden and card.is_batch) else [approve, *others],
-        foot=[reason],
+        lambda hidden: others if card.full_view or (hidden and card.is_batch and not card.page) else [approve, *others],
+        foot=[reason, *glass],
     )
 
 
@@ -295,6 +300,46 @@ def grant_card(card: Card, value: str, *, read: str = "", note: str = "") -> Dra
         _button("Back", Verb.REVIEW, {"seal": value}),
     ]
     return Drawn(_card(body, buttons, card.notice), _summary(card.notice), 0, hidden=False)
+
+
+def glass_card(card: Card, value: str, *, read: str = "", note: str = "", reason: str = "") -> Drawn:
+    """Asks who may break the glass for a reason and the words; `read` and `note` as in confirm_card, `reason` what was written."""
+    note = note or (READ_FIRST_TO_BREAK if card.full_view and not read else "")
+    body = [
+        *([_line(_bold(note))] if note else []),
+        _ours("**Break the glass?**", size="Large"),
+        _line(_runs(fit(f"{card.title}. {ALONE}", 2_000))),
+        _line(_runs(fit(card.footer, 300)), separator=True),
+        {
+            "type": "Input.Text",
+            "id": "reason",
+            "label": "Why it can't wait for them (everybody sees it, and it stays in the audit log)",
+            "isMultiline": True,
+            "maxLength": REASON_MAX,
+            **({"value": fit(in_utc(reason), REASON_MAX)} if reason else {}),
+        },
+        *_typed_input(card.glass),
+    ]
+    data, tooltip = _with(value, read), f"Break the glass: {card.title}"
+    buttons = [
+        _button("Break the glass", Verb.BREAK, data, inputs="auto", style="destructive", tooltip=tooltip),
+        _full_sql(card, value),
+        _button("Back", Verb.REVIEW, {"seal": value}),
+    ]
+    return Drawn(_card(body, buttons, card.notice), _summary(card.notice), 0, hidden=False)
+
+
+def _glass(card: Card, data: Json) -> Json:
+    return _button("Break glass", Verb.GLASS, data, tooltip=f"Break the glass: {card.title}")
+
+
+def _way(title: str, url: str, tooltip: str = "") -> Json:
+    """Action.OpenUrl: a page of ours, in a browser."""
+    return {"type": "Action.OpenUrl", "title": title, "url": url, **({"tooltip": fit(tooltip, 120)} if tooltip else {})}
+
+
+ALONE = "You alone approve it, without the approvals that its rule wants, and its channels are told."
+READ_FIRST_TO_BREAK = "Its rule wants the full text read: open Full SQL, Break glass is at its end."
 
 
 def _typed_input(name: str) -> list[Json]:
@@ -464,6 +509,7 @@ def _part(card: Card, value: str, statement: int, begin: int, most: int, read: s
     buttons = [
         *([_button(card.approve, verb, _with(value, read), style="positive")] if read and not after else []),
         *(_grant_button(card, _with(value, read)) if read and not after else []),
+        *([_glass(card, _with(value, read))] if read and not after and card.glass else []),
         *([_button("Next part", Verb.FULL_SQL, {"seal": value, "k": after[0], "at": after[1]})] if after else []),
         *([_button("From the beginning", Verb.FULL_SQL, {"seal": value})] if (statement, begin) != (0, 0) else []),
         _button("Back", Verb.REVIEW, {"seal": value}),
@@ -489,6 +535,15 @@ def _after(card: Card, statement: int, end: int) -> tuple[int, int] | None:
 def notice_card(text: str) -> Drawn:
     """A card that says one thing."""
     return Drawn(_card([_line(_runs(fit(text, 2_000)))], [], text), _summary(text), 0, hidden=False)
+
+
+def alarm_card(text: str) -> Drawn:
+    """A message of its own, as loud as a card's headline; what people wrote stays literal."""
+    body = [
+        _ours(f"**{_MARKS[Tone.WARNING]} The glass was broken**", size="Large", color="Attention"),
+        _line(_bold(fit(text, 2_000))),
+    ]
+    return Drawn(_card(body, [], text), _summary(text), 0, hidden=False)
 
 
 def answer_card(answer: Answer) -> Drawn:
@@ -519,7 +574,7 @@ def _answered(answer: Answer, step: Step) -> tuple[list[Json], bool]:
 def _with_rows(body: list[Json], answer: Answer, notice: str) -> Json:
     """As many of the table's rows as fit; the rest is counted below them."""
     foot = [_line(_runs(fit(answer.footer, 600), size="Small", isSubtle=True), separator=True)] if answer.footer else []
-    pages = [_page(each) for each in answer.pages]
+    pages = [*([_way(answer.way.label, answer.way.url)] if answer.way else []), *(_page(each) for each in answer.pages)]
     rows = answer.table.rows if answer.table is not None else ()
     for shown in range(len(rows), -1, -1):
         table = [_table(Table(answer.table.columns, rows[:shown]))] if answer.table is not None and shown else []

@@ -23,7 +23,7 @@ import structlog
 from aiohttp import web
 
 from bots.cards import Card, card
-from bots.commands import Answer, Commands, Viewer, told
+from bots.commands import Answer, Commands, told
 from bots.granting import scope_of
 from bots.seals import genuine, seal, unsealed
 from bots.teams.adaptive import (
@@ -35,6 +35,7 @@ from bots.teams.adaptive import (
     base_card,
     confirm_card,
     full_card,
+    glass_card,
     grant_card,
     notice_card,
     own_card,
@@ -46,7 +47,19 @@ from bots.teams.sender import TeamsSender
 from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
-from gateway.approvals.desk import Approve, Ask, Decided, Decision, Deny, Desk, Refused, RequestChanges, Withdraw
+from gateway.approvals import glass
+from gateway.approvals.desk import (
+    Approve,
+    Ask,
+    BreakGlass,
+    Decided,
+    Decision,
+    Deny,
+    Desk,
+    Refused,
+    RequestChanges,
+    Withdraw,
+)
 from gateway.approvals.grants import Scope
 from gateway.approvals.request import (
     LONGEST_QUESTION,
@@ -54,7 +67,6 @@ from gateway.approvals.request import (
     Refusal,
     State,
     may_review,
-    refusal_of,
     said,
     same_person,
 )
@@ -83,6 +95,8 @@ NO_CHAT = "I can't write to you in private. Open a chat with me (search for the 
 
 #: Refusals that a card with live buttons should not have led to.
 _CARD_IS_OLD = frozenset({Refusal.ALREADY_DECIDED, Refusal.EXPIRED, Refusal.STALE})
+#: Refusals of breaking the glass that its form can mend.
+_AGAIN = frozenset({Refusal.NOT_TYPED, Refusal.NO_REASON, Refusal.NOT_READ})
 #: Refusals that tell nothing of the request: the button was not ours.
 _NOT_OURS = frozenset({Refusal.FORGED, Refusal.UNKNOWN_REQUEST})
 
@@ -139,6 +153,8 @@ class TeamsFront:
             Verb.CHANGES: partial(self._written, RequestChanges),
             Verb.ASK: partial(self._written, Ask, most=LONGEST_QUESTION),
             Verb.WITHDRAW: self._withdraw,
+            Verb.GLASS: self._glass,
+            Verb.BREAK: self._break,
             Verb.FULL_SQL: self._full_sql,
             Verb.PAGE: self._page,
         }
@@ -279,7 +295,9 @@ class TeamsFront:
             await self._repair(activity, request)
         if same_person(request.requester, person):
             return own_card(card(request, self._clock()), seal(self._key, request))
-        refusal = None if may_review(request, person) else Refusal.NOT_A_REVIEWER
+        if not may_review(request, person) and glass.refusal_of(request, person, self._clock()) is None:
+            draw = _only_glass(draw)
+        refusal = None if glass.may_look(request, person) else Refusal.NOT_A_REVIEWER
         if refusal is not None:
             return self._base(request, told(Refused(refusal, request), person, self._clock()))
         return draw(card(request, self._clock()), seal(self._key, request))
@@ -290,6 +308,25 @@ class TeamsFront:
         scope = (scope_of(str(data.get("scope"))) or Scope()) if data.get("shape") else None
         decision = Approve(typed if isinstance(typed, str) else "", read=has_read, scope=scope)
         return await self._decide(activity, data, decision)
+
+    async def _glass(self, activity: Json, data: Json, note: str = "") -> Drawn:
+        """What breaking the glass takes; `read` goes on to its button as it came, and is proven there."""
+        read, text = data.get("read"), data.get("reason")
+
+        def draw(shown: Card, value: str) -> Drawn:
+            if not shown.glass:
+                return review_card(shown, value, note=note)
+            read_by = read if isinstance(read, str) else ""
+            return glass_card(shown, value, read=read_by, note=note, reason=text if isinstance(text, str) else "")
+
+        return await self._for_a_reviewer(activity, data, draw)
+
+    async def _break(self, activity: Json, data: Json) -> Drawn:
+        typed = data.get("typed")
+        has_read = await self._has_read(activity, data)
+        return await self._decide(
+            activity, data, BreakGlass(_reason(data), typed if isinstance(typed, str) else "", read=has_read)
+        )
 
     async def _has_read(self, activity: Json, data: Json) -> bool:
         """Whether the button stood below the full text that this person had open, of what the request holds now."""
@@ -327,6 +364,8 @@ class TeamsFront:
             await self._repair(activity, answer.request)
         if answer.request is None or answer.refusal in _NOT_OURS:
             return notice_card(text)
+        if isinstance(decision, BreakGlass) and answer.refusal in _AGAIN:
+            return await self._glass(activity, data, text)
         if answer.refusal is Refusal.NOT_TYPED:
             return await (self._grant if data.get("shape") else self._confirm)(activity, data, text)
         if answer.refusal is Refusal.NO_GRANT:
@@ -350,17 +389,17 @@ class TeamsFront:
         request = await self._clicked(data)
         if request is None:
             return notice_card(NOT_VALID)
-        if not (may_review(request, person) or same_person(request.requester, person)):
+        if not (glass.may_look(request, person) or same_person(request.requester, person)):
             return self._base(request, NOT_IN_FULL)
         place = (data.get("k", 0), data.get("at", 0))
         k, begin = place if all(type(each) is int for each in place) else (0, 0)
         shown = card(request, self._clock())
-        asked = (shown.full_view or shown.is_batch) and refusal_of(request, person, self._clock()) is None
+        asked = (shown.full_view or shown.is_batch) and not same_person(request.requester, person)
         read = seal(self._key, request, person) if asked else ""
         return full_card(shown, seal(self._key, request), k, begin, read)
 
     async def _page(self, activity: Json, data: Json) -> Drawn:
-        viewer = Viewer(await self._people.person(activity), "teams")
+        viewer = await self._people.viewer(activity)
         return answer_card(await self._commands.page(str(data.get("cursor") or ""), viewer))
 
     async def _clicked(self, data: Json) -> ApprovalRequest | None:
@@ -395,7 +434,7 @@ class TeamsFront:
 
     async def _commanded(self, activity: Json) -> Answer:
         try:
-            viewer = Viewer(await self._people.person(activity), "teams")
+            viewer = await self._people.viewer(activity)
             return await self._commands.answer(as_typed(activity), viewer)
         except Unproven as error:
             return Answer("Not answered", (str(error),))
@@ -455,6 +494,11 @@ def open_teams(
     people = People(transport, desk, settings.tenant_id, login_url)
     front = TeamsFront(edge, tokens, transport, people, desk, commands, store, button_key=button_key, clock=clock)
     return front, TeamsSender(transport, store, button_key, clock)
+
+
+def _only_glass(draw: Callable[[Card, str], Drawn]) -> Callable[[Card, str], Drawn]:
+    """For who may break the glass and nothing else: there is no other button for them; where the page approves, it is there."""
+    return lambda shown, value: glass_card(shown, value) if draw is review_card and shown.glass else draw(shown, value)
 
 
 def as_typed(activity: Json) -> str:

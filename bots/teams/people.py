@@ -11,11 +11,13 @@ from dataclasses import replace
 
 import structlog
 
+from bots.answers import Viewer
 from bots.teams.edge import Json, at
 from bots.teams.tokens import LOGIN_URL, LoginAway, LoginRefused
 from bots.teams.transport import ConnectorError, Member, Transport
 from gateway.approvals.desk import Desk
 from gateway.approvals.request import Person
+from gateway.identity.accounts import Account
 from gateway.identity.documents import IssuerError
 
 log = structlog.get_logger()
@@ -45,6 +47,10 @@ class People:
 
     async def person(self, activity: Json) -> Person:
         """The person behind an accepted activity. Raises Unproven, StoreUnavailable."""
+        return (await self.viewer(activity)).person
+
+    async def viewer(self, activity: Json) -> Viewer:
+        """The same, with their account. Raises Unproven, StoreUnavailable."""
         member = await self._member(activity)
         claimed = str(at(activity, "from", "aadObjectId") or "").casefold()
         if not claimed or claimed != member.aad_object_id.casefold():
@@ -52,7 +58,8 @@ class People:
         problem = next((text for test, text in _DISQUALIFIED if test(member, self._tenant_id)), None)
         if problem is not None:
             raise Unproven(f"{problem} Nothing was decided.")
-        return await self._known(member)
+        account = Account("teams", self._tenant_id, claimed, f"{member.user_principal_name or member.email} in Teams")
+        return Viewer(await self._known(member, account), "teams", account)
 
     async def _member(self, activity: Json) -> Member:
         user = at(activity, "from", "id")
@@ -66,15 +73,15 @@ class People:
             log.warning("teams.member_failed", error=str(error) or type(error).__name__)
             raise Unproven(NO_LOOK_UP) from error
 
-    async def _known(self, member: Member) -> Person:
-        """By account, by address, by sign-in name; at the end a Person whom only the addresses name."""
+    async def _known(self, member: Member, account: Account) -> Person:
+        """By link, by account, by address, by sign-in name; at the end a Person whom only the addresses name."""
         addresses = list(dict.fromkeys(filter(None, (member.email, member.user_principal_name))))
         accounts = [(issuer, member.aad_object_id) for issuer in self._issuers]
         found: Person | None = None
         for address in addresses:
-            found = await self._desk.reviewer(address, accounts)
+            found = await self._desk.reviewer(address, accounts, account)
             if found is not None and found.subject:
-                return found
+                return replace(found, also=tuple(addresses)) if found.also else found
         if found is None:
             raise Unproven(NO_ADDRESS)
         return replace(found, user=addresses[-1], email=addresses[0])  # both, or one could approve the other's request

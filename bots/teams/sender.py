@@ -10,9 +10,9 @@ from dataclasses import asdict
 from typing import Protocol, TypeVar
 
 from bots.below import below
-from bots.cards import card
+from bots.cards import alarm, card
 from bots.seals import seal
-from bots.teams.adaptive import LADDER, Drawn, base_card, notice_card
+from bots.teams.adaptive import LADDER, Drawn, alarm_card, base_card, notice_card
 from bots.teams.tokens import LoginRefused
 from bots.teams.transport import ConnectorError, Sent, Transport
 from gateway.approvals.outbox import Below, PermanentFailure, RetryLater, Unreached
@@ -99,9 +99,16 @@ class TeamsSender:
 
     async def say(self, channel: str, text: str) -> None:
         """A message of its own in a channel."""
+        await self._say(channel, notice_card(text))
+
+    async def alarm(self, channel: str, request: ApprovalRequest) -> str:
+        """Say in the channel that the glass is broken: a message of its own, which a thread would hide."""
+        return json.dumps(asdict(await self._say(channel, alarm_card(alarm(request)))))
+
+    async def _say(self, channel: str, drawn: Drawn) -> Sent:
         service_url = await self._service_url(channel)
         try:
-            await self._beginning(channel)(service_url, channel, notice_card(text))
+            return await self._beginning(channel)(service_url, channel, drawn)
         except LoginRefused as error:
             raise PermanentFailure(str(error)) from error
         except ConnectorError as error:

@@ -19,7 +19,7 @@ When a transaction fails after its entries were written to the spool, the next e
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -27,13 +27,14 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from gateway.approvals import granting
+from gateway.approvals import glass, granting
 from gateway.approvals import request as rules
 from gateway.approvals.aftermath import UNSEEN, end_told, took_effect, voids
 from gateway.approvals.cooldown import CoolDown, Cooling, cooling, denied_again, lift
 from gateway.approvals.entries import entry_fields, identity_fields, name_of
 from gateway.approvals.escalation import escalate
 from gateway.approvals.grants import Scope
+from gateway.approvals.people import Directory, People
 from gateway.approvals.request import (
     GATEWAY_GONE,
     OPEN_STATES,
@@ -46,6 +47,7 @@ from gateway.approvals.request import (
 )
 from gateway.audit.entry import Entry, Value
 from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests
+from gateway.identity.accounts import Account
 from gateway.store.port import Change, Standing, Store
 
 #: Seconds: the poll behind NOTIFY; a replica's sign of life; how long without one until others take it for dead.
@@ -118,6 +120,15 @@ class RevokeGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakGlass:
+    """One of the rule's break_glass reviewers approves alone; `typed` and `read` as in Approve."""
+
+    reason: str
+    typed: str = ""
+    read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """The change took place; this is what is stored now."""
 
@@ -137,12 +148,11 @@ class Lift:
     """A reviewer ends the cool-down that a denied request has led to."""
 
 
-Decision = Approve | Deny | RequestChanges | Ask | Withdraw | Lift | Revoke | RevokeGrant
+Decision = Approve | Deny | RequestChanges | Ask | Withdraw | Lift | Revoke | RevokeGrant | BreakGlass
 #: What a decision is called in the record, where that is not "decided".
 _KINDS: dict[type[Decision], str] = {Ask: "asked", Lift: "lifted", RevokeGrant: "revoked"}
 Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
-Directory = Callable[[str], Awaitable[Person | None]]
 
 
 @dataclass(slots=True)
@@ -167,15 +177,17 @@ class Desk:
         ended: Callable[[State], object] = lambda _state: None,
         counted: Callable[[ApprovalRequest], object] = lambda _request: None,
         scrub: Callable[[str], str] = str,
+        page: Callable[[str], str] = lambda _id: "",
     ) -> None:
-        """`ended` hears of each request that this desk decided or ended, for who counts; `counted` of each
+        """`page` gives the address of the page on which a request is approved, where its rule wants that. `ended` hears of each request that this desk decided or ended, for who counts; `counted` of each
         approval that this desk counted and that needs another; `scrub` masks what detectors find
         in a text that somebody typed."""
         self._store = store
         self._spool = spool
         self._clock = clock
+        self._people = People(store, clock=clock, link_max_age=link_max_age, directory=directory)
+        self._page = page
         self._link_max_age = link_max_age
-        self._directory = directory
         self._ended = ended
         self._on_counted = counted
         self._scrub = scrub
@@ -228,6 +240,8 @@ class Desk:
         opened one after the other, so that none is counted too late.
         """
         who = request.requester
+        if request.approve_via == "web":
+            request = replace(request, page=request.page or self._page(request.id))
         async with self._turns.setdefault((who.issuer, who.subject), asyncio.Lock()):
             if request.kept and (joined := await self._join(request)) is not None:
                 return joined
@@ -314,6 +328,10 @@ class Desk:
                     return rules.ask_changes(request, reviewer, via, self._typed(changes), now)
                 case Ask(text):
                     return rules.ask(request, reviewer, via, self._typed(text), now)
+                case BreakGlass(reason, typed, read):
+                    return glass.break_glass(
+                        request, reviewer, via, self._typed(reason), now, rev=rev, typed=typed, read=read
+                    )
                 case Withdraw():
                     return rules.withdraw_own(request, reviewer, via, now)
                 case Lift():
@@ -419,31 +437,15 @@ class Desk:
         """Requests, newest first."""
         return await self._store.find(states=states, replica=replica, limit=limit)
 
-    async def reviewer(self, email: str, accounts: Sequence[tuple[str, str]] = ()) -> Person | None:
-        """Who clicks, by the e-mail that the chat vouches for; None for an empty one.
+    async def reviewer(
+        self, email: str, accounts: Sequence[tuple[str, str]] = (), chat: Account | None = None
+    ) -> Person | None:
+        """Who clicks, by what the chat vouches for (People.reviewer)."""
+        return await self._people.reviewer(email, accounts, chat)
 
-        `accounts` are (issuer, subject) that the chat vouches for, too (Teams: the Entra object id): where one is known,
-        it says more than an address.
-
-        Where a directory is configured its answer is final: a person it doesn't know has no groups, however fresh an
-        old token of theirs is. Without one the last verified token counts, up to link_max_age. Nobody known: a Person
-        with the e-mail alone, which matches `users` of reviewers and no group.
-        """
-        if not email:
-            return None
-        if self._directory is not None:
-            known = await self._directory(email)
-        else:
-            known = await self._seen_lately(email, accounts)
-        return known or Person(issuer="", subject="", user=email, email=email, groups=frozenset())
-
-    async def _seen_lately(self, email: str, accounts: Sequence[tuple[str, str]]) -> Person | None:
-        since = self._clock() - self._link_max_age
-        for issuer, subject in accounts:
-            known = await self._store.person_by_subject(issuer, subject, since)
-            if known is not None:
-                return known
-        return await self._store.person_by_email(email, since)
+    async def person(self, signed_in: Person) -> Person:
+        """Who has signed in, with the groups of now (People.now)."""
+        return await self._people.now(signed_in)
 
     def watch(self, request_id: str, heard: Heard) -> Callable[[], None]:
         """Call `heard` with the newest stored request after each change, in order; changes close together may be told as

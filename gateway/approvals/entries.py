@@ -71,9 +71,10 @@ def _decision_fields(request: ApprovalRequest) -> dict[str, Value]:
             "decided_by": name_of(given.by),
             "via": given.via,
             "reason": counted if request.approvals_needed > 1 else _granted(request),
+            "break_glass": request.broken or None,
         }
     changes = f"changes requested: {request.changes}" if request.changes else ""
-    about: dict[str, Value] = {"reason": request.reason or changes or None}
+    about: dict[str, Value] = {"reason": request.reason or changes or None, "break_glass": request.broken or None}
     if request.decided_by is not None:
         about |= {"decided_by": name_of(request.decided_by), "via": request.decided_via}
     if request.state is not State.RELEASED:

@@ -10,6 +10,7 @@ Decisions never wait for anything in here.
                                          -> remind() -> front.remind(), below the card
 A card of a channel that a request is escalated to is a row that is due later; when it comes, `escalate` says so in the request,
 and the threads of its other cards are told.
+An alarm (ALARM behind its channel) is a row like a card's, shown once by front.alarm().
 A request that changed while its card was being posted is due again the moment `sent` is stored. A chat that takes so many
 at once only (pace.py) gets them in turns. What is hopeless is parked: a dead letter, which the log and /metrics tell of, and
 which is tried again by the next process, or when somebody clicks on its card.
@@ -29,7 +30,7 @@ from gateway.approvals.pace import LIMITS, Limit, Pace
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.audit.entry import clean
 from gateway.errors import StoreUnavailable
-from gateway.store.port import CLAIM_SECONDS, Backlog, Post, Store
+from gateway.store.port import ALARM, CLAIM_SECONDS, Backlog, Post, Store
 
 #: Seconds. A front's own limit is 5 s a call and it may make a few; the claim must outlive it.
 SEND_TIMEOUT = CLAIM_SECONDS - 10.0
@@ -94,6 +95,9 @@ class Front(Protocol):
 
     async def say(self, channel: str, text: str) -> None:
         """A message of its own in a channel; moments in it are tokens. Raises as `post`."""
+
+    async def alarm(self, channel: str, request: ApprovalRequest) -> str:
+        """Say in the channel itself that somebody has broken the glass; returns the message's reference. Raises as `post`."""
 
 
 class Outbox:
@@ -252,8 +256,11 @@ class Outbox:
             self._wake.set()  # it may have changed meanwhile, or its death may end the request
 
     async def _send_once(self, post: Post) -> None:
+        if post.channel.endswith(ALARM) and post.ref is not None:
+            await self._store.sent(post.id, post.wanted, post.ref)  # what was told stays as it was told
+            return
         request = await self._asked(post)
-        if request is None or (post.ref is None and request.state is not State.PENDING and not post.maybe_posted):
+        if request is None or (_is_late(post, request) and not post.channel.endswith(ALARM)):
             await self._store.failed(post.id, "", None, unposted=True)  # nobody saw it, so there is nothing to correct
             return
         if seconds := self._turn(post):
@@ -310,7 +317,7 @@ class Outbox:
 
     def _turn(self, post: Post) -> float:
         """Seconds until the chat may be asked again; the newest revision of then is what goes."""
-        platform, _, channel = post.channel.partition(":")
+        platform, _, channel = post.channel.removesuffix(ALARM).partition(":")
         return self._pace.wait(platform, "post" if post.ref is None else "update", channel, post.id, self._clock())
 
     async def _show(self, post: Post, request: ApprovalRequest) -> str:
@@ -318,6 +325,8 @@ class Outbox:
         front = self._fronts.get(platform)
         if front is None:
             raise PermanentFailure(f"{platform} is not configured")
+        if channel.endswith(ALARM):
+            return await front.alarm(channel.removesuffix(ALARM), request)
         if post.ref is None:
             return await front.post(channel, request)
         return await front.update(channel, post.ref, request)
@@ -346,3 +355,8 @@ class Outbox:
     def _backoff(self, attempts: int) -> float:
         """1, 2, 4 ... 30 s, each less up to half of it: many cards that failed together don't come back together."""
         return min(BACKOFF_MOST, 2.0**attempts) * (1.0 - self._jitter() / 2)
+
+
+def _is_late(post: Post, request: ApprovalRequest) -> bool:
+    """A card that nobody has seen, of a request that is over."""
+    return post.ref is None and request.state is not State.PENDING and not post.maybe_posted

@@ -5,7 +5,7 @@ request -> request or Refusal, applied by the store under a row lock (compare-an
 store counts. How a request is written down is in stored.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -80,13 +80,18 @@ _SQLSTATES: dict[State, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who acts on a request: compared by (issuer, subject), and by e-mail where only that is known."""
+    """Who acts on a request: compared by (issuer, subject), and by e-mail where only that is known.
+
+    `also`: addresses of the chat account that they clicked with, where it is linked to an identity of other addresses. They
+    tell one human from another and give no right.
+    """
 
     issuer: str
     subject: str
     user: str
     email: str | None
     groups: frozenset[str]
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,8 @@ class ApprovalRequest:
     reviewer must type to approve it, "" for nothing; `full_view`: nobody approves it who has not had its full text open.
     `grantable`: what may be granted with its approval, None for nothing; `grant`: what was. `under`: the request with the grant
     that approved this one. `approved_before`: how often people have approved others of its shape.
+    `approve_via`: "web", where only the page (`page`, its address) approves. `glass`: who may approve it alone, by breaking
+    the glass (glass.py), "" for nobody; `broken`: why somebody did.
     """
 
     id: str
@@ -202,6 +209,11 @@ class ApprovalRequest:
     mentions: tuple[str, ...] = ()
     escalate_to: tuple[str, ...] = ()
     escalate_at: float | None = None
+    approve_via: str = "chat"
+    page: str = ""
+    glass: str = ""
+    glass_groups: frozenset[str] = frozenset()
+    glass_users: frozenset[str] = frozenset()
     rev: int = 1
     approvals: tuple[Approval, ...] = ()
     questions: tuple[Question, ...] = ()
@@ -210,6 +222,7 @@ class ApprovalRequest:
     decided_at: float | None = None
     reason: str = ""  # the reviewer's on denial; what happened on withdrawal
     changes: str = ""  # a denial that says instead what would have to be changed
+    broken: str = ""
     released_at: float | None = None
     finished_at: float | None = None
     rows: int | None = None
@@ -244,6 +257,8 @@ class Refusal(Enum):
     NOT_DENIED = "not denied, or lifted already"
     NO_GRANT = "no such grant"
     NOT_APPROVED = "not approved yet"
+    NOT_ON_PAGE = "not on its page"
+    NO_REASON = "no reason given"
 
 
 #: Clicks of people who had no right to click, or not with that button.
@@ -261,15 +276,21 @@ def same_person(one: Person, other: Person) -> bool:
     """
     if one.subject and (one.issuer, one.subject) == (other.issuer, other.subject):
         return True
-    return bool(_addresses(one) & _addresses(other))
+    theirs, others = ({*_addresses(each), *map(str.casefold, each.also)} for each in (one, other))
+    return bool(theirs & others)
 
 
 def may_review(request: ApprovalRequest, person: Person) -> bool:
     """True if the request's reviewers name one of the person's groups, or their user name or e-mail (any case)."""
     if request.reviewer_groups & person.groups:
         return True
+    return is_named(person, request.reviewer_users)
+
+
+def is_named(person: Person, users: Iterable[str]) -> bool:
+    """True if one of these users is the person's user name or e-mail (any case)."""
     names = {person.user.casefold()} | _addresses(person)
-    return any(user.casefold() in names for user in request.reviewer_users if user)
+    return any(user.casefold() in names for user in users if user)
 
 
 def _addresses(person: Person) -> set[str]:
@@ -315,12 +336,11 @@ def approve(
         return refusal
     if any(same_person(reviewer, given.by) for given in request.approvals):
         return Refusal.ALREADY_COUNTED
-    same = request.rev - len(request.approvals) - len(request.questions) - (request.asked - 1)
-    same -= request.escalated_at is not None
-    if rev is not None and not same <= rev <= request.rev:
+    if not shows_this(request, rev):
         return Refusal.STALE
-    if request.full_view and not read:
-        return Refusal.NOT_READ
+    unready = unready_of(request, via, read=read)
+    if unready is not None:
+        return unready
     if typed.strip() != request.to_type:
         return Refusal.NOT_TYPED
     approvals = (*request.approvals, Approval(reviewer, via, now))
@@ -329,6 +349,20 @@ def approve(
     return replace(
         request, state=State.APPROVED, approvals=approvals, decided_by=reviewer, decided_via=via, decided_at=now
     )
+
+
+def shows_this(request: ApprovalRequest, rev: int | None) -> bool:
+    """Whether a card of this revision shows what the request holds now; None: no card was involved."""
+    same = request.rev - len(request.approvals) - len(request.questions) - (request.asked - 1)
+    same -= request.escalated_at is not None
+    return rev is None or same <= rev <= request.rev
+
+
+def unready_of(request: ApprovalRequest, via: str, *, read: bool) -> Refusal | None:
+    """Why nobody approves it here, or before they have read it."""
+    if request.approve_via == "web" and via != "web":
+        return Refusal.NOT_ON_PAGE
+    return Refusal.NOT_READ if request.full_view and not read else None
 
 
 def deny(request: ApprovalRequest, reviewer: Person, via: str, reason: str, now: float) -> ApprovalRequest | Refusal:
@@ -374,6 +408,11 @@ def refusal_of(request: ApprovalRequest, reviewer: Person, now: float) -> Refusa
         return Refusal.OWN_REQUEST
     if not may_review(request, reviewer):
         return Refusal.NOT_A_REVIEWER
+    return over_of(request, now)
+
+
+def over_of(request: ApprovalRequest, now: float) -> Refusal | None:
+    """Why nobody can decide it now."""
     if request.state is State.EXPIRED:
         return Refusal.EXPIRED
     if request.state is not State.PENDING:

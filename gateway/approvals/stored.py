@@ -62,6 +62,7 @@ def _rows(value: Any) -> tuple[tuple[str | None, ...], ...]:
 #: (class, field) -> how the JSON value becomes the field's value; what is not here is taken as it is.
 _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (Person, "groups"): frozenset,
+    (Person, "also"): tuple,
     (HeldStatement, "relations"): tuple,
     (HeldStatement, "parameters"): _rows,
     (HeldStatement, "copies"): _pairs,
@@ -80,6 +81,8 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (ApprovalRequest, "questions"): lambda asked: tuple(Question(**_read(Question, one)) for one in asked),
     (ApprovalRequest, "reviewer_groups"): frozenset,
     (ApprovalRequest, "reviewer_users"): frozenset,
+    (ApprovalRequest, "glass_groups"): frozenset,
+    (ApprovalRequest, "glass_users"): frozenset,
     (ApprovalRequest, "channels"): tuple,
     (ApprovalRequest, "mentions"): tuple,
     (ApprovalRequest, "escalate_to"): tuple,

@@ -19,12 +19,13 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 #: `login`: the role that a session has on its target.
 #: `predicates`: the protected columns that a statement's conditions read: an oracle that no mask stops.
 #: `copies`: protected columns that a write copies into others, which no mask covers in other sessions.
+#: `break_glass`: why somebody approved it alone. `account`: the chat account of a link (Account.key).
 #: `entries`, `head`: a checkpoint's own chain before it. `heads`: the newest (replica, seq, hash) of other chains that
 #: a checkpoint vouches for. `shipped`: all entries up to this seq were confirmed by the store.
 FIELDS = (
     "seq", "replica", "at", "kind", "session", "subject", "user", "groups", "agent", "client", "target", "login", "request", "statement",
     "rule", "verdict", "outcome", "tag", "tables", "columns", "sql", "parameters", "rows", "sqlstate", "duration_ms",
-    "decided_by", "via", "reason", "masked", "clear", "unscanned", "predicates", "copies", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
+    "decided_by", "via", "reason", "break_glass", "account", "masked", "clear", "unscanned", "predicates", "copies", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
 )  # fmt: skip
 
 _RANK = {name: rank for rank, name in enumerate(FIELDS)}

@@ -25,6 +25,7 @@ from gateway.cli import surroundings
 from gateway.cli.surroundings import Finding, State, ok, problem
 from gateway.errors import PolicyError
 from gateway.policy.model import Policy
+from gateway.policy.needs import missing
 from gateway.policy.unenforced import notes
 from gateway.relay.credentials import Credentials
 from gateway.settings import Settings, SettingsError, read
@@ -91,6 +92,9 @@ def _of_settings(settings: Settings | None, policy: Policy | None) -> list[Corou
         return [_now([Finding("store, chats", State.NOTE, "not looked at: the settings come first")])]
     looks = [surroundings.store(settings.store, policy)]
     looks += [_now(surroundings.unset_chats(policy, settings.slack, settings.teams))] if policy else []
+    looks += [_now([problem("web", each) for each in missing(policy, settings.web)])] if policy else []
+    if settings.web and policy and not missing(policy, settings.web):
+        looks += [_listed(surroundings.web(settings, policy))]
     looks += [surroundings.slack(settings.slack, policy)] if settings.slack else []
     if settings.teams:
         looks += [_listed(surroundings.teams(settings.teams, insecure_loopback=settings.insecure_loopback))]

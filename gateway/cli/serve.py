@@ -14,6 +14,7 @@ import uvloop
 from gateway import logs, settings
 from gateway.app import Gateway, read_policy
 from gateway.errors import ChatRefused, GatewayError, PolicyError
+from gateway.policy.needs import missing
 
 USAGE = 2
 
@@ -27,7 +28,8 @@ def serve(
 
     Needed: HOOP_STORE, HOOP_AUDIT_KEY, HOOP_SECRET, HOOP_TLS_CERT and HOOP_TLS_KEY (or HOOP_INSECURE_LOOPBACK=1 on
     loopback), for reviewers in Slack SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET or SLACK_APP_TOKEN, and for reviewers in
-    Teams TEAMS_APP_ID, TEAMS_APP_PASSWORD and TEAMS_TENANT_ID.
+    Teams TEAMS_APP_ID, TEAMS_APP_PASSWORD and TEAMS_TENANT_ID. For /hoop link and rules with approve_via: web
+    HOOP_WEB_CLIENT_ID, HOOP_WEB_CLIENT_SECRET and HOOP_PUBLIC_URL.
     Each secret may also be a file: NAME_FILE. What is wrong is told before anything starts: exit code 2.
     """
     environ = dict(os.environ)
@@ -40,6 +42,8 @@ def serve(
         _refuse(error.problems)
     except PolicyError as error:
         _refuse(error.problems)
+    if lacking := missing(policy, chosen.web):
+        _refuse(lacking)
     logs.configure(chosen.log)
     sys.exit(uvloop.run(run(Gateway(chosen, policy))))
 

@@ -27,7 +27,7 @@ from gateway.policy.readers import logins
 from gateway.relay import target as targets
 from gateway.relay.credentials import CredentialMissing, Credentials
 from gateway.relay.side import risks
-from gateway.settings import Slack, Teams
+from gateway.settings import Settings, Slack, Teams
 from gateway.store.port import Backlog, Post, Store
 from gateway.store.postgres import PostgresStore, missing_migrations
 
@@ -126,6 +126,23 @@ async def issuer(rule: Issuer, *, insecure_loopback: bool) -> Finding:
         if said == "ok"
         else problem(part, said, f"{_REACH}, and `issuers` in the policies file")
     )
+
+
+async def web(settings: Settings, policy: Policy) -> Finding:
+    """Can people be sent to sign in? Whether the issuer knows the client and its redirect address only a sign-in tells."""
+    assert settings.web is not None  # noqa: S101 - the caller's condition
+    named = settings.web.issuer or policy.issuers[0].issuer
+    documents = Documents(insecure_loopback=settings.insecure_loopback)
+    try:
+        metadata = await documents.discover(named)
+        for endpoint in ("authorization_endpoint", "token_endpoint"):
+            documents.check(str(metadata.get(endpoint)))
+    except IssuerError as error:
+        return problem("web", str(error), f"{_REACH}; HOOP_WEB_ISSUER names who people sign in at")
+    finally:
+        await documents.close()
+    base = settings.public_url.rstrip("/") or f"http://{settings.http.host}:{settings.http.port}"
+    return ok("web", f"people sign in at {named}; its client {settings.web.client_id} must know {base}/login/callback")
 
 
 async def target(named: Target, credentials: Credentials) -> list[Finding]:

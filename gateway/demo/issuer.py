@@ -1,6 +1,6 @@
 """A loopback OpenID Connect issuer with a handful of people. For the demo and the tests only: whoever asks may be anyone.
 
-What lives here: discovery, keys, the device grant (RFC 8628) with its page, `mint`, the directory, and faults that tests
+What lives here: discovery, keys, the device grant (RFC 8628) and the pages of both grants, `mint`, the directory, and faults that tests
 switch on. What must not: anything that a real gateway trusts.
 """
 
@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from joserfc.jws import JWSRegistry
 
 from gateway.approvals.request import Person
+from gateway.demo.codes import Codes, Refused
 
 AUDIENCE = "hoop"
 CLIENT_ID = "hoop-cli"
@@ -87,6 +88,7 @@ class DemoIssuer:
         self.requests: Counter[str] = Counter()
         self._interval = interval
         self._clock = clock
+        self.codes = Codes(clock)
         self._devices: dict[str, _Device] = {}
         self._released = asyncio.Event()
         self._keys: list[RSAKey | ECKey] = [_new_key()]
@@ -107,6 +109,8 @@ class DemoIssuer:
                 web.get("/device", issuer._device_page),
                 web.post("/device", issuer._device_decision),
                 web.post("/token", issuer._token),
+                web.get("/authorize", issuer._authorize_page),
+                web.post("/authorize", issuer._authorize_decision),
             ]
         )
         issuer._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
@@ -122,8 +126,8 @@ class DemoIssuer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def mint(self, person: str | Account, *, lifetime: float = 3600, **extra: object) -> str:
-        """An access token. `extra` claims go over the usual ones; None takes a claim out."""
+    def mint(self, person: str | Account, *, lifetime: float = 3600, typ: str = "at+jwt", **extra: object) -> str:
+        """An access token, or with another `typ` an ID token. `extra` claims go over the usual ones; None takes one out."""
         who = PEOPLE[person] if isinstance(person, str) else person
         now = int(self._clock())
         claims: dict[str, object] = {
@@ -142,7 +146,7 @@ class DemoIssuer:
             "acts_for": who.acts_for,
             **extra,
         }
-        return self.sign({name: value for name, value in claims.items() if value is not None})
+        return self.sign({name: value for name, value in claims.items() if value is not None}, typ=typ)
 
     def sign(self, claims: Mapping[str, object], **header: object) -> str:
         """Any claims under the newest key; `header` fields go over the usual ones."""
@@ -204,9 +208,13 @@ class DemoIssuer:
                 "issuer": issuer,
                 "jwks_uri": f"{self.url}/jwks",
                 "device_authorization_endpoint": f"{self.url}/device_authorization",
+                "authorization_endpoint": f"{self.url}/authorize",
                 "token_endpoint": f"{self.url}/token",
-                "grant_types_supported": [_DEVICE_GRANT],
-                "response_types_supported": [],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "none"],
+                "grant_types_supported": ["authorization_code", _DEVICE_GRANT],
+                "response_types_supported": ["code"],
+                "code_challenge_methods_supported": ["S256"],
+                "authorization_response_iss_parameter_supported": True,
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
             }
@@ -244,6 +252,8 @@ class DemoIssuer:
     async def _token(self, request: web.Request) -> web.Response:
         """RFC 8628 section 3.5: the answers to a poll."""
         form = await request.post()
+        if form.get("grant_type") == "authorization_code":
+            return self._redeemed({name: str(value) for name, value in form.items()}, request)
         if form.get("grant_type") != _DEVICE_GRANT:
             return _error("unsupported_grant_type")
         code = str(form.get("device_code", ""))
@@ -265,6 +275,39 @@ class DemoIssuer:
             {"access_token": self.mint(device.person), "token_type": "Bearer", "expires_in": 3600},
             headers={"Cache-Control": "no-store"},
         )
+
+    def _redeemed(self, form: dict[str, str], request: web.Request) -> web.Response:
+        try:
+            person, claims = self.codes.redeem(form, request.headers.get("Authorization", ""))
+        except Refused as error:
+            return _error(str(error), 401 if str(error) == "invalid_client" else 400)
+        tokens = {
+            "access_token": self.mint(person),
+            "token_type": "Bearer",
+            "expires_in": 3600,
+            "id_token": self.mint(person, **{"typ": "JWT", **claims}),
+        }
+        return web.json_response(tokens, headers={"Cache-Control": "no-store"})
+
+    async def _authorize_page(self, request: web.Request) -> web.Response:
+        try:
+            self.codes.asks(request.query)
+        except Refused as error:
+            return _page(f"<h1>Not possible</h1><p>{html.escape(str(error))}</p>", 400)
+        return _page(_SIGN_IN.format(people=_CHOICES))
+
+    async def _authorize_decision(self, request: web.Request) -> web.Response:
+        if request.headers.get("Origin", self.url) != self.url:
+            raise web.HTTPForbidden(text="the form must come from this page")
+        form = await request.post()
+        person = str(form.get("person", "")) if form.get("action") == "approve" else None
+        if person is not None and person not in PEOPLE:
+            return _page("<h1>Nobody chosen</h1><p>Go back and choose who you are.</p>", 400)
+        try:
+            asked = self.codes.asks(request.query)
+        except Refused as error:
+            return _page(f"<h1>Not possible</h1><p>{html.escape(str(error))}</p>", 400)
+        return web.Response(status=303, headers={"Location": self.codes.answer(asked, person, self.url)})
 
     async def _device_page(self, request: web.Request) -> web.Response:
         return _page(_FORM.format(code=html.escape(request.query.get("user_code", "")), people=_CHOICES))
@@ -302,6 +345,13 @@ _CHOICES = "\n".join(
 _FORM = """<h1>Sign in to the demo</h1>
 <form method="post" action="/device">
 <label>Code from your terminal <input name="user_code" value="{code}" autocomplete="off" required></label>
+<fieldset><legend>Who are you?</legend>
+{people}
+</fieldset>
+<button name="action" value="approve">Sign in</button> <button name="action" value="deny">Refuse</button>
+</form>"""
+_SIGN_IN = """<h1>Sign in to the demo</h1>
+<form method="post">
 <fieldset><legend>Who are you?</legend>
 {people}
 </fieldset>

@@ -17,15 +17,17 @@ from pathlib import Path
 
 from aiohttp import web
 
+from bots.web.app import CALLBACK
 from bots.workspace.delivery import ANSWER_SECONDS
 from bots.workspace.workspace import Workspace
 from gateway.app import Gateway, read_policy
 from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import Person
 from gateway.demo import sample
+from gateway.demo.codes import CLIENT_ID as WEB_CLIENT_ID
 from gateway.demo.issuer import CLIENT_ID, DemoIssuer
 from gateway.demo.postgres import EmbeddedPostgres
-from gateway.settings import Address, Settings, Slack
+from gateway.settings import Address, Settings, Slack, Web
 
 CHANNEL = "C0APPROVALS"
 HOST = "127.0.0.1"
@@ -60,7 +62,7 @@ class Demo:
         self.workspace = Workspace(
             name="Example Inc",
             app_name="Hoop",
-            suggestions=("/hoop pending", "/hoop audit", "/hoop help"),
+            suggestions=("/hoop pending", "/hoop audit", "/hoop link", "/hoop help"),
             answer_seconds=answer_seconds,
         )
         self.issuer: DemoIssuer
@@ -94,10 +96,12 @@ class Demo:
             insecure_loopback=True,
             spool=self._base / "spool",
             slack=Slack(self.workspace.bot_token, self.workspace.signing_secret, api_url=self.workspace.api_url),
+            web=Web(WEB_CLIENT_ID, self.issuer.codes.secret),
         )
         self.gateway = Gateway(settings, read_policy(policies), self._directory, self.limits)
         self.gateway.routes = [web.get("/workspace", self._to_workspace)]
         await self.gateway.start()
+        self.issuer.codes.redirect_uris.add(f"http://{HOST}:{self.gateway.ports.http}{CALLBACK}")
         self._write_environment(settings)
         self.workspace.events_url = f"http://{HOST}:{self.gateway.ports.http}/slack/events"
 
@@ -142,6 +146,8 @@ class Demo:
             "HOOP_LISTEN": f"{HOST}:{ports.wire}",
             "HOOP_HTTP": f"{HOST}:{ports.http}",
             "HOOP_INSECURE_LOOPBACK": "1",
+            "HOOP_WEB_CLIENT_ID": WEB_CLIENT_ID,
+            "HOOP_WEB_CLIENT_SECRET": self.issuer.codes.secret,
             "SLACK_BOT_TOKEN": slack.bot_token,
             "SLACK_SIGNING_SECRET": slack.signing_secret,
             "SLACK_API_URL": slack.api_url,

@@ -13,7 +13,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
 
 from joserfc import jwt
@@ -31,7 +31,8 @@ KEYS_TTL = 3600.0  # seconds until the keys are fetched again
 KEYS_STALE = 24 * 3600.0  # seconds that known keys outlive an issuer that is away
 COOLDOWN = 10.0  # seconds between fetches that unknown key ids cause: anyone can invent those
 RETRY = 1.0  # seconds between fetches while there are no keys at all
-_TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
+_ID_TYPES = frozenset({"", "jwt"})
+_ACCESS_TYPES = _ID_TYPES | {"at+jwt", "application/at+jwt"}
 _ONLY_IN_ID_TOKENS = ("at_hash", "c_hash")
 
 
@@ -76,15 +77,34 @@ class Issuers:
         """Who the token is about. Raises TokenRefused, and nothing else, for any string whatever."""
         header, unverified = peek(token)
         rule = self._rule_for(unverified)
-        kid = header.get("kid")
-        try:
-            keys = await self._keys[rule.issuer, rule.jwks_uri].for_kid(kid if isinstance(kid, str) else None)
-        except IssuerError as error:
-            raise TokenRefused(f"no keys of {rule.issuer}: {error}") from error
-        claims = _signed(token, keys)
+        claims = _signed(token, await self._keys_of(rule, header), _ACCESS_TYPES)
+        if any(name in claims for name in _ONLY_IN_ID_TOKENS):
+            raise TokenRefused("an ID token: an access token was expected")
         now = self._clock()
         check_times(claims, now)
         return identity_of(claims, rule.issuer, rule.claims)
+
+    async def id_token(self, token: str, rule: IssuerRule) -> Mapping[str, object]:
+        """The claims of an ID token that this issuer has signed; what they must say is checked by login.check_id_token.
+
+        Raises TokenRefused, and nothing else, for any string whatever.
+        """
+        header, _ = peek(token)
+        return _signed(token, await self._keys_of(rule, header), _ID_TYPES)
+
+    def rule(self, issuer: str = "") -> IssuerRule:
+        """The rule of this issuer, or of the only one. Raises IssuerError where there is none, or more than one."""
+        found = {each.issuer: each for each in reversed(self._rules) if issuer in ("", each.issuer)}
+        if len(found) != 1:
+            raise IssuerError(f"{issuer}: not an issuer of policies.yaml" if issuer else "more than one issuer")
+        return next(iter(found.values()))
+
+    async def _keys_of(self, rule: IssuerRule, header: Mapping[str, object]) -> KeySet:
+        kid = header.get("kid")
+        try:
+            return await self._keys[rule.issuer, rule.jwks_uri].for_kid(kid if isinstance(kid, str) else None)
+        except (IssuerError, KeyError) as error:  # KeyError: the policy of now has another issuer
+            raise TokenRefused(f"no keys of {rule.issuer}: {error}") from error
 
     def _rule_for(self, claims: Mapping[str, object]) -> IssuerRule:
         issuer, audience = claims.get("iss"), claims.get("aud")
@@ -192,8 +212,8 @@ def _json_part(part: str, name: str) -> Mapping[str, object]:
     return value
 
 
-def _signed(token: str, keys: KeySet) -> Mapping[str, object]:
-    """The claims, once the signature and the header are good."""
+def _signed(token: str, keys: KeySet, types: Set[str]) -> Mapping[str, object]:
+    """The claims, once the signature and the header are good; `types` are the values of `typ` that may be."""
     try:
         verified = jwt.decode(token, keys, registry=_REGISTRY)
     except (JoseError, ValueError, TypeError) as error:
@@ -201,9 +221,7 @@ def _signed(token: str, keys: KeySet) -> Mapping[str, object]:
     if "crit" in verified.header:
         raise TokenRefused("header crit: no extension is understood")
     kind = verified.header.get("typ", "")
-    if not isinstance(kind, str) or kind.lower() not in _TYPES:
-        raise TokenRefused("header typ: not an access token")
+    if not isinstance(kind, str) or kind.lower() not in types:
+        raise TokenRefused("header typ: not the kind of token that was expected")
     claims: Mapping[str, object] = verified.claims
-    if any(name in claims for name in _ONLY_IN_ID_TOKENS):
-        raise TokenRefused("an ID token: an access token was expected")
     return claims

@@ -426,12 +426,12 @@ def _grants(section: Section) -> GrantTerms | None:
     return GrantTerms(minutes, uses, rows, vary)
 
 
-def _break_glass(section: Section, known: Mapping[str, Reviewers]) -> str | None:
+def _break_glass(section: Section, known: Mapping[str, Reviewers]) -> Reviewers | None:
     glass = section.section("break_glass", f"{section.title}: break_glass", ("reviewers",))
     if glass is None:
         return None
     glass.require("reviewers")
-    return glass.parsed("reviewers", one_of(known), "") or None
+    return known.get(glass.parsed("reviewers", one_of(known), ""))
 
 
 def _masking(top: Section, targets: Mapping[str, Target]) -> Masking:

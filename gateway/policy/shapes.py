@@ -122,7 +122,7 @@ class HoldTerms:
     keep_for: float | None = None
     confirm: str = "click"
     grants: GrantTerms | None = None
-    break_glass: str | None = None
+    break_glass: Reviewers | None = None
 
 
 @dataclass(frozen=True, slots=True)

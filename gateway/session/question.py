@@ -8,7 +8,7 @@ from enum import Enum
 
 from gateway.approvals.request import ApprovalRequest, HeldStatement, Person, Preview, Question, State, Wire
 from gateway.policy.decide import Verdict
-from gateway.policy.model import HoldTerms
+from gateway.policy.model import HoldTerms, Reviewers
 from gateway.session import events as ev
 from gateway.session.guard import digest
 from gateway.session.meaning import Meaning, bytes_of, content_of, known
@@ -22,6 +22,7 @@ SHOWN_VALUE_SETS = 5
 #: Of so many statements a card can show each; who approves more together has to have their full text open.
 SHOWN_STATEMENTS = 5
 LONGEST_TYPED = 100
+NOBODY = Reviewers("")
 
 
 class Stage(Enum):
@@ -79,6 +80,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
         held.kept_until = max(held.until, talk.now + held.terms.keep_for)
     wire, statements = wire_of(talk), _statements(held)
+    glass = held.terms.break_glass or NOBODY
     expires_at = held.until if held.kept_until is None else held.kept_until
     after = reviewers.escalation.delay(expires_at - talk.now) if reviewers.escalation is not None else None
     return ApprovalRequest(
@@ -115,6 +117,10 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         mentions=reviewers.mentions,
         escalate_to=reviewers.escalation.channels if reviewers.escalation is not None and after is not None else (),
         escalate_at=None if after is None else talk.now + after,
+        approve_via=held.terms.approve_via,
+        glass=glass.name,
+        glass_groups=glass.groups,
+        glass_users=glass.users,
     )
 
 
@@ -139,8 +145,10 @@ def content_digest(talk: Conversation, held: Held) -> str:
     who, reviewers = talk.login.identity, held.terms.reviewers
     asked = (who.issuer, who.subject, talk.login.target.name, *content_of(held.batch), *circumstances(talk, held))
     of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
-    care = (_to_type(held), held.terms.require_full_view, held.cap is not None)
-    return digest(talk.login.digest_key, (*asked, *of_whom, "|how", reviewers.approvals, *map(str, care)))
+    glass = held.terms.break_glass or NOBODY
+    alone = ("|alone", *sorted(glass.groups), "|users", *sorted(glass.users))
+    care = (_to_type(held), held.terms.require_full_view, held.cap is not None, held.terms.approve_via)
+    return digest(talk.login.digest_key, (*asked, *of_whom, *alone, "|how", reviewers.approvals, *map(str, care)))
 
 
 def _alike(talk: Conversation, held: Held) -> str:

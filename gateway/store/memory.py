@@ -26,9 +26,11 @@ from gateway.store.port import (
     Post,
     Record,
     Standing,
+    alarms_of,
     cards_of,
     is_refused_click,
 )
+from gateway.store.signins import MemorySignIns
 
 
 @dataclass(slots=True)
@@ -47,11 +49,9 @@ class _Seen:
 
 
 @dataclass(slots=True)
-class MemoryStore:
+class MemoryStore(MemorySignIns):
     """A store.port.Store. `away = True` makes every call raise StoreUnavailable, as a lost PostgreSQL does."""
 
-    clock: Callable[[], float]
-    away: bool = False
     _requests: dict[str, ApprovalRequest] = field(default_factory=dict)
     _created: dict[str, float] = field(default_factory=dict)
     _outbox: dict[int, _Row] = field(default_factory=dict)
@@ -71,13 +71,16 @@ class MemoryStore:
         if request.id in self._requests:
             raise StoreUnavailable(f"request {request.id} is stored already")
         self._insert(record(request))
-        now = self.clock()
         self._requests[request.id] = request
-        self._created[request.id] = now
+        self._created[request.id] = self.clock()
         for channel, later in cards_of(request).items():
-            post = Post(len(self._outbox) + 1, request.id, channel, request.rev, 0, None, 0, now)
-            self._outbox[post.id] = _Row(post, now + later, reminded=2 if later else 0)
+            self._add_post(request, channel, later)
         self._notify(request.id, request.rev)
+
+    def _add_post(self, request: ApprovalRequest, channel: str, later: float = 0.0) -> None:
+        post_id, now = len(self._outbox) + 1, self.clock()
+        post = Post(post_id, request.id, channel, request.rev, 0, None, 0, now)
+        self._outbox[post_id] = _Row(post, now + later, reminded=2 if later else 0)
 
     async def get(self, request_id: str) -> ApprovalRequest | None:
         self._here()
@@ -97,6 +100,8 @@ class MemoryStore:
         for row in self._outbox.values():
             if row.post.request == request_id:
                 row.post = replace(row.post, wanted=new.rev)
+        for channel in alarms_of(old, new):
+            self._add_post(new, channel)
         self._notify(request_id, new.rev)
         return new
 

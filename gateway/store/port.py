@@ -11,6 +11,7 @@ from typing import Protocol
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
 from gateway.audit.entry import Entry, Value
 from gateway.audit.query import Query
+from gateway.store.signins import SignIns
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,16 @@ class Post:
     dead: bool = False
     last_error: str = ""
     maybe_posted: bool = False
+
+
+#: Behind a channel's name: the outbox row is no card but an alarm, told once: somebody has broken the glass.
+ALARM = "#alarm"
+
+
+def alarms_of(before: ApprovalRequest, after: ApprovalRequest) -> list[str]:
+    """The channels that a change raises an alarm in: all that have the request's card by then."""
+    shown = dict.fromkeys((*after.channels, *(after.escalate_to if after.escalated_at is not None else ())))
+    return [f"{each}{ALARM}" for each in shown] if after.broken and not before.broken else []
 
 
 #: A claimed outbox row is left to its claimer for so long: longer than any front's own time limit.
@@ -89,7 +100,7 @@ def is_refused_click(body: Mapping[str, Value]) -> bool:
     return body.get("kind") == "refused" and "decided_by" in body
 
 
-class Store(Protocol):
+class Store(SignIns, Protocol):
     """Raises StoreUnavailable when it can't answer. All times are Unix seconds of the store's own clock."""
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
@@ -101,7 +112,8 @@ class Store(Protocol):
 
     async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
         """Apply `change(request, now)` under the row's lock; on a new request value: store it (rev + 1), insert
-        `record`'s entries, mark its outbox rows, and NOTIFY, all in one transaction. A Refusal changes nothing.
+        `record`'s entries, mark its outbox rows, add those of its alarms (`alarms_of`), and NOTIFY, all in one transaction. A
+        Refusal changes nothing.
         A grant that it has now, or that was revoked, is known to `use_grant` from then on."""
 
     async def find(

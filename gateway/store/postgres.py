@@ -32,9 +32,11 @@ from gateway.store.port import (
     Post,
     Record,
     Standing,
+    alarms_of,
     cards_of,
 )
 from gateway.store.queries import load_migrations, load_queries
+from gateway.store.signins import PostgresSignIns
 
 if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -50,7 +52,7 @@ Q = load_queries()
 log = structlog.get_logger()
 
 
-class PostgresStore:
+class PostgresStore(PostgresSignIns):
     """A store.port.Store. `connect` makes one; the DSN's login needs what schema.sql says."""
 
     def __init__(self, pool: "Pool", listener: Listener, timeout: float) -> None:
@@ -109,7 +111,10 @@ class PostgresStore:
             new = replace(changed, rev=old.rev + 1)
             entries = record(new)
             lines = [entry.text for entry in entries]
-            values = (new.state.value, to_json(new), lines, new.replica, new.session, is_unsettled(new))
+            values = (
+                *(new.state.value, to_json(new), lines, new.replica, new.session, is_unsettled(new)),
+                alarms_of(old, new),
+            )
             moved = await connection.fetch(Q["request_move"], request_id, old.rev, *values)
             if not moved:
                 raise StoreUnavailable("the gateway's store holds a request in two revisions")

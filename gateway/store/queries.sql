@@ -52,7 +52,7 @@ SELECT held.body, extract(epoch FROM clock_timestamp())::double precision AS now
 -- name: request_move
 -- Compare-and-set on rev, the cards, the entries ($5, as in audit_insert), the wake-up: one round trip while a wire waits
 -- and the row is locked. No row: somebody else was faster (can't be, under the lock).
--- A claimed card stays claimed: its sender sees the higher `wanted` when it reports.
+-- A claimed card stays claimed: its sender sees the higher `wanted` when it reports. $9: channels of alarms.
 WITH moved AS (
     UPDATE hoop.approval SET state = $3, rev = $2 + 1, body = $4, replica = $6, session = $7, unsettled = $8,
            changed_at = clock_timestamp()
@@ -60,6 +60,8 @@ WITH moved AS (
     RETURNING id, rev
 ), cards AS (
     UPDATE hoop.outbox SET wanted = moved.rev FROM moved WHERE outbox.request = moved.id
+), alarms AS (
+    INSERT INTO hoop.outbox (request, channel, wanted) SELECT id, channel, rev FROM moved, unnest($9::text[]) AS channel
 ), entries AS (
     INSERT INTO hoop.audit
     SELECT e.* FROM moved, unnest($5::text[]) AS line, jsonb_populate_record(
@@ -402,3 +404,30 @@ SELECT name FROM hoop.replica WHERE beat_at >= clock_timestamp() - make_interval
 
 -- name: replica_lapsed
 SELECT name FROM hoop.replica WHERE beat_at < clock_timestamp() - make_interval(secs => $1) ORDER BY beat_at;
+
+-- name: ticket_put
+-- $3: Unix seconds of its end. What is over goes with it: nothing else looks after tickets.
+WITH over AS (
+    DELETE FROM hoop.ticket WHERE expires_at <= clock_timestamp()
+)
+INSERT INTO hoop.ticket (id, body, expires_at) VALUES ($1, $2, to_timestamp($3));
+
+-- name: ticket_get
+SELECT body FROM hoop.ticket WHERE id = $1 AND expires_at > clock_timestamp();
+
+-- name: ticket_take
+-- Once: of two at the same time one gets the row.
+DELETE FROM hoop.ticket WHERE id = $1 AND expires_at > clock_timestamp() RETURNING body;
+
+-- name: link_put
+INSERT INTO hoop.link (front, place, account, issuer, subject, "user", email, linked_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8))
+ON CONFLICT (front, place, account) DO UPDATE
+   SET issuer = excluded.issuer, subject = excluded.subject, "user" = excluded."user", email = excluded.email,
+       linked_at = excluded.linked_at;
+
+-- name: link_get
+SELECT issuer, subject, "user", email FROM hoop.link WHERE front = $1 AND place = $2 AND account = $3;
+
+-- name: link_remove
+DELETE FROM hoop.link WHERE front = $1 AND place = $2 AND account = $3 RETURNING account;

@@ -3,7 +3,7 @@
 --
 -- Least privilege. The owner of the schema runs the migrations. A gateway that logs in as somebody else needs:
 --   GRANT USAGE ON SCHEMA hoop; GRANT SELECT ON ALL TABLES; GRANT INSERT, UPDATE ON approval, granted, outbox, person, replica, chore;
---   GRANT INSERT, UPDATE, DELETE ON conversation; GRANT INSERT ON audit, checkpoint, ending. Nobody needs UPDATE or DELETE on audit and checkpoint, nor DELETE on approval.
+--   GRANT INSERT, UPDATE, DELETE ON conversation, ticket, link; GRANT INSERT ON audit, checkpoint, ending. Nobody needs UPDATE or DELETE on audit and checkpoint, nor DELETE on approval.
 -- Then it starts only on a schema that is up to date; the owner starts it once after each upgrade.
 
 -- migration 1: requests, cards, the record, people, replicas
@@ -201,4 +201,28 @@ CREATE TABLE hoop.ending (
     ended_by   text NOT NULL,
     why        text NOT NULL,
     ordered_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- migration 10: sign-ins in a browser, and the chat accounts that they are linked with
+
+-- What a secret opens once: a link, a sign-in under way, a form to be sent, a code to be typed. `id` is a keyed digest of the
+-- secret (identity/login.py), which only its owner's browser or chat has.
+CREATE TABLE hoop.ticket (
+    id         text PRIMARY KEY,
+    body       json NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX ticket_over ON hoop.ticket (expires_at);
+
+-- Whose a chat account is: a person at the issuer, whom its owner has signed in as. Groups are the person's.
+CREATE TABLE hoop.link (
+    front     text NOT NULL,
+    place     text NOT NULL,
+    account   text NOT NULL,
+    issuer    text NOT NULL,
+    subject   text NOT NULL,
+    "user"    text NOT NULL,
+    email     text,
+    linked_at timestamptz NOT NULL,
+    PRIMARY KEY (front, place, account)
 );

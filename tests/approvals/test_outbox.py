@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 import structlog
 
+from gateway.approvals import glass
 from gateway.approvals import request as rules
 from gateway.approvals.escalation import escalate
 from gateway.approvals.health import ChatHealth
@@ -53,6 +54,9 @@ class Chat:
 
     async def say(self, channel: str, text: str) -> None:
         raise AssertionError((channel, text))
+
+    async def alarm(self, channel: str, request: ApprovalRequest) -> str:
+        return await self._show(f"alarm in {channel}", None, request)
 
     async def _show(self, channel: str, ref: str | None, request: ApprovalRequest) -> str:
         await self.gate.wait()
@@ -472,6 +476,59 @@ class TestRunning:
                 await outbox.close()
             assert len(chat.shown) == len(requests)
             assert {post.sent for request in requests for post in await one.posts(request.id)} == {1}
+
+
+# Alarms --------------------------------------------------------------------------------------------------------------
+
+
+async def break_glass(store: Store, request: ApprovalRequest) -> None:
+    def change(stored: ApprovalRequest, now: float) -> ApprovalRequest | rules.Refusal:
+        return glass.break_glass(stored, BOB, "slack", "payments are down", now, typed="break glass")
+
+    assert isinstance(await store.move(request.id, change, lambda _: []), ApprovalRequest)
+
+
+@pytest.fixture
+async def breakable(store: MemoryStore) -> ApprovalRequest:
+    request = fresh(channels=("slack:C1",), glass="dba", glass_groups=frozenset({"dba"}))
+    await store.open(request, lambda _: [])
+    return request
+
+
+async def test_a_broken_glass_is_told_once_in_the_channel(
+    outbox: Outbox, store: MemoryStore, chat: Chat, breakable: ApprovalRequest
+) -> None:
+    await rounds(outbox)
+    await break_glass(store, breakable)
+    await rounds(outbox)
+    assert ("alarm in C1", None, State.APPROVED, 2) in chat.shown
+    await store.move(breakable.id, lambda each, now: rules.release(each, each.release_digest, now), lambda _: [])
+    await store.redraw(breakable.id)
+    await rounds(outbox)
+    assert [each for each, *_ in chat.shown if each.startswith("alarm")] == ["alarm in C1"]
+    assert ("C1", "ref-1", State.RELEASED, 3) in chat.shown
+
+
+async def test_an_alarm_is_told_even_if_it_is_over_by_then(
+    outbox: Outbox, store: MemoryStore, chat: Chat, breakable: ApprovalRequest
+) -> None:
+    """The chat was away meanwhile; nobody saw the card either, and nobody needs it now."""
+    await break_glass(store, breakable)
+    await store.move(breakable.id, lambda each, now: rules.release(each, each.release_digest, now), lambda _: [])
+    await rounds(outbox)
+    assert [each for each, *_ in chat.shown] == ["alarm in C1"]
+
+
+async def test_an_alarm_is_tried_again(
+    outbox: Outbox, store: MemoryStore, chat: Chat, breakable: ApprovalRequest, clock: Clock
+) -> None:
+    await rounds(outbox)
+    await break_glass(store, breakable)
+    chat.trouble = [Unreached(), Unreached()]
+    await rounds(outbox)
+    clock.now += 5
+    await rounds(outbox)
+    assert ("alarm in C1", None, State.APPROVED, 2) in chat.shown
 
 
 # Reminders -----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,11 @@ from tests.bots.samples import BOB, DELETE, GRANT, GRANTABLE, NOW, PLAIN, STATES
 STORED = Path(__file__).parent / "renderings"
 KEY = b"k" * 32
 _EXECUTED, _FAILED = STATES[State.EXECUTED], STATES[State.FAILED]
+_BROKEN: dict[str, Any] = {
+    "approvals_needed": 2,
+    "glass": "sre",
+    "broken": "Payments are down since 10:00, nobody else is awake.",
+}
 
 #: Every state of architecture.md (Words) and, of those that differ on a card, every fate (bots.outcomes).
 STANDINGS: dict[str, ApprovalRequest] = {
@@ -38,6 +43,11 @@ STANDINGS: dict[str, ApprovalRequest] = {
     ),
     "pending, asked": replace(PLAIN, rev=2, questions=(Question(BOB, "slack", NOW + 60, "Why all of these?"),)),
     "pending, time is up": replace(PLAIN, expires_at=NOW + 60),
+    "pending, on its page": replace(PLAIN, approve_via="web", page="https://gate.example.com/approve/01J9Z3K7Q8"),
+    "pending, with glass": replace(PLAIN, approvals_needed=2, glass="sre"),
+    "approved, glass broken": replace(STATES[State.APPROVED], **_BROKEN),
+    "executed, glass broken": replace(_EXECUTED, **_BROKEN),
+    "expired, glass broken": replace(STATES[State.APPROVED], state=State.EXPIRED, rev=3, **_BROKEN),
     "pending, long": replace(PLAIN, statements=(replace(DELETE, sql=f"SELECT {', '.join(map(str, range(2000)))}"),)),
     "pending, may be granted": GRANTABLE,
     "pending, a grant is proposed": replace(GRANTABLE, approved_before=3),

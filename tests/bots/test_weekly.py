@@ -61,6 +61,9 @@ class Chat:
     async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
         raise AssertionError((ref, request, about))
 
+    async def alarm(self, channel: str, request: ApprovalRequest) -> str:
+        raise AssertionError((channel, request))
+
     async def say(self, channel: str, text: str) -> None:
         if self.trouble:
             raise self.trouble.pop(0)

@@ -26,7 +26,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings but a test's own, no files but its own, and the logs as they were."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gateway.logs.configure", lambda *_: None)
-    for name in ("HOOP_STORE", "HOOP_POLICIES", "SLACK_BOT_TOKEN", "TEAMS_APP_ID"):
+    for name in ("HOOP_STORE", "HOOP_POLICIES", "HOOP_WEB_CLIENT_ID", "SLACK_BOT_TOKEN", "TEAMS_APP_ID"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -111,6 +111,30 @@ def test_a_certificate_is_read_with_its_key(tmp_path: Path) -> None:
     assert "problem  tls: the certificate is good until " in run(**tls).stdout, "it ends in an hour"
     key.write_text("no key")
     assert "problem  tls: certificate and key can't be used (SSLError)" in run(**tls).stdout
+
+
+WEB_RULE = POLICY.replace("opaque], reviewers: dba}", "opaque], reviewers: dba, approve_via: web}")
+
+
+def test_a_rule_that_its_page_approves_needs_a_client() -> None:
+    write(WEB_RULE)
+    assert 'problem  web: rule "writes wait": approve_via: web needs HOOP_WEB_CLIENT_ID' in run(**AWAY).stdout
+
+
+async def test_where_people_sign_in() -> None:
+    issuer = await DemoIssuer.start()
+    write(WEB_RULE, issuer.url)
+    client = {"HOOP_WEB_CLIENT_ID": "hoop-web", "HOOP_WEB_CLIENT_SECRET": "web-s3cret"}
+    set_up = {**AWAY, **client, "HOOP_PUBLIC_URL": "https://gate.example.com/"}
+    try:
+        said = (await asyncio.to_thread(run, **set_up)).stdout
+        assert f"ok       web: people sign in at {issuer.url}; its client hoop-web must know" in said
+        assert "https://gate.example.com/login/callback" in said
+        assert "s3cret" not in said
+        write(WEB_RULE, "http://127.0.0.1:1")
+        assert "problem  web: http://127.0.0.1:1" in (await asyncio.to_thread(run, **set_up)).stdout
+    finally:
+        await issuer.close()
 
 
 def test_a_line_each_and_a_sentence() -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from gateway.__main__ import make
 from gateway.cli.serve import run
 from gateway.errors import StoreUnavailable
+from tests.playbook import POLICY
 
 KEYS = {"HOOP_STORE": "postgresql://nobody@127.0.0.1:1/x", "HOOP_AUDIT_KEY": "a" * 32, "HOOP_SECRET": "s" * 32}
 
@@ -37,6 +38,15 @@ def test_the_option_counts_over_the_variable(tmp_path: Path) -> None:
     code, said = serve(**KEYS, **loopback)
     assert code == 2
     assert str(other) in said
+
+
+def test_a_policy_that_needs_what_is_not_set_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(POLICY.replace("opaque], reviewers: dba}", "opaque], reviewers: dba, approve_via: web}"))
+    loopback = {"HOOP_LISTEN": "127.0.0.1:0", "HOOP_INSECURE_LOOPBACK": "1", "HOOP_POLICIES": str(file)}
+    code, said = serve(**KEYS, **loopback)
+    assert code == 2
+    assert said.startswith('rule "writes wait": approve_via: web needs HOOP_WEB_CLIENT_ID, HOOP_WEB_CLIENT_SECRET')
 
 
 class Running:

@@ -41,7 +41,7 @@ async def postgres_store(dsn: str, *, timeout: float = 5.0) -> AsyncIterator[Pos
     async with store._connection() as connection:
         await connection.execute(
             "TRUNCATE hoop.approval, hoop.outbox, hoop.audit, hoop.checkpoint, hoop.person, hoop.replica, hoop.conversation, "
-            "hoop.chore, hoop.granted, hoop.ending"
+            "hoop.chore, hoop.granted, hoop.ending, hoop.ticket, hoop.link"
         )
     try:
         yield store

@@ -246,7 +246,9 @@ class Teams:
 
     @staticmethod
     def button(user: User, message: Message, title: str) -> Json:
-        on_it = {each["title"]: each for each in message.seen_by(user).get("actions", [])}
+        card = message.seen_by(user)
+        sets = [each["actions"] for each in card.get("body", []) if each["type"] == "ActionSet"]
+        on_it = {each["title"]: each for actions in (*sets, card.get("actions", [])) for each in actions}
         assert title in on_it, f"{user.name} sees {list(on_it)}"
         found: Json = on_it[title]
         return found

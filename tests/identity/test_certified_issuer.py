@@ -4,6 +4,7 @@ import asyncio
 import socket
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from bots.web.app import CALLBACK
+from gateway.approvals.request import State
 from gateway.cli.token import Grant, TokenError, device_token
 from gateway.identity.claims import TokenRefused
 from gateway.identity.issuers import Issuers
 from gateway.policy.model import Issuer as IssuerRule
+from tests.bots.web.browser import BOB_IN_SLACK, Browser, House, Seen, Serve
 from tests.npm import NODE, installed
 
 
@@ -23,13 +27,23 @@ def oidc_provider() -> Path:
     return installed("oidc-provider")
 
 
-@pytest.fixture
-async def issuer(oidc_provider: Path) -> AsyncIterator[str]:
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+async def issuer(oidc_provider: Path) -> AsyncIterator[str]:
+    async with _running(_free_port()) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _running(port: int, *web_client: str) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
-        "node", str(NODE / "issuer.mjs"), str(port), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+        "node", str(NODE / "issuer.mjs"), str(port), *web_client, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
     )
     assert process.stdout is not None
     assert process.stdin is not None
@@ -55,7 +69,7 @@ class _Form(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
         if tag == "form" and not self.action:
-            self.action = attributes["action"]
+            self.action = attributes.get("action", "")  # the gateway's own pages name none: there it ends
         elif tag == "input" and "name" in attributes:
             self.fields[attributes["name"]] = attributes.get("value", "")
 
@@ -63,14 +77,17 @@ class _Form(HTMLParser):
 async def _approve(page: str, answers: dict[str, str]) -> str:
     """Follow the forms from the verification page to the end, as a browser would; the last page's text comes back."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
-        response = await browser.get(page)
-        for _ in range(6):
-            text = await response.text()
-            form = _Form(text)
-            if not form.action:
-                return text
-            filled = {name: answers.get(name, value) for name, value in form.fields.items()}
-            response = await browser.post(response.url.join(URL(form.action)), data=filled)
+        return await (await _followed(browser, page, answers)).text()
+
+
+async def _followed(browser: aiohttp.ClientSession, page: str | URL, answers: dict[str, str]) -> aiohttp.ClientResponse:
+    response = await browser.get(page)
+    for _ in range(6):
+        form = _Form(await response.text())
+        if not form.action:
+            return response
+        filled = {name: answers.get(name, value) for name, value in form.fields.items()}
+        response = await browser.post(response.url.join(URL(form.action)), data=filled)
     raise AssertionError("the forms did not come to an end")
 
 
@@ -112,3 +129,46 @@ async def test_an_unknown_client(issuer: str) -> None:
     async with asyncio.timeout(60):
         with pytest.raises(TokenError, match="invalid_client"):
             await device_token(Grant(issuer, "nobody"), lambda _: None)
+
+
+@pytest.fixture
+async def house(oidc_provider: Path, aiohttp_server: Serve) -> AsyncIterator[House]:
+    """The gateway's pages, with the certified issuer behind them."""
+    port = _free_port()
+    opened = await House.open(aiohttp_server, issuer_url=f"http://127.0.0.1:{port}")
+    async with _running(port, opened.url + CALLBACK, opened.issuer.codes.secret):
+        yield opened
+    await opened.close()
+
+
+async def _signed_in(browser: Browser, page: str, who: str) -> Seen:
+    begun = await browser.begins(page)
+    answers = {"login": who, "password": "x"}
+    response = await _followed(browser.session, URL(begun.goes_to, encoded=True), answers)
+    return Seen(response.status, response.url, await response.text(), dict(response.headers))
+
+
+async def test_a_chat_account_is_linked(house: House) -> None:
+    async with asyncio.timeout(60):
+        browser = house.browser()
+        asked = await _signed_in(browser, await house.link(), "ann")
+        assert "Is this chat account yours?" in asked.text
+        told = await browser.post(asked.url, csrf=asked.hidden("csrf"))
+        code = told.text.split("/hoop link ")[1].split()[0]
+        assert (await house.says(code)).title == "Linked"
+        ann = await house.desk.reviewer("x@example.com", chat=BOB_IN_SLACK)
+        assert ann is not None
+        assert (ann.subject, ann.email, set(ann.groups)) == ("ann", "ann@example.com", {"dba"})
+
+
+async def test_a_request_is_approved_after_a_fresh_sign_in(house: House) -> None:
+    """The browser has a session at the issuer already: prompt and max_age have it asked again, and auth_time says so."""
+    async with asyncio.timeout(60):
+        browser = house.browser()
+        await _signed_in(browser, await house.link(), "bob")
+        request = await house.hold()
+        page = await _signed_in(browser, request.page, "bob")
+        assert "DELETE FROM customers" in page.text
+        form = {name: page.hidden(name) for name in ("csrf", "seal")}
+        assert "You approved it" in (await browser.post(page.url, decision="approve", **form)).text
+        assert (await house.stored(request.id)).state is State.APPROVED

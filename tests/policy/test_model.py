@@ -89,7 +89,7 @@ def test_every_condition_and_hold_key_is_read() -> None:
     assert hold.reviewers == Reviewers("dba", groups=frozenset({"dba"}))
     assert (hold.timeout, hold.hold_in_transaction, hold.keep_for) == (5400, 30, 900)
     assert (hold.max_rows_over_preview, hold.approve_via, hold.require_full_view) == (5, "web", True)
-    assert (hold.confirm, hold.break_glass) == ("typed", "dba")
+    assert (hold.confirm, hold.break_glass) == ("typed", hold.reviewers)
     assert hold.grants == GrantTerms(max_minutes=60, max_uses=20, max_rows=100, vary=True)
 
 

@@ -24,16 +24,11 @@ def test_a_file_that_promises_nothing_more_has_no_notes() -> None:
     assert said() == []
     assert (
         said(
-            rule=", approve_via: chat, confirm: typed, require_full_view: true, keep_for: 15m, timeout: 5m",
+            rule=", approve_via: web, break_glass: {reviewers: dba}, confirm: typed, require_full_view: true, keep_for: 15m, timeout: 5m",
             masking=", predicates: allow",
         )
         == []
     )
-
-
-def test_a_hold_key_that_is_not_enforced_is_named_with_its_rule() -> None:
-    (note,) = said(rule=", approve_via: web")
-    assert note.startswith('rule "writes wait": approve_via')
 
 
 def test_reviewers_in_a_chat_that_is_not_set_up_are_named() -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from gateway.approvals import glass
 from gateway.approvals import request as rules
 from gateway.approvals.granting import cover, give, revoke_grant
 from gateway.approvals.grants import Scope, Terms
@@ -874,6 +875,29 @@ class TestEndings:
         async with asyncio.timeout(DEADLINE):
             assert await heard.get() == ("session", "s-1")
         assert await store.endings(["s-1", "s-2"]) == {"s-1": Ending("bob", "a runaway agent")}
+
+
+def break_glass(request: ApprovalRequest, now: float) -> ApprovalRequest | Refusal:
+    return glass.break_glass(request, CAROL, "slack", "payments are down", now, typed="break glass")
+
+
+class TestAlarms:
+    async def test_a_broken_glass_adds_an_alarm_a_channel_once(self, store: Store) -> None:
+        request = fresh(channels=("slack:C1", "teams:19:a"), glass="dba", glass_groups=frozenset({"dba"}))
+        await store.open(request, nothing)
+        for post in await store.due():
+            await store.sent(post.id, 1, "ref")
+        await store.move(request.id, break_glass, nothing)
+        await store.move(request.id, lambda each, now: rules.release(each, each.release_digest, now), nothing)
+        due = {each.channel: each for each in await store.due()}
+        assert set(due) == {"slack:C1", "teams:19:a", "slack:C1#alarm", "teams:19:a#alarm"}
+        assert due["slack:C1#alarm"].ref is None
+
+    async def test_one_that_was_refused_adds_none(self, store: Store) -> None:
+        request = fresh(channels=("slack:C1",))
+        await store.open(request, nothing)
+        assert await store.move(request.id, break_glass, nothing) is Refusal.NOT_A_REVIEWER
+        assert [each.channel for each in await store.posts(request.id)] == ["slack:C1"]
 
 
 class TestReminders:

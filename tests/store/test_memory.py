@@ -9,6 +9,7 @@ import pytest
 from gateway.approvals.request import Refusal
 from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
+from gateway.identity.accounts import Account
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Ending
 from tests.bots.samples import BOB
@@ -74,6 +75,12 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.approved("x"),
         store.end_session("s", Ending("bob", "")),
         store.endings(["s"]),
+        store.put_ticket("x", "{}", 1.0),
+        store.ticket("x"),
+        store.take_ticket("x"),
+        store.link(Account("slack", "/T1", "U1", ""), BOB, 0.0),
+        store.linked(Account("slack", "/T1", "U1", "")),
+        store.unlink(Account("slack", "/T1", "U1", "")),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]

@@ -17,6 +17,7 @@ from gateway.audit.log import AuditLog, verify
 from gateway.audit.spool import Spool
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import StoreUnavailable
+from gateway.identity.accounts import Account
 from gateway.store.port import Ending
 from gateway.store.postgres import MAX_CONNECTIONS, PostgresStore
 from gateway.store.queries import load_migrations
@@ -89,7 +90,7 @@ class TestStart:
         await postgres.psql(
             "GRANT USAGE ON SCHEMA hoop TO gate; GRANT SELECT ON ALL TABLES IN SCHEMA hoop TO gate;"
             "GRANT INSERT, UPDATE ON hoop.approval, hoop.granted, hoop.outbox, hoop.person, hoop.replica, hoop.chore TO gate;"
-            "GRANT INSERT, UPDATE, DELETE ON hoop.conversation TO gate;"
+            "GRANT INSERT, UPDATE, DELETE ON hoop.conversation, hoop.ticket, hoop.link TO gate;"
             "GRANT INSERT ON hoop.audit, hoop.checkpoint, hoop.ending TO gate;",
             "narrow",
         )
@@ -110,6 +111,11 @@ class TestStart:
         await store.open(giver, lambda _: [])
         await store.move(giver.id, granting, lambda _: [])
         assert await store.use_grant(asking(), cover, lambda _: []) is not None
+        await store.put_ticket("x", "{}", time.time() + 60)
+        assert await store.take_ticket("x") == "{}"
+        account = Account("slack", "/T1", "U1", "Bob")
+        await store.link(account, BOB, time.time())
+        assert await store.unlink(account)
         await store.close()
 
 

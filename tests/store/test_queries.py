@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import postgres
+from gateway.store import postgres, signins
 from gateway.store.queries import load_migrations, load_queries
 
 
 def test_each_query_is_one_statement_and_used() -> None:
-    source = Path(postgres.__file__).read_text()
+    source = "".join(Path(str(each.__file__)).read_text() for each in (postgres, signins))
     used = set(re.findall(r'Q\["(\w+)"\]', source)) | set(re.findall(r'_fetch\("(\w+)"', source))
     loaded = load_queries()
     assert set(loaded) == used

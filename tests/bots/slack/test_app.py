@@ -16,7 +16,17 @@ from bots.cards import Action
 from bots.commands import REFUSALS
 from bots.seals import seal
 from bots.slack.app import NO_LOOK_UP, NOT_VALID, SlackFront, SlackRefused, as_typed
-from bots.slack.blocks import APPROVE_ACTION, ASK_FORM, CHANGES_FORM, DENY_FORM, GRANT_BLOCK, MORE_ACTION, TYPED_BLOCK
+from bots.slack.blocks import (
+    APPROVE_ACTION,
+    ASK_FORM,
+    CHANGES_FORM,
+    DENY_FORM,
+    GRANT_BLOCK,
+    MORE_ACTION,
+    PAGE_LINK,
+    REASON_BLOCK,
+    TYPED_BLOCK,
+)
 from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from bots.workspace.limits import elements_of
@@ -24,6 +34,7 @@ from bots.workspace.state import Person, View
 from gateway.approvals.desk import Deny
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
+from gateway.identity.accounts import Account
 from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN, TERMS
 from tests.bots.slack.office import BUTTON_KEY, Office, Serve
 from tests.bots.slack.test_edge import sign
@@ -295,6 +306,91 @@ async def test_a_typed_name_may_come_by_the_command(office: Office) -> None:
     await office.hold(**(CAREFUL | {"full_view": False}))
     await office.workspace.command(office.bob, office.channel, f"/hoop approve {ID} {NAME}")
     assert (await office.stored()).state is State.APPROVED
+
+
+BREAKABLE: dict[str, Any] = {"approvals_needed": 2, "glass": "sre", "glass_groups": frozenset({"engineering"})}
+
+
+async def glass(office: Office, who: Person) -> View:
+    """Choose Break glass... and wait for what the modal then shows."""
+    value = next(
+        option["value"]
+        for block in office.card.blocks
+        for each in block.get("elements", [])
+        for option in each.get("options", [])
+        if option["value"].startswith(Action.GLASS.value)
+    )
+    await office.click(who, MORE_ACTION, value)
+    (view,) = office.workspace.open_views(who)
+    return view
+
+
+async def test_the_glass_is_broken_with_a_reason_and_words(office: Office) -> None:
+    await office.hold(**BREAKABLE)
+    view = await glass(office, office.eve)
+    assert DELETE.sql in json.dumps(view.blocks)
+    written = {REASON_BLOCK: "payments are down", TYPED_BLOCK: "yes"}
+    answer = await office.workspace.submit(view.id, office.eve, written)
+    assert "type exactly: break glass" in json.dumps(answer.errors)
+    assert (await office.stored()).state is State.PENDING
+    answer = await office.workspace.submit(view.id, office.eve, written | {TYPED_BLOCK: "break glass"})
+    assert answer.status == 200
+    stored = await office.stored()
+    assert (stored.state, stored.broken, stored.decided_by) == (State.APPROVED, "payments are down", EVE)
+    await office.front.settle()
+    assert "You broke the glass" in office.workspace.ephemerals(office.eve)[-1].text
+    await office.redraw(ID)
+    assert office.card.text.startswith("BREAK GLASS, Approved: DELETE")
+
+
+async def test_the_glass_is_not_for_reviewers_nor_for_oneself(office: Office) -> None:
+    await office.hold(**BREAKABLE)
+    for who, text in ((office.bob, "You are not a reviewer"), (office.ann, "This is your own request")):
+        view = await glass(office, who)
+        assert text in json.dumps(view.blocks)
+        await office.workspace.close(view.id, who)
+    assert (await office.stored()).state is State.PENDING
+
+
+# On its page ---------------------------------------------------------------------------------------------------------
+
+PAGE = "https://gate.example.com/approve/01J9Z3K7Q8"
+
+
+async def test_a_click_alone_approves_nothing_that_its_page_approves(office: Office) -> None:
+    """The button leads to the page; a button of an older card, and the command, are told so. Deny works here."""
+    request = await office.hold(approve_via="web", page=PAGE)
+    assert await office.click(office.bob, PAGE_LINK, seal(BUTTON_KEY, request)) == ""
+    payload = office.workspace.sent[-1]
+    older = payload.body.replace(PAGE_LINK.encode(), APPROVE.encode())
+    headers = {**payload.headers, **sign(older, int(time.time()), office.workspace.signing_secret)}
+    await office.workspace.replay(replace(payload, body=older, headers=headers))
+    await office.front.settle()
+    assert PAGE in office.workspace.ephemerals(office.bob)[-1].text
+    answer = await office.workspace.command(office.bob, office.channel, f"/hoop approve {ID}")
+    assert REFUSALS[Refusal.NOT_ON_PAGE] in json.dumps(answer.body)
+    assert (await office.stored()).state is State.PENDING
+    await office.workspace.command(office.bob, office.channel, f"/hoop deny {ID} not today")
+    assert (await office.stored()).state is State.DENIED
+
+
+# Linked accounts -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_linked_account_is_its_person_whatever_its_address(office: Office) -> None:
+    """Eve's account is linked with Carol: it approves as Carol, once, and not what Eve's own address asked for."""
+    team = office.workspace.state.team
+    account = Account("slack", f"/{team.id}", office.eve.id, "")
+    await office.store.link(account, CAROL, time.time())
+    await office.hold(approvals_needed=2)
+    await office.click(office.eve, APPROVE)
+    [given] = (await office.stored()).approvals
+    assert given.by == replace(CAROL, also=(EVE.email or "",))
+    assert "was counted already" in await office.click(office.carol, APPROVE)
+    await office.hold("01J9Z3K7Q9", requester=EVE)
+    assert "This is your own request" in await office.click(office.eve, APPROVE)
+    await office.store.unlink(account)
+    assert "You are not a reviewer" in await office.click(office.eve, APPROVE, seal(BUTTON_KEY, await office.stored()))
 
 
 async def test_the_modal_of_one_reviewer_is_not_anothers(office: Office) -> None:

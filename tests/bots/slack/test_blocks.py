@@ -13,7 +13,8 @@ from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
 from bots import outcomes
-from bots.cards import Action, Card, card
+from bots.answers import Way
+from bots.cards import Action, Card, alarm, card
 from bots.commands import Answer, Page
 from bots.fitting import excerpt
 from bots.previews import Cell, Table
@@ -27,11 +28,14 @@ from bots.slack.blocks import (
     MESSAGE_BUDGET,
     MORE_ACTION,
     PAGE_ACTION,
+    PAGE_LINK,
     TEXT_LIMIT,
+    alarm_message,
     answer_message,
     approve_view,
     escape,
     full_view,
+    glass_view,
     message,
     notice_view,
     size,
@@ -165,7 +169,7 @@ def test_every_standing_and_nothing_else_is_stored() -> None:
     for chat in CHATS:
         assert {place(chat, each) for each in STANDINGS} == set((STORED / chat).iterdir())
     assert {request.state for request in STANDINGS.values()} == set(State)
-    words = {outcomes.standing(request, NOW + 70) for request in STANDINGS.values()}
+    words = {outcomes.standing(request, NOW + 70) for request in STANDINGS.values() if not request.broken}
     assert words == set(outcomes._STANDING.values()), "each way to stand is stored"
 
 
@@ -429,6 +433,56 @@ def test_a_grant_is_chosen_in_a_modal(asked: ApprovalRequest) -> None:
 def test_any_grant_modal_is_valid(request: ApprovalRequest) -> None:
     drawn = card(replace(request, state=State.PENDING, grantable=TERMS, expires_at=NOW + 60), NOW)
     valid_view(approve_view(drawn, seal(KEY, request, BOB), "C1", drawn.offers))
+
+
+BREAKABLE = replace(PLAIN, approvals_needed=2, glass="sre")
+
+
+def test_the_glass_is_broken_in_a_modal_with_a_reason_and_words() -> None:
+    view = glass_view(card(BREAKABLE, NOW), seal(KEY, BREAKABLE, BOB), "C1")
+    valid_view(view)
+    assert view["submit"]["text"] == "Break glass"
+    assert DELETE.sql in said(view["blocks"])
+    inputs = [each["label"]["text"] for each in view["blocks"] if each["type"] == "input"]
+    assert inputs == ["Why it can't wait for them", "To approve it, type: break glass"]
+    unread = replace(BREAKABLE, full_view=True, statements=(DELETE,) * 21)
+    assert "submit" not in glass_view(card(unread, NOW), seal(KEY, unread, BOB), "C1")
+
+
+def test_the_menu_has_it_only_where_the_rule_has() -> None:
+    def menu(request: ApprovalRequest) -> list[str]:
+        [found] = [each for each in draw(request)[-1]["elements"] if each["type"] == "overflow"]
+        return [each["text"]["text"] for each in found["options"]]
+
+    assert "Break glass..." in menu(BREAKABLE)
+    assert "Break glass..." not in menu(PLAIN)
+    assert "Break glass..." not in menu(
+        replace(BREAKABLE, approve_via="web", page="https://gate.example.com/approve/x")
+    )
+
+
+def test_where_a_page_approves_the_button_leads_there() -> None:
+    asked = replace(CAREFUL, approve_via="web", page="https://gate.example.com/approve/01J9Z3K7Q8")
+    button = buttons(draw(asked))["Approve..."]
+    assert (button["action_id"], button["url"], "confirm" in button) == (PAGE_LINK, asked.page, False)
+    assert "Deny..." in buttons(draw(asked))
+
+
+def test_an_alarm_is_loud_and_literal() -> None:
+    broken = replace(BREAKABLE, broken="<!channel> ```", approvals=(Approval(BOB, "slack", NOW),))
+    drawn = alarm_message(alarm(broken))
+    valid(drawn.blocks)
+    assert drawn.text.startswith(
+        "GLASS BROKEN: DELETE on public.customers in production (shop), asked by ann@example.com."
+    )
+    assert "&lt;!channel&gt;" in drawn.text
+    assert "bob@example.com" in said(drawn.blocks)
+
+
+def test_an_answers_way_out_is_a_button() -> None:
+    drawn = answer_message(Answer("Link", way=Way("Sign in", "https://gate.example.com/link/x")))
+    [button] = drawn.blocks[-1]["elements"]
+    assert (button["url"], button["text"]["text"]) == ("https://gate.example.com/link/x", "Sign in")
 
 
 def test_the_full_view_shows_all_of_a_long_text() -> None:

@@ -100,6 +100,18 @@ async def test_a_card_that_nobody_can_decide_any_more_calls_nobody(room: Room) -
     assert "S0DBA" not in json.dumps([each.blocks for each in room.workspace.messages(room.channel)])
 
 
+async def test_an_alarm_is_a_message_of_its_own(room: Room) -> None:
+    broken = replace(STATES[State.APPROVED], broken="down <!channel>", approvals_needed=2)
+    ref = json.loads(await room.sender.alarm(room.channel.id, broken))
+    (said,) = room.workspace.messages(room.channel)
+    assert (said.ts, said.thread_ts) == (ref["ts"], "")
+    assert said.text.startswith("GLASS BROKEN: DELETE on public.customers")
+    assert "down &lt;!channel&gt;" in said.text
+    room.workspace.fail("chat.postMessage", status=429, retry_after=7)
+    with pytest.raises(RetryLater):
+        await room.sender.alarm(room.channel.id, broken)
+
+
 async def test_a_reminder_fails_as_a_card_does(room: Room) -> None:
     ref = await room.post()
     room.workspace.fail("chat.postMessage", status=429, retry_after=7)

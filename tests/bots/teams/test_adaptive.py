@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bots.answers import Way
 from bots.cards import card
 from bots.commands import Answer, Page
 from bots.fitting import excerpt
@@ -23,10 +24,12 @@ from bots.teams.adaptive import (
     REASON_MAX,
     Drawn,
     Verb,
+    alarm_card,
     answer_card,
     base_card,
     confirm_card,
     full_card,
+    glass_card,
     grant_card,
     notice_card,
     review_card,
@@ -87,6 +90,9 @@ def views(request: ApprovalRequest) -> list[Drawn]:
         review_card(replace(shown, full_view=True), value),
         grant_card(replace(shown, offers=choices(GRANTABLE)), value, read=value, note=shown.outcome),
         grant_card(replace(shown, to_type=shown.title, offers=choices(GRANTABLE), granting=shown.why * 3), value),
+        review_card(replace(shown, page="https://gate.example.com/approve/x", glass="break glass"), value),
+        glass_card(replace(shown, glass=shown.title), value, read=value, note=shown.outcome, reason=shown.why * 20),
+        alarm_card(shown.why + shown.title),
         notice_card(shown.notice),
         answer_card(Answer(shown.title, (shown.why, shown.footer), shown, code=shown.why, footer=shown.footer)),
     ]
@@ -115,7 +121,7 @@ def valid(drawn: Drawn) -> None:
     kinds = {each["type"] for each in elements(drawn.content) if "type" in each}
     assert kinds <= {
         "AdaptiveCard", "TextBlock", "RichTextBlock", "TextRun", "CodeBlock", "Table", "TableRow", "TableCell",
-        "Input.Text", "Input.ChoiceSet", "Action.Execute", "Action.Submit",
+        "Input.Text", "Input.ChoiceSet", "Action.Execute", "Action.Submit", "Action.OpenUrl", "ActionSet",
     }  # fmt: skip
     for each in of_type(drawn, "TextRun"):
         assert each["text"], "an empty run is an error to the parser"
@@ -200,10 +206,19 @@ def test_the_base_card_has_one_button_and_the_view_of_a_reviewer_those_that_matt
 
 def test_old_clients_submit_what_new_ones_execute() -> None:
     for drawn in views(PLAIN):
-        for each in drawn.content.get("actions", []):
+        executed = [each for each in drawn.content.get("actions", []) if each["type"] != "Action.OpenUrl"]
+        for each in executed:
             assert each["data"] == {**each["fallback"]["data"], "hoop": each["verb"]}
             assert each["fallback"]["type"] == "Action.Submit"
             assert each["fallback"]["associatedInputs"] == each["associatedInputs"]
+
+
+def test_an_answers_way_out_opens_a_browser() -> None:
+    drawn = answer_card(Answer("Link this account", way=Way("Sign in", "https://gate.example.com/link/x")))
+    valid(drawn)
+    assert drawn.content["actions"] == [
+        {"type": "Action.OpenUrl", "title": "Sign in", "url": "https://gate.example.com/link/x"}
+    ]
 
 
 def test_only_what_needs_a_text_takes_it_along() -> None:
@@ -331,6 +346,8 @@ def test_any_request_fits(request: ApprovalRequest) -> None:
                     "**Part of it is not",
                     "**High risk: approve it?**",
                     "**Approve it, and its shape?**",
+                    "**Break the glass?**",
+                    "**⚠ The glass was broken**",
                 )
             )
         for run in of_type(drawn, "TextRun"):

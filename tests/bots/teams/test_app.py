@@ -3,13 +3,14 @@
 import asyncio
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bots.cards import card
 from bots.commands import REFUSALS
 from bots.seals import seal
-from bots.teams.adaptive import READ_FIRST, base_card, full_card
+from bots.teams.adaptive import READ_FIRST, READ_FIRST_TO_BREAK, base_card, full_card
 from bots.teams.app import (
     FAILED,
     IN_OUR_CHAT,
@@ -24,7 +25,8 @@ from bots.teams.app import (
 from bots.teams.people import NO_LOOK_UP, People
 from bots.teams.tokens import Tokens
 from gateway.approvals.request import HeldStatement, Refusal, State
-from tests.bots.samples import ANN, BOB, DELETE, PLAIN, TERMS
+from gateway.identity.accounts import Account
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN, TERMS
 from tests.bots.teams.office import BUTTON_KEY, Office, Parts
 from tests.fakes.teams import APP_ID, CARD, TENANT, Json, Message, Teams, User, text_of
 
@@ -32,7 +34,8 @@ ID = "01J9Z3K7Q8"
 
 
 def titles(content: Json) -> list[str]:
-    return [each["title"] for each in content.get("actions", [])]
+    sets = [each["actions"] for each in content.get("body", []) if each["type"] == "ActionSet"]
+    return [each["title"] for actions in (content.get("actions", []), *sets) for each in actions]
 
 
 async def review(office: Office, user: User, message: Message) -> Json:
@@ -287,6 +290,111 @@ async def test_who_may_not_decide_gets_no_approve_below_the_text(office: Office)
          "data": {"hoop": "hoop_full_sql", "seal": seal(BUTTON_KEY, await office.stored())}}
     ]  # fmt: skip
     assert "Approve" not in titles(await office.teams.click(office.ann, message, "Full SQL"))
+
+
+# Breaking the glass ----------------------------------------------------------------------------------------------------
+
+BREAKABLE: dict[str, Any] = {"approvals_needed": 2, "glass": "sre", "glass_groups": frozenset({"engineering"})}
+
+
+async def test_the_glass_is_broken_with_a_reason_and_words(office: Office) -> None:
+    message = await office.hold(**BREAKABLE)
+    view = await review(office, office.eve, message)
+    assert titles(view) == ["Break the glass", "Full SQL", "Back"]
+    view = await office.teams.click(office.eve, message, "Break the glass", reason="payments are down", typed="yes")
+    assert "type exactly: break glass" in text_of(view)
+    view = await office.teams.click(office.eve, message, "Break the glass", reason="", typed="break glass")
+    assert REFUSALS[Refusal.NO_REASON] in text_of(view)
+    assert (await office.stored()).state is State.PENDING
+    written = {"reason": "payments are down", "typed": "break glass"}
+    view = await office.teams.click(office.eve, message, "Break the glass", **written)
+    assert "You broke the glass" in text_of(view)
+    stored = await office.stored()
+    assert (stored.state, stored.broken, stored.decided_by) == (State.APPROVED, "payments are down", EVE)
+    await office.redraw()
+    assert "BREAK GLASS, Approved" in message.text
+
+
+async def test_who_may_approve_and_break_the_glass_has_both(office: Office) -> None:
+    message = await office.hold(**BREAKABLE | {"glass_groups": frozenset({"dba"})})
+    assert titles(await review(office, office.bob, message))[-1] == "Break glass"
+    assert "You alone approve it" in text_of(await office.teams.click(office.bob, message, "Break glass"))
+    assert "Approve" in titles(await office.teams.click(office.bob, message, "Back"))
+
+
+async def test_the_glass_is_not_for_reviewers_nor_for_oneself(office: Office) -> None:
+    message = await office.hold(**BREAKABLE)
+    assert "Break glass" in titles(await review(office, office.bob, message))
+    await office.teams.click(office.bob, message, "Break glass")
+    written = {"reason": "payments are down", "typed": "break glass"}
+    assert "You are not a reviewer" in text_of(
+        await office.teams.click(office.bob, message, "Break the glass", **written)
+    )
+    assert "own request" in text_of(await review(office, office.ann, message))
+    assert (await office.stored()).state is State.PENDING
+
+
+async def test_the_glass_is_below_the_full_text_where_that_is_to_be_read(office: Office) -> None:
+    message = await office.hold(**BREAKABLE, full_view=True)
+    assert READ_FIRST_TO_BREAK in text_of(await review(office, office.eve, message))
+    written = {"reason": "payments are down", "typed": "break glass"}
+    view = await office.teams.click(office.eve, message, "Break the glass", **written)
+    assert "wants the full text read" in text_of(view)
+    await office.teams.click(office.eve, message, "Full SQL")
+    await office.teams.click(office.eve, message, "Break glass")
+    view = await office.teams.click(office.eve, message, "Break the glass", **written)
+    assert "You broke the glass" in text_of(view)
+
+
+async def test_where_the_page_approves_the_glass_is_broken_there(office: Office) -> None:
+    message = await office.hold(**BREAKABLE, approve_via="web", page=PAGE)
+    view = await review(office, office.eve, message)
+    assert titles(view) == ["Approve...", "Deny", "Full SQL", "Ask a question", "Request changes"]
+    data = {
+        "hoop": "hoop_break",
+        "seal": seal(BUTTON_KEY, await office.stored()),
+        "reason": "down",
+        "typed": "break glass",
+    }
+    execute = {"type": "Action.Execute", "title": "Break the glass", "verb": "hoop_break", "data": data}
+    _, answer = await office.teams.execute(office.eve, message, execute)
+    assert PAGE in text_of(answer["value"])
+    assert (await office.stored()).state is State.PENDING
+
+
+# On its page ------------------------------------------------------------------------------------------------------------
+
+PAGE = "https://gate.example.com/approve/01J9Z3K7Q8"
+
+
+async def test_a_click_alone_approves_nothing_that_its_page_approves(office: Office) -> None:
+    message = await office.hold(approve_via="web", page=PAGE)
+    view = await review(office, office.bob, message)
+    [approve] = [each for each in view["actions"] if each["title"] == "Approve..."]
+    assert (approve["type"], approve["url"]) == ("Action.OpenUrl", PAGE)
+    data = {"hoop": "hoop_approve", "seal": seal(BUTTON_KEY, await office.stored())}
+    execute = {"type": "Action.Execute", "title": "Approve", "verb": "hoop_approve", "data": data}
+    _, answer = await office.teams.execute(office.bob, message, execute)
+    assert PAGE in text_of(answer["value"])
+    assert (await office.stored()).state is State.PENDING
+    view = await office.teams.click(office.bob, message, "Deny", reason="not today")
+    assert (await office.stored()).state is State.DENIED
+
+
+# Linked accounts --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_linked_account_is_its_person_whatever_its_address(office: Office) -> None:
+    account = Account("teams", TENANT.casefold(), office.eve.aad.casefold(), "")
+    await office.store.link(account, CAROL, time.time())
+    message = await office.hold(approvals_needed=2)
+    await review(office, office.eve, message)
+    await office.teams.click(office.eve, message, "Approve")
+    [given] = (await office.stored()).approvals
+    assert (given.by.subject, given.by.groups) == (CAROL.subject, CAROL.groups)
+    assert EVE.email in given.by.also
+    await review(office, office.carol, message)
+    assert "was counted already" in text_of(await office.teams.click(office.carol, message, "Approve"))
 
 
 # Deny ----------------------------------------------------------------------------------------------------------------

@@ -71,6 +71,18 @@ async def test_a_reminder_stands_in_the_thread_of_its_card(room: Room) -> None:
     assert said.activity["summary"].startswith("Still waiting for dba: DELETE on public.customers in production (shop)")
 
 
+async def test_an_alarm_is_a_message_of_its_own(room: Room) -> None:
+    broken = replace(STATES[State.APPROVED], broken="payments are down", approvals_needed=2)
+    ref = json.loads(await room.sender.alarm(room.channel.id, broken))
+    (said,) = room.teams.messages
+    assert ref["activity"] == said.id
+    assert said.conversation == f"{room.channel.id};messageid={said.id}"
+    assert said.activity["summary"].startswith("GLASS BROKEN: DELETE on public.customers")
+    assert "payments are down" in said.text
+    with pytest.raises(PermanentFailure):
+        await room.sender.alarm("19:nowhere@thread.tacv2", broken)
+
+
 @pytest.mark.parametrize("state", list(State))
 async def test_teams_takes_every_state(room: Room, state: State) -> None:
     ref = await room.post()

@@ -1,0 +1,71 @@
+"""Who stands behind a chat account or a sign-in, and with which groups now. Asked at each click; nothing is cached.
+
+What lives here: the order of what is believed: a link, the accounts that the chat itself vouches for, the address. Groups are
+the issuer's alone: of its directory where one is configured, else of the person's last verified token, up to `link_max_age`
+old. What must not: how a chat proves who clicked (each front), what a person may do (request.py).
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from gateway.approvals.request import Person
+from gateway.identity.accounts import Account
+from gateway.store.port import Store
+
+#: An issuer's directory, asked by address; None for an address that it doesn't know.
+Directory = Callable[[str], Awaitable[Person | None]]
+
+
+class People:
+    """`clock` gives Unix seconds, `link_max_age` is in seconds. Every method may raise StoreUnavailable."""
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], float], link_max_age: float, directory: Directory | None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._link_max_age = link_max_age
+        self._directory = directory
+
+    async def reviewer(
+        self, email: str, accounts: Sequence[tuple[str, str]] = (), chat: Account | None = None
+    ) -> Person | None:
+        """Who clicks, by what the chat vouches for: its own account, which may be linked, and an address; None for no address.
+
+        A link says more than an address: its owner has signed in as that person and said so in the chat. `accounts` are
+        (issuer, subject) that the chat vouches for, too (Teams: the Entra object id). Nobody known: a Person with the e-mail
+        alone, which matches `users` of reviewers and no group.
+        """
+        linked = None if chat is None else await self._store.linked(chat)
+        if linked is not None:
+            return replace(await self.now(linked), also=(email,) if email else ())
+        if not email:
+            return None
+        if self._directory is not None:
+            known = await self._directory(email)
+        else:
+            known = await self._seen_lately(email, accounts)
+        return known or Person(issuer="", subject="", user=email, email=email, groups=frozenset())
+
+    async def now(self, person: Person) -> Person:
+        """This person with the groups of now: none, where nobody who may say so has said so lately.
+
+        A directory's answer is final: whom it doesn't know has no groups, however fresh an old token of theirs is.
+        """
+        if self._directory is not None:
+            known = await self._directory(person.email) if person.email else None
+        else:
+            known = await self._store.person_by_subject(person.issuer, person.subject, self._since())
+        if known is None or (known.issuer, known.subject) != (person.issuer, person.subject):
+            return replace(person, groups=frozenset())
+        return known
+
+    async def _seen_lately(self, email: str, accounts: Sequence[tuple[str, str]]) -> Person | None:
+        for issuer, subject in accounts:
+            known = await self._store.person_by_subject(issuer, subject, self._since())
+            if known is not None:
+                return known
+        return await self._store.person_by_email(email, self._since())
+
+    def _since(self) -> float:
+        return self._clock() - self._link_max_age

@@ -1,0 +1,110 @@
+"""What stores keep of people's sign-ins: tickets, which are good once, and links between chat accounts and persons.
+
+The port and both of its kinds in one place: they are small, and the rest of a store knows nothing of them. What must not live
+here: what a ticket says (bots.web, bots.linking), secrets (a ticket's id is a digest).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.approvals.request import Person
+from gateway.identity.accounts import Account
+
+if TYPE_CHECKING:  # asyncpg's classes are generic in its stubs only
+    from asyncpg import Record
+
+
+class SignIns(Protocol):
+    """A part of store.port.Store: raises StoreUnavailable; times are Unix seconds."""
+
+    async def put_ticket(self, ticket: str, body: str, until: float) -> None:
+        """Keep JSON text under this id until a moment of the store's clock. An id is used once."""
+
+    async def ticket(self, ticket: str) -> str | None:
+        """What is kept under this id, if its time is not over."""
+
+    async def take_ticket(self, ticket: str) -> str | None:
+        """The same, and it is gone: of several who ask at once one gets it."""
+
+    async def link(self, account: Account, person: Person, at: float) -> None:
+        """This chat account is this person's from now on, whosever it was."""
+
+    async def linked(self, account: Account) -> Person | None:
+        """Whose it is, without groups; None for an account that nobody has linked."""
+
+    async def unlink(self, account: Account) -> bool:
+        """It is nobody's any more. False: it was nobody's."""
+
+
+class PostgresSignIns:
+    """The part of PostgresStore."""
+
+    if TYPE_CHECKING:
+
+        async def _fetch(self, query: str, *parameters: object) -> "list[Record]": ...
+
+    async def put_ticket(self, ticket: str, body: str, until: float) -> None:
+        await self._fetch("ticket_put", ticket, body, until)
+
+    async def ticket(self, ticket: str) -> str | None:
+        rows = await self._fetch("ticket_get", ticket)
+        return str(rows[0]["body"]) if rows else None
+
+    async def take_ticket(self, ticket: str) -> str | None:
+        rows = await self._fetch("ticket_take", ticket)
+        return str(rows[0]["body"]) if rows else None
+
+    async def link(self, account: Account, person: Person, at: float) -> None:
+        who = (person.issuer, person.subject, person.user, person.email)
+        await self._fetch("link_put", account.front, account.place, account.user, *who, at)
+
+    async def linked(self, account: Account) -> Person | None:
+        rows = await self._fetch("link_get", account.front, account.place, account.user)
+        return Person(**rows[0], groups=frozenset()) if rows else None
+
+    async def unlink(self, account: Account) -> bool:
+        return bool(await self._fetch("link_remove", account.front, account.place, account.user))
+
+
+@dataclass(slots=True)
+class MemorySignIns:
+    """The part of MemoryStore."""
+
+    clock: Callable[[], float]
+    away: bool = False
+    _tickets: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _links: dict[tuple[str, str, str], Person] = field(default_factory=dict)
+
+    if TYPE_CHECKING:
+
+        def _here(self) -> None: ...
+
+    async def put_ticket(self, ticket: str, body: str, until: float) -> None:
+        self._here()
+        self._tickets = {each: kept for each, kept in self._tickets.items() if kept[1] > self.clock()}
+        self._tickets[ticket] = (body, until)
+
+    async def ticket(self, ticket: str) -> str | None:
+        self._here()
+        body, until = self._tickets.get(ticket, ("", 0.0))
+        return body if until > self.clock() else None
+
+    async def take_ticket(self, ticket: str) -> str | None:
+        found = await self.ticket(ticket)
+        self._tickets.pop(ticket, None)
+        return found
+
+    async def link(self, account: Account, person: Person, at: float) -> None:  # noqa: ARG002 - the port's
+        self._here()
+        self._links[account.front, account.place, account.user] = Person(
+            person.issuer, person.subject, person.user, person.email, frozenset()
+        )
+
+    async def linked(self, account: Account) -> Person | None:
+        self._here()
+        return self._links.get((account.front, account.place, account.user))
+
+    async def unlink(self, account: Account) -> bool:
+        self._here()
+        return self._links.pop((account.front, account.place, account.user), None) is not None

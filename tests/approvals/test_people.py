@@ -1,0 +1,76 @@
+"""Whom a click is taken for: a link, the chat's own accounts, an address; and with which groups."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.approvals.people import People
+from gateway.approvals.request import Person
+from gateway.identity.accounts import Account
+from gateway.store.memory import MemoryStore
+from tests.bots.samples import BOB, CAROL, EVE
+from tests.fakes.clock import Clock
+
+SLACK = Account("slack", "/T1", "U1", "Bob in Slack")
+MAIL = "b.smith@chat.example"
+
+
+@pytest.fixture
+def people(store: MemoryStore, clock: Clock) -> People:
+    return People(store, clock=clock, link_max_age=3600.0, directory=None)
+
+
+async def test_a_link_says_more_than_an_address_and_an_account(
+    people: People, store: MemoryStore, clock: Clock
+) -> None:
+    for each in (BOB, CAROL, replace(EVE, email=MAIL)):
+        await store.saw(each, clock())
+    assert (await people.reviewer(MAIL, chat=SLACK) or BOB).subject == EVE.subject
+    await store.link(SLACK, BOB, clock())
+    assert await people.reviewer(MAIL, [(CAROL.issuer, CAROL.subject)], SLACK) == replace(BOB, also=(MAIL,))
+    assert await people.reviewer("", chat=SLACK) == BOB
+    await store.unlink(SLACK)
+    assert (await people.reviewer(MAIL, chat=SLACK) or BOB).subject == EVE.subject
+
+
+async def test_a_linked_persons_groups_are_of_their_last_token(
+    people: People, store: MemoryStore, clock: Clock
+) -> None:
+    await store.link(SLACK, BOB, clock())
+    nothing_yet = await people.reviewer(MAIL, chat=SLACK)
+    assert nothing_yet == replace(BOB, groups=frozenset(), also=(MAIL,))
+    await store.saw(BOB, clock())
+    assert (await people.reviewer(MAIL, chat=SLACK) or EVE).groups == {"dba"}
+    clock.now += 3601
+    assert (await people.reviewer(MAIL, chat=SLACK) or EVE).groups == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("knows", "groups"),
+    [
+        (BOB, {"dba"}),
+        (replace(BOB, groups=frozenset({"former"})), {"former"}),
+        (None, set()),
+        (replace(BOB, subject="another"), set()),  # the address is somebody else's by now
+    ],
+)
+async def test_a_directory_is_final_for_linked_people_too(
+    store: MemoryStore, clock: Clock, knows: Person | None, groups: set[str]
+) -> None:
+    async def directory(_email: str) -> Person | None:
+        return knows
+
+    people = People(store, clock=clock, link_max_age=3600.0, directory=directory)
+    await store.saw(BOB, clock())
+    await store.link(SLACK, BOB, clock())
+    found = await people.reviewer(MAIL, chat=SLACK)
+    assert found is not None
+    assert (found.subject, set(found.groups)) == (BOB.subject, groups)
+
+
+async def test_a_person_without_an_address_is_in_no_directory(store: MemoryStore, clock: Clock) -> None:
+    async def directory(_email: str) -> Person | None:
+        return BOB
+
+    people = People(store, clock=clock, link_max_age=3600.0, directory=directory)
+    assert (await people.now(replace(BOB, email=None))).groups == frozenset()
