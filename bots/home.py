@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from bots.answers import Viewer
 from bots.cards import title
 from bots.commands import no_groups
+from bots.granting import given
 from bots.outcomes import lasting
 from bots.texts import count, line, moment
 from gateway.approvals.desk import Desk
 from gateway.approvals.request import ApprovalRequest, Person, State, may_review, same_person
+from gateway.store.port import Standing
 
 #: Requests of a part that are shown; the rest is counted.
 SHOWN = 8
@@ -21,11 +23,13 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One request: what it is and how it stands, both literal texts. `request` is what it can be looked at by, None for nothing."""
+    """One request: what it is and how it stands, both literal texts. `request` is what it can be looked at by, None for nothing;
+    `grant`: this is about its grant, which can be revoked."""
 
     title: str
     text: str
     request: ApprovalRequest | None = None
+    grant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Part:
     note: str = ""
 
 
-#: Further parts (grants ...): what somebody else knows of this person.
+#: Further parts: what somebody else knows of this person.
 Further = Callable[[Viewer], Awaitable[Sequence[Part]]]
 
 
@@ -71,10 +75,24 @@ class Home:
                 "Waiting for your decision", theirs, lambda each: _to_decide(each, who), no_groups(who) or "Nothing."
             ),
             _part("Asked by you, waiting", mine, _waits, "Nothing."),
+            await self._grants(who),
         ]
         for more in self._further:
             parts += await more(viewer)
         return [*parts, _part("Your last requests", ended[:SHOWN], lambda each: _ended(each, now), "None yet.")]
+
+    async def _grants(self, who: Person) -> Part:
+        """What this person may run without asking."""
+        theirs = [each for each in await self._desk.grants(1000) if same_person(each.giver.requester, who)]
+        more = len(theirs) - SHOWN
+        note = f"{count(more, 'other grant')} not shown here: /hoop grants" if more > 0 else ""
+        return Part("Your grants", tuple(map(_of_grant, theirs[:SHOWN])), note if theirs else "None.")
+
+
+def _of_grant(standing: Standing) -> Item:
+    giver = standing.giver
+    said = given(giver.grant, giver.id) if giver.grant is not None else ""
+    return Item(title(giver), f"Used {count(standing.used, 'time')}: {said}.", giver, grant=True)
 
 
 def _part(

@@ -56,8 +56,8 @@ class Shelf(Protocol):
 
 
 def decisions_of(request: ApprovalRequest) -> list[tuple[float, bool]]:
-    """(when, was it an approval) of each decision that a person made."""
-    found = [(each.at, True) for each in request.approvals]
+    """(when, was it an approval) of each decision that a person made; using a grant is none."""
+    found = [] if request.under else [(each.at, True) for each in request.approvals]
     if request.state is State.DENIED and request.decided_at is not None:
         found.append((request.decided_at, False))
     return found

@@ -41,7 +41,7 @@ from bots.slack import blocks
 from bots.slack.blocks import Form, Json
 from bots.slack.edge import Edge, Refused
 from bots.slack.handing import hand_over
-from bots.slack.home import REVIEW_ACTION, home_view, notice_home, review_view
+from bots.slack.home import REVIEW_ACTION, REVOKE_ACTION, home_view, notice_home, review_view
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
 from gateway.approvals import glass
@@ -202,6 +202,7 @@ class SlackFront:
             blocks.MORE_ACTION: self._more,
             Action.FULL_SQL.value: self._full_sql,
             REVIEW_ACTION: self._review,
+            REVOKE_ACTION: self._revoke_grant,
             re.compile(f"^{blocks.PAGE_ACTION}_"): self._page,
             blocks.PAGE_LINK: self._ignore,  # the browser opened the page; a click alone decides nothing
             re.compile(".*"): self._no_such_button,
@@ -447,6 +448,15 @@ class SlackFront:
         if request is None or not (glass.may_look(request, person) or same_person(request.requester, person)):
             return blocks.notice_view("There is no such request that you may see.", "Request")
         return review_view(card(request, self._clock()), seal(self._key, request))
+
+    async def _revoke_grant(self, ack: AsyncAck, body: Body) -> None:
+        """As the command does; the tab then shows what is left."""
+        viewer = Viewer(await self._person(body["user"]["id"]), "slack")
+        answer = await self._commands.answer(f"revoke grant {_value(body)}", viewer)
+        await ack()
+        self._later(self._say(body, " ".join((f"{answer.title}:", *answer.lines))))
+        if self._home is not None:
+            self._later(self._publish_home(self._home, str(body["user"]["id"])))
 
     async def _home_opened(self, ack: AsyncAck, body: Body) -> None:
         await ack()

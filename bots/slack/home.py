@@ -17,6 +17,8 @@ from gateway.approvals.request import ApprovalRequest
 
 #: The button that opens the dialog; its value is the request's seal.
 REVIEW_ACTION = "hoop_review"
+#: The button that ends a grant; its value is the request's id.
+REVOKE_ACTION = "hoop_revoke_grant"
 _TITLE, _TEXT, _ROWS = 300, 600, 1_500
 
 
@@ -47,7 +49,12 @@ def _item(item: Item, seal: Callable[[ApprovalRequest], str]) -> list[Json]:
         return [said]
     label = f"Look at it: {item.title}"[:75]
     look = button("Look at it", REVIEW_ACTION, seal(item.request), accessibility_label=label)
-    return [said, {"type": "actions", "elements": [look]}]
+    end = (
+        [button("Revoke", REVOKE_ACTION, item.request.id, accessibility_label=f"Revoke: {item.title}"[:75])]
+        if item.grant
+        else []
+    )
+    return [said, {"type": "actions", "elements": [look, *end]}]
 
 
 def review_view(card: Card, value: str) -> Json:

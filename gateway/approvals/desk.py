@@ -245,11 +245,11 @@ class Desk:
         async with self._turns.setdefault((who.issuer, who.subject), asyncio.Lock()):
             if request.kept and (joined := await self._join(request)) is not None:
                 return joined
-            if cool_down is not None and (on := await self._cooling(request, cool_down)) is not None:
-                raise denied_again(on)
             if request.grantable is not None and (covered := await self._use_grant(request)) is not None:
                 self._arm(covered.id, covered.expires_at)
                 return covered
+            if cool_down is not None and (on := await self._cooling(request, cool_down)) is not None:
+                raise denied_again(on)
             if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
                 raise TooManyRequests(
                     f"{count} requests of {who.user} are waiting already",

@@ -168,7 +168,7 @@ def slack_manifest(url: str | None) -> dict[str, Any]:
         "command": "/hoop",
         **({"url": events} if events else {}),
         "description": "Approve, deny and audit database statements",
-        "usage_hint": "audit [filters] | pending | show ID | approve ID | deny ID REASON | withdraw ID | policy explain SQL | sessions | grants | revoke ID | link | status | help",
+        "usage_hint": "audit [filters] | pending | show ID | approve ID | deny ID REASON | withdraw ID | lift ID | policy explain SQL | sessions | grants | revoke ID | link | status | help",
         "should_escape": False,
     }
     return {

@@ -264,6 +264,16 @@ class TestCoolDown:
         assert joined is not None
         assert joined.id == kept.id
 
+    async def test_what_a_reviewer_has_granted_since_goes(self, desk: Desk, clock: Clock) -> None:
+        giver = fresh(alike="same", grantable=Terms("shape", 60, None, 100))
+        assert await desk.open(giver, None, CoolDown()) is None
+        await _denied_twice(desk)
+        approval = Approve(scope=Scope(minutes=60))
+        assert decided(await desk.decide(giver.id, None, BOB, approval, "slack")).grant is not None
+        covered = await desk.open(fresh(alike="same", grantable=giver.grantable), None, CoolDown())
+        assert covered is not None
+        assert covered.under == giver.id
+
     async def test_it_ends_by_itself(self, desk: Desk, clock: Clock) -> None:
         await _denied_twice(desk)
         clock.now += CoolDown().lasts + 1

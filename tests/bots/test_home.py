@@ -9,6 +9,7 @@ from bots.answers import Viewer
 from bots.home import SHOWN, Home, Item, Part
 from bots.texts import in_utc
 from gateway.approvals.desk import Approve, Deny, Desk
+from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.request import Person
 from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, BOB, CAROL, EVE, NOW, PLAIN
@@ -58,6 +59,7 @@ async def test_each_sees_what_concerns_them(home: Home, desk: Desk, spool: ListS
     assert await seen(home, ANN) == {
         "Waiting for your decision": ["Nothing."],
         "Asked by you, waiting": [f"{TITLE}: For dba. Expires 10:30:00 UTC. 1 of 2 approvals. {PLAIN.id}"],
+        "Your grants": ["None."],
         "Your last requests": [
             f"{TITLE}: 25 Nov 10:19 UTC: Denied by bob@example.com at 10:21:00 UTC: use the job. Nothing ran. OVER"
         ],
@@ -67,6 +69,7 @@ async def test_each_sees_what_concerns_them(home: Home, desk: Desk, spool: ListS
             f"{TITLE}: ann@example.com asks. Expires 10:30:00 UTC. 1 of 2 approvals. {PLAIN.id}"
         ],
         "Asked by you, waiting": [f"{TITLE}: For dba. Expires 10:30:00 UTC. BOBS"],
+        "Your grants": ["None."],
         "Your last requests": ["None yet."],
     }
     waiting = (await seen(home, CAROL))["Waiting for your decision"]
@@ -89,7 +92,7 @@ async def test_nobody_sees_what_is_none_of_their_business(home: Home, desk: Desk
     namesake = replace(EVE, subject="sub-ann", issuer="https://elsewhere.example")
     for who in (EVE, namesake):
         parts = await home.look(Viewer(who, "slack"))
-        assert [part.items for part in parts] == [(), (), ()]
+        assert [part.items for part in parts] == [(), (), (), ()]
 
 
 async def test_who_is_known_by_address_only_is_told_why_there_is_nothing(home: Home, desk: Desk) -> None:
@@ -115,10 +118,30 @@ async def test_what_is_left_out_is_counted(home: Home, desk: Desk) -> None:
 
 
 async def test_there_is_a_place_for_more(desk: Desk, spool: ListSpool, clock: Clock) -> None:
-    async def grants(viewer: Viewer) -> Sequence[Part]:
-        return [Part("Your grants", (Item(viewer.person.user, "until noon"),))]
+    async def more(viewer: Viewer) -> Sequence[Part]:
+        return [Part("More", (Item(viewer.person.user, "until noon"),))]
 
-    home = Home(desk, record=spool.record, clock=clock, further=[grants])
+    home = Home(desk, record=spool.record, clock=clock, further=[more])
     told = await seen(home, ANN)
-    assert list(told) == ["Waiting for your decision", "Asked by you, waiting", "Your grants", "Your last requests"]
-    assert told["Your grants"] == ["ann@example.com: until noon"]
+    assert list(told) == [
+        "Waiting for your decision",
+        "Asked by you, waiting",
+        "Your grants",
+        "More",
+        "Your last requests",
+    ]
+    assert told["More"] == ["ann@example.com: until noon"]
+
+
+async def test_a_grant_is_shown_to_who_has_it_alone(home: Home, desk: Desk) -> None:
+    await desk.open(replace(PLAIN, grantable=Terms("shape", 60, 5, 100)))
+    await desk.decide(PLAIN.id, None, BOB, Approve(scope=Scope(uses=5)), "slack")
+    await desk.open(replace(PLAIN, id="USE", grantable=Terms("shape", 60, 5, 100)))
+    assert (await seen(home, ANN))["Your grants"] == [
+        (
+            f"{TITLE}: Used 1 time: this shape may run again until 11:21:00 UTC, at most 5 more uses, up to 100 rows each."
+            f" /hoop revoke grant {PLAIN.id} ends that."
+        )
+    ]
+    for who in (BOB, EVE):
+        assert (await seen(home, who))["Your grants"] == ["None."]

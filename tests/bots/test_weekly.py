@@ -41,6 +41,7 @@ WEEK = [
     approved("5", MONDAY + 50, 5, reviewers="owners"),
     approved("before", MONDAY - 10, 5),
     approved("late", NEXT - 10, 11),
+    replace(approved("used", MONDAY + 70, 0.1), under="1"),
     replace(approved("expired", MONDAY + 60), state=State.EXPIRED, decided_at=MONDAY + 660, reviewers="nobody"),
 ]
 

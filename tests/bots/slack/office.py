@@ -6,7 +6,7 @@ await office.click(office.bob, "Approve")
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,12 +17,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.commands import Commands
 from bots.home import Home
+from bots.revoking import Revoking
 from bots.slack.app import SlackFront
 from bots.slack.sender import SlackSender, open_client
 from bots.workspace import Workspace
 from bots.workspace.state import Channel, Message, Person
 from gateway.approvals.desk import Desk
 from gateway.approvals.request import ApprovalRequest
+from gateway.approvals.request import Person as Asker
 from gateway.audit.entry import Entry, Value
 from gateway.audit.spool import Spool
 from gateway.store.memory import MemoryStore
@@ -96,14 +98,23 @@ class Office:
 
     @staticmethod
     def _commands(desk: Desk, store: MemoryStore, spool: Spool) -> Commands:
+        def auditor(who: Asker) -> bool:
+            return "dba" in who.groups
+
+        async def sessions() -> list[Mapping[str, Value]]:
+            return await store.sessions(60.0)
+
+        record = _recording(spool)
+        revoking = Revoking(desk, sessions, store.end_session, record=record, auditor=auditor, clock=time.time)
         return Commands(
             desk,
             store.audit,
-            record=_recording(spool),
+            record=record,
             proof=proof,
-            auditor=lambda who: "dba" in who.groups,
+            auditor=auditor,
             cursor_key=CURSOR_KEY,
             clock=time.time,
+            more=revoking.verbs(),
         )
 
     async def close(self) -> None:

@@ -31,7 +31,8 @@ from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from bots.workspace.limits import elements_of
 from bots.workspace.state import Person, View
-from gateway.approvals.desk import Deny
+from gateway.approvals.desk import Approve, Deny
+from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
 from gateway.identity.accounts import Account
@@ -947,3 +948,23 @@ async def test_an_audit_export_comes_as_a_direct_message(office: Office) -> None
     [file] = message.files
     assert b"SELECT 1" in (file.content or b"")
     assert "SELECT 1" not in json.dumps([each.blocks for each in office.workspace.messages(office.channel)])
+
+
+async def test_a_grant_is_ended_from_the_home_tab(office: Office) -> None:
+    request = await office.hold(grantable=Terms("shape", 60, 5, 100))
+    await office.desk.decide(request.id, None, BOB, Approve(scope=Scope(uses=5)), "slack")
+    await _home(office, office.eve)
+    eves = office.workspace.home(office.eve)
+    assert eves is not None
+    with pytest.raises(LookupError):
+        await office.workspace.click_in_view(office.eve, eves.id, "hoop_revoke_grant", request.id)
+    await _home(office, office.ann)
+    view = office.workspace.home(office.ann)
+    assert view is not None
+    assert await office.workspace.click_in_view(office.ann, view.id, "hoop_revoke_grant") == 200
+    await office.front.settle()
+    stored = await office.stored(request.id)
+    assert stored.grant is not None
+    assert stored.grant.revoked_by == ANN.user
+    assert office.workspace.direct_messages(office.ann)[-1].text.startswith("Done: DELETE on public.customers")
+    assert "hoop_revoke_grant" not in json.dumps(_home_blocks(office, office.ann))

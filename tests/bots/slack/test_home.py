@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from bots.cards import card
 from bots.home import SHOWN, Item, Part
-from bots.slack.home import REVIEW_ACTION, home_view, notice_home, review_view
+from bots.slack.home import REVIEW_ACTION, REVOKE_ACTION, home_view, notice_home, review_view
 from bots.workspace.limits import elements_of, find_view_problem
 from gateway.approvals.request import ApprovalRequest
 from tests.bots.samples import NOW, PLAIN, WILD
@@ -24,6 +24,13 @@ def test_the_fullest_tab_fits() -> None:
     assert len(view["blocks"]) == 100
     said = json.dumps(view["blocks"])
     assert "mrkdwn" not in said
+
+
+def test_a_grant_can_be_revoked() -> None:
+    view = home_view([Part("Grants", (Item("a", "b", PLAIN, grant=True),))], sealed)
+    assert find_view_problem(view) is None
+    buttons = [element for block in view["blocks"] for element in elements_of(block)]
+    assert [(each["action_id"], each["value"]) for each in buttons[1:]] == [(REVOKE_ACTION, PLAIN.id)]
 
 
 def test_an_item_without_a_request_has_no_button() -> None:
