@@ -445,7 +445,7 @@ def test_the_glass_is_broken_in_a_modal_with_a_reason_and_words() -> None:
     assert DELETE.sql in said(view["blocks"])
     inputs = [each["label"]["text"] for each in view["blocks"] if each["type"] == "input"]
     assert inputs == ["Why it can't wait for them", "To approve it, type: break glass"]
-    unread = replace(BREAKABLE, full_view=True, statements=(DELETE,) * 21)
+    unread = replace(BREAKABLE, full_view=True, statements=(replace(DELETE, sql="x" * 200_000),))
     assert "submit" not in glass_view(card(unread, NOW), seal(KEY, unread, BOB), "C1")
 
 

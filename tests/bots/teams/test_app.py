@@ -339,7 +339,7 @@ async def test_the_glass_is_below_the_full_text_where_that_is_to_be_read(office:
     assert READ_FIRST_TO_BREAK in text_of(await review(office, office.eve, message))
     written = {"reason": "payments are down", "typed": "break glass"}
     view = await office.teams.click(office.eve, message, "Break the glass", **written)
-    assert "wants the full text read" in text_of(view)
+    assert "has to be read in full" in text_of(view)
     await office.teams.click(office.eve, message, "Full SQL")
     await office.teams.click(office.eve, message, "Break glass")
     view = await office.teams.click(office.eve, message, "Break the glass", **written)
