@@ -19,14 +19,16 @@ from gateway.session.judging import (
     needs_path,
     opaque,
     redefines,
+    sets_reading,
     uncertain,
     unsettles,
 )
-from gateway.session.names import Change, Portal, Prepared, Space
+from gateway.session.names import Change, Names, Portal, Prepared, Space
 from gateway.session.replies import Batch, Part, Reply
-from gateway.session.state import Conversation
+from gateway.session.state import UNDOING, Conversation
 from gateway.session.values import values
 from gateway.sql.catalog import Catalog
+from gateway.sql.parse import string_tokens
 from gateway.sql.settings import misread
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire import frontend
@@ -38,6 +40,7 @@ _FETCHES = frozenset({"FETCH", "MOVE"})
 _GOES_ON = _FETCHES | {"DECLARE"}
 _RESTARTS = "it goes on with a function that this server would begin anew if it were kept to reading"
 _REREAD = "code ran before it in the same batch that may have changed how its text is read"
+_READ_OTHERWISE = "settings by which its constants or values are read may have changed since they were read"
 BEHIND = "code ran before it in the same batch that may have changed what its names mean"
 UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
@@ -115,7 +118,7 @@ class Draft:
             script = _script_of(prepared.script, "its name was given before code ran that may have changed it")
         else:
             script = self.known(self._talk.judge.bound(prepared, bind))
-        return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts)
+        return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts, read_as=names.readings)
 
     def judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
         """Judge a query string or an Execute, and put its executions into the reply."""
@@ -131,9 +134,9 @@ class Draft:
             if each.names is not None and each.names.name in RESERVED:
                 raise ProtocolViolation("this name is reserved")
             meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
-            meant = self._tried(meant, portal)
+            meant = self._as_read(self._tried(meant, portal), portal)
             statements.append(meant)
-            changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names.doubts, judge.catalog)))
+            changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names, judge.catalog)))
             for change in changes[-1]:
                 self.note(change)
             late = fires_deferred(meant) and (talk.lurking or self.batch.doubts)
@@ -142,6 +145,7 @@ class Draft:
             if unsettles(meant) or late:
                 self.batch.doubts = True
                 talk.names.doubts += 1
+            self._rereads(meant, late=late)
         parameters = values(portal) if portal else None
         refused = misread(setting for each in statements for setting in each.settings)
         if rewritten(script, wish=talk.gate.wish) is not None:
@@ -180,6 +184,34 @@ class Draft:
             self.batch.writes = self.batch.writes or not goes_on
         self.batch.guards = self.batch.guards or statement.guarded
         return statement
+
+    def _as_read(self, statement: Statement, portal: Portal | None) -> Statement:
+        """A write, opaque where the target may have read its constants or values under other settings than those of now: its
+        text would tell people of other rows than it changes."""
+        if StatementClass.WRITE not in statement.classes:
+            return statement
+        now, body = self._talk.names.readings, statement.names.body if statement.names else None
+        bound = portal is not None and (
+            portal.read_as < now or (portal.prepared.read_as < now and _has_texts(statement))
+        )
+        named = body is not None and self._named_before(statement) and _has_texts(body)
+        return opaque(statement, _READ_OTHERWISE) if self.batch.rereads or bound or named else statement
+
+    def _named_before(self, statement: Statement) -> bool:
+        """Is it EXECUTE of a name that was given under other settings?"""
+        use = statement.names
+        found = self.statement(use.name) if use is not None and use.verb == "EXECUTE" and use.name is not None else None
+        return found is not None and found.read_as < self._talk.names.readings
+
+    def _rereads(self, statement: Statement, *, late: bool) -> None:
+        """Note where constants behind it, or behind the end of its transaction, may be read otherwise."""
+        talk = self._talk
+        sets = sets_reading(statement) or unsettles(statement) or late
+        falls_back = talk.reread_inside and statement.control in UNDOING
+        if sets or falls_back:
+            self.batch.rereads = True
+            talk.names.readings += 1
+        talk.reread_inside = talk.reread_inside or sets
 
     def _is_fetched(self, statement: Statement, portal: Portal | None) -> bool:
         """Is it a part of a result, behind which another may come, or before?"""
@@ -279,6 +311,10 @@ class Draft:
         self.batch.add(part)
 
 
+def _has_texts(statement: Statement) -> bool:
+    return string_tokens(statement.sql) != ()
+
+
 def stopped(verdict: Verdict) -> tuple[Verdict | None, bytes | None]:
     """(held, denied) of a Part."""
     held = verdict if verdict.answer is Answer.HOLD else None
@@ -295,10 +331,10 @@ def _script_of(script: Script, reason: str) -> Script:
 
 
 def _sql_changes(
-    statement: Statement, sql: str, known: Callable[[Script], Script], doubts: int, catalog: Catalog | None
+    statement: Statement, sql: str, known: Callable[[Script], Script], names: Names, catalog: Catalog | None
 ) -> list[Change]:
     """What a SQL-level statement of the query string `sql` will do to names once it has run; `known` says what a cursor's
-    query means here, `doubts` is the count of now."""
+    query means here."""
     use = statement.names
     if statement.tag == "DISCARD ALL":
         return [Change(Space.STATEMENT, None), Change(Space.PORTAL, None)]
@@ -306,10 +342,11 @@ def _sql_changes(
         return []
     match use.verb:
         case "PREPARE" | "DECLARE" if use.name is not None and use.body is not None:
-            prepared = Prepared(use.body.sql, Script(use.body.sql, (use.body,)), shown=sql, from_sql=True, since=doubts)
+            body, since, read_as = Script(use.body.sql, (use.body,)), names.doubts, names.readings
+            prepared = Prepared(use.body.sql, body, shown=sql, from_sql=True, since=since, read_as=read_as)
             if use.verb == "PREPARE":
                 return [Change(Space.STATEMENT, use.name, prepared)]
-            cursor = Portal(prepared, known(prepared.script), shown=sql, since=doubts, under=catalog)
+            cursor = Portal(prepared, known(prepared.script), shown=sql, since=since, under=catalog)
             return [Change(Space.PORTAL, use.name, cursor)]
         case "DEALLOCATE":
             return [Change(Space.STATEMENT, use.name)]

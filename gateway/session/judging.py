@@ -823,6 +823,28 @@ def moves_path(statement: Statement) -> bool:
     )
 
 
+#: Settings by which constants and bound values are read (PostgreSQL manual, Locale and Formatting; array_nulls, xmloption ...).
+_READ_BY = frozenset(
+    {
+        "datestyle",
+        "intervalstyle",
+        "timezone",
+        "timezone_abbreviations",
+        "lc_monetary",
+        "default_text_search_config",
+        "xmloption",
+        "array_nulls",
+        "transform_null_equals",
+        ALL,
+    }
+)
+
+
+def sets_reading(statement: Statement) -> bool:
+    """Does it change a setting by which constants are read?"""
+    return statement.tag == "DISCARD ALL" or any(name.lower() in _READ_BY for name, _ in statement.settings)
+
+
 def unqualified(statement: Statement) -> set[str]:
     """The relations that are written without a schema, or with that of temporary ones."""
     found = (parts(key) for key in (*statement.written.reads, *statement.written.writes))

@@ -36,7 +36,8 @@ class Prepared:
     """A prepared statement: its text as judged, its parameter types, and its columns once they were described.
 
     `read_under` is what its names were resolved by (Judge.fresh): the target resolves them again at each Bind.
-    `shown` is its text in pg_prepared_statements: for PREPARE the whole query string. `since`: see Names.doubts.
+    `shown` is its text in pg_prepared_statements: for PREPARE the whole query string. `since`, `read_as`: see Names.doubts and
+    Names.readings.
     """
 
     sql: str
@@ -47,6 +48,7 @@ class Prepared:
     shown: str = ""
     from_sql: bool = False
     since: int = 0
+    read_as: int = 0
 
 
 @dataclass(slots=True)
@@ -54,7 +56,8 @@ class Portal:
     """A portal or a cursor. `released`: people approved it, so going on with it asks nobody again.
 
     `script` is what its names meant when it was bound or declared; a search_path set later changes nothing for it.
-    `shown` is its text in pg_cursors; `since`: see Names.doubts; `under`: the catalog by which a cursor was declared.
+    `shown` is its text in pg_cursors; `since`, `read_as`: see Names.doubts and Names.readings; `under`: the catalog by which a
+    cursor was declared.
     """
 
     prepared: Prepared
@@ -65,6 +68,7 @@ class Portal:
     shown: str = ""
     since: int = 0
     under: Catalog | None = None
+    read_as: int = 0
 
     @property
     def known_columns(self) -> tuple[Column, ...] | None:
@@ -96,6 +100,9 @@ class Names:
     #: How often code was on its way to the target that may change names; what was given before it is doubtful.
     doubts: int = 0
     asked_at: int = 0  # doubts when the target was last asked
+    #: How often settings may have changed by which constants and values are read. The target reads a constant at its Parse
+    #: or PREPARE, a bound value at its Bind: what was read before is not what the same text would be now.
+    readings: int = 0
     _on_the_way: Counter[tuple[Space, str | None]] = field(default_factory=Counter)
 
     def sent(self, change: Change) -> None:

@@ -118,6 +118,7 @@ class Batch:
     guards: bool = False  # it calls user code that has to run read-only
     writes: bool = False  # among that is code that wants to write
     doubts: bool = False  # it runs code that may change names
+    rereads: bool = False  # it may change how constants and values behind it are read
 
     def add(self, part: Part) -> None:
         self.parts.append(part)
@@ -133,4 +134,5 @@ class Batch:
             redefines=self.redefines,
             control=self.control,
             doubts=self.doubts,
+            rereads=self.rereads,
         )

@@ -112,7 +112,7 @@ class SecondTry:
         """The same messages: what met 25006 is opaque, and so is other code of the user's, which nothing keeps to reading now."""
         old = trial.batch
         self._talk.names.doubts += 1
-        batch = Batch(statements=old.statements, portals=old.portals, binds=old.binds, doubts=True)
+        batch = Batch(statements=old.statements, portals=old.portals, binds=old.binds, doubts=True, rereads=old.rereads)
         behind = False  # code that people approve may define names
         for at, part in enumerate(old.parts):
             assert part.reply is not None  # only a Flush has none, and it ends no try  # noqa: S101

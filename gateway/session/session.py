@@ -371,7 +371,10 @@ class Session:
         text = rewritten(script, wish=self.talk.gate.wish)
         if text is not None:
             raw = frontend.parse(parse.name, text, parse.parameter_types)
-        meant = Prepared(parse.sql, script, parse.parameter_types, shown=text or parse.sql, since=since)
+        read_as = self.talk.names.readings
+        meant = Prepared(
+            parse.sql, script, parse.parameter_types, shown=text or parse.sql, since=since, read_as=read_as
+        )
         change = Change(Space.STATEMENT, name, meant)
         self.draft.note(change)
         runs = self.talk.judge.runs_at_parse(script) and not self.draft.allowed(script)

@@ -185,7 +185,13 @@ class ShortWay:
             prepared, bind = flight.prepared, flight.bind
             columns = result.columns if flight.describes else None
             talk.names.portals[""] = Portal(
-                prepared, prepared.script, bind, columns, shown=prepared.shown, since=talk.names.doubts
+                prepared,
+                prepared.script,
+                bind,
+                columns,
+                shown=prepared.shown,
+                since=talk.names.doubts,
+                read_as=talk.names.readings,
             )
 
 

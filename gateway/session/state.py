@@ -52,7 +52,7 @@ _CHANNELS_KEPT = 1024
 #: What acts by the meaning of the names in it.
 _ACTS = frozenset({StatementClass.READ, StatementClass.WRITE})
 #: A setting falls back with its transaction or savepoint; a SET LOCAL with the COMMIT too.
-_UNDOING = frozenset({Control.COMMIT, Control.ROLLBACK, Control.ROLLBACK_TO, Control.PREPARE})
+UNDOING = frozenset({Control.COMMIT, Control.ROLLBACK, Control.ROLLBACK_TO, Control.PREPARE})
 
 
 #: What leaves nothing behind that a COMMIT or ROLLBACK would decide on.
@@ -104,6 +104,7 @@ class Conversation:
         self.ending: ev.Why | None = None
         self.path_stale = True  # search_path is not known (any more): ask the target before judging by it
         self.path_in_transaction = False
+        self.reread_inside = False  # a setting by which constants are read may fall back with the transaction
         self.role_moved = False  # SET ROLE: "$user" on the path may stand for another now
         self.target_said_fatal = False
         #: Settings that give a text its meaning, as the target says (ParameterStatus).
@@ -369,7 +370,7 @@ class Conversation:
 
     def moves_path(self, statement: Statement) -> bool:
         """May it change search_path, be it by taking back what its transaction did to it?"""
-        return moves_path(statement) or (self.path_in_transaction and statement.control in _UNDOING)
+        return moves_path(statement) or (self.path_in_transaction and statement.control in UNDOING)
 
     def doubted(self, statement: Statement) -> Statement:
         """The statement, opaque where it uses a temporary relation that stands for another, or that may run code."""
@@ -445,7 +446,7 @@ class Conversation:
         self.ran, self.failed = [], {}
         if ended:
             self.path_stale = self.path_stale or self.path_in_transaction
-            self.path_in_transaction = False
+            self.path_in_transaction = self.reread_inside = False
             self.names.transaction_ended()
 
     def quiet(self) -> None:

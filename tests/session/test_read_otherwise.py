@@ -1,0 +1,125 @@
+"""A write whose constants or values the target has read under other settings: people are told that nobody knows what it changes."""
+
+import pytest
+
+from gateway.session.draft import _READ_OTHERWISE
+from gateway.session.judging import sets_reading
+from gateway.sql.parse import read
+from gateway.sql.statement import StatementClass
+from gateway.wire.frontend import SYNC, bind, execute, parse, query
+from tests.playbook import BOUND, PARSED, Playbook, complete, ready
+
+DATED = "UPDATE customers SET name = 'x' WHERE name = '01/02/2024'"
+PLAIN = "UPDATE customers SET name = $1 WHERE id = 5"
+SET, RESET = "SET DateStyle = 'ISO, DMY'", "RESET DateStyle"
+
+
+def said(play: Playbook, text: str, tag: str, status: str = "I") -> None:
+    play.client(query(text))
+    play.target(complete(tag) + ready(status))
+
+
+def prepared(play: Playbook, text: str) -> None:
+    play.client(parse("s", text), SYNC)
+    play.target(PARSED + ready(play.session.talk.status))
+
+
+def is_doubted(play: Playbook, *messages: bytes) -> bool:
+    """Is what is held now opaque for that reason?"""
+    play.client(*messages)
+    held = play.session.holding._held
+    assert held is not None
+    last = [each.statement for part in held.batch.parts if part.reply for each in part.reply.executions][-1]
+    return last.reason == _READ_OTHERWISE and StatementClass.OPAQUE in last.classes
+
+
+@pytest.mark.parametrize("setting", [SET, "SET TIME ZONE 'UTC'", "SELECT set_config('datestyle', 'DMY', false)"])
+def test_a_constant_that_was_read_before_a_setting(setting: str) -> None:
+    play = Playbook()
+    prepared(play, DATED)
+    said(play, setting, setting.partition(" ")[0])
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_what_was_prepared_behind_the_setting_is_known() -> None:
+    play = Playbook()
+    said(play, SET, "SET")
+    prepared(play, DATED)
+    assert not is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_other_settings_change_no_reading() -> None:
+    play = Playbook()
+    prepared(play, DATED)
+    said(play, "SET work_mem = '1MB'", "SET")
+    assert not is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_a_text_without_constants_is_read_by_its_values() -> None:
+    play = Playbook()
+    prepared(play, PLAIN)
+    said(play, SET, "SET")
+    assert not is_doubted(play, bind("", "s", [b"x"]), execute(""), SYNC)
+
+
+def test_a_value_that_was_bound_before() -> None:
+    play = Playbook()
+    said(play, "BEGIN", "BEGIN", "T")
+    prepared(play, PLAIN)
+    play.client(bind("p", "s", [b"01/02/2024"]), SYNC)
+    play.target(BOUND + ready("T"))
+    said(play, SET, "SET", "T")
+    assert is_doubted(play, execute("p"), SYNC)
+
+
+@pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT"])
+def test_a_setting_that_falls_back(end: str) -> None:
+    play = Playbook()
+    said(play, "BEGIN", "BEGIN", "T")
+    said(play, "SET LOCAL DateStyle = 'ISO, DMY'", "SET", "T")
+    prepared(play, DATED)
+    said(play, end, end)
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_a_transaction_without_settings_changes_nothing() -> None:
+    play = Playbook()
+    said(play, SET, "SET")
+    prepared(play, DATED)
+    said(play, "BEGIN", "BEGIN", "T")
+    said(play, "ROLLBACK", "ROLLBACK")
+    assert not is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_a_name_of_prepare() -> None:
+    play = Playbook()
+    said(play, f"PREPARE s AS {DATED}", "PREPARE")
+    said(play, SET, "SET")
+    assert is_doubted(play, query("EXECUTE s"))
+
+
+def test_a_setting_in_front_of_it_in_one_string() -> None:
+    play = Playbook()
+    assert is_doubted(play, query(f"{SET}; {DATED}"))
+
+
+def test_a_setting_in_front_of_it_in_one_batch() -> None:
+    play = Playbook()
+    prepared(play, PLAIN)
+    assert is_doubted(
+        play, parse("", SET), bind("", ""), execute(""), bind("", "s", [b"01/02/2024"]), execute(""), SYNC
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sets"),
+    [
+        ("RESET ALL", True),
+        ("DISCARD ALL", True),
+        ("RESET TimeZone", True),
+        ("SET work_mem = 1", False),
+        ("SELECT 1", False),
+    ],
+)
+def test_what_sets_how_constants_are_read(text: str, *, sets: bool) -> None:
+    assert sets_reading(read(text).statements[0]) is sets
