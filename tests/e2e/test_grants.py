@@ -6,6 +6,7 @@ What ran is asked of the target: `shapes.amount` counts the times.
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -64,13 +65,22 @@ async def granted(stack: Stack, asking: Wire, sent: bytes, scope: str = "3x") ->
     return card
 
 
-async def asks_anew(stack: Stack, asking: Wire, sent: bytes) -> Card:
-    """It is no use of a grant: a card comes, and is denied."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A card, and what it showed at first."""
+
+    card: Card
+    shown: str
+
+
+async def asks_anew(stack: Stack, asking: Wire, sent: bytes) -> Asked:
+    """It is no use of a grant: a card comes, and is denied. Returns it as it was when it came."""
     asking.send(sent)
     card = await stack.card()
+    came = Asked(card, card.shown)
     await stack.deny("Bob", card, "not covered")
     assert "E42501" in await asking.lines()
-    return card
+    return came
 
 
 async def test_a_shape_runs_again_with_other_values_until_its_uses_are_up(stack: Stack, row: int) -> None:
