@@ -21,6 +21,7 @@ from bots.previews import Table, rows_of, table_of
 from bots.texts import count, line, literal, moment
 from gateway.approvals import glass
 from gateway.approvals.request import OPEN_STATES, ApprovalRequest, HeldStatement, State
+from gateway.approvals.risk import MANY_ROWS, ROW_TAGS, SESSION_TAGS, WHOLE_TABLE
 
 
 class Action(Enum):
@@ -110,12 +111,6 @@ class Card:
         return f"Approve all {len(self.statements)}" if self.is_batch else "Approve"
 
 
-#: Tags whose effect is bounded by their rows; every other tag (DDL, roles, DO, CALL, what we can't read) is high risk.
-_ROW_TAGS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "TABLE", "VALUES", "EXPLAIN"})
-#: Tags that touch neither schema nor rows.
-_SESSION_TAGS = frozenset({"LISTEN", "NOTIFY", "LOCK", "LOCK TABLE", "SET", "RESET"})
-_WHOLE_TABLE = frozenset({"UPDATE", "DELETE"})
-_MANY_ROWS = 1000
 _PAST = {"DELETE": "deleted", "UPDATE": "changed", "INSERT": "inserted", "TRUNCATE": "deleted", "SELECT": "returned"}
 _SENTENCE = 400
 _MAX_GROUPS = 4
@@ -274,8 +269,8 @@ def _wanted(request: ApprovalRequest) -> str:
 def _risks(request: ApprovalRequest) -> list[str]:
     found = [reason for each in request.statements for reason in _risk_of(each)]
     rows = request.preview.rows
-    if rows is not None and rows > _MANY_ROWS:
-        found.append(f"more than {_MANY_ROWS:,} rows")
+    if rows is not None and rows > MANY_ROWS:
+        found.append(f"more than {MANY_ROWS:,} rows")
     return list(dict.fromkeys(found))
 
 
@@ -308,10 +303,10 @@ def _risk_of_tag(statement: HeldStatement) -> list[str]:
     tag = statement.tag.upper()
     if statement.opaque:
         return [_hidden(statement)]
-    if tag in _ROW_TAGS:
-        return [f"{tag} without WHERE"] if statement.where is False and tag in _WHOLE_TABLE else []
+    if tag in ROW_TAGS:
+        return [f"{tag} without WHERE"] if statement.where is False and tag in WHOLE_TABLE else []
     does = _DOES.get(tag.split(" ")[0])
-    return [] if tag in _SESSION_TAGS else [f"{_tag(statement)} {does}" if does else _tag(statement)]
+    return [] if tag in SESSION_TAGS else [f"{_tag(statement)} {does}" if does else _tag(statement)]
 
 
 def _hidden(statement: HeldStatement) -> str:
@@ -319,7 +314,7 @@ def _hidden(statement: HeldStatement) -> str:
     why = line(statement.opaque.removeprefix("it can't be read here: "))
     if _tag(statement) == UNREADABLE:
         return f"the gateway can't read this text, the database may, and it could do anything ({why})"
-    whole = f" and {statement.tag} has no WHERE" if statement.where is False and statement.tag in _WHOLE_TABLE else ""
+    whole = f" and {statement.tag} has no WHERE" if statement.where is False and statement.tag in WHOLE_TABLE else ""
     return f"what it does can't be seen from its text: {why}{whole}"
 
 
@@ -417,7 +412,7 @@ _NO_PREVIEW = "no preview: "
 
 def _touches_rows(request: ApprovalRequest) -> bool:
     """Whether a count would tell something: not of CREATE INDEX or GRANT, where there is none to be had."""
-    return any(each.opaque or each.tag.upper() in _ROW_TAGS or not each.tag for each in request.statements)
+    return any(each.opaque or each.tag.upper() in ROW_TAGS or not each.tag for each in request.statements)
 
 
 def _no_count(request: ApprovalRequest) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from gateway.approvals import request as rules
 from gateway.approvals.request import ApprovalRequest, Person, State
+from gateway.approvals.risk import HIGH, is_high
 from gateway.audit.entry import Value
 
 
@@ -39,6 +40,10 @@ def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
     }
     if sets:
         about["parameters"] = sets
+    if prints := [*dict.fromkeys(held.fingerprint for held in request.statements if held.fingerprint)]:
+        about["fingerprints"] = [*prints]
+    if is_high(request):
+        about["risk"] = HIGH
     if kind == "held":
         return about | {"rows": request.preview.rows, "reason": request.claimed_reason or None}
     if kind == "joined":

@@ -100,7 +100,7 @@ class HeldStatement:
 
     `parameters`: up to five value sets as text (None = NULL). `executions`: how many in the batch. `opaque`: why its
     text does not tell what it does (Statement.reason), "" if it does. `copies`: masked columns that it copies into others, which
-    aren't masked: (from, to).
+    aren't masked: (from, to). `fingerprint`: libpg_query's.
     """
 
     tag: str
@@ -111,6 +111,7 @@ class HeldStatement:
     executions: int = 1
     opaque: str = ""
     copies: tuple[tuple[str, str], ...] = ()
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

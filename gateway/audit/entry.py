@@ -18,13 +18,15 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 #: `statement`: the number, within its session, of the statement that an entry belongs to.
 #: `login`: the role that a session has on its target.
 #: `predicates`: the protected columns that a statement's conditions read: an oracle that no mask stops.
+#: `fingerprints`: libpg_query's, of each statement: equal for texts that differ in constants, and for some others too.
+#: `risk`: "high", of what was held.
 #: `copies`: protected columns that a write copies into others, which no mask covers in other sessions.
 #: `break_glass`: why somebody approved it alone. `account`: the chat account of a link (Account.key).
 #: `entries`, `head`: a checkpoint's own chain before it. `heads`: the newest (replica, seq, hash) of other chains that
 #: a checkpoint vouches for. `shipped`: all entries up to this seq were confirmed by the store.
 FIELDS = (
     "seq", "replica", "at", "kind", "session", "subject", "user", "groups", "agent", "client", "target", "login", "request", "statement",
-    "rule", "verdict", "outcome", "tag", "tables", "columns", "sql", "parameters", "rows", "sqlstate", "duration_ms",
+    "rule", "verdict", "outcome", "tag", "tables", "columns", "sql", "fingerprints", "parameters", "risk", "rows", "sqlstate", "duration_ms",
     "decided_by", "via", "reason", "break_glass", "account", "masked", "clear", "unscanned", "predicates", "copies", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
 )  # fmt: skip
 

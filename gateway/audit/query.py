@@ -82,6 +82,8 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "app": ("agent", ("{}", "{} *")),
     "ip": ("client", ("{}", "{}:*")),
     "id": ("request", ("{}*",)),
+    "fingerprint": ("fingerprints", ("{}*",)),
+    "risk": ("risk", ("{}",)),
     "secret": ("masked", ("{}",)),
     "shown": ("clear", ("{}", "*.{}")),
     "unscanned": ("unscanned", ("{}",)),
@@ -103,15 +105,12 @@ DECISIONS: dict[str, tuple[tuple[str, str | None, bool | None], ...]] = {
     "blocked": (("refused", None, None),),
 }
 
-#: Keys that the grammar has and the record can't answer yet, with what to use instead.
-UNSUPPORTED = {
-    "risk": "entries carry no risk; use rule: or rows:",
-    "fingerprint": 'entries carry no fingerprint; use text:"UPDATE customers SET"',
-}
+#: What `risk:` can be; all else has none.
+RISKS = ("high",)
 TIME_KEYS = ("since", "until", "last")
 OPTION_KEYS = ("limit", "sort", "format")
 FILTER_KEYS = (*PATTERNS, *ANY_OF, "decision", "rows", "text")
-KEYS = (*FILTER_KEYS, *UNSUPPORTED, *TIME_KEYS, *OPTION_KEYS)
+KEYS = (*FILTER_KEYS, *TIME_KEYS, *OPTION_KEYS)
 
 _TOKEN = re.compile(r'(?:"(?:[^"]|"")*"|[^\s"])+')
 _OPTION = re.compile(r"--[A-Za-z_]+")
@@ -304,16 +303,12 @@ def _unquoted(word: str) -> str:
 
 
 def _known(text: str, token: _Token, found: re.Match[str]) -> str:
-    """The key in lower case. Raises QueryError with the nearest key for one that is unknown or can't be answered."""
+    """The key in lower case. Raises QueryError with the nearest key for one that is unknown."""
     key = found["key"].lower()
     at = token.at + found.start("key")
-    if key in UNSUPPORTED:
-        raise QueryError(text, at, f"{key}: can't be asked for: {UNSUPPORTED[key]}")
     if key not in KEYS:
         near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
-        advice = (
-            f"did you mean {near[0]}:" if near else f"keys are {', '.join(k for k in KEYS if k not in UNSUPPORTED)}"
-        )
+        advice = f"did you mean {near[0]}:" if near else f"keys are {', '.join(KEYS)}"
         raise QueryError(text, at, f'unknown key {key}: {advice} (quote "{token.text}" to search for it as text)')
     return key
 
@@ -325,6 +320,8 @@ def _filter(text: str, token: _Token, found: re.Match[str], key: str) -> Filter:
             near = difflib.get_close_matches(value.lower(), DECISIONS, n=1, cutoff=0.5)
             advice = f"did you mean {near[0]}" if near else f"it is one of {', '.join(DECISIONS)}"
             raise QueryError(text, at, f"unknown decision {value}: {advice}")
+        if key == "risk" and value.lower() not in RISKS:
+            raise QueryError(text, at, f"unknown risk {value}: write risk:high, or -risk:high for all else")
         if key == "rows":
             try:
                 row_range(value)

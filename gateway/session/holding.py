@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from gateway.approvals.quorum import progress
 from gateway.approvals.request import ApprovalRequest, Preview, State, said, sqlstate_of
+from gateway.approvals.risk import HIGH, is_high
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Messages
@@ -179,6 +180,7 @@ class Holding:
         request = grantable(talk, held, request_of(talk, held))
         for execution in held.executions:
             execution.request = held.id
+            execution.risk = HIGH if is_high(request) else ""
         talk.emit(ev.Hold(request))
 
     def _judged_again(self, held: Held) -> Verdict | None:
@@ -257,6 +259,7 @@ class Holding:
         held.cap, held.kept_until = stored.row_cap, stored.expires_at
         for execution in held.executions:
             execution.request = stored.id
+            execution.risk = HIGH if is_high(stored) else ""
         if held.over is not None:  # this wire's end is not the end of what others may wait for
             self._carry_out(held, ev.Leave(stored.id, held.over.why))
         elif stored.state is State.PENDING:

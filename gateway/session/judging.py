@@ -389,7 +389,10 @@ class Judge:
         wanted = {number for each in script.statements for number in each.configures}
         values = {number: text[0] for number in wanted if (text := _bound_text(number, types, bind)) is not None}
         read_again = read_bound(script.statements[0].sql, values) if values and len(script.statements) == 1 else None
-        return self._resolved(replace(script, statements=(read_again,))) if read_again else script
+        if read_again is None:
+            return script
+        read_again = replace(read_again, fingerprint=script.statements[0].fingerprint)
+        return self._resolved(replace(script, statements=(read_again,)))
 
     def runs_at_bind(self, script: Script) -> bool:
         """May Bind alone run user code? The planner calls functions of constants; a parameter may take the type of the column

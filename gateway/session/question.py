@@ -208,5 +208,6 @@ def _statements(held: Held) -> tuple[HeldStatement, ...]:
                 (known.executions if known else 0) + 1,
                 opaque=each.statement.reason,
                 copies=each.copies,
+                fingerprint=each.statement.fingerprint,
             )
     return tuple(found.values())

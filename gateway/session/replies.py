@@ -51,6 +51,7 @@ class Execution:
     copies: tuple[tuple[str, str], ...] = ()  # protected columns that it copies into others: (from, to)
     clear: tuple[str, ...] = ()  # protected columns that its result showed, as policy says
     unscanned: str = ""  # why no detector looked at its result
+    risk: str = ""  # of the request that it was held for
     fate: str = ""  # of its transaction, once that has ended: "committed", "rolled back"
 
 

@@ -297,6 +297,8 @@ class Conversation:
             "tables": [*sorted({*statement.writes, *statement.reads})],
             "columns": [*statement.columns[:_COLUMNS_KEPT]],
             "sql": execution.sql,
+            "fingerprints": [statement.fingerprint] if statement.fingerprint else [],
+            "risk": execution.risk,
             "parameters": list(execution.parameters) if execution.parameters else None,
             "verdict": execution.verdict.answer.value,
             "rule": execution.verdict.rule,

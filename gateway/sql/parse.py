@@ -10,10 +10,11 @@ asks the worker process of gateway.relay.parser then, which has a larger stack a
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from pglast import prettify
-from pglast.parser import ParseError, parse_sql_json, scan
+from pglast.parser import ParseError, fingerprint, parse_sql_json, scan
 
 from gateway.errors import ProtocolViolation
 from gateway.sql.effects import opaque, read_statement
@@ -175,13 +176,21 @@ def _too_big(text: str, why: str, reason: str) -> Script:
     return Script(text, (), too_big=True, claimed_reason=reason, facts={"reason": why})
 
 
+def _fingerprint(sql: str) -> str:
+    try:
+        found: str = fingerprint(sql)
+    except (ParseError, UnicodeError):  # it was read a moment ago, as a part of its string
+        return ""
+    return found
+
+
 def _statement(encoded: bytes, raw: dict[str, Any]) -> Statement:
     start = raw.get("stmt_location", 0)
     end = start + raw["stmt_len"] if raw.get("stmt_len") else len(encoded)
     sql = encoded[start:end].strip().decode()  # of bytes: U+00A0 and its kind are letters to PostgreSQL
     name, fields = unwrap(raw.get("stmt")) or ("an empty statement", {})
     try:
-        return read_statement(sql, name, fields)
+        return replace(read_statement(sql, name, fields), fingerprint=_fingerprint(sql))
     except TooWideError:
         return opaque(sql, "it names more columns and relations than the gateway follows")
     except (LookupError, TypeError, AttributeError, ValueError):

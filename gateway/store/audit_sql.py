@@ -19,6 +19,9 @@ _LISTS = {
     "tables": "unnest(tables) AS item",
     "columns": "unnest(columns) AS item",
     "clear": "jsonb_array_elements_text(CASE jsonb_typeof(body -> 'clear') WHEN 'array' THEN body -> 'clear' END) AS item",
+    "fingerprints": "jsonb_array_elements_text("
+    "CASE jsonb_typeof(body -> 'fingerprints') WHEN 'array' THEN body -> 'fingerprints' END) AS item",
+    "risk": "(SELECT body ->> 'risk' AS item) AS items",
     "unscanned": "(SELECT body ->> 'unscanned' AS item) AS items",
     "masked": "(SELECT coalesce(one ->> 'detector', one #>> '{}') AS item FROM jsonb_array_elements("
     "CASE jsonb_typeof(body -> 'masked') WHEN 'array' THEN body -> 'masked' END) AS one) AS items",

@@ -529,12 +529,13 @@ def _story(spool: ListSpool) -> list[Entry]:
         spool.record(
             "finished", **ann, tag="DELETE", tables=[*customers], outcome="executed", rows=42, duration_ms=412.0,
             sql="DELETE FROM customers", rule="writes wait", request="req-a", decided_by="bob@example.com", verdict="hold",
+            fingerprints=["9f2c1d0a"], risk="high",
         ),
         spool.record("finished", **eve, tag="UPDATE", tables=[*orders], outcome="failed", sqlstate="23503", request="req-b"),
         spool.record("decided", **ann, outcome="approved", request="req-a", decided_by="bob@example.com", tag="DELETE"),
         spool.record(
             "decided", **ann, outcome="denied", request="req-c", decided_by="carol@example.com", tag="DROP TABLE, DELETE",
-            sql="DROP TABLE customers", tables=[*customers],
+            sql="DROP TABLE customers", tables=[*customers], fingerprints=["0a11", "9f2c1d0a"], risk="high",
         ),
         spool.record("decided", **eve, outcome="expired", request="req-d", tag="DELETE"),
         spool.record("refused", **eve, tag="TRUNCATE", sql="TRUNCATE 100%_sure", rule="no truncate"),
@@ -550,6 +551,7 @@ QUERIES = [
     "decision:blocked", "decision:executed", "decision:failed", "decision:unknown", "decision:undeliverable",
     "approver:bob", "-approver:*", "rule:writes*", 'rule:"no truncate"', "session:8f", "app:psql", "app:cursor",
     "ip:10.0.0.7", "ip:10.0.0.*", "id:req-a", "-id:*", "who:cursor", "who:eve,cursor", "-who:cursor", "shown:pin", "shown:*", "-shown:card_number", "unscanned:*", "-unscanned:clear_for",
+    "fingerprint:9f2c", "-fingerprint:9f2c1d0a", "fingerprint:0a11,77", "risk:high", "-risk:high",
     "did cursor expose a secret?", "secret:card", "secret:any", "-secret:any", "rows:>12", "rows:<=12",
     "rows:12..50", "-rows:>0", "text:customers", 'text:"* from customers"', 'text:"100%_sure"', "text:10_%", "-text:delete",
     "sort:rows", "sort:duration", "limit:2", "sort:rows limit:3 -verb:truncate", "user:%", "table:customer_", "user:ann verb:delete rows:>1",
