@@ -114,6 +114,7 @@ class Card:
 _PAST = {"DELETE": "deleted", "UPDATE": "changed", "INSERT": "inserted", "TRUNCATE": "deleted", "SELECT": "returned"}
 _SENTENCE = 400
 _MAX_GROUPS = 4
+_MAX_PASSED_ON = 4
 
 
 # --- the card --------------------------------------------------------------------------------------------------------
@@ -382,7 +383,18 @@ def _consequence(request: ApprovalRequest) -> str:
     if request.state in _HAS_RUN:
         return ""
     guard = _row_guard(request) if request.state in OPEN_STATES else ""
-    return " ".join(each for each in (_would(request), guard) if each)
+    more = _passed_on(request) if request.state in OPEN_STATES else ""
+    return " ".join(each for each in (_would(request), guard, more) if each)
+
+
+def _passed_on(request: ApprovalRequest) -> str:
+    """What changes with it, and is in no count."""
+    found = [*dict.fromkeys(name for each in request.statements for name in each.passed_on)]
+    if not found:
+        return ""
+    more = f" and {count(len(found) - _MAX_PASSED_ON, 'other table')}" if len(found) > _MAX_PASSED_ON else ""
+    names = ", ".join(line(each, 80) for each in found[:_MAX_PASSED_ON])
+    return f"Foreign keys or triggers also change rows of {names}{more}: those are not counted."
 
 
 def _row_guard(request: ApprovalRequest) -> str:

@@ -100,7 +100,7 @@ class HeldStatement:
 
     `parameters`: up to five value sets as text (None = NULL). `executions`: how many in the batch. `opaque`: why its
     text does not tell what it does (Statement.reason), "" if it does. `copies`: masked columns that it copies into others, which
-    aren't masked: (from, to). `fingerprint`: libpg_query's.
+    aren't masked: (from, to). `fingerprint`: libpg_query's. `passed_on`: relations that foreign keys and triggers change with it.
     """
 
     tag: str
@@ -112,6 +112,7 @@ class HeldStatement:
     opaque: str = ""
     copies: tuple[tuple[str, str], ...] = ()
     fingerprint: str = ""
+    passed_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

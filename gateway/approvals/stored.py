@@ -66,6 +66,7 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (HeldStatement, "relations"): tuple,
     (HeldStatement, "parameters"): _rows,
     (HeldStatement, "copies"): _pairs,
+    (HeldStatement, "passed_on"): tuple,
     (Preview, "columns"): tuple,
     (Preview, "before"): _rows,
     (Preview, "after"): _rows,

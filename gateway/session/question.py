@@ -17,6 +17,8 @@ from gateway.session.replies import Batch, Execution, Part
 from gateway.session.rowguard import cap
 from gateway.session.state import Conversation
 from gateway.sql.alike import alike
+from gateway.sql.behind import passed_on
+from gateway.sql.catalog import Catalog
 
 SHOWN_VALUE_SETS = 5
 #: Of so many statements a card can show each; who approves more together has to have their full text open.
@@ -79,7 +81,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
     if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
         held.kept_until = max(held.until, talk.now + held.terms.keep_for)
-    wire, statements = wire_of(talk), _statements(held)
+    wire, statements = wire_of(talk), _statements(held, talk.judge.catalog)
     glass = held.terms.break_glass or NOBODY
     expires_at = held.until if held.kept_until is None else held.kept_until
     after = reviewers.escalation.delay(expires_at - talk.now) if reviewers.escalation is not None else None
@@ -190,7 +192,7 @@ def _to_type(held: Held) -> str:
     return names if 0 < len(names) <= LONGEST_TYPED and names.isprintable() else taken[0].tag
 
 
-def _statements(held: Held) -> tuple[HeldStatement, ...]:
+def _statements(held: Held, catalog: Catalog | None) -> tuple[HeldStatement, ...]:
     """What is on the card: equal texts once, with how often and the first value sets."""
     found: dict[str, HeldStatement] = {}
     for part in held.parts:
@@ -209,5 +211,6 @@ def _statements(held: Held) -> tuple[HeldStatement, ...]:
                 opaque=each.statement.reason,
                 copies=each.copies,
                 fingerprint=each.statement.fingerprint,
+                passed_on=passed_on(each.statement, catalog) if catalog else (),
             )
     return tuple(found.values())

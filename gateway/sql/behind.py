@@ -61,6 +61,14 @@ def cascades(statement: Statement, catalog: Catalog) -> bool:
     return bool(_cascaded(statement, written, catalog))
 
 
+def passed_on(statement: Statement, catalog: Catalog) -> tuple[str, ...]:
+    """The other relations that foreign keys and triggers make of what it changes: no count of its rows holds theirs."""
+    written = _closed(_known(statement.writes, catalog), catalog, through=True)
+    keyed = _cascaded(statement, written, catalog)
+    found = _fired(statement, written, keyed, catalog)
+    return tuple(sorted(_name(key) for key in found if key in keyed or key not in written))
+
+
 def _known(names: Iterable[str], catalog: Catalog) -> dict[_Key, None]:
     """The keys of those relations that the catalog has."""
     keys = (tuple(parts(name)[-2:]) for name in names)

@@ -31,6 +31,9 @@ _BROKEN: dict[str, Any] = {
 #: Every state of architecture.md (Words) and, of those that differ on a card, every fate (bots.outcomes).
 STANDINGS: dict[str, ApprovalRequest] = {
     **{state.value: request for state, request in STATES.items()},
+    "pending, foreign keys pass it on": replace(
+        PLAIN, statements=(replace(DELETE, passed_on=("public.order_items", "public.orders")),)
+    ),
     "pending, high risk": replace(PLAIN, statements=(replace(DELETE, where=False),)),
     "pending, one of two": replace(PLAIN, rev=2, approvals_needed=2, approvals=(Approval(BOB, "slack", NOW + 60),)),
     "pending, escalated": replace(

@@ -111,6 +111,7 @@ _HELD = st.builds(
     where=st.sampled_from([True, False, None]),
     parameters=st.lists(_ROW, max_size=2).map(tuple),
     executions=st.integers(1, 5000),
+    passed_on=st.lists(_TEXT, max_size=6).map(tuple),
 )
 _PREVIEW = st.builds(
     Preview,

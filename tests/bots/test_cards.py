@@ -184,6 +184,17 @@ def test_a_pending_request_past_its_time_has_no_buttons() -> None:
     assert in_utc(drawn.outcome) == "Time is up since 10:30:00 UTC. Nothing ran."
 
 
+def test_what_foreign_keys_pass_on_is_said() -> None:
+    passing = replace(PLAIN, statements=(replace(DELETE, passed_on=("public.order_items", "public.orders")),))
+    assert card(passing, NOW).consequence.endswith(
+        " Foreign keys or triggers also change rows of public.order_items, public.orders: those are not counted."
+    )
+    names = tuple(f"public.t{number}" for number in range(6))
+    many = card(replace(PLAIN, statements=(replace(DELETE, passed_on=names),)), NOW)
+    assert "public.t3 and 2 other tables: those" in many.consequence
+    assert "Foreign keys" not in card(PLAIN, NOW).consequence
+
+
 def test_what_is_over_has_no_risk() -> None:
     ended = replace(_of(tag="DROP TABLE", where=None), state=State.DENIED, decided_by=BOB)
     assert card(ended, NOW).risk == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.sql.behind import cascades
+from gateway.sql.behind import cascades, passed_on
 from gateway.sql.catalog import Cascade, Catalog, Relation
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
@@ -154,3 +154,17 @@ def test_a_write_where_code_runs_text(sql: str, unsettles: bool) -> None:  # wha
 )
 def test_whether_a_foreign_key_passes_it_on(sql: str, passes_on: bool) -> None:
     assert cascades(one(sql), CATALOG) is passes_on
+
+
+@pytest.mark.parametrize(
+    ("sql", "relations"),
+    [
+        ("DELETE FROM master WHERE id = 1", "prod.deleted prod.further"),
+        ("DELETE FROM loop WHERE id = 1", "public.loop"),
+        ("DELETE FROM prod.t WHERE id = 1", ""),
+        ("SELECT * FROM master", ""),
+    ],
+)
+def test_what_changes_with_it(sql: str, relations: str) -> None:
+    assert {*relations.split()} <= {*passed_on(one(sql), CATALOG)}
+    assert bool(passed_on(one(sql), CATALOG)) is bool(relations)
