@@ -142,8 +142,9 @@ def release_digest(talk: Conversation, held: Held) -> str:
 def content_digest(talk: Conversation, held: Held) -> str:
     """What is asked, by whom, of whom, and under which circumstances; not in which session. A one-time pass is bound to
     it: whoever asks the same of other reviewers, or under no row guard where there was one, asks something else."""
-    who, reviewers = talk.login.identity, held.terms.reviewers
-    asked = (who.issuer, who.subject, talk.login.target.name, *content_of(held.batch), *circumstances(talk, held))
+    who, target, reviewers = talk.login.identity, talk.login.target, held.terms.reviewers
+    where = (target.name, target.host, target.port)  # a copy of a database has its OIDs
+    asked = (who.issuer, who.subject, *where, *content_of(held.batch), *circumstances(talk, held))
     of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
     glass = held.terms.break_glass or NOBODY
     alone = ("|alone", *sorted(glass.groups), "|users", *sorted(glass.users))

@@ -41,6 +41,9 @@ def test_it_is_the_same_under_other_names_of_statement_and_portal() -> None:
         lambda: Playbook(KEPT.replace("dba: {groups: [dba]", "dba: {groups: [dba], approvals: 2")),
         lambda: Playbook(KEPT, who=replace(playbook.ANN, subject="somebody-else")),
         lambda: Playbook(KEPT, who=replace(playbook.ANN, issuer="https://other.example")),
+        # a copy of the database has its OIDs, and the policy may call another server by this name from now on
+        lambda: Playbook(KEPT.replace("host: db.test", "host: db2.test")),
+        lambda: Playbook(KEPT.replace("port: 5432", "port: 5433")),
     ],
 )
 def test_another_rule_other_reviewers_another_person_ask_something_else(change: Callable[[], Playbook]) -> None:
