@@ -476,6 +476,7 @@ class Gateway:
         if policy.version != self.policy.version:
             self.policy = policy
             self.issuers.use(policy.issuers)
+            self.desk.use(policy.limits.link_max_age)
             self.server.adopt(policy)
             self._record_policy()
             self._warn_of_chats()

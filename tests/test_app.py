@@ -1,6 +1,7 @@
 """The composition root: reading and replacing the policy, what a failed start leaves. Running it whole: tests/e2e/test_serve.py."""
 
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,6 +96,22 @@ async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -
     finally:
         await made.stop()
     assert not made._tasks
+
+
+async def test_a_new_policy_says_how_long_a_sign_in_counts(file: Path, store_dsn: str) -> None:
+    made = gateway(file, store_dsn)
+    await made.start()
+    try:
+        bob = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
+        await made.store.saw(bob, time.time() - 7200)
+        assert await made.desk.reviewer("bob@example.com") == bob
+        file.write_text(POLICY + "limits: {link_max_age: 1h}\n")  # noqa: ASYNC240 - a test may wait for a disk
+        assert made.reload()
+        found = await made.desk.reviewer("bob@example.com")
+        assert found is not None
+        assert found.groups == frozenset()
+    finally:
+        await made.stop()
 
 
 async def test_its_pages_are_where_browsers_reach_it(file: Path, store_dsn: str) -> None:

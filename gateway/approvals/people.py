@@ -24,7 +24,7 @@ class People:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._link_max_age = link_max_age
+        self.link_max_age = link_max_age
         self._directory = directory
 
     async def reviewer(
@@ -68,4 +68,4 @@ class People:
         return await self._store.person_by_email(email, self._since())
 
     def _since(self) -> float:
-        return self._clock() - self._link_max_age
+        return self._clock() - self.link_max_age

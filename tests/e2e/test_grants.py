@@ -423,7 +423,7 @@ async def test_it_ends_in_time(stack: Stack, row: int, monkeypatch: pytest.Monke
     """A grant never lasts longer than a sign-in counts: here that is a second."""
     asking = await wire(stack)
     gateway: Gateway = stack.demo.gateway
-    monkeypatch.setattr(gateway.desk, "_link_max_age", 1.0)
+    monkeypatch.setattr(gateway.desk._people, "link_max_age", 1.0)
     card = await granted(stack, asking, update(row), "60m")
     grant = (await stack.request(card.request_id)).grant
     assert grant is not None
