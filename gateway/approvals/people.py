@@ -8,7 +8,7 @@ old. What must not: how a chat proves who clicked (each front), what a person ma
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from gateway.approvals.request import Person
+from gateway.approvals.request import Person, identity
 from gateway.identity.accounts import Account
 from gateway.store.port import Store
 
@@ -38,7 +38,7 @@ class People:
         """
         linked = None if chat is None else await self._store.linked(chat)
         if linked is not None:
-            return replace(await self.now(linked), also=(email,) if email else ())
+            return replace(await self.now(linked), also=await self._but_for_the_link(email, accounts))
         if not email:
             return None
         if self._directory is not None:
@@ -46,6 +46,12 @@ class People:
         else:
             known = await self._seen_lately(email, accounts)
         return known or Person(issuer="", subject="", user=email, email=email, groups=frozenset())
+
+    async def _but_for_the_link(self, email: str, accounts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        """Whom the chat takes the account for, as Person.also: a link to a second identity does not hide the first."""
+        known = await self._directory(email) if self._directory is not None and email else None
+        theirs = [*accounts, *([(known.issuer, known.subject)] if known is not None and known.subject else [])]
+        return tuple(dict.fromkeys((*([email] if email else []), *(identity(*each) for each in theirs))))
 
     async def now(self, person: Person) -> Person:
         """This person with the groups of now: none, where nobody who may say so has said so lately.
