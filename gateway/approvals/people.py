@@ -38,7 +38,8 @@ class People:
         """
         linked = None if chat is None else await self._store.linked(chat)
         if linked is not None:
-            return replace(await self.now(linked), also=await self._but_for_the_link(email, accounts))
+            who = await self.now(linked)
+            return replace(who, also=(*who.also, *await self._but_for_the_link(email, accounts)))
         if not email:
             return None
         if self._directory is not None:
@@ -62,8 +63,11 @@ class People:
             known = await self._directory(person.email) if person.email else None
         else:
             known = await self._store.person_by_subject(person.issuer, person.subject, self._since())
-        if known is None or (known.issuer, known.subject) != (person.issuer, person.subject):
+        if known is None:
             return replace(person, groups=frozenset())
+        if (known.issuer, known.subject) != (person.issuer, person.subject):  # the address is somebody else's by now
+            former = tuple(each for each in (person.email, person.user) if each)
+            return replace(person, user=person.subject, email=None, groups=frozenset(), also=former)
         return known
 
     async def _seen_lately(self, email: str, accounts: Sequence[tuple[str, str]]) -> Person | None:

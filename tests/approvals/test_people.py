@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.approvals.people import People
-from gateway.approvals.request import Approval, Person, identity, same_person
+from gateway.approvals.request import Approval, Person, identity, is_named, same_person
 from gateway.approvals.stored import from_json, to_json
 from gateway.identity.accounts import Account
 from gateway.store.memory import MemoryStore
@@ -108,3 +108,20 @@ async def test_a_link_hides_nobody_whom_a_directory_knows_by_the_chats_address(
     second = await people.reviewer(MAIL, chat=SLACK)
     assert second is not None
     assert same_person(second, EVE)
+
+
+async def test_an_address_that_the_directory_has_given_to_somebody_else_names_its_former_owner_no_more(
+    store: MemoryStore, clock: Clock
+) -> None:
+    """`users: [bob@example.com]` are whoever has that address now."""
+
+    async def directory(email: str) -> Person | None:
+        return replace(BOB, subject="the-next-bob") if email == BOB.email else None
+
+    people = People(store, clock=clock, link_max_age=3600.0, directory=directory)
+    await store.link(SLACK, BOB, clock())
+    former = await people.reviewer(MAIL, chat=SLACK)
+    assert former is not None
+    assert former.subject == BOB.subject
+    assert not is_named(former, [BOB.email or ""])
+    assert same_person(former, BOB), "it still tells one human from another"
