@@ -81,7 +81,8 @@ def identity_of(claims: Mapping[str, object], issuer: str, names: ClaimNames) ->
 
 
 def _user(claims: Mapping[str, object], names: ClaimNames, email: str | None) -> str | None:
-    """None where the issuer names nobody (a token of a machine): its subject must do."""
+    """None where the issuer names nobody (a token of a machine), or by an address alone that it has not verified: the subject
+    must do then. Issuers whose people sign in by address put the unproven one into preferred_username as well."""
     if names.user == "email":
         if email is None:
             raise TokenRefused("the token has no verified email, and policies.yaml takes the user from it")
@@ -90,7 +91,8 @@ def _user(claims: Mapping[str, object], names: ClaimNames, email: str | None) ->
         return _text(claims, names.user)
     if email is not None or "preferred_username" not in claims:
         return email
-    return _text(claims, "preferred_username")
+    name = _text(claims, "preferred_username")
+    return None if "@" in name and "email" in claims else name
 
 
 def _email(claims: Mapping[str, object]) -> str | None:
