@@ -30,7 +30,8 @@ class Identity:
     """A person or an agent, as its issuer vouches for it.
 
     `subject` is the issuer's stable key and the only thing that requester and reviewer are compared by;
-    `user` and `email` are for people to read and for `users:` in policies. `expires_at` is Unix seconds.
+    `user` and `email` are for people to read and for `users:` in policies. Times are Unix seconds; `issued_at` is when
+    the issuer said all this, None where its token does not tell.
     """
 
     issuer: str
@@ -39,6 +40,7 @@ class Identity:
     email: str | None
     groups: frozenset[str]
     expires_at: float
+    issued_at: float | None = None
 
 
 class TokenRefused(AuthenticationFailed):
@@ -77,6 +79,7 @@ def identity_of(claims: Mapping[str, object], issuer: str, names: ClaimNames) ->
         email=email,
         groups=_groups(claims, names.groups),
         expires_at=_time(claims, "exp"),
+        issued_at=_time(claims, "iat") if "iat" in claims else None,
     )
 
 

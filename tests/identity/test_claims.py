@@ -35,7 +35,9 @@ def test_a_whole_identity() -> None:
         email="ann@example.com",
         groups=frozenset({"engineering"}),
         expires_at=NOW + 3600,
+        issued_at=NOW,
     )
+    assert _identity({"iat": None}).issued_at is None
 
 
 @pytest.mark.parametrize(
