@@ -17,6 +17,7 @@ from gateway.session.replies import Batch, Execution, Part
 from gateway.session.rowguard import cap
 from gateway.session.state import Conversation
 from gateway.sql.alike import alike
+from gateway.sql.functions import depends_on_session
 
 SHOWN_VALUE_SETS = 5
 #: Of so many statements a card can show each; who approves more together has to have their full text open.
@@ -77,7 +78,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     reviewers = held.terms.reviewers
     held.reported = dict(talk.reported)
     held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
-    if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
+    if held.terms.keep_for is not None and _can_be_sent_again(talk, held):
         held.kept_until = max(held.until, talk.now + held.terms.keep_for)
     wire, statements = wire_of(talk), _statements(held)
     glass = held.terms.break_glass or NOBODY
@@ -122,6 +123,11 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
         glass_groups=glass.groups,
         glass_users=glass.users,
     )
+
+
+def _can_be_sent_again(talk: Conversation, held: Held) -> bool:
+    """Nobody can send the same as a half forwarded batch, nor as one whose text asks for what its session alone has."""
+    return not talk.open_batch and not any(depends_on_session(each.statement) for each in held.executions)
 
 
 def wire_of(talk: Conversation) -> Wire:

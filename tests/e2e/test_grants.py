@@ -336,6 +336,9 @@ NEVER: dict[str, list[tuple[bytes, list[str] | None]]] = {
         (query("BEGIN"), ["C[BEGIN]", "ZT"]),
         (query("DECLARE c CURSOR FOR SELECT * FROM shapes WHERE id = 1 FOR UPDATE"), None),
     ],
+    "by its own comment": [
+        (query("UPDATE shapes SET amount = 0 WHERE id = position('x' in current_query()) /* x */"), None)
+    ],
     "behind a setting": [
         (parse("", "SET search_path = public") + bind("", "") + execute("") + update(1), None),
     ],
