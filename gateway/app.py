@@ -390,10 +390,11 @@ class Gateway:
         return {"store": store, "spool": spool, "issuers": await self.issuers.ready() or http.OK}
 
     async def _saw(self, identity: Identity) -> None:
-        """Remember who logged in, so that a reviewer's groups are known by e-mail. The store being away hinders nobody."""
+        """Remember who logged in, so that a reviewer's groups are known by e-mail: as of when the token was issued, however late
+        it comes. The store being away hinders nobody."""
         person = Person(identity.issuer, identity.subject, identity.user, identity.email, identity.groups)
         try:
-            await self.store.saw(person, time.time())
+            await self.store.saw(person, min(time.time(), identity.issued_at or time.time()))
         except StoreUnavailable:
             log.warning("person.not_stored")
 
@@ -476,6 +477,7 @@ class Gateway:
         if policy.version != self.policy.version:
             self.policy = policy
             self.issuers.use(policy.issuers)
+            self.desk.use(policy.limits.link_max_age)
             self.server.adopt(policy)
             self._record_policy()
             self._warn_of_chats()

@@ -1,6 +1,7 @@
 """The composition root: reading and replacing the policy, what a failed start leaves. Running it whole: tests/e2e/test_serve.py."""
 
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gateway.app import Gateway, read_policy, replica_name
 from gateway.approvals.request import Person
 from gateway.errors import PolicyError, StoreUnavailable
 from gateway.identity.accounts import Account
+from gateway.identity.claims import Identity
 from gateway.settings import Address, Settings, Web
 from tests.playbook import POLICY
 
@@ -95,6 +97,38 @@ async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -
     finally:
         await made.stop()
     assert not made._tasks
+
+
+async def test_a_new_policy_says_how_long_a_sign_in_counts(file: Path, store_dsn: str) -> None:
+    made = gateway(file, store_dsn)
+    await made.start()
+    try:
+        bob = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
+        await made.store.saw(bob, time.time() - 7200)
+        assert await made.desk.reviewer("bob@example.com") == bob
+        file.write_text(POLICY + "limits: {link_max_age: 1h}\n")  # noqa: ASYNC240 - a test may wait for a disk
+        assert made.reload()
+        found = await made.desk.reviewer("bob@example.com")
+        assert found is not None
+        assert found.groups == frozenset()
+    finally:
+        await made.stop()
+
+
+async def test_an_old_token_brings_no_authority_back(file: Path, store_dsn: str) -> None:
+    """Bob was taken out of dba, and signed in since. His token of this morning is good for a login, and tells what was then."""
+    made = gateway(file, store_dsn)
+    await made.start()
+    try:
+        now = time.time()
+        bob = ("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com")
+        for groups, issued_at in ((frozenset[str](), now - 60), (frozenset({"dba"}), now - 7200)):
+            await made._saw(Identity(*bob, groups, now + 3600, issued_at))
+        assert await made.desk.reviewer("bob@example.com") == Person(*bob, frozenset())
+        await made._saw(Identity(*bob, frozenset({"dba"}), now + 3600))
+        assert await made.desk.reviewer("bob@example.com") == Person(*bob, frozenset({"dba"}))
+    finally:
+        await made.stop()
 
 
 async def test_its_pages_are_where_browsers_reach_it(file: Path, store_dsn: str) -> None:

@@ -81,7 +81,7 @@ class People:
         for address in addresses:
             found = await self._desk.reviewer(address, accounts, account)
             if found is not None and found.subject:
-                return replace(found, also=tuple(addresses)) if found.also else found
+                return replace(found, also=tuple(dict.fromkeys((*addresses, *found.also)))) if found.also else found
         if found is None:
             raise Unproven(NO_ADDRESS)
         return replace(found, user=addresses[-1], email=addresses[0])  # both, or one could approve the other's request

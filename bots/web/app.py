@@ -12,6 +12,7 @@ chat). An address proves nothing here: a link's is good for a sign-in, after whi
 is its owner's (bots.linking); a request's is no secret at all.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
@@ -45,13 +46,15 @@ CALLBACK = "/login/callback"
 #: What an id can look like; anything else is no page, and no question to the store.
 _ID = "{id:[0-9A-Za-z-]{1,64}}"
 _LEAST_REASON, _LONGEST = 3, 1000
+#: So many pages are made at once, of whoever asks: the store's connections are those that held statements wait for.
+AT_ONCE = 4
 
 Body = dict[str, Any]
 log = structlog.get_logger()
 
 NOT_READY = "The sign-in is not to be had just now. Nothing was changed: please try again."
 REFUSED = "Your organisation's sign-in was refused here. Nothing was changed."
-FOREIGN = "A form of another site was sent here. Nothing was changed."
+FOREIGN = "A form of another site, or none that can be read, was sent here. Nothing was changed."
 STALE_FORM = "This form is not of the page that you see. Nothing was changed: load the page again."
 NOT_FINISHED = "The sign-in was not finished. Nothing was changed."
 NO_REASON = f"Nothing was decided. Write a reason of {_LEAST_REASON} to {_LONGEST:,} characters."
@@ -94,6 +97,7 @@ class WebFront:
         self._public_url = public_url
         self._fresh = fresh
         self._clock = clock
+        self._at_once = asyncio.Semaphore(AT_ONCE)
         self._decisions: dict[str, Callable[[ApprovalRequest, str, str], Decision]] = {
             "approve": lambda _request, _reason, typed: Approve(typed, read=True),  # the page shows all of it
             "deny": lambda _request, reason, _typed: Deny(reason),
@@ -116,10 +120,11 @@ class WebFront:
         """A handler that takes no form of another site, and whose every answer is a page of ours."""
 
         async def handler(request: web.Request) -> web.Response:
-            if request.method == "POST" and not self._is_ours(request):
+            if request.method == "POST" and not (self._is_ours(request) and await _is_read(request)):
                 return _answer(pages.notice("Not accepted", FOREIGN, status=403))
             try:
-                return await act(request)
+                async with self._at_once:
+                    return await act(request)
             except TokenRefused as error:
                 log.warning("web.sign_in_refused", why=error.detail)
                 return _answer(pages.notice("Not signed in", REFUSED, error.hint or "", status=403))
@@ -329,6 +334,15 @@ def _mistyped(request: ApprovalRequest, decision: Decision) -> DeskRefused | Non
         case _:
             wrong = False
     return DeskRefused(Refusal.NOT_TYPED, request) if wrong else None
+
+
+async def _is_read(request: web.Request) -> bool:
+    """Whether its form could be read; kept in the request. Who sends one slowly takes nobody's turn."""
+    try:
+        await request.post()
+    except (ValueError, LookupError):  # bytes, charsets and boundaries that are none
+        return False
+    return True
 
 
 def _person(values: Body) -> Person:

@@ -187,7 +187,6 @@ class Desk:
         self._clock = clock
         self._people = People(store, clock=clock, link_max_age=link_max_age, directory=directory)
         self._page = page
-        self._link_max_age = link_max_age
         self._ended = ended
         self._on_counted = counted
         self._scrub = scrub
@@ -198,6 +197,10 @@ class Desk:
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Life ----------------------------------------------------------------------------------------------------------
+
+    def use(self, link_max_age: float) -> None:
+        """Take what a new policy says of how long a sign-in counts (seconds): from the next click on."""
+        self._people.link_max_age = link_max_age
 
     async def start(self, replica: str, gone: Iterable[str] = ()) -> None:
         """Listen, give signs of life as `replica`, and look after what others left behind.
@@ -321,7 +324,7 @@ class Desk:
                     approved = rules.approve(request, reviewer, via, now, rev=rev, typed=typed, read=read)
                     if scope is None or isinstance(approved, Refusal):
                         return approved
-                    return granting.give(approved, scope, now, self._link_max_age)
+                    return granting.give(approved, scope, now, self._people.link_max_age)
                 case Deny(reason):
                     return rules.deny(request, reviewer, via, self._typed(reason), now)
                 case RequestChanges(changes):

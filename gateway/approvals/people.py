@@ -8,7 +8,7 @@ old. What must not: how a chat proves who clicked (each front), what a person ma
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from gateway.approvals.request import Person
+from gateway.approvals.request import Person, identity
 from gateway.identity.accounts import Account
 from gateway.store.port import Store
 
@@ -24,7 +24,7 @@ class People:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._link_max_age = link_max_age
+        self.link_max_age = link_max_age
         self._directory = directory
 
     async def reviewer(
@@ -38,7 +38,8 @@ class People:
         """
         linked = None if chat is None else await self._store.linked(chat)
         if linked is not None:
-            return replace(await self.now(linked), also=(email,) if email else ())
+            who = await self.now(linked)
+            return replace(who, also=(*who.also, *await self._but_for_the_link(email, accounts)))
         if not email:
             return None
         if self._directory is not None:
@@ -46,6 +47,12 @@ class People:
         else:
             known = await self._seen_lately(email, accounts)
         return known or Person(issuer="", subject="", user=email, email=email, groups=frozenset())
+
+    async def _but_for_the_link(self, email: str, accounts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        """Whom the chat takes the account for, as Person.also: a link to a second identity does not hide the first."""
+        known = await self._directory(email) if self._directory is not None and email else None
+        theirs = [*accounts, *([(known.issuer, known.subject)] if known is not None and known.subject else [])]
+        return tuple(dict.fromkeys((*([email] if email else []), *(identity(*each) for each in theirs))))
 
     async def now(self, person: Person) -> Person:
         """This person with the groups of now: none, where nobody who may say so has said so lately.
@@ -56,8 +63,11 @@ class People:
             known = await self._directory(person.email) if person.email else None
         else:
             known = await self._store.person_by_subject(person.issuer, person.subject, self._since())
-        if known is None or (known.issuer, known.subject) != (person.issuer, person.subject):
+        if known is None:
             return replace(person, groups=frozenset())
+        if (known.issuer, known.subject) != (person.issuer, person.subject):  # the address is somebody else's by now
+            former = tuple(each for each in (person.email, person.user) if each)
+            return replace(person, user=person.subject, email=None, groups=frozenset(), also=former)
         return known
 
     async def _seen_lately(self, email: str, accounts: Sequence[tuple[str, str]]) -> Person | None:
@@ -68,4 +78,4 @@ class People:
         return await self._store.person_by_email(email, self._since())
 
     def _since(self) -> float:
-        return self._clock() - self._link_max_age
+        return self._clock() - self.link_max_age

@@ -82,8 +82,8 @@ _SQLSTATES: dict[State, str] = {
 class Person:
     """Who acts on a request: compared by (issuer, subject), and by e-mail where only that is known.
 
-    `also`: addresses of the chat account that they clicked with, where it is linked to an identity of other addresses. They
-    tell one human from another and give no right.
+    `also`: addresses of the chat account that they clicked with, and `identity` of whom the chat takes it for, where it is
+    linked to another identity. They tell one human from another and give no right.
     """
 
     issuer: str
@@ -279,7 +279,13 @@ def same_person(one: Person, other: Person) -> bool:
     if one.subject and (one.issuer, one.subject) == (other.issuer, other.subject):
         return True
     theirs, others = ({*_addresses(each), *map(str.casefold, each.also)} for each in (one, other))
-    return bool(theirs & others)
+    known = identity(one.issuer, one.subject) in other.also or identity(other.issuer, other.subject) in one.also
+    return known or bool(theirs & others)
+
+
+def identity(issuer: str, subject: str) -> str:
+    """An issuer's account as one text, for `Person.also`."""
+    return f"{issuer}\n{subject}"
 
 
 def may_review(request: ApprovalRequest, person: Person) -> bool:

@@ -30,7 +30,8 @@ class Identity:
     """A person or an agent, as its issuer vouches for it.
 
     `subject` is the issuer's stable key and the only thing that requester and reviewer are compared by;
-    `user` and `email` are for people to read and for `users:` in policies. `expires_at` is Unix seconds.
+    `user` and `email` are for people to read and for `users:` in policies. Times are Unix seconds; `issued_at` is when
+    the issuer said all this, None where its token does not tell.
     """
 
     issuer: str
@@ -39,6 +40,7 @@ class Identity:
     email: str | None
     groups: frozenset[str]
     expires_at: float
+    issued_at: float | None = None
 
 
 class TokenRefused(AuthenticationFailed):
@@ -77,11 +79,13 @@ def identity_of(claims: Mapping[str, object], issuer: str, names: ClaimNames) ->
         email=email,
         groups=_groups(claims, names.groups),
         expires_at=_time(claims, "exp"),
+        issued_at=_time(claims, "iat") if "iat" in claims else None,
     )
 
 
 def _user(claims: Mapping[str, object], names: ClaimNames, email: str | None) -> str | None:
-    """None where the issuer names nobody (a token of a machine): its subject must do."""
+    """None where the issuer names nobody (a token of a machine), or by an address alone that it has not verified: the subject
+    must do then. Issuers whose people sign in by address put the unproven one into preferred_username as well."""
     if names.user == "email":
         if email is None:
             raise TokenRefused("the token has no verified email, and policies.yaml takes the user from it")
@@ -90,7 +94,8 @@ def _user(claims: Mapping[str, object], names: ClaimNames, email: str | None) ->
         return _text(claims, names.user)
     if email is not None or "preferred_username" not in claims:
         return email
-    return _text(claims, "preferred_username")
+    name = _text(claims, "preferred_username")
+    return None if "@" in name and "email" in claims else name
 
 
 def _email(claims: Mapping[str, object]) -> str | None:

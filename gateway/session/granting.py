@@ -21,6 +21,7 @@ from gateway.session.question import Held, circumstances
 from gateway.session.replies import Part
 from gateway.session.state import Conversation
 from gateway.sql.behind import cascades
+from gateway.sql.functions import depends_on_session
 from gateway.sql.parse import string_tokens, without_positions
 from gateway.sql.statement import Control, Statement, StatementClass
 
@@ -62,7 +63,7 @@ def _alone(held: Held) -> Statement | None:
     protected = (
         execution.copies or execution.tested or statement.spreads
     )  # many uses of a condition would tell the value
-    if not plain or runs_code or unsure or protected or not _read_now(held, statement):
+    if not plain or runs_code or unsure or protected or depends_on_session(statement) or not _read_now(held, statement):
         return None
     return statement
 

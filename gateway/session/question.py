@@ -19,6 +19,7 @@ from gateway.session.state import Conversation
 from gateway.sql.alike import alike
 from gateway.sql.behind import passed_on
 from gateway.sql.catalog import Catalog
+from gateway.sql.functions import depends_on_session
 
 SHOWN_VALUE_SETS = 5
 #: Of so many statements a card can show each; who approves more together has to have their full text open.
@@ -79,7 +80,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     reviewers = held.terms.reviewers
     held.reported = dict(talk.reported)
     held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
-    if held.terms.keep_for is not None and not talk.open_batch:  # of a half forwarded one nobody can send the same
+    if held.terms.keep_for is not None and _can_be_sent_again(talk, held):
         held.kept_until = max(held.until, talk.now + held.terms.keep_for)
     wire, statements = wire_of(talk), _statements(held, talk.judge.catalog)
     glass = held.terms.break_glass or NOBODY
@@ -126,6 +127,11 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     )
 
 
+def _can_be_sent_again(talk: Conversation, held: Held) -> bool:
+    """Nobody can send the same as a half forwarded batch, nor as one whose text asks for what its session alone has."""
+    return not talk.open_batch and not any(depends_on_session(each.statement) for each in held.executions)
+
+
 def wire_of(talk: Conversation) -> Wire:
     """This session, as a request names it."""
     login, judge = talk.login, talk.judge
@@ -144,8 +150,9 @@ def release_digest(talk: Conversation, held: Held) -> str:
 def content_digest(talk: Conversation, held: Held) -> str:
     """What is asked, by whom, of whom, and under which circumstances; not in which session. A one-time pass is bound to
     it: whoever asks the same of other reviewers, or under no row guard where there was one, asks something else."""
-    who, reviewers = talk.login.identity, held.terms.reviewers
-    asked = (who.issuer, who.subject, talk.login.target.name, *content_of(held.batch), *circumstances(talk, held))
+    who, target, reviewers = talk.login.identity, talk.login.target, held.terms.reviewers
+    where = (target.name, target.host, target.port)  # a copy of a database has its OIDs
+    asked = (who.issuer, who.subject, *where, *content_of(held.batch), *circumstances(talk, held))
     of_whom = ("|groups", *sorted(reviewers.groups), "|users", *sorted(reviewers.users))
     glass = held.terms.break_glass or NOBODY
     alone = ("|alone", *sorted(glass.groups), "|users", *sorted(glass.users))

@@ -7,8 +7,9 @@ What lives here: two tables and their look-up. `SAFE` serves when no catalog is 
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
+from gateway.sql.statement import Statement
 from gateway.sql.statement import StatementClass as Kind
-from gateway.sql.tree import words
+from gateway.sql.tree import parts, words
 
 _SPECIAL: tuple[tuple[Kind, str], ...] = (
     (Kind.HOUSEKEEPING, "pg_advisory_unlock*"),
@@ -130,3 +131,16 @@ def special_class(name: str) -> Kind | None:
         if name in patterns[0] or any(fnmatchcase(name, each) for each in patterns[1]):
             return kind
     return None
+
+
+#: What they give is chosen, or may be, by who sends the statement: settings of one's own, comments, locks, seeds ...
+_OF_SESSION = words("current_setting current_query currval lastval random random_normal array_sample array_shuffle")
+_OF_SESSION_PREFIXES = ("pg_", "txid_", "inet_client_")
+
+
+def depends_on_session(statement: Statement) -> bool:
+    """Whether the same text may choose other rows for another session, or for this one later, by more than the tables hold.
+    What code and views behind it ask for is not looked at."""
+    called = [parts(each)[-1] for each in statement.functions]
+    of_server = [each for each in statement.reads if each.startswith(("pg_catalog.", "information_schema."))]
+    return bool(of_server) or any(each in _OF_SESSION or each.startswith(_OF_SESSION_PREFIXES) for each in called)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.approvals.people import People
-from gateway.approvals.request import Person
+from gateway.approvals.request import Approval, Person, identity, is_named, same_person
+from gateway.approvals.stored import from_json, to_json
 from gateway.identity.accounts import Account
 from gateway.store.memory import MemoryStore
-from tests.bots.samples import BOB, CAROL, EVE
+from tests.bots.samples import BOB, CAROL, EVE, PLAIN
 from tests.fakes.clock import Clock
 
 SLACK = Account("slack", "/T1", "U1", "Bob in Slack")
@@ -27,7 +28,8 @@ async def test_a_link_says_more_than_an_address_and_an_account(
         await store.saw(each, clock())
     assert (await people.reviewer(MAIL, chat=SLACK) or BOB).subject == EVE.subject
     await store.link(SLACK, BOB, clock())
-    assert await people.reviewer(MAIL, [(CAROL.issuer, CAROL.subject)], SLACK) == replace(BOB, also=(MAIL,))
+    carols = identity(CAROL.issuer, CAROL.subject)
+    assert await people.reviewer(MAIL, [(CAROL.issuer, CAROL.subject)], SLACK) == replace(BOB, also=(MAIL, carols))
     assert await people.reviewer("", chat=SLACK) == BOB
     await store.unlink(SLACK)
     assert (await people.reviewer(MAIL, chat=SLACK) or BOB).subject == EVE.subject
@@ -74,3 +76,52 @@ async def test_a_person_without_an_address_is_in_no_directory(store: MemoryStore
 
     people = People(store, clock=clock, link_max_age=3600.0, directory=directory)
     assert (await people.now(replace(BOB, email=None))).groups == frozenset()
+
+
+async def test_a_link_hides_nobody_whom_the_chat_itself_vouches_for(
+    people: People, store: MemoryStore, clock: Clock
+) -> None:
+    """Eve links her account in Teams to her second identity: it stays known as the first's, however long ago that was seen."""
+    first = replace(EVE, user="eve", email=None)
+    await store.saw(first, clock())
+    await store.link(SLACK, BOB, clock())
+    clock.now += 3601
+    second = await people.reviewer(MAIL, [(first.issuer, first.subject)], SLACK)
+    assert second is not None
+    assert second.subject == BOB.subject
+    assert same_person(second, first)
+    assert same_person(first, second)
+    assert not same_person(second, CAROL)
+    assert from_json(to_json(replace(PLAIN, approvals=(Approval(second, "teams", 1.0),)))).approvals[0].by == second
+
+
+async def test_a_link_hides_nobody_whom_a_directory_knows_by_the_chats_address(
+    store: MemoryStore, clock: Clock
+) -> None:
+    """The chat has an alias of Eve's, her tokens another address."""
+
+    async def directory(email: str) -> Person | None:
+        return EVE if email == MAIL else None
+
+    people = People(store, clock=clock, link_max_age=3600.0, directory=directory)
+    await store.link(SLACK, BOB, clock())
+    second = await people.reviewer(MAIL, chat=SLACK)
+    assert second is not None
+    assert same_person(second, EVE)
+
+
+async def test_an_address_that_the_directory_has_given_to_somebody_else_names_its_former_owner_no_more(
+    store: MemoryStore, clock: Clock
+) -> None:
+    """`users: [bob@example.com]` are whoever has that address now."""
+
+    async def directory(email: str) -> Person | None:
+        return replace(BOB, subject="the-next-bob") if email == BOB.email else None
+
+    people = People(store, clock=clock, link_max_age=3600.0, directory=directory)
+    await store.link(SLACK, BOB, clock())
+    former = await people.reviewer(MAIL, chat=SLACK)
+    assert former is not None
+    assert former.subject == BOB.subject
+    assert not is_named(former, [BOB.email or ""])
+    assert same_person(former, BOB), "it still tells one human from another"

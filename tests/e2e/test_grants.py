@@ -336,6 +336,9 @@ NEVER: dict[str, list[tuple[bytes, list[str] | None]]] = {
         (query("BEGIN"), ["C[BEGIN]", "ZT"]),
         (query("DECLARE c CURSOR FOR SELECT * FROM shapes WHERE id = 1 FOR UPDATE"), None),
     ],
+    "by its own comment": [
+        (query("UPDATE shapes SET amount = 0 WHERE id = position('x' in current_query()) /* x */"), None)
+    ],
     "behind a setting": [
         (parse("", "SET search_path = public") + bind("", "") + execute("") + update(1), None),
     ],
@@ -423,7 +426,7 @@ async def test_it_ends_in_time(stack: Stack, row: int, monkeypatch: pytest.Monke
     """A grant never lasts longer than a sign-in counts: here that is a second."""
     asking = await wire(stack)
     gateway: Gateway = stack.demo.gateway
-    monkeypatch.setattr(gateway.desk, "_link_max_age", 1.0)
+    monkeypatch.setattr(gateway.desk._people, "link_max_age", 1.0)
     card = await granted(stack, asking, update(row), "60m")
     grant = (await stack.request(card.request_id)).grant
     assert grant is not None

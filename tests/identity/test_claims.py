@@ -35,7 +35,9 @@ def test_a_whole_identity() -> None:
         email="ann@example.com",
         groups=frozenset({"engineering"}),
         expires_at=NOW + 3600,
+        issued_at=NOW,
     )
+    assert _identity({"iat": None}).issued_at is None
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,10 @@ def test_a_whole_identity() -> None:
         ("ann@example.com", "ann@example.com", {"email_verified": None}),  # Entra never sends it
         ("ann", None, {"email": None}),
         ("person-ann", None, {"email": None, "preferred_username": None}),
+        ("ann@corp", None, {"email": None, "preferred_username": "ann@corp"}),  # Entra's sign-in name
+        # whoever registers with Bob's address is not Bob: where the address is unproven, a name like one is, too
+        ("person-ann", None, {"email_verified": False, "email": "bob@corp", "preferred_username": "bob@corp"}),
+        ("person-ann", None, {"email_verified": False, "preferred_username": "bob@corp"}),
     ],
 )
 def test_user_and_email(user: str, email: str | None, changes: dict[str, object]) -> None:

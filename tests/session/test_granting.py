@@ -132,6 +132,12 @@ NEVER = {
     "copy": "COPY customers FROM STDIN",
     "two": f"{DELETE}; {DELETE}",
     "an unknown name": "DELETE FROM nowhere WHERE id = 1",
+    # the same text, and who sends it chooses the row anew each time: without a reviewer, and whether or not values may vary
+    "a setting of one's own": "DELETE FROM customers WHERE id = current_setting('app.id')::int",
+    "its own comments": "DELETE FROM customers WHERE id = length(current_query())",
+    "a sequence's place in the session": "DELETE FROM customers WHERE id = pg_catalog.currval('orders_id_seq')",
+    "a seed": "DELETE FROM customers WHERE id = (random() * 100)::int",
+    "its locks": "DELETE FROM customers WHERE id IN (SELECT objid FROM pg_catalog.pg_locks)",
     "locking": "SELECT * FROM customers WHERE id = 1 FOR UPDATE",
 }
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.approvals.request import ApprovalRequest
 from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
 from tests import playbook
-from tests.playbook import BOUND, NO_DATA, PARSED, POLICY, Playbook, columns, complete, error, ready, row
+from tests.playbook import BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, ready, row
 from tests.session.test_holding import KEPT, answer_probe, asked, kept
 from tests.session.test_session import DELETE
 
@@ -41,6 +41,9 @@ def test_it_is_the_same_under_other_names_of_statement_and_portal() -> None:
         lambda: Playbook(KEPT.replace("dba: {groups: [dba]", "dba: {groups: [dba], approvals: 2")),
         lambda: Playbook(KEPT, who=replace(playbook.ANN, subject="somebody-else")),
         lambda: Playbook(KEPT, who=replace(playbook.ANN, issuer="https://other.example")),
+        # a copy of the database has its OIDs, and the policy may call another server by this name from now on
+        lambda: Playbook(KEPT.replace("host: db.test", "host: db2.test")),
+        lambda: Playbook(KEPT.replace("port: 5432", "port: 5433")),
     ],
 )
 def test_another_rule_other_reviewers_another_person_ask_something_else(change: Callable[[], Playbook]) -> None:
@@ -54,6 +57,14 @@ def test_another_table_of_that_name_asks_something_else() -> None:
     again.client(query(DELETE))
     answer_probe(again, b"public.customers", b"99999")
     assert again.requests[0].content_digest != request.content_digest
+
+
+def test_what_reads_its_own_session_is_not_kept_for_another() -> None:
+    """The row that was seen is that of app.row then; whoever comes back with the same text may have set another."""
+    assert asked(Playbook(KEPT), query(DELETE)).kept
+    own = asked(Playbook(KEPT), query(DELETE.replace("= 1", "= current_setting('app.row')::int")))
+    assert not own.kept
+    assert own.expires_at == NOW + 600
 
 
 # --- what a reviewer must do ------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.sql.functions import SAFE, special_class
+from gateway.sql.functions import SAFE, depends_on_session, special_class
+from gateway.sql.parse import read
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,19 @@ def test_special_class(kind: str | None, name: str) -> None:
 
 def test_what_is_safe_is_not_special() -> None:
     assert {name for name in SAFE if special_class(name)} == set()
+
+
+@pytest.mark.parametrize(
+    ("sql", "depends"),
+    [
+        ("DELETE FROM t WHERE id = 1 AND at < now()", False),
+        ("INSERT INTO t VALUES (gen_random_uuid(), lower('A'))", False),
+        ("DELETE FROM t WHERE id = current_setting('app.row')::int", True),
+        ("DELETE FROM t WHERE id = position('x' in pg_catalog.current_query())", True),
+        ("DELETE FROM t WHERE id IN (SELECT id FROM u WHERE u.pid = pg_backend_pid())", True),
+        ("DELETE FROM t WHERE id IN (SELECT objid FROM pg_catalog.pg_locks)", True),
+    ],
+)
+def test_what_reads_its_own_session(sql: str, depends: bool) -> None:
+    (statement,) = read(sql).statements
+    assert depends_on_session(statement) is depends

@@ -1,5 +1,6 @@
 """The gateway's own pages over real HTTP, with a real issuer behind them: what works, and every way round that was thought of."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from bots.web.app import CALLBACK
+from bots.web.app import AT_ONCE, CALLBACK
 from bots.web.pages import OVER
 from gateway.approvals.request import Approval, Person, State
 from gateway.demo.issuer import DemoIssuer
 from gateway.identity.accounts import Account
+from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, CAROL, DELETE
 from tests.bots.web.browser import BOB_IN_SLACK, Browser, House, Seen, Serve
 
@@ -514,6 +516,47 @@ async def test_the_store_is_away(house: House, browser: Browser) -> None:
     page = await browser.get(link)
     assert page.status == 503
     assert "does not answer" in page.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded; charset=none-such", b"csrf=x"),
+        ("application/x-www-form-urlencoded", b"csrf=\xff"),
+        ("multipart/form-data", b"no boundary"),
+    ],
+)
+async def test_a_form_that_can_not_be_read(house: House, browser: Browser, kind: str, body: bytes) -> None:
+    asked = await browser.signs_in(await house.link(), "bob")
+    headers = {"Content-Type": kind, "Origin": house.url}
+    async with browser.session.post(asked.url, data=body, headers=headers) as response:
+        assert response.status == 403
+        assert "Not accepted" in await response.text()
+    assert (await browser.get(asked.url)).status == 200
+
+
+async def test_a_flood_of_pages_leaves_the_store_to_the_wire(
+    house: House, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to be known to open one, and the store's connections are those that held statements wait for."""
+    asked, full, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def slow(_ticket: str) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == AT_ONCE:
+            full.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(MemoryStore, "ticket", lambda _store, ticket: slow(ticket))
+    pages = [asyncio.create_task(browser.get(f"{house.url}/link/{each}")) for each in range(3 * AT_ONCE)]
+    async with asyncio.timeout(20):
+        await full.wait()
+        for _ in range(5):
+            assert (await browser.get(f"{house.url}/no-page")).status == 404  # the others had time to come in
+        assert asked == AT_ONCE
+        go_on.set()
+        assert all(map(is_over, await asyncio.gather(*pages)))
 
 
 async def test_cookies_are_bound_to_the_host_where_there_is_https(aiohttp_server: Serve) -> None:
