@@ -106,13 +106,14 @@ class Driver(Generic[Connection]):
 
         async def asked(door: Door, attempts: Sequence[Attempt]) -> Recorded:
             async with Tap.to(door.port) as tap:
-                plain = [each for each in attempts if not each.alone]
+                plain = [each for each in attempts if not each.alone and not each.spreads]
                 async with self.connect(door, tap.port) as own:
                     answers = [await self._answer(tap, own, door.texts(each) * times, each, ask) for each in plain]
                 for each in attempts:
-                    if each.alone:
+                    if each.alone or each.spreads:
                         async with self.connect(door, tap.port) as own:
-                            answers.append(await self._answer(tap, own, door.texts(each), each, ask))
+                            texts = door.texts(each) * (1 if each.alone else times)
+                            answers.append(await self._answer(tap, own, texts, each, ask))
                 return Recorded(answers, bytes(tap.heard))
 
         return asked

@@ -19,6 +19,7 @@ _QUERY_KEYS = frozenset({"sql", "since", "until", "ways", "lacks", "oracle", "kn
 _CASE_KEYS = frozenset({"name", "from", "say", "since", "until", "lacks", "oracle", "known", "known_on", "refused"})
 _READS = ("SELECT", "WITH", "VALUES", "TABLE", "(")
 _CHANGES = ("INSERT", "UPDATE", "DELETE", "MERGE")
+_SPREADS = re.compile(r"\s*DO\b|.*\blo_from_bytea\b", re.IGNORECASE | re.DOTALL)
 _LEAVES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|set_config|lo_from_bytea)\b")
 
 #: What is sent at once, and the number of ReadyForQuery messages that answer it.
@@ -54,6 +55,12 @@ class Attempt:
     def leaves(self) -> bool:
         """It leaves something behind, so it is to be taken back: the next one must meet the same rows and settings."""
         return not self.alone and any(map(_LEAVES.search, self.texts))
+
+    @property
+    def spreads(self) -> bool:
+        """It may put protected values anywhere (code, large objects): behind it much is masked in its session, what drivers ask of
+        types among it, so it gets a connection of its own."""
+        return any(map(_SPREADS.match, self.texts))
 
     def is_known(self, major: int) -> bool:
         return bool(self.known) and (not self.known_on or major in self.known_on)
