@@ -16,8 +16,9 @@ from gateway.sql.frames import HIDDEN, UNKNOWN
 from gateway.wire.backend import Column
 
 UNRESOLVED = "unresolved"
-#: Masks that show a part of the value: only for the column itself, as the target says it is.
-_PARTS = frozenset({"last4", "partial"})
+#: Masks that tell something of what they are put on: only for the column itself, as the target says it is. The hash of one
+#: digit of it is known from the hash of a digit of one's own.
+_PARTS = frozenset({"last4", "partial", "hash"})
 #: What a column of unknown lineage may be all the same: numbers and the like stay, and are scanned.
 NUMBERS = frozenset({Kind.HARMLESS, Kind.INT8, Kind.NUMERIC})
 TableNames = Mapping[int, tuple[str, str, Mapping[int, str]]]

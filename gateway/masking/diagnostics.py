@@ -31,6 +31,9 @@ _DROPPED = frozenset(b"DHWqpP")  # detail, hint, context, internal query and the
 _OF_NAMES = frozenset({b"scan.l", b"gram.y", b"parse_relation.c", b"parse_func.c", b"parse_oper.c"})
 #: Schema, table, column, type, constraint.
 _NAMES = frozenset(b"stcdn")
+#: PostgreSQL's routines (field R) behind RAISE and plpy.error(): code says what SQLSTATE and level they have.
+_RAISES = frozenset({b"exec_stmt_raise", b"PLy_output", b"PLy_elog_impl"})
+_ERRORS = frozenset({b"ERROR", b"FATAL", b"PANIC"})
 #: A statement that a function made at run time, perhaps of values, comes with its text or a context: the client's own has none.
 _OF_INNER = frozenset(b"qW")
 
@@ -60,6 +63,9 @@ def scrub_fields(body: bytes, detectors: Detectors, touches_protected: bool) -> 
     touches_protected = touches_protected and not _is_of_a_name(fields)
     by_code = any(kind in _OF_INNER for kind, _ in fields)
     sqlstate = next((text.decode("ascii", "replace") for kind, text in fields if kind == ord("C")), "XX000")
+    if touches_protected and dict(fields).get(ord("R")) in _RAISES:
+        fields = _without_choices(fields)
+        sqlstate = dict(fields)[ord("C")].decode()
     out = []
     for kind, text in fields:
         shown = text
@@ -71,6 +77,13 @@ def scrub_fields(body: bytes, detectors: Detectors, touches_protected: bool) -> 
             shown = _clean(text, detectors)
         out.append(bytes((kind,)) + shown + b"\0")
     return b"".join((*out, b"\0"))
+
+
+def _without_choices(fields: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """As if code had raised it without saying how: its level and SQLSTATE may be made of a value, five letters at a time."""
+    is_error = dict(fields).get(ord("V")) in _ERRORS
+    chosen = {ord("C"): b"P0001"} if is_error else dict(zip(b"SVC", (b"NOTICE", b"NOTICE", b"00000"), strict=True))
+    return [(kind, chosen.get(kind, text)) for kind, text in fields]
 
 
 def _is_of_a_name(fields: list[tuple[int, bytes]]) -> bool:

@@ -35,6 +35,7 @@ from gateway.sql.literals import withheld
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.restarts import calls_beside_from
+from gateway.sql.severing import concerned, severs
 from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts
 from gateway.wire.backend import Column
@@ -98,6 +99,9 @@ class Judge:
         self._copied_to: dict[
             tuple[str, str], None
         ] = {}  # masks of columns that this session has copied protected ones to
+        self._defined: set[str] = (
+            set()
+        )  # names of tables in this session's DDL, perhaps too short-lived for any catalog
         self._heirs: list[tuple[Relative, Relative]] = []  # tables that this session has made of others: child, parent
         self.doubts_settings = False  # a statement of this session may have put protected values into settings
         self._know(catalog)
@@ -171,8 +175,19 @@ class Judge:
             self.epoch += 1
             self._follow_anew()
         self._heirs += [each for each in self._lineages.heirs(statement.sql) if each not in self._heirs]
-        if new := {self._glob(place) for place, _ in self._copies(statement)}:
+        new = {self._glob(place) for place, _ in self._copies(statement)}
+        if StatementClass.DDL in statement.classes:
+            self._defined |= concerned(statement.sql) | self._written_by_triggers(statement)
+            if (new or self._copied_to) and severs(statement.sql):  # what was copied may be called otherwise by now
+                new |= {self._glob((None, name, None)) for name in self._defined}
+        if new - self._copied_to.keys():
             self._mask_too(new)
+
+    def _written_by_triggers(self, statement: Statement) -> set[str]:
+        """The tables that a trigger's function writes to, where the statement makes one."""
+        known = self.catalog.function_writes if self.catalog and statement.tag == "CREATE TRIGGER" else {}
+        called = {parts(each)[-1] for each in statement.functions}
+        return {name for each in called & known.keys() for _, name in known[each].to}
 
     def _mask_too(self, globs: set[str]) -> None:
         """Mask what these match in this session too; everything, where that gets too much."""

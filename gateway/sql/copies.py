@@ -80,6 +80,11 @@ _CREATES = re.compile(
     rf"\bcreate\s+(?:(?:global|local|temp|temporary|unlogged)\s+)*table\s+(?:if\s+not\s+exists\s+)?(?:{_NAME}\s*\.\s*)?({_NAME})",
     re.IGNORECASE,
 )
+#: DDL that gives what was written another name, or ends what tells where it came from.
+_SEVERS = re.compile(
+    r"\b(?:rename|no\s+inherit|set\s+schema|detach\s+partition|disable\s+trigger)\b|\bdrop\s+(?:constraint|trigger|view|rule|expression|default)\b",
+    re.IGNORECASE,
+)
 _TRIGGERS = re.compile(r"\breturns\s+trigger\b", re.IGNORECASE)
 _EXECUTES = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
 _WRITTEN = re.compile(
@@ -188,7 +193,7 @@ def spread(
     found = {
         name: _spread(text, names, relations)
         for name, text in whole.items()
-        if _WRITES.search(text) or _CREATES.search(text) or _EXECUTES.search(text)
+        if any(each.search(text) for each in (_WRITES, _CREATES, _EXECUTES, _SEVERS))
     }
     return {name: each for name, each in found.items() if each.to or each.creates or (each.anywhere and each.reads)}
 
@@ -202,7 +207,8 @@ def _spread(text: str, names: Mapping[str, list[Relation]], relations: Mapping[K
     ]
     creates = frozenset(_folded(each) for each in _CREATES.findall(text))
     to = frozenset((each.schema, each.name) for each in targets)
-    return Spread(to, read, creates, _EXECUTES.search(text) is not None)
+    anywhere = any(each.search(text) for each in (_EXECUTES, _SEVERS))
+    return Spread(to, read, creates, anywhere)
 
 
 def spread_by(statement: Statement, catalog: Catalog) -> list[Spread]:

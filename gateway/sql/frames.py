@@ -25,8 +25,12 @@ CLOSED: Carried = frozenset({UNKNOWN, HIDDEN})
 
 _OWN = ("pg_catalog", "information_schema")
 # Columns of PostgreSQL's own relations that show values of other tables, other people's statements, or secrets.
+_STATISTICS = words(
+    "most_common_vals histogram_bounds most_common_elems range_bounds_histogram range_length_histogram elem_count_histogram"
+)
 _REVEALING = {
     "_pg_user_mappings": words("umoptions"),
+    "pg_attribute": words("attmissingval"),
     "pg_authid": words("rolpassword"),
     "pg_backend_memory_contexts": words("ident"),
     "pg_cursors": words("statement"),
@@ -39,9 +43,9 @@ _REVEALING = {
     "pg_stat_activity": words("application_name query"),
     "pg_statistic": words("stavalues1 stavalues2 stavalues3 stavalues4 stavalues5"),
     "pg_statistic_ext_data": words("stxdmcv stxdexpr"),
-    "pg_stats": words("most_common_vals histogram_bounds most_common_elems range_bounds_histogram"),
+    "pg_stats": _STATISTICS,
     "pg_stats_ext": words("most_common_vals"),
-    "pg_stats_ext_exprs": words("most_common_vals histogram_bounds most_common_elems range_bounds_histogram"),
+    "pg_stats_ext_exprs": _STATISTICS,
     "pg_subscription": words("subconninfo"),
     "pg_user": words("useconfig"),
     "pg_user_mapping": words("umoptions"),
@@ -60,12 +64,14 @@ class Column:
     `kin`: the columns that were derived beside it (VALUES, a function), and those that they are made of: who links one of
     them to a value tells the others.
     `origin`: OID and attnum of the relation's column that it is, untouched, as in RowDescription; zeros for what is made.
+    `written`: the statement itself puts what other columns carry there, so that it has a value may tell of them.
     """
 
     name: str | None
     carried: Carried
     kin: list["Column"] = field(default_factory=list)
     origin: tuple[int, int] = (0, 0)
+    written: bool = False
 
 
 @dataclass(slots=True, eq=False)

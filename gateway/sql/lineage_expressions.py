@@ -81,6 +81,8 @@ _AS_IF_READ = {
 #: large objects; but for those whose traces are known or masked anyway.
 _LEAVING = (StatementClass.WRITE, StatementClass.SESSION, StatementClass.ADMIN)
 _TRACED = _SHOWN_BY.keys() | words("nextval pg_notify")
+#: They move the place in a large object where the next lowrite() puts its byte: pg_largeobject.pageno tells of it.
+_MOVING = words("lo_lseek lo_lseek64 loread")
 _MAX_STEPS = 50_000  # columns and names looked at; 8 kB of text can ask for millions
 #: Set-returning functions of PostgreSQL's own that make rows of their arguments (pg_proc.dat).
 MAKES_ROWS = words(
@@ -318,7 +320,7 @@ class Expressions(ABC):
         carried = self._children(_fields_of(fields, ("args", "agg_order", *_AROUND)), frame)
         if known and bare not in _OF_NUMBERS:
             carried = _made(carried)
-        if carried and special_class(bare) in _LEAVING and bare not in _TRACED:
+        if carried and (bare in _MOVING or (special_class(bare) in _LEAVING and bare not in _TRACED)):
             self.copies.append((None, None, None, carried))
         self._spread(bare, carried)
         carried |= self._unless(known)
@@ -392,8 +394,12 @@ class Expressions(ABC):
 
     def _window(self, fields: Fields, frame: Frame) -> Carried:
         """PARTITION BY and ORDER BY of a window, and of the window that it is made from."""
-        base = frame.windows.get(fields.get("refname", ""), NOTHING)
-        return base | self._children(fields, frame)
+        carried = frame.windows.get(fields.get("refname", ""), NOTHING)
+        for each in (*(fields.get("partitionClause") or ()), *(fields.get("orderClause") or ())):
+            stored = is_stored(each.get("SortBy", {}).get("node", each), frame)
+            # Rows come out in the order of a window, as by ORDER BY: what is compared with columns tells of them.
+            carried |= self._of(each, frame) if stored else self._together(each, frame)
+        return carried | self._children(_fields_of(fields, ("startOffset", "endOffset")), frame)
 
     def _on_window(self, fields: Fields, frame: Frame) -> Carried:
         return self._window(fields, frame) | frame.windows.get(fields.get("name", ""), NOTHING)
@@ -416,7 +422,9 @@ def origin(value: object, frame: Frame) -> tuple[int, int]:
 def is_stored(value: object, frame: Frame) -> bool:
     """Is it nothing but the name of a relation's column, or of what nothing is known of?"""
     columns = _named(value, frame)
-    return bool(columns) and all(each.origin != (0, 0) or each.carried <= UNRESOLVED for each in columns)
+    return bool(columns) and all(
+        not each.written and (each.origin != (0, 0) or each.carried <= UNRESOLVED) for each in columns
+    )
 
 
 def _named(value: object, frame: Frame) -> list[Column]:

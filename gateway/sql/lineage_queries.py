@@ -16,6 +16,7 @@ from gateway.sql.frames import (
     Column,
     Frame,
     Table,
+    columns_named,
     copied,
     derived,
     filled_columns,
@@ -27,7 +28,7 @@ from gateway.sql.frames import (
     united,
     whole,
 )
-from gateway.sql.lineage_expressions import Expressions, origin
+from gateway.sql.lineage_expressions import Expressions, is_stored, origin
 from gateway.sql.scope import is_star, natural_name
 from gateway.sql.tree import Fields, children, literal, strings, unwrap, words
 
@@ -66,17 +67,22 @@ class Queries(Expressions):
             if fields["op"] != "SETOP_UNION" or not fields.get("all"):
                 self.tested |= whole((*left, *right))  # which rows are equal
             stored = [a.origin != (0, 0) != b.origin for a, b in zip(left, right, strict=False)]
-            return self._limited(self._in_order(united(left, right), fields, stored), fields, frame)
+            both = united(left, right)
+            if fields["op"] != "SETOP_UNION":
+                both = _compared(both, stored)
+            return self._limited(self._in_order(both, fields, stored), fields, frame)
         self._from(fields.get("fromClause"), frame)
         self._condition(fields.get("whereClause"), frame)
         self._condition(fields.get("havingClause"), frame)
+        targets = fields.get("targetList") or ()
         for each in fields.get("sortClause") or ():  # with LIMIT it chooses rows as WHERE does
-            self._condition(_meant(each["SortBy"]["node"], fields.get("targetList") or ()), frame)
+            self._condition(_meant(each["SortBy"]["node"], targets), frame)
+        self._grouped_by([*(fields.get("groupClause") or ()), *(fields.get("distinctClause") or ())], targets, frame)
         frame.settle()
+        links = len(frame.links)
         for each in fields.get("windowClause") or ():
             frame.windows[each["WindowDef"]["name"]] = self._window(each["WindowDef"], frame)
         rows = fields.get("valuesLists")
-        links = len(frame.links)
         shown = self._values(rows, frame) if rows else self._targets(fields.get("targetList"), frame)
         if len(frame.links) > links:  # a function among the outputs gives rows, or none
             frame.settle()
@@ -85,6 +91,22 @@ class Queries(Expressions):
         if rows:
             shown = self._in_order(shown, fields, [])
         return self._limited(shown, fields, frame)
+
+    def _grouped_by(self, nodes: Sequence[Fields], targets: Sequence[Fields], frame: Frame) -> None:
+        """Rows that fall into one group, or the first of them, tell of what they are grouped by as those that WHERE chooses.
+
+        Not where that is a stored column: it is compared with nothing but itself.
+        """
+        for node in nodes:
+            kind, inner = unwrap(node) or ("", {})
+            if kind == "GroupingSet":
+                self._grouped_by(inner.get("content") or (), targets, frame)
+            elif kind == "RowExpr":
+                self._grouped_by(inner.get("args") or (), targets, frame)
+            elif kind:
+                meant = node if columns_named((_bare_name(node) or [""])[0], frame) else _meant(node, targets)
+                if not is_stored(meant, frame):
+                    self._condition(meant, frame)
 
     def _chosen_by(self, fields: Fields, shown: list[Column], frame: Frame) -> None:
         """GROUP BY, DISTINCT ON and ORDER BY test columns too; an output's name or its place stands for what it carries."""
@@ -177,6 +199,7 @@ class Queries(Expressions):
         if carried:
             places = self._beneath(target, column)
             column.carried |= carried
+            column.written = True
             self.copies += [(*place, carried) for place in ((*target.relation, column.name), *places)]
 
     def _write_named(self, target: Table, column: Column, values: dict[str | None, Carried]) -> None:
@@ -395,9 +418,13 @@ class Queries(Expressions):
         )
 
     def _sample(self, fields: Fields, frame: Frame) -> Table:
-        self.tested |= self._of([*(fields.get("args") or ()), fields.get("repeatable")], frame)
+        chosen = self._of([*(fields.get("args") or ()), fields.get("repeatable")], frame)
+        self.tested |= chosen
         name, relation = unwrap(fields["relation"]) or ("", {})
-        return self._relation(relation, frame) if name == "RangeVar" else Table("", [Column(None, UNRESOLVED)])
+        found = self._relation(relation, frame) if name == "RangeVar" else Table("", [Column(None, UNRESOLVED)])
+        for each in found.columns:  # as LIMIT: which rows there are says what the seed was
+            each.carried |= chosen
+        return found
 
     def _function_table(self, fields: Fields, frame: Frame) -> Table:
         """Functions in FROM. How many columns one gives is known for few of them, and where it is written down."""
@@ -413,7 +440,7 @@ class Queries(Expressions):
             listed = own[0]["List"]["items"] if own else fields.get("coldeflist")
             columns += _function_columns(call, carried, listed, alias.get("aliasname") or name)
         if fields.get("ordinality"):
-            columns.append(Column("ordinality", NOTHING))
+            columns.append(Column("ordinality", whole(columns)))  # the last one is how many there are
         return derived(alias.get("aliasname") or name, copied(columns, strings(alias.get("colnames"))))
 
     def _built_table(self, fields: Fields, frame: Frame) -> Table:
@@ -456,6 +483,15 @@ class Queries(Expressions):
             return None
         row = self._row(fields.get("arg"), frame) if len(steps) == 1 else None
         return row.columns if row else [Column(None, self._of(value, frame))]
+
+
+def _compared(columns: list[Column], stored: list[bool]) -> list[Column]:
+    """INTERSECT and EXCEPT: which rows are left says what all of their columns were compared with, but for stored ones."""
+    chosen = whole(columns)
+    return [
+        each if any(stored[at : at + 1]) else Column(each.name, each.carried | chosen)
+        for at, each in enumerate(columns)
+    ]
 
 
 def _bare_name(node: object) -> list[str]:
