@@ -440,7 +440,7 @@ class Queries(Expressions):
             listed = own[0]["List"]["items"] if own else fields.get("coldeflist")
             columns += _function_columns(call, carried, listed, alias.get("aliasname") or name)
         if fields.get("ordinality"):
-            columns.append(Column("ordinality", whole(columns)))  # the last one is how many there are
+            columns.append(Column("ordinality", NOTHING))
         return derived(alias.get("aliasname") or name, copied(columns, strings(alias.get("colnames"))))
 
     def _built_table(self, fields: Fields, frame: Frame) -> Table:

@@ -11,7 +11,12 @@ from gateway.sql.frames import HIDDEN, UNKNOWN
 from gateway.wire.backend import Column
 
 CARD = "public.customers.card_number"
-MASKS = [("shop.public.customers.card_number", "last4"), ("*.*.*.api_key", "redact")]
+HASHED = "public.customers.email"
+MASKS = [
+    ("shop.public.customers.card_number", "last4"),
+    ("shop.public.customers.email", "hash"),
+    ("*.*.*.api_key", "redact"),
+]
 DETECTORS = Detectors.build(["card"], {})
 
 
@@ -27,7 +32,7 @@ def planned(
     formats: tuple[int, ...] = (),
     detectors: Detectors | None = DETECTORS,
 ) -> ColumnPlan:
-    names = {7: ("public", "customers", {3: "card_number", 4: "name"})}
+    names = {7: ("public", "customers", {3: "card_number", 4: "name", 5: "email"})}
     return plan([col], formats, [sources], MASKS, target, names, detectors).columns[0]
 
 
@@ -46,6 +51,12 @@ def test_a_mask_of_parts_is_for_the_column_itself_alone() -> None:
     assert planned(column(table=7, attnum=3), frozenset({CARD})).mask == "last4"
     assert planned(column(), frozenset({CARD})).mask == "redact"
     assert planned(column(table=7, attnum=4), frozenset({CARD})).mask == "redact"
+
+
+def test_a_hash_is_of_the_column_itself_alone() -> None:
+    """The hash of substr(email, 1, 1) is among the hashes of single letters, which everybody can ask for."""
+    assert planned(column(table=7, attnum=5), frozenset({HASHED})).mask == "hash"
+    assert planned(column(), frozenset({HASHED})).mask == "redact"
 
 
 def test_globs_hold_for_every_target_and_table() -> None:

@@ -47,6 +47,23 @@ def test_a_statement_on_a_protected_column_keeps_only_its_sqlstate() -> None:
     assert b"invalid" not in out[ord("M")]
 
 
+RAISED = ERROR | {"F": "pl_exec.c", "R": "exec_stmt_raise", "W": "PL/pgSQL function f() line 1 at RAISE"}
+
+
+@pytest.mark.parametrize(
+    ("level", "sqlstate", "shown"),
+    [("ERROR", "49293", ("ERROR", "ERROR", "P0001")), ("WARNING", "49293", ("NOTICE", "NOTICE", "00000"))],
+)
+def test_level_and_sqlstate_that_code_chooses_may_be_made_of_a_value(
+    level: str, sqlstate: str, shown: tuple[str, str, str]
+) -> None:
+    raised = body(**RAISED | {"S": level, "V": level, "C": sqlstate})
+    out = dict(fields_of(scrub_fields(raised, DETECTORS, touches_protected=True)))
+    assert tuple(out[each].decode() for each in b"SVC") == shown
+    assert sqlstate.encode() not in b"".join(out.values())
+    assert sqlstate.encode() in scrub_fields(raised, DETECTORS, touches_protected=False)
+
+
 NAMED = {"S": "ERROR", "V": "ERROR", "C": "42703", "M": 'column "nme" does not exist', "H": 'Perhaps "customers.name".',
          "P": "8", "F": "parse_relation.c", "L": "3722", "R": "errorMissingColumn"}  # fmt: skip
 

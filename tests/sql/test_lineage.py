@@ -140,7 +140,7 @@ QUERIES = [
     ("WITH RECURSIVE t (i, x) AS (SELECT 1, card FROM customers UNION ALL SELECT i + 1, x FROM t WHERE i < 2) SEARCH DEPTH FIRST BY x SET s CYCLE i SET m USING p SELECT i, x, s FROM t", "2 3"),
     ("WITH RECURSIVE t (i, x) AS (SELECT 1, card FROM customers UNION ALL SELECT i + 1, x FROM t WHERE i < 2) SEARCH BREADTH FIRST BY x SET s SELECT * FROM t", "2 3"),
     ("SELECT name FROM customers UNION ALL SELECT card FROM customers", "1"),
-    ("SELECT id, name FROM customers UNION SELECT 1, 'x' EXCEPT SELECT id, card FROM customers", "2"),
+    ("SELECT id, name FROM customers UNION SELECT 1, 'x' EXCEPT SELECT id, card FROM customers", "1 2"),
     ("SELECT * FROM notes UNION ALL SELECT id, card, name FROM customers", "2"),
     ("VALUES (1, 'a'), (2, (SELECT max(card) FROM customers))", "2"),
     ("SELECT * FROM (VALUES (1, 'x')) AS v", ""),
@@ -470,6 +470,14 @@ def test_a_text_is_read_once() -> None:
         "SELECT o.id FROM customers o WHERE o.id = (SELECT length(card) FROM customers)",
         "SELECT c FROM (VALUES (1, (SELECT card = '1' FROM customers)), (2, true) ORDER BY 2 LIMIT 1) s (c, d)",
         "SELECT 1, card = '1' AS d FROM customers UNION ALL SELECT 2, true ORDER BY d LIMIT 1",
+        "SELECT max(g) FROM customers, generate_series(1, 9) g GROUP BY length(card) = g",
+        "SELECT max(g) FROM customers, generate_series(1, 9) g GROUP BY GROUPING SETS ((length(card) = g), ())",
+        "SELECT DISTINCT ON (length(card) = g) g FROM customers, generate_series(1, 9) g",
+        "SELECT g, count(*) OVER (ORDER BY length(card) = g) FROM customers, generate_series(1, 9) g",
+        "SELECT g, count(*) OVER w FROM customers, generate_series(1, 9) g WINDOW w AS (PARTITION BY length(card) = g)",
+        "SELECT x FROM (SELECT g, g AS x FROM generate_series(1, 9) g INTERSECT SELECT length(card), g FROM customers, generate_series(1, 9) g) s",
+        "SELECT x FROM (SELECT g, g AS x FROM generate_series(1, 9) g EXCEPT SELECT length(card), g FROM customers, generate_series(1, 9) g) s",
+        "SELECT id FROM customers TABLESAMPLE bernoulli (50) REPEATABLE ((SELECT length(card) FROM customers))",
     ],
 )
 def test_a_guess_that_is_chosen_by_a_column_carries_it(sql: str) -> None:
@@ -484,6 +492,10 @@ def test_a_guess_that_is_chosen_by_a_column_carries_it(sql: str) -> None:
         "SELECT c.id, e.key FROM customers c, jsonb_each(to_jsonb(c)) e WHERE e.key = 'name'",
         "SELECT id, card FROM customers UNION ALL SELECT id, card FROM customers ORDER BY card LIMIT 2",
         "SELECT id, card FROM customers ORDER BY card LIMIT 2",
+        "SELECT id, count(*) FROM (SELECT id, card FROM customers) s GROUP BY id, card",
+        "SELECT id, row_number() OVER (PARTITION BY name ORDER BY card) FROM customers",
+        "SELECT id, card FROM customers INTERSECT SELECT id, card FROM customers",
+        "SELECT DISTINCT ON (card) id, card FROM customers",
     ],
 )
 def test_columns_beside_one_that_chooses_rows_stay(sql: str) -> None:

@@ -35,6 +35,37 @@ def test_what_is_written_comes_back_in_what_the_target_fills() -> None:
     assert shadow == {"public.watched.shadow", "public.watched.id", "public.cards.id"}
 
 
+def test_whether_a_column_has_a_value_tells_of_what_is_written_to_it() -> None:
+    (found,) = carried("UPDATE watched SET id = nullif(c.card, '4')::int FROM cards c RETURNING watched.id IS NULL")
+    assert CARD in (found or ())
+    assert carried("UPDATE watched SET id = 1 RETURNING id IS NULL") == [set()]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE fresh (made text DEFAULT mine())",
+        "ALTER TABLE fresh ADD COLUMN made text DEFAULT mine()",
+        "ALTER TABLE fresh ALTER made SET DEFAULT mine()",
+    ],
+)
+def test_a_default_is_what_its_column_holds_when_it_is_gone(sql: str) -> None:
+    (copy,) = Lineages(CATALOG, ("public",)).copies(sql) or [None]
+    assert copy is not None
+    assert copy[1:] == ("fresh", "made", frozenset({"?"}))
+
+
+def test_a_view_that_is_replaced_may_live_on_in_a_materialized_one() -> None:
+    (copy,) = Lineages(CATALOG, ("public",)).copies("CREATE OR REPLACE VIEW w (a) AS SELECT card FROM cards") or [None]
+    assert copy == (None, "w", "a", frozenset({CARD}))
+
+
+def test_a_place_in_a_large_object_is_told_by_its_pages() -> None:
+    (copy,) = Lineages(CATALOG, ("public",)).copies("SELECT lo_lseek64(0, length(card), 0) FROM cards") or [None]
+    assert copy is not None
+    assert (copy[:3], CARD in copy[3]) == ((None, None, None), True)
+
+
 def test_a_column_that_code_makes_of_another_carries_it() -> None:
     assert carried("SELECT entry, no FROM log", 2) == [{"public.log.entry", CARD}, {"public.log.no"}]
 
