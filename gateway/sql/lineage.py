@@ -275,10 +275,6 @@ class Walk(Queries):
                 self._called(fields["relation"], column=(name, name))
             given = command.get("def", {})
             made = given if what == "AT_ColumnDefault" else _made_of(given.get("ColumnDef", {}))
-            if made is None and what == "AT_AddColumn":
-                made = given["ColumnDef"].get("typeName") and {
-                    "TypeName": given["ColumnDef"]["typeName"]
-                }  # its default
             if made is not None:
                 table = self._relation({**fields["relation"], "alias": {}}, Frame(), may_be_cte=False)
                 carried = self._of(made, Frame(tables=[table], shown=table.columns))
