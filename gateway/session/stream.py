@@ -242,9 +242,10 @@ class Stream:
         head.collected.append((kind, body))
         if kind == ord("Z"):
             talk.replies.popleft()
-            talk.status = _status(body)
+            failed = any(each == ord("E") for each, _ in head.collected)
+            talk.status = _status(body, talk.status, failed=failed or talk.broke)
             if head.then is not None:
-                head.then(talk.status, any(each == ord("E") for each, _ in head.collected))
+                head.then(talk.status, failed)
                 talk.quiet()
             else:
                 talk.errand_answered(head.collected)
@@ -482,7 +483,7 @@ class Stream:
 
     def _ready(self, body: bytes) -> bytes | None:
         talk = self._talk
-        status = _status(body)
+        status = _status(body, talk.status, failed=talk.broke)
         guard = self._guarding(self._head("ReadyForQuery"))
         if guard is not None and not guard.ready(status):
             return None
@@ -606,10 +607,16 @@ def _run(data: bytes, at: int, size: int) -> int:
     return at
 
 
-def _status(body: bytes) -> str:
-    """The transaction status in a ReadyForQuery. Raises TargetUnavailable for what is none."""
+def _status(body: bytes, before: str, *, failed: bool) -> str:
+    """The transaction status in a ReadyForQuery; `before`: the last one, `failed`: an error has come since.
+
+    Raises TargetUnavailable for what is none, and for a transaction that failed without an error: whoever believed that
+    would let every statement go on as one that the target refuses itself.
+    """
     if body not in (b"I", b"T", b"E"):
         raise TargetUnavailable("the target sent a malformed ReadyForQuery")
+    if body == b"E" and before != "E" and not failed:
+        raise TargetUnavailable("the target says that the transaction failed, and has sent no error")
     return body.decode()
 
 

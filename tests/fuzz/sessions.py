@@ -246,8 +246,13 @@ class World:
             return
         self.ran[written] += 1
         assert self.ran[written] <= self.recorded[written], f"{written} ran {self.ran[written]} times unrecorded"
-        if not self.allowing and _guarded(written):
+        if not self.allowing and _guarded(written) and not self._fooled:
             assert self.ran[written] <= self.released[written], f"{written} ran, and nobody approved it"
+
+    @property
+    def _fooled(self) -> bool:
+        """Has the target said that its transaction failed, with an error, and goes on running? Nothing helps against that."""
+        return self.lying and self.session.talk.status == "E" and self.target.status != "E"
 
     def _of_client(self, text: str) -> bool:
         return text in self.recorded or _guarded(text)

@@ -339,6 +339,20 @@ def test_the_same_in_the_answer_to_a_question_of_ours() -> None:
     assert fatal(play) == "the target sent a malformed ReadyForQuery"
 
 
+def test_a_transaction_that_failed_without_an_error_ends_the_session() -> None:
+    play = asked()
+    play.target(complete("SELECT 0"), message(b"Z", b"E"))
+    assert fatal(play) == "the target says that the transaction failed, and has sent no error"
+
+
+def test_so_it_does_in_the_answer_to_a_question_of_ours() -> None:
+    play = Playbook()
+    play.session.talk.path_stale = True
+    play.client(query("SELECT 1"))
+    play.target(message(b"Z", b"E"))
+    assert fatal(play) == "the target says that the transaction failed, and has sent no error"
+
+
 @pytest.mark.parametrize(
     "answer", [row(b"\xff\xfe"), row(), message(b"D", b"")], ids=["not UTF-8", "no column", "no row"]
 )
