@@ -45,6 +45,7 @@ from gateway.approvals.request import (
     State,
     Wire,
 )
+from gateway.approvals.seen import Seen
 from gateway.audit.entry import Entry, Value
 from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests
 from gateway.identity.accounts import Account
@@ -382,6 +383,10 @@ class Desk:
         """It is asked in further channels from now on; None where somebody else said so, or it waits no more."""
         answer = await self._move(request_id, escalate, "escalated")
         return answer.request if isinstance(answer, Decided) else None
+
+    async def look_again(self, request_id: str, seen: Seen) -> Answer:
+        """What its locks are now. No entry: it decides nothing."""
+        return await self._move(request_id, lambda request, _now: rules.look_again(request, seen), None)
 
     async def release(self, request_id: str, digest: str, wire: Wire | None = None) -> Answer:
         """Let it run, once: only a Decided that was returned from here does. Committed before it returns.

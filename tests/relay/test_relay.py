@@ -11,6 +11,7 @@ import pytest
 
 from gateway.approvals.desk import Approve, Deny, Desk
 from gateway.approvals.request import ApprovalRequest, Refusal, State
+from gateway.approvals.seen import Seen
 from gateway.errors import GatewayError, StoreUnavailable, TargetUnavailable
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Target, load
@@ -103,6 +104,8 @@ class Room:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     side_problem: Exception = field(default_factory=lambda: TargetUnavailable("the target is full"))
     reloaded: Catalog | None = field(default_factory=catalog)
+    seen: Seen | None = None
+    looked: list[tuple[str, int]] = field(default_factory=list)
 
     async def open(self, port: int = 1) -> None:
         self.desk = Desk(self.store, self.spool, clock=time.time, link_max_age=3600.0)
@@ -115,7 +118,7 @@ class Room:
         client_door, self.client = await _pair()
         target_door, self.target = await _pair()
         link = TargetLink(target_door, target, {}, 7, b"key!")
-        shell = Shell(self.desk, self.spool, self.parser, self.metrics, self._keep, self._reload)  # type: ignore[arg-type] # ListSpool is a Spool
+        shell = Shell(self.desk, self.spool, self.parser, self.metrics, self._keep, self._reload, self._look)  # type: ignore[arg-type] # ListSpool is a Spool
         self.relay = Relay(self.session, client_door, link, shell, self._aside, lambda _: self.ended.set())
         self.relay.start(client_door)
 
@@ -127,6 +130,10 @@ class Room:
 
     async def _aside(self) -> TargetLink:
         raise self.side_problem
+
+    async def _look(self, request: ApprovalRequest, _target: Target, pid: int) -> Seen | None:
+        self.looked.append((request.where_held, pid))
+        return self.seen
 
     async def _reload(self, _target: Target) -> Catalog | None:
         if self.reloaded is None:
