@@ -4,7 +4,7 @@ What lives here: words. What does not: what a statement locks (gateway.sql.locks
 What nobody could see is said to be unknown, never to be nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bots.texts import count, line, moment, span
 from gateway.approvals.request import ApprovalRequest
@@ -45,8 +45,7 @@ def _locks(seen: Seen) -> str:
     if not seen.held:
         return "it has locked no table"
     named = [f"{mode} on {line(relation, 80)}" for relation, mode in seen.held]
-    more = [f"{count(seen.more, 'weaker or equal lock')} more"] if seen.more else []
-    return f"it holds {', '.join([*named, *more])}"
+    return f"it holds {_listed([*named, *([f'{seen.more:,} more'] if seen.more else [])])}"
 
 
 def _waiting(seen: Seen) -> str:
@@ -83,7 +82,11 @@ def while_it_runs(request: ApprovalRequest) -> str:
 def _names(relations: Iterable[str]) -> str:
     names = [line(each, 80) for each in relations]
     more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    *first, last = [*names[:_NAMED], *more]
+    return _listed([*names[:_NAMED], *more])
+
+
+def _listed(texts: Sequence[str]) -> str:
+    *first, last = texts
     return f"{', '.join(first)} and {last}" if first else last
 
 

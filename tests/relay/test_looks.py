@@ -228,12 +228,15 @@ TARGET = Target("shop", "test", "127.0.0.1", 1, "shop", "hoop", Secret(env="X"),
 
 
 async def test_a_target_that_does_not_answer_costs_the_look_alone() -> None:
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    met: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _reader, writer: met.append(writer), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     looks = Looks(password, lambda: NOW, within=0.05)
     async with asyncio.timeout(STEP):
         found = await looks.look(INSIDE, replace(TARGET, port=port), 1)
-    silent.close()
+    for each in (*met, silent):
+        each.close()
+    await silent.wait_closed()
     assert found == Seen(NOW, in_transaction=True, problem="the target did not say within 0.05 s")
     await looks.close()
 
