@@ -117,7 +117,9 @@ def test_how_much_of_its_table_it_touches_is_told_as_far_as_it_is_known(
 
 def test_what_has_ended_tells_of_no_locks() -> None:
     for state, request in STATES.items():
-        ended = replace(request, where_held="in transaction", seen=SEEN, statements=(replace(DELETE, locks=(("t", "SHARE"),)),))
+        ended = replace(
+            request, where_held="in transaction", seen=SEEN, statements=(replace(DELETE, locks=(("t", "SHARE"),)),)
+        )
         drawn = card(ended, NOW + 70)
         if state not in (State.PENDING, State.APPROVED):
             assert "SHARE" not in drawn.consequence + drawn.where_held
