@@ -65,7 +65,7 @@ def blocking(request: ApprovalRequest) -> str:
 
 
 def while_it_runs(request: ApprovalRequest) -> str:
-    """What others can't do then: "While it runs it stops all reads and writes of public.orders (ACCESS EXCLUSIVE)."; else ""."""
+    """What others can't do then: "While it runs it blocks all reads and writes of public.orders (ACCESS EXCLUSIVE)."; else ""."""
     found: dict[str, list[str]] = {}
     for mode in STOPS:
         relations = dict.fromkeys(name for each in request.statements for name, taken in each.locks if taken == mode)
@@ -76,7 +76,7 @@ def while_it_runs(request: ApprovalRequest) -> str:
         return ""
     told = [f"{STOPS[mode]} of {_names(relations)} ({mode})" for mode, relations in found.items()]
     when = "While it runs" if request.where_held == "idle" else "From its start to the end of its transaction"
-    return f"{when} it stops {', and '.join(told)}."
+    return f"{when} it blocks {', and '.join(told)}."
 
 
 def _names(relations: Iterable[str]) -> str:

@@ -82,9 +82,9 @@ def test_who_waits_already_is_in_the_lines_that_everybody_reads() -> None:
 )  # fmt: skip
 def test_what_others_can_not_do_meanwhile_is_told(locks: list[tuple[str, str]], says: str) -> None:
     asked = replace(PLAIN, statements=tuple(replace(DELETE, locks=(each,)) for each in locks) or (DELETE,))
-    assert while_it_runs(asked) == (f"While it runs it stops {says}" if says else "")
+    assert while_it_runs(asked) == (f"While it runs it blocks {says}" if says else "")
     inside = while_it_runs(replace(asked, where_held="in transaction"))
-    assert inside == (f"From its start to the end of its transaction it stops {says}" if says else "")
+    assert inside == (f"From its start to the end of its transaction it blocks {says}" if says else "")
     assert while_it_runs(asked) in card(asked, NOW).consequence
 
 

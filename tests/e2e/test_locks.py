@@ -54,7 +54,7 @@ async def test_the_card_says_what_others_can_not_do_while_it_runs(stack: Stack) 
     wire = await Wire.connect(stack.port, stack.token("ann"), application_name="locker")
     wire.send(query("ALTER TABLE ledger ADD remark text"))
     card = await stack.card()
-    assert "While it runs it stops all reads and writes of public.ledger (ACCESS EXCLUSIVE)." in card.shown
+    assert "While it runs it blocks all reads and writes of public.ledger (ACCESS EXCLUSIVE)." in card.shown
     await stack.deny("Bob", card, "not now")
     await wire.lines()
     await wire.close()
