@@ -59,6 +59,9 @@ LAPSE = 15.0
 #: transactions at most.
 LAST_STEPS = 300
 
+#: So many clicks without a right to them are no accident: operators hear of the person.
+ALARMING_TRIES = 3
+
 log = structlog.get_logger()
 
 
@@ -193,6 +196,7 @@ class Desk:
         self._scrub = scrub
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
+        self._tries: Counter[tuple[str, str]] = Counter()  # clicks without a right to them
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -391,9 +395,22 @@ class Desk:
     async def release(self, request_id: str, digest: str, wire: Wire | None = None) -> Answer:
         """Let it run, once: only a Decided that was returned from here does. Committed before it returns.
 
-        `wire` is where it runs, for a request that several may wait for.
+        `wire` is where it runs, for a request that several may wait for. Of a quorum the first may have approved long ago: who
+        is no reviewer any more counts no more, and the request ends.
         """
+        if (former := await self._former_reviewer(request_id)) is not None:
+            await self.withdraw(request_id, f"{name_of(former)}, who approved it, is no reviewer of it any more")
+            return Refused(Refusal.NOT_A_REVIEWER, await self._store.get(request_id))
         return await self._move(request_id, lambda request, now: rules.release(request, digest, now, wire), "released")
+
+    async def _former_reviewer(self, request_id: str) -> Person | None:
+        request = await self._store.get(request_id)
+        if request is None or request.state is not State.APPROVED or request.approvals_needed == 1 or request.broken:
+            return None
+        for given in request.approvals:
+            if not rules.may_review(request, await self._people.now(given.by)):
+                return given.by
+        return None
 
     async def finish(
         self, request_id: str, rows: int | None, sqlstate: str, duration_ms: float | None, transaction: str
@@ -507,6 +524,9 @@ class Desk:
     def _record_click(self, request_id: str, answer: Refused, reviewer: Person, via: str) -> None:
         about = {} if answer.request is None else identity_fields(answer.request)
         about |= {"request": request_id[:64], "decided_by": name_of(reviewer), "via": via}
+        self._tries[reviewer.issuer, reviewer.subject or reviewer.user] += 1
+        if (tries := self._tries[reviewer.issuer, reviewer.subject or reviewer.user]) >= ALARMING_TRIES:
+            log.warning("clicks.unauthorised", user=name_of(reviewer), tries=tries, via=via)
         self._spool.record("refused", **about, reason=answer.refusal.value)
         self._spool.flush()
 
