@@ -96,7 +96,7 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (ApprovalRequest, "grantable"): _terms,
     (ApprovalRequest, "grant"): _grant,
     (ApprovalRequest, "seen"): _seen,
-    (Seen, "held"): _pairs,
+    (Seen, "held"): lambda held: None if held is None else _pairs(held),
 }
 
 

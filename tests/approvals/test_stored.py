@@ -42,6 +42,8 @@ def test_what_was_seen_of_locks_round_trips() -> None:
     back = from_json(to_json(request))
     assert back == request
     assert hash(back) == hash(request)
+    unknown = replace(PLAIN, seen=Seen(NOW, problem="the target did not say within 1 s"))
+    assert from_json(to_json(unknown)) == unknown
 
 
 def test_a_row_of_an_older_version_takes_defaults() -> None:
