@@ -216,13 +216,10 @@ async def test_three_clicks_without_a_right_are_told_to_operators(desk: Desk, sp
         for count in (0, 0, 1, 2):
             await desk.decide(request.id, 1, EVE, Approve(), "slack")
             assert len(logged) == count
-    assert logged[0] | {"log_level": ""} == {
-        "event": "clicks.unauthorised",
-        "user": "eve@example.com",
-        "tries": 3,
-        "via": "slack",
-        "log_level": "",
-    }
+    assert [(each["event"], each["user"], each["tries"]) for each in logged] == [
+        ("clicks.unauthorised", "eve@example.com", 3),
+        ("clicks.unauthorised", "eve@example.com", 4),
+    ]
     assert [entry.kind for entry in spool.written[1:]] == ["refused"] * 4
 
 
