@@ -16,6 +16,7 @@ from enum import Enum
 
 from bots.granting import Offer, choices, sentence
 from bots.granting import told as told_of_grants
+from bots.locks import blocking, held, share, while_it_runs
 from bots.outcomes import Tone, broken, outcome, standing
 from bots.previews import Table, rows_of, table_of
 from bots.texts import count, line, literal, moment
@@ -142,7 +143,7 @@ def card(request: ApprovalRequest, now: float) -> Card:
         consequence=_consequence(request),
         preview=table_of(request.preview) if request.state is State.PENDING else None,
         preview_note=_preview_note(request) if request.state is State.PENDING else "",
-        where_held=_WHERE_HELD.get(request.where_held, line(request.where_held)) if open_for_clicks else "",
+        where_held=held(request) if open_for_clicks else "",
         why=_why(request),
         quorum=_quorum(request) if open_for_clicks else "",
         expires_at=request.expires_at if open_for_clicks else None,
@@ -172,12 +173,6 @@ def _actions(request: ApprovalRequest, now: float) -> tuple[Action, ...]:
         offered = _ASKING if request.grantable is None or not here else (*_ASKING, Action.GRANT)
         return tuple(each for each in offered if each is not Action.GLASS or (request.glass and here))
     return (Action.FULL_SQL, Action.WITHDRAW) if request.kept else (Action.FULL_SQL,)
-
-
-_WHERE_HELD = {
-    "idle": "Outside a transaction: no locks are held while you decide.",
-    "in transaction": "In a transaction: its locks are held while you decide.",
-}
 
 
 def _urgency(request: ApprovalRequest, risk: str) -> str:
@@ -382,9 +377,8 @@ def _consequence(request: ApprovalRequest) -> str:
     """What it would do; nothing once it has run, for then the outcome says what it did."""
     if request.state in _HAS_RUN:
         return ""
-    guard = _row_guard(request) if request.state in OPEN_STATES else ""
-    more = _passed_on(request) if request.state in OPEN_STATES else ""
-    return " ".join(each for each in (_would(request), guard, more) if each)
+    still = (_row_guard, _passed_on, while_it_runs, blocking) if request.state in OPEN_STATES else ()
+    return " ".join(each for each in (_would(request), *(tell(request) for tell in still)) if each)
 
 
 def _passed_on(request: ApprovalRequest) -> str:
@@ -415,7 +409,7 @@ def _would(request: ApprovalRequest) -> str:
     tag = request.statements[0].tag.upper().removesuffix(" TABLE") if len(request.statements) == 1 else ""
     word = _PAST.get(tag, "touched")
     rows = rows_of(preview)
-    return f"{rows[0].upper()}{rows[1:]} {would} {word} ({how})."
+    return f"{rows[0].upper()}{rows[1:]} {would} {word}{share(request)} ({how})."
 
 
 _HAS_RUN = frozenset({State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN})

@@ -58,6 +58,7 @@ from gateway.policy.unenforced import notes, unasked
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
 from gateway.relay.endings import Endings
+from gateway.relay.looks import Looks
 from gateway.relay.parser import Parsers
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
@@ -332,13 +333,12 @@ class Gateway:
         credentials = Credentials(os.environ)
         parser = Parsers()
         reader = CatalogReader()
-        self._stops += [parser.close, reader.close]
 
         async def password(_target: Target, secret: Secret) -> str:
             return await credentials.password(secret)
 
         async def catalog(target: Target) -> Any:
-            return await reader.load(target, await password(target, target.password))
+            return await reader.load(target, await own_password(target))
 
         async def reload(target: Target) -> Any:
             """What DDL has changed holds for everybody's login there."""
@@ -347,8 +347,13 @@ class Gateway:
                     self._background(catalogs.reload(other))
             return await catalogs.reload(target)
 
+        async def own_password(target: Target) -> str:
+            return await password(target, target.password)
+
+        looks = Looks(own_password, time.time)
+        self._stops += [parser.close, reader.close, looks.close]
         catalogs = self._catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
-        shell = Shell(self.desk, self.spool, parser, self.metrics, self._background, reload)
+        shell = Shell(self.desk, self.spool, parser, self.metrics, self._background, reload, looks.look)
         doors = Doors(
             _tls(settings.tls_cert, settings.tls_key),
             settings.insecure_loopback,

@@ -4,6 +4,7 @@ So a reader finds a module's tests without searching, a module without any is se
 What the tree holds is compared with what the tests hold, by path; e2e/, bench/, differential/, corpus/ and fuzz/ are about more than one module.
 """
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -63,3 +64,14 @@ def _tests() -> set[str]:
     tests = ROOT / "tests"
     paths = (each.relative_to(tests) for each in tests.rglob("test_*.py"))
     return {f"tests/{each}" for each in paths if each.parts[0] not in ACROSS and each.name != Path(__file__).name}
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    named = {
+        (file, test)
+        for page in (ROOT / "docs").rglob("*.md")
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text("utf-8"))
+    }
+    assert len(named) > 50
+    gone = [each for each in sorted(named) if f"def {each[1]}(" not in (ROOT / each[0]).read_text("utf-8")]
+    assert gone == []

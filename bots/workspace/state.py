@@ -81,6 +81,7 @@ class Channel:
     topic: str = ""
     is_private: bool = False
     is_archived: bool = False
+    is_ext_shared: bool = False  # Slack Connect: members of another organisation read along
     direct_with: str = ""
     messages: list[Message] = field(default_factory=list)
 

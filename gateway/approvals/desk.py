@@ -45,6 +45,7 @@ from gateway.approvals.request import (
     State,
     Wire,
 )
+from gateway.approvals.seen import Seen
 from gateway.audit.entry import Entry, Value
 from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests
 from gateway.identity.accounts import Account
@@ -57,6 +58,9 @@ LAPSE = 15.0
 #: Of a dead replica's steps so many are held against the store: what was under way when it died is among the last ones, ten
 #: transactions at most.
 LAST_STEPS = 300
+
+#: So many clicks without a right to them are no accident: operators hear of the person.
+ALARMING_TRIES = 3
 
 log = structlog.get_logger()
 
@@ -192,6 +196,7 @@ class Desk:
         self._scrub = scrub
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
+        self._tries: Counter[tuple[str, str]] = Counter()  # clicks without a right to them
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -383,12 +388,29 @@ class Desk:
         answer = await self._move(request_id, escalate, "escalated")
         return answer.request if isinstance(answer, Decided) else None
 
+    async def look_again(self, request_id: str, seen: Seen) -> Answer:
+        """What its locks are now. No entry: it decides nothing."""
+        return await self._move(request_id, lambda request, _now: rules.look_again(request, seen), None)
+
     async def release(self, request_id: str, digest: str, wire: Wire | None = None) -> Answer:
         """Let it run, once: only a Decided that was returned from here does. Committed before it returns.
 
-        `wire` is where it runs, for a request that several may wait for.
+        `wire` is where it runs, for a request that several may wait for. Of a quorum the first may have approved long ago: who
+        is no reviewer any more counts no more, and the request ends.
         """
+        if (former := await self._former_reviewer(request_id)) is not None:
+            await self.withdraw(request_id, f"{name_of(former)}, who approved it, is no reviewer of it any more")
+            return Refused(Refusal.NOT_A_REVIEWER, await self._store.get(request_id))
         return await self._move(request_id, lambda request, now: rules.release(request, digest, now, wire), "released")
+
+    async def _former_reviewer(self, request_id: str) -> Person | None:
+        request = await self._store.get(request_id)
+        if request is None or request.state is not State.APPROVED or request.approvals_needed == 1 or request.broken:
+            return None
+        for given in request.approvals:
+            if not rules.may_review(request, await self._people.now(given.by)):
+                return given.by
+        return None
 
     async def finish(
         self, request_id: str, rows: int | None, sqlstate: str, duration_ms: float | None, transaction: str
@@ -502,6 +524,9 @@ class Desk:
     def _record_click(self, request_id: str, answer: Refused, reviewer: Person, via: str) -> None:
         about = {} if answer.request is None else identity_fields(answer.request)
         about |= {"request": request_id[:64], "decided_by": name_of(reviewer), "via": via}
+        self._tries[reviewer.issuer, reviewer.subject or reviewer.user] += 1
+        if (tries := self._tries[reviewer.issuer, reviewer.subject or reviewer.user]) >= ALARMING_TRIES:
+            log.warning("clicks.unauthorised", user=name_of(reviewer), tries=tries, via=via)
         self._spool.record("refused", **about, reason=answer.refusal.value)
         self._spool.flush()
 

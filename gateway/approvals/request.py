@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from gateway.approvals.grants import Grant, Terms
+from gateway.approvals.seen import Seen
 
 
 class State(Enum):
@@ -101,6 +102,8 @@ class HeldStatement:
     `parameters`: up to five value sets as text (None = NULL). `executions`: how many in the batch. `opaque`: why its
     text does not tell what it does (Statement.reason), "" if it does. `copies`: masked columns that it copies into others, which
     aren't masked: (from, to). `fingerprint`: libpg_query's. `passed_on`: relations that foreign keys and triggers change with it.
+    `locks`: what it locks while it runs so that others can't write, or read: (relation, mode). `changes`: the one relation that
+    its rows are of, "" for none or several.
     """
 
     tag: str
@@ -113,6 +116,8 @@ class HeldStatement:
     copies: tuple[tuple[str, str], ...] = ()
     fingerprint: str = ""
     passed_on: tuple[str, ...] = ()
+    locks: tuple[tuple[str, str], ...] = ()
+    changes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +179,8 @@ class ApprovalRequest:
     `grantable`: what may be granted with its approval, None for nothing; `grant`: what was. `under`: the request with the grant
     that approved this one. `approved_before`: how often people have approved others of its shape.
     `approve_via`: "web", where only the page (`page`, its address) approves. `glass`: who may approve it alone, by breaking
-    the glass (glass.py), "" for nobody; `broken`: why somebody did.
+    the glass (glass.py), "" for nobody; `broken`: why somebody did. `seen`: locks and who waits for them, as of the last look,
+    None where nobody looked; `looks`: how often anybody has looked again.
     """
 
     id: str
@@ -239,6 +245,8 @@ class ApprovalRequest:
     grant: Grant | None = None
     under: str = ""
     approved_before: int = 0
+    seen: Seen | None = None
+    looks: int = 0
 
 
 class Refusal(Enum):
@@ -336,7 +344,7 @@ def approve(
     """Count one approval; the last one of the quorum makes the request APPROVED.
 
     `rev` is the revision that the reviewer's card showed. Revisions that only added an approval, a reviewer's question, an
-    escalation, or one who asks the same, show the same, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
+    escalation, a look at locks, or one who asks the same, show the same, so they are no reason to turn a reviewer away while the card is being redrawn. `typed` is what
     the reviewer has typed, `read` whether the chat has shown them the full text.
     """
     refusal = refusal_of(request, reviewer, now)
@@ -360,9 +368,9 @@ def approve(
 
 
 def shows_this(request: ApprovalRequest, rev: int | None) -> bool:
-    """Whether a card of this revision shows what the request holds now; None: no card was involved."""
+    """Whether a card of this revision shows what the request holds now, but for who waits; None: no card was involved."""
     same = request.rev - len(request.approvals) - len(request.questions) - (request.asked - 1)
-    same -= request.escalated_at is not None
+    same -= (request.escalated_at is not None) + request.looks
     return rev is None or same <= rev <= request.rev
 
 
@@ -458,6 +466,13 @@ def _end(request: ApprovalRequest, state: State, reason: str, now: float) -> App
     if state not in TRANSITIONS[request.state]:
         return Refusal.EXPIRED if request.state is State.EXPIRED else Refusal.ALREADY_DECIDED
     return replace(request, state=state, reason=reason, decided_at=now)
+
+
+def look_again(request: ApprovalRequest, seen: Seen) -> ApprovalRequest | Refusal:
+    """Note what its locks are now, while people may still decide."""
+    if request.state is not State.PENDING:
+        return Refusal.ALREADY_DECIDED
+    return replace(request, seen=seen, looks=request.looks + 1)
 
 
 # A request that outlives its client --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.approvals.grants import Grant, Terms
 from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, Question, State
+from gateway.approvals.seen import Seen
 
 
 def to_json(request: ApprovalRequest) -> str:
@@ -47,6 +48,10 @@ def _grant(value: Any) -> Grant | None:
     return None if value is None else Grant(**_read(Grant, value))
 
 
+def _seen(value: Any) -> Seen | None:
+    return None if value is None else Seen(**_read(Seen, value))
+
+
 def _same(value: Any) -> object:
     return value
 
@@ -67,6 +72,7 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (HeldStatement, "parameters"): _rows,
     (HeldStatement, "copies"): _pairs,
     (HeldStatement, "passed_on"): tuple,
+    (HeldStatement, "locks"): _pairs,
     (Preview, "columns"): tuple,
     (Preview, "before"): _rows,
     (Preview, "after"): _rows,
@@ -89,6 +95,8 @@ _READ: dict[tuple[type, str], Callable[[Any], object]] = {
     (ApprovalRequest, "escalate_to"): tuple,
     (ApprovalRequest, "grantable"): _terms,
     (ApprovalRequest, "grant"): _grant,
+    (ApprovalRequest, "seen"): _seen,
+    (Seen, "held"): lambda held: None if held is None else _pairs(held),
 }
 
 

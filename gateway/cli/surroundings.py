@@ -263,6 +263,10 @@ async def _channel(client: AsyncWebClient, channel: str, headers: Mapping[str, s
         return problem(part, f"Slack does not answer ({type(error).__name__})", _REACH)
     if told.get("is_archived"):
         return problem(part, "it is archived", HINTS["is_archived"])
+    if told.get("is_ext_shared") or told.get("is_pending_ext_shared"):
+        return problem(
+            part, "it is shared with another organisation, who would read the SQL", "name a channel of your own"
+        )
     public = "chat:write.public" in _header(headers, "x-oauth-scopes") and not told.get("is_private")
     if not told.get("is_member") and not public:
         return problem(part, "the app is not in it", HINTS["not_in_channel"])

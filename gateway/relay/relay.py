@@ -12,7 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ import structlog
 
 from gateway.approvals.desk import Answer, Decided, Desk, Refused
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal, State
+from gateway.approvals.seen import Seen
 from gateway.audit.spool import Spool
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.metrics import Metrics
@@ -30,6 +31,7 @@ from gateway.session import events as ev
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
+from gateway.store.port import REMINDED_FROM
 from gateway.wire.backend import error_response
 
 log = structlog.get_logger()
@@ -49,7 +51,7 @@ class Parser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What all relays of a process share. `side` opens a second connection to a session's target."""
+    """What all relays of a process share. `look` tells what a waiting session does to others on its target (looks.py)."""
 
     desk: Desk
     spool: Spool
@@ -57,6 +59,7 @@ class Shell:
     metrics: Metrics
     keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]  # run a task that outlives its session
     reload: Callable[[Target], Awaitable[Catalog | None]]  # read a target's catalog again
+    look: Callable[[ApprovalRequest, Target, int], Awaitable[Seen | None]]
 
 
 class _Side(asyncio.Protocol):
@@ -114,6 +117,7 @@ class Relay:
         self._cancel_again = False  # for what is kept back
         self._kept_back: list[bytes] = []
         self._unwatch: dict[str, Callable[[], None]] = {}
+        self._looks: list[asyncio.TimerHandle] = []  # to come
         self._unsent: set[str] = set()  # their release was asked for, and whether it was stored is not known
         self._client_side = _Side(self, ev.FromClient, ev.ClientGone())
         self._target_side = _Side(self, ev.FromTarget, ev.TargetGone())
@@ -374,6 +378,7 @@ class Relay:
         self._unwatch[request.id] = self._shell.desk.watch(request.id, self._ruled)
         try:
             limits = self._session.talk.judge.policy.limits
+            request = replace(request, seen=await self._seen(request))
             stored = await self._shell.desk.open(request, limits.open_requests_per_user, limits.cool_down)
         except GatewayError as error:
             self._forget(request.id)
@@ -383,6 +388,7 @@ class Relay:
                 self._chore(partial(self._withdraw, request.id, "the gateway could not be sure that it was stored"))
         else:
             if stored is None:
+                self._look_later(request)
                 self.feed(ev.Opened(request.id))
             elif stored.id == request.id:
                 if self._closed:  # it is no more what it was left as: nobody can come back for it
@@ -390,6 +396,29 @@ class Relay:
                 self.feed(ev.Granted(stored))
             else:
                 self._join(request.id, stored)
+
+    async def _seen(self, request: ApprovalRequest) -> Seen | None:
+        return None if self._closed else await self._shell.look(request, self._link.target, self._link.pid)
+
+    def _look_later(self, request: ApprovalRequest) -> None:
+        """Locks change while people think: the card tells of them anew when those are reminded of it."""
+        wait = request.expires_at - request.opened_at
+        if self._closed or request.seen is None or not request.seen.in_transaction or wait < REMINDED_FROM:
+            return
+        for third in (1, 2):
+            due = max(0.0, request.opened_at + third * wait / 3 - time.time())
+            timer = asyncio.get_running_loop().call_later(due, self._look_now, request)
+            self._looks.append(timer)
+
+    def _look_now(self, request: ApprovalRequest) -> None:
+        """Beside the chores: a release waits for no look."""
+        if request.id in self._unwatch:
+            self._shell.keep(self._look_again(request))
+
+    async def _look_again(self, request: ApprovalRequest) -> None:
+        seen = await self._seen(request)
+        if seen is not None and request.id in self._unwatch:
+            await self._tell(partial(self._shell.desk.look_again, request.id, seen))
 
     def _join(self, request: str, stored: ApprovalRequest) -> None:
         """Wait for the stored one in the place of ours, which was not stored."""
@@ -486,6 +515,9 @@ class Relay:
     def _forget(self, request: str) -> None:
         unwatch = self._unwatch.pop(request, None)
         if unwatch is not None:
+            for timer in self._looks:
+                timer.cancel()
+            self._looks.clear()
             self._metrics.held.labels(self.target_name).dec()
             unwatch()
 
@@ -516,7 +548,7 @@ class Relay:
             return
         self._closed = True
         self._metrics.sessions_open.labels(self.target_name).dec()
-        for timer in (self._timer, self._watch, self._expiry):
+        for timer in (self._timer, self._watch, self._expiry, *self._looks):
             if timer is not None:
                 timer.cancel()
         self._client.close()

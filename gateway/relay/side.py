@@ -20,6 +20,9 @@ from gateway.sql.catalog import Catalog
 DEADLINE = 20.0
 #: A quiet target is left alone. DROP DATABASE waits 5 s for others to leave (CountOtherDBBackends).
 KEPT = 2.0
+_NAME = "hoop catalog"
+#: What a side connection may fail with.
+FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 async def load_catalog(target: Target, password: str) -> Catalog:
@@ -56,9 +59,9 @@ class CatalogReader:
         if connection is not None:
             try:
                 return await self._read(connection, target, password)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except FAILURES:
                 pass  # it may have been ended while it was kept: a new one says what is wrong
-        return await self._read(await _connect(target, password), target, password)
+        return await self._read(await connect_aside(target, password, _NAME), target, password)
 
     def _taken(self, target: Target, password: str) -> Any:
         connection, known, timer = self._kept.pop(target, (None, "", None))
@@ -94,12 +97,14 @@ async def _told(target: Target) -> AsyncIterator[None]:
     except TimeoutError:
         text = f"the catalog of target {target.name} could not be read in {DEADLINE:.0f} s"
         raise TargetUnavailable(text) from None
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILURES as error:
         text = f"the catalog of target {target.name} can't be read ({type(error).__name__})"
         raise TargetUnavailable(text) from error
 
 
-async def _connect(target: Target, password: str) -> Any:
+async def connect_aside(target: Target, password: str, name: str) -> Any:
+    """A read-only connection that `name`s itself, and in which no name of the target's stands before the catalog's own. Raises
+    FAILURES."""
     return await asyncpg.connect(
         host=target.host,
         port=target.port,
@@ -108,7 +113,7 @@ async def _connect(target: Target, password: str) -> Any:
         database=target.database,
         ssl=False if target.sslmode == "disable" else tls_context(target),
         server_settings={
-            "application_name": "hoop catalog",
+            "application_name": name,
             "search_path": "pg_catalog",
             "default_transaction_read_only": "on",
             "jit": "off",  # compiling the one big query took 9 s, running it 0.2 s (measured on 15)
@@ -139,7 +144,7 @@ _KEEPS_TO_READING = 160000
 async def risks(target: Target, password: str) -> list[str]:
     """What is wrong with this login, a sentence each; and of an older server without a reader. Raises TargetUnavailable."""
     async with _told(target):
-        connection = await _connect(target, password)
+        connection = await connect_aside(target, password, _NAME)
         try:
             rights = await connection.fetchrow(_RIGHTS)
         finally:

@@ -20,6 +20,7 @@ from gateway.sql.alike import alike
 from gateway.sql.behind import passed_on
 from gateway.sql.catalog import Catalog
 from gateway.sql.functions import depends_on_session
+from gateway.sql.locks import taken
 
 SHOWN_VALUE_SETS = 5
 #: Of so many statements a card can show each; who approves more together has to have their full text open.
@@ -219,5 +220,7 @@ def _statements(held: Held, catalog: Catalog | None) -> tuple[HeldStatement, ...
                 copies=each.copies,
                 fingerprint=each.statement.fingerprint,
                 passed_on=passed_on(each.statement, catalog) if catalog else (),
+                locks=taken(each.statement),
+                changes=each.statement.writes[0] if len(each.statement.writes) == 1 else "",
             )
     return tuple(found.values())

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.approvals import request as rules
 from gateway.approvals.cooldown import CoolDown
@@ -208,6 +209,20 @@ class TestRecord:
         assert spool.kinds() == [("held", None), ("decided", "denied")]
 
 
+async def test_three_clicks_without_a_right_are_told_to_operators(desk: Desk, spool: ListSpool) -> None:
+    request = fresh()
+    await desk.open(request)
+    with capture_logs() as logged:
+        for count in (0, 0, 1, 2):
+            await desk.decide(request.id, 1, EVE, Approve(), "slack")
+            assert len(logged) == count
+    assert [(each["event"], each["user"], each["tries"]) for each in logged] == [
+        ("clicks.unauthorised", "eve@example.com", 3),
+        ("clicks.unauthorised", "eve@example.com", 4),
+    ]
+    assert [entry.kind for entry in spool.written[1:]] == ["refused"] * 4
+
+
 async def test_an_approval_that_is_not_the_last_is_told_of(store: MemoryStore, spool: ListSpool, clock: Clock) -> None:
     counted: list[ApprovalRequest] = []
     desk = Desk(store, spool, clock=clock, link_max_age=3600.0, counted=counted.append)
@@ -296,6 +311,27 @@ class TestRelease:
         assert refused(await desk.release(request.id, "something else")) is Refusal.STALE
         assert decided(await desk.release(request.id, DIGEST)).state is State.RELEASED
         assert refused(await desk.release(request.id, DIGEST)) is Refusal.ALREADY_DECIDED
+
+    async def test_of_a_quorum_not_when_one_is_no_reviewer_any_more(
+        self, desk: Desk, store: MemoryStore, clock: Clock
+    ) -> None:
+        for gone in (False, True):
+            for each in (BOB, CAROL):
+                await store.saw(each, clock.now)
+            request = fresh(approvals_needed=2)
+            await desk.open(request)
+            for each in (BOB, CAROL):
+                await desk.decide(request.id, None, each, Approve(), "slack")
+            if gone:
+                await store.saw(replace(BOB, groups=frozenset({"engineering"})), clock.now + 1)
+            answer = await desk.release(request.id, DIGEST)
+            if not gone:
+                assert decided(answer).state is State.RELEASED
+                continue
+            assert isinstance(answer, Refused)
+            assert answer.request is not None
+            assert answer.request.state is State.WITHDRAWN
+            assert answer.request.reason == "bob@example.com, who approved it, is no reviewer of it any more"
 
     async def test_not_when_its_time_is_over(self, desk: Desk, clock: Clock) -> None:
         request = fresh()

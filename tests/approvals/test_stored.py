@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 
 from gateway.approvals.request import ApprovalRequest, State
+from gateway.approvals.seen import Seen
 from gateway.approvals.stored import from_json, to_json
-from tests.bots.samples import GRANT, GRANTABLE, NOW, PLAIN, STATES, WILD
+from tests.bots.samples import DELETE, GRANT, GRANTABLE, NOW, PLAIN, STATES, WILD
 
 
 @given(WILD)
@@ -32,6 +33,17 @@ def test_a_grant_round_trips() -> None:
     back = from_json(to_json(request))
     assert back == request
     assert hash(back) == hash(request)
+
+
+def test_what_was_seen_of_locks_round_trips() -> None:
+    seen = Seen(NOW, True, (("public.orders", "SHARE"),), 2, 3.5, 1, 500.0, "it could not be asked")
+    held = replace(DELETE, locks=(("public.orders", "SHARE"),), changes="public.orders")
+    request = replace(PLAIN, seen=seen, looks=1, statements=(held,))
+    back = from_json(to_json(request))
+    assert back == request
+    assert hash(back) == hash(request)
+    unknown = replace(PLAIN, seen=Seen(NOW, problem="the target did not say within 1 s"))
+    assert from_json(to_json(unknown)) == unknown
 
 
 def test_a_row_of_an_older_version_takes_defaults() -> None:

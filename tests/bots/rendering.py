@@ -16,8 +16,18 @@ from bots.cards import card
 from bots.seals import seal
 from bots.slack.blocks import message
 from bots.teams.adaptive import base_card
-from gateway.approvals.request import BY_REQUESTER, REVOKED, Approval, ApprovalRequest, Question, State
-from tests.bots.samples import BOB, DELETE, GRANT, GRANTABLE, NOW, PLAIN, STATES, TERMS, UPDATE
+from gateway.approvals.request import (
+    BY_REQUESTER,
+    REVOKED,
+    Approval,
+    ApprovalRequest,
+    HeldStatement,
+    Preview,
+    Question,
+    State,
+)
+from gateway.approvals.seen import Seen
+from tests.bots.samples import BOB, DELETE, GRANT, GRANTABLE, NOW, PLAIN, SEEN, STATES, TERMS, UPDATE
 
 STORED = Path(__file__).parent / "renderings"
 KEY = b"k" * 32
@@ -33,6 +43,26 @@ STANDINGS: dict[str, ApprovalRequest] = {
     **{state.value: request for state, request in STATES.items()},
     "pending, foreign keys pass it on": replace(
         PLAIN, statements=(replace(DELETE, passed_on=("public.order_items", "public.orders")),)
+    ),
+    "pending, a share of its table": replace(PLAIN, seen=Seen(NOW, table_rows=349.0)),
+    "pending, others wait": replace(PLAIN, where_held="in transaction", seen=SEEN),
+    "pending, locks not known": replace(
+        PLAIN,
+        where_held="in transaction",
+        seen=Seen(NOW, in_transaction=True, problem="the target did not say within 1 s"),
+    ),
+    "pending, stops others": replace(
+        PLAIN,
+        statements=(
+            HeldStatement(
+                "ALTER TABLE",
+                "ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES customers, ADD note text",
+                ("public.customers", "public.orders"),
+                locks=(("public.orders", "ACCESS EXCLUSIVE"), ("public.customers", "SHARE ROW EXCLUSIVE")),
+            ),
+        ),
+        preview=Preview(rows=None, note="no preview for this kind of statement"),
+        claimed_reason="orders get notes",
     ),
     "pending, high risk": replace(PLAIN, statements=(replace(DELETE, where=False),)),
     "pending, one of two": replace(PLAIN, rev=2, approvals_needed=2, approvals=(Approval(BOB, "slack", NOW + 60),)),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.approvals.grants import Grant, Terms
 from gateway.approvals.request import Approval, ApprovalRequest, HeldStatement, Person, Preview, Question, State
+from gateway.approvals.seen import Seen
 
 ISSUER = "https://issuer.example"
 NOW = 1_764_066_000.0  # 2025-11-25 10:20 UTC
@@ -68,6 +69,21 @@ PLAIN = ApprovalRequest(
 
 _APPROVED = replace(PLAIN, rev=2, approvals=(Approval(BOB, "slack", NOW + 60),), decided_by=BOB, decided_at=NOW + 60)
 
+#: What a second connection saw of a transaction that others wait for.
+SEEN = Seen(
+    NOW + 1,
+    in_transaction=True,
+    held=(
+        ("public.orders", "SHARE ROW EXCLUSIVE"),
+        ("public.customers", "ROW EXCLUSIVE"),
+        ("public.plans", "ACCESS SHARE"),
+    ),
+    more=2,
+    open_for=252.0,
+    blocked=3,
+    table_rows=349.0,
+)
+
 #: With what its rule lets people grant, and that grant.
 TERMS = Terms("shape", 60, 20, 100, vary=True)
 GRANT = Grant("shape", NOW + 960, 20, 100, vary=True)
@@ -112,6 +128,21 @@ _HELD = st.builds(
     parameters=st.lists(_ROW, max_size=2).map(tuple),
     executions=st.integers(1, 5000),
     passed_on=st.lists(_TEXT, max_size=6).map(tuple),
+    locks=st.lists(st.tuples(_TEXT, st.sampled_from(["ACCESS EXCLUSIVE", "SHARE", "ROW SHARE"])), max_size=6).map(
+        tuple
+    ),
+)
+_NUMBER = st.one_of(st.none(), st.integers(0, 10**9))
+_SEEN = st.builds(
+    Seen,
+    at=st.just(NOW),
+    in_transaction=st.booleans(),
+    held=st.one_of(st.none(), st.lists(st.tuples(_TEXT, _TEXT), max_size=3).map(tuple)),
+    more=st.integers(0, 10**6),
+    open_for=_NUMBER,
+    blocked=_NUMBER,
+    table_rows=_NUMBER,
+    problem=_TEXT,
 )
 _PREVIEW = st.builds(
     Preview,
@@ -124,7 +155,9 @@ _PREVIEW = st.builds(
 )
 
 
-def _dressed(base: ApprovalRequest, held: list[HeldStatement], preview: Preview, texts: list[str]) -> ApprovalRequest:
+def _dressed(
+    base: ApprovalRequest, held: list[HeldStatement], preview: Preview, texts: list[str], seen: Seen | None
+) -> ApprovalRequest:
     user, agent, why, rule, reason, target = texts
     return replace(
         base,
@@ -143,6 +176,7 @@ def _dressed(base: ApprovalRequest, held: list[HeldStatement], preview: Preview,
         environment=agent,
         client=user,
         where_held=rule,
+        seen=seen,
     )
 
 
@@ -152,4 +186,5 @@ WILD = st.builds(
     st.lists(_HELD, min_size=0, max_size=3).map(lambda held: held * 3),
     _PREVIEW,
     st.lists(_TEXT, min_size=6, max_size=6),
+    st.one_of(st.none(), _SEEN),
 )

@@ -172,6 +172,15 @@ async def test_channels_that_cards_can_not_be_posted_in(workspace: Workspace) ->
     assert none.text == "channel_not_found"
 
 
+async def test_a_channel_that_others_read_along_in(workspace: Workspace) -> None:
+    workspace.add_channel("partners", [], channel_id="C2").is_ext_shared = True
+    _, shared = await look(workspace, "slack:C2")
+    assert (shared.text, shared.fix) == (
+        "it is shared with another organisation, who would read the SQL",
+        "name a channel of your own",
+    )
+
+
 async def test_a_slack_that_does_not_answer(workspace: Workspace) -> None:
     await workspace.stop()
     [found] = await look(workspace)

@@ -3,14 +3,16 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from gateway.approvals.desk import Approve, Deny, Desk
+from gateway.approvals.desk import Approve, Decided, Deny, Desk
 from gateway.approvals.request import ApprovalRequest, Refusal, State
+from gateway.approvals.seen import Seen
 from gateway.errors import GatewayError, StoreUnavailable, TargetUnavailable
 from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Target, load
@@ -103,6 +105,10 @@ class Room:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     side_problem: Exception = field(default_factory=lambda: TargetUnavailable("the target is full"))
     reloaded: Catalog | None = field(default_factory=catalog)
+    seen: Seen | None = None
+    looking: asyncio.Event | None = None
+    seen_now: asyncio.Event = field(default_factory=asyncio.Event)
+    looked: list[tuple[str, int]] = field(default_factory=list)
 
     async def open(self, port: int = 1) -> None:
         self.desk = Desk(self.store, self.spool, clock=time.time, link_max_age=3600.0)
@@ -115,7 +121,7 @@ class Room:
         client_door, self.client = await _pair()
         target_door, self.target = await _pair()
         link = TargetLink(target_door, target, {}, 7, b"key!")
-        shell = Shell(self.desk, self.spool, self.parser, self.metrics, self._keep, self._reload)  # type: ignore[arg-type] # ListSpool is a Spool
+        shell = Shell(self.desk, self.spool, self.parser, self.metrics, self._keep, self._reload, self._look)  # type: ignore[arg-type] # ListSpool is a Spool
         self.relay = Relay(self.session, client_door, link, shell, self._aside, lambda _: self.ended.set())
         self.relay.start(client_door)
 
@@ -127,6 +133,13 @@ class Room:
 
     async def _aside(self) -> TargetLink:
         raise self.side_problem
+
+    async def _look(self, request: ApprovalRequest, _target: Target, pid: int) -> Seen | None:
+        self.looked.append((request.where_held, pid))
+        if self.looking is not None:
+            self.looking.set()
+            await self.seen_now.wait()
+        return self.seen
 
     async def _reload(self, _target: Target) -> Catalog | None:
         if self.reloaded is None:
@@ -218,6 +231,71 @@ async def test_a_held_statement_runs_when_its_release_is_stored(room: Room) -> N
     assert (await room.target.get()) == ("Q", b"COMMIT\0")
     await room.target.send(complete("COMMIT"), ready())
     await room.stored("REQ1", State.EXECUTED)
+
+
+# --- locks, and who waits --------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_seen_of_locks_is_stored_with_the_request(room: Room) -> None:
+    room.seen = Seen(time.time(), in_transaction=True, blocked=2)
+    await room.held()
+    stored = await room.store.get("REQ1")
+    assert stored is not None
+    assert stored.seen == room.seen
+    assert room.looked == [("idle", 7)], "the process that the target named at login"
+
+
+async def test_a_client_that_goes_during_the_look_leaves_nothing_open(room: Room) -> None:
+    room.looking = asyncio.Event()
+    await room.client.send(query(DELETE))
+    await room.previewed()
+    async with asyncio.timeout(STEP):
+        await room.looking.wait()
+    room.client.sock.close()
+    async with asyncio.timeout(STEP):
+        await room.ended.wait()
+    room.seen_now.set()
+    await room.stored("REQ1", State.WITHDRAWN)
+
+
+async def test_the_card_tells_anew_of_locks_while_people_think(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a third and two thirds of the time, as reminders are; and no more once somebody has decided."""
+    later = _Later(asyncio.get_running_loop())
+    monkeypatch.setattr(later.loop, "call_later", later.call)
+    room.seen = Seen(time.time(), in_transaction=True, blocked=0)
+    await room.held()
+    async with asyncio.timeout(STEP):
+        while len(later.due) < 2:  # noqa: ASYNC110 # nobody tells when a timer is set
+            await asyncio.sleep(0)
+    first, second = later.due
+    assert (round(first[0], -1), round(second[0], -1)) == (200, 400)
+    room.seen = Seen(time.time(), in_transaction=True, blocked=3)
+    first[1]()
+    async with asyncio.timeout(STEP):
+        while (found := await room.store.get("REQ1")) is None or found.rev < 2:  # noqa: ASYNC110 # as in `stored`
+            await asyncio.sleep(0)
+    assert (found.seen, found.looks, found.state) == (room.seen, 1, State.PENDING)
+    assert isinstance(await room.desk.decide("REQ1", 1, BOB, Deny("no"), "slack"), Decided)
+    looked = len(room.looked)
+    await room.target.get()
+    await room.target.send(error("42601"), ready())
+    assert (await room.client.refused())[0] == "42501"
+    second[1]()
+    assert len(room.looked) == looked
+
+
+class _Later:
+    """Timers of the coming minutes are noted in the place of being set."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._call_later = loop.call_later
+        self.due: list[tuple[float, Callable[[], object]]] = []
+
+    def call(self, delay: float, callback: Callable[..., object], *values: Any, **options: Any) -> asyncio.TimerHandle:
+        if getattr(callback, "__name__", "") == "_look_now":
+            self.due.append((delay, partial(callback, *values)))
+        return self._call_later(delay, callback, *values, **options)
 
 
 def _counted(room: Room) -> dict[str, float]:

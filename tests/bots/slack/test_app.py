@@ -1,5 +1,6 @@
 """Real slack_bolt and the real SDK against the local workspace, a real desk and spool: clicks, modals, commands."""
 
+import asyncio
 import io
 import json
 import time
@@ -36,6 +37,7 @@ from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
 from gateway.identity.accounts import Account
+from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN, TERMS
 from tests.bots.slack.office import BUTTON_KEY, Office, Serve
 from tests.bots.slack.test_edge import sign
@@ -764,6 +766,47 @@ async def test_the_edge_never_answers_500(office: Office) -> None:
         for status, raw, headers in cases:
             async with session.post(url, data=io.BytesIO(raw), headers=headers) as answer:
                 assert answer.status == status, raw[:30]
+
+
+async def test_a_click_that_slack_delivers_twice_counts_once(office: Office) -> None:
+    """As over two sockets, or with a retry: the same payload, signed anew, at the same moment."""
+    await office.hold(approvals_needed=2)
+    await office.workspace.click(office.bob, office.channel, office.card.ts, APPROVE)
+    await office.front.settle()
+    first = office.workspace.sent[-1]
+    again = [
+        replace(
+            first, headers={**first.headers, **sign(first.body, int(time.time()) + at, office.workspace.signing_secret)}
+        )
+        for at in (1, 2)
+    ]
+    answers = await asyncio.gather(*(office.workspace.replay(each) for each in again))
+    await office.front.settle()
+    assert [each.status for each in answers] == [200, 200]
+    assert "counted already" in office.workspace.ephemerals(office.bob)[-1].text
+    stored = await office.stored()
+    assert (len(stored.approvals), stored.state) == (1, State.PENDING)
+
+
+async def test_a_click_that_took_too_long_for_slack_counts_and_is_told(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack has shown its own error by then; the card and the answer tell what is stored."""
+    await office.hold()
+    go_on, move = asyncio.Event(), MemoryStore.move
+
+    async def slow(*args: Any) -> Any:
+        await go_on.wait()
+        return await move(*args)
+
+    monkeypatch.setattr(MemoryStore, "move", slow)
+    status = await office.workspace.click(office.bob, office.channel, office.card.ts, APPROVE)
+    assert status != 200
+    assert (await office.stored()).state is State.PENDING
+    go_on.set()
+    await office.workspace.wait_for(lambda: office.workspace.ephemerals(office.bob), 20)
+    assert (await office.stored()).state is State.APPROVED
+    assert "You approved it" in office.workspace.ephemerals(office.bob)[-1].text
 
 
 async def test_a_replayed_click_is_refused_and_decides_once(office: Office) -> None:
