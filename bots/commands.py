@@ -17,11 +17,12 @@ from dataclasses import replace
 from datetime import datetime
 from math import ceil, floor
 
+from bots import recorded
 from bots.answers import Answer, Page, Verb, Viewer
 from bots.cards import card, title
 from bots.cursors import EXPORT, cursor, opened
 from bots.exporting import exported
-from bots.outcomes import broken, has_count, lasting, yours
+from bots.outcomes import broken, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
 from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, Refused, Withdraw
@@ -34,12 +35,14 @@ from gateway.policy.verbs import asked
 
 __all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "is_own", "no_groups", "told"]
 
-Row = Mapping[str, Value]
+Row = recorded.Row
 #: `store.audit`: a page of end entries and how many there are in all.
 Audit = Callable[[Query, int], Awaitable[tuple[list[Row], int]]]
 
 #: Rows of a page in a chat.
 PAGE = 8
+#: Characters of a cell.
+_CELL = 120
 #: What "Only denied" asks for.
 _DENIED = ("denied", "blocked")
 #: A button's value holds 2,000 characters in Slack.
@@ -367,36 +370,18 @@ def _range(offset: int, rows: list[Row]) -> str:
     return f"{offset + 1:,} to {offset + len(rows):,}" if rows else "no more"
 
 
-def _text(row: Row, key: str) -> str:
-    value = row.get(key)
-    if isinstance(value, list):
-        return ", ".join(str(each) for each in value)
-    return "" if value is None else str(value)
-
-
 def _table(rows: list[Row]) -> Table:
     columns = ("time", "who", "what", "rows", "decision", "id")
     return Table(columns, tuple(_shown(row) for row in rows))
 
 
 def _shown(row: Row) -> tuple[Cell, ...]:
-    texts = (line(each, 60) or "-" for each in _cells(row))
-    return (Cell(_moment(_text(row, "at"))), *map(Cell, texts))
+    texts = (line(each, _CELL) or "-" for each in _cells(row))
+    return (Cell(_moment(recorded.text(row, "at"))), *map(Cell, texts))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    via = row.get("agent") and row.get("agent") != row.get("user")
-    agent = f" (via {_text(row, 'agent')})" if via else ""
-    tables = [each.removeprefix("public.") for each in _text(row, "tables").split(", ")]
-    where = f" {', '.join(tables)}" if row.get("tables") else ""
-    rows = row.get("rows")
-    return (
-        _text(row, "user") + agent,
-        _text(row, "tag") + where,
-        f"{rows:,}" if isinstance(rows, int) and (rows or has_count(_text(row, "tag"))) else "",
-        _decision(row),
-        _text(row, "request"),
-    )
+    return recorded.who(row), recorded.what(row), recorded.rows(row), recorded.decision(row), recorded.text(row, "request")
 
 
 def _moment(text: str) -> str:
@@ -406,28 +391,13 @@ def _moment(text: str) -> str:
         return line(text, 60)
 
 
-def _decision(row: Row) -> str:
-    by = f" by {_text(row, 'decided_by')}" if row.get("decided_by") else ""
-    outcome = _text(row, "outcome")
-    match row.get("kind"):
-        case "refused" if _text(row, "sqlstate") == "42601":
-            return "syntax error"
-        case "refused":
-            return f'blocked by rule "{_text(row, "rule")}"' if row.get("rule") else "blocked"
-        case "finished":
-            code = f" {_text(row, 'sqlstate')}" if outcome == "failed" else ""
-            return f"{outcome}{code}" + (f", approved{by}" if by else "")
-        case _:
-            return f"{outcome}{by}"
-
-
 def _csv(rows: list[Row]) -> str:
     """CSV that no spreadsheet takes for formulas: a leading = + - @ gets an apostrophe before it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("time", "who", "what", "rows", "decision", "id"))
     for row in rows:
-        cells = (_text(row, "at"), *_cells(row))
+        cells = (recorded.text(row, "at"), *_cells(row))
         writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell for cell in cells])
     return visible(out.getvalue().rstrip("\n"), keep="\n")
 
@@ -491,5 +461,5 @@ def _story(request: ApprovalRequest) -> list[str]:
 
 
 def _proved(row: Row) -> str:
-    where = f"#{_text(row, 'seq')} of {line(_text(row, 'replica'), 60)}"
-    return f"{_moment(_text(row, 'at'))} {_decision(row)}: entry {where}, hash {_text(row, 'hash')[:12]}"
+    where = f"#{recorded.text(row, 'seq')} of {line(recorded.text(row, 'replica'), 60)}"
+    return f"{_moment(recorded.text(row, 'at'))} {recorded.decision(row)}: entry {where}, hash {recorded.text(row, 'hash')[:12]}"

@@ -564,5 +564,10 @@ def relations_of(request: ApprovalRequest) -> list[str]:
     return _once([relation for held in request.statements for relation in held.relations])
 
 
+def passed_on_of(request: ApprovalRequest) -> list[str]:
+    """The relations that foreign keys and triggers change with it, each once."""
+    return _once([relation for held in request.statements for relation in held.passed_on])
+
+
 def _once(texts: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(texts))

@@ -104,6 +104,7 @@ def as_object(question: Question, script: Script) -> dict[str, Any]:
         "effects": [kind.value for kind in StatementClass if kind in kinds],
         "reads": _unique(name for each in statements for name in each.reads),
         "writes": _unique(name for each in statements for name in each.writes),
+        "passed_on": _unique(name for each in statements for name in _passed_on(each, question.catalog)),
         "statements": [{"tag": each.tag, "where": each.where} for each in statements],
         "masks": list(masks.found),
         **({"masks_unknown": masks.unknown} if masks.unknown else {}),
@@ -129,6 +130,8 @@ def as_text(question: Question, script: Script) -> str:
         )
         lines.append("      On the wire it is the same; what the preview counts can only make it stricter.")
     lines.extend(f"{name}: {', '.join(found[name])}" for name in ("effects", "reads", "writes") if found[name])
+    if found["passed_on"]:
+        lines.append(f"changed too, by foreign keys or triggers: {', '.join(found['passed_on'])}")
     for number, statement in enumerate(script.statements, 1):
         judged = judge_explained(question.policy, question.who, question.target, statement, question.at)
         lines.append(f"statement {number} ({statement.tag or 'unknown'}): {judged.answer.value}")
@@ -228,6 +231,10 @@ def _catalog(target: Target) -> Catalog:
 def _stop(message: str) -> NoReturn:
     typer.echo(f"hoop explain: {message}", err=True)
     raise typer.Exit(2)
+
+
+def _passed_on(statement: Statement, catalog: Catalog | None) -> tuple[str, ...]:
+    return passed_on(statement, catalog) if catalog is not None else ()
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -96,22 +96,6 @@ async def test_a_row_says_when_who_what_how_many_and_who_decided(record: Record)
     assert answer.lines[0].startswith("table:customers verb:update since:2025-11-18T10:20:00Z")
 
 
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"kind": "refused", "sqlstate": "42601"}, "syntax error"),
-        ({"kind": "refused", "rule": "no write without a WHERE"}, 'blocked by rule "no write without a WHERE"'),
-        ({"kind": "decided", "outcome": "denied", "decided_by": "bob@example.com"}, "denied by bob@example.com"),
-        ({"kind": "decided", "outcome": "expired"}, "expired"),
-        ({"kind": "finished", "outcome": "failed", "sqlstate": "23503"}, "failed 23503"),
-        ({"kind": "finished", "outcome": "executed"}, "executed"),
-    ],
-)
-async def test_decisions_in_words(record: Record, fields: dict[str, Value], said: str) -> None:
-    await record.happened(ANN, **fields)  # type: ignore[arg-type] # kind is among them
-    assert texts(await record.ask("audit", AUDITOR))[0][4] == said
-
-
 async def test_others_records_are_counted_not_shown(record: Record) -> None:
     await record.happened(ANN, tag="SELECT", outcome="executed")
     for _ in range(3):
