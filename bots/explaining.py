@@ -21,6 +21,7 @@ from gateway.policy import decide
 from gateway.policy.decide import Circumstances, Verdict, judge, judge_script, may_connect, rules_for
 from gateway.policy.model import DAYS, Conditions, HoldTerms, Hours, Policy, Rule, Target
 from gateway.policy.readers import login_of
+from gateway.sql.behind import passed_on
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
