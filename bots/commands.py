@@ -360,9 +360,12 @@ class Commands:
 
 
 def is_own(row: Row, person: Person) -> bool:
-    """Whether an entry of the record is about somebody's own doing."""
-    if person.subject:
-        return row.get("subject") == person.subject
+    """Whether an entry of the record is about somebody's own doing: two issuers may give the same subject. An older entry
+    has no issuer; its user name then has to be theirs as well."""
+    if person.subject and row.get("issuer"):
+        return (row.get("issuer"), row.get("subject")) == (person.issuer, person.subject)
+    if person.subject and row.get("subject") != person.subject:
+        return False
     return str(row.get("user", "")).casefold() == person.user.casefold()
 
 

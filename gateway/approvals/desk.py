@@ -243,6 +243,7 @@ class Desk:
         opened one after the other, so that none is counted too late.
         """
         who = request.requester
+        request = replace(request, requester=replace(who, also=(*who.also, *await self._people.accounts(who))))
         if request.approve_via == "web":
             request = replace(request, page=request.page or self._page(request.id))
         async with self._turns.setdefault((who.issuer, who.subject), asyncio.Lock()):

@@ -16,6 +16,7 @@ def identity_fields(request: ApprovalRequest) -> dict[str, Value]:
     who = request.requester
     return {
         "session": request.session,
+        "issuer": who.issuer,
         "subject": who.subject,
         "user": who.user,
         "groups": [*sorted(who.groups)],

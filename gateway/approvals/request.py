@@ -82,8 +82,8 @@ _SQLSTATES: dict[State, str] = {
 class Person:
     """Who acts on a request: compared by (issuer, subject), and by e-mail where only that is known.
 
-    `also`: addresses of the chat account that they clicked with, and `identity` of whom the chat takes it for, where it is
-    linked to another identity. They tell one human from another and give no right.
+    `also`: addresses of the chat account that they clicked with, `identity` of whom the chat takes it for, where it is
+    linked to another identity, and all chat accounts (Account.key) that are theirs. They tell one human from another and give no right.
     """
 
     issuer: str

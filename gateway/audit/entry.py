@@ -26,7 +26,7 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 #: `entries`, `head`: a checkpoint's own chain before it. `heads`: the newest (replica, seq, hash) of other chains that
 #: a checkpoint vouches for. `shipped`: all entries up to this seq were confirmed by the store.
 FIELDS = (
-    "seq", "replica", "at", "kind", "session", "subject", "user", "groups", "agent", "client", "target", "login", "claimed", "request", "statement",
+    "seq", "replica", "at", "kind", "session", "issuer", "subject", "user", "groups", "agent", "client", "target", "login", "claimed", "request", "statement",
     "rule", "verdict", "outcome", "tag", "tables", "passed_on", "columns", "sql", "fingerprints", "parameters", "risk", "rows", "sqlstate", "duration_ms",
     "decided_by", "via", "reason", "break_glass", "account", "masked", "clear", "unscanned", "predicates", "copies", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
 )  # fmt: skip

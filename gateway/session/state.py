@@ -123,6 +123,7 @@ class Conversation:
         self.number = 0  # of the last statement
         self._who: dict[str, Value] = {
             "session": login.session,
+            "issuer": login.identity.issuer,
             "subject": login.identity.subject,
             "user": login.identity.user,
             "groups": [*sorted(login.identity.groups)],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bots.commands import REFUSALS, Answer, Commands, Viewer
+from bots.commands import REFUSALS, Answer, Commands, Viewer, is_own
 from bots.texts import in_utc
 from gateway.approvals.desk import Approve, Deny, Desk, Lift
 from gateway.approvals.request import Person, Refusal, State
@@ -400,3 +400,12 @@ async def test_an_unknown_command_names_the_nearest(record: Record) -> None:
     assert answer.title == "Unknown command pendign"
     assert answer.lines[0] == "Did you mean /hoop pending?"
     assert "There are: audit" in (await record.ask("xyzzy")).lines[0]
+
+
+def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
+    row: dict[str, Value] = {"subject": ANN.subject, "user": ANN.user, "issuer": ANN.issuer}
+    assert is_own(row, ANN)
+    assert not is_own({**row, "issuer": "https://second.example"}, ANN)
+    older = {name: value for name, value in row.items() if name != "issuer"}
+    assert is_own(older, ANN)
+    assert not is_own({**older, "user": "somebody else"}, ANN)

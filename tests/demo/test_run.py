@@ -79,3 +79,13 @@ async def test_a_port_that_is_taken_is_no_riddle() -> None:
     assert done.returncode == 2
     assert port in done.stderr
     assert "Other ports: hoop demo --port" in done.stderr
+
+
+async def test_a_policy_that_is_edited_is_said_to_be_loaded() -> None:
+    async with demo() as (process, welcome):
+        assert process.stdout is not None
+        policy = Path(re.findall(r"The policy is (\S+):", welcome)[0])
+        policy.write_text(policy.read_text("utf-8") + "\nlimits: {open_requests_per_user: 9}\n", "utf-8")
+        async with asyncio.timeout(WITHIN):
+            line = await process.stdout.readline()
+        assert re.fullmatch(r"The policy was loaded again: 7 rules, version \S+", line.decode().strip())

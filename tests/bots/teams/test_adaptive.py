@@ -474,5 +474,5 @@ def test_the_biggest_answer_fits() -> None:
 def test_who_breaks_the_glass_sees_the_rows_and_their_number() -> None:
     shown = card(replace(PLAIN, approvals_needed=2, glass="sre"), NOW)
     drawn = glass_card(shown, "seal")
-    assert any(each.get("type") == "Table" for each in elements(drawn.card))
-    assert shown.consequence[:20] in json.dumps(drawn.card)
+    assert any(each.get("type") == "Table" for each in elements(drawn.content))
+    assert shown.consequence[:20] in json.dumps(drawn.content)
