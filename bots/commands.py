@@ -384,7 +384,13 @@ def _shown(row: Row) -> tuple[Cell, ...]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    return recorded.who(row), recorded.what(row), recorded.rows(row), recorded.decision(row), recorded.text(row, "request")
+    return (
+        recorded.who(row),
+        recorded.what(row),
+        recorded.rows(row),
+        recorded.decision(row),
+        recorded.text(row, "request"),
+    )
 
 
 def _moment(text: str) -> str:

@@ -105,9 +105,7 @@ def _chat(name: str, health: ChatHealth | None, full: bool) -> str:
     if health is None:
         return f"{name.capitalize()}: set up, nothing sent from here yet"
     last = (
-        "no card sent from here yet"
-        if health.last_ok is None
-        else f"last card sent {moment(health.last_ok, day=True)}"
+        "no card sent from here yet" if health.last_ok is None else f"last card sent {moment(health.last_ok, day=True)}"
     )
     if not health.failures:
         return f"{name.capitalize()}: {last}"

@@ -70,7 +70,9 @@ class People:
             return replace(person, groups=frozenset())
         if (known.issuer, known.subject) != (person.issuer, person.subject):  # the address is somebody else's by now
             former = tuple(each for each in (person.email, person.user) if each)
-            return replace(person, user=person.subject, email=None, groups=frozenset(), also=_once(*person.also, *former))
+            return replace(
+                person, user=person.subject, email=None, groups=frozenset(), also=_once(*person.also, *former)
+            )
         return replace(known, also=_once(*known.also, *person.also))
 
     async def accounts(self, person: Person) -> list[str]:

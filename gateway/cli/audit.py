@@ -216,7 +216,11 @@ def _row(entry: Mapping[str, Value]) -> tuple[str, ...]:
     sql = " ".join(str(entry.get("sql") or entry.get("tag") or "").split())
     shown = sql if len(sql) <= _SHOWN_SQL else sql[: _SHOWN_SQL - 3] + "..."
     shown = f"{shown}{recorded.also(entry)}" or recorded.what(entry)
-    who = [recorded.who(entry)] if recorded.is_login(entry) else [_one_line(entry.get(name)) for name in ("user", "target")]
+    who = (
+        [recorded.who(entry)]
+        if recorded.is_login(entry)
+        else [_one_line(entry.get(name)) for name in ("user", "target")]
+    )
     return (
         f"{when:%Y-%m-%d}\n{when:%H:%M:%S}",
         "\n".join(filter(None, who)),

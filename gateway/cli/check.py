@@ -34,7 +34,12 @@ def check(
         raise typer.Exit(1) from None
     results = run(policy, _read_offline, time.time())
     if as_json:
-        typer.echo(json.dumps(_as_json(file, [], results) | {"notes": [*notes(policy), *shadowed(policy)], "readers": _readers(policy)}))
+        typer.echo(
+            json.dumps(
+                _as_json(file, [], results)
+                | {"notes": [*notes(policy), *shadowed(policy)], "readers": _readers(policy)}
+            )
+        )
     else:
         _print_results(file, policy, results)
     if any(result.problem for result in results):

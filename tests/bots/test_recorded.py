@@ -49,7 +49,11 @@ def test_a_refused_login_says_who_tried_what_from_where_and_why_not() -> None:
 
 
 def test_what_changes_besides_is_named() -> None:
-    entry: dict[str, Value] = {"tag": "DELETE", "tables": ["public.orders"], "passed_on": ["public.order_items", "s.log"]}
+    entry: dict[str, Value] = {
+        "tag": "DELETE",
+        "tables": ["public.orders"],
+        "passed_on": ["public.order_items", "s.log"],
+    }
     assert what(entry) == "DELETE orders, also order_items, s.log"
 
 

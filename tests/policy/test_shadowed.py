@@ -28,7 +28,10 @@ def said(first: str, second: str, of: str = "dba") -> list[str]:
     [
         ("statements: [write]", "statements: [write], approve_via: web"),
         ("statements: [write]", "statements: [DELETE], confirm: typed"),
-        ("statements: [write, ddl]", "statements: [TRUNCATE, UPDATE], tables: [public.x], break_glass: {reviewers: dba}"),
+        (
+            "statements: [write, ddl]",
+            "statements: [TRUNCATE, UPDATE], tables: [public.x], break_glass: {reviewers: dba}",
+        ),
         ("statements: [DROP]", "statements: [DROP TABLE], require_full_view: true"),
         ("groups: [a, b]", "groups: [a], statements: [write], keep_for: 15m"),
         ("tables: [public.x, public.y]", "tables: [public.x], grants: {max_uses: 3}"),
