@@ -28,7 +28,6 @@ from bots.texts import count, line, moment, span, visible
 from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, Refused, Withdraw
 from gateway.approvals.glass import may_look, to_type
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, same_person
-from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Query, QueryError, describe, parse
 from gateway.policy.verbs import asked

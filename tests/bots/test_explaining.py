@@ -1,11 +1,11 @@
 """`/hoop policy explain` and `show` against a real policy: the verdict, whose rules are shown, on which target."""
 
+from dataclasses import replace
+
 import pytest
 
 from bots.answers import Answer, Viewer
 from bots.explaining import Explaining, split
-from dataclasses import replace
-
 from gateway.approvals.request import Person
 from gateway.policy.model import Target, load
 from gateway.sql.catalog import Cascade, Catalog

@@ -267,7 +267,7 @@ def test_repeatable_read_is_previewed_on_a_side_connection() -> None:
 
 def test_a_flush_behind_a_held_execute_holds_at_once() -> None:
     play = Playbook()
-    lines = play.client(parse("", DELETE), bind("", ""), execute(""), FLUSH)
+    play.client(parse("", DELETE), bind("", ""), execute(""), FLUSH)
     assert play.is_held
     play.preview()
     opened(play)
@@ -399,7 +399,7 @@ def test_a_refused_parse_renames_nothing() -> None:
     play.target(PARSED, ready())
     play.client(parse("s1", "SELECT 1"), SYNC)
     play.target(error("42P05"), ready())
-    lines = play.client(bind("", "s1"), execute(""), SYNC)
+    play.client(bind("", "s1"), execute(""), SYNC)
     assert play.is_held
 
 
@@ -414,7 +414,8 @@ def test_sql_execute_of_a_protocol_statement_is_judged_by_what_it_is() -> None:
     play = Playbook()
     play.client(parse("s4", DELETE), SYNC)
     play.target(PARSED, ready())
-    assert play.client(query("EXECUTE s4")) and play.is_held
+    assert play.client(query("EXECUTE s4"))
+    assert play.is_held
 
 
 def test_what_the_parameters_of_execute_call_is_judged_too() -> None:
@@ -424,19 +425,22 @@ def test_what_the_parameters_of_execute_call_is_judged_too() -> None:
     play.target(PARSED, ready())
     assert play.client(query("EXECUTE s(1)")) == ["record statement", "target Q[EXECUTE s(1)]"]
     play.target(complete("SELECT 1"), ready())
-    assert play.client(query("EXECUTE s(evil())")) and play.is_held
+    assert play.client(query("EXECUTE s(evil())"))
+    assert play.is_held
 
 
 def test_protocol_bind_of_a_sql_prepare_is_judged_by_what_it_is() -> None:
     play = Playbook()
     play.client(query(f"PREPARE s2 AS {DELETE}"))
     play.target(complete("PREPARE"), ready())
-    assert play.client(bind("", "s2"), execute(""), SYNC) and play.is_held
+    assert play.client(bind("", "s2"), execute(""), SYNC)
+    assert play.is_held
 
 
 def test_prepare_and_execute_in_one_string() -> None:
     play = Playbook()
-    assert play.client(query(f"PREPARE a AS {DELETE}; EXECUTE a")) and play.is_held
+    assert play.client(query(f"PREPARE a AS {DELETE}; EXECUTE a"))
+    assert play.is_held
 
 
 def test_a_reserved_portal_name_ends_the_session() -> None:
@@ -452,7 +456,8 @@ COPY = "COPY customers FROM STDIN"
 
 def test_copy_from_stdin_is_held_at_the_statement() -> None:
     play = Playbook()
-    assert play.client(query(COPY)) and play.is_held
+    assert play.client(query(COPY))
+    assert play.is_held
 
 
 def test_copy_data_flows_after_the_release_and_stray_copy_messages_are_dropped() -> None:
@@ -608,14 +613,16 @@ def test_a_portal_keeps_the_meaning_it_was_bound_with() -> None:
 )
 def test_what_stands_behind_a_search_path_in_one_string_is_not_judged_by_the_old_one(first: str) -> None:
     play = Playbook()
-    assert play.client(query(f"{first}; SELECT id FROM orders")) and play.is_held
+    assert play.client(query(f"{first}; SELECT id FROM orders"))
+    assert play.is_held
     assert Playbook().client(query(f"{first}; SELECT id FROM public.orders"))[0] == "record statement"
 
 
 def test_what_stands_behind_a_search_path_in_one_batch_is_not_judged_by_the_old_one() -> None:
     play = Playbook()
     setting = (parse("", "SET search_path = other"), bind("", ""), execute(""))
-    assert play.client(*setting, parse("", "SELECT id FROM orders"), bind("", ""), execute(""), SYNC) and play.is_held
+    assert play.client(*setting, parse("", "SELECT id FROM orders"), bind("", ""), execute(""), SYNC)
+    assert play.is_held
 
 
 # --- ends while it is held, at each stage ------------------------------------------------------------------------------
