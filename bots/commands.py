@@ -17,29 +17,31 @@ from dataclasses import replace
 from datetime import datetime
 from math import ceil, floor
 
+from bots import recorded
 from bots.answers import Answer, Page, Verb, Viewer
 from bots.cards import card, title
 from bots.cursors import EXPORT, cursor, opened
 from bots.exporting import exported
-from bots.outcomes import broken, has_count, lasting, yours
+from bots.outcomes import broken, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
 from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, Refused, Withdraw
 from gateway.approvals.glass import may_look, to_type
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, same_person
-from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Query, QueryError, describe, parse
 from gateway.policy.verbs import asked
 
 __all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "is_own", "no_groups", "told"]
 
-Row = Mapping[str, Value]
+Row = recorded.Row
 #: `store.audit`: a page of end entries and how many there are in all.
 Audit = Callable[[Query, int], Awaitable[tuple[list[Row], int]]]
 
 #: Rows of a page in a chat.
 PAGE = 8
+#: Characters of a cell.
+_CELL = 120
 #: What "Only denied" asks for.
 _DENIED = ("denied", "blocked")
 #: A button's value holds 2,000 characters in Slack.
@@ -357,21 +359,17 @@ class Commands:
 
 
 def is_own(row: Row, person: Person) -> bool:
-    """Whether an entry of the record is about somebody's own doing."""
-    if person.subject:
-        return row.get("subject") == person.subject
+    """Whether an entry of the record is about somebody's own doing: two issuers may give the same subject. An older entry
+    has no issuer; its user name then has to be theirs as well."""
+    if person.subject and row.get("issuer"):
+        return (row.get("issuer"), row.get("subject")) == (person.issuer, person.subject)
+    if person.subject and row.get("subject") != person.subject:
+        return False
     return str(row.get("user", "")).casefold() == person.user.casefold()
 
 
 def _range(offset: int, rows: list[Row]) -> str:
     return f"{offset + 1:,} to {offset + len(rows):,}" if rows else "no more"
-
-
-def _text(row: Row, key: str) -> str:
-    value = row.get(key)
-    if isinstance(value, list):
-        return ", ".join(str(each) for each in value)
-    return "" if value is None else str(value)
 
 
 def _table(rows: list[Row]) -> Table:
@@ -380,22 +378,17 @@ def _table(rows: list[Row]) -> Table:
 
 
 def _shown(row: Row) -> tuple[Cell, ...]:
-    texts = (line(each, 60) or "-" for each in _cells(row))
-    return (Cell(_moment(_text(row, "at"))), *map(Cell, texts))
+    texts = (line(each, _CELL) or "-" for each in _cells(row))
+    return (Cell(_moment(recorded.text(row, "at"))), *map(Cell, texts))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    via = row.get("agent") and row.get("agent") != row.get("user")
-    agent = f" (via {_text(row, 'agent')})" if via else ""
-    tables = [each.removeprefix("public.") for each in _text(row, "tables").split(", ")]
-    where = f" {', '.join(tables)}" if row.get("tables") else ""
-    rows = row.get("rows")
     return (
-        _text(row, "user") + agent,
-        _text(row, "tag") + where,
-        f"{rows:,}" if isinstance(rows, int) and (rows or has_count(_text(row, "tag"))) else "",
-        _decision(row),
-        _text(row, "request"),
+        recorded.who(row),
+        recorded.what(row),
+        recorded.rows(row),
+        recorded.decision(row),
+        recorded.text(row, "request"),
     )
 
 
@@ -406,28 +399,13 @@ def _moment(text: str) -> str:
         return line(text, 60)
 
 
-def _decision(row: Row) -> str:
-    by = f" by {_text(row, 'decided_by')}" if row.get("decided_by") else ""
-    outcome = _text(row, "outcome")
-    match row.get("kind"):
-        case "refused" if _text(row, "sqlstate") == "42601":
-            return "syntax error"
-        case "refused":
-            return f'blocked by rule "{_text(row, "rule")}"' if row.get("rule") else "blocked"
-        case "finished":
-            code = f" {_text(row, 'sqlstate')}" if outcome == "failed" else ""
-            return f"{outcome}{code}" + (f", approved{by}" if by else "")
-        case _:
-            return f"{outcome}{by}"
-
-
 def _csv(rows: list[Row]) -> str:
     """CSV that no spreadsheet takes for formulas: a leading = + - @ gets an apostrophe before it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("time", "who", "what", "rows", "decision", "id"))
     for row in rows:
-        cells = (_text(row, "at"), *_cells(row))
+        cells = (recorded.text(row, "at"), *_cells(row))
         writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell for cell in cells])
     return visible(out.getvalue().rstrip("\n"), keep="\n")
 
@@ -491,5 +469,5 @@ def _story(request: ApprovalRequest) -> list[str]:
 
 
 def _proved(row: Row) -> str:
-    where = f"#{_text(row, 'seq')} of {line(_text(row, 'replica'), 60)}"
-    return f"{_moment(_text(row, 'at'))} {_decision(row)}: entry {where}, hash {_text(row, 'hash')[:12]}"
+    where = f"#{recorded.text(row, 'seq')} of {line(recorded.text(row, 'replica'), 60)}"
+    return f"{_moment(recorded.text(row, 'at'))} {recorded.decision(row)}: entry {where}, hash {recorded.text(row, 'hash')[:12]}"

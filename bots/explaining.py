@@ -21,6 +21,7 @@ from gateway.policy import decide
 from gateway.policy.decide import Circumstances, Verdict, judge, judge_script, may_connect, rules_for
 from gateway.policy.model import DAYS, Conditions, HoldTerms, Hours, Policy, Rule, Target
 from gateway.policy.readers import login_of
+from gateway.sql.behind import passed_on
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
@@ -185,6 +186,7 @@ def _lines(asked: _Asked, verdict: Verdict, person: Person) -> list[str]:
     lines += _waits(verdict.hold) if verdict.hold is not None else []
     if len(asked.script.statements) == 1:
         lines += _does(asked.script.statements[0])
+    lines += _passed_on(asked)
     lines += (
         ["It can't be parsed here: the database's own parser would be asked first."] if asked.script.unparsable else []
     )
@@ -208,6 +210,14 @@ def _waits(terms: HoldTerms) -> list[str]:
     lines += ["Approved on the gateway's own page, after a fresh sign-in"] if terms.approve_via == "web" else []
     glass = terms.break_glass
     return [*lines, f"{line(glass.name, 60)} may break the glass: approve it alone"] if glass is not None else lines
+
+
+def _passed_on(asked: _Asked) -> list[str]:
+    """The tables that change with it, of all its statements."""
+    if asked.catalog is None:
+        return []
+    found = dict.fromkeys(name for each in asked.script.statements for name in passed_on(each, asked.catalog))
+    return [f"Changed too, by foreign keys or triggers: {line(', '.join(found), 300)}"] if found else []
 
 
 def _does(statement: Statement) -> list[str]:

@@ -82,7 +82,7 @@ def given(grant: Grant, request_id: str) -> str:
     if grant.revoked_at is not None:
         why = f": {line(grant.why, 400)}" if grant.why else ""
         return f"this shape was granted; {line(grant.revoked_by, 80)} revoked that at {moment(grant.revoked_at)}{why}"
-    most = f", at most {count(grant.uses, 'more use')}" if grant.uses is not None else ""
+    most = f", at most {count(grant.uses, 'use')}" if grant.uses is not None else ""
     return (
         f"this shape may run again until {moment(grant.until)}{most}, up to {count(grant.rows, 'row')} each."
         f" /hoop revoke grant {line(request_id, 60)} ends that"

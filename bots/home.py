@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from bots.answers import Viewer
 from bots.cards import title
 from bots.commands import no_groups
-from bots.granting import given
 from bots.outcomes import lasting
 from bots.texts import count, line, moment
 from gateway.approvals.desk import Desk
@@ -74,25 +73,34 @@ class Home:
             _part(
                 "Waiting for your decision", theirs, lambda each: _to_decide(each, who), no_groups(who) or "Nothing."
             ),
-            _part("Asked by you, waiting", mine, _waits, "Nothing."),
+            _part("Your requests, waiting", mine, _waits, "Nothing."),
             await self._grants(who),
         ]
         for more in self._further:
             parts += await more(viewer)
-        return [*parts, _part("Your last requests", ended[:SHOWN], lambda each: _ended(each, now), "None yet.")]
+        return [
+            *parts,
+            _part("Your requests, decided or over", ended[:SHOWN], lambda each: _ended(each, now), "None yet."),
+        ]
 
     async def _grants(self, who: Person) -> Part:
         """What this person may run without asking."""
         theirs = [each for each in await self._desk.grants(1000) if same_person(each.giver.requester, who)]
         more = len(theirs) - SHOWN
         note = f"{count(more, 'other grant')} not shown here: /hoop grants" if more > 0 else ""
-        return Part("Your grants", tuple(map(_of_grant, theirs[:SHOWN])), note if theirs else "None.")
+        return Part("What you may run again", tuple(map(_of_grant, theirs[:SHOWN])), note if theirs else "None.")
 
 
 def _of_grant(standing: Standing) -> Item:
-    giver = standing.giver
-    said = given(giver.grant, giver.id) if giver.grant is not None else ""
-    return Item(title(giver), f"Used {count(standing.used, 'time')}: {said}.", giver, grant=True)
+    giver, grant = standing.giver, standing.giver.grant
+    if grant is None:  # the store gives none out that has no grant
+        return Item(title(giver), "")
+    left = "" if grant.uses is None else f"{count(max(0, grant.uses - standing.used), 'more time')}, "
+    says = (
+        f"You may run this again without asking: {left}until {moment(grant.until)}, up to {count(grant.rows, 'row')} each time."
+        f" Used {count(standing.used, 'time')} so far. {line(giver.id, 60)}"
+    )
+    return Item(title(giver), says, giver, grant=True)
 
 
 def _part(

@@ -85,3 +85,10 @@ def _left_out(preview: Preview, shown: int, columns: int) -> str:
     if columns:
         parts.append(f"{count(columns, 'more column')} not shown")
     return ", ".join(parts)
+
+
+def as_text(table: Table) -> str:
+    """The rows as literal text, for surfaces that take no tables."""
+    lines = [" | ".join(each or " " for each in table.columns)]
+    lines += [" | ".join(cell.text for cell in row) for row in table.rows]
+    return "\n".join([*lines, *([table.note] if table.note else [])])

@@ -103,11 +103,9 @@ def _pending(look: Look, now: float) -> str:
 def _chat(name: str, health: ChatHealth | None, full: bool) -> str:
     """Errors name channels, so they are for auditors."""
     if health is None:
-        return f"{name.capitalize()}: set up, nothing was sent from here yet"
+        return f"{name.capitalize()}: set up, nothing sent from here yet"
     last = (
-        "no card was shown from here yet"
-        if health.last_ok is None
-        else f"the last card was shown at {moment(health.last_ok, day=True)}"
+        "no card sent from here yet" if health.last_ok is None else f"last card sent {moment(health.last_ok, day=True)}"
     )
     if not health.failures:
         return f"{name.capitalize()}: {last}"

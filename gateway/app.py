@@ -54,6 +54,7 @@ from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Secret, Target, load
 from gateway.policy.needs import missing
 from gateway.policy.readers import logins
+from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes, unasked
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
@@ -104,6 +105,7 @@ class Gateway:
         self.metrics = Metrics()
         self.outbox: Outbox | None = None
         self.routes: list[web.RouteDef] = []  # of the chats, and further ones of whoever starts it (the demo's)
+        self.on_policy: Callable[[Policy], object] = lambda _policy: None  # hears of each policy that replaced another
         self._directory = directory
         self._catalogs: Catalogs | None = None
         self._limits = limits
@@ -488,11 +490,12 @@ class Gateway:
             self._warn_of_chats()
             self._background(self._look_at_logins())
             log.info("policy.loaded", version=policy.version)
+            self.on_policy(policy)
         return True
 
     def _record_policy(self) -> None:
         self._record("policy_loaded", policy=self.policy.version)
-        for note in notes(self.policy):
+        for note in (*notes(self.policy), *shadowed(self.policy)):
             log.warning("policy.not_enforced", note=note)
 
     async def _look_at_logins(self) -> None:

@@ -46,6 +46,10 @@ class NotPermitted(GatewayError):
     sqlstate = "42501"
 
 
+class DeniedAgain(NotPermitted):
+    """People have denied the like lately, and the gateway says so in their place."""
+
+
 class SettingRefused(GatewayError):
     """A startup parameter is not on the list of settings that clients may choose (interface.md)."""
 

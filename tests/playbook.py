@@ -124,6 +124,11 @@ class Playbook:
     def target(self, *messages: bytes) -> list[str]:
         return self.send(ev.FromTarget(b"".join(messages)))
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a batch is kept back just now."""
+        return self.session.holding.active
+
     def to_client(self) -> bytes:
         return b"".join(each.data for each in self.effects if isinstance(each, ev.ToClient))
 

@@ -20,7 +20,7 @@ from bots.commands import Answer, Page
 from bots.fitting import cost, excerpt, fit, prefix
 from bots.granting import Offer
 from bots.outcomes import Tone
-from bots.previews import Cell, Table
+from bots.previews import Cell, Table, as_text
 from bots.texts import MOMENT, count, in_utc, moment, utc
 from gateway.approvals.request import LONGEST_QUESTION
 
@@ -497,6 +497,7 @@ def _text_input(label: str, hint: str, most: int = REASON_MAX) -> Json:
 #: The button that opens the modal in which some requests are approved, that modal, and the one for breaking the glass.
 APPROVE_ACTION, APPROVE_VIEW, GLASS_VIEW = "hoop_approve_view", "hoop_approve_view", "hoop_glass_view"
 TYPED_BLOCK, GRANT_BLOCK = "typed", "grant"
+_ROWS_AS_TEXT = 1_500
 _TOO_LONG = "It is longer than Slack can show here, and it has to be read in full: it can't be approved in Slack."
 
 
@@ -516,11 +517,19 @@ def glass_view(card: Card, value: str, channel: str) -> Json:
     """The modal in which the glass is broken, as that of an approval: below the full text, with a reason and typed words."""
     asked = (
         f"{card.title}. You alone approve it, without the approvals that its rule wants, and its channels are told.",
+        card.consequence,
     )
-    inputs = [_text_input("Why it can't wait for them", "Everybody sees it, and it stays in the audit log.")]
+    inputs = _rows_as_text(card)
+    inputs += [_text_input("Why it can't wait for them", "Everybody sees it, and it stays in the audit log.")]
     inputs += [_typed_input(card.glass)]
     about = {"value": value, "channel": channel}
     return _careful_view(card, GLASS_VIEW, ("Break glass", "Break glass"), asked, inputs, about)
+
+
+def _rows_as_text(card: Card) -> list[Json]:
+    """The masked rows of the card, or why there are none: a modal takes no tables."""
+    rows = [_code(fit(as_text(card.preview), _ROWS_AS_TEXT))] if card.preview is not None else []
+    return [*rows, *([_lines([_run(fit(card.preview_note, 600))])] if card.preview_note else [])]
 
 
 def _careful_view(

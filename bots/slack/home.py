@@ -10,7 +10,7 @@ from dataclasses import replace
 from bots.cards import Card
 from bots.fitting import fit
 from bots.home import Item, Part
-from bots.previews import Table
+from bots.previews import as_text
 from bots.slack.blocks import LADDER, Json, block_of, button, code, draw, plain, run
 from bots.texts import in_utc
 from gateway.approvals.request import ApprovalRequest
@@ -61,16 +61,10 @@ def review_view(card: Card, value: str) -> Json:
     """The card in a dialog, with the buttons that it has in a channel; nobody is called from here."""
     table = card.preview
     blocks = draw(replace(card, preview=None, mentions=()), value, LADDER[0])
-    rows = [code(fit(_as_text(table), _ROWS))] if table is not None else []
+    rows = [code(fit(as_text(table), _ROWS))] if table is not None else []
     return {
         "type": "modal",
         "title": plain("Request"),
         "close": plain("Close"),
         "blocks": [*blocks[:-3], *rows, *blocks[-3:]],
     }
-
-
-def _as_text(table: Table) -> str:
-    lines = [" | ".join(each or " " for each in table.columns)]
-    lines += [" | ".join(cell.text for cell in row) for row in table.rows]
-    return "\n".join([*lines, *([table.note] if table.note else [])])

@@ -309,6 +309,8 @@ def glass_card(card: Card, value: str, *, read: str = "", note: str = "", reason
         *([_line(_bold(note))] if note else []),
         _ours("**Break the glass?**", size="Large"),
         _line(_runs(fit(f"{card.title}. {ALONE}", 2_000))),
+        *([_line(_runs(fit(card.consequence, 1_000)))] if card.consequence else []),
+        *_rows(card, LADDER[0]),
         _line(_runs(fit(card.footer, 300)), separator=True),
         {
             "type": "Input.Text",

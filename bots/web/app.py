@@ -27,13 +27,14 @@ from bots.cards import card
 from bots.commands import REFUSALS, told
 from bots.linking import LIFETIME
 from bots.seals import genuine, seal, unsealed
-from bots.texts import line
+from bots.texts import count, line
 from bots.web import pages
+from bots.web.attempts import Attempts
 from bots.web.pages import HEADERS, Choices, Page
 from gateway.approvals import glass
 from gateway.approvals.desk import Approve, BreakGlass, Decided, Decision, Deny, Desk
 from gateway.approvals.desk import Refused as DeskRefused
-from gateway.approvals.request import ApprovalRequest, Person, Refusal, refusal_of, said, same_person
+from gateway.approvals.request import ApprovalRequest, Person, Refusal, identity, refusal_of, said, same_person
 from gateway.errors import GatewayError
 from gateway.identity.accounts import from_values
 from gateway.identity.claims import TokenRefused
@@ -48,6 +49,8 @@ _ID = "{id:[0-9A-Za-z-]{1,64}}"
 _LEAST_REASON, _LONGEST = 3, 1000
 #: So many pages are made at once, of whoever asks: the store's connections are those that held statements wait for.
 AT_ONCE = 4
+#: Sign-ins that one address may begin a minute, and answers that one person may send: far above what people do.
+BEGINS, ANSWERS = 30, 20
 
 Body = dict[str, Any]
 log = structlog.get_logger()
@@ -56,6 +59,7 @@ NOT_READY = "The sign-in is not to be had just now. Nothing was changed: please 
 REFUSED = "Your organisation's sign-in was refused here. Nothing was changed."
 FOREIGN = "A form of another site, or none that can be read, was sent here. Nothing was changed."
 STALE_FORM = "This form is not of the page that you see. Nothing was changed: load the page again."
+TOO_OFTEN = "That were too many tries within a minute, from your address or by you. Nothing was decided or changed."
 NOT_FINISHED = "The sign-in was not finished. Nothing was changed."
 NO_REASON = f"Nothing was decided. Write a reason of {_LEAST_REASON} to {_LONGEST:,} characters."
 
@@ -97,6 +101,7 @@ class WebFront:
         self._public_url = public_url
         self._fresh = fresh
         self._clock = clock
+        self._begins, self._answers = Attempts(BEGINS), Attempts(ANSWERS)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._decisions: dict[str, Callable[[ApprovalRequest, str, str], Decision]] = {
             "approve": lambda _request, _reason, typed: Approve(typed, read=True),  # the page shows all of it
@@ -158,6 +163,8 @@ class WebFront:
         return _answer(pages.approve_begins(request.match_info["id"]))
 
     async def _approve_begins(self, request: web.Request) -> web.Response:
+        if wait := self._begins.wait(request.remote or "", self._clock()):
+            return _too_often(wait)
         wanted = await self._desk.show(request.match_info["id"])
         if wanted is None:
             return _answer(pages.notice("Unknown request", REFUSALS[Refusal.UNKNOWN_REQUEST], status=404))
@@ -233,6 +240,8 @@ class WebFront:
         form = {name: str(value) for name, value in (await request.post()).items()}
         if not same(form.get("csrf", ""), visit.attempt.csrf):
             return _answer(pages.notice("Not accepted", STALE_FORM, status=403))
+        if wait := self._answers.wait(identity(visit.person.issuer, visit.person.subject), self._clock()):
+            return _too_often(wait)
         if visit.body["purpose"] == "link":
             return await self._confirmed(visit)
         return await self._decided(visit, form)
@@ -347,6 +356,14 @@ async def _is_read(request: web.Request) -> bool:
 
 def _person(values: Body) -> Person:
     return Person(**{**values, "groups": frozenset(values["groups"]), "also": tuple(values["also"])})
+
+
+def _too_often(wait: int) -> web.Response:
+    answer = _answer(
+        pages.notice("Too often", f"{TOO_OFTEN} Wait {count(wait, 'second')}, then try again.", status=429)
+    )
+    answer.headers["Retry-After"] = str(wait)
+    return answer
 
 
 def _answer(page: Page) -> web.Response:

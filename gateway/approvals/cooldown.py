@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from gateway.approvals.entries import name_of
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, may_review, same_person
-from gateway.errors import NotPermitted
+from gateway.errors import DeniedAgain
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ def lift(request: ApprovalRequest, reviewer: Person, via: str, now: float) -> Ap
     return replace(request, lifted_by=reviewer, lifted_via=via, lifted_at=now)
 
 
-def denied_again(on: Cooling) -> NotPermitted:
+def denied_again(on: Cooling) -> DeniedAgain:
     """The refusal: who had denied it, until when it holds, how to go on."""
     newest, until = on.denied[0], f"{datetime.fromtimestamp(on.until, UTC):%H:%M:%S} UTC"
     by = ", ".join(dict.fromkeys(name_of(each.decided_by) for each in on.denied if each.decided_by is not None))
     told = f"Asking for the same with other constants is no help. A reviewer can lift this in chat: /hoop lift {newest.id}."
-    return NotPermitted(
+    return DeniedAgain(
         f"denied by the gateway until {until}: {by} denied this {len(on.denied)} times lately",
         hint=f"Do as the reviewer says: {newest.reason.rstrip('.') or 'no reason was given'}. {told}",
     )

@@ -244,10 +244,11 @@ class Desk:
         then nothing is stored but that somebody joined it. (Two replicas at once may open one each: each is decided by
         people, and each is good for one use.) Or, where a grant covers it, itself as it was stored: approved, no card.
         Raises TooManyRequests where the requester has `at_most` waiting already: a flood of cards is how one slips
-        through unread. Raises NotPermitted where the like was denied again and again (cooldown.py). One person's requests are
+        through unread. Raises DeniedAgain where the like was denied again and again (cooldown.py). One person's requests are
         opened one after the other, so that none is counted too late.
         """
         who = request.requester
+        request = replace(request, requester=replace(who, also=(*who.also, *await self._people.accounts(who))))
         if request.approve_via == "web":
             request = replace(request, page=request.page or self._page(request.id))
         async with self._turns.setdefault((who.issuer, who.subject), asyncio.Lock()):

@@ -16,6 +16,7 @@ def identity_fields(request: ApprovalRequest) -> dict[str, Value]:
     who = request.requester
     return {
         "session": request.session,
+        "issuer": who.issuer,
         "subject": who.subject,
         "user": who.user,
         "groups": [*sorted(who.groups)],
@@ -40,6 +41,8 @@ def entry_fields(request: ApprovalRequest, kind: str) -> dict[str, Value]:
     }
     if sets:
         about["parameters"] = sets
+    if passed := rules.passed_on_of(request):
+        about["passed_on"] = [*passed]
     if prints := [*dict.fromkeys(held.fingerprint for held in request.statements if held.fingerprint)]:
         about["fingerprints"] = [*prints]
     if is_high(request):

@@ -37,16 +37,18 @@ class People:
         alone, which matches `users` of reviewers and no group.
         """
         linked = None if chat is None else await self._store.linked(chat)
+        chat_key = "" if chat is None else chat.key
         if linked is not None:
             who = await self.now(linked)
-            return replace(who, also=(*who.also, *await self._but_for_the_link(email, accounts)))
+            return replace(who, also=_once(*who.also, chat_key, *await self._but_for_the_link(email, accounts)))
         if not email:
             return None
         if self._directory is not None:
             known = await self._directory(email)
         else:
             known = await self._seen_lately(email, accounts)
-        return known or Person(issuer="", subject="", user=email, email=email, groups=frozenset())
+        found = known or Person(issuer="", subject="", user=email, email=email, groups=frozenset())
+        return replace(found, also=_once(*found.also, chat_key, *await self.accounts(found)))
 
     async def _but_for_the_link(self, email: str, accounts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         """Whom the chat takes the account for, as Person.also: a link to a second identity does not hide the first."""
@@ -63,12 +65,19 @@ class People:
             known = await self._directory(person.email) if person.email else None
         else:
             known = await self._store.person_by_subject(person.issuer, person.subject, self._since())
+        person = replace(person, also=_once(*person.also, *await self.accounts(person)))
         if known is None:
             return replace(person, groups=frozenset())
         if (known.issuer, known.subject) != (person.issuer, person.subject):  # the address is somebody else's by now
             former = tuple(each for each in (person.email, person.user) if each)
-            return replace(person, user=person.subject, email=None, groups=frozenset(), also=former)
-        return known
+            return replace(
+                person, user=person.subject, email=None, groups=frozenset(), also=_once(*person.also, *former)
+            )
+        return replace(known, also=_once(*known.also, *person.also))
+
+    async def accounts(self, person: Person) -> list[str]:
+        """The chat accounts that are linked with this identity: another identity with one of them is the same human."""
+        return await self._store.accounts_of(person.issuer, person.subject) if person.subject else []
 
     async def _seen_lately(self, email: str, accounts: Sequence[tuple[str, str]]) -> Person | None:
         for issuer, subject in accounts:
@@ -79,3 +88,7 @@ class People:
 
     def _since(self) -> float:
         return self._clock() - self.link_max_age
+
+
+def _once(*texts: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for each in texts if each))

@@ -83,8 +83,8 @@ _SQLSTATES: dict[State, str] = {
 class Person:
     """Who acts on a request: compared by (issuer, subject), and by e-mail where only that is known.
 
-    `also`: addresses of the chat account that they clicked with, and `identity` of whom the chat takes it for, where it is
-    linked to another identity. They tell one human from another and give no right.
+    `also`: addresses of the chat account that they clicked with, `identity` of whom the chat takes it for, where it is
+    linked to another identity, and all chat accounts (Account.key) that are theirs. They tell one human from another and give no right.
     """
 
     issuer: str
@@ -577,6 +577,11 @@ def tag_of(request: ApprovalRequest) -> str:
 def relations_of(request: ApprovalRequest) -> list[str]:
     """The relations of the held statements, each once, in order."""
     return _once([relation for held in request.statements for relation in held.relations])
+
+
+def passed_on_of(request: ApprovalRequest) -> list[str]:
+    """The relations that foreign keys and triggers change with it, each once."""
+    return _once([relation for held in request.statements for relation in held.passed_on])
 
 
 def _once(texts: Sequence[str]) -> list[str]:

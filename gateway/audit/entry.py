@@ -17,6 +17,7 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 #: Every field an entry may have, in the order people read them. A field that isn't here is a programming error.
 #: `statement`: the number, within its session, of the statement that an entry belongs to.
 #: `login`: the role that a session has on its target.
+#: `claimed`: who a client that was refused its login says it is. `passed_on`: tables that foreign keys and triggers change too.
 #: `predicates`: the protected columns that a statement's conditions read: an oracle that no mask stops.
 #: `fingerprints`: libpg_query's, of each statement: equal for texts that differ in constants, and for some others too.
 #: `risk`: "high", of what was held.
@@ -25,8 +26,8 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 #: `entries`, `head`: a checkpoint's own chain before it. `heads`: the newest (replica, seq, hash) of other chains that
 #: a checkpoint vouches for. `shipped`: all entries up to this seq were confirmed by the store.
 FIELDS = (
-    "seq", "replica", "at", "kind", "session", "subject", "user", "groups", "agent", "client", "target", "login", "request", "statement",
-    "rule", "verdict", "outcome", "tag", "tables", "columns", "sql", "fingerprints", "parameters", "risk", "rows", "sqlstate", "duration_ms",
+    "seq", "replica", "at", "kind", "session", "issuer", "subject", "user", "groups", "agent", "client", "target", "login", "claimed", "request", "statement",
+    "rule", "verdict", "outcome", "tag", "tables", "passed_on", "columns", "sql", "fingerprints", "parameters", "risk", "rows", "sqlstate", "duration_ms",
     "decided_by", "via", "reason", "break_glass", "account", "masked", "clear", "unscanned", "predicates", "copies", "policy", "entries", "head", "heads", "shipped", "query", "prev", "hash",
 )  # fmt: skip
 

@@ -66,12 +66,16 @@ class QueryError(ValueError):
 
 
 #: key -> the keys that it stands for: one of them has to match.
-ANY_OF: dict[str, tuple[str, ...]] = {"who": ("user", "app")}
+ANY_OF: dict[str, tuple[str, ...]] = {"who": ("user", "app", "claimed")}
+
+#: A field -> another one whose items count like its own: what a statement changes by foreign keys and triggers.
+ALSO = {"tables": "passed_on"}
 
 #: key -> (field of the entry, what each value becomes). A value is a glob; it matches if one of the forms does.
 #: A list field matches if one of its items does. `masked` is compared by its items' detector.
 PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "user": ("user", ("{}", "{}@*")),
+    "claimed": ("claimed", ("{}", "{}@*")),
     "approver": ("decided_by", ("{}", "{}@*")),
     "db": ("target", ("{}",)),
     "table": ("tables", ("{}", "*.{}")),
@@ -87,14 +91,15 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "secret": ("masked", ("{}",)),
     "shown": ("clear", ("{}", "*.{}")),
     "unscanned": ("unscanned", ("{}",)),
+    "break_glass": ("break_glass", ("{}",)),
 }
 
-#: decision -> (kind, outcome or None for any, whether the statement was held or None for either).
+#: decision -> (kind, outcome or None for any or "" for none, whether the statement was held or None for either).
 DECISIONS: dict[str, tuple[tuple[str, str | None, bool | None], ...]] = {
     "allowed": (("finished", None, False),),
     "held": (("finished", None, True), ("decided", None, True)),
     "approved": (("finished", None, True),),
-    "denied": (("decided", "denied", None),),
+    "denied": (("decided", "denied", None), ("refused", "denied", None)),
     "expired": (("decided", "expired", None),),
     "withdrawn": (("decided", "withdrawn", None),),
     "superseded": (("decided", "superseded", None),),
@@ -102,7 +107,7 @@ DECISIONS: dict[str, tuple[tuple[str, str | None, bool | None], ...]] = {
     "executed": (("finished", "executed", None),),
     "failed": (("finished", "failed", None),),
     "unknown": (("finished", "unknown", None),),
-    "blocked": (("refused", None, None),),
+    "blocked": (("refused", "", None),),
 }
 
 #: What `risk:` can be; all else has none.
@@ -459,13 +464,16 @@ def flat(sql: str) -> str:
 def _decided(decision: str, body: Mapping[str, Value]) -> bool:
     held = "request" in body
     return any(
-        body.get("kind") == kind and outcome in (None, body.get("outcome")) and wanted in (None, held)
+        body.get("kind") == kind and outcome in (None, body.get("outcome") or "") and wanted in (None, held)
         for kind, outcome, wanted in DECISIONS[decision]
     )
 
 
 def _texts(key: str, body: Mapping[str, Value]) -> list[str]:
-    value = body.get(PATTERNS[key][0])
+    name = PATTERNS[key][0]
+    value, more = body.get(name), body.get(ALSO.get(name, ""))
+    if isinstance(value, list) and isinstance(more, list):
+        value = [*value, *more]
     if isinstance(value, list):
         return [str(item.get("detector")) if isinstance(item, dict) else str(item) for item in value]
     return [] if value is None else [str(value)]

@@ -9,8 +9,8 @@ from gateway.audit.entry import Value
 
 #: What a spreadsheet gets, in this order; the rest of an entry is in the JSON lines.
 CSV_FIELDS = (
-    "at", "user", "subject", "agent", "client", "target", "kind", "outcome", "tag", "tables", "rows", "duration_ms", "sqlstate",
-    "rule", "verdict", "request", "decided_by", "via", "reason", "masked", "sql", "fingerprints", "risk", "session", "replica", "seq", "hash",
+    "at", "user", "subject", "agent", "client", "target", "kind", "outcome", "tag", "tables", "passed_on", "rows", "duration_ms", "sqlstate",
+    "rule", "verdict", "request", "decided_by", "via", "reason", "break_glass", "claimed", "masked", "sql", "fingerprints", "risk", "session", "replica", "seq", "hash",
 )  # fmt: skip
 #: A cell that starts with one of these is a formula to a spreadsheet (OWASP, CSV Injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

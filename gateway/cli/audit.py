@@ -30,7 +30,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from bots.outcomes import has_count
+from bots import recorded
 from bots.texts import count
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
@@ -215,29 +215,23 @@ def _row(entry: Mapping[str, Value]) -> tuple[str, ...]:
     when = datetime.fromtimestamp(timestamp(str(entry["at"]))).astimezone()
     sql = " ".join(str(entry.get("sql") or entry.get("tag") or "").split())
     shown = sql if len(sql) <= _SHOWN_SQL else sql[: _SHOWN_SQL - 3] + "..."
-    by = entry.get("decided_by")
+    shown = f"{shown}{recorded.also(entry)}" or recorded.what(entry)
+    who = (
+        [recorded.who(entry)]
+        if recorded.is_login(entry)
+        else [_one_line(entry.get(name)) for name in ("user", "target")]
+    )
     return (
         f"{when:%Y-%m-%d}\n{when:%H:%M:%S}",
-        "\n".join(_one_line(entry.get(name)) for name in ("user", "target") if entry.get(name)),
+        "\n".join(filter(None, who)),
         "\n".join(each for each in (shown, _one_line(entry.get("request"))) if each),
-        _rows(entry),
-        decision(entry) + (f" by {_one_line(by)}" if by else ""),
+        recorded.rows(entry),
+        _one_line(recorded.decision(entry)),
     )
 
 
 def _one_line(value: Value) -> str:
     return "" if value is None else " ".join(str(value).split())
-
-
-def _rows(entry: Mapping[str, Value]) -> str:
-    """The row count, where the command has one: a 0 of BEGIN means nothing."""
-    rows = entry.get("rows")
-    return f"{rows:,}" if isinstance(rows, int) and (rows or has_count(str(entry.get("tag", "")))) else ""
-
-
-def decision(entry: Mapping[str, Value]) -> str:
-    """How an end entry ended, in the words of the grammar's `decision:`."""
-    return "blocked" if entry.get("kind") == "refused" else str(entry.get("outcome", ""))
 
 
 def as_jsonl(entries: Sequence[Mapping[str, Value]]) -> str:

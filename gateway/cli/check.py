@@ -12,6 +12,7 @@ from gateway.errors import PolicyError
 from gateway.policy.cases import CaseResult, run
 from gateway.policy.model import Policy, load
 from gateway.policy.readers import readers
+from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
@@ -33,7 +34,12 @@ def check(
         raise typer.Exit(1) from None
     results = run(policy, _read_offline, time.time())
     if as_json:
-        typer.echo(json.dumps(_as_json(file, [], results) | {"notes": notes(policy), "readers": _readers(policy)}))
+        typer.echo(
+            json.dumps(
+                _as_json(file, [], results)
+                | {"notes": [*notes(policy), *shadowed(policy)], "readers": _readers(policy)}
+            )
+        )
     else:
         _print_results(file, policy, results)
     if any(result.problem for result in results):
@@ -70,7 +76,7 @@ def _print_results(file: Path, policy: Policy, results: tuple[CaseResult, ...]) 
     failed = [result for result in results if result.problem]
     for result in failed:
         typer.echo(f"{file}:{result.test.line}: {result.test.sql}: {result.problem}", err=True)
-    for note in notes(policy):
+    for note in (*notes(policy), *shadowed(policy)):
         typer.echo(f"{file}: note: {note}", err=True)
     for name, who in _readers(policy).items():
         typer.echo(f'{file}: target "{name}": reader login for {", ".join(who) or "nobody: everybody may do more"}')

@@ -35,9 +35,9 @@ async def _run(port: int, http_port: int, *, tour: bool) -> int:
     # imported here: the rest of the command line must not load a whole gateway
     from gateway.demo.postgres import PostgresError  # noqa: PLC0415
     from gateway.demo.run import Demo, Ports  # noqa: PLC0415
-    from gateway.demo.tour import play  # noqa: PLC0415
+    from gateway.demo.tour import TRUNCATE_TIMEOUT, play  # noqa: PLC0415
 
-    started = Demo(Ports(0, 0) if tour else Ports(port, http_port))
+    started = Demo(Ports(0, 0), truncate_timeout=TRUNCATE_TIMEOUT) if tour else Demo(Ports(port, http_port))
     try:
         await started.start()
     except (GatewayError, PostgresError, OSError) as error:
@@ -49,6 +49,7 @@ async def _run(port: int, http_port: int, *, tour: bool) -> int:
         if tour:
             return 0 if await play(started, typer.echo) else 1
         typer.echo(started.welcome())
+        started.say = typer.echo
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -26,6 +26,7 @@ from gateway.cli.surroundings import Finding, State, ok, problem
 from gateway.errors import PolicyError
 from gateway.policy.model import Policy
 from gateway.policy.needs import missing
+from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes
 from gateway.relay.credentials import Credentials
 from gateway.settings import Settings, SettingsError, read
@@ -137,7 +138,7 @@ def _policy(file: Path) -> tuple[Policy | None, list[Finding]]:
         return None, [problem("policy", each) for each in error.problems]
     sizes = f"{count(len(policy.rules), 'rule')}, {count(len(policy.targets), 'target')}"
     valid = ok("policy", f"{file} is valid: {sizes} (hoop check runs its tests)")
-    return policy, [valid, *(Finding("policy", State.NOTE, each) for each in notes(policy))]
+    return policy, [valid, *(Finding("policy", State.NOTE, each) for each in (*notes(policy), *shadowed(policy)))]
 
 
 def _certificate(settings: Settings) -> list[Finding]:

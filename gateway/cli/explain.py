@@ -27,10 +27,11 @@ from gateway.policy.model import HoldTerms, Policy, Target, load
 from gateway.policy.readers import login_of
 from gateway.relay import side
 from gateway.relay.credentials import CredentialMissing, Credentials
+from gateway.sql.behind import passed_on
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
-from gateway.sql.statement import Script, StatementClass
+from gateway.sql.statement import Script, Statement, StatementClass
 
 CatalogLoader = Callable[[Target], Coroutine[None, None, Catalog]]
 
@@ -97,6 +98,7 @@ def as_object(question: Question, script: Script) -> dict[str, Any]:
     if not statements and (script.unparsable is not None or script.too_big):
         kinds = frozenset({StatementClass.OPAQUE})
     masks = _masks(question, script)
+    passed = _unique(name for each in statements for name in _passed_on(each, question.catalog))
     return {
         "verdict": verdict.answer.value,
         "rule": verdict.rule,
@@ -106,6 +108,7 @@ def as_object(question: Question, script: Script) -> dict[str, Any]:
         "writes": _unique(name for each in statements for name in each.writes),
         "statements": [{"tag": each.tag, "where": each.where} for each in statements],
         "masks": list(masks.found),
+        **({"passed_on": passed} if passed else {}),
         **({"masks_unknown": masks.unknown} if masks.unknown else {}),
     }
 
@@ -129,6 +132,8 @@ def as_text(question: Question, script: Script) -> str:
         )
         lines.append("      On the wire it is the same; what the preview counts can only make it stricter.")
     lines.extend(f"{name}: {', '.join(found[name])}" for name in ("effects", "reads", "writes") if found[name])
+    if "passed_on" in found:
+        lines.append(f"changed too, by foreign keys or triggers: {', '.join(found['passed_on'])}")
     for number, statement in enumerate(script.statements, 1):
         judged = judge_explained(question.policy, question.who, question.target, statement, question.at)
         lines.append(f"statement {number} ({statement.tag or 'unknown'}): {judged.answer.value}")
@@ -228,6 +233,10 @@ def _catalog(target: Target) -> Catalog:
 def _stop(message: str) -> NoReturn:
     typer.echo(f"hoop explain: {message}", err=True)
     raise typer.Exit(2)
+
+
+def _passed_on(statement: Statement, catalog: Catalog | None) -> tuple[str, ...]:
+    return passed_on(statement, catalog) if catalog is not None else ()
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -10,13 +10,14 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from aiohttp import web
 
+from bots.texts import count
 from bots.web.app import CALLBACK
 from bots.workspace.delivery import ANSWER_SECONDS
 from bots.workspace.workspace import Workspace
@@ -51,12 +52,15 @@ class Demo:
         settings: Mapping[str, str] | None = None,
         answer_seconds: float = ANSWER_SECONDS,
         binaries: Path | None = None,
+        truncate_timeout: str = "2m",
     ) -> None:
-        """`settings` are the database's, `binaries` another PostgreSQL's than the wheel's; `answer_seconds` is how long the workspace waits for the bot, as Slack does."""
+        """`truncate_timeout` is how long the policy lets a TRUNCATE wait (the tour has one expire). `settings` are the database's, `binaries` another PostgreSQL's than the wheel's; `answer_seconds` is how long the workspace waits for the bot, as Slack does."""
         self._ports = ports
+        self.say: Callable[[str], object] = lambda _line: None  # what happens while it runs, for whoever looks on
         self.limits: Mapping[tuple[str, str], Limit] = LIMITS
         self._postgres_settings = settings or {}
         self._binaries = binaries
+        self._truncate_timeout = truncate_timeout
         self._base = Path(tempfile.mkdtemp(prefix="hoop-demo-"))
         self.postgres: EmbeddedPostgres | None = None
         self.workspace = Workspace(
@@ -99,6 +103,9 @@ class Demo:
             web=Web(WEB_CLIENT_ID, self.issuer.codes.secret),
         )
         self.gateway = Gateway(settings, read_policy(policies), self._directory, self.limits)
+        self.gateway.on_policy = lambda policy: self.say(
+            f"The policy was loaded again: {count(len(policy.rules), 'rule')}, version {policy.version}"
+        )
         self.gateway.routes = [web.get("/workspace", self._to_workspace)]
         await self.gateway.start()
         self.issuer.codes.redirect_uris.add(f"http://{HOST}:{self.gateway.ports.http}{CALLBACK}")
@@ -128,7 +135,13 @@ class Demo:
         text = files("gateway.demo").joinpath("policies.yaml").read_text("utf-8")
         path = self._base / "policies.yaml"
         path.write_text(
-            text.format(issuer=self.issuer.url, port=self.postgres.port, password_file=password_file, channel=CHANNEL),
+            text.format(
+                issuer=self.issuer.url,
+                port=self.postgres.port,
+                password_file=password_file,
+                channel=CHANNEL,
+                truncate_timeout=self._truncate_timeout,
+            ),
             "utf-8",
         )
         return path
@@ -186,6 +199,10 @@ class Demo:
             "   Try:  SELECT name, card_number, api_key FROM customers LIMIT 3;",
             "         DELETE FROM customers WHERE id = 7;        -- waits until Bob or Dana clicks",
             "         UPDATE customers SET city = 'Oslo';        -- refused: no WHERE",
+            "         DELETE FROM order_items WHERE order_id = 4;  -- More, Approve this shape: again without asking",
+            "         ALTER TABLE products ADD note text;        -- approved on the gateway's page (sign in as Bob)",
+            "         DROP TABLE order_items;                    -- two DBAs, or More, Break glass",
+            "         TRUNCATE order_items;                      -- expires in 2 minutes",
             "",
             "3. A person, Ann the engineer:",
             f"   PGPASSWORD={self.token('ann')} \\",
@@ -198,6 +215,7 @@ class Demo:
             "   hoop audit verb:delete       # also: hoop audit verify, hoop check",
             "   hoop explain --target shop --user ann --group engineering 'DELETE FROM orders WHERE id = 1'",
             "",
+            f"   The policy is {self._base / 'policies.yaml'}: edit it, and it is loaded within seconds.",
             f"   health: http://{HOST}:{self.gateway.ports.http}/readyz    stop: Ctrl-C",
         ]
         return "\n".join(lines)

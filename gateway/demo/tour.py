@@ -20,6 +20,8 @@ from gateway.demo.run import CHANNEL, HOST, Demo
 Say = Callable[[str], object]
 #: A step that takes longer has failed; on a slow machine each takes well under a second but for the one that expires.
 STEP = 30.0
+#: The tour's demo lets a TRUNCATE wait so long: one is to expire while people look on.
+TRUNCATE_TIMEOUT = "4s"
 
 INTRODUCTION = (
     "The cast: cursor, an AI agent with a psql; Bob and Dana, two DBAs in chat; the gateway in between.",

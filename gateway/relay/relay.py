@@ -22,7 +22,7 @@ from gateway.approvals.desk import Answer, Decided, Desk, Refused
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal, State
 from gateway.approvals.seen import Seen
 from gateway.audit.spool import Spool
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import DeniedAgain, GatewayError, StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.policy.model import Target
 from gateway.relay.doorway import Doorway
@@ -382,7 +382,8 @@ class Relay:
             stored = await self._shell.desk.open(request, limits.open_requests_per_user, limits.cool_down)
         except GatewayError as error:
             self._forget(request.id)
-            self.feed(ev.NotOpened(request.id, error.sqlstate, error.message, error.hint))
+            outcome = State.DENIED.value if isinstance(error, DeniedAgain) else ""
+            self.feed(ev.NotOpened(request.id, error.sqlstate, error.message, error.hint, outcome))
             if isinstance(error, StoreUnavailable):
                 # the store may have taken it all the same, and only its answer was lost: nobody shall decide it
                 self._chore(partial(self._withdraw, request.id, "the gateway could not be sure that it was stored"))

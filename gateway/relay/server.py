@@ -62,6 +62,9 @@ _PASSWORD = 64 << 10
 _NEWEST_MINOR = 2
 _TLS_CLIENT_HELLO = 0x16
 _OURS = frozenset({"user", "database", "options", "replication"})
+#: What is recorded of the StartupMessage of a refused client, and how many characters of each.
+_SAYS = {"claimed": "user", "target": "database", "agent": "application_name"}
+_LONGEST_SAID = 256
 _REFUSED = "login refused: unknown token, user or target"
 _HINT = "The password is a token (`hoop token`), the database is a target's name."
 
@@ -78,13 +81,14 @@ class Doors:
     cancel_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Guest:
-    """A client that has said hello."""
+    """A client that has said hello; `identity` once its token was found good."""
 
     door: Doorway
     hello: Startup
     address: str
+    identity: Identity | None = None
 
 
 class Server:
@@ -214,9 +218,13 @@ class Server:
     def _turn_away(self, guest: Guest | None, sock: socket.socket, address: str, error: GatewayError) -> None:
         detail = self._scrub(str(getattr(error, "detail", "") or error.message))
         log.warning("client.refused", client=address, sqlstate=error.sqlstate, reason=detail)
-        agent = self._scrub(guest.hello.parameters.get("application_name", "")) if guest else ""
+        hello = guest.hello.parameters if guest else {}
+        says = {field: self._scrub(hello.get(name, ""))[:_LONGEST_SAID] for field, name in _SAYS.items()}
+        who = guest.identity if guest else None
+        known = says | ({"subject": who.subject, "user": who.user} if who else {})
+        known = {field: value for field, value in known.items() if value}
         try:
-            self._shell.spool.record("refused", client=address, sqlstate=error.sqlstate, reason=detail, agent=agent)
+            self._shell.spool.record("refused", client=address, sqlstate=error.sqlstate, reason=detail, **known)
             self._shell.spool.flush()
         except GatewayError as broken:
             log.critical("audit.not_written", reason=broken.message)  # the client is turned away all the same
@@ -305,7 +313,7 @@ class Server:
 
     async def _admit(self, guest: Guest, token: str) -> tuple[Identity, Target]:
         """Who is it, and may it come to this target? Unknown target and no grant give one text."""
-        identity = await self._issuers.verify(token)
+        identity = guest.identity = await self._issuers.verify(token)
         hello = guest.hello.parameters
         user, name = hello.get("user", ""), hello.get("database", hello.get("user", ""))
         if user.lower() not in {"hoop", identity.user.lower(), (identity.email or "").lower()} - {""}:

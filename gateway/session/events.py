@@ -72,12 +72,14 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class NotOpened:
-    """It could not be stored (or a cap was reached): refuse the batch with this text."""
+    """It could not be stored (or a cap was reached): refuse the batch with this text. `outcome`: "denied", where people had
+    denied the like."""
 
     request: str
     sqlstate: str
     message: str
     hint: str = ""
+    outcome: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,14 +38,16 @@ def not_utf8(kind: int, found: bytes) -> bytes:
 
 
 def refused_by_policy(verdict: Verdict) -> bytes:
-    """The ErrorResponse for a DENY."""
+    """The ErrorResponse for a DENY. Each text stands in it once: clients show all three, one below the other."""
     if verdict.sqlstate != "42501":
         return error_response(verdict.sqlstate, verdict.reason, hint=verdict.message)
     return error_response(
         "42501",
         f"refused by policy: {verdict.message or verdict.reason}",
-        detail=verdict.reason,
-        hint=verdict.message or "Ask for a rule in policies.yaml that covers this statement.",
+        detail=f"{verdict.reason}; nothing ran" if verdict.message else "nothing ran",
+        hint="Do as the message says, then send it again."
+        if verdict.message
+        else "Ask for a rule in policies.yaml that covers this statement.",
     )
 
 

@@ -82,7 +82,6 @@ class Holding:
         in_transaction = talk.status != "I" or talk.open_batch
         wait = min(held.terms.timeout, held.terms.hold_in_transaction) if in_transaction else held.terms.timeout
         held.until = talk.now + wait
-        self._notice()
         if talk.open_batch:
             self._probe_aside("the batch is half forwarded")
         elif talk.status in "IT" and "" in talk.names.portals and not _replaces_portal(held.batch):
@@ -191,7 +190,8 @@ class Holding:
         return self._talk.judge.verdict([each.statement for each in held.executions], self._talk.now, rows)
 
     def _notice(self) -> None:
-        """Tell the waiting client, and ask to be woken for the next time."""
+        """Tell the waiting client, and ask to be woken for the next time. Not before the request is stored: a grant may cover
+        it, a cool-down refuse it, another one that asks the same stand for it."""
         held, talk = self._held, self._talk
         if held is None:
             return
@@ -229,7 +229,7 @@ class Holding:
 
     def tick(self) -> None:
         held = self._held
-        if held is None or held.stage is Stage.RELEASING:
+        if held is None or held.stage is not Stage.WAITING:
             return
         if held.kept_until is not None and self._talk.now >= held.until:
             self._end(held, ev.Leave(held.id, "nobody decided while the client waited"))
@@ -248,6 +248,8 @@ class Holding:
         held.stage = Stage.WAITING
         if held.over is not None:
             self._carry_out(held, held.over)
+        else:
+            self._notice()
 
     def joined(self, request_id: str, stored: ApprovalRequest) -> None:
         """A request that asks the same is open already. What reviewers saw of rows then counts, not what is there now."""
@@ -288,7 +290,7 @@ class Holding:
 
     def not_opened(self, event: ev.NotOpened) -> None:
         if self._held is not None and self._held.id == event.request:
-            self._refuse_unasked(event.sqlstate, event.message, "nothing ran", event.hint)
+            self._refuse_unasked(event.sqlstate, event.message, "nothing ran", event.hint, event.outcome)
 
     def ruled(self, request: ApprovalRequest) -> None:
         """The stored request changed."""
@@ -310,6 +312,7 @@ class Holding:
             held.cap = request.row_cap
             for execution in held.executions:
                 execution.decided_by = ", ".join(each.by.user for each in request.approvals)
+                execution.broken = request.broken
             self._recheck(held)
 
     def _recheck(self, held: Held) -> None:
@@ -402,17 +405,19 @@ class Holding:
         self._talk.emit(ev.Leave(request.id, "its approval was used by another connection"))
         self._refuse(refused_by_outcome(request))
 
-    def _refuse_unasked(self, sqlstate: str, why: str, detail: str, hint: str = "") -> None:
+    def _refuse_unasked(self, sqlstate: str, why: str, detail: str, hint: str = "", outcome: str = "") -> None:
         """Nobody was asked, so no request tells of it: the audit hears it from here."""
         held = self._held
         if held is not None:
-            self._record_unasked(held, sqlstate, why)
+            self._record_unasked(held, sqlstate, why, outcome)
             self._refuse(error_response(sqlstate, why, detail=detail, hint=hint))
 
-    def _record_unasked(self, held: Held, sqlstate: str, why: str) -> None:
+    def _record_unasked(self, held: Held, sqlstate: str, why: str, outcome: str = "") -> None:
         for part in held.parts:
+            for execution in part.reply.executions if part.reply is not None and outcome else ():
+                execution.request = None  # surely none was stored, and nobody was told of one
             if part.reply is not None:
-                self._talk.record_refused(part.reply, sqlstate, why)
+                self._talk.record_refused(part.reply, sqlstate, why, outcome)
 
     def _refuse(self, text: bytes) -> None:
         held = self._held

@@ -23,6 +23,7 @@ from gateway.policy.oracles import tested
 from gateway.session.copying import columns_of, formats_of, options_of
 from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
+from gateway.sql.behind import passed_on
 from gateway.sql.bound import PLAIN_TYPES, read_bound
 from gateway.sql.catalog import Catalog, Relation, Spread
 from gateway.sql.copies import fits, spread_by
@@ -203,6 +204,12 @@ class Judge:
         return ".".join(
             (literally(self.login.target.name), *("*" if each is None else literally(each) for each in place))
         )
+
+    def passed_on(self, statement: Statement) -> tuple[str, ...]:
+        """The tables that foreign keys and triggers change with it; of what writes nowhere else nothing has to be worked out."""
+        if self.catalog is None or not any(writes for _, writes in statement.behind):
+            return ()
+        return passed_on(statement, self.catalog)
 
     def copies(self, statement: Statement) -> tuple[tuple[str, str], ...]:
         """The protected columns that it copies into others, as (from, to): "schema.table.column", "*" for what isn't known."""

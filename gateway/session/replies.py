@@ -52,6 +52,8 @@ class Execution:
     clear: tuple[str, ...] = ()  # protected columns that its result showed, as policy says
     unscanned: str = ""  # why no detector looked at its result
     risk: str = ""  # of the request that it was held for
+    broken: str = ""  # why somebody broke the glass for it
+    passed_on: tuple[str, ...] = ()  # tables that foreign keys and triggers change too
     fate: str = ""  # of its transaction, once that has ended: "committed", "rolled back"
 
 

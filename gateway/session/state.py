@@ -123,6 +123,7 @@ class Conversation:
         self.number = 0  # of the last statement
         self._who: dict[str, Value] = {
             "session": login.session,
+            "issuer": login.identity.issuer,
             "subject": login.identity.subject,
             "user": login.identity.user,
             "groups": [*sorted(login.identity.groups)],
@@ -281,6 +282,7 @@ class Conversation:
             changes=changes,
             tested=self.judge.tested(statement),
             copies=self.judge.copies(statement),
+            passed_on=self.judge.passed_on(statement),
             protected=self.may_quote(statement),
         )
 
@@ -295,6 +297,7 @@ class Conversation:
             "statement": execution.number,
             "tag": statement.tag,
             "tables": [*sorted({*statement.writes, *statement.reads})],
+            "passed_on": [*execution.passed_on[:_COLUMNS_KEPT]],
             "columns": [*statement.columns[:_COLUMNS_KEPT]],
             "sql": execution.sql,
             "fingerprints": [statement.fingerprint] if statement.fingerprint else [],
@@ -304,6 +307,7 @@ class Conversation:
             "rule": execution.verdict.rule,
             "request": execution.request,
             "decided_by": execution.decided_by,
+            "break_glass": execution.broken,
             "masked": [*execution.masked],
             "clear": [*execution.clear],
             "unscanned": execution.unscanned,
@@ -329,13 +333,13 @@ class Conversation:
         over = Pattern("finished", _without(self._known({**story, "outcome": "executed"}), holes), holes)
         return begun, over
 
-    def record_refused(self, reply: Reply, sqlstate: str = "", reason: str = "") -> None:
-        """Record what policy refused, or what never came to a decision (then why); a request's end is recorded by the
-        desk, if it was stored."""
+    def record_refused(self, reply: Reply, sqlstate: str = "", reason: str = "", outcome: str = "") -> None:
+        """Record what policy refused, or what never came to a decision (then why, and what people had decided of its like);
+        a request's end is recorded by the desk, if it was stored."""
         for each in reply.executions:
             if each.request is None or sqlstate:
-                why = reason or each.verdict.reason
-                self.record("refused", **self._story(each), sqlstate=sqlstate or each.verdict.sqlstate, reason=why)
+                story = {**self._story(each), "sqlstate": sqlstate or each.verdict.sqlstate, "outcome": outcome}
+                self.record("refused", **story, reason=reason or each.verdict.reason)
         reply.executions = []
 
     def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None, reason: str = "") -> None:

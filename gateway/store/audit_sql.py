@@ -16,12 +16,15 @@ _ENDS = (
 
 #: A list field -> its items as rows of `item`.
 _LISTS = {
-    "tables": "unnest(tables) AS item",
+    "tables": "(SELECT unnest(tables) AS item UNION ALL SELECT jsonb_array_elements_text("
+    "CASE jsonb_typeof(body -> 'passed_on') WHEN 'array' THEN body -> 'passed_on' END)) AS items",
     "columns": "unnest(columns) AS item",
     "clear": "jsonb_array_elements_text(CASE jsonb_typeof(body -> 'clear') WHEN 'array' THEN body -> 'clear' END) AS item",
     "fingerprints": "jsonb_array_elements_text("
     "CASE jsonb_typeof(body -> 'fingerprints') WHEN 'array' THEN body -> 'fingerprints' END) AS item",
     "risk": "(SELECT body ->> 'risk' AS item) AS items",
+    "claimed": "(SELECT body ->> 'claimed' AS item) AS items",
+    "break_glass": "(SELECT body ->> 'break_glass' AS item) AS items",
     "unscanned": "(SELECT body ->> 'unscanned' AS item) AS items",
     "masked": "(SELECT coalesce(one ->> 'detector', one #>> '{}') AS item FROM jsonb_array_elements("
     "CASE jsonb_typeof(body -> 'masked') WHEN 'array' THEN body -> 'masked' END) AS one) AS items",
@@ -81,7 +84,9 @@ def _decision(where: _Where, each: Filter) -> str:
     parts = []
     for kind, outcome, held in (one for value in each.values for one in DECISIONS[value]):
         part = f"kind = {where.bind(kind, 'text')}"
-        if outcome is not None:
+        if outcome == "":
+            part += " AND outcome IS NULL"
+        elif outcome is not None:
             part += f" AND outcome = {where.bind(outcome, 'text')}"
         if held is not None:
             part += f" AND request IS {'NOT ' if held else ''}NULL"

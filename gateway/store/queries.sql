@@ -429,5 +429,8 @@ ON CONFLICT (front, place, account) DO UPDATE
 -- name: link_get
 SELECT issuer, subject, "user", email FROM hoop.link WHERE front = $1 AND place = $2 AND account = $3;
 
+-- name: link_of
+SELECT front, place, account FROM hoop.link WHERE issuer = $1 AND subject = $2;
+
 -- name: link_remove
 DELETE FROM hoop.link WHERE front = $1 AND place = $2 AND account = $3 RETURNING account;

@@ -33,6 +33,9 @@ class SignIns(Protocol):
     async def linked(self, account: Account) -> Person | None:
         """Whose it is, without groups; None for an account that nobody has linked."""
 
+    async def accounts_of(self, issuer: str, subject: str) -> list[str]:
+        """The accounts (Account.key) that are linked with this identity."""
+
     async def unlink(self, account: Account) -> bool:
         """It is nobody's any more. False: it was nobody's."""
 
@@ -62,6 +65,10 @@ class PostgresSignIns:
     async def linked(self, account: Account) -> Person | None:
         rows = await self._fetch("link_get", account.front, account.place, account.user)
         return Person(**rows[0], groups=frozenset()) if rows else None
+
+    async def accounts_of(self, issuer: str, subject: str) -> list[str]:
+        rows = await self._fetch("link_of", issuer, subject)
+        return [Account(row["front"], row["place"], row["account"], "").key for row in rows]
 
     async def unlink(self, account: Account) -> bool:
         return bool(await self._fetch("link_remove", account.front, account.place, account.user))
@@ -104,6 +111,11 @@ class MemorySignIns:
     async def linked(self, account: Account) -> Person | None:
         self._here()
         return self._links.get((account.front, account.place, account.user))
+
+    async def accounts_of(self, issuer: str, subject: str) -> list[str]:
+        self._here()
+        whose = {key: (person.issuer, person.subject) for key, person in self._links.items()}
+        return [Account(*key, "").key for key, owner in whose.items() if owner == (issuer, subject)]
 
     async def unlink(self, account: Account) -> bool:
         self._here()

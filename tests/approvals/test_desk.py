@@ -87,6 +87,7 @@ class TestRecord:
             "prev": entry.body["prev"],
             "kind": "held",
             "session": "8f31c2",
+            "issuer": "https://issuer.example",
             "subject": "sub-ann",
             "user": "ann@example.com",
             "groups": ["engineering"],

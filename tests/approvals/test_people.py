@@ -29,8 +29,10 @@ async def test_a_link_says_more_than_an_address_and_an_account(
     assert (await people.reviewer(MAIL, chat=SLACK) or BOB).subject == EVE.subject
     await store.link(SLACK, BOB, clock())
     carols = identity(CAROL.issuer, CAROL.subject)
-    assert await people.reviewer(MAIL, [(CAROL.issuer, CAROL.subject)], SLACK) == replace(BOB, also=(MAIL, carols))
-    assert await people.reviewer("", chat=SLACK) == BOB
+    assert await people.reviewer(MAIL, [(CAROL.issuer, CAROL.subject)], SLACK) == replace(
+        BOB, also=(SLACK.key, MAIL, carols)
+    )
+    assert await people.reviewer("", chat=SLACK) == replace(BOB, also=(SLACK.key,))
     await store.unlink(SLACK)
     assert (await people.reviewer(MAIL, chat=SLACK) or BOB).subject == EVE.subject
 
@@ -40,7 +42,7 @@ async def test_a_linked_persons_groups_are_of_their_last_token(
 ) -> None:
     await store.link(SLACK, BOB, clock())
     nothing_yet = await people.reviewer(MAIL, chat=SLACK)
-    assert nothing_yet == replace(BOB, groups=frozenset(), also=(MAIL,))
+    assert nothing_yet == replace(BOB, groups=frozenset(), also=(SLACK.key, MAIL))
     await store.saw(BOB, clock())
     assert (await people.reviewer(MAIL, chat=SLACK) or EVE).groups == {"dba"}
     clock.now += 3601
@@ -125,3 +127,19 @@ async def test_an_address_that_the_directory_has_given_to_somebody_else_names_it
     assert former.subject == BOB.subject
     assert not is_named(former, [BOB.email or ""])
     assert same_person(former, BOB), "it still tells one human from another"
+
+
+async def test_two_identities_that_share_a_chat_account_are_one_human(
+    people: People, store: MemoryStore, clock: Clock
+) -> None:
+    """Another issuer's identity without an address in common: the account that both were linked with tells."""
+    other = Person("https://second.example", "sub-77", "robert", None, frozenset({"dba"}))
+    await store.link(SLACK, BOB, clock())
+    asked = replace(BOB, also=tuple(await people.accounts(BOB)))
+    await store.link(SLACK, other, clock())
+    await store.saw(other, clock())
+    clicks, signs_in = await people.reviewer("", chat=SLACK), await people.now(other)
+    assert clicks is not None
+    assert same_person(clicks, asked)
+    assert same_person(signs_in, asked), "also on the page, where nobody's chat account is known"
+    assert not same_person(await people.now(CAROL), asked)

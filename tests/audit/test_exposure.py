@@ -27,7 +27,7 @@ async def test_all_was_masked() -> None:
     assert await answer(
         {"masked": masked(card=3, jwt=1)},
         {"masked": masked(card=2)},
-        {"kind": "refused"},
+        {"kind": "refused", "outcome": ""},
         {"kind": "decided", "outcome": "denied"},
         {"kind": "decided", "outcome": "approved"},
         {},

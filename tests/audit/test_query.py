@@ -226,6 +226,7 @@ def test_what_a_filter_means(text: str, hit: bool) -> None:
         ({"kind": "decided", "outcome": "denied", "request": "01J"}, {"held", "denied"}),
         ({"kind": "decided", "outcome": "undeliverable", "request": "01J"}, {"held", "undeliverable"}),
         ({"kind": "refused", "outcome": None}, {"blocked"}),
+        ({"kind": "refused", "outcome": "denied"}, {"denied"}),
         ({"kind": "decided", "outcome": "approved", "request": "01J"}, set()),
         ({"kind": "statement", "outcome": None}, set()),
     ],
@@ -240,6 +241,21 @@ def test_who_approved_and_what_was_masked() -> None:
     body = entry(decided_by="bob@example.com", request="01J9ZX", masked=masked)
     for text in ("approver:bob", "id:01J9Z", "secret:card", "did ann expose a secret", "-secret:jwt"):
         assert matches(parse(text, NOW), body), text
+
+
+def test_what_a_statement_changes_besides_is_found_by_its_table() -> None:
+    body = entry(passed_on=["public.order_items"])
+    for text in ("table:order_items", "table:public.order_*", "table:customers", "-table:orders"):
+        assert matches(parse(text, NOW), body), text
+    assert not matches(parse("-table:order_items", NOW), body)
+
+
+def test_a_broken_glass_and_a_claimed_name_can_be_asked_for() -> None:
+    assert matches(parse("break_glass:*incident*", NOW), entry(break_glass="incident 7"))
+    assert not matches(parse("break_glass:*", NOW), entry())
+    refused = entry(kind="refused", outcome=None, user=None, claimed="bob")
+    for text in ("who:bob", "claimed:b*", "-user:bob"):
+        assert matches(parse(text, NOW), refused), text
 
 
 def test_only_entries_in_its_time() -> None:

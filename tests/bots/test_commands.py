@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bots.commands import REFUSALS, Answer, Commands, Viewer
+from bots.commands import REFUSALS, Answer, Commands, Viewer, is_own
 from bots.texts import in_utc
 from gateway.approvals.desk import Approve, Deny, Desk, Lift
 from gateway.approvals.request import Person, Refusal, State
@@ -94,22 +94,6 @@ async def test_a_row_says_when_who_what_how_many_and_who_decided(record: Record)
     ]
     assert answer.footer == "log intact through #4,812, head 7c1e0000"
     assert answer.lines[0].startswith("table:customers verb:update since:2025-11-18T10:20:00Z")
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"kind": "refused", "sqlstate": "42601"}, "syntax error"),
-        ({"kind": "refused", "rule": "no write without a WHERE"}, 'blocked by rule "no write without a WHERE"'),
-        ({"kind": "decided", "outcome": "denied", "decided_by": "bob@example.com"}, "denied by bob@example.com"),
-        ({"kind": "decided", "outcome": "expired"}, "expired"),
-        ({"kind": "finished", "outcome": "failed", "sqlstate": "23503"}, "failed 23503"),
-        ({"kind": "finished", "outcome": "executed"}, "executed"),
-    ],
-)
-async def test_decisions_in_words(record: Record, fields: dict[str, Value], said: str) -> None:
-    await record.happened(ANN, **fields)  # type: ignore[arg-type] # kind is among them
-    assert texts(await record.ask("audit", AUDITOR))[0][4] == said
 
 
 async def test_others_records_are_counted_not_shown(record: Record) -> None:
@@ -416,3 +400,12 @@ async def test_an_unknown_command_names_the_nearest(record: Record) -> None:
     assert answer.title == "Unknown command pendign"
     assert answer.lines[0] == "Did you mean /hoop pending?"
     assert "There are: audit" in (await record.ask("xyzzy")).lines[0]
+
+
+def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
+    row: dict[str, Value] = {"subject": ANN.subject, "user": ANN.user, "issuer": ANN.issuer}
+    assert is_own(row, ANN)
+    assert not is_own({**row, "issuer": "https://second.example"}, ANN)
+    older = {name: value for name, value in row.items() if name != "issuer"}
+    assert is_own(older, ANN)
+    assert not is_own({**older, "user": "somebody else"}, ANN)

@@ -1,12 +1,14 @@
 """`/hoop policy explain` and `show` against a real policy: the verdict, whose rules are shown, on which target."""
 
+from dataclasses import replace
+
 import pytest
 
 from bots.answers import Answer, Viewer
 from bots.explaining import Explaining, split
 from gateway.approvals.request import Person
 from gateway.policy.model import Target, load
-from gateway.sql.catalog import Catalog
+from gateway.sql.catalog import Cascade, Catalog
 from tests.bots.samples import NOW, person
 from tests.playbook import catalog
 
@@ -108,6 +110,18 @@ async def test_somebody_without_groups_is_told_why() -> None:
     assert (await ask("explain SELECT 1 on shop", person("dba", "dba"))).lines == (
         "No rule lets you connect to any, so each statement of yours is refused at login.",
     )
+
+
+async def test_tables_that_foreign_keys_change_are_listed() -> None:
+    async def cascading(_target: Target) -> Catalog | None:
+        there = catalog()
+        orders = there.relations["public", "orders"]
+        passes = Cascade(("public", "customers"), ("id",), deletes=True, updates=False)
+        return replace(there, relations={**there.relations, ("public", "orders"): replace(orders, cascades=(passes,))})
+
+    explaining = Explaining(lambda: load(POLICY), cascading, auditor=lambda _: False, clock=lambda: NOW)
+    answer = await explaining.answer("explain DELETE FROM orders WHERE id = 7 on shop", Viewer(ANN, "slack"))
+    assert "Changed too, by foreign keys or triggers: public.customers" in answer.lines
 
 
 async def test_without_a_catalog_it_says_so() -> None:

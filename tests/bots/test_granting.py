@@ -55,7 +55,7 @@ def test_a_card_tells_of_the_grant_that_it_gave_used_or_could_give() -> None:
     assert told(replace(PLAIN, under="G1")) == "it was approved by grant G1: nobody was asked"
     approved = replace(STATES[State.APPROVED], grantable=TERMS, approved_before=3)
     assert told(approved) == ""
-    assert "at most 20 more uses, up to 100 rows each" in told(replace(approved, grant=GRANT))
+    assert "at most 20 uses, up to 100 rows each" in told(replace(approved, grant=GRANT))
 
 
 def test_a_revoked_one_says_by_whom_and_why() -> None:

@@ -58,9 +58,9 @@ async def test_each_sees_what_concerns_them(home: Home, desk: Desk, spool: ListS
     await desk.decide(PLAIN.id, None, CAROL, Approve(), "slack")
     assert await seen(home, ANN) == {
         "Waiting for your decision": ["Nothing."],
-        "Asked by you, waiting": [f"{TITLE}: For dba. Expires 10:30:00 UTC. 1 of 2 approvals. {PLAIN.id}"],
-        "Your grants": ["None."],
-        "Your last requests": [
+        "Your requests, waiting": [f"{TITLE}: For dba. Expires 10:30:00 UTC. 1 of 2 approvals. {PLAIN.id}"],
+        "What you may run again": ["None."],
+        "Your requests, decided or over": [
             f"{TITLE}: 25 Nov 10:19 UTC: Denied by bob@example.com at 10:21:00 UTC: use the job. Nothing ran. OVER"
         ],
     }
@@ -68,9 +68,9 @@ async def test_each_sees_what_concerns_them(home: Home, desk: Desk, spool: ListS
         "Waiting for your decision": [
             f"{TITLE}: ann@example.com asks. Expires 10:30:00 UTC. 1 of 2 approvals. {PLAIN.id}"
         ],
-        "Asked by you, waiting": [f"{TITLE}: For dba. Expires 10:30:00 UTC. BOBS"],
-        "Your grants": ["None."],
-        "Your last requests": ["None yet."],
+        "Your requests, waiting": [f"{TITLE}: For dba. Expires 10:30:00 UTC. BOBS"],
+        "What you may run again": ["None."],
+        "Your requests, decided or over": ["None yet."],
     }
     waiting = (await seen(home, CAROL))["Waiting for your decision"]
     assert waiting == [
@@ -100,7 +100,7 @@ async def test_who_is_known_by_address_only_is_told_why_there_is_nothing(home: H
     unknown = Person("", "", "bob@example.com", "bob@example.com", frozenset())
     told = await seen(home, unknown)
     assert told["Waiting for your decision"][0].startswith("The gateway knows no groups of yours")
-    assert told["Your last requests"] == ["None yet."]
+    assert told["Your requests, decided or over"] == ["None yet."]
 
 
 async def test_what_is_over_does_not_wait_any_more(home: Home, desk: Desk, clock: Clock) -> None:
@@ -125,10 +125,10 @@ async def test_there_is_a_place_for_more(desk: Desk, spool: ListSpool, clock: Cl
     told = await seen(home, ANN)
     assert list(told) == [
         "Waiting for your decision",
-        "Asked by you, waiting",
-        "Your grants",
+        "Your requests, waiting",
+        "What you may run again",
         "More",
-        "Your last requests",
+        "Your requests, decided or over",
     ]
     assert told["More"] == ["ann@example.com: until noon"]
 
@@ -137,11 +137,11 @@ async def test_a_grant_is_shown_to_who_has_it_alone(home: Home, desk: Desk) -> N
     await desk.open(replace(PLAIN, grantable=Terms("shape", 60, 5, 100)))
     await desk.decide(PLAIN.id, None, BOB, Approve(scope=Scope(uses=5)), "slack")
     await desk.open(replace(PLAIN, id="USE", grantable=Terms("shape", 60, 5, 100)))
-    assert (await seen(home, ANN))["Your grants"] == [
+    assert (await seen(home, ANN))["What you may run again"] == [
         (
-            f"{TITLE}: Used 1 time: this shape may run again until 11:21:00 UTC, at most 5 more uses, up to 100 rows each."
-            f" /hoop revoke grant {PLAIN.id} ends that."
+            f"{TITLE}: You may run this again without asking: 4 more times, until 11:21:00 UTC, up to 100 rows each time."
+            f" Used 1 time so far. {PLAIN.id}"
         )
     ]
     for who in (BOB, EVE):
-        assert (await seen(home, who))["Your grants"] == ["None."]
+        assert (await seen(home, who))["What you may run again"] == ["None."]

@@ -109,10 +109,10 @@ async def test_how_chats_take_what_they_are_sent() -> None:
     answer = await ask(QUIET, AUDITOR, chats=chats)
     assert answer.title == "Status: look at slack"
     assert [in_utc(each) for each in answer.lines[3:6]] == [
-        "Slack: the last card was shown at 25 Nov 10:20 UTC, 2 failures since, the last: slack:C1: is_archived",
-        "Teams: set up, nothing was sent from here yet",
-        "Other: the last card was shown at 25 Nov 10:20 UTC",
+        "Slack: last card sent 25 Nov 10:20 UTC, 2 failures since, the last: slack:C1: is_archived",
+        "Teams: set up, nothing sent from here yet",
+        "Other: last card sent 25 Nov 10:20 UTC",
     ]
     assert "is_archived" not in "".join((await ask(QUIET, chats=chats)).lines)
     never = await ask(QUIET, chats={"slack": ChatHealth(None, 1, "x")})
-    assert never.lines[3] == "Slack: no card was shown from here yet, 1 failure since"
+    assert never.lines[3] == "Slack: no card sent from here yet, 1 failure since"

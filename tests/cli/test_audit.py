@@ -19,7 +19,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.query import FILTER_KEYS, Query
 from gateway.audit.spool import Spool
 from gateway.cli import audit
-from gateway.cli.audit import _rows, as_table
+from gateway.cli.audit import as_table
 from gateway.store.memory import MemoryStore
 from tests.fakes.stores import postgres_store
 
@@ -84,12 +84,9 @@ def test_words_are_a_query(store: MemoryStore) -> None:
     assert "bob@example.com" in result.stdout
 
 
-def test_the_table_says_its_zone_and_leaves_out_counts_that_mean_nothing(store: MemoryStore) -> None:
+def test_the_table_says_its_zone(store: MemoryStore) -> None:
     zone = datetime.now().astimezone().tzname()
     assert f"4 of 4 statements, times in {zone}" in " ".join(run().stdout.split())
-    assert _rows({"tag": "BEGIN", "rows": 0}) == ""
-    assert _rows({"tag": "DELETE", "rows": 0}) == "0"
-    assert _rows({"tag": "UPDATE", "rows": 18240}) == "18,240"
 
 
 def test_the_table_fits_into_80_columns_and_ids_stay_in_one_piece(store: MemoryStore) -> None:

@@ -10,7 +10,7 @@ from gateway.__main__ import make
 from gateway.cli import explain as module
 from gateway.errors import TargetUnavailable
 from gateway.policy.model import Target
-from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.catalog import Cascade, Catalog, Relation
 
 POLICIES = str(Path(__file__).parents[2] / "policies.yaml")
 ANN = ("--policies", POLICIES, "--target", "shop", "--user", "ann@example.com", "--group", "engineering")
@@ -34,6 +34,21 @@ def test_the_json_is_the_documented_one() -> None:
         "statements": [{"tag": "DELETE", "where": True}],
         "masks": [],
     }
+
+
+def test_tables_that_foreign_keys_change_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def catalog(_target: Target) -> Catalog:
+        cascade = Cascade(("public", "orders"), ("id",), deletes=True, updates=False)
+        names = {"customers": (cascade,), "orders": ()}
+        relations = {
+            ("public", name): Relation(oid, "public", name, "r", {"id": 1}, cascades=cascades)
+            for oid, (name, cascades) in enumerate(names.items(), 16400)
+        }
+        return Catalog(1, 180000, relations, frozenset(), frozenset())
+
+    monkeypatch.setattr(module, "load_catalog", catalog)
+    assert json.loads(run(*ANN, "--json", DELETE).stdout)["passed_on"] == ["public.orders"]
+    assert "changed too, by foreign keys or triggers: public.orders" in run(*ANN, DELETE).stdout
 
 
 def test_the_text_names_the_rules_tried_and_the_one_that_won() -> None:

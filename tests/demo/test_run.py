@@ -44,6 +44,12 @@ def mode(path: str) -> int | None:
     return place.stat().st_mode & 0o777 if place.parent.exists() else None
 
 
+def append(path: str, text: str) -> None:
+    """Edit a file."""
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_the_lines_work_and_nothing_is_left(number: signal.Signals) -> None:
     async with demo() as (process, welcome):
@@ -79,3 +85,12 @@ async def test_a_port_that_is_taken_is_no_riddle() -> None:
     assert done.returncode == 2
     assert port in done.stderr
     assert "Other ports: hoop demo --port" in done.stderr
+
+
+async def test_a_policy_that_is_edited_is_said_to_be_loaded() -> None:
+    async with demo() as (process, welcome):
+        assert process.stdout is not None
+        append(re.findall(r"The policy is (\S+):", welcome)[0], "\nlimits: {open_requests_per_user: 9}\n")
+        async with asyncio.timeout(WITHIN):
+            line = await process.stdout.readline()
+        assert re.fullmatch(r"The policy was loaded again: 7 rules, version \S+", line.decode().strip())

@@ -24,7 +24,16 @@ def test_a_policy_refusal_says_what_would_pass() -> None:
     found = fields(refused_by_policy(Verdict(Answer.DENY, "r", "why", message="add a WHERE clause"))[5:])
     assert found["C"] == "42501"
     assert found["M"] == "refused by policy: add a WHERE clause"
-    assert found["H"] == "add a WHERE clause"
+    assert found["D"] == "why; nothing ran"
+    assert found["H"] == "Do as the message says, then send it again."
+
+
+@pytest.mark.parametrize("text", ["add a WHERE clause", ""])
+def test_a_policy_refusal_says_each_thing_once(text: str) -> None:
+    verdict = Verdict(Answer.DENY, None, "no rule allows bob on shop what this does: write", message=text)
+    said = " ".join(value for name, value in fields(refused_by_policy(verdict)[5:]).items() if name in "MDH")
+    for part in filter(None, (verdict.reason, text)):
+        assert said.count(part) == 1
 
 
 @pytest.mark.parametrize(

@@ -136,14 +136,41 @@ def test_an_approval_outside_a_transaction_is_none_inside_one() -> None:
 def test_the_notice_says_which_request_who_decides_and_until_when() -> None:
     play = Playbook()
     play.client(query(DELETE))
+    play.preview()
+    assert play.to_client() == b"", "nothing is held for anybody before it is stored"
+    opened(play)
     assert noticed(play) == "held for approval: request REQ1, reviewers dba, until 15:16:40 UTC (600 s)"
     assert ev.WakeAt(NOW + 30) in play.effects
-    play.preview()
-    opened(play)
     play.now = NOW + 30.4
     play.send(ev.Tick())
     assert noticed(play).endswith("(570 s)")
     assert ev.WakeAt(NOW + 60.4) in play.effects
+
+
+def test_what_the_gateway_denies_at_once_was_never_held() -> None:
+    """A cool-down: the client hears the denial alone, and the record calls it one."""
+    play = Playbook()
+    play.client(query(DELETE))
+    play.preview()
+    again = "denied by the gateway until 12:00:00 UTC: bob denied this 2 times lately"
+    lines = play.send(ev.NotOpened("REQ1", "42501", again, "Do as the reviewer says.", State.DENIED.value))
+    assert lines == ["record refused", "target Q[\x01]"]
+    (refused,) = play.recorded("refused")
+    assert (refused["outcome"], refused["reason"]) == ("denied", again)
+    assert "request" not in refused, "none was stored"
+    assert play.target(error("42601"), ready()) == ["client E42501 ZI"]
+
+
+def test_that_somebody_broke_the_glass_is_in_the_entries_of_what_ran() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    given = (Approval(BOB, "slack", NOW),)
+    broken = replace(play.requests[0], state=State.APPROVED, decided_by=BOB, approvals=given, broken="prod is down")
+    play.send(ev.Ruled(broken))
+    play.recheck()
+    play.send(ev.Released("REQ1"))
+    play.target(complete("DELETE 1"), ready())
+    assert play.recorded("finished")[0]["break_glass"] == "prod is down"
 
 
 def test_nobody_is_woken_for_a_statement_that_is_no_longer_held() -> None:

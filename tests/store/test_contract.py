@@ -541,12 +541,15 @@ def _story(spool: ListSpool) -> list[Entry]:
         spool.record("refused", **eve, tag="TRUNCATE", sql="TRUNCATE 100%_sure", rule="no truncate"),
         spool.record("refused", **eve, decided_by="eve@example.com", request="req-a", reason="not a reviewer"),
         spool.record("session_ended", **ann),
+        spool.record("refused", **eve, outcome="denied", tag="DELETE", tables=[*orders], passed_on=["public.order_items"]),
+        spool.record("refused", client="10.0.0.9", claimed="mallory", target="shop", reason="token expired"),
+        spool.record("finished", **ann, tag="DELETE", outcome="executed", request="req-e", break_glass="the shop is down"),
     ]  # fmt: skip
 
 
 QUERIES = [
     "", "user:ann", "user:ANN@*", "-user:ann", "user:ann,eve", "db:shop", "table:customers", "table:public.*", "-table:customers",
-    "table:items", "column:card_number", "column:customers.*", "-column:*", "verb:delete", "verb:drop", "-verb:select",
+    "table:items", "table:order_items", "-table:order_items", "claimed:mal*", "who:mallory", "break_glass:*down*", "-break_glass:*", "-decision:denied", "column:card_number", "column:customers.*", "-column:*", "verb:delete", "verb:drop", "-verb:select",
     "decision:allowed", "decision:held", "decision:approved", "decision:denied,expired", "-decision:blocked",
     "decision:blocked", "decision:executed", "decision:failed", "decision:unknown", "decision:undeliverable",
     "approver:bob", "-approver:*", "rule:writes*", 'rule:"no truncate"', "session:8f", "app:psql", "app:cursor",
@@ -571,16 +574,16 @@ class TestAudit:
     async def test_ends_once_each_and_no_refused_click(self, store: Store) -> None:
         await store.append(_story(ListSpool()))
         found, total = await store.audit(parse("", time.time()))
-        assert total == 7
-        assert [entry["seq"] for entry in found] == [9, 8, 7, 5, 4, 3, 2]
+        assert total == 10
+        assert [entry["seq"] for entry in found] == [14, 13, 12, 9, 8, 7, 5, 4]
 
     async def test_pages_and_how_many_in_all(self, store: Store) -> None:
         await store.append(_story(ListSpool()))
         query = parse("limit:4", time.time())
-        assert [entry["seq"] for entry in (await store.audit(query, 0))[0]] == [9, 8, 7, 5]
+        assert [entry["seq"] for entry in (await store.audit(query, 0))[0]] == [14, 13, 12, 9]
         found, total = await store.audit(query, 4)
-        assert ([entry["seq"] for entry in found], total) == ([4, 3, 2], 7)
-        assert await store.audit(query, 99) == ([], 7)
+        assert ([entry["seq"] for entry in found], total) == ([8, 7, 5, 4], 10)
+        assert await store.audit(query, 99) == ([], 10)
 
     async def test_since_is_inclusive_and_until_is_not(self, store: Store) -> None:
         spool = ListSpool()

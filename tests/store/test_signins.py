@@ -67,6 +67,8 @@ class TestLinks:
         assert await store.linked(SLACK) is None
         await store.link(SLACK, BOB, time.time())
         assert await store.linked(SLACK) == bare(BOB)
+        assert await store.accounts_of(BOB.issuer, BOB.subject) == [SLACK.key]
+        assert await store.accounts_of("https://other.example", BOB.subject) == []
         await store.link(SLACK, replace(CAROL, email=None), time.time())
         assert await store.linked(SLACK) == replace(bare(CAROL), email=None)
 

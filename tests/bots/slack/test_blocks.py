@@ -442,6 +442,10 @@ def test_the_glass_is_broken_in_a_modal_with_a_reason_and_words() -> None:
     view = glass_view(card(BREAKABLE, NOW), seal(KEY, BREAKABLE, BOB), "C1")
     valid_view(view)
     assert view["submit"]["text"] == "Break glass"
+    written, shown = json.dumps(view, ensure_ascii=False), card(BREAKABLE, NOW)
+    assert shown.consequence in written, "as on the card: who breaks the glass decides on the same grounds"
+    assert shown.preview is not None
+    assert all(cell.text in written for row in shown.preview.rows for cell in row)
     assert DELETE.sql in said(view["blocks"])
     inputs = [each["label"]["text"] for each in view["blocks"] if each["type"] == "input"]
     assert inputs == ["Why it can't wait for them", "To approve it, type: break glass"]

@@ -469,3 +469,10 @@ def test_the_biggest_answer_fits() -> None:
     answer = Answer("😀" * 900, ("😀\n" * 900, *["word " * 40] * 30), None, Table(COLUMNS, (wide,) * 8), "😀" * 9000, "é" * 900,
                     (Page("Prev", cursor), Page("Next", cursor)))  # fmt: skip
     valid(answer_card(answer))
+
+
+def test_who_breaks_the_glass_sees_the_rows_and_their_number() -> None:
+    shown = card(replace(PLAIN, approvals_needed=2, glass="sre"), NOW)
+    drawn = glass_card(shown, "seal")
+    assert any(each.get("type") == "Table" for each in elements(drawn.content))
+    assert shown.consequence[:20] in json.dumps(drawn.content)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from bots.web.app import AT_ONCE, CALLBACK
+from bots.web.app import ANSWERS, AT_ONCE, BEGINS, CALLBACK
 from bots.web.pages import OVER
 from gateway.approvals.request import Approval, Person, State
 from gateway.demo.issuer import DemoIssuer
@@ -381,6 +381,25 @@ class TestApproving:
         assert page.status == 403
         assert "You are not a reviewer" in page.text
         assert "DELETE FROM" not in page.text
+
+    async def test_who_begins_too_often_is_told_to_wait(self, house: House, browser: Browser) -> None:
+        request = await house.hold()
+        for _ in range(BEGINS):
+            assert (await browser.post(request.page)).status == 200
+        turned_away = await browser.post(request.page)
+        assert turned_away.status == 429
+        assert "Too often" in turned_away.text
+        assert int(turned_away.headers["Retry-After"]) <= 60
+        assert (await house.stored(request.id)).state is State.PENDING
+
+    async def test_who_answers_too_often_is_told_to_wait(self, house: House, browser: Browser) -> None:
+        """A form sent again and again, as by somebody who guesses what has to be typed."""
+        request = await house.hold(to_type="customers")
+        page = await browser.get(await browser.comes_back(await browser.begins(request.page), "bob"))
+        for _ in range(ANSWERS):
+            assert (await self.decides(browser, page, "approve", typed="x")).status != 429
+        assert (await self.decides(browser, page, "approve", typed="customers")).status == 429
+        assert (await house.stored(request.id)).state is State.PENDING
 
     async def test_nobody_approves_their_own(self, house: House, browser: Browser) -> None:
         request = await house.hold(
