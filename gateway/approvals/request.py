@@ -6,7 +6,7 @@ store counts. How a request is written down is in stored.py.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from gateway.approvals.grants import Grant, Terms
@@ -84,7 +84,8 @@ class Person:
     """Who acts on a request: compared by (issuer, subject), and by e-mail where only that is known.
 
     `also`: addresses of the chat account that they clicked with, `identity` of whom the chat takes it for, where it is
-    linked to another identity, and all chat accounts (Account.key) that are theirs. They tell one human from another and give no right.
+    linked to another identity, and all chat accounts (Account.key) that are theirs. They tell one human from another and give no
+    right; who it is does not depend on them, so they count for nothing in ==.
     """
 
     issuer: str
@@ -92,7 +93,7 @@ class Person:
     user: str
     email: str | None
     groups: frozenset[str]
-    also: tuple[str, ...] = ()
+    also: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
