@@ -70,7 +70,8 @@ async def _held(stack: Stack, way: Way, clients: list[Client], idle: float) -> d
         client.send(f"DELETE FROM bench_rows WHERE id = {number + 1}")
         while await stack.store.fetchval(_CARDS) < number + 1 - STATEMENTS:
             await asyncio.sleep(0.02)
-    await stack.cards(len(clients))
+    while await stack.store.fetchval(_CARDS) < len(clients):
+        await asyncio.sleep(0.02)
     grown, used = memory(way.pid)["VmRSS"] - base, cpu(way.pid) - used
     return {
         "what": f"{HELD} {way.name}",
