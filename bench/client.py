@@ -11,7 +11,6 @@ from typing import Self
 
 from bench.certificate import trusting
 from bench.login import Login, Refused, said
-
 from gateway.relay.doorway import Doorway
 from gateway.wire import frontend, startup
 from gateway.wire.backend import command_tag, fields
