@@ -5,6 +5,7 @@ pgbench reports its first second and again when it reports the last but one. `wh
 """
 
 import asyncio
+import itertools
 import os
 import re
 import tempfile
@@ -54,7 +55,7 @@ async def steady(way: Way, options: Sequence[str], seconds: int = 3) -> Run:
     inner = seen[: seconds - 1]
     if len(inner) < 2:
         raise RuntimeError(f"pgbench reported too little: {said.decode()[-500:]}")
-    count = sum(tps * (at - before[0]) for before, (at, tps, _) in zip(inner, inner[1:], strict=False))
+    count = sum(tps * (at - before[0]) for before, (at, tps, _) in itertools.pairwise(inner))
     return Run(count / (inner[-1][0] - inner[0][0]), (inner[-1][2] - inner[0][2]) / count * 1e6)
 
 

@@ -93,10 +93,14 @@ def logged_in(password: str, nonce: str) -> tuple[str, str]:
 def test_keys_are_derived_once_and_prove_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     scram._kept.clear()
     before = logged_in("pencil", "nonce one")
-    monkeypatch.setattr(scram, "_kept", scram._kept.copy())
     derived: list[bytes] = []
     real = hashlib.pbkdf2_hmac
-    monkeypatch.setattr(hashlib, "pbkdf2_hmac", lambda *given: derived.append(given[1]) or real(*given))
+
+    def counted(name: str, password: bytes, salt: bytes, iterations: int) -> bytes:
+        derived.append(password)
+        return real(name, password, salt, iterations)
+
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", counted)
     exchange = Scram("pencil", "nonce one")
     exchange.first()
     assert exchange.final(f"r=nonce oneserver,s={SALT},i=4096".encode()).decode().endswith(f",p={before[0]}")
