@@ -13,7 +13,7 @@ from bench.result import Figure, Result
 from gateway.audit.log import verify
 from gateway.audit.spool import Spool
 
-ROUNDS, ENTRIES = 3, 50_000
+ROUNDS, ENTRIES = 3, 20_000
 _KEY = b"k" * 32
 
 

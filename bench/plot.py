@@ -61,7 +61,8 @@ def _chart(folder: Path, name: str) -> list[Path]:
     title, column, groups = CHARTS[name]
     rows = {row["what"]: row for row in json.loads((folder / f"{name}.json").read_text("utf-8"))["rows"]}
     figure, axes = pyplot.subplots(figsize=(8, 3.6), layout="constrained")
-    _bars(axes, {way: [_ratio(rows, at(way), column) for at in groups.values()] for way in _COLOURS})
+    found = {way: [_ratio(rows, at(way), column) for at in groups.values()] for way in _COLOURS}
+    _bars(axes, {way: each for way, each in found.items() if any(each)})
     axes.set_xticks(range(len(groups)), list(groups))
     axes.axhline(1, color="#3e4c59", linewidth=0.8)
     axes.set_ylabel("x stock pgbouncer")

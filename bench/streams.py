@@ -12,7 +12,7 @@ from bench.drain import Drain
 from bench.machine import cpu, one_cpu
 from bench.result import Figure, Result
 from bench.stack import running
-from bench.ways import BIG_BOUNCER, BOUNCER, CLEAR, DIRECT, GATEWAY, HAPROXY, RELAY, Way, all_ways
+from bench.ways import BIG_BOUNCER, BOUNCER, CLEAR, DIRECT, GATEWAY, HAPROXY, Way, all_ways
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.demo.sample import SHOP, SHOP_USER
 
@@ -32,7 +32,7 @@ WORKLOADS = {
     "W3d": "SELECT * FROM bench_dirty",
     "W4": "COPY bench_clean TO STDOUT",
 }
-_ORDER = (DIRECT, RELAY, BOUNCER, BIG_BOUNCER, HAPROXY, CLEAR, GATEWAY)
+_ORDER = (DIRECT, BOUNCER, BIG_BOUNCER, HAPROXY, CLEAR, GATEWAY)
 
 
 async def measure() -> Result:
