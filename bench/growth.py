@@ -18,11 +18,11 @@ from bench.ways import BOUNCER, GATEWAY, Way, Ways, all_ways
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.demo.sample import SHOP, SHOP_USER
 
-STATEMENT_BYTES = (100, 1_000, 8_000, 30_000, 100_000)
-RESULT_BYTES = (100, 10_000, 100_000, 1_000_000)
+STATEMENT_BYTES = (100, 1_000, 8_000, 100_000)
+RESULT_BYTES = (100, 10_000, 1_000_000)
 CONNECTIONS = (1, 16, 64)
 RULES = (10, 1_000, 10_000)
-TABLES = (100, 1_000, 10_000)
+TABLES = (100, 1_000, 5_000)
 _RULE = """  - name: rule {number}
     effect: deny
     groups: [engineering]
