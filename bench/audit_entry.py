@@ -15,7 +15,7 @@ from gateway.audit.entry import Value
 from gateway.audit.spool import Spool
 
 ROUNDS, ENTRIES = 5, 10_000
-_STATEMENT: Mapping[str, Value] = {
+STATEMENT: Mapping[str, Value] = {
     "session": "8f31c2aa-17",
     "subject": "person-ann",
     "user": "ann@example.com",
@@ -43,7 +43,7 @@ async def measure() -> Result:
 def _rows() -> list[Mapping[str, Figure]]:
     with tempfile.TemporaryDirectory(prefix="hoop-bench-") as base:
         spool = Spool.open(Path(base), "bench:1:0", b"k" * 32, time.time)
-        line = (spool.record("statement", **_STATEMENT).text + "\n").encode()
+        line = (spool.record("statement", **STATEMENT).text + "\n").encode()
         with (Path(base) / "bare").open("ab", buffering=0) as bare:
             ways: dict[str, Callable[[], None]] = {
                 "record and flush each": lambda: _recorded(spool, 1),
@@ -75,7 +75,7 @@ def _timed(way: Callable[[], None]) -> float:
 def _recorded(spool: Spool, together: int) -> None:
     for _ in range(ENTRIES // together):
         for _ in range(together):
-            spool.record("statement", **_STATEMENT)
+            spool.record("statement", **STATEMENT)
         spool.flush()
     spool.take()
 

@@ -1,22 +1,23 @@
 """A PostgreSQL client on a bare transport: simple queries, the time of the first byte of an answer, and nothing else.
 
-It costs a few microseconds a message, so that what is measured is the gateway. Passwords go in clear (a gateway's token);
-`adopt` takes over a connection that somebody else has logged in.
+It costs a few microseconds a message, so that what is measured is the gateway. `adopt` takes over a connection that somebody
+else has logged in.
 """
 
 import asyncio
+import socket
 import time
 from typing import Self
 
+from bench.certificate import trusting
+from bench.login import Login, Refused, said
 from gateway.relay.doorway import Doorway
 from gateway.wire import frontend, startup
 from gateway.wire.backend import command_tag, fields
 
 _MAX_LOGIN = 1 << 20
 
-
-class Refused(Exception):
-    """The server said ErrorResponse; the text is its SQLSTATE and message."""
+__all__ = ["Client", "Refused"]
 
 
 class Client(asyncio.Protocol):
@@ -35,19 +36,16 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     @classmethod
-    async def log_in(cls, port: int, token: str, database: str = "shop", application: str = "bench") -> Self:
-        """Connect to 127.0.0.1 as `hoop`. Raises Refused, OSError."""
-        _, door = await asyncio.get_running_loop().create_connection(Doorway, "127.0.0.1", port)
-        door.write(startup.startup_message({"user": "hoop", "database": database, "application_name": application}))
-        while True:
-            kind, raw = await door.message(_MAX_LOGIN)
-            match chr(kind):
-                case "R" if raw[5:9] == b"\0\0\0\3":
-                    door.write(frontend.password(token))
-                case "E":
-                    raise Refused(_said(raw[5:]))
-                case "Z":
-                    return cls.adopt(door)
+    async def log_in(cls, port: int, password: str, tls: str = "") -> Self:
+        """Connect to 127.0.0.1 as `hoop`; `tls` as in bench.ways.Way. Raises Refused, OSError."""
+        door = await _dial(port, tls)
+        door.write(startup.startup_message({"user": "hoop", "database": "shop", "application_name": "bench"}))
+        login = Login(password)
+        while not login.ready:
+            answer = login.answer(*await door.message(_MAX_LOGIN))
+            if answer:
+                door.write(answer)
+        return cls.adopt(door)
 
     @classmethod
     def adopt(cls, door: Doorway) -> Self:
@@ -128,7 +126,7 @@ class Client(asyncio.Protocol):
             case "C":
                 self._tag = command_tag(body)
             case "E":
-                self._error = _said(body)
+                self._error = said(body)
             case "N":
                 self._notice(fields(body).get("M", ""))
             case "Z":
@@ -149,6 +147,19 @@ class Client(asyncio.Protocol):
             self._answered.set_result(self._tag)
 
 
-def _said(body: bytes) -> str:
-    found = fields(body)
-    return f"{found.get('C', '')} {found.get('M', '')}"
+async def _dial(port: int, tls: str) -> Doorway:
+    loop = asyncio.get_running_loop()
+    sock = socket.socket()
+    sock.setblocking(False)
+    await loop.sock_connect(sock, ("127.0.0.1", port))
+    if tls == "postgres":
+        await loop.sock_sendall(sock, startup.ssl_request())
+        if await loop.sock_recv(sock, 1) != b"S":
+            raise Refused("no TLS is offered")
+    context, name = (_TRUSTING, "127.0.0.1") if tls else (None, None)
+    door = Doorway()
+    await loop.create_connection(lambda: door, sock=sock, ssl=context, server_hostname=name)
+    return door
+
+
+_TRUSTING = trusting()

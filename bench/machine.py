@@ -3,9 +3,11 @@
 import os
 import platform
 import resource
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.result import Figure
@@ -32,7 +34,27 @@ def facts() -> dict[str, Figure]:
         "cpu": model,
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "commit": _commit(),
+        "gateway": build(),
     }
+
+
+def build() -> str:
+    """Whether the hot modules that will be imported are compiled."""
+    spec = find_spec("gateway.wire.frames")
+    return "compiled" if spec is not None and spec.origin is not None and spec.origin.endswith(".so") else "uncompiled"
+
+
+def _commit() -> str:
+    """Of this checkout, with + where files differ from it; "" outside one."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
 
 
 def memory(pid: int) -> dict[str, int]:

@@ -14,10 +14,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from bench.client import Client
-from bench.hot_path import bare_relay
 from bench.machine import cpu, forget_peak, memory, one_cpu
 from bench.result import Figure, Result, percentile
 from bench.stack import Stack, running
+from bench.ways import bare_relay
 from gateway.demo.sample import SHOP, SHOP_USER
 from gateway.policy.model import load
 from gateway.relay.target import connect

@@ -21,6 +21,7 @@ from typing import Any
 
 import asyncpg
 
+from bench.certificate import Certificate
 from bench.client import Client
 from bots.workspace.workspace import Workspace
 from gateway.demo import sample
@@ -58,6 +59,7 @@ class Stack:
     wire: int
     password: str
     policies: Path
+    certificate: Certificate
 
     async def client(self, person: str) -> Client:
         """A client of the gateway, logged in as one of the issuer's people."""
@@ -85,15 +87,16 @@ async def running(
     settings: Mapping[str, str] | None = None,
     command: Sequence[str] = ("-m", "gateway"),
     fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None = None,
+    rules: str = "",
 ) -> AsyncIterator[Stack]:
     """Start everything, take it away again. `command` goes between the interpreter and `serve`, `fill` makes tables of its own
-    before the gateway reads the catalog. Raises NotStarted."""
+    before the gateway reads the catalog, `rules` (YAML) stand before those of policies.yaml. Raises NotStarted."""
     base = Path(tempfile.mkdtemp(prefix="hoop-bench-"))
     base.chmod(0o711)  # as root the database runs as another user and must reach its own directory
     try:
         postgres = await EmbeddedPostgres.start(base, settings={**_POSTGRES, **(settings or {})})
         try:
-            async with _served(base, postgres, command, fill) as stack:
+            async with _served(base, postgres, command, fill, rules) as stack:
                 yield stack
         finally:
             await postgres.stop()
@@ -107,6 +110,7 @@ async def _served(
     postgres: EmbeddedPostgres,
     command: Sequence[str],
     fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None,
+    rules: str,
 ) -> AsyncIterator[Stack]:
     loaded = await sample.load(postgres)
     await postgres.psql(_TABLE, sample.SHOP)
@@ -117,15 +121,18 @@ async def _served(
     workspace.add_person("Bob", "bob@example.com", "DBA")
     workspace.add_channel("approvals", ["Bob"], channel_id=CHANNEL)
     await workspace.start()
-    policies = _policy(base, issuer.url, postgres.port, loaded.shop_password)
-    environment = _environment(base, workspace, loaded.store_dsn, policies)
+    certificate = Certificate.write(base)
+    policies = _policy(base, issuer.url, postgres.port, loaded.shop_password, rules)
+    environment = _environment(base, workspace, loaded.store_dsn, policies, certificate)
     with (base / "gateway.log").open("wb") as log:
         gateway = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", env=environment, stderr=log)
     try:
         ports = await _started(gateway, base / "gateway.log")
         workspace.events_url = f"http://127.0.0.1:{ports['http']}/slack/events"
         store = await asyncpg.connect(postgres.dsn(sample.STORE))
-        stack = Stack(postgres, issuer, workspace, store, gateway.pid, ports["wire"], loaded.shop_password, policies)
+        stack = Stack(
+            postgres, issuer, workspace, store, gateway.pid, ports["wire"], loaded.shop_password, policies, certificate
+        )
         (await stack.client("bob")).close()  # reviewers' groups are those of their last login
         yield stack
         await store.close()
@@ -138,17 +145,20 @@ async def _served(
         await issuer.close()
 
 
-def _policy(base: Path, issuer: str, port: int, password: str) -> Path:
+def _policy(base: Path, issuer: str, port: int, password: str, rules: str) -> Path:
     secret = base / "shop.password"
     secret.touch(mode=0o600)
     secret.write_text(password, "utf-8")
     template = Path(__file__).with_name("policies.yaml").read_text("utf-8")
     path = base / "policies.yaml"
-    path.write_text(template.format(issuer=issuer, port=port, password_file=secret, channel=CHANNEL), "utf-8")
+    text = template.format(issuer=issuer, port=port, password_file=secret, channel=CHANNEL)
+    path.write_text(text.replace("rules:\n", f"rules:\n{rules}", 1), "utf-8")
     return path
 
 
-def _environment(base: Path, workspace: Workspace, store: str, policies: Path) -> dict[str, str]:
+def _environment(
+    base: Path, workspace: Workspace, store: str, policies: Path, certificate: Certificate
+) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "VIRTUAL_ENV") if name in os.environ}
     return kept | {
         "HOOP_STORE": store,
@@ -156,7 +166,9 @@ def _environment(base: Path, workspace: Workspace, store: str, policies: Path) -
         "HOOP_SECRET": secrets.token_hex(32),
         "HOOP_LISTEN": "127.0.0.1:0",
         "HOOP_HTTP": "127.0.0.1:0",
-        "HOOP_INSECURE_LOOPBACK": "1",
+        "HOOP_INSECURE_LOOPBACK": "1",  # plain text beside TLS
+        "HOOP_TLS_CERT": str(certificate.cert),
+        "HOOP_TLS_KEY": str(certificate.key),
         "HOOP_POLICIES": str(policies),
         "HOOP_SPOOL": str(base / "spool"),
         "SLACK_BOT_TOKEN": workspace.bot_token,

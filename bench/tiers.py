@@ -11,13 +11,13 @@ The messages that reach the target are counted by a relay between the two, apart
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bench.client import Client, Refused
 from bench.relay import Side
-from bench.result import Result, percentile
+from bench.result import Figure, Result, percentile
 from bench.stack import Stack, running
 from gateway.demo import sample
 
@@ -58,7 +58,7 @@ async def measure() -> Result:
         through, direct = await _times(stack)
         sent = await _messages(stack)
     plain = percentile(through[PLAIN], 50)
-    rows = [
+    rows: list[Mapping[str, Figure]] = [
         {
             "what": way.name,
             "n": len(through[way.name]),

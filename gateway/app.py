@@ -74,6 +74,8 @@ log = structlog.get_logger()
 #: Seconds that running sessions get to hear 57P01 and withdraw their holds.
 DRAIN = 5.0
 POLICY_LOOK_EVERY = 2.0
+#: People whose last token is remembered as stored; then all are forgotten and stored once more.
+MOST_SEEN = 10_000
 
 
 def replica_name(worker: int = 0) -> str:
@@ -112,6 +114,9 @@ class Gateway:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._seen = _stamp(settings.policies)
+        self._stored: dict[
+            tuple[str, str], tuple[Person, float]
+        ] = {}  # (issuer, subject) -> as last stored, and as of when
         self.broken = asyncio.Event()
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -398,12 +403,20 @@ class Gateway:
 
     async def _saw(self, identity: Identity) -> None:
         """Remember who logged in, so that a reviewer's groups are known by e-mail: as of when the token was issued, however late
-        it comes. The store being away hinders nobody."""
+        it comes. What the same token said before is stored already, or something newer is: pools connect often. The store being
+        away hinders nobody."""
         person = Person(identity.issuer, identity.subject, identity.user, identity.email, identity.groups)
+        who, at = (identity.issuer, identity.subject), min(time.time(), identity.issued_at or time.time())
+        if self._stored.get(who) == (person, at):
+            return
         try:
-            await self.store.saw(person, min(time.time(), identity.issued_at or time.time()))
+            await self.store.saw(person, at)
         except StoreUnavailable:
             log.warning("person.not_stored")
+            return
+        if len(self._stored) >= MOST_SEEN:
+            self._stored.clear()
+        self._stored[who] = person, at
 
     def _chats(self) -> dict[str, ChatHealth | None]:
         """How each chat that is set up takes what this process sends."""

@@ -131,6 +131,33 @@ async def test_an_old_token_brings_no_authority_back(file: Path, store_dsn: str)
         await made.stop()
 
 
+async def test_the_same_token_is_stored_once(file: Path, store_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool connects often. What another token says is stored each time, and so is what could not be stored before."""
+    made = gateway(file, store_dsn)
+    await made.start()
+    stored: list[frozenset[str]] = []
+    saw, away = made.store.saw, [True]
+
+    async def counted(person: Person, at: float) -> None:
+        if away.pop() if away else False:
+            raise StoreUnavailable("away")
+        stored.append(person.groups)
+        await saw(person, at)
+
+    monkeypatch.setattr(made.store, "saw", counted)
+    try:
+        now = time.time()
+        bob = ("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com")
+        dba, nothing = frozenset({"dba"}), frozenset[str]()
+        for groups in (dba, dba, dba, nothing, dba, dba):
+            await made._saw(Identity(*bob, groups, now + 3600, now - 60))
+        assert stored == [dba, nothing, dba]
+        await made._saw(Identity(*bob, dba, now + 3600, now - 50))
+        assert stored[3:] == [dba]
+    finally:
+        await made.stop()
+
+
 async def test_its_pages_are_where_browsers_reach_it(file: Path, store_dsn: str) -> None:
     made = gateway(file, store_dsn)
     made.settings = replace(made.settings, web=Web("hoop-web", "secret"))

@@ -103,9 +103,12 @@ def with_parents(
     masks: Sequence[tuple[str, str]], target: str, relations: Iterable[Relation]
 ) -> tuple[tuple[str, str], ...]:
     """The masks, and behind them those of partitions and child tables again for their parents, which show the same rows."""
+    children = [each for each in relations if each.parents]
+    if not children:  # most catalogs have none, and each new session asks
+        return tuple(masks)
     known = [(re.compile(translate(glob)), mask) for glob, mask in masks if fnmatchcase(target, glob.split(".", 1)[0])]
     found: dict[tuple[str, str], None] = {}
-    for child in (each for each in relations if each.parents and known):
+    for child in children if known else ():
         for column in child.columns:
             name = f"{target}.{child.schema}.{child.name}.{column}"
             mask = next((mask for glob, mask in known if glob.match(name)), None)

@@ -2,6 +2,9 @@
 
 The server may be malicious: its nonce must extend ours, its iteration count is bounded (a huge one would stall the
 process), and its signature is checked before anything it says is believed.
+
+Deriving the keys is the larger half of the CPU of a login (4,096 rounds of HMAC), so those of a login that succeeded are
+kept for the next, as RFC 5802 section 5.1 and libpq's scram_client_key have it. The password itself isn't kept.
 """
 
 import base64
@@ -9,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import unicodedata
+from collections import OrderedDict
 
 from gateway.errors import TargetUnavailable
 
@@ -16,6 +20,10 @@ MECHANISM = "SCRAM-SHA-256"
 #: PostgreSQL's default is 4,096; above this a login would block the process for seconds.
 MAX_ITERATIONS = 1_000_000
 _GS2 = "n,,"
+#: Logins whose keys are kept: one a target and login there, more while passwords or tokens change.
+MOST_KEPT = 64
+#: Digest of password, salt and rounds -> (ClientKey, ServerKey).
+_kept: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
 
 
 class Scram:
@@ -26,6 +34,7 @@ class Scram:
         self._nonce = nonce
         self._first_bare = f"n=,r={nonce}"
         self._server_signature = b""
+        self._derived: tuple[bytes, tuple[bytes, bytes]] | None = None
 
     def first(self) -> bytes:
         """The client-first-message; the user name is the StartupMessage's, so it stays empty here."""
@@ -37,13 +46,12 @@ class Scram:
         nonce, salt, iterations = values.get("r", ""), _decode(values.get("s", "")), _count(values.get("i", ""))
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
             raise _refused("its nonce does not extend ours")
-        salted = hashlib.pbkdf2_hmac("sha256", self._password, salt, iterations)
-        client_key = hmac.digest(salted, b"Client Key", "sha256")
+        client_key, server_key = self._keys(salt, iterations)
         without_proof = f"c={base64.b64encode(_GS2.encode()).decode()},r={nonce}"
         auth = ",".join((self._first_bare, server_first.decode("utf-8"), without_proof)).encode()
         signature = hmac.digest(hashlib.sha256(client_key).digest(), auth, "sha256")
         proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
-        self._server_signature = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), auth, "sha256")
+        self._server_signature = hmac.digest(server_key, auth, "sha256")
         return f"{without_proof},p={base64.b64encode(proof).decode()}".encode()
 
     def verify(self, server_final: bytes) -> None:
@@ -52,6 +60,20 @@ class Scram:
         signature = _decode(values.get("v", ""))
         if not self._server_signature or not hmac.compare_digest(signature, self._server_signature):
             raise _refused("its signature is wrong")
+        if self._derived is not None:
+            _kept[self._derived[0]] = self._derived[1]
+            if len(_kept) > MOST_KEPT:
+                _kept.popitem(last=False)
+
+    def _keys(self, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
+        """ClientKey and ServerKey (RFC 5802 section 3), to be kept once the server has proved that they are right."""
+        name = hmac.digest(self._password, b"%d." % iterations + salt, "sha256")
+        if (known := _kept.get(name)) is not None:
+            return known
+        salted = hashlib.pbkdf2_hmac("sha256", self._password, salt, iterations)
+        keys = hmac.digest(salted, b"Client Key", "sha256"), hmac.digest(salted, b"Server Key", "sha256")
+        self._derived = name, keys
+        return keys
 
 
 def _refused(why: str) -> TargetUnavailable:
