@@ -19,6 +19,7 @@ from gateway.policy.model import Policy, Target, load
 from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.target import TargetLink
+from gateway.relay.turn import Turn
 from gateway.session.gate import CLOSE, OPEN, Gate
 from gateway.session.judging import Login
 from gateway.session.session import Session
@@ -121,7 +122,8 @@ class Room:
         client_door, self.client = await _pair()
         target_door, self.target = await _pair()
         link = TargetLink(target_door, target, {}, 7, b"key!")
-        shell = Shell(self.desk, self.spool, self.parser, self.metrics, self._keep, self._reload, self._look)  # type: ignore[arg-type] # ListSpool is a Spool
+        turn = Turn(self.spool, asyncio.get_running_loop().call_soon)  # type: ignore[arg-type] # ListSpool is a Spool
+        shell = Shell(self.desk, self.spool, turn, self.parser, self.metrics, self._keep, self._reload, self._look)  # type: ignore[arg-type] # ListSpool is a Spool
         self.relay = Relay(self.session, client_door, link, shell, self._aside, lambda _: self.ended.set())
         self.relay.start(client_door)
 
