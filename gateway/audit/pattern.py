@@ -70,5 +70,3 @@ def number_value(number: float) -> str:
 def list_value(texts: Sequence[str | None]) -> str:
     """Texts and nulls as a JSON list."""
     return f"[{','.join('null' if each is None else _quoted(each) for each in texts)}]"
-
-

@@ -177,7 +177,7 @@ class Relay:
             self._spool.record_alike(*alike)
             self._allowed()
             self._turn.add(self._send, self._broken, data)
-        except Exception as error:  # noqa: BLE001 - told and logged there
+        except Exception as error:
             self._failed(error)
 
     def from_target(self, data: bytes) -> None:
@@ -192,7 +192,7 @@ class Relay:
                 return
             self._spool.record_alike(*alike)
             self._turn.add(self._say, self._broken, data)
-        except Exception as error:  # noqa: BLE001 - told and logged there
+        except Exception as error:
             self._failed(error)
 
     def feed(self, event: ev.Event) -> None:
@@ -201,7 +201,7 @@ class Relay:
             return
         try:
             self._perform(self._session.handle(event, time.time()))
-        except Exception as error:  # noqa: BLE001 - told and logged there
+        except Exception as error:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
