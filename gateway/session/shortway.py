@@ -58,10 +58,12 @@ class Flight:
 
     def is_what(self, effects: list[ev.Effect]) -> bool:
         """Is this what was recorded and sent?"""
-        match effects:
-            case [ev.Record(kind, fields), ev.ToTarget(data)]:
-                return data == self.data and self.plain.begun.fits(kind, fields, self.values)
-        return False
+        if len(effects) != 2:
+            return False
+        record, sent = effects
+        if not isinstance(record, ev.Record) or not isinstance(sent, ev.ToTarget) or sent.data != self.data:
+            return False
+        return self.plain.begun.fits(record.kind, record.fields, self.values)
 
 
 class ShortWay:

@@ -111,8 +111,6 @@ def test_texts_of_one_outline_are_of_one_shape(text: str) -> None:
             other = re.sub(rb"\d", bytes([digit]), raw)
             assert outline(other) == outline(raw)
             assert shape(other) == shape(raw) is not None
-    else:
-        assert shape(raw) is None or re.search(rb"t1|1\.5|\d{10}", raw)
 
 
 @pytest.mark.parametrize(
