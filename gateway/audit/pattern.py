@@ -62,8 +62,13 @@ def text_value(text: str) -> str:
     return _quoted(text)
 
 
-def number_value(number: float) -> str:
-    """A finite number as JSON, as `canonical` writes it."""
+def number_value(number: int) -> str:
+    """A whole number as JSON, as `canonical` writes it."""
+    return repr(number)
+
+
+def fraction_value(number: float) -> str:
+    """A finite number that is no int, likewise. Compiled, an int would become a float here."""
     return repr(number)
 
 
