@@ -64,6 +64,7 @@ from gateway.relay.parser import Parsers
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
 from gateway.relay.side import CatalogReader, risks
+from gateway.relay.turn import Turn
 from gateway.settings import Settings, derive
 from gateway.sql.catalog import Catalog
 from gateway.store.port import Backlog
@@ -360,7 +361,8 @@ class Gateway:
         looks = Looks(own_password, time.time)
         self._stops += [parser.close, reader.close, looks.close]
         catalogs = self._catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
-        shell = Shell(self.desk, self.spool, parser, self.metrics, self._background, reload, looks.look)
+        turn = Turn(self.spool, asyncio.get_running_loop().call_soon)
+        shell = Shell(self.desk, self.spool, turn, parser, self.metrics, self._background, reload, looks.look)
         doors = Doors(
             _tls(settings.tls_cert, settings.tls_key),
             settings.insecure_loopback,

@@ -9,8 +9,8 @@ are (UTF-8), no NaN. It survives a round trip through jsonb, which keeps neither
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from json.encoder import encode_basestring as _quoted
+from typing import NamedTuple
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
@@ -36,9 +36,8 @@ _PREFIX = {name: f'"{name}":' for name in FIELDS}
 _nested = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A sealed entry: `text` is the canonical JSON line with `hash` last."""
+class Entry(NamedTuple):
+    """A sealed entry: `text` is the canonical JSON line with `hash` last. A tuple, because two are made a statement."""
 
     replica: str
     seq: int

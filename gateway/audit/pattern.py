@@ -20,7 +20,7 @@ class Pattern:
     Raises ValueError for a field that no entry has, and for one that the spool fills in.
     """
 
-    __slots__ = ("_between", "holes", "kind")
+    __slots__ = ("_parts", "holes", "kind")
 
     def __init__(self, kind: str, fields: Mapping[str, Value], holes: Sequence[str]) -> None:
         self.kind = kind
@@ -36,20 +36,25 @@ class Pattern:
                 between.append("")
             else:
                 between[-1] += "," + canonical({name: fields[name]})[1:-1]
-        self._between = tuple(between)
+        self._parts = [part for each in between for part in (each, "")][:-1]
 
     def text(self, before: str, values: Sequence[str], prev: str) -> str:
         """The canonical text of an entry without its hash.
 
         `before`: the text up to the value of `kind`, which is the spool's. `values`: JSON texts, one for each of `holes`.
         """
-        return f'{before}{"".join(_joined(self._between, values))},"prev":"{prev}"}}'
+        return f'{before}{self._filled(values)},"prev":"{prev}"}}'
 
     def fits(self, kind: str, fields: Mapping[str, Value], values: Sequence[str]) -> bool:
         """Would an entry of these fields have this pattern's text with these values?"""
         whole = canonical(fields)[1:-1]
         said = f"{_quoted(kind)},{whole}" if whole else _quoted(kind)
-        return said == "".join(_joined(self._between, values))
+        return said == self._filled(values)
+
+    def _filled(self, values: Sequence[str]) -> str:
+        parts = self._parts.copy()
+        parts[1::2] = values
+        return "".join(parts)
 
 
 def text_value(text: str) -> str:
@@ -57,18 +62,16 @@ def text_value(text: str) -> str:
     return _quoted(text)
 
 
-def number_value(number: float) -> str:
-    """A finite number as JSON, as `canonical` writes it."""
+def number_value(number: int) -> str:
+    """A whole number as JSON, as `canonical` writes it."""
+    return repr(number)
+
+
+def fraction_value(number: float) -> str:
+    """A finite number that is no int, likewise. Compiled, an int would become a float here."""
     return repr(number)
 
 
 def list_value(texts: Sequence[str | None]) -> str:
     """Texts and nulls as a JSON list."""
     return f"[{','.join('null' if each is None else _quoted(each) for each in texts)}]"
-
-
-def _joined(between: Sequence[str], values: Sequence[str]) -> list[str]:
-    parts = [between[0]]
-    for at, value in enumerate(values, 1):
-        parts += (value, between[at])
-    return parts

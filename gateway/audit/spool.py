@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Self, cast
 from urllib.parse import quote, unquote
 
-from gateway.audit.chain import genesis, seal, seal_text, sign_checkpoint
+from gateway.audit.chain import genesis, keyed, link, link_text, sign_checkpoint
 from gateway.audit.entry import Entry, Value, canonical, clean
 from gateway.audit.pattern import OF_SPOOL, Pattern
 from gateway.errors import GatewayError
@@ -62,9 +62,9 @@ class Spool:
         self.max_file_bytes = MAX_FILE_BYTES
         self.seq = 0
         self.head = genesis(key, replica)
+        self._sealed = keyed(key)
         self._clock = clock
         self._replica = canonical({"replica": replica})[1:-1]
-        self._lines: list[str] = []
         self._queued: list[Entry] = []
         self._waiting: list[Entry] | None = []
         self._part = 0
@@ -107,7 +107,6 @@ class Spool:
         body |= {name: value for name, value in fields.items() if value is not None}
         entry = self._seal(body)
         self.seq, self.head = entry.seq, entry.hash
-        self._lines.append(entry.text)
         self._queued.append(entry)
         return entry
 
@@ -118,18 +117,18 @@ class Spool:
         seq = self.seq + 1
         before = f'{{"seq":{seq},{self._replica},"at":"{_utc(self._clock())}","kind":'
         text = pattern.text(before, values, self.head)
-        entry = seal_text(self.key, self.head, text, self.replica, seq, pattern.kind)
+        entry = link_text(self._sealed, self.head, text, self.replica, seq, pattern.kind)
         self.seq, self.head = seq, entry.hash
-        self._lines.append(entry.text)
         self._queued.append(entry)
 
     def flush(self) -> None:
         """Hand all queued lines to the kernel in one write. Raises SpoolUnwritable, from then on always."""
         if self._broken is not None:
             raise self._broken
-        if not self._lines:
+        if not self._queued:
             return
-        data = ("\n".join(self._lines) + "\n").encode()
+        lines = [entry.text for entry in self._queued]
+        data = ("\n".join(lines) + "\n").encode()
         try:
             if self._size and self._size + len(data) > self.max_file_bytes:
                 self._next_file()
@@ -190,16 +189,16 @@ class Spool:
 
     def _seal(self, body: dict[str, Value]) -> Entry:
         try:
-            return seal(self.key, self.head, body)
+            return link(self._sealed, self.head, body)
         except ValueError:  # U+0000 or a lone surrogate in a client's text: record it, visibly replaced
-            return seal(self.key, self.head, cast(dict[str, Value], clean(body)))
+            return link(self._sealed, self.head, cast(dict[str, Value], clean(body)))
 
     def _hand_over(self) -> None:
         if self._waiting is not None:
             self._waiting += self._queued
             if len(self._waiting) > MAX_WAITING:
                 self._waiting = None
-        self._lines, self._queued = [], []
+        self._queued = []
 
     def _begin_file(self) -> int:
         path = self.directory / f"{_file_name(self.replica)}.{self._part:06d}.jsonl"
@@ -252,8 +251,8 @@ def _file_name(replica: str) -> str:
 
 
 def _utc(at: float) -> str:
-    second, micro = divmod(int(at * 1_000_000), 1_000_000)
-    return f"{_second(second)}.{micro:06d}Z"
+    micros = int(at * 1_000_000)
+    return f"{_second(micros // 1_000_000)}.{micros % 1_000_000:06d}Z"
 
 
 @lru_cache(maxsize=4)

@@ -19,7 +19,7 @@ import typer
 from cryptography import x509
 
 from bots.texts import count, line
-from gateway import logs
+from gateway import compiled, logs
 from gateway.app import read_policy
 from gateway.cli import surroundings
 from gateway.cli.surroundings import Finding, State, ok, problem
@@ -83,6 +83,7 @@ async def examine(environ: Mapping[str, str]) -> list[Finding]:
     policy, said = _policy(file)
     found += said
     found += [*_certificate(settings), _spool(settings.spool)] if settings else []
+    found.append(_compiled())
     insecure = settings.insecure_loopback if settings else environ.get("HOOP_INSECURE_LOOPBACK", "").strip() == "1"
     looks = [*_of_settings(settings, policy), *_of_policy(policy, environ, insecure)]
     return found + [each for some in await asyncio.gather(*looks) for each in some]
@@ -155,6 +156,13 @@ def _certificate(settings: Settings) -> list[Finding]:
         f"the certificate is good until {ends:%Y-%m-%d}" if left >= 0 else f"the certificate ended on {ends:%Y-%m-%d}"
     )
     return [ok("tls", text) if left >= RENEW else problem("tls", text, "renew it, then start the gateway again")]
+
+
+def _compiled() -> Finding:
+    count_of = f"{len(compiled.in_use())} of {len(compiled.MODULES)} modules"
+    return Finding(
+        "compiled", State.NOTE, f"{count_of} of the hot path are compiled; HOOP_COMPILE=1 builds such a wheel"
+    )
 
 
 def _spool(directory: Path) -> Finding:

@@ -145,6 +145,11 @@ def scrub_sql(text: str, detectors: Detectors) -> str:
     return _own(detectors).scrub(text)[0]
 
 
+def may_scrub(raw: bytes, detectors: Detectors) -> bool:
+    """Whether `scrub_sql` may change a text whose bytes are among these. Loose: False is final."""
+    return _own(detectors).suspicious(raw)
+
+
 def _clean(text: bytes, detectors: Detectors) -> bytes:
     return _own(detectors).clean(text)[0]
 

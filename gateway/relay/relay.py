@@ -4,6 +4,8 @@
     target socket -> TargetSide -> FromTarget -> Session -> effects -> client socket
 
 The spool is flushed before any byte of the same turn reaches the target; if it can't be, the session ends and nothing goes.
+What takes the short way (session/shortway.py) needs no event and no effects: its entry is recorded, and its bytes wait for the end
+of the loop's turn (turn.py).
 Callbacks, not streams: measured, streams read message by message cost 3 to 24 times as much (performance.md 0).
 """
 
@@ -27,6 +29,7 @@ from gateway.metrics import Metrics
 from gateway.policy.model import Target
 from gateway.relay.doorway import Doorway
 from gateway.relay.target import TargetLink
+from gateway.relay.turn import Turn
 from gateway.session import events as ev
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog
@@ -55,6 +58,7 @@ class Shell:
 
     desk: Desk
     spool: Spool
+    turn: Turn
     parser: Parser
     metrics: Metrics
     keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]  # run a task that outlives its session
@@ -63,15 +67,15 @@ class Shell:
 
 
 class _Side(asyncio.Protocol):
-    """One socket's callbacks. What it does is the relay's."""
+    """One socket's callbacks. What it does is the relay's; `taken` gets what arrives."""
 
-    def __init__(self, relay: "Relay", event: type[ev.FromClient] | type[ev.FromTarget], gone: ev.Event) -> None:
+    def __init__(self, relay: "Relay", taken: Callable[[bytes], None], gone: ev.Event) -> None:
         self._relay = relay
-        self._event = event
         self._gone = gone
+        self._taken = taken
 
     def data_received(self, data: bytes) -> None:
-        self._relay.feed(self._event(data))
+        self._taken(data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._relay.feed(self._gone)
@@ -119,24 +123,26 @@ class Relay:
         self._unwatch: dict[str, Callable[[], None]] = {}
         self._looks: list[asyncio.TimerHandle] = []  # to come
         self._unsent: set[str] = set()  # their release was asked for, and whether it was stored is not known
-        self._client_side = _Side(self, ev.FromClient, ev.ClientGone())
-        self._target_side = _Side(self, ev.FromTarget, ev.TargetGone())
+        self._client_side = _Side(self, self.from_client, ev.ClientGone())
+        self._target_side = _Side(self, self.from_target, ev.TargetGone())
         self._expiry = self._expire_in_time()
         self._metrics = shell.metrics
+        self._spool, self._turn = shell.spool, shell.turn
         self._metrics.sessions_open.labels(link.target.name).inc()
         labels = partial(self._metrics.statements.labels, link.target.name)
         self._judged = {
             each: labels(each) for each in ("allow", "deny", "hold")
         }  # looking one up costs as much as counting
+        self._allowed = self._judged["allow"].inc
 
     def start(self, client: Doorway) -> None:
         """Take both sockets over from their doorways."""
         rest = self._link.door.hand_over(self._target_side)
         if rest:
-            self.feed(ev.FromTarget(rest))
+            self.from_target(rest)
         rest = client.hand_over(self._client_side)
         if rest:
-            self.feed(ev.FromClient(rest))
+            self.from_client(rest)
 
     def cancel(self) -> None:
         """A CancelRequest with this session's key has come."""
@@ -158,18 +164,52 @@ class Relay:
 
     # --- events and effects -------------------------------------------------------------------------------------------
 
+    def from_client(self, data: bytes) -> None:
+        """Take a chunk of the client's."""
+        if self._closed:
+            return
+        try:
+            now, short = time.time(), self._session.short
+            alike = short.send(data, now) if short.flight is None else None
+            if alike is None:
+                self._perform(self._session.at_length(ev.FromClient(data), now))
+                return
+            self._spool.record_alike(*alike)
+            self._allowed()
+            self._turn.add(self._send, self._broken, data)
+        except Exception as error:
+            self._failed(error)
+
+    def from_target(self, data: bytes) -> None:
+        """Take a chunk of the target's."""
+        if self._closed:
+            return
+        try:
+            now, short = time.time(), self._session.short
+            alike = short.answered(data, now) if short.flight is not None else None
+            if alike is None:
+                self._perform(self._session.at_length(ev.FromTarget(data), now))
+                return
+            self._spool.record_alike(*alike)
+            self._turn.add(self._say, self._broken, data)
+        except Exception as error:
+            self._failed(error)
+
     def feed(self, event: ev.Event) -> None:
         """Give the session one event and perform what it says, in order."""
         if self._closed:
             return
         try:
             self._perform(self._session.handle(event, time.time()))
-        except GatewayError as error:
-            self._broken(error)
-        except Exception:
-            log.exception("session.failed", session=self._session.talk.login.session)
-            text = f"internal error in session {self._session.talk.login.session}"
-            self._broken(GatewayError(text))
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, GatewayError):
+            session = self._session.talk.login.session
+            log.error("session.failed", session=session, exc_info=error)
+            error = GatewayError(f"internal error in session {session}")
+        self._broken(error)
 
     def _broken(self, error: GatewayError) -> None:
         """Fail closed: nothing more is forwarded; the client hears why; open requests are withdrawn."""
@@ -192,14 +232,14 @@ class Relay:
                 case ev.ToTarget(data):
                     to_target.append(data)
                 case ev.Record(kind, fields):
-                    self._shell.spool.record(kind, **fields)
+                    self._spool.record(kind, **fields)
                     if kind in ("statement", "refused") and (verdict := fields.get("verdict")) in ("allow", "deny"):
                         self._judged[str(verdict)].inc()
                     recorded = True
                 case ev.RecordAlike(pattern, values):
-                    self._shell.spool.record_alike(pattern, values)
+                    self._spool.record_alike(pattern, values)
                     if pattern.kind == "statement":
-                        self._judged["allow"].inc()
+                        self._allowed()
                     recorded = True
                 case ev.Close():
                     closing = True
@@ -207,14 +247,14 @@ class Relay:
                     cancelling = True
                 case _:
                     self._later(effect)
-        if recorded:
-            self._shell.spool.flush()
+        if recorded or self._turn.waits:  # nothing overtakes what waits for the end of this turn
+            self._turn.end()
         if to_target:
             self._send(b"".join(to_target))
         if cancelling:  # behind what it is to cancel, and before what comes next
             self._cancel()
-        if to_client and not self._client.is_closing():
-            self._client.write(b"".join(to_client) if len(to_client) > 1 else to_client[0])
+        if to_client:
+            self._say(b"".join(to_client) if len(to_client) > 1 else to_client[0])
         if closing:
             self._close()
 
@@ -253,6 +293,10 @@ class Relay:
                 asyncio.get_running_loop().call_soon(self.feed, effect)
             case ev.ReloadCatalog():
                 self._shell.keep(self._reload())
+
+    def _say(self, data: bytes) -> None:
+        if not self._client.is_closing():
+            self._client.write(data)
 
     def _send(self, data: bytes) -> None:
         if self._cancelling:

@@ -13,7 +13,7 @@ from gateway.identity.claims import Identity
 from gateway.masking.columns import NUMBERS, MaskPlan, TableNames, literally, plan, with_parents
 from gateway.masking.copy import CopyMasker, CopyOptions
 from gateway.masking.detectors import Detectors
-from gateway.masking.diagnostics import scrub_fields, scrub_names, scrub_sql
+from gateway.masking.diagnostics import may_scrub, scrub_fields, scrub_names, scrub_sql
 from gateway.masking.masks import REDACTED, Kind
 from gateway.masking.placeholders import CopyWatch, in_statement, in_values
 from gateway.masking.rows import RowMasker
@@ -560,6 +560,14 @@ class Judge:
     def scrub(self, text: str) -> str:
         """A text of the client's as it may be stored and shown: SQL, a value, what it says of itself."""
         return scrub_sql(text, self.detectors)
+
+    def may_scrub(self, raw: bytes) -> bool:
+        """False: no text among these bytes is changed by `scrub`."""
+        return may_scrub(raw, self.detectors)
+
+    def hides_values(self, statement: Statement) -> bool:
+        """Does `told_values` redact any of its parameters, whatever is bound?"""
+        return bool(self._of_protected(statement)[1])
 
     def diagnostics(self, body: bytes, *, protected: bool) -> bytes:
         """The body of an ErrorResponse or NoticeResponse as the client may see it."""

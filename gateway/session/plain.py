@@ -10,7 +10,7 @@ What must not live here: whether the session is in a state in which the short wa
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gateway.audit.pattern import Pattern, text_value
 from gateway.masking.rows import RowMasker
@@ -19,9 +19,10 @@ from gateway.session.gate import rewritten
 from gateway.session.judging import CACHED_BYTES
 from gateway.session.names import Prepared
 from gateway.session.state import Conversation
-from gateway.sql.shape import numbers_are_free, shape
+from gateway.sql.shape import is_all_numbers, numbers_are_free, outline, shape
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.wire.backend import Column, format_of, row_description
+from gateway.wire.frontend import formats_read
 
 #: Texts, shapes, names and results that are remembered, each; with one more the older half is forgotten.
 KEPT = 256
@@ -39,22 +40,33 @@ class Result:
     masker: RowMasker | None
 
 
-@dataclass(frozen=True, slots=True)
+class Begun(NamedTuple):
+    """How an answer began: the bytes before its rows, the result formats (as in Bind) and the columns known before (else None)."""
+
+    head: bytes
+    formats: bytes
+    columns: tuple[Column, ...] | None
+    result: Result
+
+
+@dataclass(slots=True)
 class Plain:
     """One plain read. `begun` and `over` are its audit entries, `protected`: an error of it may quote a protected value.
 
-    `results`: what has come so far, by RowDescription (or the columns known before) and result formats.
+    `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
+    before) and result formats; `latest`: how the last answer began.
     """
 
     statement: Statement
     protected: bool
+    hides: bool
     begun: Pattern
     over: Pattern
-    results: dict[tuple[object, tuple[int, ...]], Result] = field(default_factory=dict)
+    results: dict[tuple[object, bytes], Result] = field(default_factory=dict)
+    latest: Begun | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A plain read as it has come: `sql` is its text for the record, as JSON."""
 
     plain: Plain
@@ -78,6 +90,7 @@ class PlainReads:
         self._stamp: object = None
         self._queries: dict[bytes, Known] = {}
         self._forms: dict[bytes, _Form | None] = {}
+        self._outlines: dict[bytes, _Form] = {}  # of bodies of Query messages
         self._prepared: dict[str, tuple[Prepared, Known]] = {}
 
     def refresh(self) -> None:
@@ -88,25 +101,36 @@ class PlainReads:
             self._stamp = stamp
             self._queries.clear()
             self._forms.clear()
+            self._outlines.clear()
             self._prepared.clear()
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
     def query(self, message: bytes) -> Known | None:
         """What a whole Query message is known as; None where it is no plain read."""
-        known = self._queries.get(message)
-        if known is not None:
-            return known
-        text = message[_HEADER:-1]
-        if len(text) > CACHED_BYTES or message[-1:] != b"\0" or b"\0" in text:
-            return None
-        form = shape(text)
+        body = message[_HEADER:]
+        form = self._outlines.get(outline(body))
         if form is not None:
-            found = self._forms[form] if form in self._forms else self._formed(form, text.decode())
-            if found is not None:
-                sql = text[found.before : len(text) - found.behind].decode()
-                return Known(found.plain, text_value(self._talk.judge.scrub(sql)))
+            return self._with_its_numbers(form, message, len(message) - 1)
+        return self._queries.get(message) or self._at_length(message, body)
+
+    def _at_length(self, message: bytes, body: bytes) -> Known | None:
+        text = body[:-1]
+        if len(text) > CACHED_BYTES or body[-1:] != b"\0" or b"\0" in text:
+            return None
+        key = shape(text)
+        if key is not None:
+            form = self._forms[key] if key in self._forms else self._formed(key, text.decode())
+            if form is not None:
+                if is_all_numbers(text):
+                    _keep(self._outlines, outline(body), form)
+                return self._with_its_numbers(form, message, len(message) - 1)
         return self._learnt(message, text)
+
+    def _with_its_numbers(self, form: _Form, message: bytes, end: int) -> Known:
+        judge = self._talk.judge
+        sql = message[_HEADER + form.before : end - form.behind].decode()
+        return Known(form.plain, text_value(judge.scrub(sql) if judge.may_scrub(message) else sql))
 
     def _formed(self, form: bytes, text: str) -> _Form | None:
         """What holds for all texts of this shape; None where another number could make a difference."""
@@ -133,12 +157,16 @@ class PlainReads:
 
     # --- prepared statements ------------------------------------------------------------------------------------------
 
-    def prepared(self, name: str, *, values: bool) -> tuple[Prepared, Known] | None:
+    def prepared(self, raw: bytes, *, values: bool) -> tuple[Prepared, Known] | None:
         """The prepared statement of this name, where executing it is a plain read and its columns were described.
 
         `values`: it is bound with some.
         """
         talk = self._talk
+        try:
+            name = raw.decode()
+        except UnicodeDecodeError:
+            return None
         prepared = talk.names.statements.get(name)
         if prepared is None or prepared.columns is None or talk.names.doubtful(prepared):
             return None
@@ -170,26 +198,28 @@ class PlainReads:
         execution = talk.execution(statement, verdict, ("",) if values else None, ())
         talk.number = number
         execution.clear, execution.unscanned = talk.judge.seen_clear(statement), talk.judge.unscanned
-        return Plain(statement, execution.protected, *talk.patterns(execution))
+        hides = talk.judge.hides_values(statement)
+        return Plain(statement, execution.protected, hides, *talk.patterns(execution))
 
-    def described(self, plain: Plain, body: bytes, formats: tuple[int, ...]) -> Result | None:
-        """The result that this RowDescription describes; None the first time, when it is learnt."""
+    def described(self, plain: Plain, body: bytes, formats: bytes) -> Result | None:
+        """The result that this RowDescription describes; None the first time, when it is learnt. `formats`: as in Bind."""
         key = body, formats
         result = plain.results.get(key)
         if result is None and self._talk.judge.names(body) is body:
             self._learn_result(plain, key, row_description(body))
         return result
 
-    def undescribed(self, plain: Plain, prepared: Prepared, formats: tuple[int, ...]) -> Result | None:
+    def undescribed(self, plain: Plain, columns: tuple[Column, ...], formats: bytes) -> Result | None:
         """The result of a statement whose columns were described before; None the first time."""
-        key = prepared.columns, formats
+        key = columns, formats
         result = plain.results.get(key)
-        if result is None and prepared.columns is not None:
-            self._learn_result(plain, key, prepared.columns)
+        if result is None:
+            self._learn_result(plain, key, columns)
         return result
 
-    def _learn_result(self, plain: Plain, key: tuple[object, tuple[int, ...]], columns: tuple[Column, ...]) -> None:
-        shown = tuple(format_of(key[1], at, each) for at, each in enumerate(columns))
+    def _learn_result(self, plain: Plain, key: tuple[object, bytes], columns: tuple[Column, ...]) -> None:
+        codes = formats_read(key[1])
+        shown = tuple(format_of(codes, at, each) for at, each in enumerate(columns))
         _keep(plain.results, key, Result(columns, self._talk.judge.masker(plain.statement, columns, shown)))
 
 

@@ -90,16 +90,21 @@ class Session:
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Effect]:
         """Take one event and return what must be done, in order."""
-        short, effects = self.short, None
+        short = self.short
+        if short.flight is None:
+            if isinstance(event, ev.FromClient) and (alike := short.send(event.data, now)) is not None:
+                return [ev.RecordAlike(*alike), ev.ToTarget(event.data)]
+        elif isinstance(event, ev.FromTarget) and (alike := short.answered(event.data, now)) is not None:
+            return [ev.RecordAlike(*alike), ev.ToClient(event.data)]
+        return self.at_length(event, now)
+
+    def at_length(self, event: ev.Event, now: float) -> list[ev.Effect]:
+        """The same, for an event that the short way was asked about already and didn't take."""
+        short = self.short
         if short.flight is not None:
-            effects = short.answered(event.data, now) if isinstance(event, ev.FromTarget) else None
-            if effects is None:
-                self._read_again()
-        elif short.open and isinstance(event, ev.FromClient):
-            effects = short.send(event.data, now)
-        if effects is None:
-            effects = self._handle(event, now)
-            short.look(idle=not (self.inbox or self.frames.partial or self.going_on or self.paused or self.draft.begun))
+            self._read_again()
+        effects = self._handle(event, now)
+        short.look(idle=not (self.inbox or self.frames.partial or self.going_on or self.paused or self.draft.begun))
         return effects
 
     def _read_again(self) -> None:

@@ -12,59 +12,72 @@ that would record and send is compared with what was, and dropped. The session t
 module, and goes on with what came. The client has seen nothing of the answer before.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import lru_cache
 
-from gateway.audit.pattern import list_value, number_value
+from gateway.audit.pattern import Pattern, fraction_value, list_value, number_value
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.session import events as ev
 from gateway.session.names import Portal, Prepared
-from gateway.session.plain import Known, PlainReads, Result
+from gateway.session.plain import Begun, Plain, PlainReads, Result
 from gateway.session.state import Conversation
 from gateway.session.stream import Stream
-from gateway.session.values import bound_values
+from gateway.session.values import shown_values
 from gateway.wire import frontend
-from gateway.wire.backend import command_tag, tag_rows
+from gateway.wire.backend import Column, command_tag, tag_rows
 
 _EXECUTE = frontend.execute("") + frontend.SYNC
 _DESCRIBE_EXECUTE = frontend.describe("P", "") + _EXECUTE
 _BOUND = b"2\0\0\0\x04"
+_READY = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
 _T, _D, _C, _Q, _B = b"TDCQB"
+_UNNAMED = 5  # where the portal's name ends that is none
+
+#: An audit entry: its pattern, and JSON texts for its holes.
+Alike = tuple[Pattern, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
 class Flight:
     """A plain read that is under way. `number` and `values` are those of its entry; `at`: when it was sent (Unix seconds).
 
-    `describes`: its RowDescription is a part of its answer.
+    `end`: of its first message. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no
+    RowDescription. One object serves a session, again and again.
     """
 
-    data: bytes
-    at: float
-    known: Known
-    number: int
-    values: tuple[str, ...]
-    describes: bool
-    prepared: Prepared | None = None
-    bind: frontend.Bind | None = None
+    __slots__ = ("at", "data", "described", "end", "formats", "number", "plain", "prepared", "values")
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.at = 0.0
+        self.end = self.number = 0
+        self.plain: Plain
+        self.values: tuple[str, ...] = ()
+        self.formats = b""
+        self.described: tuple[Column, ...] | None = None
+        self.prepared: Prepared | None = None
 
     def is_what(self, effects: list[ev.Effect]) -> bool:
         """Is this what was recorded and sent?"""
-        match effects:
-            case [ev.Record(kind, fields), ev.ToTarget(data)]:
-                return data == self.data and self.known.plain.begun.fits(kind, fields, self.values)
-        return False
+        if len(effects) != 2:
+            return False
+        record, sent = effects
+        if not isinstance(record, ev.Record) or not isinstance(sent, ev.ToTarget) or sent.data != self.data:
+            return False
+        return self.plain.begun.fits(record.kind, record.fields, self.values)
 
 
 class ShortWay:
     """Of one session. `open`: the next message may take it. `flight`: what has taken it and was not answered yet.
 
-    `shut`: nothing ever takes it.
+    `shut`: nothing ever takes it. `send` and `answered` give the entry that is to be recorded before the same bytes go on, and
+    None for what has to take the ordinary way.
     """
 
     def __init__(self, talk: Conversation, stream: Stream) -> None:
         self._talk = talk
         self._stream = stream
         self._reads = PlainReads(talk)
+        self._flight = Flight()
         self.open = self.shut = False
         self.flight: Flight | None = None
 
@@ -74,125 +87,197 @@ class ShortWay:
         if self.open:
             self._reads.refresh()
 
-    def send(self, data: bytes, now: float) -> list[ev.Effect] | None:
-        """Take a chunk of the client's; None where it has to take the ordinary way."""
+    def send(self, data: bytes, now: float) -> Alike | None:
+        """Take a chunk of the client's, while nothing is under way."""
         talk = self._talk
-        if now >= talk.login.identity.expires_at or len(data) < 6:
+        if not self.open or now >= talk.login.identity.expires_at or len(data) < 6:
             return None
         talk.now = now
-        kind, end = data[0], 1 + int.from_bytes(data[1:5], "big")
-        if kind == _Q and end == len(data):
-            flight = self._query(data, now)
+        flight = self._flight
+        kind, flight.end = data[0], 1 + int.from_bytes(data[1:5], "big")
+        if kind == _Q and flight.end == len(data):
+            taken = self._query(flight, data)
         elif kind == _B:
-            flight = self._execute(data, end, now)
+            taken = self._execute(flight, data)
         else:
             return None
-        if flight is None:
+        if not taken:
             return None
+        flight.data, flight.at, self.flight = data, now, flight
         talk.number = flight.number
-        self.flight = flight
-        return [ev.RecordAlike(flight.known.plain.begun, flight.values), ev.ToTarget(data)]
+        return flight.plain.begun, flight.values
 
-    def _query(self, data: bytes, now: float) -> Flight | None:
+    def _query(self, flight: Flight, data: bytes) -> bool:
         known = self._reads.query(data)
         if known is None:
-            return None
-        number = self._talk.number + 1
-        return Flight(data, now, known, number, (number_value(number), known.sql), describes=True)
+            return False
+        flight.number = self._talk.number + 1
+        flight.plain, flight.values = known.plain, (number_value(flight.number), known.sql)
+        flight.formats, flight.described, flight.prepared = b"", None, None
+        return True
 
-    def _execute(self, data: bytes, end: int, now: float) -> Flight | None:
+    def _execute(self, flight: Flight, data: bytes) -> bool:
+        end = flight.end
         tail = data[end:]
-        if tail not in (_EXECUTE, _DESCRIBE_EXECUTE):
-            return None
-        try:
-            bind = frontend.read_bind(data[:end])
-        except GatewayError:
-            return None  # the ordinary way says so
-        found = self._reads.prepared(bind.statement, values=bool(bind.parameters)) if not bind.portal else None
+        if (tail != _DESCRIBE_EXECUTE and tail != _EXECUTE) or data[_UNNAMED]:  # noqa: PLR1714 - a tuple of both costs more
+            return False
+        at = data.find(b"\0", _UNNAMED + 1, end)
+        if at < 0:
+            return False
+        bound = _texts(data, at + 1, end) or _anything(data[:end])
+        if bound is None:
+            return False  # the ordinary way says what is wrong
+        parameters, codes, flight.formats = bound
+        found = self._reads.prepared(data[_UNNAMED + 1 : at], values=bool(parameters))
         if found is None:
-            return None
+            return False
         prepared, known = found
-        number = self._talk.number + 1
-        values: tuple[str, ...] = (number_value(number), known.sql)
-        if bind.parameters:
-            shown = bound_values(bind, prepared.types)
-            if any(each and "\0" in each for each in shown):
-                return None  # no entry can hold it as it is
-            values = (*values, list_value(self._talk.judge.told_values(known.plain.statement, shown)))
-        describes = len(tail) == len(_DESCRIBE_EXECUTE)
-        return Flight(data, now, known, number, values, describes, prepared, bind)
+        flight.number, flight.plain, flight.prepared = self._talk.number + 1, known.plain, prepared
+        flight.values = number_value(flight.number), known.sql
+        if parameters:
+            shown = self._shown(flight, data[at:end], parameters, codes)
+            if shown is None:
+                return False
+            flight.values = (*flight.values, shown)
+        flight.described = None if len(tail) == len(_DESCRIBE_EXECUTE) else prepared.columns
+        return True
 
-    def answered(self, data: bytes, now: float) -> list[ev.Effect] | None:
-        """Take a chunk of the target's; None where it is not just the whole answer, as expected."""
+    def _shown(
+        self, flight: Flight, raw: bytes, parameters: Sequence[bytes | None], codes: tuple[int, ...]
+    ) -> str | None:
+        """The bound values as they are recorded; None where no entry can hold them as they are."""
+        assert flight.prepared is not None  # noqa: S101 - the caller's condition
+        shown = shown_values(parameters, codes, flight.prepared.types)
+        if any(each and "\0" in each for each in shown):
+            return None
+        plain, judge = flight.plain, self._talk.judge
+        if any(codes) or plain.hides or judge.may_scrub(raw):  # what is shown of binary values is not what stands there
+            return list_value(judge.told_values(plain.statement, shown))
+        return list_value(shown)
+
+    def answered(self, data: bytes, now: float) -> Alike | None:
+        """Take a chunk of the target's, while something is under way: its whole answer, as expected."""
         flight, talk = self.flight, self._talk
         assert flight is not None  # noqa: S101 - asked only then
-        ready = len(data) - 6
-        if ready < 0 or data[ready:] != b"Z\0\0\0\x05" + talk.status.encode():
+        if not data.endswith(_READY[talk.status]):
             return None
         try:
-            rows = self._walk(flight, data, ready)
+            rows = self._walk(flight, data, len(data) - 6)
         except ProtocolViolation:
             return None  # a row that doesn't fit: the ordinary way says so
         if rows is None:
             return None
         self.flight = None
-        values = (*flight.values, number_value(rows), number_value(round((now - flight.at) * 1000, 3)))
-        return [ev.RecordAlike(flight.known.plain.over, values), ev.ToClient(data)]
+        return flight.plain.over, (*flight.values, rows, fraction_value(round((now - flight.at) * 1000, 3)))
 
-    def _walk(self, flight: Flight, data: bytes, ready: int) -> int | None:
-        """The number of rows that the tag says; None where a message isn't the one that is due."""
+    def _walk(self, flight: Flight, data: bytes, ready: int) -> str | None:
+        """The number of rows that the tag says, as JSON; None where a message isn't the one that is due."""
+        begun = flight.plain.latest
+        if (
+            begun is None
+            or not data.startswith(begun.head)
+            or begun.columns is not flight.described
+            or begun.formats != flight.formats
+        ):
+            begun = self._begun(flight, data, ready)
+            if begun is None:
+                return None
+        at = start = len(begun.head)
+        while data[at] == _D:
+            length = int.from_bytes(data[at + 1 : at + 5], "big")
+            at += 1 + length
+            if at >= ready or length < 4:
+                return None
+        masker = begun.result.masker
+        if masker is not None and at > start:
+            run = data[start:at]
+            if masker.rows(run) is not run:
+                flight.plain.results.clear()  # its masker has counted
+                flight.plain.latest = None
+                return None
+        if data[at] != _C or at + 1 + int.from_bytes(data[at + 1 : at + 5], "big") != ready:
+            return None
+        rows = _rows(data[at + 5 : ready])
+        if rows is not None:
+            self._settle(flight, begun.result)
+        return rows
+
+    def _begun(self, flight: Flight, data: bytes, ready: int) -> Begun | None:
+        """How this answer begins; None the first time, or where it can't be taken."""
         at = 0
-        formats: tuple[int, ...] = ()
-        if flight.bind is not None:
+        if flight.prepared is not None:
             if not data.startswith(_BOUND):
                 return None
-            at, formats = len(_BOUND), flight.bind.result_formats
-        plain = flight.known.plain
-        if flight.describes:
-            end = _end(data, at)
-            if data[at] != _T or end > ready:
+            at = len(_BOUND)
+        plain = flight.plain
+        if flight.described is None:
+            start, at = at + 5, _end(data, at)
+            if data[start - 5] != _T or at > ready:
                 return None
-            result = self._reads.described(plain, data[at + 5 : end], formats)
-            at = end
+            result = self._reads.described(plain, data[start:at], flight.formats)
         else:
-            assert flight.prepared is not None  # a query describes  # noqa: S101
-            result = self._reads.undescribed(plain, flight.prepared, formats)
+            result = self._reads.undescribed(plain, flight.described, flight.formats)
         if result is None:
             return None
-        start = at
-        while data[at] == _D:
-            at = _end(data, at)
-            if at >= ready:
-                return None
-        if result.masker is not None and at > start:
-            run = data[start:at]
-            if result.masker.rows(run) is not run:
-                plain.results.clear()  # its masker has counted
-                return None
-        if data[at] != _C or _end(data, at) != ready:
-            return None
-        self._settle(flight, result)
-        return tag_rows(command_tag(data[at + 5 : ready]))
+        plain.latest = Begun(data[:at], flight.formats, flight.described, result)
+        return plain.latest
 
     def _settle(self, flight: Flight, result: Result) -> None:
         """What the answers would have changed on the ordinary way."""
-        talk = self._talk
-        if talk.status == "T":
-            self._stream.reached(protected=flight.known.plain.protected)
-        if flight.bind is None:
+        talk, prepared = self._talk, flight.prepared
+        if prepared is None:
             talk.names.query()
-        elif flight.prepared is not None and talk.status == "T":
-            prepared, bind = flight.prepared, flight.bind
-            columns = result.columns if flight.describes else None
+        if talk.status == "I":
+            return
+        self._stream.reached(protected=flight.plain.protected)
+        if prepared is not None:
             talk.names.portals[""] = Portal(
                 prepared,
                 prepared.script,
-                bind,
-                columns,
+                frontend.read_bind(flight.data[: flight.end]),
+                result.columns if flight.described is None else None,
                 shown=prepared.shown,
                 since=talk.names.doubts,
                 read_as=talk.names.readings,
             )
+
+
+#: What is bound: values, their format codes (none: all are text), and the result formats as they stand there.
+_Bound = tuple[Sequence[bytes | None], tuple[int, ...], bytes]
+
+
+def _texts(data: bytes, at: int, end: int) -> _Bound | None:
+    """What stands in a Bind from its format codes on, where all values are texts, none of them NULL: a third of read_bind."""
+    codes = at + 2 + 2 * int.from_bytes(data[at : at + 2], "big")
+    if codes + 2 > end or any(data[at + 2 : codes]):
+        return None
+    values: list[bytes] = []
+    at = codes + 2
+    for _ in range(int.from_bytes(data[codes:at], "big")):
+        start = at + 4
+        at = start + int.from_bytes(data[at:start], "big")  # of NULL it is beyond any end
+        if at > end:
+            return None
+        values.append(data[start:at])
+    formats = data[at + 2 : end]
+    if at + 2 > end or len(formats) != 2 * int.from_bytes(data[at : at + 2], "big"):
+        return None
+    return values, (), formats
+
+
+def _anything(raw: bytes) -> _Bound | None:
+    try:
+        bind = frontend.read_bind(raw)
+    except GatewayError:
+        return None
+    return bind.parameters, bind.parameter_formats, frontend.formats_written(bind.result_formats)
+
+
+@lru_cache(maxsize=256)
+def _rows(tag: bytes) -> str | None:
+    """The row count of a CommandComplete's body, as JSON; None where it has none."""
+    rows = tag_rows(command_tag(tag))
+    return None if rows is None else number_value(rows)
 
 
 def _end(data: bytes, at: int) -> int:

@@ -16,9 +16,15 @@ def values(portal: Portal) -> tuple[str | None, ...] | None:
 
 def bound_values(bind: Bind, types: Sequence[int]) -> tuple[str | None, ...]:
     """The same of a Bind and the parameters' types."""
+    return shown_values(bind.parameters, bind.parameter_formats, types)
+
+
+def shown_values(
+    parameters: Sequence[bytes | None], formats: Sequence[int], types: Sequence[int]
+) -> tuple[str | None, ...]:
+    """The same of the values, their format codes and their types."""
     shown: list[str | None] = []
-    for at, value in enumerate(bind.parameters):
-        formats = bind.parameter_formats
+    for at, value in enumerate(parameters):
         binary = (formats[at] if at < len(formats) else formats[0] if len(formats) == 1 else 0) == 1
         shown.append(None if value is None else _shown(value, binary, types[at] if at < len(types) else 0))
     return tuple(shown)

@@ -5,6 +5,9 @@
 LIMIT 1, a type's length, an argument of a function or a cast a number says what the statement does (performance.md 7).
 Texts with quotes, dollars, backslashes or comments have no shape, nor have those beyond ASCII: what a digit in them belongs to
 takes a parser to say.
+
+`outline` is cheaper still (0.2 us against 3) and finer: texts of one outline have digits in the same places. Where each of these
+belongs to a number that `shape` replaces (`is_all_numbers`), they have one shape too.
 """
 
 import re
@@ -15,6 +18,8 @@ from gateway.sql.tree import Fields, strings, unwrap
 #: A whole number that is an int4 for certain, and no part of a name, of 1.5, 1e5, 0x1F or 1_000.
 _NUMBER = re.compile(rb"(?<![\w.])\d{1,9}(?![\w.])")
 _UNFIT = re.compile(rb"['\"$\\\x80-\xff]|--|/\*")
+_DIGIT = re.compile(rb"\d")
+_ZEROS = bytes(ord("0") if chr(each).isdigit() and each < 128 else each for each in range(256))
 _COMPARES = frozenset({"=", "<>", "<", ">", "<=", ">="})
 _KINDS = {"AEXPR_OP": _COMPARES, "AEXPR_IN": _COMPARES, "AEXPR_BETWEEN": {"BETWEEN"}}
 
@@ -22,6 +27,16 @@ _KINDS = {"AEXPR_OP": _COMPARES, "AEXPR_IN": _COMPARES, "AEXPR_BETWEEN": {"BETWE
 def shape(text: bytes) -> bytes | None:
     """The text with each whole number of up to nine digits replaced by one; None where that can't be told by characters."""
     return None if _UNFIT.search(text) else _NUMBER.sub(b"0", text)
+
+
+def outline(text: bytes) -> bytes:
+    """The text with each digit replaced by 0."""
+    return text.translate(_ZEROS)
+
+
+def is_all_numbers(text: bytes) -> bool:
+    """Has it a shape, and does each of its digits belong to a number that `shape` replaces?"""
+    return not _UNFIT.search(text) and not _DIGIT.search(_NUMBER.sub(b"", text))
 
 
 def numbers_are_free(text: str) -> bool:

@@ -111,6 +111,16 @@ def read_parse(raw: bytes) -> Parse:
     return Parse(name, sql, types)
 
 
+def formats_read(raw: bytes) -> tuple[int, ...]:
+    """Format codes as they stand in a Bind, behind their count."""
+    return tuple(int.from_bytes(raw[at : at + 2], "big", signed=True) for at in range(0, len(raw), 2))
+
+
+def formats_written(codes: Sequence[int]) -> bytes:
+    """The reverse."""
+    return b"".join(code.to_bytes(2, "big", signed=True) for code in codes)
+
+
 def read_bind(raw: bytes) -> Bind:
     reader = _Reader(raw, "Bind")
     portal, statement = reader.text(), reader.text()

@@ -17,6 +17,7 @@ from gateway.audit.chain import (
     checkpoint_holds,
     genesis,
     is_sealed,
+    keyed,
     seal,
     sign_checkpoint,
     verify_chain,
@@ -221,3 +222,11 @@ def test_any_single_edit_of_any_line_is_found(data: st.DataObject) -> None:
             check.see({**entry.body, "hash": entry.hash}, text)
     check.end()
     assert bool(check.findings) == (edited != line)
+
+
+@pytest.mark.parametrize("key", [b"k", b"k" * 64, b"k" * 100])
+def test_the_seal_is_hmac_sha_256(key: bytes) -> None:
+    """RFC 2104, by the library that verifies; the same again, because the key is worked in once."""
+    sealed = keyed(key)
+    for text in ("", "é", "x" * 1000, ""):
+        assert sealed(text) == hmac.digest(key, text.encode(), "sha256").hex()

@@ -8,16 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audit.entry import FIELDS, Value, canonical
-from gateway.audit.pattern import OF_SPOOL, Pattern, list_value, number_value, text_value
+from gateway.audit.pattern import OF_SPOOL, Pattern, fraction_value, list_value, number_value, text_value
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 LISTS = st.lists(st.one_of(st.none(), TEXTS))
 OBJECTS = st.dictionaries(TEXTS, st.one_of(st.none(), st.booleans(), st.integers(), TEXTS, LISTS))
-NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
-VALUES: st.SearchStrategy[Any] = st.one_of(TEXTS, NUMBERS, LISTS, OBJECTS, st.lists(OBJECTS))
+FRACTIONS = st.floats(allow_nan=False, allow_infinity=False)
+VALUES: st.SearchStrategy[Any] = st.one_of(TEXTS, st.integers(), FRACTIONS, LISTS, OBJECTS, st.lists(OBJECTS))
 HOLES: list[tuple[st.SearchStrategy[Any], Callable[..., str]]] = [
     (TEXTS, text_value),
-    (NUMBERS, number_value),
+    (st.integers(), number_value),
+    (FRACTIONS, fraction_value),
     (LISTS, list_value),
 ]
 NAMES = [name for name in FIELDS if name not in OF_SPOOL]

@@ -100,7 +100,7 @@ async def test_everything_well(postgres: EmbeddedPostgres, store_dsn: str) -> No
     assert done.exit_code == 0
     assert said["ok"]
     assert [each["part"] for each in said["findings"]] == [
-        "settings", "policy", "tls", "spool", "store", "replicas", "cards", f"issuer {issuer.url}", "target shop as wellness",
+        "settings", "policy", "tls", "spool", "compiled", "store", "replicas", "cards", f"issuer {issuer.url}", "target shop as wellness",
     ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from gateway.policy.model import Policy, Target, load
 from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.target import TargetLink
+from gateway.relay.turn import Turn
 from gateway.session.gate import CLOSE, OPEN, Gate
 from gateway.session.judging import Login
 from gateway.session.session import Session
@@ -43,6 +44,26 @@ PREVIEW = (
     complete("SELECT 0") + ready("T"),
     complete("ROLLBACK") + ready(),
 )
+
+
+READ = query("SELECT name FROM customers WHERE id = 1")
+ANSWER = (columns("name", first=2), row(b"Ann"), complete("SELECT 1"), ready())
+ALLOWED = "hoop_statements_total"
+
+
+class Ear:
+    """A transport through which one hears each write."""
+
+    def __init__(self, transport: asyncio.Transport, heard: Callable[[], None]) -> None:
+        self._transport = transport
+        self._heard = heard
+
+    def write(self, data: bytes) -> None:
+        self._heard()
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class End:
@@ -121,7 +142,8 @@ class Room:
         client_door, self.client = await _pair()
         target_door, self.target = await _pair()
         link = TargetLink(target_door, target, {}, 7, b"key!")
-        shell = Shell(self.desk, self.spool, self.parser, self.metrics, self._keep, self._reload, self._look)  # type: ignore[arg-type] # ListSpool is a Spool
+        turn = Turn(self.spool, asyncio.get_running_loop().call_soon)  # type: ignore[arg-type] # ListSpool is a Spool
+        shell = Shell(self.desk, self.spool, turn, self.parser, self.metrics, self._keep, self._reload, self._look)  # type: ignore[arg-type] # ListSpool is a Spool
         self.relay = Relay(self.session, client_door, link, shell, self._aside, lambda _: self.ended.set())
         self.relay.start(client_door)
 
@@ -213,6 +235,55 @@ async def test_what_can_not_be_recorded_is_not_forwarded(room: Room) -> None:
     assert await room.client.refused() == ("53100", "the audit spool is full")
     assert await room.client.get() == ("", b"")
     assert await room.target.get() == ("", b""), "not a byte of it"
+
+
+async def known(room: Room) -> None:
+    """The next of these takes the short way."""
+    for _ in range(2):
+        await room.client.send(READ)
+        await room.target.get()
+        await room.target.send(*ANSWER)
+        assert [(await room.client.get())[0] for _ in range(4)] == ["T", "D", "C", "Z"]
+
+
+async def test_what_takes_the_short_way_was_recorded_before(room: Room) -> None:
+    await known(room)
+    await room.client.send(READ)
+    assert await room.target.get() == ("Q", READ[5:])
+    assert room.session.short.flight is not None
+    assert room.kinds()[-1] == "statement"
+    await room.target.send(*ANSWER)
+    assert [(await room.client.get())[0] for _ in range(4)] == ["T", "D", "C", "Z"]
+    assert room.session.short.flight is None
+    assert room.kinds() == ["statement", "finished"] * 3
+    assert room.metrics.registry.get_sample_value(ALLOWED, {"target": "shop", "verdict": "allow"}) == 3
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_what_it_can_not_record_goes_nowhere_either(room: Room, *, answered: bool) -> None:
+    await known(room)
+    if answered:
+        await room.client.send(READ)
+        await room.target.get()
+    room.spool.full = True
+    await (room.target.send(*ANSWER) if answered else room.client.send(READ))
+    assert await room.client.refused() == ("53100", "the audit spool is full")
+    assert await room.client.get() == ("", b"")
+    assert await room.target.get() == ("", b""), "not a byte of it"
+
+
+async def test_a_cancel_in_the_same_turn_comes_behind_it(room: Room) -> None:
+    """Else it would find nothing to cancel, and nobody would cancel what comes behind it."""
+    await known(room)
+    sent: list[str] = []
+    target = room.relay._target
+    room.relay._target = Ear(target, lambda: sent.append("statement"))  # type: ignore[assignment] # hears what goes by
+    room.relay._cancel = lambda: sent.append("cancel")  # type: ignore[method-assign] # the same
+    room.relay.from_client(READ)
+    assert sent == []
+    room.relay.cancel()
+    assert sent == ["statement", "cancel"]
+    room.relay._target = target
 
 
 async def test_a_held_statement_runs_when_its_release_is_stored(room: Room) -> None:

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.errors import ProtocolViolation
 from gateway.session import events as ev
 from gateway.session.session import Session
+from gateway.session.shortway import _texts
 from gateway.wire.backend import notice_response
-from gateway.wire.frontend import SYNC, bind, describe, execute, message, parse, query
+from gateway.wire.frontend import SYNC, bind, describe, execute, formats_read, message, parse, query, read_bind
 from tests.playbook import BOUND, NOW, PARSED, POLICY, Playbook, catalog, columns, complete, error, ready, row, whole
 
 READ = query("SELECT name FROM customers WHERE id = 1")
@@ -116,6 +120,33 @@ def test_a_prepared_statement_takes_it(formats: tuple[int, ...], *, described: b
     assert twins.flying
     twins.target(answer)
     assert not twins.flying
+
+
+@given(
+    st.lists(st.sampled_from([0, 0, 1, 7, 0xFFFF]), max_size=3),
+    st.lists(st.none() | st.binary(max_size=6), max_size=4),
+    st.lists(st.sampled_from([0, 1]), max_size=3),
+    st.binary(max_size=3),
+    st.integers(-6, 6),
+)
+def test_the_quick_reading_of_a_bind_is_the_whole_one(
+    codes: list[int], values: list[bytes | None], formats: list[int], tail: bytes, cut: int
+) -> None:
+    """Of any bytes, also with some missing or too many: what it takes is what read_bind says, and what read_bind refuses it doesn't take."""
+    body = bind("", "s", values, codes, formats)[5:]
+    body = body[:cut] if cut < 0 else body + b"\0" * (cut // 3)
+    data = message(b"B", body)
+    found = _texts(data + tail, 8, len(data))
+    try:
+        said = read_bind(data)
+    except ProtocolViolation:
+        assert found is None
+        return
+    if found is not None:
+        assert (tuple(found[0]), formats_read(found[2])) == (said.parameters, said.result_formats)
+        assert not any(said.parameter_formats)
+    else:
+        assert None in said.parameters or any(said.parameter_formats)
 
 
 def test_in_a_block_the_portal_stays() -> None:

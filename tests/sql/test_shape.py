@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gateway.sql.parse import read
-from gateway.sql.shape import numbers_are_free, shape
+from gateway.sql.shape import is_all_numbers, numbers_are_free, outline, shape
 from gateway.sql.statement import Statement
 
 FREE = [
@@ -100,3 +100,22 @@ def test_some_texts_have_no_shape(text: str) -> None:
 )
 def test_these_are_of_two_shapes(one: str, other: str) -> None:
     assert shape(one.encode()) != shape(other.encode())
+
+
+@pytest.mark.parametrize("text", [*FREE, *(one for one, _ in BOUND), *UNFIT])
+def test_texts_of_one_outline_are_of_one_shape(text: str) -> None:
+    """Where all digits are numbers: any other digits in their places."""
+    raw = text.encode()
+    if is_all_numbers(raw):
+        for digit in b"123456789":
+            other = re.sub(rb"\d", bytes([digit]), raw)
+            assert outline(other) == outline(raw)
+            assert shape(other) == shape(raw) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT a FROM t1 WHERE b = 1", "SELECT 1.5", "SELECT 1e5", "SELECT 0x1F", "SELECT 1234567890", "SELECT '1'"],
+)
+def test_a_digit_that_is_no_number_has_no_outline(text: str) -> None:
+    assert not is_all_numbers(text.encode())

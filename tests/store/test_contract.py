@@ -477,7 +477,7 @@ class TestRecord:
         spool = ListSpool()
         first = spool.record("statement", sql="SELECT 1")
         await store.append([first])
-        await store.append([replace(first, text=first.text.replace("SELECT 1", "SELECT 2"))])
+        await store.append([first._replace(text=first.text.replace("SELECT 1", "SELECT 2"))])
         assert [entry["sql"] for entry in await store.chain("gate-1", 0, 10)] == ["SELECT 1"]
         await store.append([])
 

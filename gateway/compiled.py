@@ -1,0 +1,16 @@
+"""Which modules are compiled when a wheel is built with HOOP_COMPILE=1 (setup.py), and whether those in use are.
+
+They are few, pure and hot: what each statement of the short way passes through. They run uncompiled just as well, and the same
+tests run on both (`make compiled`). What must not live here: how they are compiled.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+#: mypyc compiles them together, so that they call each other without the interpreter.
+MODULES = ("gateway.audit.pattern", "gateway.session.plain", "gateway.session.shortway", "gateway.sql.shape")
+
+
+def in_use() -> list[str]:
+    """Those of MODULES that this process runs compiled."""
+    return [name for name in MODULES if Path(import_module(name).__file__ or "").suffix != ".py"]
