@@ -74,7 +74,9 @@ def test_the_relay_performs_every_effect() -> None:
     assert {f"ev.{each.__name__}" for each in get_args(ev.Effect)} <= cases
 
 
-@pytest.mark.parametrize("kind", {*get_args(ev.Event), *get_args(ev.Effect)}, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", dict.fromkeys((*get_args(ev.Event), *get_args(ev.Effect))), ids=lambda kind: kind.__name__
+)
 def test_they_are_values(kind: type) -> None:
     assert "__slots__" in vars(kind)
     arguments = {each.name: NOW for each in fields(kind)}

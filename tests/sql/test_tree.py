@@ -62,7 +62,7 @@ IN_QUERIES = [
 READ_BY_NAME = {"intoClause", "onConflictClause", "returningClause", "clause"}  # queries.py takes these fields itself
 
 
-@pytest.mark.parametrize("node", IN_QUERIES)
+@pytest.mark.parametrize("node", sorted(IN_QUERIES))
 def test_every_unwrapped_field_of_a_query_is_known(node: str) -> None:
     for field, info in getattr(pglast.ast, node).__slots__.items():
         struct = info.c_type.removesuffix("*")
