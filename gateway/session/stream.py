@@ -107,13 +107,13 @@ class Stream:
             end = at + 1 + length
             if kind in (_D, _COPY_DATA) and self._untouched(kind):
                 self._passing = max(0, end - size)
-                at = min(end, size)
+                at = _run(data, end, size, kind) if end < size else size
                 continue
             if end > size:
                 self._wanted = end - at
                 break
             if kind == _D:
-                end = _run(data, at, size)
+                end = _run(data, at, size, kind)
             self._flush(data, start, at)
             self._message(kind, data[at:end])
             at = start = end
@@ -597,9 +597,9 @@ class Stream:
     }
 
 
-def _run(data: bytes, at: int, size: int) -> int:
-    """The end of the run of whole DataRows that begins at `at`."""
-    while size - at >= 5 and data[at] == _D:
+def _run(data: bytes, at: int, size: int, kind: int) -> int:
+    """The end of the run of whole messages of this kind that begins at `at`."""
+    while size - at >= 5 and data[at] == kind:
         end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
         if end > size or end < at + 5:
             break
