@@ -45,6 +45,9 @@ class _Rows(Protocol):
     def closed(self, body: bytes, /) -> bool:
         """Whether `body` ends with a whole row."""
 
+    def in_lines(self, run: bytes, /) -> bool:
+        """Whether each line in there is a row, whatever stands between them."""
+
     def split(self, data: bytes, /, *, last: bool) -> Iterator[tuple[int, int]]:
         """The whole rows in `data` as offsets; with `last` the rest is one too."""
 
@@ -80,6 +83,24 @@ class CopyMasker:
         if not (self._replace or self._header or self._pending) or self._passes(body):
             return body
         return self._taken(self._pending + body, last=False)
+
+    def unread(self, run: bytes) -> int:
+        """How far a run of whole CopyData messages may go on unread, as an offset; 0 where each has to be read.
+
+        The bytes before a message's body are no more in the way of a look at raw bytes than a DataRow's are (rows.py).
+        """
+        if not (self._replace or self._header or self._pending):
+            return len(run)
+        if (
+            self._pending
+            or self._header
+            or self._fields.masked
+            or not self._rows.shows_all
+            or not self._rows.in_lines(run)
+        ):
+            return 0
+        candidate = self._fields.first(run, 0)
+        return len(run) if candidate < 0 else candidate
 
     def end(self) -> bytes:
         """What is left when CopyDone comes: a last row without its line end. Raises ProtocolViolation when it is cut."""
@@ -117,6 +138,9 @@ class _Text:
         )
 
     def closed(self, _body: bytes) -> bool:
+        return True
+
+    def in_lines(self, _run: bytes) -> bool:
         return True
 
     def split(self, data: bytes, *, last: bool) -> Iterator[tuple[int, int]]:
@@ -192,6 +216,9 @@ class _Csv:
         ends = [end for _, end in self.split(body, last=False)]
         return bool(ends) and ends[-1] == len(body)
 
+    def in_lines(self, run: bytes) -> bool:
+        return self._quote not in run
+
     def split(self, data: bytes, *, last: bool) -> Iterator[tuple[int, int]]:
         start = at = 0
         while at < len(data):
@@ -264,6 +291,9 @@ class _Binary:
         self._started = False
 
     def closed(self, _body: bytes) -> bool:
+        return False
+
+    def in_lines(self, _run: bytes) -> bool:
         return False
 
     def split(self, data: bytes, *, last: bool) -> Iterator[tuple[int, int]]:

@@ -38,6 +38,7 @@ from gateway.wire.frontend import message
 
 _JUDGED_AGAIN = "the server says that it writes: judged again"
 _D, _COPY_DATA = ord("D"), ord("d")
+_NEWLINE = 0x0A
 #: No message of PostgreSQL is longer (MaxAllocSize); a target that says otherwise is broken or malicious.
 _MAX = 1 << 30
 #: Settings under which the target would read a text otherwise than we did (enforcement.md 4.1, 1 to 3).
@@ -109,6 +110,9 @@ class Stream:
                 self._passing = max(0, end - size)
                 at = _run(data, end, size, kind) if end < size else size
                 continue
+            if kind == _COPY_DATA and end < size and (passed := self._unread(data, at, size)) > at:
+                at = passed
+                continue
             if end > size:
                 self._wanted = end - at
                 break
@@ -138,22 +142,39 @@ class Stream:
 
     def _untouched(self, kind: int) -> bool:
         """May rows pass as they are? Only when the queue's head expects them and plans no mask."""
-        replies, trial = self._talk.replies, self._talk.trial
-        if trial is not None and trial.keeps_rows:
-            return False
-        if not replies or replies[0].mode is not Mode.EXPECT or replies[0].kind not in b"EQ":
-            return False
-        if self._guarding(replies[0]) is not None:
+        if not self._passes_rows():
             return False
         if kind == _COPY_DATA:
             return self._copy is None
-        head = replies[0]
+        head = self._talk.replies[0]
         if not head.planned:
             columns = _described(head)
             if columns is None:
                 return False
             self._plan(head, columns)
         return head.masker is None
+
+    def _passes_rows(self) -> bool:
+        """Does the queue's head show its rows at once?"""
+        replies, trial = self._talk.replies, self._talk.trial
+        if trial is not None and trial.keeps_rows:
+            return False
+        if not replies or replies[0].mode is not Mode.EXPECT or replies[0].kind not in b"EQ":
+            return False
+        return self._guarding(replies[0]) is None
+
+    def _unread(self, data: bytes, at: int, size: int) -> int:
+        """The end of the run of CopyData at `at` that goes on as it is: whole lines without a candidate. `at` for none."""
+        if self._copy is None or not self._passes_rows():
+            return at
+        run = data[at : _run(data, at, size, _COPY_DATA)]
+        clean, done = self._copy.unread(run), 0
+        while done < clean:
+            end = done + 1 + int.from_bytes(run[done + 1 : done + 5], "big")
+            if end > clean or run[end - 1] != _NEWLINE:
+                break
+            done = end
+        return at + done
 
     def _plan(self, reply: Reply, columns: tuple[Column, ...]) -> None:
         """Make the mask plan of the result that begins."""

@@ -241,7 +241,7 @@ class TestDeny:
 
 
 class TestEnds:
-    @pytest.mark.parametrize("state", sorted(OPEN_STATES))
+    @pytest.mark.parametrize("state", sorted(OPEN_STATES, key=str))
     def test_expiry_waits_for_its_time(self, state: State) -> None:
         assert rules.expire(STATES[state], LATE - 0.001) is Refusal.STALE
         expired = changed(rules.expire(STATES[state], LATE))

@@ -52,6 +52,39 @@ def test_a_clean_body_is_the_same_object() -> None:
     assert CopyMasker([SCAN, SCAN], CopyOptions("csv"), DETECTORS, KEY).data(quoted) is quoted
 
 
+def copy_data(body: bytes) -> bytes:
+    return b"d" + struct.pack("!i", 4 + len(body)) + body
+
+
+def test_a_run_of_messages_goes_on_unread_up_to_its_first_candidate() -> None:
+    clean, dirty = copy_data(b"1\tplain\n"), copy_data(f"2\t{CARD}\n".encode())
+    masker = CopyMasker([SCAN, SCAN], CopyOptions(), DETECTORS, KEY)
+    assert masker.unread(clean * 3) == 3 * len(clean)
+    assert len(clean) < masker.unread(clean + dirty + clean) <= len(clean) + 5 + len("2\t")
+
+
+@pytest.mark.parametrize("length", range(30, 60))
+def test_no_length_of_a_message_hides_what_its_body_begins_with(length: int) -> None:
+    """The byte before the body may be a digit or a letter."""
+    run = copy_data(b"plain\n") + copy_data(CARD.encode() + b" " * (length - 5 - len(CARD)) + b"\n")
+    assert CopyMasker([SCAN], CopyOptions(), DETECTORS, KEY).unread(run) <= len(copy_data(b"plain\n")) + 5
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "body"),
+    [
+        ([SCAN, MASK], CopyOptions(), b"1\tplain\n"),
+        ([SCAN, SCAN], CopyOptions("csv"), b'1,"a\n'),
+        ([SCAN, SCAN], CopyOptions("csv", header=True), b"id,note\n"),
+        ([SCAN, SCAN], CopyOptions(delimiter=b"-"), b"1-plain\n"),
+        ([ColumnPlan("scan", format=1)], CopyOptions("binary"), b"\0\1\0\0\0\1a"),
+    ],
+    ids=["a masked column", "a quote", "a header", "a delimiter that hides", "binary"],
+)
+def test_each_message_is_read(columns: list[ColumnPlan], options: CopyOptions, body: bytes) -> None:
+    assert CopyMasker(columns, options, DETECTORS, KEY).unread(copy_data(body) * 2) == 0
+
+
 def test_text_escapes_are_read_and_written() -> None:
     out = run([SCAN], CopyOptions(), f"a\\\\b\\n{CARD}\\tc\n".encode())
     assert out == f"a\\\\b\\n{HIDDEN}\\tc\n".encode()

@@ -79,6 +79,20 @@ def test_detectors_look_at_the_other_columns() -> None:
     assert shown.endswith(b"\n2\tAnn\n")
 
 
+def test_bodies_that_come_together() -> None:
+    """A clean one, one with a card, a card in two bodies, and a clean one again."""
+    play = Playbook(MASKED)
+    play.client(query("COPY customers (id, name) TO STDOUT"))
+    bodies = (b"1\tAnn\n", b"2\t" + CARD + b"\n", b"3\t" + CARD[:8], CARD[8:] + b"\n", b"4\tBen\n")
+    play.target(copy_out(0, 0) + b"".join(map(data, bodies)) + DONE + complete("COPY 4"), ready())
+    shown = play.to_client()
+    assert shown.startswith(copy_out(0, 0) + data(b"1\tAnn\n"))
+    assert shown.endswith(data(b"4\tBen\n") + DONE + complete("COPY 4") + ready())
+    assert CARD not in shown
+    assert CARD[8:] + b"\n" not in shown.replace(CARD[-4:] + b"\n", b"")
+    assert play.recorded("masked")[0]["masked"] == [{"column": "name", "detector": "card", "count": 2}]
+
+
 def test_binary() -> None:
     rows = ((b"\0\0\0\1", b"Ann", b"secret"), (b"\0\0\0\2", b"Ben", b"other"))
     shown = copied(Playbook(MASKED), "COPY customers TO STDOUT (FORMAT binary)", (1, 1, 1), tuples(*rows))
