@@ -17,8 +17,10 @@ demo: $(VENV)/.ready
 tour: $(VENV)/.ready
 	$(BIN)/hoop demo --tour
 
+# WORKERS=0: in one process.
+WORKERS ?= 2
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 # The same tests on the compiled build: of the compiled modules and what calls them, and those of safety. A copy, so that no compiled
 # file stays in the tree. Takes a C compiler and Python's headers.

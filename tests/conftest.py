@@ -34,6 +34,14 @@ def store_dsn(postgres: EmbeddedPostgres) -> str:
     return postgres.dsn("store")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests (`make test`), those of a file stay together, in the corpus those of a server."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        server = given.params.get("major", "") if given else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.name} {server}"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The last lines name what was skipped and why; with HOOP_NO_SKIPS set that is a failure (see pytest_sessionfinish)."""
     reasons = Counter(str(each.longrepr[2]) for each in terminalreporter.stats.get("skipped", []))

@@ -1,5 +1,6 @@
 """npm's packages for the tests: what tests/node/package.json names is installed when a test first asks for it."""
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,10 +15,12 @@ def missing(*packages: str) -> str:
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
         return "node and npm are not installed"
-    if all((NODE / "node_modules" / each).is_dir() for each in packages):
-        return ""
     command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=300, check=False)
+    with (NODE / ".installing").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)  # another process of the same run may be at it
+        if all((NODE / "node_modules" / each).is_dir() for each in packages):
+            return ""
+        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=300, check=False)
     return "npm install failed in tests/node" if done.returncode else ""
 
 
