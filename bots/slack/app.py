@@ -39,6 +39,7 @@ from bots.home import Home
 from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
 from bots.slack.blocks import Form, Json
+from bots.slack.checks import ahead, skew_text
 from bots.slack.edge import Edge, Refused
 from bots.slack.handing import hand_over
 from bots.slack.home import REVIEW_ACTION, REVOKE_ACTION, home_view, notice_home, review_view
@@ -146,6 +147,15 @@ class SlackFront:
         if self._app_token:
             await self._connect(self._app_token)
 
+    async def clock(self) -> str | None:
+        """How far our clock is off, by Slack's, asked now; "" for not too far, None where Slack does not tell."""
+        try:
+            async with asyncio.timeout(LOOK_UP):
+                said = await self._client.auth_test()
+        except (SlackApiError, aiohttp.ClientError, TimeoutError):
+            return None
+        return skew_text(ahead(said.headers, self._clock()))
+
     async def _connect(self, app_token: str) -> None:
         client = AsyncWebClient(token=app_token, base_url=self._client.base_url, session=self._client.session)
         self._socket = AsyncSocketModeHandler(self._bolt, app_token, web_client=client)
@@ -223,6 +233,8 @@ class SlackFront:
         if self._known is None:
             async with asyncio.timeout(LOOK_UP):
                 said = await self._client.auth_test()
+            if off := skew_text(ahead(said.headers, self._clock())):
+                log.warning("slack.clock_skew", clock=off, hint="set this machine's clock: Slack's clicks are refused")
             self._known = AuthorizeResult.from_auth_test_response(bot_token=self._client.token, auth_test_response=said)
         return self._known
 

@@ -124,4 +124,6 @@ async def test_a_chat_that_is_away_is_called_so() -> None:
         away = away.failed("no route", at)
     answer = await ask(QUIET, chats={"slack": away})
     assert answer.title == "Status: look at slack"
-    assert answer.lines[3].endswith("3 failures since; it seems to be away, so a new card is tried once and not for long")
+    assert answer.lines[3].endswith(
+        "3 failures since; it seems to be away, so a new card is tried once and not for long"
+    )

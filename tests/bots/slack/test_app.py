@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+import structlog.testing
 
 from bots.cards import Action
 from bots.commands import REFUSALS
@@ -1011,3 +1012,14 @@ async def test_a_grant_is_ended_from_the_home_tab(office: Office) -> None:
     assert stored.grant.revoked_by == ANN.user
     assert office.workspace.direct_messages(office.ann)[-1].text.startswith("Done: DELETE on public.customers")
     assert "hoop_revoke_grant" not in json.dumps(_home_blocks(office, office.ann))
+
+
+async def test_a_clock_that_is_off_is_told_at_start(office: Office) -> None:
+    front = SlackFront(
+        office.client, "s", office.desk, office.front._commands, button_key=b"k", clock=lambda: time.time() + 400
+    )
+    with structlog.testing.capture_logs() as said:
+        await front.start()
+    [warned] = [each for each in said if each["event"] == "slack.clock_skew"]
+    assert warned["clock"].endswith(" s ahead of Slack's")
+    assert await front.clock() == warned["clock"]
