@@ -58,6 +58,8 @@ PATH = "/slack/events"
 LOOK_UP, OPEN_VIEW = 2.0, 2.0
 #: Seconds for the title of a modal: what is left of the trigger's 3 s is for opening it.
 LOOK_UP_TITLE = 0.5
+#: Seconds after which Slack shows an error of its own, whatever comes of the click.
+ACK = 3.0
 #: Seconds until a command is acknowledged empty-handed; its answer then comes through the response_url.
 COMMAND = 2.4
 #: Seconds until the one who approved is told so: the statement that they let go has the loop to itself until then.
@@ -242,6 +244,7 @@ class SlackFront:
         """A listener that never raises: bolt would answer 500, or take an ack back that was given."""
 
         async def listener(ack: AsyncAck, body: Body) -> None:
+            began = self._clock()
             try:
                 await act(ack, body)
             except Exception as error:  # whatever it is, the person gets an answer
@@ -250,6 +253,9 @@ class SlackFront:
                     await ack(**_shown_in(body, text))
                 if body.get("type") == "block_actions":
                     self._later(self._say(body, text))
+            finally:
+                if (took := self._clock() - began) > ACK:
+                    log.warning("slack.answered_late", seconds=round(took, 1), kind=body.get("type", "command"))
 
         return listener
 

@@ -37,6 +37,7 @@ from gateway.approvals.grants import Scope
 from gateway.approvals.people import Directory, People
 from gateway.approvals.request import (
     GATEWAY_GONE,
+    LATE,
     OPEN_STATES,
     UNAUTHORISED,
     ApprovalRequest,
@@ -355,7 +356,7 @@ class Desk:
             self._on_counted(answer.request)
         if isinstance(decision, RevokeGrant) and isinstance(answer, Decided):
             await self._end_uses(answer.request)
-        if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
+        if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | LATE | {Refusal.UNKNOWN_REQUEST}:
             self._record_click(request_id, answer, reviewer, via)
         return answer
 
@@ -525,11 +526,16 @@ class Desk:
     def _record_click(self, request_id: str, answer: Refused, reviewer: Person, via: str) -> None:
         about = {} if answer.request is None else identity_fields(answer.request)
         about |= {"request": request_id[:64], "decided_by": name_of(reviewer), "via": via}
-        self._tries[reviewer.issuer, reviewer.subject or reviewer.user] += 1
-        if (tries := self._tries[reviewer.issuer, reviewer.subject or reviewer.user]) >= ALARMING_TRIES:
-            log.warning("clicks.unauthorised", user=name_of(reviewer), tries=tries, via=via)
+        if answer.refusal not in LATE:
+            self._note_try(reviewer, via)
         self._spool.record("refused", **about, reason=answer.refusal.value)
         self._spool.flush()
+
+    def _note_try(self, reviewer: Person, via: str) -> None:
+        who = (reviewer.issuer, reviewer.subject or reviewer.user)
+        self._tries[who] += 1
+        if self._tries[who] >= ALARMING_TRIES:
+            log.warning("clicks.unauthorised", user=name_of(reviewer), tries=self._tries[who], via=via)
 
     def _void(self, request_id: str, spooled: list[Entry], error: BaseException) -> None:
         """Say in the log that the entries just written never took effect. A broken spool says so to everybody itself."""

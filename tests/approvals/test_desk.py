@@ -202,12 +202,18 @@ class TestRecord:
         assert answer == Refused(Refusal.UNKNOWN_REQUEST, None)
         assert spool.written[-1].body["request"] == "x" * 64
 
-    async def test_a_late_click_is_told_the_truth_and_not_recorded(self, desk: Desk, spool: ListSpool) -> None:
+    async def test_a_late_click_is_told_the_truth_and_recorded(self, desk: Desk, spool: ListSpool) -> None:
         request = fresh()
         await desk.open(request)
         denied = decided(await desk.decide(request.id, 1, BOB, Deny("no"), "slack"))
-        assert await desk.decide(request.id, 1, CAROL, Approve(), "slack") == Refused(Refusal.ALREADY_DECIDED, denied)
-        assert spool.kinds() == [("held", None), ("decided", "denied")]
+        with capture_logs() as logged:
+            for _ in range(4):
+                late = await desk.decide(request.id, 1, CAROL, Approve(), "slack")
+                assert late == Refused(Refusal.ALREADY_DECIDED, denied)
+        assert logged == [], "nobody tried anything"
+        assert spool.kinds() == [("held", None), ("decided", "denied"), *[("refused", None)] * 4]
+        assert spool.written[-1].body["reason"] == "already decided"
+        assert spool.written[-1].body["decided_by"] == CAROL.user
 
 
 async def test_three_clicks_without_a_right_are_told_to_operators(desk: Desk, spool: ListSpool) -> None:

@@ -804,8 +804,11 @@ async def test_a_click_that_took_too_long_for_slack_counts_and_is_told(
     status = await office.workspace.click(office.bob, office.channel, office.card.ts, APPROVE)
     assert status != 200
     assert (await office.stored()).state is State.PENDING
-    go_on.set()
-    await office.workspace.wait_for(lambda: office.workspace.ephemerals(office.bob), 20)
+    monkeypatch.setattr(office.front, "_clock", lambda: time.time() + 4)
+    with structlog.testing.capture_logs() as logged:
+        go_on.set()
+        await office.workspace.wait_for(lambda: office.workspace.ephemerals(office.bob), 20)
+    assert "slack.answered_late" in [each["event"] for each in logged]
     assert (await office.stored()).state is State.APPROVED
     assert "You approved it" in office.workspace.ephemerals(office.bob)[-1].text
 
