@@ -18,6 +18,9 @@ from bots.slack.sender import error_of
 #: Seconds that Slack's clock and ours may differ by: a click is refused when it is 300 s old.
 SKEW = 60.0
 SHARED = "it is shared with another organisation, who would read the SQL"
+_SCOPES = (
+    "the app may have channels:read (groups:read for private channels): upload hoop manifest slack and install it again"
+)
 
 log = structlog.get_logger()
 
@@ -60,5 +63,6 @@ async def _looked_at(client: AsyncWebClient, channel: str) -> bool:
         return is_shared((await client.conversations_info(channel=channel))["channel"])
     except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
         why = error_of(error) if isinstance(error, SlackApiError) else type(error).__name__
-        log.warning("slack.channel_not_looked_at", channel=channel, error=why)
+        hint = _SCOPES if why == "missing_scope" else ""
+        log.warning("slack.channel_not_looked_at", channel=channel, error=why, hint=hint)
         return False
