@@ -156,6 +156,7 @@ class Gateway:
             directory=self._directory,
             ended=lambda state: self.metrics.decisions.labels(state.value).inc(),
             counted=self._approval_counted,
+            flooded=self._flood_stopped,
             scrub=self._scrub,
             page=lambda request_id: f"{self._public_url()}/approve/{request_id}",
         )
@@ -474,6 +475,11 @@ class Gateway:
         """Say so below its cards."""
         if self.outbox is not None:
             self.outbox.tell(request, Below.COUNTED)
+
+    def _flood_stopped(self, request: ApprovalRequest) -> None:
+        """Say so once below a card of theirs, for the many that have none."""
+        if self.outbox is not None:
+            self.outbox.tell(request, Below.FLOODED)
 
     def _count_cards(self, backlog: Backlog) -> None:
         self.metrics.cards_waiting.set(backlog.waiting)

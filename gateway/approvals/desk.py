@@ -60,6 +60,8 @@ LAPSE = 15.0
 #: transactions at most.
 LAST_STEPS = 300
 
+#: Seconds until reviewers are told again that somebody asks for more than may wait.
+FLOOD_EVERY = 600.0
 #: So many clicks without a right to them are no accident: operators hear of the person.
 ALARMING_TRIES = 3
 
@@ -181,11 +183,13 @@ class Desk:
         directory: Directory | None = None,
         ended: Callable[[State], object] = lambda _state: None,
         counted: Callable[[ApprovalRequest], object] = lambda _request: None,
+        flooded: Callable[[ApprovalRequest], object] = lambda _request: None,
         scrub: Callable[[str], str] = str,
         page: Callable[[str], str] = lambda _id: "",
     ) -> None:
         """`page` gives the address of the page on which a request is approved, where its rule wants that. `ended` hears of each request that this desk decided or ended, for who counts; `counted` of each
-        approval that this desk counted and that needs another; `scrub` masks what detectors find
+        approval that this desk counted and that needs another; `flooded` of the newest open request of whom it refused
+        further ones, once in FLOOD_EVERY; `scrub` masks what detectors find
         in a text that somebody typed."""
         self._store = store
         self._spool = spool
@@ -194,6 +198,7 @@ class Desk:
         self._page = page
         self._ended = ended
         self._on_counted = counted
+        self._on_flooded = flooded
         self._scrub = scrub
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
@@ -261,6 +266,7 @@ class Desk:
             if cool_down is not None and (on := await self._cooling(request, cool_down)) is not None:
                 raise denied_again(on)
             if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
+                await self._tell_of_flood(who)
                 raise TooManyRequests(
                     f"{count} requests of {who.user} are waiting already",
                     hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
@@ -268,6 +274,13 @@ class Desk:
             await self._open(await self._counted(request))
         self._arm(request.id, request.expires_at)
         return None
+
+    async def _tell_of_flood(self, who: Person) -> None:
+        """Reviewers hear of it once, below the newest card, whichever replica refuses what comes next."""
+        if await self._store.claim(f"flood of {who.issuer} {who.subject}", FLOOD_EVERY):
+            newest = await self._store.requests_of(who.issuer, who.subject)
+            for request in [each for each in newest if each.state is State.PENDING][:1]:
+                self._on_flooded(request)
 
     async def _join(self, request: ApprovalRequest) -> ApprovalRequest | None:
         wire = Wire(request.session, request.replica, request.agent, request.client)

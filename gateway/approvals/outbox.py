@@ -78,6 +78,7 @@ class Below(Enum):
     WAITING = "it still waits"
     ESCALATED = "it is asked in further channels"  # told to the whole channel where a chat can
     COUNTED = "an approval was counted, and it needs another"
+    FLOODED = "further requests of the same person are refused, because too many wait"  # told to the whole channel, too
 
 
 class Front(Protocol):

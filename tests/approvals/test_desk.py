@@ -859,6 +859,21 @@ async def test_a_flood_of_one_person_is_stopped_at_the_limit_however_many_come_a
     await desk.open(fresh(requester=BOB), 3)
 
 
+async def test_a_flood_is_told_to_reviewers_once_in_a_while(store: MemoryStore, spool: ListSpool, clock: Clock) -> None:
+    told: list[ApprovalRequest] = []
+    desk = Desk(store, spool, clock=clock, link_max_age=3600.0, flooded=told.append)
+    older, newer = fresh(), fresh(opened_at=clock.now + 1)
+    for request in (older, newer):
+        await desk.open(request, 2)
+    for expected in (1, 1, 1, 2):
+        with pytest.raises(TooManyRequests):
+            await desk.open(fresh(), 2)
+        assert len(told) == expected
+        clock.now += 250.0
+    assert {each.id for each in told} == {newer.id}
+    await desk.close()
+
+
 async def test_the_requester_withdraws_and_nobody_else(desk: Desk, spool: ListSpool) -> None:
     request = fresh()
     await desk.open(request)
