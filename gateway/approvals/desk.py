@@ -162,6 +162,14 @@ Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 
 
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """So many requests of one person, and of one session, may wait. A session has several where a rule keeps them."""
+
+    of_person: int
+    of_session: int
+
+
 @dataclass(slots=True)
 class _Watch:
     """Who waits for one request, and the newest rev that they were told. A request is opened at rev 1."""
@@ -242,14 +250,14 @@ class Desk:
     # Requests ------------------------------------------------------------------------------------------------------
 
     async def open(
-        self, request: ApprovalRequest, at_most: int | None = None, cool_down: CoolDown | None = None
+        self, request: ApprovalRequest, at_most: AtMost | None = None, cool_down: CoolDown | None = None
     ) -> ApprovalRequest | None:
         """Store a pending request, its `held` entry and its cards to send, in one transaction.
 
         Returns None; or, for one that outlives its client, the stored request that asks the same and is open still:
         then nothing is stored but that somebody joined it. (Two replicas at once may open one each: each is decided by
         people, and each is good for one use.) Or, where a grant covers it, itself as it was stored: approved, no card.
-        Raises TooManyRequests where the requester has `at_most` waiting already: a flood of cards is how one slips
+        Raises TooManyRequests where the requester, or the session, has `at_most` waiting already: a flood of cards is how one slips
         through unread. Raises DeniedAgain where the like was denied again and again (cooldown.py). One person's requests are
         opened one after the other, so that none is counted too late.
         """
@@ -265,15 +273,25 @@ class Desk:
                 return covered
             if cool_down is not None and (on := await self._cooling(request, cool_down)) is not None:
                 raise denied_again(on)
-            if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
-                await self._tell_of_flood(who)
-                raise TooManyRequests(
-                    f"{count} requests of {who.user} are waiting already",
-                    hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
-                )
+            if at_most is not None:
+                await self._refuse_flood(request, at_most)
             await self._open(await self._counted(request))
         self._arm(request.id, request.expires_at)
         return None
+
+    async def _refuse_flood(self, request: ApprovalRequest, at_most: AtMost) -> None:
+        who = request.requester
+        theirs, here = await self._store.pending_of(who.issuer, who.subject, request.session)
+        if theirs < at_most.of_person and here < at_most.of_session:
+            return
+        await self._tell_of_flood(who)
+        counted = (
+            f"{theirs} requests of {who.user}" if theirs >= at_most.of_person else f"{here} requests of this session"
+        )
+        raise TooManyRequests(
+            f"{counted} are waiting already",
+            hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
+        )
 
     async def _tell_of_flood(self, who: Person) -> None:
         """Reviewers hear of it once, below the newest card, whichever replica refuses what comes next."""

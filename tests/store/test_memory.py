@@ -46,7 +46,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.lapsed(0.0),
         store.abandoned(0.0),
         store.altered("a", 0, 1),
-        store.pending_of("issuer", "subject"),
+        store.pending_of("issuer", "subject", "session"),
         store.cancel(["digest"]),
         store.redraw("x"),
         store.unsettled("a"),
