@@ -81,6 +81,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.link(Account("slack", "/T1", "U1", ""), BOB, 0.0),
         store.linked(Account("slack", "/T1", "U1", "")),
         store.unlink(Account("slack", "/T1", "U1", "")),
+        store.accounts_of("issuer", "subject"),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]
