@@ -1,4 +1,5 @@
-"""What is said below a card, in its thread: that it still waits, that it is asked further, that an approval was counted. Pure.
+"""What is said below a card, in its thread: that it still waits, that it is asked further, that an approval was counted, that
+a flood was stopped. Pure.
 
 What lives here: one sentence or two for each. What does not: when it is said (gateway.approvals.outbox), the card (bots.cards).
 """
@@ -26,8 +27,18 @@ def _counted(request: ApprovalRequest) -> str:
     return f"{line(progress(request), 400)}: {title(request)}. After {moment(request.expires_at)} nothing runs."
 
 
+def _flooded(request: ApprovalRequest) -> str:
+    """Once for many: each of them was refused and none has a card."""
+    who = line(request.requester.user, 80)
+    return (
+        f"{who} asks for more than may wait at once, so further statements are refused until some of these are decided. "
+        f"None of those ran or will be asked about: /hoop audit user:{who} decision:blocked last:1h"
+    )
+
+
 _SAID: Mapping[Below, Callable[[ApprovalRequest], str]] = {
     Below.WAITING: reminder,
     Below.ESCALATED: _escalated,
     Below.COUNTED: _counted,
+    Below.FLOODED: _flooded,
 }

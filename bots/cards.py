@@ -24,6 +24,10 @@ from gateway.approvals import glass
 from gateway.approvals.request import OPEN_STATES, ApprovalRequest, HeldStatement, State
 from gateway.approvals.risk import MANY_ROWS, ROW_TAGS, SESSION_TAGS, WHOLE_TABLE
 
+#: What who may break the glass is told before they do, and what they are asked.
+ALONE = "Breaking the glass is for emergencies: your approval alone lets it run, without the others that its rule asks for, and its channels are told at once."
+WHY_ALONE = "Why it can't wait for the other approvals"
+
 
 class Action(Enum):
     """What a button does; the value is its action id in every chat."""
@@ -451,7 +455,7 @@ def _quorum(request: ApprovalRequest) -> str:
     one = request.approvals_needed == 1
     needs = "Needs 1 approval" if one else f"{len(request.approvals)} of {request.approvals_needed} approvals"
     page = ", on the gateway's page after a sign-in" if request.approve_via == "web" else ""
-    return f"{needs} from {who}{page}{f'; {line(request.glass, 60)} may break the glass' if request.glass else ''}"
+    return f"{needs} from {who}{page}{f'; in an emergency {line(request.glass, 60)} may approve it alone (break glass)' if request.glass else ''}"
 
 
 def _footer(request: ApprovalRequest) -> str:

@@ -73,14 +73,14 @@ class Home:
             _part(
                 "Waiting for your decision", theirs, lambda each: _to_decide(each, who), no_groups(who) or "Nothing."
             ),
-            _part("Your requests, waiting", mine, _waits, "Nothing."),
+            _part("Your requests that wait for a decision", mine, _waits, "Nothing."),
             await self._grants(who),
         ]
         for more in self._further:
             parts += await more(viewer)
         return [
             *parts,
-            _part("Your requests, decided or over", ended[:SHOWN], lambda each: _ended(each, now), "None yet."),
+            _part("Your earlier requests", ended[:SHOWN], lambda each: _ended(each, now), "None yet."),
         ]
 
     async def _grants(self, who: Person) -> Part:
@@ -88,7 +88,9 @@ class Home:
         theirs = [each for each in await self._desk.grants(1000) if same_person(each.giver.requester, who)]
         more = len(theirs) - SHOWN
         note = f"{count(more, 'other grant')} not shown here: /hoop grants" if more > 0 else ""
-        return Part("What you may run again", tuple(map(_of_grant, theirs[:SHOWN])), note if theirs else "None.")
+        return Part(
+            "What you may run again without asking", tuple(map(_of_grant, theirs[:SHOWN])), note if theirs else "None."
+        )
 
 
 def _of_grant(standing: Standing) -> Item:
@@ -96,11 +98,13 @@ def _of_grant(standing: Standing) -> Item:
     if grant is None:  # the store gives none out that has no grant
         return Item(title(giver), "")
     left = "" if grant.uses is None else f"{count(max(0, grant.uses - standing.used), 'more time')}, "
-    says = (
-        f"You may run this again without asking: {left}until {moment(grant.until)}, up to {count(grant.rows, 'row')} each time."
-        f" Used {count(standing.used, 'time')} so far. {line(giver.id, 60)}"
-    )
+    used = f"Used {count(standing.used, 'time')} so far" if standing.used else "Not used yet"
+    says = f"{left}{'until' if left else 'Until'} {moment(grant.until)}, up to {count(grant.rows, 'row')} each time. {used}. {_named(giver)}"
     return Item(title(giver), says, giver, grant=True)
+
+
+def _named(request: ApprovalRequest) -> str:
+    return f"Request {line(request.id, 60)}"
 
 
 def _part(
@@ -119,14 +123,14 @@ def _to_decide(request: ApprovalRequest, who: Person) -> str:
 
 
 def _waits(request: ApprovalRequest) -> str:
-    return f"For {line(request.reviewers, 60)}. {_standing(request)}"
+    return f"Asked of {line(request.reviewers, 60)}. {_standing(request)}"
 
 
 def _standing(request: ApprovalRequest) -> str:
     given, needed = len(request.approvals), request.approvals_needed
     quorum = f" {given} of {needed} approvals." if needed > 1 else ""
-    return f"Expires {moment(request.expires_at)}.{quorum} {line(request.id, 60)}"
+    return f"Expires {moment(request.expires_at)}.{quorum} {_named(request)}"
 
 
 def _ended(request: ApprovalRequest, now: float) -> str:
-    return f"{moment(request.opened_at, day=True)}: {lasting(request, now)} {line(request.id, 60)}"
+    return f"{moment(request.opened_at, day=True)}: {lasting(request, now)} {_named(request)}"

@@ -110,7 +110,8 @@ def _chat(name: str, health: ChatHealth | None, full: bool) -> str:
     if not health.failures:
         return f"{name.capitalize()}: {last}"
     error = f", the last: {line(health.last_error, 200)}" if full else ""
-    return f"{name.capitalize()}: {last}, {count(health.failures, 'failure')} since{error}"
+    away = "; it seems to be away, so a new card is tried once and not for long" if health.is_away() else ""
+    return f"{name.capitalize()}: {last}, {count(health.failures, 'failure')} since{error}{away}"
 
 
 def _cards(look: Look) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.answers import Verb
 from bots.commands import Commands
@@ -28,7 +29,8 @@ from bots.lifting import Lifting
 from bots.linking import Linking
 from bots.revoking import Revoking
 from bots.sessions import Sessions
-from bots.slack.app import SlackFront
+from bots.slack.app import SlackFront, SlackRefused
+from bots.slack.checks import SHARED, shared_channels
 from bots.slack.sender import SlackSender, open_client
 from bots.status import Look, Status
 from bots.web.app import CALLBACK, WebFront
@@ -54,6 +56,7 @@ from gateway.metrics import Metrics
 from gateway.policy.model import Policy, Secret, Target, load
 from gateway.policy.needs import missing
 from gateway.policy.readers import logins
+from gateway.policy.reviewers import asked_in
 from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes, unasked
 from gateway.relay.catalogs import Catalogs
@@ -65,7 +68,7 @@ from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
 from gateway.relay.side import CatalogReader, risks
 from gateway.relay.turn import Turn
-from gateway.settings import Settings, derive
+from gateway.settings import Settings, Slack, derive
 from gateway.sql.catalog import Catalog
 from gateway.store.port import Backlog
 from gateway.store.postgres import PostgresStore
@@ -77,6 +80,9 @@ DRAIN = 5.0
 POLICY_LOOK_EVERY = 2.0
 #: People whose last token is remembered as stored; then all are forgotten and stored once more.
 MOST_SEEN = 10_000
+
+_SHARED_HINT = "Name a channel of your own under reviewers, or list it in SLACK_SHARED_CHANNELS"
+_CLOCK_HINT = "set this machine's clock: from 300 s on Slack's clicks are refused"
 
 
 def replica_name(worker: int = 0) -> str:
@@ -111,6 +117,7 @@ class Gateway:
         self.on_policy: Callable[[Policy], object] = lambda _policy: None  # hears of each policy that replaced another
         self._directory = directory
         self._catalogs: Catalogs | None = None
+        self._slack: SlackFront | None = None
         self._limits = limits
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -149,6 +156,7 @@ class Gateway:
             directory=self._directory,
             ended=lambda state: self.metrics.decisions.labels(state.value).inc(),
             counted=self._approval_counted,
+            flooded=self._flood_stopped,
             scrub=self._scrub,
             page=lambda request_id: f"{self._public_url()}/approve/{request_id}",
         )
@@ -230,7 +238,27 @@ class Gateway:
         self.routes += front.routes()
         await front.start()
         self._stops.append(front.stop)
+        self._slack = front
+        if shared := await self._shared_channels(slack, client):
+            raise SlackRefused(f"{', '.join(shared)}: {SHARED}. {_SHARED_HINT}")
         return {"slack": SlackSender(client, key, time.time)}
+
+    async def _shared_channels(self, slack: Slack, client: AsyncWebClient) -> list[str]:
+        """Of the channels in which somebody is asked, those where others read along and nobody said that they may."""
+        asked = {each.removeprefix("slack:") for each in asked_in(self.policy.reviewers.values(), "slack:")}
+        return await shared_channels(client, sorted(asked - slack.shared_channels))
+
+    async def _warn_of_shared(self) -> None:
+        """A policy that comes later: its cards go there, and operators hear of it."""
+        slack = self.settings.slack
+        if slack is None:
+            return
+        client = open_client(slack.bot_token, slack.api_url)
+        try:
+            for channel in await self._shared_channels(slack, client):
+                log.error("slack.shared_channel", channel=channel, problem=SHARED, hint=_SHARED_HINT)
+        finally:
+            await _closing(client)()
 
     async def _start_teams(self) -> dict[str, Front]:
         teams = self.settings.teams
@@ -298,7 +326,7 @@ class Gateway:
             lambda: self.store.sessions(LAPSE), self.desk.pending, record=self._record, auditor=auditor, clock=clock
         )
         status = Status(
-            self._ready, self._look, self._tail, self._weekly.last_days, self._chats, auditor=auditor, clock=clock
+            self._parts, self._look, self._tail, self._weekly.last_days, self._chats, auditor=auditor, clock=clock
         )
         policy = Explaining(lambda: self.policy, self._catalog, auditor=auditor, clock=clock)
         lifting = Lifting(self.desk, clock)
@@ -403,6 +431,12 @@ class Gateway:
         spool = "unwritable" if self.spool.broken else http.OK
         return {"store": store, "spool": spool, "issuers": await self.issuers.ready() or http.OK}
 
+    async def _parts(self) -> dict[str, str]:
+        """For `/hoop status`: what `/readyz` tells, and by how much our clock is off."""
+        parts = await self._ready()
+        off = None if self._slack is None else await self._slack.clock()
+        return parts if off is None else parts | {"clock": f"{off}; {_CLOCK_HINT}" if off else http.OK}
+
     async def _saw(self, identity: Identity) -> None:
         """Remember who logged in, so that a reviewer's groups are known by e-mail: as of when the token was issued, however late
         it comes. What the same token said before is stored already, or something newer is: pools connect often. The store being
@@ -441,6 +475,11 @@ class Gateway:
         """Say so below its cards."""
         if self.outbox is not None:
             self.outbox.tell(request, Below.COUNTED)
+
+    def _flood_stopped(self, request: ApprovalRequest) -> None:
+        """Say so once below a card of theirs, for the many that have none."""
+        if self.outbox is not None:
+            self.outbox.tell(request, Below.FLOODED)
 
     def _count_cards(self, backlog: Backlog) -> None:
         self.metrics.cards_waiting.set(backlog.waiting)
@@ -503,6 +542,7 @@ class Gateway:
             self.server.adopt(policy)
             self._record_policy()
             self._warn_of_chats()
+            self._background(self._warn_of_shared())
             self._background(self._look_at_logins())
             log.info("policy.loaded", version=policy.version)
             self.on_policy(policy)

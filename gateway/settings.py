@@ -53,12 +53,14 @@ HTTP: Final = Address("0.0.0.0", 8080)  # noqa: S104 - as above
 
 @dataclass(frozen=True, slots=True)
 class Slack:
-    """`app_token` set: Socket Mode. `api_url` is another Slack (tests, the demo)."""
+    """`app_token` set: Socket Mode. `api_url` is another Slack (tests, the demo). `shared_channels` are the ids of those in which
+    another organisation may read along."""
 
     bot_token: str = field(repr=False)
     signing_secret: str = field(repr=False)
     app_token: str = field(repr=False, default="")
     api_url: str = "https://slack.com/api/"
+    shared_channels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,8 @@ class _Values:
         if self._is_missing("SLACK_SIGNING_SECRET") and self._is_missing("SLACK_APP_TOKEN"):
             self.wrong("SLACK_SIGNING_SECRET", "missing; it proves that a click is Slack's (or use SLACK_APP_TOKEN)")
         api_url = self.url("SLACK_API_URL") or Slack("", "").api_url
-        return Slack(token, signing, app, api_url if api_url.endswith("/") else api_url + "/")
+        shared = frozenset(self.get("SLACK_SHARED_CHANNELS").replace(",", " ").split())
+        return Slack(token, signing, app, api_url if api_url.endswith("/") else api_url + "/", shared)
 
     def teams(self) -> Teams | None:
         found = {name: self.get(name) for name in _TEAMS}

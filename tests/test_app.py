@@ -1,7 +1,9 @@
 """The composition root: reading and replacing the policy, what a failed start leaves. Running it whole: tests/e2e/test_serve.py."""
 
+import asyncio
 import socket
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +12,13 @@ import pytest
 import structlog.testing
 
 from bots.answers import Viewer
+from bots.workspace import Workspace
 from gateway.app import Gateway, read_policy, replica_name
 from gateway.approvals.request import Person
-from gateway.errors import PolicyError, StoreUnavailable
+from gateway.errors import ChatRefused, PolicyError, StoreUnavailable
 from gateway.identity.accounts import Account
 from gateway.identity.claims import Identity
-from gateway.settings import Address, Settings, Web
+from gateway.settings import Address, Settings, Slack, Web
 from tests.playbook import POLICY
 
 
@@ -203,5 +206,67 @@ async def test_the_further_commands_ask_the_running_gateway(file: Path, store_ds
         await made.audit.ship()
         sessions = await commands.answer("sessions", dba)
         assert sessions.title == "Sessions: 1 open session"
+    finally:
+        await made.stop()
+
+
+@pytest.fixture
+async def workspace() -> AsyncIterator[Workspace]:
+    made = Workspace()
+    await made.start()
+    made.add_channel("approvals", [], channel_id="C1")
+    yield made
+    await made.stop()
+
+
+def with_slack(file: Path, store: str, workspace: Workspace, *shared: str) -> Gateway:
+    made = gateway(file, store)
+    slack = Slack(workspace.bot_token, "sign", "", workspace.api_url, frozenset(shared))
+    made.settings = replace(made.settings, slack=slack)
+    return made
+
+
+async def test_a_channel_that_others_read_along_in_keeps_it_from_starting(
+    file: Path, store_dsn: str, workspace: Workspace
+) -> None:
+    workspace.state.channels["C1"].is_ext_shared = True
+    made = with_slack(file, store_dsn, workspace)
+    with pytest.raises(ChatRefused, match=r"C1: it is shared with another organisation.*SLACK_SHARED_CHANNELS"):
+        await made.start()
+    assert not made._stops
+    allowed = with_slack(file, store_dsn, workspace, "C1")
+    await allowed.start()
+    await allowed.stop()
+
+
+async def test_a_later_policy_with_such_a_channel_is_told_to_operators(
+    file: Path, store_dsn: str, workspace: Workspace
+) -> None:
+    made = with_slack(file, store_dsn, workspace)
+    await made.start()
+    workspace.add_channel("partners", [], channel_id="C2").is_ext_shared = True
+    try:
+        with structlog.testing.capture_logs() as said:
+            file.write_text(POLICY.replace("slack:C1", "slack:C2"))  # noqa: ASYNC240 - a test may wait for a disk
+            assert made.reload()
+            await asyncio.gather(*(each for each in made._tasks if "_warn_of_shared" in repr(each)))
+        assert [each["channel"] for each in said if each["event"] == "slack.shared_channel"] == ["C2"]
+    finally:
+        await made.stop()
+
+
+async def test_status_tells_of_a_clock_that_is_off(
+    file: Path, store_dsn: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = with_slack(file, store_dsn, workspace)
+    await made.start()
+    try:
+        assert (await made._parts())["clock"] == "ok"
+        assert made._slack is not None
+        monkeypatch.setattr(made._slack, "_clock", lambda: time.time() - 400)
+        off = (await made._parts())["clock"]
+        assert off.endswith(" s behind Slack's; set this machine's clock: from 300 s on Slack's clicks are refused")
+        await workspace.stop()
+        assert "clock" not in await made._parts(), "nobody told"
     finally:
         await made.stop()

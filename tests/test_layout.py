@@ -48,6 +48,21 @@ def test_the_exceptions_are_still_exceptions() -> None:
     assert {each for each in UNMIRRORED if each not in tests or each in modules.values()} == set()
 
 
+def test_the_tests_that_pages_name_are_there() -> None:
+    named = {
+        (page.name, path, test)
+        for page in (ROOT / "docs").rglob("*.md")
+        for path, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text("utf-8"))
+    }
+    assert len(named) > 50
+    gone = {each for each in named if not _holds(ROOT / each[1], each[2])}
+    assert gone == set()
+
+
+def _holds(file: Path, test: str) -> bool:
+    return file.is_file() and re.search(rf"def {test}\(", file.read_text("utf-8")) is not None
+
+
 def _modules() -> dict[str, str]:
     """Module -> its test file, both as paths from the root. A package's docstring alone is not a module."""
     found = {}

@@ -176,3 +176,9 @@ def test_the_example_lists_every_variable() -> None:
     used = {word for word in used if word.replace("_", "").isalpha()}
     assert used <= listed
     assert {"SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_API_URL"} <= listed
+
+
+def test_shared_channels_are_a_list() -> None:
+    found = read(LEAST | {"SLACK_BOT_TOKEN": "x", "SLACK_SIGNING_SECRET": "s", "SLACK_SHARED_CHANNELS": "C1, C2,C3"})
+    assert found.slack is not None
+    assert found.slack.shared_channels == {"C1", "C2", "C3"}

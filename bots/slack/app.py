@@ -39,6 +39,7 @@ from bots.home import Home
 from bots.seals import genuine, seal, unsealed
 from bots.slack import blocks
 from bots.slack.blocks import Form, Json
+from bots.slack.checks import ahead, skew_text
 from bots.slack.edge import Edge, Refused
 from bots.slack.handing import hand_over
 from bots.slack.home import REVIEW_ACTION, REVOKE_ACTION, home_view, notice_home, review_view
@@ -57,6 +58,8 @@ PATH = "/slack/events"
 LOOK_UP, OPEN_VIEW = 2.0, 2.0
 #: Seconds for the title of a modal: what is left of the trigger's 3 s is for opening it.
 LOOK_UP_TITLE = 0.5
+#: Seconds after which Slack shows an error of its own, whatever comes of the click.
+ACK = 3.0
 #: Seconds until a command is acknowledged empty-handed; its answer then comes through the response_url.
 COMMAND = 2.4
 #: Seconds until the one who approved is told so: the statement that they let go has the loop to itself until then.
@@ -146,6 +149,15 @@ class SlackFront:
         if self._app_token:
             await self._connect(self._app_token)
 
+    async def clock(self) -> str | None:
+        """How far our clock is off, by Slack's, asked now; "" for not too far, None where Slack does not tell."""
+        try:
+            async with asyncio.timeout(LOOK_UP):
+                said = await self._client.auth_test()
+        except (SlackApiError, aiohttp.ClientError, TimeoutError):
+            return None
+        return skew_text(ahead(said.headers, self._clock()))
+
     async def _connect(self, app_token: str) -> None:
         client = AsyncWebClient(token=app_token, base_url=self._client.base_url, session=self._client.session)
         self._socket = AsyncSocketModeHandler(self._bolt, app_token, web_client=client)
@@ -223,6 +235,8 @@ class SlackFront:
         if self._known is None:
             async with asyncio.timeout(LOOK_UP):
                 said = await self._client.auth_test()
+            if off := skew_text(ahead(said.headers, self._clock())):
+                log.warning("slack.clock_skew", clock=off, hint="set this machine's clock: Slack's clicks are refused")
             self._known = AuthorizeResult.from_auth_test_response(bot_token=self._client.token, auth_test_response=said)
         return self._known
 
@@ -230,6 +244,7 @@ class SlackFront:
         """A listener that never raises: bolt would answer 500, or take an ack back that was given."""
 
         async def listener(ack: AsyncAck, body: Body) -> None:
+            began = self._clock()
             try:
                 await act(ack, body)
             except Exception as error:  # whatever it is, the person gets an answer
@@ -238,6 +253,9 @@ class SlackFront:
                     await ack(**_shown_in(body, text))
                 if body.get("type") == "block_actions":
                     self._later(self._say(body, text))
+            finally:
+                if (took := self._clock() - began) > ACK:
+                    log.warning("slack.answered_late", seconds=round(took, 1), kind=body.get("type", "command"))
 
         return listener
 

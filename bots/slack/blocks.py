@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bots.cards import Action, Card, Fact, SqlText
+from bots.cards import ALONE, WHY_ALONE, Action, Card, Fact, SqlText
 from bots.commands import Answer, Page
 from bots.fitting import cost, excerpt, fit, prefix
 from bots.granting import Offer
@@ -516,11 +516,11 @@ def approve_view(card: Card, value: str, channel: str, offers: tuple[Offer, ...]
 def glass_view(card: Card, value: str, channel: str) -> Json:
     """The modal in which the glass is broken, as that of an approval: below the full text, with a reason and typed words."""
     asked = (
-        f"{card.title}. You alone approve it, without the approvals that its rule wants, and its channels are told.",
+        f"{card.title}. {ALONE}",
         card.consequence,
     )
     inputs = _rows_as_text(card)
-    inputs += [_text_input("Why it can't wait for them", "Everybody sees it, and it stays in the audit log.")]
+    inputs += [_text_input(WHY_ALONE, "Everybody sees it, and it stays in the audit log.")]
     inputs += [_typed_input(card.glass)]
     about = {"value": value, "channel": channel}
     return _careful_view(card, GLASS_VIEW, ("Break glass", "Break glass"), asked, inputs, about)

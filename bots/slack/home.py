@@ -25,7 +25,7 @@ _TITLE, _TEXT, _ROWS = 300, 600, 1_500
 def home_view(parts: Sequence[Part], seal: Callable[[ApprovalRequest], str]) -> Json:
     """The home tab: under 100 blocks for up to 12 parts of 8 items, and well under 250 kB."""
     blocks = [block for part in parts for block in _drawn(part, seal)]
-    note = "As of when you opened this tab: open it again to see what is new. Commands work in any channel: /hoop help"
+    note = "This tab is as it was when you opened it: open it again to see what is new. Commands work in any channel: try /hoop help"
     return {
         "type": "home",
         "blocks": [*blocks[:98], {"type": "divider"}, {"type": "context", "elements": [plain(note)]}],

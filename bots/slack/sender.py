@@ -106,12 +106,12 @@ class SlackSender:
             return await self.post(channel, request)
 
     async def remind(self, ref: str, request: ApprovalRequest, about: Below = Below.WAITING) -> None:
-        """Say in the card's thread that it still waits, or what `about` is; an escalation is shown to the whole channel."""
+        """Say in the card's thread that it still waits, or what `about` is; an escalation and a flood are shown to the whole channel."""
         known: dict[str, str] = json.loads(ref)
         text = in_mrkdwn(below(request, about))
-        if about is not Below.COUNTED:
+        if about not in (Below.COUNTED, Below.FLOODED):
             text = " ".join((*(f"<!subteam^{each}>" for each in user_groups(request.mentions)), text))
-        broadcast = about is Below.ESCALATED
+        broadcast = about in (Below.ESCALATED, Below.FLOODED)
         await self._say(channel=known["channel"], thread_ts=known["ts"], text=text, reply_broadcast=broadcast)
 
     async def say(self, channel: str, text: str) -> None:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from bots.cards import Action, Card, Fact, SqlText
+from bots.cards import ALONE, WHY_ALONE, Action, Card, Fact, SqlText
 from bots.commands import Answer, Page
 from bots.fitting import cost, excerpt, fit, prefix
 from bots.outcomes import Tone
@@ -315,7 +315,7 @@ def glass_card(card: Card, value: str, *, read: str = "", note: str = "", reason
         {
             "type": "Input.Text",
             "id": "reason",
-            "label": "Why it can't wait for them (everybody sees it, and it stays in the audit log)",
+            "label": f"{WHY_ALONE} (everybody sees it, and it stays in the audit log)",
             "isMultiline": True,
             "maxLength": REASON_MAX,
             **({"value": fit(in_utc(reason), REASON_MAX)} if reason else {}),
@@ -340,7 +340,6 @@ def _way(title: str, url: str, tooltip: str = "") -> Json:
     return {"type": "Action.OpenUrl", "title": title, "url": url, **({"tooltip": fit(tooltip, 120)} if tooltip else {})}
 
 
-ALONE = "You alone approve it, without the approvals that its rule wants, and its channels are told."
 READ_FIRST_TO_BREAK = "Its rule wants the full text read: open Full SQL, Break glass is at its end."
 
 

@@ -240,7 +240,11 @@ def _choices(choices: Choices, hidden: Sequence[tuple[str, str]]) -> list[str]:
         reason = _area("reason", "Why you deny it (the requester gets it as the error's text)", "reason")
         forms.append(_form("Deny", reason, hidden=[*hidden, ("decision", "deny")], kind="stop"))
     if choices.glass:
-        why = _area("reason", "Break the glass: why it can't wait for the others (all its channels are told)", "why")
+        why = _area(
+            "reason",
+            "Break the glass, in an emergency: why it can't wait for the other approvals (all its channels are told)",
+            "why",
+        )
         words = _input("typed", f"To break the glass, type: {line(choices.glass, 300)}", "words")
         forms.append(_form("Break the glass", why, words, hidden=[*hidden, ("decision", "break")], kind="stop"))
     return forms

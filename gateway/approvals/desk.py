@@ -37,6 +37,7 @@ from gateway.approvals.grants import Scope
 from gateway.approvals.people import Directory, People
 from gateway.approvals.request import (
     GATEWAY_GONE,
+    LATE,
     OPEN_STATES,
     UNAUTHORISED,
     ApprovalRequest,
@@ -59,6 +60,8 @@ LAPSE = 15.0
 #: transactions at most.
 LAST_STEPS = 300
 
+#: Seconds until reviewers are told again that somebody asks for more than may wait.
+FLOOD_EVERY = 600.0
 #: So many clicks without a right to them are no accident: operators hear of the person.
 ALARMING_TRIES = 3
 
@@ -159,6 +162,14 @@ Answer = Decided | Refused
 Heard = Callable[[ApprovalRequest], None]
 
 
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """So many requests of one person, and of one session, may wait. A session has several where a rule keeps them."""
+
+    of_person: int
+    of_session: int
+
+
 @dataclass(slots=True)
 class _Watch:
     """Who waits for one request, and the newest rev that they were told. A request is opened at rev 1."""
@@ -180,11 +191,13 @@ class Desk:
         directory: Directory | None = None,
         ended: Callable[[State], object] = lambda _state: None,
         counted: Callable[[ApprovalRequest], object] = lambda _request: None,
+        flooded: Callable[[ApprovalRequest], object] = lambda _request: None,
         scrub: Callable[[str], str] = str,
         page: Callable[[str], str] = lambda _id: "",
     ) -> None:
         """`page` gives the address of the page on which a request is approved, where its rule wants that. `ended` hears of each request that this desk decided or ended, for who counts; `counted` of each
-        approval that this desk counted and that needs another; `scrub` masks what detectors find
+        approval that this desk counted and that needs another; `flooded` of the newest open request of whom it refused
+        further ones, once in FLOOD_EVERY; `scrub` masks what detectors find
         in a text that somebody typed."""
         self._store = store
         self._spool = spool
@@ -193,6 +206,7 @@ class Desk:
         self._page = page
         self._ended = ended
         self._on_counted = counted
+        self._on_flooded = flooded
         self._scrub = scrub
         self._watches: dict[str, _Watch] = {}
         self._moving: Counter[str] = Counter()
@@ -236,14 +250,14 @@ class Desk:
     # Requests ------------------------------------------------------------------------------------------------------
 
     async def open(
-        self, request: ApprovalRequest, at_most: int | None = None, cool_down: CoolDown | None = None
+        self, request: ApprovalRequest, at_most: AtMost | None = None, cool_down: CoolDown | None = None
     ) -> ApprovalRequest | None:
         """Store a pending request, its `held` entry and its cards to send, in one transaction.
 
         Returns None; or, for one that outlives its client, the stored request that asks the same and is open still:
         then nothing is stored but that somebody joined it. (Two replicas at once may open one each: each is decided by
         people, and each is good for one use.) Or, where a grant covers it, itself as it was stored: approved, no card.
-        Raises TooManyRequests where the requester has `at_most` waiting already: a flood of cards is how one slips
+        Raises TooManyRequests where the requester, or the session, has `at_most` waiting already: a flood of cards is how one slips
         through unread. Raises DeniedAgain where the like was denied again and again (cooldown.py). One person's requests are
         opened one after the other, so that none is counted too late.
         """
@@ -259,14 +273,32 @@ class Desk:
                 return covered
             if cool_down is not None and (on := await self._cooling(request, cool_down)) is not None:
                 raise denied_again(on)
-            if at_most is not None and (count := await self._store.pending_of(who.issuer, who.subject)) >= at_most:
-                raise TooManyRequests(
-                    f"{count} requests of {who.user} are waiting already",
-                    hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
-                )
+            if at_most is not None:
+                await self._refuse_flood(request, at_most)
             await self._open(await self._counted(request))
         self._arm(request.id, request.expires_at)
         return None
+
+    async def _refuse_flood(self, request: ApprovalRequest, at_most: AtMost) -> None:
+        who = request.requester
+        theirs, here = await self._store.pending_of(who.issuer, who.subject, request.session)
+        if theirs < at_most.of_person and here < at_most.of_session:
+            return
+        await self._tell_of_flood(who)
+        counted = (
+            f"{theirs} requests of {who.user}" if theirs >= at_most.of_person else f"{here} requests of this session"
+        )
+        raise TooManyRequests(
+            f"{counted} are waiting already",
+            hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
+        )
+
+    async def _tell_of_flood(self, who: Person) -> None:
+        """Reviewers hear of it once, below the newest card, whichever replica refuses what comes next."""
+        if await self._store.claim(f"flood of {who.issuer} {who.subject}", FLOOD_EVERY):
+            newest = await self._store.requests_of(who.issuer, who.subject)
+            for request in [each for each in newest if each.state is State.PENDING][:1]:
+                self._on_flooded(request)
 
     async def _join(self, request: ApprovalRequest) -> ApprovalRequest | None:
         wire = Wire(request.session, request.replica, request.agent, request.client)
@@ -355,7 +387,7 @@ class Desk:
             self._on_counted(answer.request)
         if isinstance(decision, RevokeGrant) and isinstance(answer, Decided):
             await self._end_uses(answer.request)
-        if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | {Refusal.UNKNOWN_REQUEST}:
+        if isinstance(answer, Refused) and answer.refusal in UNAUTHORISED | LATE | {Refusal.UNKNOWN_REQUEST}:
             self._record_click(request_id, answer, reviewer, via)
         return answer
 
@@ -525,11 +557,16 @@ class Desk:
     def _record_click(self, request_id: str, answer: Refused, reviewer: Person, via: str) -> None:
         about = {} if answer.request is None else identity_fields(answer.request)
         about |= {"request": request_id[:64], "decided_by": name_of(reviewer), "via": via}
-        self._tries[reviewer.issuer, reviewer.subject or reviewer.user] += 1
-        if (tries := self._tries[reviewer.issuer, reviewer.subject or reviewer.user]) >= ALARMING_TRIES:
-            log.warning("clicks.unauthorised", user=name_of(reviewer), tries=tries, via=via)
+        if answer.refusal not in LATE:
+            self._note_try(reviewer, via)
         self._spool.record("refused", **about, reason=answer.refusal.value)
         self._spool.flush()
+
+    def _note_try(self, reviewer: Person, via: str) -> None:
+        who = (reviewer.issuer, reviewer.subject or reviewer.user)
+        self._tries[who] += 1
+        if self._tries[who] >= ALARMING_TRIES:
+            log.warning("clicks.unauthorised", user=name_of(reviewer), tries=self._tries[who], via=via)
 
     def _void(self, request_id: str, spooled: list[Entry], error: BaseException) -> None:
         """Say in the log that the entries just written never took effect. A broken spool says so to everybody itself."""

@@ -10,6 +10,8 @@ Decisions never wait for anything in here.
                                          -> remind() -> front.remind(), below the card
 A card of a channel that a request is escalated to is a row that is due later; when it comes, `escalate` says so in the request,
 and the threads of its other cards are told.
+A chat that has failed for as long as a card is tried counts as away (health.py): a card that comes then is tried once, and what no
+other chat shows is undeliverable at once.
 An alarm (ALARM behind its channel) is a row like a card's, shown once by front.alarm().
 A request that changed while its card was being posted is due again the moment `sent` is stored. A chat that takes so many
 at once only (pace.py) gets them in turns. What is hopeless is parked: a dead letter, which the log and /metrics tell of, and
@@ -25,7 +27,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.approvals.health import ChatHealth
+from gateway.approvals.health import PATIENCE, ChatHealth
 from gateway.approvals.pace import LIMITS, Limit, Pace
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.audit.entry import clean
@@ -76,6 +78,7 @@ class Below(Enum):
     WAITING = "it still waits"
     ESCALATED = "it is asked in further channels"  # told to the whole channel where a chat can
     COUNTED = "an approval was counted, and it needs another"
+    FLOODED = "further requests of the same person are refused, because too many wait"  # told to the whole channel, too
 
 
 class Front(Protocol):
@@ -112,7 +115,7 @@ class Outbox:
         undeliverable: Callable[[str, str], Awaitable[object]],
         escalate: Callable[[str], Awaitable[ApprovalRequest | None]],
         replica: str = "",
-        give_up_after: float = 20.0,
+        give_up_after: float = PATIENCE,
         limits: Mapping[tuple[str, str], Limit] = LIMITS,
         counted: Callable[[Backlog], object] = lambda _backlog: None,
         noted: Callable[[str, ChatHealth], object] = lambda _chat, _health: None,
@@ -242,10 +245,22 @@ class Outbox:
 
     async def give_up(self) -> None:
         """End the pending requests that no reviewer can see. Nothing that is posted somewhere is touched."""
-        for request_id in await self._store.unreachable(self._give_up_after):
+        hopeless = await self._store.unreachable(self._give_up_after)
+        if any(health.is_away(self._give_up_after) for health in self.health.values()):
+            hopeless += [each for each in await self._store.unreachable(0.0) if await self._meets_nobody(each)]
+        for request_id in dict.fromkeys(hopeless):
             errors = {post.last_error for post in await self._store.posts(request_id) if post.last_error}
             why = "the card could not be posted" + (f" ({'; '.join(sorted(errors))})" if errors else "")
             await self._undeliverable(request_id, why)
+
+    async def _meets_nobody(self, request_id: str) -> bool:
+        """The circuit breaker: each of its cards has been tried, in a chat that has been away for longer than a card is tried."""
+        posts = [post for post in await self._store.posts(request_id) if not post.dead]
+        return all(post.attempts and self._is_away(post.channel) for post in posts)
+
+    def _is_away(self, channel: str) -> bool:
+        health = self.health.get(channel.partition(":")[0])
+        return health is not None and health.is_away(self._give_up_after)
 
     async def _send(self, post: Post) -> None:
         try:
@@ -331,10 +346,10 @@ class Outbox:
             return await front.post(channel, request)
         return await front.update(channel, post.ref, request)
 
-    def _note(self, post: Post, error: str) -> None:
-        chat = post.channel.partition(":")[0]
+    def _note(self, post: Post, error: str, *, away: bool = False) -> None:
+        chat, now = post.channel.partition(":")[0], self._clock()
         known = self.health.get(chat, ChatHealth())
-        self.health[chat] = known.failed(error) if error else known.shown(self._clock())
+        self.health[chat] = known.failed(error, now if away else None) if error else known.shown(now)
         self._noted(chat, self.health[chat])
 
     async def _failed(self, post: Post, error: Exception, retry_in: float | None) -> None:
@@ -346,10 +361,11 @@ class Outbox:
             )
         else:
             log.warning("outbox.failed", request=post.request, channel=post.channel, error=text, retry_in=retry_in)
-        self._note(post, text)
+        self._note(post, text, away=not isinstance(error, RetryLater | PermanentFailure))
         unposted = isinstance(error, RetryLater | PermanentFailure | Unreached) and not post.maybe_posted
         await self._store.failed(post.id, text, None if hopeless else retry_in, unposted=unposted)
-        if post.ref is None and (hopeless or retry_in is None or post.attempts >= HURRY_AFTER):
+        tried_enough = hopeless or retry_in is None or post.attempts >= HURRY_AFTER or self._is_away(post.channel)
+        if post.ref is None and tried_enough:
             await self._store.hurry(post.request)  # where it would have been asked later it may be asked now
 
     def _backoff(self, attempts: int) -> float:

@@ -275,6 +275,9 @@ class Refusal(Enum):
 #: Clicks of people who had no right to click, or not with that button.
 UNAUTHORISED = frozenset({Refusal.NOT_A_REVIEWER, Refusal.OWN_REQUEST, Refusal.NOT_YOURS, Refusal.FORGED})
 
+#: Clicks of people who had the right, too late or once more.
+LATE = frozenset({Refusal.ALREADY_COUNTED, Refusal.ALREADY_DECIDED, Refusal.EXPIRED, Refusal.STALE})
+
 
 # Who ---------------------------------------------------------------------------------------------------------------
 

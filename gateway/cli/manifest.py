@@ -27,7 +27,11 @@ SCOPES = {
 }
 
 #: The same of what works without: installations that lack it only lack that.
-OPTIONAL = {"files:write": "hand over an audit export in a direct message"}
+OPTIONAL = {
+    "files:write": "hand over an audit export in a direct message",
+    "channels:read": "see whether an approval channel is archived, or shared with another organisation",
+    "groups:read": "the same of private channels",
+}
 
 
 app = typer.Typer(help="Print the app manifest to upload to a chat platform.", no_args_is_help=True)

@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import Enum
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bots.slack.checks import SHARED, ahead, header, is_shared, skew_text
 from bots.slack.sender import HINTS, error_of, open_client
 from bots.texts import count
 from gateway.approvals.desk import LAPSE
@@ -24,6 +24,7 @@ from gateway.identity.documents import Documents, IssuerError
 from gateway.identity.issuers import Issuers
 from gateway.policy.model import Issuer, Policy, Target
 from gateway.policy.readers import logins
+from gateway.policy.reviewers import asked_in
 from gateway.relay import target as targets
 from gateway.relay.credentials import CredentialMissing, Credentials
 from gateway.relay.side import risks
@@ -31,8 +32,6 @@ from gateway.settings import Settings, Slack, Teams
 from gateway.store.port import Backlog, Post, Store
 from gateway.store.postgres import PostgresStore, missing_migrations
 
-#: Seconds that Slack's clock and ours may differ by: a click is refused when it is 300 s old.
-SKEW = 60.0
 _REACH = "check that this machine may reach it"
 
 
@@ -181,13 +180,7 @@ def unset_chats(policy: Policy, slack: Slack | None, teams: Teams | None) -> lis
 
 
 def _channels(policy: Policy | None, kind: str) -> list[str]:
-    named = policy.reviewers.values() if policy is not None else ()
-    places = {
-        channel
-        for each in named
-        for channel in (*each.channels, *(each.escalation.channels if each.escalation else ()))
-    }
-    return sorted(channel for channel in places if channel.startswith(kind))
+    return asked_in(policy.reviewers.values() if policy is not None else (), kind)
 
 
 @asynccontextmanager
@@ -211,7 +204,8 @@ async def slack(settings: Slack, policy: Policy | None, clock: Callable[[], floa
         found = [ok("slack", f"the token is good: {said.get('user')} in {said.get('team')}")]
         found += [*_scopes(headers), *_skew(headers, clock())]
         for channel in _channels(policy, "slack:"):
-            found += [await _channel(client, channel.removeprefix("slack:"), headers)]
+            place = channel.removeprefix("slack:")
+            found += [await _channel(client, place, headers, may_be_shared=place in settings.shared_channels)]
     return [*found, *(await _socket(settings) if settings.app_token else ())]
 
 
@@ -223,7 +217,7 @@ def _refused(what: str, error: Exception) -> Finding:
 
 
 def _scopes(headers: Mapping[str, str]) -> list[Finding]:
-    given = {each.strip() for each in _header(headers, "x-oauth-scopes").split(",")}
+    given = {each.strip() for each in header(headers, "x-oauth-scopes").split(",")}
     missing = [each for each in SCOPES if each not in given]
     if not missing or given == {""}:
         return []
@@ -231,24 +225,12 @@ def _scopes(headers: Mapping[str, str]) -> list[Finding]:
 
 
 def _skew(headers: Mapping[str, str], now: float) -> list[Finding]:
-    try:
-        theirs = parsedate_to_datetime(_header(headers, "date")).timestamp()
-    except ValueError:
-        return []
-    off = now - theirs
-    if abs(off) <= SKEW:
-        return []
+    text = skew_text(ahead(headers, now))
     fix = "set this machine's clock (NTP): clicks that look 5 minutes old are refused"
-    return [problem("clock", f"{abs(off):,.0f} s {'ahead of' if off > 0 else 'behind'} Slack's", fix)]
+    return [problem("clock", text, fix)] if text else []
 
 
-def _header(headers: Mapping[str, object], name: str) -> str:
-    """slack_sdk gives a header's values as a list or as a text."""
-    value = headers.get(name, "")
-    return str(value[0]) if isinstance(value, list) and value else str(value)
-
-
-async def _channel(client: AsyncWebClient, channel: str, headers: Mapping[str, str]) -> Finding:
+async def _channel(client: AsyncWebClient, channel: str, headers: Mapping[str, str], *, may_be_shared: bool) -> Finding:
     part = f"slack channel {channel}"
     try:
         told = (await client.conversations_info(channel=channel))["channel"]
@@ -263,11 +245,9 @@ async def _channel(client: AsyncWebClient, channel: str, headers: Mapping[str, s
         return problem(part, f"Slack does not answer ({type(error).__name__})", _REACH)
     if told.get("is_archived"):
         return problem(part, "it is archived", HINTS["is_archived"])
-    if told.get("is_ext_shared") or told.get("is_pending_ext_shared"):
-        return problem(
-            part, "it is shared with another organisation, who would read the SQL", "name a channel of your own"
-        )
-    public = "chat:write.public" in _header(headers, "x-oauth-scopes") and not told.get("is_private")
+    if is_shared(told) and not may_be_shared:
+        return problem(part, SHARED, "name a channel of your own, or allow it: SLACK_SHARED_CHANNELS")
+    public = "chat:write.public" in header(headers, "x-oauth-scopes") and not told.get("is_private")
     if not told.get("is_member") and not public:
         return problem(part, "the app is not in it", HINTS["not_in_channel"])
     return ok(part, f"#{told.get('name')}, the app can write there")

@@ -4,6 +4,7 @@ What lives here: reading it, with a line for each mistake. What must not: what r
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +15,16 @@ from gateway.policy.shapes import Reviewers
 
 CHANNEL_KINDS: Final = ("slack:", "teams:")
 _KEYS = ("groups", "users", "approvals", "channels", "mention", "escalate")
+
+
+def asked_in(reviewers: Iterable[Reviewers], kind: str) -> list[str]:
+    """The channels of one chat ("slack:", "teams:") in which any of them is asked, at once or later; sorted."""
+    places = {
+        channel
+        for each in reviewers
+        for channel in (*each.channels, *(each.escalation.channels if each.escalation is not None else ()))
+    }
+    return sorted(channel for channel in places if channel.startswith(kind))
 
 
 def read_reviewers(top: Section) -> dict[str, Reviewers]:

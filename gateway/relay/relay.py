@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from gateway.approvals.desk import Answer, Decided, Desk, Refused
+from gateway.approvals.desk import Answer, AtMost, Decided, Desk, Refused
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal, State
 from gateway.approvals.seen import Seen
 from gateway.audit.spool import Spool
@@ -423,7 +423,8 @@ class Relay:
         try:
             limits = self._session.talk.judge.policy.limits
             request = replace(request, seen=await self._seen(request))
-            stored = await self._shell.desk.open(request, limits.open_requests_per_user, limits.cool_down)
+            at_most = AtMost(limits.open_requests_per_user, limits.open_requests_per_session)
+            stored = await self._shell.desk.open(request, at_most, limits.cool_down)
         except GatewayError as error:
             self._forget(request.id)
             outcome = State.DENIED.value if isinstance(error, DeniedAgain) else ""

@@ -116,10 +116,11 @@ class MemoryStore(MemorySignIns):
         ]
         return sorted(found, key=lambda request: (request.opened_at, request.id), reverse=True)[:limit]
 
-    async def pending_of(self, issuer: str, subject: str) -> int:
+    async def pending_of(self, issuer: str, subject: str, session: str) -> tuple[int, int]:
         self._here()
-        pending = [each.requester for each in self._requests.values() if each.state is State.PENDING]
-        return sum((who.issuer, who.subject) == (issuer, subject) for who in pending)
+        pending = [each for each in self._requests.values() if each.state is State.PENDING]
+        theirs = [each for each in pending if (each.requester.issuer, each.requester.subject) == (issuer, subject)]
+        return len(theirs), sum(each.session == session for each in theirs)
 
     async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
         mine = await self.requests_of(issuer, subject, len(self._requests))

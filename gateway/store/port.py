@@ -121,8 +121,8 @@ class Store(SignIns, Protocol):
     ) -> list[ApprovalRequest]:
         """Requests, newest first."""
 
-    async def pending_of(self, issuer: str, subject: str) -> int:
-        """How many pending requests this person has."""
+    async def pending_of(self, issuer: str, subject: str, session: str) -> tuple[int, int]:
+        """How many pending requests this person has, and how many of them were opened by this session."""
 
     async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
         """What this person was denied and that changed since then (a denial, or its lifting), newest first."""

@@ -148,9 +148,9 @@ class PostgresStore(PostgresSignIns):
         rows = await self._fetch("request_find", wanted, replica, limit)
         return [from_json(row["body"]) for row in rows]
 
-    async def pending_of(self, issuer: str, subject: str) -> int:
-        [row] = await self._fetch("request_pending_of", issuer, subject)
-        return int(row["count"])
+    async def pending_of(self, issuer: str, subject: str, session: str) -> tuple[int, int]:
+        [row] = await self._fetch("request_pending_of", issuer, subject, session)
+        return int(row["theirs"]), int(row["here"])
 
     async def denied(self, issuer: str, subject: str, since: float, limit: int = 100) -> list[ApprovalRequest]:
         rows = await self._fetch("request_denied", issuer, subject, since, limit)

@@ -77,7 +77,7 @@ SELECT body FROM hoop.approval
  LIMIT $3;
 
 -- name: request_pending_of
-SELECT count(*) FROM hoop.approval
+SELECT count(*) AS theirs, count(*) FILTER (WHERE session = $3) AS here FROM hoop.approval
  WHERE state = 'pending' AND requester_issuer = $1 AND requester_subject = $2;
 
 -- name: request_denied

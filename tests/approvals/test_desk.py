@@ -16,6 +16,7 @@ from gateway.approvals.desk import (
     Answer,
     Approve,
     Ask,
+    AtMost,
     Decided,
     Decision,
     Deny,
@@ -202,12 +203,18 @@ class TestRecord:
         assert answer == Refused(Refusal.UNKNOWN_REQUEST, None)
         assert spool.written[-1].body["request"] == "x" * 64
 
-    async def test_a_late_click_is_told_the_truth_and_not_recorded(self, desk: Desk, spool: ListSpool) -> None:
+    async def test_a_late_click_is_told_the_truth_and_recorded(self, desk: Desk, spool: ListSpool) -> None:
         request = fresh()
         await desk.open(request)
         denied = decided(await desk.decide(request.id, 1, BOB, Deny("no"), "slack"))
-        assert await desk.decide(request.id, 1, CAROL, Approve(), "slack") == Refused(Refusal.ALREADY_DECIDED, denied)
-        assert spool.kinds() == [("held", None), ("decided", "denied")]
+        with capture_logs() as logged:
+            for _ in range(4):
+                late = await desk.decide(request.id, 1, CAROL, Approve(), "slack")
+                assert late == Refused(Refusal.ALREADY_DECIDED, denied)
+        assert logged == [], "nobody tried anything"
+        assert spool.kinds() == [("held", None), ("decided", "denied"), *[("refused", None)] * 4]
+        assert spool.written[-1].body["reason"] == "already decided"
+        assert spool.written[-1].body["decided_by"] == CAROL.user
 
 
 async def test_three_clicks_without_a_right_are_told_to_operators(desk: Desk, spool: ListSpool) -> None:
@@ -847,10 +854,32 @@ async def test_the_real_spool_and_the_store_hold_one_good_chain(store_dsn: str, 
 async def test_a_flood_of_one_person_is_stopped_at_the_limit_however_many_come_at_once(
     desk: Desk, store: MemoryStore
 ) -> None:
-    answers = await asyncio.gather(*(desk.open(fresh(), 3) for _ in range(10)), return_exceptions=True)
+    answers = await asyncio.gather(*(desk.open(fresh(), AtMost(3, 100)) for _ in range(10)), return_exceptions=True)
     assert [type(each) for each in answers].count(TooManyRequests) == 7
     assert len(await desk.pending()) == 3
-    await desk.open(fresh(requester=BOB), 3)
+    await desk.open(fresh(requester=BOB), AtMost(3, 100))
+
+
+async def test_one_session_has_fewer(desk: Desk) -> None:
+    await desk.open(fresh(session="a"), AtMost(3, 1))
+    with pytest.raises(TooManyRequests, match="1 requests of this session are waiting already"):
+        await desk.open(fresh(session="a"), AtMost(3, 1))
+    await desk.open(fresh(session="b"), AtMost(3, 1))
+
+
+async def test_a_flood_is_told_to_reviewers_once_in_a_while(store: MemoryStore, spool: ListSpool, clock: Clock) -> None:
+    told: list[ApprovalRequest] = []
+    desk = Desk(store, spool, clock=clock, link_max_age=3600.0, flooded=told.append)
+    older, newer = fresh(), fresh(opened_at=clock.now + 1)
+    for request in (older, newer):
+        await desk.open(request, AtMost(2, 100))
+    for expected in (1, 1, 1, 2):
+        with pytest.raises(TooManyRequests):
+            await desk.open(fresh(), AtMost(2, 100))
+        assert len(told) == expected
+        clock.now += 250.0
+    assert {each.id for each in told} == {newer.id}
+    await desk.close()
 
 
 async def test_the_requester_withdraws_and_nobody_else(desk: Desk, spool: ListSpool) -> None:
@@ -912,8 +941,8 @@ class TestKept:
         self, desk: Desk, store: MemoryStore, spool: ListSpool
     ) -> None:
         request = fresh(kept=True)
-        assert await desk.open(request, at_most=1) is None
-        joined_all = [await desk.open(self.again(request), at_most=1) for _ in range(6)]
+        assert await desk.open(request, at_most=AtMost(1, 1)) is None
+        joined_all = [await desk.open(self.again(request), at_most=AtMost(1, 1)) for _ in range(6)]
         assert {each.id for each in joined_all if each is not None} == {request.id}
         stored = joined_all[-1]
         assert stored is not None
@@ -1025,7 +1054,7 @@ class TestGrants:
 
     async def test_uses_don_t_count_as_waiting(self, desk: Desk) -> None:
         await self.granted(desk)
-        assert await desk.open(self.asking(), at_most=0) is not None
+        assert await desk.open(self.asking(), at_most=AtMost(0, 0)) is not None
 
     async def test_what_is_not_offered_decides_nothing(self, desk: Desk) -> None:
         request = self.asking()

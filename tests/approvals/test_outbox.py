@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pytest
 import structlog
@@ -12,7 +13,7 @@ from gateway.approvals import glass
 from gateway.approvals import request as rules
 from gateway.approvals.escalation import escalate
 from gateway.approvals.health import ChatHealth
-from gateway.approvals.outbox import MAX_ATTEMPTS, Below, Outbox, PermanentFailure, RetryLater, Unreached
+from gateway.approvals.outbox import MAX_ATTEMPTS, Below, Front, Outbox, PermanentFailure, RetryLater, Unreached
 from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.store.memory import MemoryStore
@@ -83,6 +84,7 @@ def made(
     ended: list[tuple[str, str]],
     limits: Mapping[tuple[str, str], Limit] = LIMITS,
     counted: Callable[[Backlog], object] = lambda _backlog: None,
+    more: Mapping[str, Front] = MappingProxyType({}),
 ) -> Outbox:
     async def undeliverable(request_id: str, why: str) -> None:
         ended.append((request_id, why))
@@ -94,7 +96,7 @@ def made(
 
     return Outbox(
         store,
-        {"slack": chat},
+        {"slack": chat, **more},
         clock,
         undeliverable=undeliverable,
         escalate=escalated,
@@ -409,6 +411,34 @@ class TestUndeliverable:
         await outbox.give_up()
         assert ended == [(request.id, "the card could not be posted (slack:C1: no route)")]
 
+    async def test_while_a_chat_is_away_a_new_card_is_tried_once(
+        self, store: MemoryStore, chat: Chat, clock: Clock, ended: list[tuple[str, str]]
+    ) -> None:
+        teams = Chat()
+        outbox = made(store, chat, clock, ended, more={"teams": teams})
+        first = await opened(store)
+        chat.trouble = [ConnectionError("no route") for _ in range(30)]
+        for _ in range(7):
+            await rounds(outbox)
+            clock.now += 4.0
+        await outbox.give_up()
+        second, both = await opened(store), await opened(store, "slack:C1", "teams:1")
+        await outbox.give_up()
+        assert [each for each, _ in ended] == [first.id], "not before it was tried"
+        teams.trouble = [RetryLater(1.0)]
+        await rounds(outbox)
+        await outbox.give_up()
+        assert [each for each, _ in ended] == [first.id, second.id], "Teams is not away, and will take it"
+        chat.trouble = []
+        third = await opened(store)
+        clock.now += 2.0
+        await rounds(outbox)
+        await outbox.give_up()
+        assert len(ended) == 2
+        assert (await only_post(store, third)).ref is not None
+        assert all(post.ref for post in await store.posts(both.id) if post.channel == "teams:1")
+        await outbox.close()
+
 
 class TestRunning:
     async def test_a_wake_up_sends_and_close_ends_it(
@@ -706,7 +736,8 @@ async def test_how_the_chat_takes_what_it_is_sent(
     chat.trouble = [TimeoutError("slow"), TimeoutError("slow")]
     for failures in (1, 2):
         await rounds(outbox)
-        assert outbox.health == {"slack": ChatHealth(None, failures, "slack:C1: slow")}
+        slack = outbox.health["slack"]
+        assert (slack.last_ok, slack.failures, slack.last_error) == (None, failures, "slack:C1: slow")
         clock.now += 60
     await rounds(outbox)
     assert outbox.health == {"slack": ChatHealth(clock.now)}

@@ -27,6 +27,10 @@ def test_each_thing_has_its_sentence() -> None:
     assert in_utc(below(request, Below.ESCALATED)) == (
         f"Escalated: nobody has decided yet. It is now asked in 1 further channel as well. {waiting}"
     )
+    assert below(request, Below.FLOODED) == (
+        "ann@example.com asks for more than may wait at once, so further statements are refused until some of these are decided. "
+        "None of those ran or will be asked about: /hoop audit user:ann@example.com decision:blocked last:1h"
+    )
     assert in_utc(below(request, Below.COUNTED)) == (
         f"1 of 2 approved by bob, needs one more: {TITLE}. After 10:30:00 UTC nothing runs."
     )

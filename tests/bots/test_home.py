@@ -58,24 +58,26 @@ async def test_each_sees_what_concerns_them(home: Home, desk: Desk, spool: ListS
     await desk.decide(PLAIN.id, None, CAROL, Approve(), "slack")
     assert await seen(home, ANN) == {
         "Waiting for your decision": ["Nothing."],
-        "Your requests, waiting": [f"{TITLE}: For dba. Expires 10:30:00 UTC. 1 of 2 approvals. {PLAIN.id}"],
-        "What you may run again": ["None."],
-        "Your requests, decided or over": [
-            f"{TITLE}: 25 Nov 10:19 UTC: Denied by bob@example.com at 10:21:00 UTC: use the job. Nothing ran. OVER"
+        "Your requests that wait for a decision": [
+            f"{TITLE}: Asked of dba. Expires 10:30:00 UTC. 1 of 2 approvals. Request {PLAIN.id}"
+        ],
+        "What you may run again without asking": ["None."],
+        "Your earlier requests": [
+            f"{TITLE}: 25 Nov 10:19 UTC: Denied by bob@example.com at 10:21:00 UTC: use the job. Nothing ran. Request OVER"
         ],
     }
     assert await seen(home, BOB) == {
         "Waiting for your decision": [
-            f"{TITLE}: ann@example.com asks. Expires 10:30:00 UTC. 1 of 2 approvals. {PLAIN.id}"
+            f"{TITLE}: ann@example.com asks. Expires 10:30:00 UTC. 1 of 2 approvals. Request {PLAIN.id}"
         ],
-        "Your requests, waiting": [f"{TITLE}: For dba. Expires 10:30:00 UTC. BOBS"],
-        "What you may run again": ["None."],
-        "Your requests, decided or over": ["None yet."],
+        "Your requests that wait for a decision": [f"{TITLE}: Asked of dba. Expires 10:30:00 UTC. Request BOBS"],
+        "What you may run again without asking": ["None."],
+        "Your earlier requests": ["None yet."],
     }
     waiting = (await seen(home, CAROL))["Waiting for your decision"]
     assert waiting == [
-        f"{TITLE}: bob@example.com asks. Expires 10:30:00 UTC. BOBS",
-        f"{TITLE}: ann@example.com asks. Expires 10:30:00 UTC. 1 of 2 approvals. {PLAIN.id} You approved it.",
+        f"{TITLE}: bob@example.com asks. Expires 10:30:00 UTC. Request BOBS",
+        f"{TITLE}: ann@example.com asks. Expires 10:30:00 UTC. 1 of 2 approvals. Request {PLAIN.id} You approved it.",
     ]
     looked = [entry.body for entry in spool.queued if entry.kind == "audit_read"]
     assert [(each["user"], each["query"], each["rows"], each["via"]) for each in looked] == [
@@ -100,7 +102,7 @@ async def test_who_is_known_by_address_only_is_told_why_there_is_nothing(home: H
     unknown = Person("", "", "bob@example.com", "bob@example.com", frozenset())
     told = await seen(home, unknown)
     assert told["Waiting for your decision"][0].startswith("The gateway knows no groups of yours")
-    assert told["Your requests, decided or over"] == ["None yet."]
+    assert told["Your earlier requests"] == ["None yet."]
 
 
 async def test_what_is_over_does_not_wait_any_more(home: Home, desk: Desk, clock: Clock) -> None:
@@ -125,10 +127,10 @@ async def test_there_is_a_place_for_more(desk: Desk, spool: ListSpool, clock: Cl
     told = await seen(home, ANN)
     assert list(told) == [
         "Waiting for your decision",
-        "Your requests, waiting",
-        "What you may run again",
+        "Your requests that wait for a decision",
+        "What you may run again without asking",
         "More",
-        "Your requests, decided or over",
+        "Your earlier requests",
     ]
     assert told["More"] == ["ann@example.com: until noon"]
 
@@ -137,11 +139,8 @@ async def test_a_grant_is_shown_to_who_has_it_alone(home: Home, desk: Desk) -> N
     await desk.open(replace(PLAIN, grantable=Terms("shape", 60, 5, 100)))
     await desk.decide(PLAIN.id, None, BOB, Approve(scope=Scope(uses=5)), "slack")
     await desk.open(replace(PLAIN, id="USE", grantable=Terms("shape", 60, 5, 100)))
-    assert (await seen(home, ANN))["What you may run again"] == [
-        (
-            f"{TITLE}: You may run this again without asking: 4 more times, until 11:21:00 UTC, up to 100 rows each time."
-            f" Used 1 time so far. {PLAIN.id}"
-        )
+    assert (await seen(home, ANN))["What you may run again without asking"] == [
+        (f"{TITLE}: 4 more times, until 11:21:00 UTC, up to 100 rows each time. Used 1 time so far. Request {PLAIN.id}")
     ]
     for who in (BOB, EVE):
-        assert (await seen(home, who))["What you may run again"] == ["None."]
+        assert (await seen(home, who))["What you may run again without asking"] == ["None."]

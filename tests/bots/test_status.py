@@ -116,3 +116,14 @@ async def test_how_chats_take_what_they_are_sent() -> None:
     assert "is_archived" not in "".join((await ask(QUIET, chats=chats)).lines)
     never = await ask(QUIET, chats={"slack": ChatHealth(None, 1, "x")})
     assert never.lines[3] == "Slack: no card sent from here yet, 1 failure since"
+
+
+async def test_a_chat_that_is_away_is_called_so() -> None:
+    away = ChatHealth()
+    for at in (NOW, NOW + 10, NOW + 20):
+        away = away.failed("no route", at)
+    answer = await ask(QUIET, chats={"slack": away})
+    assert answer.title == "Status: look at slack"
+    assert answer.lines[3].endswith(
+        "3 failures since; it seems to be away, so a new card is tried once and not for long"
+    )

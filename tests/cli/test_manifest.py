@@ -28,7 +28,10 @@ def test_the_manifest_over_http() -> None:
     assert found["settings"]["event_subscriptions"] == {"request_url": url, "bot_events": ["app_home_opened"]}
     assert found["features"]["app_home"]["home_tab_enabled"] is True
     assert found["settings"]["socket_mode_enabled"] is False
-    assert found["oauth_config"]["scopes"] == {"bot": list(SCOPES), "bot_optional": ["files:write"]}
+    assert found["oauth_config"]["scopes"] == {
+        "bot": list(SCOPES),
+        "bot_optional": ["files:write", "channels:read", "groups:read"],
+    }
     assert len(found["display_information"]["name"]) <= 35
     assert len(command["usage_hint"]) <= 1000
 

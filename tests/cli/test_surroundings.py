@@ -177,7 +177,7 @@ async def test_a_channel_that_others_read_along_in(workspace: Workspace) -> None
     _, shared = await look(workspace, "slack:C2")
     assert (shared.text, shared.fix) == (
         "it is shared with another organisation, who would read the SQL",
-        "name a channel of your own",
+        "name a channel of your own, or allow it: SLACK_SHARED_CHANNELS",
     )
 
 

@@ -376,8 +376,11 @@ def _counted(room: Room) -> dict[str, float]:
 # --- refusals --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_flood_of_requests_is_refused_before_anybody_is_asked() -> None:
-    room = Room(load(POLICY + "limits: {open_requests_per_user: 1}\n"))
+@pytest.mark.parametrize(
+    ("limit", "whose"), [("open_requests_per_user", "ann@example.com"), ("open_requests_per_session", "this session")]
+)
+async def test_a_flood_of_requests_is_refused_before_anybody_is_asked(limit: str, whose: str) -> None:
+    room = Room(load(POLICY + f"limits: {{{limit}: 1}}\n"))
     await room.open()
     await room.held()
     waiting = await room.store.get("REQ1")
@@ -393,7 +396,7 @@ async def test_a_flood_of_requests_is_refused_before_anybody_is_asked() -> None:
     assert (await room.client.refused())[0] == "57014"
     sqlstate, text = await room.client.refused()
     assert sqlstate == "53400"
-    assert text == "1 requests of ann@example.com are waiting already"
+    assert text == f"1 requests of {whose} are waiting already"
     assert await room.store.get("REQ2") is None
     await room.close()
 

@@ -2,15 +2,21 @@
 
 import asyncio
 import itertools
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.audit.spool import Spool
 from gateway.errors import SettingRefused
+from gateway.identity.claims import Identity, TokenRefused
 from gateway.identity.issuers import Issuers
 from gateway.policy.model import load
+from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server, _request_ids, settings
+from gateway.wire.frontend import password
 from gateway.wire.startup import startup_message
 from tests.playbook import POLICY
 
@@ -79,3 +85,84 @@ async def test_who_is_at_the_door_when_the_gateway_stops_is_let_go(said: bytes) 
     assert reader.at_eof()
     writer.close()
     await issuers.close()
+
+
+class _Vouching:
+    """An issuer that knows one token."""
+
+    async def verify(self, token: str) -> Identity:
+        if token != "good":
+            raise TokenRefused("its signature is not the issuer's")
+        return Identity("https://issuer.test", "ann-1", "Ann", "ann@example.com", frozenset(), 2e9)
+
+
+REFUSED = "login refused: unknown token, user or target"
+KEY = "AKIA" + "IOSFODNN7" + "ABCDEFG"
+
+
+@pytest.mark.parametrize(
+    ("says", "token", "known"),
+    [
+        pytest.param(
+            {"user": "ann", "database": "shop", "application_name": "psql"},
+            "bad",
+            {"claimed": "ann", "target": "shop", "agent": "psql", "reason": "its signature is not the issuer's"},
+            id="no token proves it: only what it claims",
+        ),
+        pytest.param(
+            {"user": "bob", "database": "shop"},
+            "good",
+            {
+                "claimed": "bob",
+                "target": "shop",
+                "user": "Ann",
+                "subject": "ann-1",
+                "reason": 'user "bob" is not the token\'s user',
+            },
+            id="a token of somebody else: whose it is, too",
+        ),
+        pytest.param(
+            {"user": "hoop", "database": "nowhere"},
+            "good",
+            {"claimed": "hoop", "target": "nowhere", "user": "Ann", "subject": "ann-1", "reason": REFUSED},
+            id="a target that is not there",
+        ),
+        pytest.param(
+            {"user": "ann", "database": "d" * 300, "application_name": f"agent {KEY}"},
+            "bad",
+            {
+                "claimed": "ann",
+                "target": "d" * 256,
+                "agent": "agent [api_key]",
+                "reason": "its signature is not the issuer's",
+            },
+            id="a secret, and more than is kept",
+        ),
+    ],
+)
+async def test_who_is_turned_away_is_recorded(
+    says: dict[str, str], token: str, known: dict[str, str], tmp_path: Path
+) -> None:
+    spool = Spool.open(tmp_path, "gate-1", b"a" * 32, time.time)
+    shell = Shell(NOBODY, spool, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
+    doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
+    issuers: Any = _Vouching()
+    server = Server(
+        doors, load(POLICY + "masking: {detect: [api_key]}\n"), issuers, shell, NOBODY, NOBODY, NOBODY, NOBODY
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.listen("127.0.0.1", 0))
+    writer.write(startup_message(says) + password(token))
+    async with asyncio.timeout(10):
+        said = (await reader.read()).decode("latin-1")
+        await server.close()
+    writer.close()
+    spool.close()
+    [file] = tmp_path.iterdir()  # noqa: ASYNC240 - a test may wait for a disk
+    entries = [json.loads(line) for line in file.read_text().splitlines()]
+    [entry] = [each for each in entries if each["kind"] == "refused"]
+    assert "28000" in said
+    assert entry["sqlstate"] == "28000"
+    assert entry["client"] == "127.0.0.1"
+    told = {name: entry[name] for name in ("claimed", "target", "agent", "user", "subject", "reason") if name in entry}
+    assert told == known
+    assert KEY not in json.dumps(entry)

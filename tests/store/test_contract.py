@@ -179,13 +179,13 @@ class TestRequests:
 
     async def test_pending_requests_of_one_person_are_counted(self, store: Store) -> None:
         mine, other = fresh(), fresh(requester=BOB)
-        for each in (mine, fresh(), fresh(state=State.RELEASED), other):
+        for each in (mine, fresh(session="another"), fresh(state=State.RELEASED), other):
             await store.open(each, nothing)
         who = mine.requester
-        assert await store.pending_of(who.issuer, who.subject) == 2
+        assert await store.pending_of(who.issuer, who.subject, mine.session) == (2, 1)
         await store.move(mine.id, deny, nothing)
-        assert await store.pending_of(who.issuer, who.subject) == 1
-        assert await store.pending_of(who.issuer, "") == 0
+        assert await store.pending_of(who.issuer, who.subject, mine.session) == (1, 0)
+        assert await store.pending_of(who.issuer, "", mine.session) == (0, 0)
 
     async def test_what_one_person_asked_and_was_denied(self, store: Store) -> None:
         mine = [fresh(id=f"mine-{k}", opened_at=PLAIN.opened_at + k) for k in range(3)]

@@ -46,7 +46,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.lapsed(0.0),
         store.abandoned(0.0),
         store.altered("a", 0, 1),
-        store.pending_of("issuer", "subject"),
+        store.pending_of("issuer", "subject", "session"),
         store.cancel(["digest"]),
         store.redraw("x"),
         store.unsettled("a"),
@@ -81,6 +81,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.link(Account("slack", "/T1", "U1", ""), BOB, 0.0),
         store.linked(Account("slack", "/T1", "U1", "")),
         store.unlink(Account("slack", "/T1", "U1", "")),
+        store.accounts_of("issuer", "subject"),
         store.listen(lambda _channel, _payload: None),
     ]
     public = [name for name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction) if name[0] != "_"]

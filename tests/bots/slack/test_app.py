@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+import structlog.testing
 
 from bots.cards import Action
 from bots.commands import REFUSALS
@@ -803,8 +804,11 @@ async def test_a_click_that_took_too_long_for_slack_counts_and_is_told(
     status = await office.workspace.click(office.bob, office.channel, office.card.ts, APPROVE)
     assert status != 200
     assert (await office.stored()).state is State.PENDING
-    go_on.set()
-    await office.workspace.wait_for(lambda: office.workspace.ephemerals(office.bob), 20)
+    monkeypatch.setattr(office.front, "_clock", lambda: time.time() + 4)
+    with structlog.testing.capture_logs() as logged:
+        go_on.set()
+        await office.workspace.wait_for(lambda: office.workspace.ephemerals(office.bob), 20)
+    assert "slack.answered_late" in [each["event"] for each in logged]
     assert (await office.stored()).state is State.APPROVED
     assert "You approved it" in office.workspace.ephemerals(office.bob)[-1].text
 
@@ -1011,3 +1015,14 @@ async def test_a_grant_is_ended_from_the_home_tab(office: Office) -> None:
     assert stored.grant.revoked_by == ANN.user
     assert office.workspace.direct_messages(office.ann)[-1].text.startswith("Done: DELETE on public.customers")
     assert "hoop_revoke_grant" not in json.dumps(_home_blocks(office, office.ann))
+
+
+async def test_a_clock_that_is_off_is_told_at_start(office: Office) -> None:
+    front = SlackFront(
+        office.client, "s", office.desk, office.front._commands, button_key=b"k", clock=lambda: time.time() + 400
+    )
+    with structlog.testing.capture_logs() as said:
+        await front.start()
+    [warned] = [each for each in said if each["event"] == "slack.clock_skew"]
+    assert warned["clock"].endswith(" s ahead of Slack's")
+    assert await front.clock() == warned["clock"]

@@ -448,7 +448,7 @@ def test_the_glass_is_broken_in_a_modal_with_a_reason_and_words() -> None:
     assert all(cell.text in written for row in shown.preview.rows for cell in row)
     assert DELETE.sql in said(view["blocks"])
     inputs = [each["label"]["text"] for each in view["blocks"] if each["type"] == "input"]
-    assert inputs == ["Why it can't wait for them", "To approve it, type: break glass"]
+    assert inputs == ["Why it can't wait for the other approvals", "To approve it, type: break glass"]
     unread = replace(BREAKABLE, full_view=True, statements=(replace(DELETE, sql="x" * 200_000),))
     assert "submit" not in glass_view(card(unread, NOW), seal(KEY, unread, BOB), "C1")
 

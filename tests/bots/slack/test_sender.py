@@ -84,14 +84,17 @@ async def test_a_user_group_is_called_by_the_card_and_what_is_said_below_it(room
     await room.sender.remind(
         ref, replace(request, approvals_needed=2, approvals=STATES[State.APPROVED].approvals), Below.COUNTED
     )
-    card, waits, escalated, counted = room.workspace.messages(room.channel)
+    await room.sender.remind(ref, request, Below.FLOODED)
+    card, waits, escalated, counted, flooded = room.workspace.messages(room.channel)
     assert {"type": "usergroup", "usergroup_id": "S0DBA"} in card.blocks[1]["elements"][0]["elements"]
     assert "S1" not in json.dumps(card.blocks)
     assert waits.text.startswith("<!subteam^S0DBA> Still waiting for dba: ")
     assert escalated.text.startswith("<!subteam^S0DBA> Escalated: nobody has decided yet. ")
     assert counted.text.startswith("1 of 2 approved by bob@example.com, needs one more: ")
-    assert [each.broadcast for each in (waits, escalated, counted)] == [False, True, False]
-    assert {each.thread_ts for each in (waits, escalated, counted)} == {card.ts}
+    assert flooded.text.startswith("ann@example.com asks for more than may wait at once")
+    said = (waits, escalated, counted, flooded)
+    assert [each.broadcast for each in said] == [False, True, False, True]
+    assert {each.thread_ts for each in said} == {card.ts}
 
 
 async def test_a_card_that_nobody_can_decide_any_more_calls_nobody(room: Room) -> None:
