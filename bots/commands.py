@@ -26,7 +26,7 @@ from bots.outcomes import broken, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
 from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, Refused, Withdraw
-from gateway.approvals.glass import may_look, to_type
+from gateway.approvals.glass import as_seen_by, may_look, to_type
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, same_person
 from gateway.audit.exposure import exposure
 from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Owner, Query, QueryError, describe, parse
@@ -310,7 +310,8 @@ class Commands:
         query = Query((Filter("id", (request.id,)),), 0.0, self._clock() + 60, limit=PAGE)
         rows, _ = await self._audit(query, 0)
         self._write_down(f"show {request.id}", len(rows), viewer)
-        drawn = replace(card(request, self._clock()), actions=())
+        shown = request if self._auditor(viewer.person) else as_seen_by(request, viewer.person)
+        drawn = replace(card(shown, self._clock()), actions=())
         lines = (*_story(request), *(_proved(row) for row in rows if row.get("request") == request.id))
         return Answer(f"Request {line(request.id, 60)}", lines, drawn, footer=await self._proof())
 

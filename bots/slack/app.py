@@ -452,7 +452,7 @@ class SlackFront:
             return blocks.notice_view(REFUSALS[Refusal.UNKNOWN_REQUEST])
         if not (glass.may_look(request, person) or same_person(request.requester, person)):
             return blocks.notice_view("Only its reviewers and its requester may see it in full.")
-        return blocks.full_view(card(request, self._clock()))
+        return blocks.full_view(card(glass.as_seen_by(request, person), self._clock()))
 
     async def _review(self, ack: AsyncAck, body: Body) -> None:
         view = await self._open(body, blocks.notice_view("Looking it up...", "Request"))
@@ -468,7 +468,7 @@ class SlackFront:
         request = await self._desk.show(opened[0]) if opened is not None else None
         if request is None or not (glass.may_look(request, person) or same_person(request.requester, person)):
             return blocks.notice_view("There is no such request that you may see.", "Request")
-        return review_view(card(request, self._clock()), seal(self._key, request))
+        return review_view(card(glass.as_seen_by(request, person), self._clock()), seal(self._key, request))
 
     async def _revoke_grant(self, ack: AsyncAck, body: Body) -> None:
         """As the command does; the tab then shows what is left."""

@@ -289,7 +289,9 @@ class WebFront:
         if refusal is not None and not may_break:
             note = told(DeskRefused(refusal, wanted), person, now)
         sealed = seal(self._button_key, wanted, visit.person)
-        return pages.decide(card(wanted, now), person.user, choices, [*visit.hidden, ("seal", sealed)], note)
+        return pages.decide(
+            card(glass.as_seen_by(wanted, person), now), person.user, choices, [*visit.hidden, ("seal", sealed)], note
+        )
 
     async def _decided(self, visit: _Visit, form: dict[str, str]) -> web.Response:
         opened, reason = unsealed(form.get("seal", "")), said(form.get("reason", ""), _LONGEST + 1)

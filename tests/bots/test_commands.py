@@ -328,6 +328,15 @@ async def test_show_tells_what_became_of_the_transaction(record: Record, fate: s
     assert in_utc(answer.lines[3]) == f"25 Nov 10:20 UTC {said}"
 
 
+async def test_show_tells_rows_to_those_who_decide(record: Record) -> None:
+    await record.store.open(PLAIN, lambda _request: ())
+    for who, told in ((ANN, False), (BOB, True), (AUDITOR, True)):
+        drawn = (await record.ask(f"show {ID}", who)).card
+        assert drawn is not None
+        assert (drawn.preview is not None) is told
+        assert ("42 rows" in str(drawn)) is told
+
+
 async def test_show_does_not_tell_strangers_that_it_exists(record: Record) -> None:
     await record.desk.open(PLAIN)
     answer = await record.ask(f"show {ID}", EVE)
