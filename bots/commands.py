@@ -30,6 +30,7 @@ from gateway.approvals.glass import as_seen_by, may_look, to_type
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, same_person
 from gateway.audit.exposure import exposure
 from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Owner, Query, QueryError, describe, parse
+from gateway.audit.spreadsheet import harmless
 from gateway.policy.verbs import asked
 
 __all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "no_groups", "owner_of", "told"]
@@ -400,13 +401,12 @@ def _moment(text: str) -> str:
 
 
 def _csv(rows: list[Row]) -> str:
-    """CSV that no spreadsheet takes for formulas: a leading = + - @ gets an apostrophe before it."""
+    """CSV that no spreadsheet takes for formulas."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("time", "who", "what", "rows", "decision", "id"))
     for row in rows:
-        cells = (recorded.text(row, "at"), *_cells(row))
-        writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell for cell in cells])
+        writer.writerow([harmless(cell) for cell in (recorded.text(row, "at"), *_cells(row))])
     return visible(out.getvalue().rstrip("\n"), keep="\n")
 
 
