@@ -26,13 +26,14 @@ from bots.outcomes import broken, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
 from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, Refused, Withdraw
-from gateway.approvals.glass import may_look, to_type
+from gateway.approvals.glass import as_seen_by, may_look, to_type
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, same_person
 from gateway.audit.exposure import exposure
-from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Query, QueryError, describe, parse
+from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Owner, Query, QueryError, describe, parse
+from gateway.audit.spreadsheet import harmless
 from gateway.policy.verbs import asked
 
-__all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "is_own", "no_groups", "told"]
+__all__ = ["HELP", "REFUSALS", "Answer", "Commands", "Page", "Viewer", "no_groups", "owner_of", "told"]
 
 Row = recorded.Row
 #: `store.audit`: a page of end entries and how many there are in all.
@@ -209,10 +210,11 @@ class Commands:
 
     async def _listed(self, query: Query, offset: int, viewer: Viewer) -> Answer:
         size = query.limit if viewer.front == "cli" else min(query.limit, PAGE)
-        rows, total, hidden = await self._seen(replace(query, limit=size), offset, viewer)
+        rows, total = await self._seen(replace(query, limit=size), offset, viewer)
+        hidden = await self._hidden(query, viewer)
         self._write_down(describe(query), len(rows), viewer)
         lines = [line(describe(replace(query, since=floor(query.since), until=ceil(query.until))), 400)]
-        lines += [f"{hidden:,} hidden: records of others that you may not see"] if hidden else []
+        lines += [f"{hidden:,} hidden: records of others in that time, matching or not"] if hidden else []
         lines = [*(await self._exposure(query, viewer)), *lines] if query.exposure else lines
         more = [] if query.share else [*self._pages(query, offset, size, total), *self._others(query, rows, viewer)]
         return Answer(
@@ -227,8 +229,7 @@ class Commands:
 
     async def _export(self, query: Query, viewer: Viewer) -> Answer:
         async def seen(part: Query, offset: int) -> tuple[list[Row], int]:
-            rows, total, _ = await self._seen(part, offset, viewer)
-            return rows, total
+            return await self._seen(part, offset, viewer)
 
         answer, rows = await exported(query, seen, await self._proof())
         self._write_down(f"export {describe(query)}", rows, viewer)
@@ -236,21 +237,25 @@ class Commands:
 
     async def _exposure(self, query: Query, viewer: Viewer) -> list[str]:
         async def ask(part: Query) -> tuple[list[Row], int]:
-            rows, total, _ = await self._seen(part, 0, viewer)
-            return rows, total
+            return await self._seen(part, 0, viewer)
 
         return [line(each, 300) for each in await exposure(query, ask)]
 
-    async def _seen(self, query: Query, offset: int, viewer: Viewer) -> tuple[list[Row], int, int]:
-        """The rows that the viewer may see, how many there are, and how many are hidden from them."""
+    async def _seen(self, query: Query, offset: int, viewer: Viewer) -> tuple[list[Row], int]:
+        """The rows that the viewer may see, and how many there are."""
+        owner = None if self._auditor(viewer.person) else owner_of(viewer.person)
+        rows, total = await self._audit(replace(query, owner=owner), offset)
+        return list(rows), total
+
+    async def _hidden(self, query: Query, viewer: Viewer) -> int:
+        """How many are hidden from the viewer, by time alone: how many of others' match would tell, asked often enough, what is
+        in them."""
         if self._auditor(viewer.person):
-            rows, total = await self._audit(query, offset)
-            return list(rows), total, 0
-        mine = replace(query, filters=(*query.filters, Filter("user", (viewer.person.user,))))
-        rows, total = await self._audit(mine, offset)
-        _, everybodys = await self._audit(replace(query, limit=1), 0)
-        # the filter is a glob over names; whose a record is, is said by its subject
-        return [row for row in rows if is_own(row, viewer.person)], total, max(0, everybodys - total)
+            return 0
+        whole = Query((), query.since, query.until, limit=1)
+        _, everybodys = await self._audit(whole, 0)
+        _, own = await self._audit(replace(whole, owner=owner_of(viewer.person)), 0)
+        return max(0, everybodys - own)
 
     def _write_down(self, query: str, rows: int, viewer: Viewer) -> None:
         who = viewer.person
@@ -306,7 +311,8 @@ class Commands:
         query = Query((Filter("id", (request.id,)),), 0.0, self._clock() + 60, limit=PAGE)
         rows, _ = await self._audit(query, 0)
         self._write_down(f"show {request.id}", len(rows), viewer)
-        drawn = replace(card(request, self._clock()), actions=())
+        shown = request if self._auditor(viewer.person) else as_seen_by(request, viewer.person)
+        drawn = replace(card(shown, self._clock()), actions=())
         lines = (*_story(request), *(_proved(row) for row in rows if row.get("request") == request.id))
         return Answer(f"Request {line(request.id, 60)}", lines, drawn, footer=await self._proof())
 
@@ -358,14 +364,9 @@ class Commands:
 # Rows ----------------------------------------------------------------------------------------------------------------
 
 
-def is_own(row: Row, person: Person) -> bool:
-    """Whether an entry of the record is about somebody's own doing: two issuers may give the same subject. An older entry
-    has no issuer; its user name then has to be theirs as well."""
-    if person.subject and row.get("issuer"):
-        return (row.get("issuer"), row.get("subject")) == (person.issuer, person.subject)
-    if person.subject and row.get("subject") != person.subject:
-        return False
-    return str(row.get("user", "")).casefold() == person.user.casefold()
+def owner_of(person: Person) -> Owner:
+    """Whose records somebody may see who is no auditor."""
+    return Owner(person.issuer, person.subject, person.user)
 
 
 def _range(offset: int, rows: list[Row]) -> str:
@@ -400,13 +401,12 @@ def _moment(text: str) -> str:
 
 
 def _csv(rows: list[Row]) -> str:
-    """CSV that no spreadsheet takes for formulas: a leading = + - @ gets an apostrophe before it."""
+    """CSV that no spreadsheet takes for formulas."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("time", "who", "what", "rows", "decision", "id"))
     for row in rows:
-        cells = (recorded.text(row, "at"), *_cells(row))
-        writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell for cell in cells])
+        writer.writerow([harmless(cell) for cell in (recorded.text(row, "at"), *_cells(row))])
     return visible(out.getvalue().rstrip("\n"), keep="\n")
 
 

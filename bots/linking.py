@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from bots.answers import Answer, Verb, Viewer, Way
 from bots.texts import line, moment
-from gateway.approvals.request import Person
+from gateway.approvals.request import Person, known_as
 from gateway.identity.accounts import Account, as_values
 from gateway.identity.login import ticket, typed_code
 from gateway.store.signins import SignIns
@@ -70,7 +70,11 @@ class Linking:
             return await self._remove(viewer.account)
         if self._page is None:
             return Answer("Not linked", (NOT_SET_UP,))
-        return await self._bind(text, viewer.account) if text else await self._begin(viewer.account, self._page)
+        return (
+            await self._bind(text, viewer.account, viewer.person)
+            if text
+            else await self._begin(viewer.account, self._page)
+        )
 
     async def _begin(self, account: Account, page: Callable[[str], str]) -> Answer:
         secret, until = self._fresh(), self._clock() + LIFETIME
@@ -85,12 +89,12 @@ class Linking:
         )
         return Answer("Link this account", lines, way=Way("Sign in", page(secret)))
 
-    async def _bind(self, text: str, account: Account) -> Answer:
+    async def _bind(self, text: str, account: Account, taken_for: Person) -> Answer:
         code = typed_code(text)
         kept = await self._store.take_ticket(ticket(self._key, "code", account.key, code)) if code else None
         if kept is None:
             return Answer("Nothing was linked", WRONG)
-        who = Person(**json.loads(kept), groups=frozenset())
+        who = Person(**json.loads(kept), groups=frozenset(), also=known_as(taken_for))
         about = {"subject": who.subject, "user": who.user, "account": account.key, "via": account.front}
         self._record(kind="linked", **about)
         try:

@@ -7,6 +7,7 @@ The texts may hold what clients sent: whoever shows them makes them visible firs
 from collections.abc import Mapping
 
 from bots.outcomes import has_count
+from gateway.approvals.granting import VIA_GRANT
 from gateway.audit.entry import Value
 
 Row = Mapping[str, Value]
@@ -62,7 +63,8 @@ def decision(row: Row) -> str:
         case "finished":
             code = f" {text(row, 'sqlstate')}" if outcome == "failed" and row.get("sqlstate") else ""
             glass = ", by breaking the glass" if row.get("break_glass") else ""
-            return f"{outcome}{code}" + (f", approved{by}{glass}" if by else "")
+            how = f"by a grant of {text(row, 'decided_by')}" if row.get("via") == VIA_GRANT else f"approved{by}{glass}"
+            return f"{outcome}{code}" + (f", {how}" if by else "")
         case _:
             return f"{outcome}{by}"
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from bots.answers import Answer, Verb, Viewer
-from bots.commands import is_own
+from bots.commands import owner_of
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, visible
 from gateway.approvals.request import ApprovalRequest, Person
@@ -59,8 +59,9 @@ class Sessions:
         if other:
             return Answer(f"Sessions have no {line(other[0], 20)}:", HELP[1:])
         who = viewer.person
-        matching = [row for row in await self._open() if admits(query, row)]
-        seen = [row for row in matching if self._auditor(who) or is_own(row, who)]
+        rows, owner = await self._open(), owner_of(who)
+        theirs = [row for row in rows if self._auditor(who) or owner.has(row)]
+        seen = [row for row in theirs if admits(query, row)]
         self._record(
             kind="audit_read",
             subject=who.subject,
@@ -69,11 +70,11 @@ class Sessions:
             rows=len(seen),
             via=viewer.front,
         )
-        return _drawn(seen, len(matching) - len(seen), await self._pending())
+        return _drawn(seen, len(rows) - len(theirs), await self._pending())
 
 
 def _drawn(seen: list[Row], hidden: int, pending: list[ApprovalRequest]) -> Answer:
-    lines = [f"{hidden:,} hidden: sessions of others that you may not see"] if hidden else []
+    lines = [f"{hidden:,} hidden: sessions of others, matching or not"] if hidden else []
     lines += [f"{len(seen) - SHOWN:,} older not shown here: narrow it with user: or db:"] if len(seen) > SHOWN else []
     lines += [] if seen else ["No session that you may see matches."]
     held = {(each.replica, each.session): each.id for each in pending}

@@ -11,6 +11,7 @@ token in its own way (MOMENT, `utc`), a front that can't calls `in_utc`. The tok
 import re
 import textwrap
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 NAME = 160
@@ -122,6 +123,12 @@ def span(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} m {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} m"
+
+
+def sentences(texts: Iterable[str]) -> str:
+    """Lines as one text: a full stop behind each but the last, where it has no mark of its own."""
+    *first, last = texts
+    return " ".join((*(text if text.endswith((".", "?", "!", ":")) else f"{text}." for text in first), last))
 
 
 def count(number: int, noun: str) -> str:

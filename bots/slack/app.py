@@ -90,11 +90,13 @@ class Unproven(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a click came to: the text for the person, and the id of a request whose clicked card is out of date."""
+    """What a click came to: the text for the person, the id of a request whose clicked card is out of date, and the input that
+    the text stands beside, in a modal that has it."""
 
     text: str
     decided: bool = False
     redraw: str = ""
+    beside: str = ""
 
 
 class SlackFront:
@@ -344,7 +346,7 @@ class SlackFront:
         decision = decided(body["view"], about["whole"] is True)
         came_to = await self._decide(about["value"], body["user"]["id"], decision, personal=True)
         if not came_to.decided:
-            await ack(**_shown_in(body, came_to.text))
+            await ack(**_shown_in(body, came_to.text, came_to.beside))
             return
         await ack()
         shown = {"channel": about["channel"], "user": body["user"]["id"], "text": blocks.in_mrkdwn(came_to.text)}
@@ -366,7 +368,8 @@ class SlackFront:
         text = told(answer, person, self._clock(), decision)
         if isinstance(answer, Decided):
             return _Said(text, decided=True)
-        return _Said(text, redraw=request_id if answer.refusal in _CARD_IS_OLD else "")
+        beside = blocks.TYPED_BLOCK if answer.refusal is Refusal.NOT_TYPED else ""
+        return _Said(text, redraw=request_id if answer.refusal in _CARD_IS_OLD else "", beside=beside)
 
     async def _more(self, ack: AsyncAck, body: Body) -> None:
         """What was chosen from a card's menu: as a click on a button of its own, whose value is behind its name."""
@@ -449,7 +452,7 @@ class SlackFront:
             return blocks.notice_view(REFUSALS[Refusal.UNKNOWN_REQUEST])
         if not (glass.may_look(request, person) or same_person(request.requester, person)):
             return blocks.notice_view("Only its reviewers and its requester may see it in full.")
-        return blocks.full_view(card(request, self._clock()))
+        return blocks.full_view(card(glass.as_seen_by(request, person), self._clock()))
 
     async def _review(self, ack: AsyncAck, body: Body) -> None:
         view = await self._open(body, blocks.notice_view("Looking it up...", "Request"))
@@ -465,7 +468,7 @@ class SlackFront:
         request = await self._desk.show(opened[0]) if opened is not None else None
         if request is None or not (glass.may_look(request, person) or same_person(request.requester, person)):
             return blocks.notice_view("There is no such request that you may see.", "Request")
-        return review_view(card(request, self._clock()), seal(self._key, request))
+        return review_view(card(glass.as_seen_by(request, person), self._clock()), seal(self._key, request))
 
     async def _revoke_grant(self, ack: AsyncAck, body: Body) -> None:
         """As the command does; the tab then shows what is left."""
@@ -684,11 +687,12 @@ def _in_its_place(text: str) -> Json:
     return {"response_action": "update", "view": blocks.notice_view(in_utc(text), "Approve")}
 
 
-def _shown_in(body: Body, text: str) -> Json:
+def _shown_in(body: Body, text: str, beside: str = "") -> Json:
     """What an ack carries when the answer is a text: an error in the modal, or the command's answer."""
     if body.get("type") == "view_submission":
         inputs = [each["block_id"] for each in body["view"]["blocks"] if each["type"] == "input"]
-        return _in_place(text, inputs[0]) if inputs else _in_its_place(text)
+        block = beside if beside in inputs else next(iter(inputs), "")
+        return _in_place(text, block) if block else _in_its_place(text)
     return {"text": blocks.in_mrkdwn(text)} if "command" in body else {}
 
 

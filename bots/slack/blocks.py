@@ -21,7 +21,7 @@ from bots.fitting import cost, excerpt, fit, prefix
 from bots.granting import Offer
 from bots.outcomes import Tone
 from bots.previews import Cell, Table, as_text
-from bots.texts import MOMENT, count, in_utc, moment, utc
+from bots.texts import MOMENT, count, in_utc, moment, sentences, utc
 from gateway.approvals.request import LONGEST_QUESTION
 
 Json = dict[str, Any]
@@ -371,7 +371,7 @@ def answer_message(answer: Answer) -> Message:
         blocks, hidden = _answered(answer, LADDER[step])
         if size(blocks) <= MESSAGE_BUDGET:
             break
-    return Message(in_mrkdwn(fit(". ".join((answer.title, *answer.lines)), TEXT_LIMIT // 5)), blocks, step, hidden)
+    return Message(in_mrkdwn(fit(sentences((answer.title, *answer.lines)), TEXT_LIMIT // 5)), blocks, step, hidden)
 
 
 def _answered(answer: Answer, step: Step) -> tuple[list[Json], bool]:

@@ -25,7 +25,7 @@ from bots.commands import Answer, Page
 from bots.fitting import cost, excerpt, fit, prefix
 from bots.outcomes import Tone
 from bots.previews import Cell, Table
-from bots.texts import MOMENT, count, in_utc, moment
+from bots.texts import MOMENT, count, in_utc, moment, sentences
 
 Json = dict[str, Any]
 
@@ -552,7 +552,7 @@ def answer_card(answer: Answer) -> Drawn:
 
     Rows that do not fit are counted; the ladder takes a card down before anything else is cut.
     """
-    notice = ". ".join((answer.title, *answer.lines))
+    notice = sentences((answer.title, *answer.lines))
     for step in LADDER:
         body, hidden = _answered(answer, step)
         content = _with_rows(body, answer, notice)

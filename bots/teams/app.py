@@ -393,7 +393,7 @@ class TeamsFront:
             return self._base(request, NOT_IN_FULL)
         place = (data.get("k", 0), data.get("at", 0))
         k, begin = place if all(type(each) is int for each in place) else (0, 0)
-        shown = card(request, self._clock())
+        shown = card(glass.as_seen_by(request, person), self._clock())
         asked = (shown.full_view or shown.is_batch) and not same_person(request.requester, person)
         read = seal(self._key, request, person) if asked else ""
         return full_card(shown, seal(self._key, request), k, begin, read)

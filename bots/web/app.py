@@ -29,7 +29,7 @@ from bots.linking import LIFETIME
 from bots.seals import genuine, seal, unsealed
 from bots.texts import count, line
 from bots.web import pages
-from bots.web.attempts import Attempts
+from bots.web.attempts import Attempts, source
 from bots.web.pages import HEADERS, Choices, Page
 from gateway.approvals import glass
 from gateway.approvals.desk import Approve, BreakGlass, Decided, Decision, Deny, Desk
@@ -163,7 +163,7 @@ class WebFront:
         return _answer(pages.approve_begins(request.match_info["id"]))
 
     async def _approve_begins(self, request: web.Request) -> web.Response:
-        if wait := self._begins.wait(request.remote or "", self._clock()):
+        if wait := self._begins.wait(source(request.remote or ""), self._clock()):
             return _too_often(wait)
         wanted = await self._desk.show(request.match_info["id"])
         if wanted is None:
@@ -289,7 +289,9 @@ class WebFront:
         if refusal is not None and not may_break:
             note = told(DeskRefused(refusal, wanted), person, now)
         sealed = seal(self._button_key, wanted, visit.person)
-        return pages.decide(card(wanted, now), person.user, choices, [*visit.hidden, ("seal", sealed)], note)
+        return pages.decide(
+            card(glass.as_seen_by(wanted, person), now), person.user, choices, [*visit.hidden, ("seal", sealed)], note
+        )
 
     async def _decided(self, visit: _Visit, form: dict[str, str]) -> web.Response:
         opened, reason = unsealed(form.get("seal", "")), said(form.get("reason", ""), _LONGEST + 1)

@@ -5,11 +5,23 @@ itself, and a proxy in front of it is one address, so the limits are far above w
 """
 
 from collections import OrderedDict, deque
+from ipaddress import IPv6Address, ip_address
 from math import ceil
 
 WINDOW = 60.0
 #: So many keys are remembered; of more the one that was silent longest is forgotten.
 _KEYS = 4_096
+
+
+def source(address: str) -> str:
+    """What counts as one address: of IPv6 its network of 64 bits, which is what one machine has to choose from."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return address
+    return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
 
 
 class Attempts:

@@ -11,6 +11,7 @@ from gateway.approvals.request import (
     Approval,
     ApprovalRequest,
     Person,
+    Preview,
     Refusal,
     State,
     is_named,
@@ -25,6 +26,7 @@ from gateway.approvals.request import (
 #: What is typed where the rule wants no name typed.
 WORDS = "break glass"
 LEAST_REASON = 3
+FOR_REVIEWERS = "no preview: rows are told to those who decide"
 
 
 def to_type(request: ApprovalRequest) -> str:
@@ -40,6 +42,12 @@ def may_break(request: ApprovalRequest, person: Person) -> bool:
 def may_look(request: ApprovalRequest, person: Person) -> bool:
     """Whether the person may decide it in some way, so may read all of it."""
     return may_review(request, person) or may_break(request, person)
+
+
+def as_seen_by(request: ApprovalRequest, person: Person) -> ApprovalRequest:
+    """What the person may see of it, who asked or may look. Rows of the target, and how many there are, are for those who decide:
+    else a write that is held would show a table that its requester may not read."""
+    return request if may_look(request, person) else replace(request, preview=Preview(note=FOR_REVIEWERS))
 
 
 def refusal_of(request: ApprovalRequest, person: Person, now: float) -> Refusal | None:

@@ -300,6 +300,12 @@ def identity(issuer: str, subject: str) -> str:
     return f"{issuer}\n{subject}"
 
 
+def known_as(person: Person) -> tuple[str, ...]:
+    """Everything that tells this person from another human, for `Person.also`."""
+    theirs = [identity(person.issuer, person.subject)] if person.subject else []
+    return tuple(dict.fromkeys((*person.also, *sorted(_addresses(person)), *theirs)))
+
+
 def may_review(request: ApprovalRequest, person: Person) -> bool:
     """True if the request's reviewers name one of the person's groups, or their user name or e-mail (any case)."""
     if request.reviewer_groups & person.groups:

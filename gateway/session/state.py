@@ -307,6 +307,7 @@ class Conversation:
             "rule": execution.verdict.rule,
             "request": execution.request,
             "decided_by": execution.decided_by,
+            "via": execution.via,
             "break_glass": execution.broken,
             "masked": [*execution.masked],
             "clear": [*execution.clear],

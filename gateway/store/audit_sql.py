@@ -6,7 +6,7 @@ the store's database compares it (LC_CTYPE), so a store with locale C is stricte
 
 from dataclasses import dataclass, field
 
-from gateway.audit.query import ANY_OF, DECISIONS, PATTERNS, Filter, Query, flat, like, patterns, row_range
+from gateway.audit.query import ANY_OF, DECISIONS, PATTERNS, Filter, Owner, Query, flat, like, patterns, row_range
 
 # The end entries (is_end), less the refused clicks (port.is_refused_click).
 _ENDS = (
@@ -54,6 +54,7 @@ def select(query: Query, offset: int) -> tuple[str, str, list[object]]:
     since, until = where.bind(query.since, "double precision"), where.bind(query.until, "double precision")
     conditions = [_ENDS, f"at >= to_timestamp({since})", f"at < to_timestamp({until})"]
     conditions += [_condition(where, each) for each in query.filters]
+    conditions += [] if query.owner is None else [_owned(where, query.owner)]
     source = f"FROM hoop.audit WHERE {' AND '.join(conditions)}"
     order = f'ORDER BY {_SORTS[query.sort]}at DESC, replica COLLATE "C" DESC, seq DESC'
     return (
@@ -61,6 +62,16 @@ def select(query: Query, offset: int) -> tuple[str, str, list[object]]:
         f"SELECT count(*) {source}",
         where.parameters,
     )
+
+
+def _owned(where: _Where, owner: Owner) -> str:
+    """As Owner.has."""
+    named = f"lower(coalesce(\"user\", '')) = lower({where.bind(owner.user, 'text')})"
+    if not owner.subject:
+        return named
+    issuer, subject = where.bind(owner.issuer, "text"), where.bind(owner.subject, "text")
+    whose = f"CASE WHEN coalesce(body ->> 'issuer', '') <> '' THEN body ->> 'issuer' = {issuer} ELSE {named} END"
+    return f"subject = {subject} AND {whose}"
 
 
 def _condition(where: _Where, each: Filter) -> str:

@@ -420,17 +420,17 @@ SELECT body FROM hoop.ticket WHERE id = $1 AND expires_at > clock_timestamp();
 DELETE FROM hoop.ticket WHERE id = $1 AND expires_at > clock_timestamp() RETURNING body;
 
 -- name: link_put
-INSERT INTO hoop.link (front, place, account, issuer, subject, "user", email, linked_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8))
+INSERT INTO hoop.link (front, place, account, issuer, subject, "user", email, linked_at, also)
+VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), $9)
 ON CONFLICT (front, place, account) DO UPDATE
    SET issuer = excluded.issuer, subject = excluded.subject, "user" = excluded."user", email = excluded.email,
-       linked_at = excluded.linked_at;
+       linked_at = excluded.linked_at, also = excluded.also;
 
 -- name: link_get
 SELECT issuer, subject, "user", email FROM hoop.link WHERE front = $1 AND place = $2 AND account = $3;
 
 -- name: link_of
-SELECT front, place, account FROM hoop.link WHERE issuer = $1 AND subject = $2;
+SELECT front, place, account, also FROM hoop.link WHERE issuer = $1 AND subject = $2;
 
 -- name: link_remove
 DELETE FROM hoop.link WHERE front = $1 AND place = $2 AND account = $3 RETURNING account;

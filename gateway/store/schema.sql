@@ -226,3 +226,8 @@ CREATE TABLE hoop.link (
     linked_at timestamptz NOT NULL,
     PRIMARY KEY (front, place, account)
 );
+
+-- migration 11: whom a linked chat account was taken for before
+
+-- Its address, and the identities that it stood for when it was linked (Person.also): they are the same human's.
+ALTER TABLE hoop.link ADD COLUMN also text[] NOT NULL DEFAULT '{}';

@@ -5,7 +5,7 @@ here: what a ticket says (bots.web, bots.linking), secrets (a ticket's id is a d
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.approvals.request import Person
@@ -28,13 +28,13 @@ class SignIns(Protocol):
         """The same, and it is gone: of several who ask at once one gets it."""
 
     async def link(self, account: Account, person: Person, at: float) -> None:
-        """This chat account is this person's from now on, whosever it was."""
+        """This chat account is this person's from now on, whosever it was. `person.also`: whom the chat took it for."""
 
     async def linked(self, account: Account) -> Person | None:
         """Whose it is, without groups; None for an account that nobody has linked."""
 
     async def accounts_of(self, issuer: str, subject: str) -> list[str]:
-        """The accounts (Account.key) that are linked with this identity."""
+        """The accounts (Account.key) that are linked with this identity, and whom the chats took them for (Person.also)."""
 
     async def unlink(self, account: Account) -> bool:
         """It is nobody's any more. False: it was nobody's."""
@@ -60,7 +60,7 @@ class PostgresSignIns:
 
     async def link(self, account: Account, person: Person, at: float) -> None:
         who = (person.issuer, person.subject, person.user, person.email)
-        await self._fetch("link_put", account.front, account.place, account.user, *who, at)
+        await self._fetch("link_put", account.front, account.place, account.user, *who, at, list(person.also))
 
     async def linked(self, account: Account) -> Person | None:
         rows = await self._fetch("link_get", account.front, account.place, account.user)
@@ -68,7 +68,11 @@ class PostgresSignIns:
 
     async def accounts_of(self, issuer: str, subject: str) -> list[str]:
         rows = await self._fetch("link_of", issuer, subject)
-        return [Account(row["front"], row["place"], row["account"], "").key for row in rows]
+        return [
+            each
+            for row in rows
+            for each in (Account(row["front"], row["place"], row["account"], "").key, *map(str, row["also"]))
+        ]
 
     async def unlink(self, account: Account) -> bool:
         return bool(await self._fetch("link_remove", account.front, account.place, account.user))
@@ -105,17 +109,18 @@ class MemorySignIns:
     async def link(self, account: Account, person: Person, at: float) -> None:  # noqa: ARG002 - the port's
         self._here()
         self._links[account.front, account.place, account.user] = Person(
-            person.issuer, person.subject, person.user, person.email, frozenset()
+            person.issuer, person.subject, person.user, person.email, frozenset(), person.also
         )
 
     async def linked(self, account: Account) -> Person | None:
         self._here()
-        return self._links.get((account.front, account.place, account.user))
+        found = self._links.get((account.front, account.place, account.user))
+        return None if found is None else replace(found, also=())
 
     async def accounts_of(self, issuer: str, subject: str) -> list[str]:
         self._here()
-        whose = {key: (person.issuer, person.subject) for key, person in self._links.items()}
-        return [Account(*key, "").key for key, owner in whose.items() if owner == (issuer, subject)]
+        theirs = [each for each in self._links.items() if (each[1].issuer, each[1].subject) == (issuer, subject)]
+        return [each for key, person in theirs for each in (Account(*key, "").key, *person.also)]
 
     async def unlink(self, account: Account) -> bool:
         self._here()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.approvals import glass
-from gateway.approvals.request import Approval, ApprovalRequest, Person, Refusal, State
+from gateway.approvals.request import Approval, ApprovalRequest, Person, Preview, Refusal, State
 from tests.bots.samples import ANN, BOB, CAROL, EVE, NOW, PLAIN, STATES, person
 
 SRE = person("sam", "sre")
@@ -115,3 +115,11 @@ def test_what_is_over_is_over(state: State) -> None:
 
 def test_its_time() -> None:
     assert broken(now=ASKED.expires_at) is Refusal.EXPIRED
+
+
+def test_who_asked_is_told_no_rows_of_the_target() -> None:
+    """A write is held before anybody let them read what it touches; who may decide has to see it."""
+    for looks in (SRE, BOB):
+        assert glass.as_seen_by(replace(ASKED, requester=looks), looks) == replace(ASKED, requester=looks)
+    seen = glass.as_seen_by(ASKED, ANN)
+    assert seen == replace(ASKED, preview=Preview(note=glass.FOR_REVIEWERS))

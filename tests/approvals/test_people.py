@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.approvals.people import People
-from gateway.approvals.request import Approval, Person, identity, is_named, same_person
+from gateway.approvals.request import Approval, Person, identity, is_named, known_as, same_person
 from gateway.approvals.stored import from_json, to_json
 from gateway.identity.accounts import Account
 from gateway.store.memory import MemoryStore
@@ -143,3 +143,25 @@ async def test_two_identities_that_share_a_chat_account_are_one_human(
     assert same_person(clicks, asked)
     assert same_person(signs_in, asked), "also on the page, where nobody's chat account is known"
     assert not same_person(await people.now(CAROL), asked)
+
+
+async def test_whom_a_chat_takes_a_linked_account_for_is_known_on_the_page_too(
+    people: People, store: MemoryStore, clock: Clock
+) -> None:
+    """Ann links her chat account with her second identity, which has the group: signed in as that she approves nothing of
+    her own, as she doesn't in chat."""
+    first, second = (
+        replace(BOB, groups=frozenset({"engineering"})),
+        Person("https://i", "admin-7", "admin-7", None, frozenset({"dba"})),
+    )
+    for each in (first, second):
+        await store.saw(each, clock())
+    before = await people.reviewer(first.email or "", chat=SLACK)
+    assert before is not None
+    await store.link(SLACK, replace(second, also=known_as(before)), clock())
+    assert not second.also
+    assert same_person(await people.now(second), first)
+    chats = await people.reviewer(first.email or "", chat=SLACK)
+    assert chats is not None
+    assert same_person(chats, first)
+    assert not same_person(await people.now(second), CAROL)

@@ -12,7 +12,7 @@ from gateway.audit.spreadsheet import CSV_FIELDS, as_csv
 @pytest.mark.parametrize(
     ("value", "cell"),
     [
-        ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@x", "'@x"), (" \t=1", "' \t=1"), ("a=1", "a=1"), ("two\nlines", "two\nlines"),
+        ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@x", "'@x"), (" \t=1", "' \t=1"), ("\uff1d1", "'\uff1d1"), ("\u3000\uff0b1", "'\u3000\uff0b1"), ("a=1", "a=1"), ("two\nlines", "two\nlines"),
         (-5, "-5"), (None, ""), (["public.a", "public.b"], "public.a public.b"), ([{"column": "a"}], '[{"column": "a"}]'), (True, "True"),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bots.commands import REFUSALS, Answer, Commands, Viewer, is_own
+from bots.commands import REFUSALS, Answer, Commands, Viewer, owner_of
 from bots.texts import in_utc
 from gateway.approvals.desk import Approve, Deny, Desk, Lift
 from gateway.approvals.request import Person, Refusal, State
@@ -102,17 +102,37 @@ async def test_others_records_are_counted_not_shown(record: Record) -> None:
         await record.happened(EVE, tag="DELETE", outcome="executed")
     answer = await record.ask("audit", ANN)
     assert [row[1] for row in texts(answer)] == [ANN.user]
-    assert "3 hidden: records of others that you may not see" in answer.lines
+    assert "3 hidden: records of others in that time, matching or not" in answer.lines
     everything = await record.ask("audit", AUDITOR)
     assert everything.title == "Audit: 4 statements"
     assert not any("hidden" in line for line in everything.lines)
 
 
-async def test_a_name_like_a_glob_opens_nothing(record: Record) -> None:
-    await record.happened(ANN, tag="SELECT", outcome="executed")
-    sly = Person("https://issuer.example", "sub-sly", "*", None, frozenset())
+@pytest.mark.parametrize("asked", ["text:4711", "text:4712", "verb:delete", "verb:drop", "table:salaries", "rows:>1"])
+async def test_how_many_of_others_match_is_not_told(record: Record, asked: str) -> None:
+    """Asked letter by letter it would tell what their statements say."""
+    await record.happened(
+        ANN,
+        tag="DELETE",
+        tables=["public.salaries"],
+        rows=3,
+        sql="DELETE FROM salaries WHERE id = 4711",
+        outcome="executed",
+    )
+    answer = await record.ask(f"audit {asked}", EVE)
+    assert answer.title == "Audit: 0 statements"
+    assert answer.lines[1:] == ("1 hidden: records of others in that time, matching or not", "Nothing matches.")
+
+
+@pytest.mark.parametrize("name", ["*", "ann*", "ann", "ann@example.com"])
+async def test_whose_a_record_is_no_name_says(record: Record, name: str) -> None:
+    """Not by a glob, not by the part before the @, not by the same name at another issuer, and not by a count either."""
+    await record.happened(ANN, tag="SELECT", outcome="executed", issuer=ANN.issuer)
+    sly = Person("https://second.example", "sub-sly", name, None, frozenset())
     answer = await record.ask("audit", sly)
     assert answer.table is None
+    assert answer.title == "Audit: 0 statements"
+    assert "Nothing ran." in (await record.ask(f"audit did {ANN.user} expose a secret", sly)).lines
 
 
 async def test_asking_for_others_by_name_opens_nothing(record: Record) -> None:
@@ -308,6 +328,15 @@ async def test_show_tells_what_became_of_the_transaction(record: Record, fate: s
     assert in_utc(answer.lines[3]) == f"25 Nov 10:20 UTC {said}"
 
 
+async def test_show_tells_rows_to_those_who_decide(record: Record) -> None:
+    await record.store.open(PLAIN, lambda _request: ())
+    for who, told in ((ANN, False), (BOB, True), (AUDITOR, True)):
+        drawn = (await record.ask(f"show {ID}", who)).card
+        assert drawn is not None
+        assert (drawn.preview is not None) is told
+        assert ("42 rows" in str(drawn)) is told
+
+
 async def test_show_does_not_tell_strangers_that_it_exists(record: Record) -> None:
     await record.desk.open(PLAIN)
     answer = await record.ask(f"show {ID}", EVE)
@@ -404,8 +433,8 @@ async def test_an_unknown_command_names_the_nearest(record: Record) -> None:
 
 def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
     row: dict[str, Value] = {"subject": ANN.subject, "user": ANN.user, "issuer": ANN.issuer}
-    assert is_own(row, ANN)
-    assert not is_own({**row, "issuer": "https://second.example"}, ANN)
+    assert owner_of(ANN).has(row)
+    assert not owner_of(ANN).has({**row, "issuer": "https://second.example"})
     older = {name: value for name, value in row.items() if name != "issuer"}
-    assert is_own(older, ANN)
-    assert not is_own({**older, "user": "somebody else"}, ANN)
+    assert owner_of(ANN).has(older)
+    assert not owner_of(ANN).has({**older, "user": "somebody else"})

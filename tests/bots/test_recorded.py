@@ -31,6 +31,14 @@ AGAIN = "denied by the gateway until 12:00:00 UTC: bob denied this 2 times latel
         ({"kind": "finished", "outcome": "executed"}, "executed"),
         ({"kind": "finished", "outcome": "executed", "decided_by": "bob"}, "executed, approved by bob"),
         (
+            {"kind": "finished", "outcome": "executed", "decided_by": "bob", "via": "slack"},
+            "executed, approved by bob",
+        ),
+        (
+            {"kind": "finished", "outcome": "executed", "decided_by": "bob", "via": "grant"},
+            "executed, by a grant of bob",
+        ),
+        (
             {"kind": "finished", "outcome": "failed", "sqlstate": "23503", "decided_by": "bob", "break_glass": "down"},
             "failed 23503, approved by bob, by breaking the glass",
         ),

@@ -63,8 +63,10 @@ async def test_everybody_sees_their_own_and_auditors_all(lobby: Lobby) -> None:
     await lobby.store.open(PLAIN, lambda _request: ())
     own = await lobby.ask("", ANN)
     assert own.title == "Sessions: 1 open session"
-    assert own.lines == ("2 hidden: sessions of others that you may not see",)
+    assert own.lines == ("2 hidden: sessions of others, matching or not",)
     assert rows(own) == [["8f31c2", "ann@example.com (via cursor)", "shop", rows(own)[0][3], PLAIN.id]]
+    for asked in ("user:eve* ip:10.0.0.9", "user:nobody"):
+        assert (await lobby.ask(asked, ANN)).lines[0] == own.lines[0], "what others' look like is not told by a count"
     everything = await lobby.ask("", AUDITOR)
     assert [row[0] for row in rows(everything)] == ["77aa02", "77aa01", "8f31c2"]
     assert rows(everything)[0][1] == "eve@example.com (via <!channel> [U+202E])"

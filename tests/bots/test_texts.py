@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.texts import MOMENT, in_utc, line, literal, moment, span, uncurled, visible
+from bots.texts import MOMENT, in_utc, line, literal, moment, sentences, span, uncurled, visible
 from tests.bots.samples import NOW
 
 
@@ -64,3 +64,7 @@ def test_no_text_of_a_client_makes_a_moment(text: str) -> None:
 
 def test_quotes_that_a_keyboard_curled_are_straight_again() -> None:
     assert uncurled("who ran \u201cUPDATE\u201d \u2018x\u2019 \u00abb\u00bb") == 'who ran "UPDATE" \'x\' "b"'
+
+
+def test_lines_as_one_text_have_one_mark_each() -> None:
+    assert sentences(["Unknown", "Did you mean x?", "Said.", "a: 1"]) == "Unknown. Did you mean x? Said. a: 1"

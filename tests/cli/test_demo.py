@@ -15,4 +15,4 @@ def test_without_its_wheel_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     )
     done = CliRunner().invoke(make(("demo",)), ["demo"])
     assert done.exit_code == 2
-    assert "pip install 'hoop-gate[demo]'" in done.stderr
+    assert "pip install -e '.[demo]'" in done.stderr

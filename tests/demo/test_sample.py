@@ -74,8 +74,13 @@ async def test_a_customer_takes_the_orders_along(shop: "Connection") -> None:
     assert await shop.fetchval("SELECT count(*) FROM orders WHERE customer_id = 1") == 0
 
 
-async def test_the_login_owns_nothing_but_may_do_what_the_demo_shows(shop: "Connection") -> None:
-    assert await shop.fetchval("SELECT count(*) FROM pg_class WHERE relowner = 'hoop'::regrole") == 0
+async def test_the_login_may_do_what_the_demo_shows_and_no_more(shop: "Connection") -> None:
+    owned = await shop.fetch(
+        "SELECT relname FROM pg_class WHERE relowner = 'hoop'::regrole AND relkind = 'r' ORDER BY 1"
+    )
+    assert [each["relname"] for each in owned] == ["order_items", "products"]
+    for shown in ("ALTER TABLE products ADD note text", "TRUNCATE order_items", "DROP TABLE order_items"):
+        await shop.execute(shown)
     await shop.execute("INSERT INTO products (name, price, stock) VALUES ('Tin Whistle', 9.50, 3)")
     await shop.execute("UPDATE orders SET status = 'returned' WHERE id = 7")
     await shop.execute("CREATE TABLE notes (id integer)")

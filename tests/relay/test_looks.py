@@ -116,13 +116,13 @@ async def seen(looks: Looks, ground: Ground, session: asyncpg.Connection, reques
 async def test_what_a_transaction_has_locked_is_told_the_strongest_first(ground: Ground, looks: Looks) -> None:
     session = await ground.begun(
         "SELECT FROM customers", "UPDATE customers SET name = 'y' WHERE id = 1", "LOCK orders IN SHARE MODE",
-        "SELECT FROM parent", "SELECT FROM never", "CREATE TABLE fresh (id int)", "CREATE TEMP TABLE own (id int)",
+        "SELECT FROM parent", 'SELECT FROM "Odd.name"', "CREATE TABLE fresh (id int)", "CREATE TEMP TABLE own (id int)",
     )  # fmt: skip
     found = await seen(looks, ground, session)
     assert found.held == (
         ("public.orders", "SHARE"),
         ("public.customers", "ROW EXCLUSIVE"),
-        ("public.child", "ACCESS SHARE"),
+        ('public."Odd.name"', "ACCESS SHARE"),  # its name can end no sentence of the card
     )
     assert (found.more, found.blocked, found.problem, found.at) == (2, 0, "", NOW)
     assert found.open_for is not None

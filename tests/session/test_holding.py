@@ -165,12 +165,20 @@ def test_that_somebody_broke_the_glass_is_in_the_entries_of_what_ran() -> None:
     play = Playbook()
     held(play, query(DELETE))
     given = (Approval(BOB, "slack", NOW),)
-    broken = replace(play.requests[0], state=State.APPROVED, decided_by=BOB, approvals=given, broken="prod is down")
+    broken = replace(
+        play.requests[0],
+        state=State.APPROVED,
+        decided_by=BOB,
+        decided_via="slack",
+        approvals=given,
+        broken="prod is down",
+    )
     play.send(ev.Ruled(broken))
     play.recheck()
     play.send(ev.Released("REQ1"))
     play.target(complete("DELETE 1"), ready())
-    assert play.recorded("finished")[0]["break_glass"] == "prod is down"
+    (finished,) = play.recorded("finished")
+    assert (finished["break_glass"], finished["via"]) == ("prod is down", "slack")
 
 
 def test_nobody_is_woken_for_a_statement_that_is_no_longer_held() -> None:

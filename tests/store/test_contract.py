@@ -15,7 +15,7 @@ from gateway.approvals.granting import cover, give, revoke_grant
 from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
 from gateway.audit.entry import Entry
-from gateway.audit.query import Query, parse
+from gateway.audit.query import Owner, Query, parse
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Backlog, Change, Ending, Standing, Store
@@ -569,6 +569,20 @@ class TestAudit:
         await store.append(entries)
         await oracle.append(entries)
         query = parse(text, time.time())
+        assert await store.audit(query) == await oracle.audit(query)
+
+    @pytest.mark.parametrize("name", ["Ann@Example.com", "ann", "%", "ann_example.com"])
+    @pytest.mark.parametrize(
+        ("issuer", "subject"), [("https://i", "s1"), ("https://i", "s2"), ("https://j", "s1"), ("", "")]
+    )
+    async def test_an_owners_records(self, store: Store, issuer: str, subject: str, name: str) -> None:
+        spool, oracle = ListSpool(), MemoryStore(time.time)
+        for whose in (("https://i", "s1"), ("https://j", "s1"), (None, "s1"), (None, None)):
+            about = dict(zip(("issuer", "subject"), whose, strict=True))
+            entries = [spool.record("finished", user=user, **about) for user in ("ann@example.com", "ann", "eve", None)]
+            await store.append(entries)
+            await oracle.append(entries)
+        query = replace(parse("limit:99", time.time()), owner=Owner(issuer, subject, name))
         assert await store.audit(query) == await oracle.audit(query)
 
     async def test_ends_once_each_and_no_refused_click(self, store: Store) -> None:

@@ -72,6 +72,13 @@ class TestLinks:
         await store.link(SLACK, replace(CAROL, email=None), time.time())
         assert await store.linked(SLACK) == replace(bare(CAROL), email=None)
 
+    async def test_whom_an_account_was_taken_for_goes_with_its_link(self, store: Store) -> None:
+        await store.link(SLACK, replace(BOB, also=("b@chat.example", "https://i\nsub-2")), time.time())
+        assert await store.linked(SLACK) == bare(BOB)
+        assert await store.accounts_of(BOB.issuer, BOB.subject) == [SLACK.key, "b@chat.example", "https://i\nsub-2"]
+        await store.link(SLACK, BOB, time.time())
+        assert await store.accounts_of(BOB.issuer, BOB.subject) == [SLACK.key]
+
     async def test_an_account_is_its_ids_and_not_its_name(self, store: Store) -> None:
         await store.link(SLACK, BOB, time.time())
         assert await store.linked(replace(SLACK, name="somebody")) == bare(BOB)

@@ -40,6 +40,7 @@ from tests.fakes.stores import ListSpool
 
 Serve = Callable[[web.Application], Awaitable[TestServer]]
 KEY, BUTTON_KEY = b"l" * 32, b"b" * 32
+CHAT_MAIL = "x@example.com"
 BOB_IN_SLACK = Account("slack", "/T1", "U1", "Bob (bob@example.com) in Slack (Example)")
 _numbers = itertools.count(1)
 
@@ -159,7 +160,7 @@ class House:
 
     async def says(self, text: str, account: Account = BOB_IN_SLACK) -> Answer:
         """What /hoop link answers this account."""
-        person = Person("", "", "x@example.com", "x@example.com", frozenset())
+        person = Person("", "", CHAT_MAIL, CHAT_MAIL, frozenset())
         return await self.linking.answer(text, Viewer(person, account.front, account))
 
     async def link(self, account: Account = BOB_IN_SLACK) -> str:

@@ -17,7 +17,7 @@ from gateway.demo.issuer import DemoIssuer
 from gateway.identity.accounts import Account
 from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, CAROL, DELETE
-from tests.bots.web.browser import BOB_IN_SLACK, Browser, House, Seen, Serve
+from tests.bots.web.browser import BOB_IN_SLACK, CHAT_MAIL, Browser, House, Seen, Serve
 
 MALLORY_IN_SLACK = Account("slack", "/T1", "U666", "Mallory (mallory@example.com) in Slack (Example)")
 BOB_IN_TEAMS = Account("teams", "tenant", "aad-bob", "bob@example.com in Teams")
@@ -73,7 +73,7 @@ class TestLinking:
         )  # fmt: skip
         bob = await house.desk.reviewer("somebody.else@example.com", chat=BOB_IN_SLACK)
         assert bob == Person(
-            house.issuer.url, "person-bob", "bob@example.com", "bob@example.com", frozenset({"dba"}), ("somebody.else@example.com",)
+            house.issuer.url, "person-bob", "bob@example.com", "bob@example.com", frozenset({"dba"}), (BOB_IN_SLACK.key, CHAT_MAIL, "somebody.else@example.com")
         )  # fmt: skip
 
     async def test_what_is_sent_to_the_issuer(self, house: House, browser: Browser) -> None:
@@ -406,6 +406,14 @@ class TestApproving:
             requester=replace(ANN, issuer=house.issuer.url, subject="person-bob", email=None, user="x")
         )
         page = await browser.signs_in(request.page, "bob")
+        assert "This is your own request" in page.text
+        assert 'name="decision"' not in page.html
+
+    async def test_nobody_approves_their_own_as_somebody_else(self, house: House, browser: Browser) -> None:
+        """Whom the chat takes the account for asked; the account is linked with dana, who signs in here."""
+        await linked(house, person="dana")
+        request = await house.hold(requester=replace(ANN, email=CHAT_MAIL, user="asks"))
+        page = await browser.signs_in(request.page, "dana")
         assert "This is your own request" in page.text
         assert 'name="decision"' not in page.html
 

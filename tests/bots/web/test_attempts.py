@@ -1,6 +1,8 @@
 """How often somebody may try."""
 
-from bots.web.attempts import WINDOW, Attempts
+import pytest
+
+from bots.web.attempts import WINDOW, Attempts, source
 
 
 def test_too_many_wait_until_the_first_is_a_minute_old() -> None:
@@ -17,3 +19,20 @@ def test_only_so_many_keys_are_remembered() -> None:
         assert attempts.wait(str(number), 1.0) == 0
     assert attempts.wait("4999", 1.0) > 0
     assert attempts.wait("0", 1.0) == 0, "forgotten"
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::"),
+        ("2001:db8:1:3::9", "2001:db8:1:3::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("", ""),
+        ("no address", "no address"),
+    ],
+)
+def test_a_machine_that_may_choose_among_addresses_is_one(address: str, counted: str) -> None:
+    assert source(address) == counted
