@@ -35,11 +35,13 @@ def store_dsn(postgres: EmbeddedPostgres) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests (`make test`), those of a file stay together, in the corpus those of a server."""
+    """Where several processes share the tests (`make test`), those of a file stay together, in the corpus those of a server, and all
+    of e2e, whose files share one stack."""
     for item in items:
         given = getattr(item, "callspec", None)
         server = given.params.get("major", "") if given else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.name} {server}"))
+        room = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(room if room == "e2e" else f"{room}/{item.path.name} {server}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
