@@ -1,4 +1,4 @@
-"""A self-signed certificate for 127.0.0.1, good for an hour. Only for the tests."""
+"""A self-signed certificate for 127.0.0.1, good for an hour. Only for the tests and the benchmarks."""
 
 import datetime as dt
 import ipaddress
