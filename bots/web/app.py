@@ -59,7 +59,7 @@ NOT_READY = "The sign-in is not to be had just now. Nothing was changed: please 
 REFUSED = "Your organisation's sign-in was refused here. Nothing was changed."
 FOREIGN = "A form of another site, or none that can be read, was sent here. Nothing was changed."
 STALE_FORM = "This form is not of the page that you see. Nothing was changed: load the page again."
-TOO_OFTEN = "That were too many tries within a minute, from your address or by you. Nothing was decided or changed."
+TOO_OFTEN = "Too many tries within a minute, from your address or by you. Nothing was decided or changed."
 NOT_FINISHED = "The sign-in was not finished. Nothing was changed."
 NO_REASON = f"Nothing was decided. Write a reason of {_LEAST_REASON} to {_LONGEST:,} characters."
 

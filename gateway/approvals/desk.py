@@ -285,11 +285,9 @@ class Desk:
         if theirs < at_most.of_person and here < at_most.of_session:
             return
         await self._tell_of_flood(who)
-        counted = (
-            f"{theirs} requests of {who.user}" if theirs >= at_most.of_person else f"{here} requests of this session"
-        )
+        counted = f"{theirs} of {who.user}" if theirs >= at_most.of_person else f"{here} of this session"
         raise TooManyRequests(
-            f"{counted} are waiting already",
+            f"too many requests are waiting already: {counted}",
             hint="Wait until they are decided, or withdraw one: Ctrl-C in its client, in chat /hoop withdraw ID.",
         )
 

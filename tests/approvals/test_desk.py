@@ -862,7 +862,7 @@ async def test_a_flood_of_one_person_is_stopped_at_the_limit_however_many_come_a
 
 async def test_one_session_has_fewer(desk: Desk) -> None:
     await desk.open(fresh(session="a"), AtMost(3, 1))
-    with pytest.raises(TooManyRequests, match="1 requests of this session are waiting already"):
+    with pytest.raises(TooManyRequests, match="too many requests are waiting already: 1 of this session"):
         await desk.open(fresh(session="a"), AtMost(3, 1))
     await desk.open(fresh(session="b"), AtMost(3, 1))
 

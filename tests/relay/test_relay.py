@@ -396,7 +396,7 @@ async def test_a_flood_of_requests_is_refused_before_anybody_is_asked(limit: str
     assert (await room.client.refused())[0] == "57014"
     sqlstate, text = await room.client.refused()
     assert sqlstate == "53400"
-    assert text == f"1 requests of {whose} are waiting already"
+    assert text == f"too many requests are waiting already: 1 of {whose}"
     assert await room.store.get("REQ2") is None
     await room.close()
 

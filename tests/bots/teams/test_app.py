@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 
 from bots.cards import card
 from bots.commands import REFUSALS
@@ -756,7 +757,9 @@ async def test_microsoft_being_away_is_no_reason_not_to_start(teams: Teams, offi
     parts = Parts.of(teams)
     teams.microsoft.login.away = True
     started = front(office, parts, parts.tokens)
-    await started.start()
+    with structlog.testing.capture_logs() as told:
+        await started.start()
+    assert [each["event"] for each in told] == ["teams.unreachable"]
     await started.stop()
 
 

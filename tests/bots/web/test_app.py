@@ -264,7 +264,8 @@ class TestSigningIn:
     ) -> None:
         other = await DemoIssuer.start(clock=house.clock)
         monkeypatch.setattr(house.issuer, "sign", other.sign)
-        await self.wrong(house, browser, await browser.comes_back(await browser.begins(await house.link()), "bob"))
+        back = await browser.comes_back(await browser.begins(await house.link()), "bob")
+        assert "was refused here" in (await self.wrong(house, browser, back)).text
         await other.close()
 
     async def test_groups_that_the_id_token_does_not_tell_are_left_alone(self, house: House) -> None:
