@@ -14,12 +14,15 @@ from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import (
     fields_of,
     may_hold_values,
+    may_scrub,
     scrub_fields,
     scrub_names,
     scrub_notification,
     scrub_parameter,
     scrub_sql,
 )
+from gateway.masking.rules import NAMES
+from tests.masking.generated import samples
 
 DETECTORS = Detectors.build(["card"], {})
 CARD = next("4" + "13579" * 2 + "2468" + str(d) for d in range(10) if luhn("4" + "13579" * 2 + "2468" + str(d)))
@@ -228,3 +231,14 @@ def test_a_value_that_became_a_name_is_not(named: psycopg.Connection[Any], sql: 
     said, left = told(named, sql)
     assert "card4111" in said
     assert "card4111" not in left
+
+
+@pytest.mark.parametrize("beside", [b"", b"0", b"4", b"9", b"a", b"Z", b"_", b"-", b".", b"'", b"\0", b"\xff"])
+def test_no_byte_beside_a_text_hides_it_from_the_look_at_all_bytes(beside: bytes) -> None:
+    """A length or another value may stand there: whatever `scrub_sql` changes has to be suspected in the whole message."""
+    detectors = Detectors.build(NAMES, {})
+    changed = [each.text for each in samples() if scrub_sql(each.text, detectors) != each.text]
+    assert len(changed) > 2_000
+    raw = (b"Q\0\0\0" + beside + each.encode() + beside + b"\0" for each in changed)
+    assert [each for each in raw if not may_scrub(each, detectors)] == []
+    assert not may_scrub(b"Q\0\0\0\x20SELECT name FROM customers WHERE id = 7\0", detectors)
