@@ -9,6 +9,7 @@ What lives here: values in, findings out. Reading spool and store is in log.py.
 """
 
 import hmac
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,12 @@ from gateway.audit.entry import Entry, Value, canonical
 Keyed = Callable[[str], str]
 
 _HEX = re.compile(r"[0-9a-f]{64}")
+#: How each canonical line begins and ends (entry.FIELDS): of one that is sealed this is all that has to be read.
+_SEALED_START = re.compile(
+    r'\{"seq":(?P<seq>\d+),"replica":(?P<replica>"(?:[^"\\]|\\.)*"),"at":"[^"]*","kind":"(?P<kind>\w+)"'
+)
+_SEALED_END = re.compile(r'"prev":"(?P<prev>[0-9a-f]{64})"(?P<comma>,)"hash":"(?P<hash>[0-9a-f]{64})"\}\Z')
+_HASH_AND_END = 66
 
 
 class Wrong(Enum):
@@ -114,9 +121,27 @@ def checkpoint_holds(key: bytes, replica: str, seq: int, head: str, signature: s
     return hmac.compare_digest(sign_checkpoint(key, replica, seq, head).encode(), signature.encode())
 
 
-def is_sealed(key: bytes, entry: Entry) -> bool:
-    """True if the entry's own hash is ours; whether it stands where it belongs is not looked at."""
-    return hmac.compare_digest(_digest(key, entry.body), entry.hash)
+def is_sealed(sealed: Keyed, line: str) -> bool:
+    """True if this line is, character by character, an entry that was sealed under this key.
+
+    Whether it stands where it belongs is not looked at. What is sealed is canonical: nothing else ever is.
+    """
+    found = _SEALED_END.search(line)
+    if found is None:
+        return False
+    try:
+        digest = sealed(found["prev"] + line[: found.start("comma")] + "}")
+    except UnicodeEncodeError:  # bytes that were no UTF-8
+        return False
+    return hmac.compare_digest(digest, found["hash"])
+
+
+def sealed_entry(sealed: Keyed, line: str) -> Entry | None:
+    """The entry of a line that `is_sealed`, else None. Nothing of it is read but what stands first: a tenth of read_entry."""
+    found = _SEALED_START.match(line)
+    if found is None or not is_sealed(sealed, line):
+        return None
+    return Entry(json.loads(found["replica"]), int(found["seq"]), found["kind"], line[-_HASH_AND_END:-2], line)
 
 
 def verify_chain(
@@ -151,27 +176,30 @@ class ChainCheck:
     hashes: dict[int, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     _head: str = ""
+    _keyed: Keyed = field(init=False)
     _missing: set[int] = field(default_factory=set)
     _bad: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._head = genesis(self.key, self.replica)
+        self._keyed = keyed(self.key)
 
     def see(self, body: Mapping[str, Value], line: str | None = None) -> None:
-        """Take the next entry as it was kept, `hash` included; `line` is its text where the text itself is kept."""
+        """Take the next entry as it was kept, `hash` included; `line` is its text, from which it was read, where that is kept."""
         self.count += 1
         seq, prev, claimed = body.get("seq"), body.get("prev"), body.get("hash")
         if type(seq) is not int or not isinstance(prev, str) or not _is_hash(claimed):
             self.unreadable()
             return
-        sealed = self._sealed_as(body, seq, str(claimed))
+        as_it_was = line is not None and body.get("replica") == self.replica and is_sealed(self._keyed, line)
+        sealed = seq if as_it_was else self._sealed_as(body, seq, str(claimed))
         if sealed is None:
             self._distrust(seq, str(claimed))
             return
         self._end_run(at_end=False)
         if sealed != seq:
             self._find(seq, Wrong.RENUMBERED, f"renumbered: it was sealed as #{sealed}")
-        elif line is not None and line != canonical(body):
+        elif line is not None and not as_it_was and line != canonical(body):
             self._find(seq, Wrong.EDITED, f"{_span(seq, seq)} edited: its line is not the canonical text")
         self._place(sealed, prev, str(claimed))
         self.hashes[sealed] = bytes.fromhex(str(claimed))

@@ -14,10 +14,12 @@ import errno
 import fcntl
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Self, cast
 from urllib.parse import quote, unquote
@@ -33,6 +35,8 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 FSYNC_EVERY = 0.05
 #: Entries kept in memory for the shipper; when the store is away for longer, it reads them from the files.
 MAX_WAITING = 20_000
+#: So many entries apart the place of one is remembered, so that no file is read from its beginning for its end.
+_MARK_EVERY = 1000
 
 _FILE = re.compile(r"(?P<replica>.+)\.(?P<part>\d{6})\.jsonl")
 _OWN_FIELDS = frozenset(OF_SPOOL)
@@ -69,6 +73,7 @@ class Spool:
         self._waiting: list[Entry] | None = []
         self._part = 0
         self._size = 0
+        self._marks: list[tuple[int, int, int]] = []  # seq, and the file and offset at which its line begins
         self._unsynced = False
         self._broken: SpoolUnwritable | None = None
         self._file = self._begin_file()
@@ -132,6 +137,9 @@ class Spool:
         try:
             if self._size and self._size + len(data) > self.max_file_bytes:
                 self._next_file()
+            first = self._queued[0].seq
+            if not self._marks or first >= self._marks[-1][0] + _MARK_EVERY:
+                self._marks.append((first, self._part, self._size))
             _write_all(self._file, data)
         except OSError as error:
             self._broken = _unwritable(error)
@@ -153,6 +161,11 @@ class Spool:
         """Flushed entries since the last call, for the shipper. None: there were too many, read them from the files."""
         taken, self._waiting = self._waiting, []
         return taken
+
+    def lines_from(self, seq: int) -> Iterator[tuple[str, bool]]:
+        """What `lines` gives of this chain's own files, from `seq` or a little before it on."""
+        _, part, offset = self._marks[max(0, bisect_right(self._marks, seq, key=itemgetter(0)) - 1)]
+        return lines([self._path(each) for each in range(part, self._part + 1)], offset)
 
     async def run(self) -> None:
         """fsync every 50 ms while there is something to sync, until cancelled. Raises SpoolUnwritable when it fails."""
@@ -201,12 +214,14 @@ class Spool:
         self._queued = []
 
     def _begin_file(self) -> int:
-        path = self.directory / f"{_file_name(self.replica)}.{self._part:06d}.jsonl"
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = os.open(self._path(self._part), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # while this process lives: see `is_live`
         folder = os.open(self.directory, os.O_RDONLY)
         _fsync_and_close(folder)  # or a power loss could take the file's name
         return file
+
+    def _path(self, part: int) -> Path:
+        return self.directory / f"{_file_name(self.replica)}.{part:06d}.jsonl"
 
     def _next_file(self) -> None:
         _fsync_and_close(self._file)
@@ -235,14 +250,18 @@ def is_live(files: list[Path]) -> bool:
         return False
 
 
-def lines(files: list[Path]) -> Iterator[tuple[str, bool]]:
+def lines(files: list[Path], offset: int = 0) -> Iterator[tuple[str, bool]]:
     """Each line of a chain's files in order and whether it is whole: a last line without its end is torn.
+
+    `offset`: where in the first file to begin, at a line's first byte.
 
     Bytes that are not UTF-8 arrive as lone surrogates, so that such a line is an unreadable one and not an exception.
     """
     for path in files:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            for line in file:
+        with path.open("rb") as file:
+            file.seek(offset if path is files[0] else 0)
+            for raw in file:
+                line = raw.decode("utf-8", "surrogateescape")
                 yield line.removesuffix("\n"), line.endswith("\n")
 
 

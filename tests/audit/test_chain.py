@@ -19,20 +19,23 @@ from gateway.audit.chain import (
     is_sealed,
     keyed,
     seal,
+    sealed_entry,
     sign_checkpoint,
     verify_chain,
 )
-from gateway.audit.entry import Entry, canonical, read_entry
+from gateway.audit.entry import Entry, Value, canonical, read_entry
 
 KEY = b"0123456789abcdef0123456789abcdef"
 R = "host:1700000000:0"
+AT = "2026-11-22T10:00:00.000000Z"
 
 
 def chain(count: int, replica: str = R, key: bytes = KEY, start: int = 1, prev: str | None = None) -> list[Entry]:
     entries: list[Entry] = []
     head = prev or genesis(key, replica)
     for seq in range(start, start + count):
-        entries.append(seal(key, head, {"seq": seq, "replica": replica, "kind": "statement", "sql": f"SELECT {seq}"}))
+        body: dict[str, Value] = {"seq": seq, "replica": replica, "at": AT, "kind": "statement", "sql": f"SELECT {seq}"}
+        entries.append(seal(key, head, body))
         head = entries[-1].hash
     return entries
 
@@ -51,8 +54,36 @@ def test_hash_is_hmac_of_prev_and_entry() -> None:
     assert entry.hash == expected
     assert json.loads(entry.text) == {**entry.body, "hash": expected}
     assert entry.text.endswith(f',"prev":"{genesis(KEY, R)}","hash":"{expected}"}}')
-    assert is_sealed(KEY, entry)
-    assert read_entry(entry.text) == entry
+    assert is_sealed(keyed(KEY), entry.text)
+    assert read_entry(entry.text) == sealed_entry(keyed(KEY), entry.text) == entry
+
+
+@pytest.mark.parametrize("replica", [R, 'a "quoted" one\\', "größe:1:0"])
+def test_a_sealed_line_is_read_by_what_stands_first(replica: str) -> None:
+    body: dict[str, Value] = {"seq": 7, "replica": replica, "at": AT, "kind": "finished"}
+    entry = seal(KEY, genesis(KEY, replica), {**body, "sql": '"prev":"', "tag": "SELECT"})
+    assert sealed_entry(keyed(KEY), entry.text) == entry
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("SELECT 1", "SELECT 2"),
+        lambda text: text.replace('"seq":1', '"seq":2'),
+        lambda text: text.replace(",", ", "),
+        lambda text: text + " ",
+        lambda text: text[:-1],
+        lambda text: text.replace('"hash":"', '"hash":"0')[:-1],
+        lambda text: text.replace("host", "h\udcffst"),
+        lambda text: "[" + text[1:],
+        lambda _: "",
+    ],
+)
+def test_a_line_that_was_touched_is_not_sealed(change: Callable[[str], str]) -> None:
+    text = chain(1)[0].text
+    assert is_sealed(keyed(KEY), text)
+    assert change(text) != text
+    assert sealed_entry(keyed(KEY), change(text)) is None
 
 
 def test_a_true_chain_has_no_finding() -> None:

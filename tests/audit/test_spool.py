@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.chain import checkpoint_holds, verify_chain
-from gateway.audit.entry import Value
+from gateway.audit.entry import Value, read_entry
 from gateway.audit.pattern import Pattern, number_value, text_value
 from gateway.audit.spool import Spool, SpoolUnwritable, is_live, lines, spooled
 
@@ -302,3 +302,18 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert done.returncode == -9
     assert verify_chain(KEY, R, [json.loads(line) for line in texts(tmp_path)]) == []
     assert len(texts(tmp_path)) == 100
+
+
+def test_lines_from_an_entry_on_begin_at_it_or_a_little_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.audit.spool._MARK_EVERY", 4)
+    spool = opened(tmp_path)
+    spool.max_file_bytes = 3000
+    for _ in range(30):
+        spool.record("statement", sql="SELECT 'é'")
+        spool.flush()
+    everything = [read_entry(line).seq for line, _ in spool.lines_from(1)]
+    assert everything == list(range(1, 31))
+    for seq in range(1, 31):
+        found = [read_entry(line).seq for line, _ in spool.lines_from(seq)]
+        assert found == everything[found[0] - 1 :]
+        assert 0 <= seq - found[0] < 4
