@@ -162,8 +162,8 @@ def whole(effect: ev.Effect) -> ev.Effect:
     """An entry of a pattern as the entry that it stands for; anything else as it is."""
     if not isinstance(effect, ev.RecordAlike):
         return effect
-    said = json.loads(effect.pattern.text('{"kind":', effect.values, ""))
-    return ev.Record(said.pop("kind"), {name: value for name, value in said.items() if name != "prev"})
+    said = json.loads(b'{"kind":' + effect.pattern.text(effect.values) + b"}")
+    return ev.Record(said.pop("kind"), said)
 
 
 _ENDS = ("COMMIT", "ROLLBACK")

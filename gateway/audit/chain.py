@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from gateway.audit.entry import Entry, Value, canonical
 
-#: A text -> its HMAC-SHA-256 in hex.
-Keyed = Callable[[str], str]
+#: Bytes -> their HMAC-SHA-256 in hex.
+Keyed = Callable[[bytes], str]
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 #: How each canonical line begins and ends (entry.FIELDS): of one that is sealed this is all that has to be read.
@@ -86,9 +86,9 @@ def keyed(key: bytes) -> Keyed:
     """What seals under this key. The key is worked in once, which is half of what `hmac.digest` costs."""
     fresh = HMAC(key, SHA256())
 
-    def sealed(text: str) -> str:
+    def sealed(message: bytes) -> str:
         one = fresh.copy()
-        one.update(text.encode())
+        one.update(message)
         return one.finalize().hex()
 
     return sealed
@@ -101,14 +101,10 @@ def seal(key: bytes, prev: str, body: Mapping[str, Value]) -> Entry:
 
 def link(sealed: Keyed, prev: str, body: Mapping[str, Value]) -> Entry:
     """As `seal`, where the key was worked in before."""
+    text = canonical({**body, "prev": prev})
+    digest = sealed((prev + text).encode())
     seq = int(body["seq"])  # type: ignore[arg-type]  # a body without a number here is a programming error
-    return link_text(sealed, prev, canonical({**body, "prev": prev}), str(body["replica"]), seq, str(body["kind"]))
-
-
-def link_text(sealed: Keyed, prev: str, text: str, replica: str, seq: int, kind: str) -> Entry:
-    """Link a canonical text, in which `prev` stands already and what else is said of it here, behind `prev`."""
-    digest = sealed(prev + text)
-    return Entry(replica, seq, kind, digest, f'{text[:-1]},"hash":"{digest}"}}')
+    return Entry(str(body["replica"]), seq, str(body["kind"]), digest, f'{text[:-1]},"hash":"{digest}"}}')
 
 
 def sign_checkpoint(key: bytes, replica: str, seq: int, head: str) -> str:
@@ -130,7 +126,7 @@ def is_sealed(sealed: Keyed, line: str) -> bool:
     if found is None:
         return False
     try:
-        digest = sealed(found["prev"] + line[: found.start("comma")] + "}")
+        digest = sealed(f"{found['prev']}{line[: found.start('comma')]}}}".encode())
     except UnicodeEncodeError:  # bytes that were no UTF-8
         return False
     return hmac.compare_digest(digest, found["hash"])

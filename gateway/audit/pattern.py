@@ -36,42 +36,36 @@ class Pattern:
                 between.append("")
             else:
                 between[-1] += "," + canonical({name: fields[name]})[1:-1]
-        self._parts = [part for each in between for part in (each, "")][:-1]
+        self._parts = [part for each in between for part in (each.encode(), b"")][:-1]
 
-    def text(self, before: str, values: Sequence[str], prev: str) -> str:
-        """The canonical text of an entry without its hash.
+    def text(self, values: Sequence[bytes]) -> bytes:
+        """The canonical text (UTF-8) from the value of `kind` to the last field before `prev`. `values`: JSON, one for each of `holes`."""
+        parts = self._parts.copy()
+        parts[1::2] = values
+        return b"".join(parts)
 
-        `before`: the text up to the value of `kind`, which is the spool's. `values`: JSON texts, one for each of `holes`.
-        """
-        return f'{before}{self._filled(values)},"prev":"{prev}"}}'
-
-    def fits(self, kind: str, fields: Mapping[str, Value], values: Sequence[str]) -> bool:
+    def fits(self, kind: str, fields: Mapping[str, Value], values: Sequence[bytes]) -> bool:
         """Would an entry of these fields have this pattern's text with these values?"""
         whole = canonical(fields)[1:-1]
         said = f"{_quoted(kind)},{whole}" if whole else _quoted(kind)
-        return said == self._filled(values)
-
-    def _filled(self, values: Sequence[str]) -> str:
-        parts = self._parts.copy()
-        parts[1::2] = values
-        return "".join(parts)
+        return said.encode() == self.text(values)
 
 
-def text_value(text: str) -> str:
+def text_value(text: str) -> bytes:
     """A text as JSON, for a hole. U+0000 can't be in it: no text of PostgreSQL holds one."""
-    return _quoted(text)
+    return _quoted(text).encode()
 
 
-def number_value(number: int) -> str:
+def number_value(number: int) -> bytes:
     """A whole number as JSON, as `canonical` writes it."""
-    return repr(number)
+    return repr(number).encode()
 
 
-def fraction_value(number: float) -> str:
+def fraction_value(number: float) -> bytes:
     """A finite number that is no int, likewise. Compiled, an int would become a float here."""
-    return repr(number)
+    return repr(number).encode()
 
 
-def list_value(texts: Sequence[str | None]) -> str:
+def list_value(texts: Sequence[str | None]) -> bytes:
     """Texts and nulls as a JSON list."""
-    return f"[{','.join('null' if each is None else _quoted(each) for each in texts)}]"
+    return f"[{','.join('null' if each is None else _quoted(each) for each in texts)}]".encode()

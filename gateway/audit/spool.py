@@ -18,13 +18,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Self, cast
 from urllib.parse import quote, unquote
 
-from gateway.audit.chain import genesis, keyed, link, link_text, sign_checkpoint
+from gateway.audit.chain import genesis, keyed, link, sign_checkpoint
 from gateway.audit.entry import Entry, Value, canonical, clean
 from gateway.audit.pattern import OF_SPOOL, Pattern
 from gateway.errors import GatewayError
@@ -40,12 +39,17 @@ _MARK_EVERY = 1000
 
 _FILE = re.compile(r"(?P<replica>.+)\.(?P<part>\d{6})\.jsonl")
 _OWN_FIELDS = frozenset(OF_SPOOL)
+_DIGEST = 64  # characters of a hash
 
 
 class SpoolUnwritable(GatewayError):
     """The record can't be written, so nothing may be forwarded (57P03; 53100 when the disk is full)."""
 
     sqlstate = "57P03"
+
+
+#: An entry that was sealed: its seq, kind, hash and line. A plain tuple, because two are made a statement.
+_Line = tuple[int, str, str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,11 @@ class Spool:
         self.head = genesis(key, replica)
         self._sealed = keyed(key)
         self._clock = clock
-        self._replica = canonical({"replica": replica})[1:-1]
-        self._queued: list[Entry] = []
-        self._waiting: list[Entry] | None = []
+        self._named = f',{canonical({"replica": replica})[1:-1]},"at":"'.encode()
+        self._queued: list[_Line] = []
+        self._waiting: list[_Line] | None = []
+        self._second = -1  # of the newest entry
+        self._until_second = b""
         self._part = 0
         self._size = 0
         self._marks: list[tuple[int, int, int]] = []  # seq, and the file and offset at which its line begins
@@ -106,25 +112,37 @@ class Spool:
         body: dict[str, Value] = {
             "seq": self.seq + 1,
             "replica": self.replica,
-            "at": _utc(self._clock()),
+            "at": self._now().decode(),
             "kind": kind,
         }
         body |= {name: value for name, value in fields.items() if value is not None}
         entry = self._seal(body)
         self.seq, self.head = entry.seq, entry.hash
-        self._queued.append(entry)
+        self._queued.append((entry.seq, kind, entry.hash, f"{entry.text}\n".encode()))
         return entry
 
-    def record_alike(self, pattern: Pattern, values: Sequence[str]) -> None:
-        """As `record`, for an entry of a pattern; `values` are JSON texts for its holes. Raises SpoolUnwritable."""
+    def record_alike(self, pattern: Pattern, values: Sequence[bytes]) -> None:
+        """As `record`, for an entry of a pattern; `values` are JSON for its holes. Raises SpoolUnwritable."""
         if self._broken is not None:
             raise self._broken
-        seq = self.seq + 1
-        before = f'{{"seq":{seq},{self._replica},"at":"{_utc(self._clock())}","kind":'
-        text = pattern.text(before, values, self.head)
-        entry = link_text(self._sealed, self.head, text, self.replica, seq, pattern.kind)
-        self.seq, self.head = seq, entry.hash
-        self._queued.append(entry)
+        seq, prev = self.seq + 1, self.head.encode()
+        said = (
+            prev,
+            b'{"seq":',
+            b"%d" % seq,
+            self._named,
+            self._now(),
+            b'","kind":',
+            pattern.text(values),
+            b',"prev":"',
+            prev,
+            b'"}',
+        )
+        message = b"".join(said)
+        digest = self._sealed(message)
+        line = b"".join((message[_DIGEST:-1], b',"hash":"', digest.encode(), b'"}\n'))
+        self.seq, self.head = seq, digest
+        self._queued.append((seq, pattern.kind, digest, line))
 
     def flush(self) -> None:
         """Hand all queued lines to the kernel in one write. Raises SpoolUnwritable, from then on always."""
@@ -132,12 +150,11 @@ class Spool:
             raise self._broken
         if not self._queued:
             return
-        lines = [entry.text for entry in self._queued]
-        data = ("\n".join(lines) + "\n").encode()
+        data = b"".join([line for _, _, _, line in self._queued])
         try:
             if self._size and self._size + len(data) > self.max_file_bytes:
                 self._next_file()
-            first = self._queued[0].seq
+            first = self._queued[0][0]
             if not self._marks or first >= self._marks[-1][0] + _MARK_EVERY:
                 self._marks.append((first, self._part, self._size))
             _write_all(self._file, data)
@@ -160,7 +177,9 @@ class Spool:
     def take(self) -> list[Entry] | None:
         """Flushed entries since the last call, for the shipper. None: there were too many, read them from the files."""
         taken, self._waiting = self._waiting, []
-        return taken
+        if taken is None:
+            return None
+        return [Entry(self.replica, seq, kind, digest, line[:-1].decode()) for seq, kind, digest, line in taken]
 
     def lines_from(self, seq: int) -> Iterator[tuple[str, bool]]:
         """What `lines` gives of this chain's own files, from `seq` or a little before it on."""
@@ -199,6 +218,14 @@ class Spool:
         os.close(self._file)
         self._file = -1
         self._broken = SpoolUnwritable("the audit spool is closed")
+
+    def _now(self) -> bytes:
+        """The time in UTC, to the microsecond."""
+        micros = int(self._clock() * 1_000_000)
+        second = micros // 1_000_000
+        if second != self._second:
+            self._second, self._until_second = second, datetime.fromtimestamp(second, UTC).isoformat()[:-6].encode()
+        return b"%b.%06dZ" % (self._until_second, micros % 1_000_000)
 
     def _seal(self, body: dict[str, Value]) -> Entry:
         try:
@@ -267,16 +294,6 @@ def lines(files: list[Path], offset: int = 0) -> Iterator[tuple[str, bool]]:
 
 def _file_name(replica: str) -> str:
     return quote(replica, safe="")
-
-
-def _utc(at: float) -> str:
-    micros = int(at * 1_000_000)
-    return f"{_second(micros // 1_000_000)}.{micros % 1_000_000:06d}Z"
-
-
-@lru_cache(maxsize=4)
-def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
 def _write_all(file: int, data: bytes) -> None:

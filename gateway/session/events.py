@@ -213,10 +213,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RecordAlike:
-    """The same, for an entry of a pattern; `values` are JSON texts for its holes."""
+    """The same, for an entry of a pattern; `values` are JSON for its holes."""
 
     pattern: Pattern
-    values: tuple[str, ...]
+    values: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Known(NamedTuple):
     """A plain read as it has come: `sql` is its text for the record, as JSON."""
 
     plain: Plain
-    sql: str
+    sql: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ _READY = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
 _T, _D, _C, _Q, _B = b"TDCQB"
 _UNNAMED = 5  # where the portal's name ends that is none
 
-#: An audit entry: its pattern, and JSON texts for its holes.
-Alike = tuple[Pattern, tuple[str, ...]]
+#: An audit entry: its pattern, and JSON for its holes.
+Alike = tuple[Pattern, tuple[bytes, ...]]
 
 
 class Flight:
@@ -51,7 +51,7 @@ class Flight:
         self.at = 0.0
         self.end = self.number = 0
         self.plain: Plain
-        self.values: tuple[str, ...] = ()
+        self.values: tuple[bytes, ...] = ()
         self.formats = b""
         self.described: tuple[Column, ...] | None = None
         self.prepared: Prepared | None = None
@@ -144,7 +144,7 @@ class ShortWay:
 
     def _shown(
         self, flight: Flight, raw: bytes, parameters: Sequence[bytes | None], codes: tuple[int, ...]
-    ) -> str | None:
+    ) -> bytes | None:
         """The bound values as they are recorded; None where no entry can hold them as they are."""
         assert flight.prepared is not None  # noqa: S101 - the caller's condition
         shown = shown_values(parameters, codes, flight.prepared.types)
@@ -170,7 +170,7 @@ class ShortWay:
         self.flight = None
         return flight.plain.over, (*flight.values, rows, fraction_value(round((now - flight.at) * 1000, 3)))
 
-    def _walk(self, flight: Flight, data: bytes, ready: int) -> str | None:
+    def _walk(self, flight: Flight, data: bytes, ready: int) -> bytes | None:
         """The number of rows that the tag says, as JSON; None where a message isn't the one that is due."""
         begun = flight.plain.latest
         if (
@@ -274,7 +274,7 @@ def _anything(raw: bytes) -> _Bound | None:
 
 
 @lru_cache(maxsize=256)
-def _rows(tag: bytes) -> str | None:
+def _rows(tag: bytes) -> bytes | None:
     """The row count of a CommandComplete's body, as JSON; None where it has none."""
     rows = tag_rows(command_tag(tag))
     return None if rows is None else number_value(rows)

@@ -71,9 +71,9 @@ class ListSpool:
         self.queued.append(entry)
         return entry
 
-    def record_alike(self, pattern: Pattern, values: Sequence[str]) -> None:
-        said = json.loads(pattern.text('{"kind":', values, ""))
-        self.record(said.pop("kind"), **{name: value for name, value in said.items() if name != "prev"})
+    def record_alike(self, pattern: Pattern, values: Sequence[bytes]) -> None:
+        said = json.loads(b'{"kind":' + pattern.text(values) + b"}")
+        self.record(said.pop("kind"), **said)
 
     def flush(self) -> None:
         if self.full:

@@ -66,7 +66,8 @@ def test_texts_of_one_shape_are_one() -> None:
     assert one is not None
     assert two is not None
     assert one.plain is two.plain
-    assert (one.sql, two.sql) == tuple(f'"SELECT name FROM customers WHERE id = {number}"' for number in (1, 20))
+    told = tuple(f'"SELECT name FROM customers WHERE id = {number}"'.encode() for number in (1, 20))
+    assert (one.sql, two.sql) == told
 
 
 def test_a_shape_that_is_not_free_is_told_apart() -> None:
