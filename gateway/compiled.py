@@ -8,7 +8,18 @@ from importlib import import_module
 from pathlib import Path
 
 #: mypyc compiles them together, so that they call each other without the interpreter.
-MODULES = ("gateway.audit.pattern", "gateway.session.plain", "gateway.session.shortway", "gateway.sql.shape")
+MODULES = (
+    "gateway.audit.pattern",
+    "gateway.audit.chain",
+    "gateway.audit.spool",
+    "gateway.relay.turn",
+    "gateway.session.values",
+    "gateway.session.plain",
+    "gateway.session.shortway",
+    "gateway.sql.shape",
+    "gateway.wire.backend",
+    "gateway.wire.frontend",
+)
 
 
 def in_use() -> list[str]:

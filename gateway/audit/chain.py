@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
@@ -25,11 +26,13 @@ Keyed = Callable[[bytes], str]
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 #: How each canonical line begins and ends (entry.FIELDS): of one that is sealed this is all that has to be read.
-_SEALED_START = re.compile(
-    r'\{"seq":(?P<seq>\d+),"replica":(?P<replica>"(?:[^"\\]|\\.)*"),"at":"[^"]*","kind":"(?P<kind>\w+)"'
-)
-_SEALED_END = re.compile(r'"prev":"(?P<prev>[0-9a-f]{64})"(?P<comma>,)"hash":"(?P<hash>[0-9a-f]{64})"\}\Z')
-_HASH_AND_END = 66
+_SEALED_START = re.compile(r'\{"seq":(\d+),"replica":("(?:[^"\\]|\\.)*"),"at":"[^"]*","kind":"(\w+)"')
+_HASH, _TEXT, _PREV = (
+    66,
+    75,
+    140,
+)  # from the line's end: where the hash begins, where the text ended, where `prev` begins
+_unquoted = lru_cache(maxsize=64)(json.loads)
 
 
 class Wrong(Enum):
@@ -122,14 +125,13 @@ def is_sealed(sealed: Keyed, line: str) -> bool:
 
     Whether it stands where it belongs is not looked at. What is sealed is canonical: nothing else ever is.
     """
-    found = _SEALED_END.search(line)
-    if found is None:
+    if line[-_PREV - 8 : -_PREV] != '"prev":"' or line[-_TEXT - 1 : -_HASH] != '","hash":"' or line[-2:] != '"}':
         return False
     try:
-        digest = sealed(f"{found['prev']}{line[: found.start('comma')]}}}".encode())
+        digest = sealed(f"{line[-_PREV : -_TEXT - 1]}{line[:-_TEXT]}}}".encode())
+        return hmac.compare_digest(digest.encode(), line[-_HASH:-2].encode())
     except UnicodeEncodeError:  # bytes that were no UTF-8
         return False
-    return hmac.compare_digest(digest, found["hash"])
 
 
 def sealed_entry(sealed: Keyed, line: str) -> Entry | None:
@@ -137,7 +139,8 @@ def sealed_entry(sealed: Keyed, line: str) -> Entry | None:
     found = _SEALED_START.match(line)
     if found is None or not is_sealed(sealed, line):
         return None
-    return Entry(json.loads(found["replica"]), int(found["seq"]), found["kind"], line[-_HASH_AND_END:-2], line)
+    seq, replica, kind = found.groups()
+    return Entry(_unquoted(replica), int(seq), kind, line[-_HASH:-2], line)
 
 
 def verify_chain(

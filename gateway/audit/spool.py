@@ -179,7 +179,8 @@ class Spool:
         taken, self._waiting = self._waiting, []
         if taken is None:
             return None
-        return [Entry(self.replica, seq, kind, digest, line[:-1].decode()) for seq, kind, digest, line in taken]
+        replica = self.replica
+        return [Entry._make((replica, seq, kind, digest, line[:-1].decode())) for seq, kind, digest, line in taken]
 
     def lines_from(self, seq: int) -> Iterator[tuple[str, bool]]:
         """What `lines` gives of this chain's own files, from `seq` or a little before it on."""

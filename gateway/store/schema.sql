@@ -231,3 +231,8 @@ CREATE TABLE hoop.link (
 
 -- Its address, and the identities that it stood for when it was linked (Person.also): they are the same human's.
 ALTER TABLE hoop.link ADD COLUMN also text[] NOT NULL DEFAULT '{}';
+
+-- migration 12: entries of up to 4 kB stay as they are
+
+-- Compressing them took a third of the time of putting them in, for a fifth of the space.
+ALTER TABLE hoop.audit SET (toast_tuple_target = 4080);
