@@ -43,8 +43,9 @@ from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.people import Directory
 from gateway.approvals.request import ApprovalRequest, Person
 from gateway.audit import tail
+from gateway.audit.files import is_live, spooled
 from gateway.audit.log import AuditLog
-from gateway.audit.spool import Spool, is_live, spooled
+from gateway.audit.spool import Spool
 from gateway.errors import GatewayError, PolicyError, StoreUnavailable
 from gateway.identity.claims import Identity
 from gateway.identity.client import WebClient

@@ -1,6 +1,6 @@
 """Which modules are compiled when a wheel is built with HOOP_COMPILE=1 (setup.py), and whether those in use are.
 
-They are few, pure and hot: what each statement of the short way passes through. They run uncompiled just as well, and the same
+They are few and hot: what each statement of the short way passes through. They run uncompiled just as well, and the same
 tests run on both (`make compiled`). What must not live here: how they are compiled.
 """
 
@@ -9,13 +9,20 @@ from pathlib import Path
 
 #: mypyc compiles them together, so that they call each other without the interpreter.
 MODULES = (
-    "gateway.audit.pattern",
     "gateway.audit.chain",
+    "gateway.audit.pattern",
     "gateway.audit.spool",
+    "gateway.masking.detectors",
+    "gateway.masking.diagnostics",
+    "gateway.masking.fields",
+    "gateway.masking.rows",
     "gateway.relay.turn",
-    "gateway.session.values",
+    "gateway.relay.wires",
+    "gateway.session.names",
     "gateway.session.plain",
     "gateway.session.shortway",
+    "gateway.session.state",
+    "gateway.session.values",
     "gateway.sql.shape",
     "gateway.wire.backend",
     "gateway.wire.frontend",

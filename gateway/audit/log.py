@@ -21,7 +21,8 @@ import structlog
 
 from gateway.audit.chain import Anchor, ChainCheck, Finding, Wrong, checkpoint_holds, keyed, sealed_entry
 from gateway.audit.entry import Entry, Value, read_entry
-from gateway.audit.spool import MAX_WAITING, Spool, is_live, lines, spooled
+from gateway.audit.files import is_live, lines, spooled
+from gateway.audit.spool import MAX_WAITING, Spool
 from gateway.errors import StoreUnavailable
 from gateway.store.port import Store
 

@@ -13,7 +13,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,13 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Self, cast
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from gateway.audit.chain import genesis, keyed, link, sign_checkpoint
 from gateway.audit.entry import Entry, Value, canonical, clean
+from gateway.audit.files import lines
 from gateway.audit.pattern import OF_SPOOL, Pattern
-from gateway.errors import GatewayError
+from gateway.errors import SpoolUnwritable
 
 #: A new file is begun when the next write would pass this: big enough to be few, small enough to copy away.
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -37,15 +37,8 @@ MAX_WAITING = 20_000
 #: So many entries apart the place of one is remembered, so that no file is read from its beginning for its end.
 _MARK_EVERY = 1000
 
-_FILE = re.compile(r"(?P<replica>.+)\.(?P<part>\d{6})\.jsonl")
 _OWN_FIELDS = frozenset(OF_SPOOL)
 _DIGEST = 64  # characters of a hash
-
-
-class SpoolUnwritable(GatewayError):
-    """The record can't be written, so nothing may be forwarded (57P03; 53100 when the disk is full)."""
-
-    sqlstate = "57P03"
 
 
 #: An entry that was sealed: its seq, kind, hash and line. A plain tuple, because two are made a statement.
@@ -256,41 +249,6 @@ class Spool:
         self._part += 1
         self._size = 0
         self._file = self._begin_file()
-
-
-def spooled(directory: Path) -> dict[str, list[Path]]:
-    """The chains of a spool directory: replica -> its files in order. Raises OSError when it can't be read."""
-    chains: dict[str, list[Path]] = {}
-    for path in sorted(directory.iterdir()):
-        found = _FILE.fullmatch(path.name)
-        if found is not None:
-            chains.setdefault(unquote(found["replica"]), []).append(path)
-    return chains
-
-
-def is_live(files: list[Path]) -> bool:
-    """True while the process that writes this chain lives: it holds a lock on its newest file, which ends with it."""
-    with files[-1].open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
-
-
-def lines(files: list[Path], offset: int = 0) -> Iterator[tuple[str, bool]]:
-    """Each line of a chain's files in order and whether it is whole: a last line without its end is torn.
-
-    `offset`: where in the first file to begin, at a line's first byte.
-
-    Bytes that are not UTF-8 arrive as lone surrogates, so that such a line is an unreadable one and not an exception.
-    """
-    for path in files:
-        with path.open("rb") as file:
-            file.seek(offset if path is files[0] else 0)
-            for raw in file:
-                line = raw.decode("utf-8", "surrogateescape")
-                yield line.removesuffix("\n"), line.endswith("\n")
 
 
 def _file_name(replica: str) -> str:

@@ -1,11 +1,10 @@
 """One session's sockets: bytes in, `Session.handle`, effects out, in order. It decides nothing.
 
-    client socket -> ClientSide -> FromClient -> Session -> effects -> spool, target socket, desk, timers
-    target socket -> TargetSide -> FromTarget -> Session -> effects -> client socket
+    client socket -> Wires -> FromClient -> Session -> effects -> spool, target socket, desk, timers
+    target socket -> Wires -> FromTarget -> Session -> effects -> client socket
 
 The spool is flushed before any byte of the same turn reaches the target; if it can't be, the session ends and nothing goes.
-What takes the short way (session/shortway.py) needs no event and no effects: its entry is recorded, and its bytes wait for the end
-of the loop's turn (turn.py).
+What takes the short way never comes here (wires.py).
 Callbacks, not streams: measured, streams read message by message cost 3 to 24 times as much (performance.md 0).
 """
 
@@ -16,20 +15,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
 
 from gateway.approvals.desk import Answer, AtMost, Decided, Desk, Refused
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal, State
 from gateway.approvals.seen import Seen
-from gateway.audit.spool import Spool
 from gateway.errors import DeniedAgain, GatewayError, StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.policy.model import Target
 from gateway.relay.doorway import Doorway
 from gateway.relay.target import TargetLink
-from gateway.relay.turn import Turn
+from gateway.relay.turn import Record, Turn
+from gateway.relay.wires import ClientSide, TargetSide, Wires
 from gateway.session import events as ev
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog
@@ -57,34 +56,13 @@ class Shell:
     """What all relays of a process share. `look` tells what a waiting session does to others on its target (looks.py)."""
 
     desk: Desk
-    spool: Spool
+    spool: Record
     turn: Turn
     parser: Parser
     metrics: Metrics
     keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]  # run a task that outlives its session
     reload: Callable[[Target], Awaitable[Catalog | None]]  # read a target's catalog again
     look: Callable[[ApprovalRequest, Target, int], Awaitable[Seen | None]]
-
-
-class _Side(asyncio.Protocol):
-    """One socket's callbacks. What it does is the relay's; `taken` gets what arrives."""
-
-    def __init__(self, relay: "Relay", taken: Callable[[bytes], None], gone: ev.Event) -> None:
-        self._relay = relay
-        self._gone = gone
-        self._taken = taken
-
-    def data_received(self, data: bytes) -> None:
-        self._taken(data)
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        self._relay.feed(self._gone)
-
-    def pause_writing(self) -> None:
-        self._relay.full(self, full=True)
-
-    def resume_writing(self) -> None:
-        self._relay.full(self, full=False)
 
 
 class Relay:
@@ -102,8 +80,6 @@ class Relay:
         assert client.transport is not None  # noqa: S101 - both are connected
         assert link.door.transport is not None  # noqa: S101
         self._session = session
-        self._client = client.transport
-        self._target = link.door.transport
         self._link = link
         self._shell = shell
         self._open_side = side
@@ -111,20 +87,15 @@ class Relay:
         self._ended = ended
         self.ongoing: Callable[[asyncio.Task[None]], None] = lambda _: None
         self.forget_key: Callable[[], None] = lambda: None
-        self._closed = False
         self._why_paused: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._chores: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._working = False
-        self._cancelling = False
         self._cancel_again = False  # for what is kept back
-        self._kept_back: list[bytes] = []
         self._unwatch: dict[str, Callable[[], None]] = {}
         self._looks: list[asyncio.TimerHandle] = []  # to come
         self._unsent: set[str] = set()  # their release was asked for, and whether it was stored is not known
-        self._client_side = _Side(self, self.from_client, ev.ClientGone())
-        self._target_side = _Side(self, self.from_target, ev.TargetGone())
         self._expiry = self._expire_in_time()
         self._metrics = shell.metrics
         self._spool, self._turn = shell.spool, shell.turn
@@ -134,13 +105,27 @@ class Relay:
             each: labels(each) for each in ("allow", "deny", "hold")
         }  # looking one up costs as much as counting
         self._allowed = self._judged["allow"].inc
+        self._wires = Wires(
+            client.transport,
+            link.door.transport,
+            session.short,
+            shell.spool,
+            shell.turn,
+            self._allowed,
+            self._client_at_length,
+            self._target_at_length,
+            self._failed,
+            self._broken,
+        )
 
     def start(self, client: Doorway) -> None:
         """Take both sockets over from their doorways."""
-        rest = self._link.door.hand_over(self._target_side)
+        target_side = TargetSide(self._wires, partial(self.feed, ev.TargetGone()), self._target_full)
+        rest = self._link.door.hand_over(cast(asyncio.Protocol, target_side))
         if rest:
             self.from_target(rest)
-        rest = client.hand_over(self._client_side)
+        client_side = ClientSide(self._wires, partial(self.feed, ev.ClientGone()), self._client_full)
+        rest = client.hand_over(cast(asyncio.Protocol, client_side))
         if rest:
             self.from_client(rest)
 
@@ -166,38 +151,21 @@ class Relay:
 
     def from_client(self, data: bytes) -> None:
         """Take a chunk of the client's."""
-        if self._closed:
-            return
-        try:
-            now, short = time.time(), self._session.short
-            alike = short.send(data, now) if short.flight is None else None
-            if alike is None:
-                self._perform(self._session.at_length(ev.FromClient(data), now))
-                return
-            self._spool.record_alike(*alike)
-            self._allowed()
-            self._turn.add(self._send, self._broken, data)
-        except Exception as error:
-            self._failed(error)
+        self._wires.from_client(data)
 
     def from_target(self, data: bytes) -> None:
         """Take a chunk of the target's."""
-        if self._closed:
-            return
-        try:
-            now, short = time.time(), self._session.short
-            alike = short.answered(data, now) if short.flight is not None else None
-            if alike is None:
-                self._perform(self._session.at_length(ev.FromTarget(data), now))
-                return
-            self._spool.record_alike(*alike)
-            self._turn.add(self._say, self._broken, data)
-        except Exception as error:
-            self._failed(error)
+        self._wires.from_target(data)
+
+    def _client_at_length(self, data: bytes, now: float) -> None:
+        self._perform(self._session.at_length(ev.FromClient(data), now))
+
+    def _target_at_length(self, data: bytes, now: float) -> None:
+        self._perform(self._session.at_length(ev.FromTarget(data), now))
 
     def feed(self, event: ev.Event) -> None:
         """Give the session one event and perform what it says, in order."""
-        if self._closed:
+        if self._wires.closed:
             return
         try:
             self._perform(self._session.handle(event, time.time()))
@@ -213,10 +181,10 @@ class Relay:
 
     def _broken(self, error: GatewayError) -> None:
         """Fail closed: nothing more is forwarded; the client hears why; open requests are withdrawn."""
-        if self._closed:
+        if self._wires.closed:
             return
         if not self._session.talk.mid_message:
-            self._client.write(error_response(error.sqlstate, error.message, hint=error.hint, severity="FATAL"))
+            self._wires.client.write(error_response(error.sqlstate, error.message, hint=error.hint, severity="FATAL"))
         self._close()
         for request in list(self._unwatch):
             self._chore(partial(self._withdraw, request, "the session failed"))
@@ -250,11 +218,11 @@ class Relay:
         if recorded or self._turn.waits:  # nothing overtakes what waits for the end of this turn
             self._turn.end()
         if to_target:
-            self._send(b"".join(to_target))
+            self._wires.send(b"".join(to_target))
         if cancelling:  # behind what it is to cancel, and before what comes next
             self._cancel()
         if to_client:
-            self._say(b"".join(to_client) if len(to_client) > 1 else to_client[0])
+            self._wires.say(b"".join(to_client) if len(to_client) > 1 else to_client[0])
         if closing:
             self._close()
 
@@ -294,22 +262,12 @@ class Relay:
             case ev.ReloadCatalog():
                 self._shell.keep(self._reload())
 
-    def _say(self, data: bytes) -> None:
-        if not self._client.is_closing():
-            self._client.write(data)
-
-    def _send(self, data: bytes) -> None:
-        if self._cancelling:
-            self._kept_back.append(data)
-        elif not self._target.is_closing():
-            self._target.write(data)
-
     def _cancel(self) -> None:
         """One at a time: what the next one is meant for has been cancelled already, or waits here."""
-        if self._cancelling:
-            self._cancel_again = bool(self._kept_back)
+        if self._wires.keeps_back:
+            self._cancel_again = bool(self._wires.kept_back)
             return
-        self._cancelling = True
+        self._wires.keeps_back = True
         self._shell.keep(self._cancel_target())
 
     async def _cancel_target(self) -> None:
@@ -317,12 +275,9 @@ class Relay:
         try:
             await self._link.cancel()
         finally:
-            self._cancelling = False
             again, self._cancel_again = self._cancel_again, False
-            kept, self._kept_back = self._kept_back, []
-            for data in kept:
-                self._send(data)
-            if again and not self._closed:
+            self._wires.let_go()
+            if again and not self._wires.closed:
                 self._cancel()
 
     async def _parse(self, sql: str) -> None:
@@ -347,33 +302,35 @@ class Relay:
 
     # --- flow control -------------------------------------------------------------------------------------------------
 
-    def full(self, side: _Side, *, full: bool) -> None:
-        """One side's write buffer is full: stop reading from the other."""
-        if side is self._target_side:
-            self._pause("target", paused=full)
-        elif self._target.is_closing():
+    def _target_full(self, full: bool) -> None:
+        """A side's write buffer is full: stop reading from the other."""
+        self._pause("target", paused=full)
+
+    def _client_full(self, full: bool) -> None:
+        target = self._wires.target
+        if target.is_closing():
             return
-        elif full:
-            self._target.pause_reading()
+        if full:
+            target.pause_reading()
         else:
-            self._target.resume_reading()
+            target.resume_reading()
 
     def _pause(self, why: str, *, paused: bool) -> None:
         before = bool(self._why_paused)
         (self._why_paused.add if paused else self._why_paused.discard)(why)
-        if bool(self._why_paused) == before or self._client.is_closing():
+        if bool(self._why_paused) == before or self._wires.client.is_closing():
             return
         if paused:
-            self._client.pause_reading()
+            self._wires.client.pause_reading()
             self._look()
         else:
-            self._client.resume_reading()
+            self._wires.client.resume_reading()
 
     def _look(self) -> None:
         """While nothing is read the end of the client shows only in the kernel's state of the socket."""
-        if not self._why_paused or self._closed:
+        if not self._why_paused or self._wires.closed:
             return
-        sock = self._client.get_extra_info("socket")
+        sock = self._wires.client.get_extra_info("socket")
         if sock is not None and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _TCP_GONE:
             self.feed(ev.ClientGone())
             return
@@ -437,19 +394,19 @@ class Relay:
                 self._look_later(request)
                 self.feed(ev.Opened(request.id))
             elif stored.id == request.id:
-                if self._closed:  # it is no more what it was left as: nobody can come back for it
+                if self._wires.closed:  # it is no more what it was left as: nobody can come back for it
                     self._chore(partial(self._withdraw, request.id, "the session ended"))
                 self.feed(ev.Granted(stored))
             else:
                 self._join(request.id, stored)
 
     async def _seen(self, request: ApprovalRequest) -> Seen | None:
-        return None if self._closed else await self._shell.look(request, self._link.target, self._link.pid)
+        return None if self._wires.closed else await self._shell.look(request, self._link.target, self._link.pid)
 
     def _look_later(self, request: ApprovalRequest) -> None:
         """Locks change while people think: the card tells of them anew when those are reminded of it."""
         wait = request.expires_at - request.opened_at
-        if self._closed or request.seen is None or not request.seen.in_transaction or wait < REMINDED_FROM:
+        if self._wires.closed or request.seen is None or not request.seen.in_transaction or wait < REMINDED_FROM:
             return
         for third in (1, 2):
             due = max(0.0, request.opened_at + third * wait / 3 - time.time())
@@ -469,7 +426,7 @@ class Relay:
     def _join(self, request: str, stored: ApprovalRequest) -> None:
         """Wait for the stored one in the place of ours, which was not stored."""
         self._forget(request)
-        if not self._closed:
+        if not self._wires.closed:
             self._metrics.held.labels(self.target_name).inc()
             self._unwatch[stored.id] = self._shell.desk.watch(stored.id, self._ruled)
         self.feed(ev.Joined(request, stored))
@@ -485,12 +442,12 @@ class Relay:
 
     async def _release(self, effect: ev.Release) -> None:
         request = effect.request
-        if self._closed:
+        if self._wires.closed:
             return  # the withdrawal stands behind this
         try:
             answer = await self._shell.desk.release(request, effect.digest, effect.wire)
             if isinstance(answer, Decided):
-                if self._closed:
+                if self._wires.closed:
                     await self._not_sent(
                         answer.request, "the session ended before it was sent to the target; nothing ran"
                     )
@@ -533,7 +490,7 @@ class Relay:
             log.error("request.not_withdrawn", request=request)
             self.feed(ev.NotReleased(request, None, "the store is away"))
             self._forget(request)
-        if self._closed:
+        if self._wires.closed:
             self._forget(request)
 
     async def _released_all_the_same(self, request: ApprovalRequest) -> None:
@@ -541,7 +498,7 @@ class Relay:
             return  # it outlives its clients, and another of them runs it
         if request.id in self._unsent:
             await self._not_sent(request, "the store's answer to its release was lost; nothing was sent to the target")
-        elif self._closed:  # the end of what was sent will not be seen any more
+        elif self._wires.closed:  # the end of what was sent will not be seen any more
             await self._shell.desk.unknown(request.id)
 
     async def _finish(self, effect: ev.Finished) -> None:
@@ -571,7 +528,7 @@ class Relay:
         try:
             if self._side is None:
                 self._side = await self._open_side()
-            if self._closed:
+            if self._wires.closed:
                 self._close_side()
                 return
             self._side.door.write(data)
@@ -590,15 +547,13 @@ class Relay:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        if self._closed:
+        if self._wires.closed:
             return
-        self._closed = True
         self._metrics.sessions_open.labels(self.target_name).dec()
         for timer in (self._timer, self._watch, self._expiry, *self._looks):
             if timer is not None:
                 timer.cancel()
-        self._client.close()
-        self._target.close()
+        self._wires.close()
         self._close_side()
         self.forget_key()
         self._ended(self)

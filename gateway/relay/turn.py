@@ -5,11 +5,13 @@ statements. Nothing overtakes: whoever sends in another way ends the turn first 
 in which they came. If the spool can't be written, nothing of the turn goes, and each session that waits is ended.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
-from gateway.audit.spool import Spool
+from gateway.audit.entry import Entry, Value
+from gateway.audit.pattern import Pattern
 from gateway.errors import GatewayError
 
 log = structlog.get_logger()
@@ -18,10 +20,18 @@ Send = Callable[[bytes], None]
 Fail = Callable[[GatewayError], None]
 
 
+class Record(Protocol):
+    """The part of the spool that sessions need."""
+
+    def record(self, kind: str, **fields: Value) -> Entry: ...
+    def record_alike(self, pattern: Pattern, values: Sequence[bytes]) -> None: ...
+    def flush(self) -> None: ...
+
+
 class Turn:
     """Of one process. `soon` runs a callable at the end of the turn, as call_soon does."""
 
-    def __init__(self, spool: Spool, soon: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(self, spool: Record, soon: Callable[[Callable[[], None]], object]) -> None:
         self._spool = spool
         self._soon = soon
         self._waiting: list[tuple[Send, Fail, bytes]] = []

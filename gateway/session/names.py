@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
@@ -44,7 +45,7 @@ class Prepared:
     script: Script
     types: tuple[int, ...] = ()
     columns: tuple[Column, ...] | None = None
-    read_under: object = None
+    read_under: Any = None  # what it is compared by: its type is Judge's affair
     shown: str = ""
     from_sql: bool = False
     since: int = 0

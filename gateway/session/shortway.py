@@ -259,10 +259,9 @@ def _texts(data: bytes, at: int, end: int) -> _Bound | None:
         if at > end:
             return None
         values.append(data[start:at])
-    formats = data[at + 2 : end]
-    if at + 2 > end or len(formats) != 2 * int.from_bytes(data[at : at + 2], "big"):
+    if at + 2 > end or end != at + 2 + 2 * int.from_bytes(data[at : at + 2], "big"):
         return None
-    return values, (), formats
+    return values, (), data[at + 2 : end]
 
 
 def _anything(raw: bytes) -> _Bound | None:

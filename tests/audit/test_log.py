@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from gateway.audit.chain import Wrong, seal, sign_checkpoint
 from gateway.audit.entry import Entry, Value
+from gateway.audit.files import spooled
 from gateway.audit.log import AuditLog, Report, logged_checkpoints, verify
-from gateway.audit.spool import Spool, spooled
+from gateway.audit.spool import Spool
 from gateway.errors import StoreUnavailable
 from gateway.logs import redact
 from gateway.store.memory import MemoryStore

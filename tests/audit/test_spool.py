@@ -12,8 +12,10 @@ import pytest
 
 from gateway.audit.chain import checkpoint_holds, verify_chain
 from gateway.audit.entry import Value, read_entry
+from gateway.audit.files import lines, spooled
 from gateway.audit.pattern import Pattern, number_value, text_value
-from gateway.audit.spool import Spool, SpoolUnwritable, is_live, lines, spooled
+from gateway.audit.spool import Spool
+from gateway.errors import SpoolUnwritable
 
 KEY = b"0123456789abcdef0123456789abcdef"
 R = "db-1.example.com:1700000000:0"
@@ -176,7 +178,8 @@ def test_a_full_disk_breaks_the_spool_for_good(tmp_path: Path) -> None:
     script = f"""
 import resource, signal, sys
 from pathlib import Path
-from gateway.audit.spool import Spool, SpoolUnwritable
+from gateway.audit.spool import Spool
+from gateway.errors import SpoolUnwritable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = Spool.open(Path({str(tmp_path)!r}), {R!r}, {KEY!r}, lambda: 0.0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -273,18 +276,6 @@ def test_take_hands_over_what_is_flushed_and_no_more_than_memory_bears(
     assert spool.take() is None
     assert spool.take() == []
     spool.close()
-
-
-def test_live_until_its_process_ends(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
-    assert is_live(spooled(tmp_path)[R])
-    spool.close()
-    assert not is_live(spooled(tmp_path)[R])
-
-
-def test_lines_that_are_no_text_are_lines_still(tmp_path: Path) -> None:
-    (tmp_path / "x.000000.jsonl").write_bytes(b"\xff\xfe\n\r\nlast")
-    assert list(lines(spooled(tmp_path)["x"])) == [("\udcff\udcfe", True), ("\r", True), ("last", False)]
 
 
 def test_kill_9_after_flush_loses_nothing(tmp_path: Path) -> None:

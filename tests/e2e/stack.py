@@ -29,7 +29,7 @@ from bots.workspace.state import Message
 from bots.workspace.workspace import Workspace
 from gateway import logs
 from gateway.approvals.request import ApprovalRequest
-from gateway.audit.spool import lines, spooled
+from gateway.audit.files import lines, spooled
 from gateway.demo.issuer import PEOPLE
 from gateway.demo.run import CHANNEL, HOST, Demo, Ports
 from tests.fakes.stores import until

@@ -142,8 +142,8 @@ class Room:
         client_door, self.client = await _pair()
         target_door, self.target = await _pair()
         link = TargetLink(target_door, target, {}, 7, b"key!")
-        turn = Turn(self.spool, asyncio.get_running_loop().call_soon)  # type: ignore[arg-type] # ListSpool is a Spool
-        shell = Shell(self.desk, self.spool, turn, self.parser, self.metrics, self._keep, self._reload, self._look)  # type: ignore[arg-type] # ListSpool is a Spool
+        turn = Turn(self.spool, asyncio.get_running_loop().call_soon)
+        shell = Shell(self.desk, self.spool, turn, self.parser, self.metrics, self._keep, self._reload, self._look)
         self.relay = Relay(self.session, client_door, link, shell, self._aside, lambda _: self.ended.set())
         self.relay.start(client_door)
 
@@ -276,14 +276,14 @@ async def test_a_cancel_in_the_same_turn_comes_behind_it(room: Room) -> None:
     """Else it would find nothing to cancel, and nobody would cancel what comes behind it."""
     await known(room)
     sent: list[str] = []
-    target = room.relay._target
-    room.relay._target = Ear(target, lambda: sent.append("statement"))  # type: ignore[assignment] # hears what goes by
+    target = room.relay._wires.target
+    room.relay._wires.target = Ear(target, lambda: sent.append("statement"))  # type: ignore[assignment] # hears what goes by
     room.relay._cancel = lambda: sent.append("cancel")  # type: ignore[method-assign] # the same
     room.relay.from_client(READ)
     assert sent == []
     room.relay.cancel()
     assert sent == ["statement", "cancel"]
-    room.relay._target = target
+    room.relay._wires.target = target
 
 
 async def test_a_held_statement_runs_when_its_release_is_stored(room: Room) -> None:
@@ -566,7 +566,7 @@ async def test_nothing_is_forwarded_until_the_cancel_has_reached_the_target() ->
     async with asyncio.timeout(STEP):
         while room.kinds().count("statement") < 2:  # noqa: ASYNC110 # a spool tells nobody
             await asyncio.sleep(0)
-    assert room.relay._kept_back
+    assert room.relay._wires.kept_back
     close.set()
     assert await room.target.get() == ("Q", b"SELECT 1\0")
     server.close()
@@ -594,13 +594,13 @@ async def test_a_flood_of_cancels_is_one_for_each_statement(sent: int, cancels: 
     if sent == 2:
         await room.client.send(query("SELECT pg_sleep(61)"))
         async with asyncio.timeout(STEP):
-            while not room.relay._kept_back:  # noqa: ASYNC110 # nobody is told
+            while not room.relay._wires.kept_back:  # noqa: ASYNC110 # nobody is told
                 await asyncio.sleep(0)
         for _ in range(20):
             room.relay.cancel()
     gone.set()
     async with asyncio.timeout(STEP):
-        while room.relay._cancelling:  # noqa: ASYNC110 # nobody is told
+        while room.relay._wires.keeps_back:  # noqa: ASYNC110 # nobody is told
             await asyncio.sleep(0)
     assert len(asked) == cancels
     server.close()
@@ -616,7 +616,7 @@ async def test_a_client_that_reads_slowly_slows_the_target(room: Room) -> None:
     await room.target.get()
     await room.target.send(columns("x"))
     sending = asyncio.create_task(room.target.send(*[row(b"x" * 65_000)] * 1000))
-    paused = room.relay._target
+    paused = room.relay._wires.target
     async with asyncio.timeout(STEP):
         while paused.is_reading():  # noqa: ASYNC110 # a transport tells nobody
             await asyncio.sleep(0)

@@ -16,6 +16,7 @@ from gateway.identity.issuers import Issuers
 from gateway.policy.model import load
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server, _request_ids, settings
+from gateway.relay.turn import Turn
 from gateway.wire.frontend import password
 from gateway.wire.startup import startup_message
 from tests.playbook import POLICY
@@ -144,7 +145,7 @@ async def test_who_is_turned_away_is_recorded(
     says: dict[str, str], token: str, known: dict[str, str], tmp_path: Path
 ) -> None:
     spool = Spool.open(tmp_path, "gate-1", b"a" * 32, time.time)
-    shell = Shell(NOBODY, spool, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
+    shell = Shell(NOBODY, spool, Turn(spool, NOBODY), NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
     doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
     issuers: Any = _Vouching()
     server = Server(

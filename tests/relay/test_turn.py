@@ -15,7 +15,7 @@ class Ended:
     def __init__(self) -> None:
         self.spool = ListSpool()
         self.later: list[Callable[[], None]] = []
-        self.turn = Turn(self.spool, self.later.append)  # type: ignore[arg-type] # ListSpool is a Spool
+        self.turn = Turn(self.spool, self.later.append)
         self.went: list[tuple[str, object, int]] = []  # who, what, and how much was written by then
 
     def say(self, who: str, what: bytes) -> None:
