@@ -183,6 +183,8 @@ class ShortWay:
             if begun is None:
                 return None
         at = start = len(begun.head)
+        if at >= ready:
+            return None
         while data[at] == _D:
             length = int.from_bytes(data[at + 1 : at + 5], "big")
             at += 1 + length
@@ -195,7 +197,7 @@ class ShortWay:
                 flight.plain.results.clear()  # its masker has counted
                 flight.plain.latest = None
                 return None
-        if data[at] != _C or at + 1 + int.from_bytes(data[at + 1 : at + 5], "big") != ready:
+        if data[at] != _C or at + 5 > ready or at + 1 + int.from_bytes(data[at + 1 : at + 5], "big") != ready:
             return None
         rows = _rows(data[at + 5 : ready])
         if rows is not None:

@@ -245,6 +245,7 @@ ANSWERS = {
     "two answers": ANSWER + ANSWER,
     "no rows": DESCRIBED + complete("SELECT 0") + ready(),
     "no tag": DESCRIBED + row(b"Ann") + ready(),
+    "a description alone": DESCRIBED + ready(),
     "an impossible length": DESCRIBED + b"D\0\0\0\1" + ready(),
     "a length beyond": DESCRIBED + b"D\0\0\x7f\x7f" + ready(),
     "copy": message(b"H", b"\0\0\0") + message(b"d", b"x\n") + message(b"c", b"") + complete("COPY 1") + ready(),
