@@ -1,9 +1,10 @@
 """A whole stack on loopback: the gateway in a process of its own (`hoop serve`), all else in this one.
 
-    this process: clients, workspace (chat), issuer      children: gateway, PostgreSQL 18 (target `shop`, and the store)
+    this process: clients, workspace (chat), issuer      children: gateway, PostgreSQL 18 (target `shop`), another (the store)
 
 So the gateway's memory and CPU are its own, and a reviewer's click comes from outside, as Slack's does. PostgreSQL runs
-without fsync as in the demo, unless `settings` say otherwise. Table `bench_rows` is there to delete from.
+without fsync as in the demo, unless `settings` say otherwise. The store has a server of its own, elsewhere where all else is on one
+CPU, as it would be on another machine; what the gateway spends to reach it is counted. Table `bench_rows` is there to delete from.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from typing import Any
 
 import asyncpg
 
+from bench import machine
 from bench.certificate import Certificate
 from bench.client import Client
 from bots.workspace.workspace import Workspace
@@ -94,25 +96,34 @@ async def running(
     base = Path(tempfile.mkdtemp(prefix="hoop-bench-"))
     base.chmod(0o711)  # as root the database runs as another user and must reach its own directory
     try:
-        postgres = await EmbeddedPostgres.start(base, settings={**_POSTGRES, **(settings or {})})
-        try:
-            async with _served(base, postgres, command, fill, rules) as stack:
+        async with _postgres(base / "target", settings) as postgres, _postgres(base / "store", settings) as store:
+            machine.elsewhere(store.pid)
+            async with _served(base, postgres, store, command, fill, rules) as stack:
                 yield stack
-        finally:
-            await postgres.stop()
     finally:
         shutil.rmtree(base, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _postgres(base: Path, settings: Mapping[str, str] | None) -> AsyncIterator[EmbeddedPostgres]:
+    base.mkdir(mode=0o711)
+    postgres = await EmbeddedPostgres.start(base, settings={**_POSTGRES, **(settings or {})})
+    try:
+        yield postgres
+    finally:
+        await postgres.stop()
 
 
 @asynccontextmanager
 async def _served(
     base: Path,
     postgres: EmbeddedPostgres,
+    store_server: EmbeddedPostgres,
     command: Sequence[str],
     fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None,
     rules: str,
 ) -> AsyncIterator[Stack]:
-    loaded = await sample.load(postgres)
+    loaded, stored = await sample.load(postgres), await sample.load(store_server)
     await postgres.psql(_TABLE, sample.SHOP)
     if fill is not None:
         await fill(postgres)
@@ -123,13 +134,13 @@ async def _served(
     await workspace.start()
     certificate = Certificate.write(base)
     policies = _policy(base, issuer.url, postgres.port, loaded.shop_password, rules)
-    environment = _environment(base, workspace, loaded.store_dsn, policies, certificate)
+    environment = _environment(base, workspace, stored.store_dsn, policies, certificate)
     with (base / "gateway.log").open("wb") as log:
         gateway = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", env=environment, stderr=log)
     try:
         ports = await _started(gateway, base / "gateway.log")
         workspace.events_url = f"http://127.0.0.1:{ports['http']}/slack/events"
-        store = await asyncpg.connect(postgres.dsn(sample.STORE))
+        store = await asyncpg.connect(store_server.dsn(sample.STORE))
         stack = Stack(
             postgres, issuer, workspace, store, gateway.pid, ports["wire"], loaded.shop_password, policies, certificate
         )

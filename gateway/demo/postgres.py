@@ -137,6 +137,11 @@ class EmbeddedPostgres:
             raise
         return cls("127.0.0.1", chosen, "postgres", password, original, directory / "log", directory, server)
 
+    @property
+    def pid(self) -> int:
+        """Of the postmaster."""
+        return self._server.pid
+
     def dsn(self, database: str, user: str | None = None, password: str | None = None) -> str:
         """A libpq URI, with the password in it: never log it."""
         login = f"{quote(user or self.superuser, safe='')}:{quote(password or self.password, safe='')}"
