@@ -378,11 +378,19 @@ class Gateway:
             return await reader.load(target, await own_password(target))
 
         async def reload(target: Target) -> Any:
-            """What DDL has changed holds for everybody's login there."""
+            """What DDL has changed holds for everybody's login there, on every replica."""
             for other in self.server.targets_in_use():
                 if other.name == target.name and other.user != target.user:
                     self._background(catalogs.reload(other))
-            return await catalogs.reload(target)
+            _, catalog = await asyncio.gather(self._tell_of_ddl(replica, target), catalogs.reload(target))
+            return catalog
+
+        def outdated(channel: str, payload: str) -> None:
+            """The store's ear: DDL on another replica; an empty payload: it may have been missed."""
+            other, _, name = payload.partition(" ")
+            if channel == "catalog" and other != replica:
+                for target in catalogs.kept(name):
+                    self._background(catalogs.reload(target))
 
         async def own_password(target: Target) -> str:
             return await password(target, target.password)
@@ -405,9 +413,17 @@ class Gateway:
         server = self.server
         endings = Endings(server.session_ids, self.store.endings, server.end_session, self._background)
         await self.store.listen(endings.heard)
+        await self.store.listen(outdated)
         self.ports.wire = self.server.listen(settings.listen.host, settings.listen.port)
         self._stops.append(self._drain)
         self._background(catalogs.run(self.server.targets_in_use))
+
+    async def _tell_of_ddl(self, replica: str, target: Target) -> None:
+        """Untold, the others find out within `catalog_refresh`."""
+        try:
+            await self.store.outdated(replica, target.name)
+        except StoreUnavailable:
+            log.warning("catalog.not_told", target=target.name)
 
     def _catalog_changed(self, target: Target, catalog: Any) -> None:
         self.server.catalog_changed(target, catalog)

@@ -1,6 +1,7 @@
 """The catalogs of the targets, kept fresh. Loading one is side.py's; what is done with it is the session's.
 
-One loader a target at a time; an entry older than `catalog_refresh` is reloaded, and at once after DDL that a session saw.
+One loader a target at a time; an entry older than `catalog_refresh` is reloaded, and at once after DDL that a session saw,
+in this process or, told by NOTIFY, in another.
 A target whose catalog can't be read has none: sessions then judge names by the static list, everything else is opaque.
 """
 
@@ -33,7 +34,12 @@ class Catalogs:
         self._refresh = refresh
         self._changed = changed
         self._known: dict[Key, tuple[Catalog | None, float]] = {}
+        self._targets: dict[Key, Target] = {}
         self._locks: dict[Key, asyncio.Lock] = {}
+
+    def kept(self, name: str = "") -> list[Target]:
+        """The logins whose catalogs are kept: at this target, or at all."""
+        return [each for each in self._targets.values() if name in ("", each.name)]
 
     async def get(self, target: Target) -> Catalog | None:
         """The catalog, at most `refresh` seconds old. One that is being read is waited for: it may be behind DDL."""
@@ -47,6 +53,7 @@ class Catalogs:
     async def reload(self, target: Target) -> Catalog | None:
         """Read it again now. A call that waited for another's reload begun after it takes that one's result."""
         asked = time.monotonic()
+        self._targets[key(target)] = target
         async with self._locks.setdefault(key(target), asyncio.Lock()):
             known = self._known.get(key(target))
             if known is not None and known[1] > asked:

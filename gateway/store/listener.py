@@ -17,6 +17,7 @@ CHANNELS: Mapping[str, str] = {
     "hoop_outbox": "outbox",
     "hoop_cancel": "cancel",
     "hoop_session": "session",
+    "hoop_catalog": "catalog",
 }
 #: Seconds: a half-open connection (a firewall forgot it) is found by a question now and then.
 PING_EVERY = 15.0

@@ -428,6 +428,12 @@ class MemoryStore(MemorySignIns):
             for digest in digests:
                 loop.call_soon(heard, "cancel", digest)
 
+    async def outdated(self, replica: str, target: str) -> None:
+        self._here()
+        loop = asyncio.get_running_loop()
+        for heard in self._ears:
+            loop.call_soon(heard, "catalog", f"{replica} {target}")
+
     async def end_session(self, session: str, ending: Ending) -> None:
         self._here()
         self._endings.setdefault(session, ending)

@@ -279,6 +279,9 @@ class Store(SignIns, Protocol):
     async def cancel(self, digests: Sequence[str]) -> None:
         """Tell every replica of cancel keys that are not the caller's own, each by its digest."""
 
+    async def outdated(self, replica: str, target: str) -> None:
+        """Tell every replica that DDL of this one has changed a target's catalog."""
+
     async def end_session(self, session: str, ending: Ending) -> None:
         """Order whichever replica has this session to end it; the first order stays."""
 
@@ -287,7 +290,7 @@ class Store(SignIns, Protocol):
 
     async def listen(self, heard: Callable[[str, str], None]) -> None:
         """Call `heard(channel, payload)` for each NOTIFY: ("approval", "<request id> <rev>"), ("outbox", ""),
-        ("cancel", digest), ("session", session).
+        ("cancel", digest), ("session", session), ("catalog", "<replica> <target>").
 
         ("approval", "") says that wake-ups may have been lost (the listening connection was renewed): look at all.
         """

@@ -307,6 +307,9 @@ class PostgresStore(PostgresSignIns):
     async def cancel(self, digests: Sequence[str]) -> None:
         await self._fetch("cancel_notify", list(digests))
 
+    async def outdated(self, replica: str, target: str) -> None:
+        await self._fetch("catalog_notify", replica, target)
+
     async def end_session(self, session: str, ending: Ending) -> None:
         await self._fetch("session_end", session, ending.by, ending.why)
 

@@ -404,6 +404,9 @@ SELECT body FROM hoop.approval WHERE replica = $1 AND unsettled;
 -- name: cancel_notify
 SELECT pg_notify('hoop_cancel', digest) FROM unnest($1::text[]) AS digest;
 
+-- name: catalog_notify
+SELECT pg_notify('hoop_catalog', $1 || ' ' || $2);
+
 -- name: replica_alive
 SELECT name FROM hoop.replica WHERE beat_at >= clock_timestamp() - make_interval(secs => $1) ORDER BY name COLLATE "C";
 

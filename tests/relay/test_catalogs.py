@@ -93,3 +93,14 @@ async def test_another_login_has_a_catalog_of_its_own() -> None:
     first = await catalogs.get(TARGET)
     assert await catalogs.get(replace(TARGET, user="reader")) is not first
     assert load.loads == 2
+
+
+async def test_whose_catalogs_are_kept_is_known_by_the_target() -> None:
+    """Another replica's DDL is told by the target's name alone."""
+    catalogs = Catalogs(Loader(), 60, lambda *_: None)
+    logins = [TARGET, replace(TARGET, user="reader"), replace(TARGET, name="till")]
+    for each in logins:
+        await catalogs.get(each)
+    assert catalogs.kept("shop") == logins[:2]
+    assert catalogs.kept() == logins
+    assert catalogs.kept("nowhere") == []

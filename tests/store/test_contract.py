@@ -746,6 +746,13 @@ class TestWaking:
         async with asyncio.timeout(DEADLINE):
             assert [await heard.get() for _ in range(2)] == [("cancel", "one"), ("cancel", "two")]
 
+    async def test_a_changed_catalog_is_heard_by_all(self, store: Store) -> None:
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        await store.listen(lambda channel, payload: heard.put_nowait((channel, payload)))
+        await store.outdated("host:1:0", "shop")
+        async with asyncio.timeout(DEADLINE):
+            assert await heard.get() == ("catalog", "host:1:0 shop")
+
     async def test_opens_and_moves_are_heard_by_all_ears(self, store: Store) -> None:
         first: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         second: asyncio.Queue[tuple[str, str]] = asyncio.Queue()

@@ -23,7 +23,7 @@ async def test_a_dead_listener_is_renewed_and_says_that_something_may_be_lost(st
             " AND application_name = 'hoop store'"
         )
         async with asyncio.timeout(DEADLINE):
-            assert {await heard.get() for _ in range(4)} == {(name, "") for name in CHANNELS.values()}
+            assert {await heard.get() for _ in range(len(CHANNELS))} == {(name, "") for name in CHANNELS.values()}
         request = fresh()
         await store.open(request, lambda _: [])
         async with asyncio.timeout(DEADLINE):

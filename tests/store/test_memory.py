@@ -48,6 +48,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.altered("a", 0, 1),
         store.pending_of("issuer", "subject", "session"),
         store.cancel(["digest"]),
+        store.outdated("host:1:0", "shop"),
         store.redraw("x"),
         store.unsettled("a"),
         store.unclaim("a"),
