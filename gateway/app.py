@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from prometheus_client import generate_latest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.answers import Verb
@@ -53,7 +54,7 @@ from gateway.identity.documents import Documents
 from gateway.identity.issuers import Issuers
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_sql
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, merged
 from gateway.policy.model import Policy, Secret, Target, load
 from gateway.policy.needs import missing
 from gateway.policy.readers import logins
@@ -70,6 +71,7 @@ from gateway.relay.server import Doors, Server
 from gateway.relay.side import CatalogReader, risks
 from gateway.relay.turn import Turn
 from gateway.settings import Settings, Slack, derive
+from gateway.siblings import Siblings, Worker
 from gateway.sql.catalog import Catalog
 from gateway.store.port import Backlog
 from gateway.store.postgres import PostgresStore
@@ -100,7 +102,8 @@ class Ports:
 
 
 class Gateway:
-    """A running gateway. `limits`: how often a chat may be asked; a workspace of the tests has none."""
+    """A running gateway. `limits`: how often a chat may be asked; a workspace of the tests has none. `worker`: which one of several
+    on the same two ports (docs/adr/0002), each of which is a replica."""
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class Gateway:
         policy: Policy,
         directory: Directory | None = None,
         limits: Mapping[tuple[str, str], Limit] = LIMITS,
+        worker: Worker | None = None,
     ) -> None:
         self.settings = settings
         self.policy = policy
@@ -120,6 +124,9 @@ class Gateway:
         self._catalogs: Catalogs | None = None
         self._slack: SlackFront | None = None
         self._limits = limits
+        self._worker = worker
+        self._siblings = None if worker is None else Siblings(worker, self._counted)
+        self._tells = worker is None or worker.number == 1  # what is the same of all workers is said by the first
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._seen = _stamp(settings.policies)
@@ -140,7 +147,7 @@ class Gateway:
 
     async def _start(self) -> None:
         settings = self.settings
-        replica = replica_name()
+        replica = replica_name(self._worker.number if self._worker else 0)
         self.store = await PostgresStore.connect(settings.store)
         self._stops.append(self.store.close)
         self.spool = Spool.open(settings.spool, replica, settings.audit_key, time.time)
@@ -171,6 +178,9 @@ class Gateway:
         self._start_web()
         self._fronts |= {**await self._start_slack(), **await self._start_teams()}
         self._warn_of_chats()
+        if self._siblings is not None:
+            await self._siblings.start()
+            self._stops.append(self._siblings.close)
         await self._start_http()
         outbox = self.outbox = Outbox(
             self.store,
@@ -252,7 +262,7 @@ class Gateway:
     async def _warn_of_shared(self) -> None:
         """A policy that comes later: its cards go there, and operators hear of it."""
         slack = self.settings.slack
-        if slack is None:
+        if slack is None or not self._tells:
             return
         client = open_client(slack.bot_token, slack.api_url)
         try:
@@ -358,10 +368,11 @@ class Gateway:
         }
 
     async def _start_http(self) -> None:
-        app = http.make(self._ready, self.metrics.registry, self.routes)
+        app = http.make(self._ready, self._scrape, self.routes)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, self.settings.http.host, self.settings.http.port).start()
+        shared = self._worker is not None
+        await web.TCPSite(runner, self.settings.http.host, self.settings.http.port, reuse_port=shared).start()
         self.ports.http = runner.addresses[0][1]
         self._stops.append(runner.cleanup)
 
@@ -414,7 +425,9 @@ class Gateway:
         endings = Endings(server.session_ids, self.store.endings, server.end_session, self._background)
         await self.store.listen(endings.heard)
         await self.store.listen(outdated)
-        self.ports.wire = self.server.listen(settings.listen.host, settings.listen.port)
+        self.ports.wire = self.server.listen(
+            settings.listen.host, settings.listen.port, shared=self._worker is not None
+        )
         self._stops.append(self._drain)
         self._background(catalogs.run(self.server.targets_in_use))
 
@@ -446,7 +459,16 @@ class Gateway:
         except StoreUnavailable as error:
             store = error.message
         spool = "unwritable" if self.spool.broken else http.OK
-        return {"store": store, "spool": spool, "issuers": await self.issuers.ready() or http.OK}
+        parts = {"store": store, "spool": spool, "issuers": await self.issuers.ready() or http.OK}
+        return parts if self._siblings is None else parts | {"workers": _answering(await self._siblings.silent())}
+
+    def _counted(self) -> bytes:
+        return generate_latest(self.metrics.registry)
+
+    async def _scrape(self) -> bytes:
+        if self._worker is None or self._siblings is None:
+            return self._counted()
+        return merged(await self._siblings.counted(), self._worker.count)
 
     async def _parts(self) -> dict[str, str]:
         """For `/hoop status`: what `/readyz` tells, and by how much our clock is off."""
@@ -482,6 +504,8 @@ class Gateway:
             self.metrics.chat_last_ok.labels(chat).set(health.last_ok)
 
     def _warn_of_chats(self) -> None:
+        if not self._tells:
+            return
         for warning in unasked(self.policy, self._fronts):
             log.warning("chat.not_configured", warning=warning)
 
@@ -567,11 +591,15 @@ class Gateway:
 
     def _record_policy(self) -> None:
         self._record("policy_loaded", policy=self.policy.version)
+        if not self._tells:
+            return
         for note in (*notes(self.policy), *shadowed(self.policy)):
             log.warning("policy.not_enforced", note=note)
 
     async def _look_at_logins(self) -> None:
         """Say of each target what its logins should not be able to do; nothing waits for it."""
+        if not self._tells:
+            return
         credentials = Credentials(os.environ)
         for target in self.policy.targets.values():
             for login in logins(target):
@@ -599,6 +627,11 @@ def read_policy(path: Path) -> Policy:
 def _ended_here(spool: Path) -> list[str]:
     """Former replicas of this spool directory: their processes have ended, so what they held can be withdrawn at once."""
     return [replica for replica, files in spooled(spool).items() if not is_live(files)]
+
+
+def _answering(silent: list[int]) -> str:
+    """The workers that do not answer have no part in what this one can do."""
+    return f"{http.OK}; no answer from {', '.join(map(str, silent))}" if silent else http.OK
 
 
 def _fresh_secret() -> str:

@@ -1,7 +1,8 @@
 """The aiohttp app: health, readiness, metrics, and whatever routes it is handed. No chat, no store, no wire here.
 
 `/healthz` says that the process answers and asks nobody; `/readyz` asks each dependency, so that a load balancer sends
-clients elsewhere while one is away, and an operator sees which.
+clients elsewhere while one is away, and an operator sees which. One worker of several that is down is told ("ok; ...") and is no
+reason to send clients elsewhere: the others take them, and it is started again.
 """
 
 import asyncio
@@ -9,28 +10,28 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
-#: What `ready` says of a dependency that works; any other text is what is wrong with it.
+#: What `ready` says of a dependency that works, with what is worth knowing behind `; `; any other text is what is wrong with it.
 OK: Final = "ok"
 #: A probe of Kubernetes gives up after 1 s by default; an answer that comes later tells nobody.
 READY_WITHIN: Final = 0.9
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
+Scrape = Callable[[], Awaitable[bytes]]
 
 
-def make(ready: Ready, metrics: CollectorRegistry, routes: Iterable[web.AbstractRouteDef]) -> web.Application:
-    """Make the app. `ready` returns dependency -> OK or what is wrong; its texts are public, so no secrets in them."""
+def make(ready: Ready, scrape: Scrape, routes: Iterable[web.AbstractRouteDef]) -> web.Application:
+    """Make the app. `ready` returns dependency -> OK or what is wrong; its texts are public, so no secrets in them. `scrape`
+    gives what is counted, in Prometheus' text format."""
 
     async def readyz(_request: web.Request) -> web.Response:
         found = await _ask(ready)
-        bad = any(state != OK for state in found.values())
+        bad = any(state.partition("; ")[0] != OK for state in found.values())
         return web.json_response(found, status=503 if bad else 200, headers=_NEVER_CACHED)
 
     async def show_metrics(_request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST, **_NEVER_CACHED}
-        )
+        return web.Response(body=await scrape(), headers={"Content-Type": CONTENT_TYPE_LATEST, **_NEVER_CACHED})
 
     app = web.Application()
     app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)])

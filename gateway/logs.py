@@ -38,8 +38,16 @@ def _hide(value: Any) -> Any:
     return _hide(repr(value))  # bytes, an exception, a set: the renderer would print just this, behind our back
 
 
-def configure(style: str = "console", level: int = logging.INFO) -> None:
-    """Log to standard error as `json` or for people (`console`)."""
+def _of_worker(number: int) -> structlog.typing.Processor:
+    def add(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        event["worker"] = number
+        return event
+
+    return add
+
+
+def configure(style: str = "console", level: int = logging.INFO, worker: int = 0) -> None:
+    """Log to standard error as `json` or for people (`console`). `worker`: the number that each line has, where there are several."""
     renderer: Any = (
         structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )
@@ -49,6 +57,8 @@ def configure(style: str = "console", level: int = logging.INFO) -> None:
         structlog.processors.format_exc_info,
         redact,
     ]
+    if worker:
+        shared.insert(0, _of_worker(worker))
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),

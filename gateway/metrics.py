@@ -1,10 +1,24 @@
 """What the gateway counts for /metrics. One set of objects a process, made by `app` and handed to whoever counts.
 
+Several workers of one gateway are shown as one: each series has the label `worker`, so that what a worker that starts again
+counts from 0 is a counter's reset and no fall of a sum, which Prometheus would take for an increase of all that is left. What each
+of them knows of the whole (cards in the store, a chat's last success) has none, and is the highest.
+
 Labels hold only words from fixed lists and names from policies.yaml: never users, SQL or addresses, which have no
 bound and belong to the audit.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+#: What each worker tells of the whole gateway.
+_OF_ALL: Final = frozenset({"hoop_cards_waiting", "hoop_cards_parked", "hoop_chat_last_success_timestamp_seconds"})
 
 
 class Metrics:
@@ -35,3 +49,52 @@ class Metrics:
             "hoop_chat_last_success_timestamp_seconds", "When a chat last took a card.", ["chat"], registry=one
         )
         self.spool_waiting = Gauge("hoop_spool_entries_waiting", "Audit entries that wait for the store.", registry=one)
+
+
+def merged(counted: Mapping[int, str], workers: int) -> bytes:
+    """The counts of several workers as one scrape. `counted`: worker -> its own in text; who is missing is down."""
+    one = CollectorRegistry(auto_describe=False)
+    one.register(_Families([*_together(counted), _up(counted, workers)]))
+    return generate_latest(one)
+
+
+class _Families(Collector):
+    """Families that are made already."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _up(counted: Mapping[int, str], workers: int) -> Metric:
+    up = GaugeMetricFamily("hoop_worker_up", "Whether a worker answers its siblings.", labels=["worker"])
+    for worker in range(1, workers + 1):
+        up.add_metric([str(worker)], float(worker in counted))
+    return up
+
+
+def _together(counted: Mapping[int, str]) -> list[Metric]:
+    found: dict[str, Metric] = {}
+    for worker, text in sorted(counted.items()):
+        for family in text_string_to_metric_families(text):
+            metric = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            metric.samples += [_of_worker(each, worker) for each in family.samples]
+    for name in found.keys() & _OF_ALL:
+        found[name].samples = _highest(found[name].samples)
+    return list(found.values())
+
+
+def _of_worker(sample: Sample, worker: int) -> Sample:
+    labels = sample.labels if sample.name in _OF_ALL else {**sample.labels, "worker": str(worker)}
+    return sample._replace(labels=labels)
+
+
+def _highest(samples: Iterable[Sample]) -> list[Sample]:
+    best: dict[tuple[tuple[str, str], ...], Sample] = {}
+    for each in samples:
+        key = tuple(sorted(each.labels.items()))
+        if key not in best or each.value > best[key].value:
+            best[key] = each
+    return list(best.values())

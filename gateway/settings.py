@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 #: NIST SP 800-107: a key of HMAC-SHA-256 and HKDF-SHA-256 has no use for less than the hash's strength.
 MIN_SECRET: Final = 32
+#: Slack, "Using Socket Mode": connections that an app may have at the same time.
+MOST_SOCKETS: Final = 10
 #: What keys are derived for; the same secret gives another key for each.
 PURPOSES: Final = ("buttons", "cursors", "links", "masks", "cancel keys", "digests")
 
@@ -45,6 +47,9 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         return _is_loopback(self.host)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 LISTEN: Final = Address("0.0.0.0", 6432)  # noqa: S104 - the documented default; plain text needs loopback
@@ -129,6 +134,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     )
     _check_tls(settings, values)
     _check_web(settings, values)
+    _check_workers(settings, values)
     if values.problems:
         raise SettingsError(values.problems)
     return settings
@@ -292,6 +298,15 @@ def _check_web(settings: Settings, values: _Values) -> None:
     """The issuer sends browsers back to an address that it knows."""
     if settings.web is not None and not settings.public_url and not settings.http.is_loopback:
         values.wrong("HOOP_PUBLIC_URL", "missing; people who sign in come back to HOOP_PUBLIC_URL/login/callback")
+
+
+def _check_workers(settings: Settings, values: _Values) -> None:
+    if settings.slack and settings.slack.app_token and settings.workers > MOST_SOCKETS:
+        values.wrong(
+            "HOOP_WORKERS",
+            f"{settings.workers} are too many with SLACK_APP_TOKEN: each has a Socket Mode connection, and Slack allows "
+            f"{MOST_SOCKETS} an app; leave SLACK_APP_TOKEN out, and Slack sends to HOOP_PUBLIC_URL",
+        )
 
 
 def _check_tls(settings: Settings, values: _Values) -> None:

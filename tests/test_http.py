@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import generate_latest
 
 from gateway.http import make
 from gateway.metrics import Metrics
@@ -15,7 +16,11 @@ Client = TestClient[web.Request, web.Application]
 async def connect(ready: Callable[[], Awaitable[dict[str, str]]], *routes: web.RouteDef) -> Client:
     metrics = Metrics()
     metrics.statements.labels("shop", "hold").inc()
-    client: Client = TestClient(TestServer(make(ready, metrics.registry, routes)))
+
+    async def scrape() -> bytes:
+        return generate_latest(metrics.registry)
+
+    client: Client = TestClient(TestServer(make(ready, scrape, routes)))
     await client.start_server()
     return client
 
@@ -49,6 +54,17 @@ async def test_one_bad_dependency_is_503() -> None:
     answer = await client.get("/readyz")
     assert answer.status == 503
     assert (await answer.json())["target shop"] == "connection refused"
+    await client.close()
+
+
+async def test_what_is_worth_knowing_of_a_part_that_works_sends_nobody_away() -> None:
+    async def ready() -> dict[str, str]:
+        return {"store": "ok", "workers": "ok; no answer from 2"}
+
+    client = await connect(ready)
+    answer = await client.get("/readyz")
+    assert answer.status == 200
+    assert (await answer.json())["workers"] == "ok; no answer from 2"
     await client.close()
 
 

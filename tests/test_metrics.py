@@ -2,7 +2,7 @@
 
 from prometheus_client import generate_latest
 
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, merged
 
 
 def test_names() -> None:
@@ -20,3 +20,29 @@ def test_names() -> None:
         "hoop_chat_cards_total",
         "hoop_chat_last_success_timestamp_seconds",
     }
+
+
+def counts(statements: int, waiting: int, last_ok: float) -> str:
+    metrics = Metrics()
+    metrics.statements.labels("shop", "allow").inc(statements)
+    metrics.sessions_open.labels("shop").set(statements)
+    metrics.cards_waiting.set(waiting)
+    metrics.chat_last_ok.labels("slack").set(last_ok)
+    return generate_latest(metrics.registry).decode()
+
+
+def test_several_workers_are_one_scrape() -> None:
+    """Each series is a worker's own, what they know of the whole is there once."""
+    lines = merged({1: counts(3, 7, 100.0), 2: counts(4, 6, 200.0)}, 2).decode().splitlines()
+    assert 'hoop_statements_total{target="shop",verdict="allow",worker="1"} 3.0' in lines
+    assert 'hoop_statements_total{target="shop",verdict="allow",worker="2"} 4.0' in lines
+    assert 'hoop_sessions_open{target="shop",worker="2"} 4.0' in lines
+    assert [each for each in lines if each.startswith("hoop_cards_waiting")] == ["hoop_cards_waiting 7.0"]
+    last = [each for each in lines if each.startswith("hoop_chat_last_success")]
+    assert last == ['hoop_chat_last_success_timestamp_seconds{chat="slack"} 200.0']
+    assert len([each for each in lines if each.startswith("# TYPE hoop_statements_total ")]) == 1
+
+
+def test_a_worker_that_is_down_is_told() -> None:
+    lines = merged({2: counts(4, 6, 200.0)}, 2).decode().splitlines()
+    assert {'hoop_worker_up{worker="1"} 0.0', 'hoop_worker_up{worker="2"} 1.0'} <= set(lines)

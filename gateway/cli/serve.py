@@ -1,10 +1,17 @@
-"""`hoop serve`: the gateway, until SIGTERM or SIGINT. SIGHUP reads the policies file again."""
+"""`hoop serve`: the gateway, until SIGTERM or SIGINT. SIGHUP reads the policies file again.
+
+One process, or with --workers several of them under a supervisor (supervisor.py), each of which runs `run` as the one does.
+"""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
+import socket
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +20,32 @@ import uvloop
 
 from gateway import logs, settings
 from gateway.app import Gateway, read_policy
+from gateway.cli.supervisor import STARTED, Supervisor, reserved
 from gateway.errors import ChatRefused, GatewayError, PolicyError
+from gateway.policy.model import Policy
 from gateway.policy.needs import missing
+from gateway.settings import Settings
+from gateway.siblings import Worker
 
 USAGE = 2
+
+
+class Refusal(Exception):
+    """Settings or policy can't be used: what is wrong, and the exit code."""
+
+    code = USAGE
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 def serve(
     policies: Annotated[
         Path | None, typer.Option(help="The policies file; default HOOP_POLICIES or policies.yaml.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the ports, one a core; default HOOP_WORKERS or 1.")
     ] = None,
 ) -> None:
     """Run the gateway; settings come from the environment (.env.example lists them all).
@@ -35,23 +59,47 @@ def serve(
     environ = dict(os.environ)
     if policies is not None:
         environ["HOOP_POLICIES"] = str(policies)
+    if workers is not None:
+        environ["HOOP_WORKERS"] = str(workers)
+    try:
+        chosen, policy = prepared(environ)
+    except Refusal as refusal:
+        for problem in refusal.problems:
+            typer.echo(problem, err=True)
+        raise typer.Exit(refusal.code) from None
+    logs.configure(chosen.log)
+    sys.exit(supervise(chosen, environ) if chosen.workers > 1 else uvloop.run(run(Gateway(chosen, policy))))
+
+
+def prepared(environ: Mapping[str, str]) -> tuple[Settings, Policy]:
+    """What the gateway is made of. Raises Refusal with everything that is wrong."""
     try:
         chosen = settings.read(environ)
         policy = read_policy(chosen.policies)
-    except settings.SettingsError as error:
-        _refuse(error.problems)
-    except PolicyError as error:
-        _refuse(error.problems)
+    except (settings.SettingsError, PolicyError) as error:
+        raise Refusal(error.problems) from error
     if lacking := missing(policy, chosen.web):
-        _refuse(lacking)
-    logs.configure(chosen.log)
-    sys.exit(uvloop.run(run(Gateway(chosen, policy))))
+        raise Refusal(lacking)
+    return chosen, policy
 
 
-def _refuse(problems: list[str]) -> None:
-    for problem in problems:
-        typer.echo(problem, err=True)
-    raise typer.Exit(USAGE)
+def supervise(chosen: Settings, environ: Mapping[str, str]) -> int:
+    """Several workers, until they have ended. Returns the exit code."""
+    from gateway.cli import worker  # noqa: PLC0415 - it is made of this module
+
+    with tempfile.TemporaryDirectory(prefix="hoop-", ignore_cleanup_errors=True) as folder:
+        try:
+            with reserved(chosen.listen) as wire, reserved(chosen.http) as http:
+                ports = {"HOOP_LISTEN": str(wire), "HOOP_HTTP": str(http)}
+                made = Supervisor(
+                    chosen.workers,
+                    lambda number, end: worker.command(Worker(number, chosen.workers, Path(folder)), end),
+                    worker.environment({**environ, **ports}),
+                )
+                return asyncio.run(made.run())
+        except OSError as error:
+            typer.echo(_said(error), err=True)
+            return USAGE
 
 
 def _said(error: Exception) -> str:
@@ -71,22 +119,36 @@ def _collect_seldom() -> None:
     gc.set_threshold(_NEW_OBJECTS, 20, 50)
 
 
-async def run(gateway: Gateway) -> int:
-    """Start, wait for a signal (or for the audit to break), stop. Returns the exit code."""
+def _ended(lifeline: socket.socket, stopping: asyncio.Event) -> None:
+    """Nothing is ever sent to a worker, so what can be read is the end."""
+    asyncio.get_running_loop().remove_reader(lifeline)
+    stopping.set()
+
+
+async def run(gateway: Gateway, lifeline: socket.socket | None = None) -> int:
+    """Start, wait for a signal (or for the audit to break), stop. Returns the exit code. `lifeline`, of a worker: its supervisor is
+    told there that it has started, and its end says that the supervisor is gone, which is as good as SIGTERM."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+    if lifeline is not None:
+        loop.add_reader(lifeline, _ended, lifeline, stopping)
     try:
         await gateway.start()
     except (GatewayError, ChatRefused, OSError) as error:
         typer.echo(_said(error), err=True)
         return USAGE
     _collect_seldom()
+    if lifeline is not None:
+        with contextlib.suppress(OSError):  # it is gone: that is heard already
+            lifeline.send(STARTED)
     waits = [loop.create_task(each.wait()) for each in (stopping, gateway.broken)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
+    if lifeline is not None:
+        loop.remove_reader(lifeline)
     await gateway.stop()
     return 1 if gateway.broken.is_set() else 0

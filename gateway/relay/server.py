@@ -126,10 +126,10 @@ class Server:
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
-    def listen(self, host: str, port: int) -> int:
-        """Begin to listen; returns the port. Raises OSError."""
+    def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Begin to listen; returns the port. `shared`: with other processes (SO_REUSEPORT). Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        sock = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
         sock.setblocking(False)
         self._listening = sock
         self._accepting = asyncio.get_running_loop().create_task(self._accept(sock))

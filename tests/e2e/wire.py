@@ -8,7 +8,9 @@ Notices and ParameterStatus are left out of the lines (`notices` keeps the texts
 
 import asyncio
 import secrets
+import socket
 import ssl
+import struct
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
 
@@ -50,9 +52,11 @@ class Wire:
         Wire.opened.add(self)
 
     @classmethod
-    async def open(cls, port: int, context: ssl.SSLContext | None = None) -> Self:
+    async def open(cls, port: int, context: ssl.SSLContext | None = None, source: int = 0) -> Self:
+        """`source`: the port of ours, 0 for any."""
+        local = ("127.0.0.1", source) if source else None
         async with asyncio.timeout(_WAIT):
-            return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=context))
+            return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=context, local_addr=local))
 
     @classmethod
     async def connect(
@@ -162,6 +166,12 @@ class Wire:
         """Everything up to the end of the stream."""
         async with asyncio.timeout(_WAIT):
             return await self._reader.read()
+
+    async def reset(self) -> None:
+        """Close without a farewell (RST), so that our port is free at once."""
+        ours = self._writer.get_extra_info("socket")
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self.close()
 
     async def close(self) -> None:
         Wire.opened.discard(self)
