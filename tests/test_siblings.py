@@ -1,7 +1,6 @@
 """Workers ask each other over real sockets: all counts in one place, and who does not answer."""
 
 import asyncio
-import os
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,10 @@ def folder() -> Iterator[Path]:
         yield Path(found) / "w"
 
 
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def worker(folder: Path, number: int, count: int = 2) -> Siblings:
     folder.mkdir(exist_ok=True)
     return Siblings(Worker(number, count, folder), f"of {number}".encode)
@@ -33,7 +36,7 @@ async def test_whoever_is_asked_tells_of_all(folder: Path) -> None:
     await one.close()
     assert await two.silent() == [1]
     await two.close()
-    assert os.listdir(folder) == []
+    assert left_in(folder) == []
 
 
 async def test_one_that_is_started_again_takes_the_place_of_the_one_that_was_killed(folder: Path) -> None:
