@@ -29,6 +29,7 @@ from bench import (
     tiers,
     transactions,
     verdicts,
+    workers,
 )
 from bench.result import Result, save, table
 
@@ -49,6 +50,7 @@ MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
     "tiers": tiers.measure,
     "masking": masking.measure,
     "teams_lag": teams_lag.measure,
+    "workers": workers.measure,
 }
 #: What `make bench` runs, then the table of goals; the others are for whoever works on what they measure.
 USUAL = tuple(MEASUREMENTS)[:10]

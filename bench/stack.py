@@ -90,15 +90,16 @@ async def running(
     command: Sequence[str] = ("-m", "gateway"),
     fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None = None,
     rules: str = "",
+    workers: int = 1,
 ) -> AsyncIterator[Stack]:
     """Start everything, take it away again. `command` goes between the interpreter and `serve`, `fill` makes tables of its own
-    before the gateway reads the catalog, `rules` (YAML) stand before those of policies.yaml. Raises NotStarted."""
+    before the gateway reads the catalog, `rules` (YAML) stand before those of policies.yaml; with several `workers` `pid` is their supervisor's. Raises NotStarted."""
     base = Path(tempfile.mkdtemp(prefix="hoop-bench-"))
     base.chmod(0o711)  # as root the database runs as another user and must reach its own directory
     try:
         async with _postgres(base / "target", settings) as postgres, _postgres(base / "store", settings) as store:
             machine.elsewhere(store.pid)
-            async with _served(base, postgres, store, command, fill, rules) as stack:
+            async with _served(base, postgres, store, command, fill, rules, workers) as stack:
                 yield stack
     finally:
         shutil.rmtree(base, ignore_errors=True)
@@ -122,6 +123,7 @@ async def _served(
     command: Sequence[str],
     fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None,
     rules: str,
+    workers: int,
 ) -> AsyncIterator[Stack]:
     loaded, stored = await sample.load(postgres), await sample.load(store_server)
     await postgres.psql(_TABLE, sample.SHOP)
@@ -135,10 +137,11 @@ async def _served(
     certificate = Certificate.write(base)
     policies = _policy(base, issuer.url, postgres.port, loaded.shop_password, rules)
     environment = _environment(base, workspace, stored.store_dsn, policies, certificate)
+    environment["HOOP_WORKERS"] = str(workers)
     with (base / "gateway.log").open("wb") as log:
         gateway = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", env=environment, stderr=log)
     try:
-        ports = await _started(gateway, base / "gateway.log")
+        ports = await _started(gateway, base / "gateway.log", workers)
         workspace.events_url = f"http://127.0.0.1:{ports['http']}/slack/events"
         store = await asyncpg.connect(store_server.dsn(sample.STORE))
         stack = Stack(
@@ -188,13 +191,13 @@ def _environment(
     }
 
 
-async def _started(gateway: asyncio.subprocess.Process, log: Path) -> dict[str, int]:
-    """Wait for `gateway.started` in the log; it says which ports were taken."""
+async def _started(gateway: asyncio.subprocess.Process, log: Path, workers: int) -> dict[str, int]:
+    """Wait for `gateway.started` of each worker in the log; it says which ports were taken."""
     async with asyncio.timeout(START):
         while gateway.returncode is None:
-            for line in log.read_text("utf-8").splitlines():
-                if '"gateway.started"' in line:
-                    said = json.loads(line)
-                    return {"wire": said["wire"], "http": said["http"]}
+            started = [line for line in log.read_text("utf-8").splitlines() if '"gateway.started"' in line]
+            if len(started) >= workers:
+                said = json.loads(started[0])
+                return {"wire": said["wire"], "http": said["http"]}
             await asyncio.sleep(0.05)
     raise NotStarted(log.read_text("utf-8")[-2000:])

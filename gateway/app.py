@@ -55,7 +55,8 @@ from gateway.identity.issuers import Issuers
 from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import scrub_sql
 from gateway.metrics import Metrics, merged
-from gateway.policy.model import Policy, Secret, Target, load
+from gateway.policies import read_policy
+from gateway.policy.model import Policy, Secret, Target
 from gateway.policy.needs import missing
 from gateway.policy.readers import logins
 from gateway.policy.reviewers import asked_in
@@ -614,14 +615,6 @@ class Gateway:
             await asyncio.sleep(POLICY_LOOK_EVERY)
             if _stamp(self.settings.policies) != self._seen:
                 self.reload()
-
-
-def read_policy(path: Path) -> Policy:
-    """Read a policies file. Raises PolicyError, also where the file can't be read."""
-    try:
-        return load(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError([f"{path}: can't be read ({type(error).__name__})"]) from error
 
 
 def _ended_here(spool: Path) -> list[str]:

@@ -13,11 +13,12 @@ import structlog.testing
 
 from bots.answers import Viewer
 from bots.workspace import Workspace
-from gateway.app import Gateway, read_policy, replica_name
+from gateway.app import Gateway, replica_name
 from gateway.approvals.request import Person
-from gateway.errors import ChatRefused, PolicyError, StoreUnavailable
+from gateway.errors import ChatRefused, StoreUnavailable
 from gateway.identity.accounts import Account
 from gateway.identity.claims import Identity
+from gateway.policies import read_policy
 from gateway.settings import Address, Settings, Slack, Web
 from tests.playbook import POLICY
 
@@ -46,16 +47,6 @@ def gateway(file: Path, store: str) -> Gateway:
 def test_replicas_have_names_of_their_own() -> None:
     assert replica_name() != replica_name()
     assert replica_name(3).endswith(":3")
-
-
-@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
-def test_a_policy_that_can_not_be_read_is_named(content: bytes | None, tmp_path: Path) -> None:
-    path = tmp_path / "p.yaml"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(PolicyError) as refused:
-        read_policy(path)
-    assert refused.value.problems[0].startswith(f"{path}: can't be read")
 
 
 async def test_a_store_that_is_away_leaves_nothing_running(file: Path) -> None:

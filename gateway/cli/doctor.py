@@ -20,10 +20,10 @@ from cryptography import x509
 
 from bots.texts import count, line
 from gateway import compiled, logs
-from gateway.app import read_policy
 from gateway.cli import surroundings
 from gateway.cli.surroundings import Finding, State, ok, problem
 from gateway.errors import PolicyError
+from gateway.policies import read_policy
 from gateway.policy.model import Policy
 from gateway.policy.needs import missing
 from gateway.policy.shadowed import shadowed

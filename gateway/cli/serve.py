@@ -13,19 +13,23 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
 
 from gateway import logs, settings
-from gateway.app import Gateway, read_policy
-from gateway.cli.supervisor import STARTED, Supervisor, reserved
+from gateway.cli.supervisor import STARTED, Supervisor, command, environment, reserved
 from gateway.errors import ChatRefused, GatewayError, PolicyError
+from gateway.policies import read_policy
 from gateway.policy.model import Policy
 from gateway.policy.needs import missing
 from gateway.settings import Settings
-from gateway.siblings import Worker
+
+if (
+    TYPE_CHECKING
+):  # a supervisor is no gateway: without its libraries it takes a third of the memory and of the time to start
+    from gateway.app import Gateway
 
 USAGE = 2
 
@@ -68,7 +72,13 @@ def serve(
             typer.echo(problem, err=True)
         raise typer.Exit(refusal.code) from None
     logs.configure(chosen.log)
-    sys.exit(supervise(chosen, environ) if chosen.workers > 1 else uvloop.run(run(Gateway(chosen, policy))))
+    sys.exit(supervise(chosen, environ) if chosen.workers > 1 else _alone(chosen, policy))
+
+
+def _alone(chosen: Settings, policy: Policy) -> int:
+    from gateway.app import Gateway  # noqa: PLC0415 - see above
+
+    return uvloop.run(run(Gateway(chosen, policy)))
 
 
 def prepared(environ: Mapping[str, str]) -> tuple[Settings, Policy]:
@@ -85,16 +95,14 @@ def prepared(environ: Mapping[str, str]) -> tuple[Settings, Policy]:
 
 def supervise(chosen: Settings, environ: Mapping[str, str]) -> int:
     """Several workers, until they have ended. Returns the exit code."""
-    from gateway.cli import worker  # noqa: PLC0415 - it is made of this module
-
     with tempfile.TemporaryDirectory(prefix="hoop-", ignore_cleanup_errors=True) as folder:
         try:
             with reserved(chosen.listen) as wire, reserved(chosen.http) as http:
                 ports = {"HOOP_LISTEN": str(wire), "HOOP_HTTP": str(http)}
                 made = Supervisor(
                     chosen.workers,
-                    lambda number, end: worker.command(Worker(number, chosen.workers, Path(folder)), end),
-                    worker.environment({**environ, **ports}),
+                    lambda number, end: command(number, chosen.workers, end, folder),
+                    environment({**environ, **ports}),
                 )
                 return asyncio.run(made.run())
         except OSError as error:
@@ -125,7 +133,7 @@ def _ended(lifeline: socket.socket, stopping: asyncio.Event) -> None:
     stopping.set()
 
 
-async def run(gateway: Gateway, lifeline: socket.socket | None = None) -> int:
+async def run(gateway: "Gateway", lifeline: socket.socket | None = None) -> int:
     """Start, wait for a signal (or for the audit to break), stop. Returns the exit code. `lifeline`, of a worker: its supervisor is
     told there that it has started, and its end says that the supervisor is gone, which is as good as SIGTERM."""
     loop = asyncio.get_running_loop()

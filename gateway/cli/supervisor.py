@@ -11,11 +11,14 @@ the store, policy. Why it is so: docs/adr/0002-workers.md.
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -24,6 +27,7 @@ from gateway.settings import Address
 
 #: What a worker writes once it serves.
 STARTED: Final = b"started\n"
+_ROOT: Final = Path(__file__).resolve().parents[2]  # where the gateway package lies, installed or not
 
 #: The command of a worker, by its number and the descriptor of its end of the pair.
 Command = Callable[[int, int], Sequence[str]]
@@ -56,6 +60,17 @@ class _Place:
         if self.process is not None and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
+
+
+def command(number: int, count: int, descriptor: int, folder: str) -> Sequence[str]:
+    """How a worker is started (worker.py)."""
+    return (sys.executable, "-P", "-m", "gateway.cli.worker", *map(str, (number, count, descriptor, folder)))
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """A worker's: the same package as ours, and nothing of the working directory (-P)."""
+    before = environ.get("PYTHONPATH", "")
+    return {**environ, "PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}
 
 
 class Supervisor:

@@ -2,17 +2,16 @@
 
     python -m gateway.cli.worker NUMBER COUNT DESCRIPTOR FOLDER
 
-What lives here: how a worker is called, and what is its own. What it does is serve.py's. DESCRIPTOR is the worker's end of the
-supervisor's pair, FOLDER where the siblings' sockets are.
+What lives here: what a worker has of its own. What it does is serve.py's. DESCRIPTOR is its end of the supervisor's pair, FOLDER
+where the siblings' sockets are.
 """
 
 import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import uvloop
 
@@ -20,20 +19,6 @@ from gateway import logs
 from gateway.app import Gateway
 from gateway.cli.serve import Refusal, prepared, run
 from gateway.siblings import Worker
-
-_ROOT: Final = Path(__file__).resolve().parents[2]  # where the gateway package lies, installed or not
-
-
-def command(worker: Worker, descriptor: int) -> Sequence[str]:
-    """How it is started."""
-    words = (worker.number, worker.count, descriptor, worker.folder)
-    return (sys.executable, "-P", "-m", "gateway.cli.worker", *map(str, words))
-
-
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Its environment: the same package as the supervisor's, and none of the working directory (-P)."""
-    before = environ.get("PYTHONPATH", "")
-    return {**environ, "PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}
 
 
 def main(words: Sequence[str]) -> int:

@@ -21,13 +21,14 @@ from bots.texts import count
 from bots.web.app import CALLBACK
 from bots.workspace.delivery import ANSWER_SECONDS
 from bots.workspace.workspace import Workspace
-from gateway.app import Gateway, read_policy
+from gateway.app import Gateway
 from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.request import Person
 from gateway.demo import sample
 from gateway.demo.codes import CLIENT_ID as WEB_CLIENT_ID
 from gateway.demo.issuer import CLIENT_ID, DemoIssuer
 from gateway.demo.postgres import EmbeddedPostgres
+from gateway.policies import read_policy
 from gateway.settings import Address, Settings, Slack, Web
 
 CHANNEL = "C0APPROVALS"

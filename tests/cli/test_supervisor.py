@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
-from gateway.cli.supervisor import Patience, Supervisor, reserved
+from gateway.cli.supervisor import Patience, Supervisor, environment, reserved
 from gateway.settings import Address
 from tests.fakes import stores
 
@@ -192,6 +192,12 @@ async def test_one_that_fails_while_it_drains_is_told_by_the_exit_code(tmp_path:
     await until(crew.all_up)
     os.kill(os.getpid(), signal.SIGTERM)
     assert await ended(running) == 1
+
+
+def test_a_worker_has_our_environment() -> None:
+    found = environment({"A": "b", "PYTHONPATH": "/there"})
+    assert found["A"] == "b"
+    assert found["PYTHONPATH"].endswith(f"{os.pathsep}/there")
 
 
 # --- ports ----------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gateway.app import Gateway, read_policy
+from gateway.app import Gateway
+from gateway.policies import read_policy
 from gateway.settings import Address
 from tests.e2e.stack import Stack
 from tests.e2e.wire import Wire

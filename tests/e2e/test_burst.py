@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gateway.app import Gateway, read_policy
+from gateway.app import Gateway
 from gateway.demo.run import CHANNEL
+from gateway.policies import read_policy
 from gateway.settings import Address
 from gateway.wire.frontend import query
 from tests.e2e.stack import Stack

@@ -12,7 +12,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from gateway.app import Gateway, read_policy
+from gateway.app import Gateway
+from gateway.policies import read_policy
 from gateway.settings import Address
 from gateway.wire.frontend import SYNC, bind, execute, parse, query
 from gateway.wire.startup import cancel_request

@@ -14,8 +14,9 @@ import psycopg
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from gateway.app import Gateway, read_policy
+from gateway.app import Gateway
 from gateway.demo.run import CHANNEL
+from gateway.policies import read_policy
 from gateway.settings import Address
 from gateway.wire.frontend import SYNC, bind, execute, parse, query
 from tests.e2e.stack import STEP, Card, Stack

@@ -17,8 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from gateway.app import Gateway, read_policy
+from gateway.app import Gateway
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest, State
+from gateway.policies import read_policy
 from gateway.session.question import Stage
 from gateway.settings import Address
 from gateway.wire.frontend import query
