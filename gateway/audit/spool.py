@@ -75,6 +75,7 @@ class Spool:
         self._marks: list[tuple[int, int, int]] = []  # seq, and the file and offset at which its line begins
         self._unsynced = False
         self._broken: SpoolUnwritable | None = None
+        self._former = -1  # the file before this one
         self._file = self._begin_file()
 
     @classmethod
@@ -210,6 +211,7 @@ class Spool:
             self.flush()
             os.fsync(self._file)
         os.close(self._file)
+        self._let_go_of_former()
         self._file = -1
         self._broken = SpoolUnwritable("the audit spool is closed")
 
@@ -235,8 +237,13 @@ class Spool:
         self._queued = []
 
     def _begin_file(self) -> int:
-        file = os.open(self._path(self._part), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        path = self._path(self._part)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "a chain of this name exists", str(path))
+        new = path.with_suffix(".new")
+        file = os.open(new, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # while this process lives: see `is_live`
+        new.rename(path)  # not seen before it is locked: another process that starts would take it for a dead one's
         folder = os.open(self.directory, os.O_RDONLY)
         _fsync_and_close(folder)  # or a power loss could take the file's name
         return file
@@ -245,10 +252,17 @@ class Spool:
         return self.directory / f"{_file_name(self.replica)}.{part:06d}.jsonl"
 
     def _next_file(self) -> None:
-        _fsync_and_close(self._file)
+        os.fsync(self._file)
+        self._let_go_of_former()
+        self._former = self._file  # and its lock: who has listed the files a moment ago looks at this one
         self._part += 1
         self._size = 0
         self._file = self._begin_file()
+
+    def _let_go_of_former(self) -> None:
+        if self._former >= 0:
+            os.close(self._former)
+        self._former = -1
 
 
 def _file_name(replica: str) -> str:

@@ -95,19 +95,22 @@ def prepared(environ: Mapping[str, str]) -> tuple[Settings, Policy]:
 
 def supervise(chosen: Settings, environ: Mapping[str, str]) -> int:
     """Several workers, until they have ended. Returns the exit code."""
-    with tempfile.TemporaryDirectory(prefix="hoop-", ignore_cleanup_errors=True) as folder:
-        try:
-            with reserved(chosen.listen) as wire, reserved(chosen.http) as http:
-                ports = {"HOOP_LISTEN": str(wire), "HOOP_HTTP": str(http)}
-                made = Supervisor(
-                    chosen.workers,
-                    lambda number, end: command(number, chosen.workers, end, folder),
-                    environment({**environ, **ports}),
-                )
-                return asyncio.run(made.run())
-        except OSError as error:
-            typer.echo(_said(error), err=True)
-            return USAGE
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="hoop-", ignore_cleanup_errors=True) as folder,
+            reserved(chosen.listen) as wire,
+            reserved(chosen.http) as http,
+        ):
+            ports = {"HOOP_LISTEN": str(wire), "HOOP_HTTP": str(http)}
+            made = Supervisor(
+                chosen.workers,
+                lambda number, end: command(number, chosen.workers, end, folder),
+                environment({**environ, **ports}),
+            )
+            return asyncio.run(made.run())
+    except OSError as error:
+        typer.echo(_said(error), err=True)
+        return USAGE
 
 
 def _said(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The spool on a real disk: what is written, in which order, and that it breaks closed."""
 
 import asyncio
+import fcntl
 import json
 import os
 import stat
@@ -12,7 +13,7 @@ import pytest
 
 from gateway.audit.chain import checkpoint_holds, verify_chain
 from gateway.audit.entry import Value, read_entry
-from gateway.audit.files import lines, spooled
+from gateway.audit.files import is_live, lines, spooled
 from gateway.audit.pattern import Pattern, number_value, text_value
 from gateway.audit.spool import Spool
 from gateway.errors import SpoolUnwritable
@@ -308,3 +309,37 @@ def test_lines_from_an_entry_on_begin_at_it_or_a_little_before(tmp_path: Path, m
         found = [read_entry(line).seq for line, _ in spool.lines_from(seq)]
         assert found == everything[found[0] - 1 :]
         assert 0 <= seq - found[0] < 4
+
+
+def test_a_file_is_not_seen_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that starts at that moment would take this one for dead, and keep it from its own lock by looking."""
+    seen: list[list[Path]] = []
+    lock = fcntl.flock
+
+    def flock(file: int, how: int) -> None:
+        seen.append(spooled(tmp_path).get(R, []))
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    spool = opened(tmp_path)
+    spool.max_file_bytes = 100
+    for _ in range(2):
+        spool.record("statement", sql="SELECT 1")
+        spool.flush()
+    spool.close()
+    assert [len(each) for each in seen] == [0, 1]
+    assert len(spooled(tmp_path)[R]) == 2
+
+
+def test_who_has_listed_the_files_before_a_new_one_was_begun_sees_it_alive(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    spool.max_file_bytes = 100
+    spool.record("statement", sql="SELECT 1")
+    spool.flush()
+    listed = spooled(tmp_path)[R]
+    spool.record("statement", sql="SELECT 2")
+    spool.flush()
+    assert len(spooled(tmp_path)[R]) == 2
+    assert is_live(listed)
+    spool.close()
+    assert not is_live(listed)

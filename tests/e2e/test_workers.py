@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.audit.spool import lines, spooled
+from gateway.audit.files import lines, spooled
 from gateway.wire.frontend import query
 from gateway.wire.startup import cancel_request
 from tests.e2e.site import CHANNEL, HOST, START, Served, Site, get, run
