@@ -103,3 +103,10 @@ def test_libraries_speak_from_warning_on_unless_everything_is_wanted(capsys: pyt
     assert [
         word in each for word, each in zip(("chatter", "detail"), capsys.readouterr().err.splitlines(), strict=True)
     ]
+
+
+def test_where_there_are_several_workers_each_line_has_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json", worker=2)
+    structlog.get_logger().info("one")
+    logging.getLogger("library").warning("two")
+    assert [json.loads(line)["worker"] for line in capsys.readouterr().err.splitlines()] == [2, 2]

@@ -182,3 +182,16 @@ def test_shared_channels_are_a_list() -> None:
     found = read(LEAST | {"SLACK_BOT_TOKEN": "x", "SLACK_SIGNING_SECRET": "s", "SLACK_SHARED_CHANNELS": "C1, C2,C3"})
     assert found.slack is not None
     assert found.slack.shared_channels == {"C1", "C2", "C3"}
+
+
+def test_more_workers_than_slack_allows_connections_are_refused() -> None:
+    slack = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
+    assert read({**LEAST, **slack, "HOOP_WORKERS": "10"}).workers == 10
+    with pytest.raises(SettingsError, match="HOOP_WORKERS: 11 are too many with SLACK_APP_TOKEN"):
+        read({**LEAST, **slack, "HOOP_WORKERS": "11"})
+    assert read({**LEAST, "SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s", "HOOP_WORKERS": "11"}).workers == 11
+
+
+def test_an_address_is_written_as_it_is_read() -> None:
+    for text in ("127.0.0.1:6432", "[::1]:6432"):
+        assert str(read({**LEAST, "HOOP_LISTEN": text}).listen) == text

@@ -30,6 +30,7 @@ from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes
 from gateway.relay.credentials import Credentials
 from gateway.settings import Settings, SettingsError, read
+from gateway.store.postgres import CONNECTIONS
 
 #: Days before its end that a certificate is a problem.
 RENEW = 14
@@ -82,7 +83,7 @@ async def examine(environ: Mapping[str, str]) -> list[Finding]:
     file = settings.policies if settings else Path(environ.get("HOOP_POLICIES", "").strip() or "policies.yaml")
     policy, said = _policy(file)
     found += said
-    found += [*_certificate(settings), _spool(settings.spool)] if settings else []
+    found += [*_certificate(settings), _spool(settings.spool), _workers(settings.workers)] if settings else []
     found.append(_compiled())
     insecure = settings.insecure_loopback if settings else environ.get("HOOP_INSECURE_LOOPBACK", "").strip() == "1"
     looks = [*_of_settings(settings, policy), *_of_policy(policy, environ, insecure)]
@@ -163,6 +164,16 @@ def _compiled() -> Finding:
     return Finding(
         "compiled", State.NOTE, f"{count_of} of the hot path are compiled; HOOP_COMPILE=1 builds such a wheel"
     )
+
+
+def _workers(workers: int) -> Finding:
+    cpus = len(os.sched_getaffinity(0))
+    text = f"{count(workers, 'worker')}, {count(cpus, 'CPU')}; up to {workers * CONNECTIONS:,} connections to the store"
+    if workers > cpus:
+        return Finding("workers", State.NOTE, f"{text}; more workers than CPUs gain nothing")
+    if workers < cpus:
+        return Finding("workers", State.NOTE, f"{text}; HOOP_WORKERS={cpus} would use all of them")
+    return ok("workers", text)
 
 
 def _spool(directory: Path) -> Finding:

@@ -47,6 +47,8 @@ TIMEOUT = 5.0
 #: How many times that a new hold may take: it waits for people anyway, and many come at once.
 HOLD_PATIENCE = 6
 MAX_CONNECTIONS = 10
+#: With the one that listens: what one process may have at the same time.
+CONNECTIONS = MAX_CONNECTIONS + 1
 
 Q = load_queries()
 log = structlog.get_logger()

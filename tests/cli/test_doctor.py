@@ -100,7 +100,7 @@ async def test_everything_well(postgres: EmbeddedPostgres, store_dsn: str) -> No
     assert done.exit_code == 0
     assert said["ok"]
     assert [each["part"] for each in said["findings"]] == [
-        "settings", "policy", "tls", "spool", "compiled", "store", "replicas", "cards", f"issuer {issuer.url}", "target shop as wellness",
+        "settings", "policy", "tls", "spool", "workers", "compiled", "store", "replicas", "cards", f"issuer {issuer.url}", "target shop as wellness",
     ]  # fmt: skip
 
 
@@ -146,3 +146,23 @@ def test_a_line_each_and_a_sentence() -> None:
         "1 problem",
     ]
     assert module.as_lines(found[:2]).splitlines()[-1] == "all is well"
+
+
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    [
+        (
+            "1",
+            "note     workers: 1 worker, 2 CPUs; up to 11 connections to the store; HOOP_WORKERS=2 would use all of them",
+        ),
+        ("2", "ok       workers: 2 workers, 2 CPUs; up to 22 connections to the store"),
+        (
+            "3",
+            "note     workers: 3 workers, 2 CPUs; up to 33 connections to the store; more workers than CPUs gain nothing",
+        ),
+    ],
+)
+def test_workers_are_held_against_the_machine(monkeypatch: pytest.MonkeyPatch, workers: str, said: str) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
+    write(POLICY)
+    assert said in run(HOOP_WORKERS=workers, **AWAY).stdout.splitlines()
