@@ -7,6 +7,7 @@ two CPUs. All ways take turns in each round; a gateway that isn't asked takes 1 
 import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -14,55 +15,72 @@ from bench import pgbench, ratios
 from bench.machine import cpu, memory
 from bench.result import Figure, Result
 from bench.stack import Stack, running
-from bench.ways import DIRECT, Way
+from bench.ways import DIRECT, Tls, Way
 
-ROUNDS, SECONDS, CLIENTS = 5, 4, 16
-_OPTIONS = ["-n", "-S", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS)]
+ROUNDS, SECONDS, CLIENTS = 7, 3, 16
+#: Protocol, and TLS to the gateway; direct is always plain.
+WORKLOADS: dict[str, tuple[str, Tls]] = {
+    "prepared": ("prepared", ""),
+    "simple": ("simple", ""),
+    "prepared TLS": ("prepared", "postgres"),
+}
+ONE = "1 worker"
+
+
+@dataclass(slots=True)
+class _Found:
+    """Of each way: transactions a second, and CPU us a transaction of a gateway, one figure a round."""
+
+    tps: dict[str, list[float]] = field(default_factory=dict)
+    used: dict[str, list[float]] = field(default_factory=dict)
 
 
 async def measure() -> Result:
     """In turn: direct, one worker, then as many as there are CPUs."""
-    counts = (1, os.cpu_count() or 2)
     async with AsyncExitStack() as opened:
-        stacks = {
-            f"{count} workers" if count > 1 else "1 worker": await opened.enter_async_context(
-                running(fill=pgbench.fill, workers=count)
-            )
-            for count in counts
+        one, many = [
+            await opened.enter_async_context(running(fill=pgbench.fill, workers=count))
+            for count in (1, os.cpu_count() or 2)
+        ]
+        stacks = {ONE: one, f"{os.cpu_count() or 2} workers": many}
+        rows: list[dict[str, Figure]] = []
+        for name, (protocol, tls) in WORKLOADS.items():
+            found = _Found()
+            for _ in range(ROUNDS):
+                await _round(found, stacks, protocol, tls)
+            rows += [_row(f"{name} {way}", way, found) for way in found.tps]
+        mib = {
+            name: round(sum(memory(pid)["RssAnon"] for pid in _family(each.pid)) / 1024)
+            for name, each in stacks.items()
         }
-        first = next(iter(stacks.values()))
-        ways = {DIRECT: Way(DIRECT, first.postgres.port, first.password)}
-        ways |= {name: Way(name, each.wire, each.issuer.mint("ann", lifetime=3600)) for name, each in stacks.items()}
-        tps: dict[str, list[float]] = {name: [] for name in ways}
-        used: dict[str, list[float]] = {name: [] for name in stacks}
-        for _ in range(ROUNDS):
-            for name, way in ways.items():
-                before = _cpu(stacks.get(name))
-                run = await pgbench.whole(way, _OPTIONS)
-                tps[name].append(run.tps)
-                if name in used:
-                    used[name].append((_cpu(stacks[name]) - before) / (run.tps * SECONDS) * 1e6)
-        rows = [_row(name, tps, used, stacks.get(name)) for name in ways]
-    return Result(
-        "workers", rows, [f"{ROUNDS} rounds of {SECONDS} s in turn, c{CLIENTS}, logging in included; the median"]
-    )
+    note = f"{ROUNDS} rounds of {SECONDS} s in turn, c{CLIENTS}, logging in included; the median"
+    return Result("workers", rows, [note, *(f"{name}: {each} MiB of its own" for name, each in mib.items())])
 
 
-def _row(
-    name: str, tps: dict[str, list[float]], used: dict[str, list[float]], stack: Stack | None
-) -> dict[str, Figure]:
+async def _round(found: _Found, stacks: dict[str, Stack], protocol: str, tls: Tls) -> None:
+    options = ["-n", "-S", "-M", protocol, "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS)]
+    first = stacks[ONE]
+    run = await pgbench.whole(Way(DIRECT, first.postgres.port, first.password), options)
+    found.tps.setdefault(DIRECT, []).append(run.tps)
+    for name, stack in stacks.items():
+        before = _cpu(stack)
+        run = await pgbench.whole(Way(name, stack.wire, stack.issuer.mint("ann", lifetime=3600), tls=tls), options)
+        found.tps.setdefault(name, []).append(run.tps)
+        found.used.setdefault(name, []).append((_cpu(stack) - before) / (run.tps * SECONDS) * 1e6)
+
+
+def _row(what: str, way: str, found: _Found) -> dict[str, Figure]:
     row: dict[str, Figure] = {
-        "what": name,
-        **ratios.columns(tps, name, "tps", {DIRECT: "x direct", "1 worker": "x 1 worker"}, 0),
+        "what": what,
+        **ratios.columns(found.tps, way, "tps", {DIRECT: "x direct", ONE: "x 1 worker"}, 0),
     }
-    if stack is not None:
-        row["CPU us a txn"] = round(median(used[name]))
-        row["MiB"] = round(sum(memory(pid)["RssAnon"] for pid in _family(stack.pid)) / 1024)
+    if way in found.used:
+        row["CPU us a txn"] = round(median(found.used[way]))
     return row
 
 
-def _cpu(stack: Stack | None) -> float:
-    return sum(cpu(pid) for pid in _family(stack.pid)) if stack is not None else 0.0
+def _cpu(stack: Stack) -> float:
+    return sum(cpu(pid) for pid in _family(stack.pid))
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -95,7 +95,9 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         keepers: list[asyncio.Task[None]] = []
         for some in (self._places[:1], self._places[1:]):
-            keepers += [loop.create_task(self._keep(place)) for place in some]
+            for place in some:
+                keepers.append(loop.create_task(self._keep(place)))
+                keepers[-1].add_done_callback(self._kept)
             await self._up_or_ending(some)
             if self._ending.is_set():
                 break
@@ -111,6 +113,11 @@ class Supervisor:
     def _end(self, code: int) -> None:
         self._code = self._code or code
         self._ending.set()
+
+    def _kept(self, keeper: asyncio.Task[None]) -> None:
+        """A place that nobody keeps any more, by a fault of ours, must not go unseen."""
+        if not keeper.cancelled() and keeper.exception() is not None:
+            self._end(1)
 
     def _reload(self) -> None:
         """The policies file again, in each: one that starts just now could be killed by the signal, and is told later."""
