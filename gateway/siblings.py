@@ -14,8 +14,10 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-#: Seconds: a sibling that takes longer counts as one that does not answer. Less than http.READY_WITHIN.
-ANSWER_WITHIN: Final = 0.5
+#: Seconds: a sibling that takes longer counts as one that does not answer. A scrape can wait (Prometheus does so for 10 s), a probe
+#: can't (http.READY_WITHIN).
+SCRAPE_WITHIN: Final = 2.0
+PROBE_WITHIN: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +57,25 @@ class Siblings:
             await self._runner.cleanup()
         self._worker.socket_of(self._worker.number).unlink(missing_ok=True)
 
-    async def counted(self) -> dict[int, str]:
-        """Worker -> its counts in text, our own among them; who does not answer is missing."""
+    async def counted(self, within: float = SCRAPE_WITHIN) -> dict[int, str]:
+        """Worker -> its counts in text, our own among them; who does not answer within so many seconds is missing."""
         others = [each for each in range(1, self._worker.count + 1) if each != self._worker.number]
-        answers = await asyncio.gather(*map(self._ask, others))
+        answers = await asyncio.gather(*(self._ask(each, within) for each in others))
         found = {each: answer for each, answer in zip(others, answers, strict=True) if answer is not None}
         return {self._worker.number: self._counts().decode()} | found
 
     async def silent(self) -> list[int]:
         """Who does not answer now."""
-        return sorted({*range(1, self._worker.count + 1)} - (await self.counted()).keys())
+        return sorted({*range(1, self._worker.count + 1)} - (await self.counted(PROBE_WITHIN)).keys())
 
     async def _answer(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._counts())
 
-    async def _ask(self, number: int) -> str | None:
+    async def _ask(self, number: int, within: float) -> str | None:
         connector = aiohttp.UnixConnector(str(self._worker.socket_of(number)))
         try:
             async with (
-                asyncio.timeout(ANSWER_WITHIN),
+                asyncio.timeout(within),
                 aiohttp.ClientSession(connector=connector) as http,
                 http.get("http://sibling/") as answer,
             ):
