@@ -1,7 +1,7 @@
 """`hoop serve --workers`: transactions a second through one worker and through as many as there are CPUs, against going direct.
 
-`pgbench -S -M prepared` on all CPUs: pgbench and the server's own processes take their part, so two workers can't be twice as fast on
-two CPUs. All ways take turns in each round; a gateway that isn't asked takes 1 % of a CPU. CPU is that of all of a gateway's processes.
+`pgbench -S -M prepared` on all CPUs, where pgbench and the server's own processes take their part, and workloads of which the
+gateway's part is larger: 1,000 rows of 100 bytes that detectors look at, and a connection for each query. All ways take turns in each round; a gateway that isn't asked takes 1 % of a CPU. CPU is that of all of a gateway's processes.
 """
 
 import os
@@ -17,12 +17,14 @@ from bench.result import Figure, Result
 from bench.stack import Stack, running
 from bench.ways import DIRECT, Tls, Way
 
-ROUNDS, SECONDS, CLIENTS = 7, 3, 16
-#: Protocol, and TLS to the gateway; direct is always plain.
-WORKLOADS: dict[str, tuple[str, Tls]] = {
-    "prepared": ("prepared", ""),
-    "simple": ("simple", ""),
-    "prepared TLS": ("prepared", "postgres"),
+ROUNDS, SECONDS, CLIENTS = 5, 3, 16
+_ROWS = Path(__file__).with_name("workers.sql")
+#: pgbench's options, and TLS to the gateway; direct is always plain.
+WORKLOADS: dict[str, tuple[tuple[str, ...], Tls]] = {
+    "prepared": (("-S", "-M", "prepared"), ""),
+    "prepared TLS": (("-S", "-M", "prepared"), "postgres"),
+    "1,000 rows": (("-f", str(_ROWS), "-M", "prepared"), ""),
+    "connect + 1 query TLS": (("-S", "-C"), "postgres"),
 }
 ONE = "1 worker"
 
@@ -44,10 +46,10 @@ async def measure() -> Result:
         ]
         stacks = {ONE: one, f"{os.cpu_count() or 2} workers": many}
         rows: list[dict[str, Figure]] = []
-        for name, (protocol, tls) in WORKLOADS.items():
+        for name, (options, tls) in WORKLOADS.items():
             found = _Found()
             for _ in range(ROUNDS):
-                await _round(found, stacks, protocol, tls)
+                await _round(found, stacks, options, tls)
             rows += [_row(f"{name} {way}", way, found) for way in found.tps]
         mib = {
             name: round(sum(memory(pid)["RssAnon"] for pid in _family(each.pid)) / 1024)
@@ -57,8 +59,8 @@ async def measure() -> Result:
     return Result("workers", rows, [note, *(f"{name}: {each} MiB of its own" for name, each in mib.items())])
 
 
-async def _round(found: _Found, stacks: dict[str, Stack], protocol: str, tls: Tls) -> None:
-    options = ["-n", "-S", "-M", protocol, "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS)]
+async def _round(found: _Found, stacks: dict[str, Stack], workload: tuple[str, ...], tls: Tls) -> None:
+    options = ["-n", *workload, "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS)]
     first = stacks[ONE]
     run = await pgbench.whole(Way(DIRECT, first.postgres.port, first.password), options)
     found.tps.setdefault(DIRECT, []).append(run.tps)
