@@ -62,12 +62,6 @@ class TargetUnavailable(GatewayError):
     sqlstate = "08006"
 
 
-class SpoolUnwritable(GatewayError):
-    """The record can't be written, so nothing may be forwarded (57P03; 53100 when the disk is full)."""
-
-    sqlstate = "57P03"
-
-
 class StoreUnavailable(GatewayError):
     """The gateway's own store is away: nothing held is released and nothing new is held."""
 

@@ -1,4 +1,4 @@
-"""The files of spools, read: which chains a directory holds, whether one is still written, and their lines.
+"""The files of spools, read: which chains a directory holds, whether one is still written, and their lines; and that they can't be written.
 
 What must not live here: how they are written (spool.py), whether what stands in them is true (chain.py, log.py).
 """
@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from gateway.errors import GatewayError
+
 _FILE = re.compile(r"(?P<replica>.+)\.(?P<part>\d{6})\.jsonl")
+
+
+class SpoolUnwritable(GatewayError):
+    """The record can't be written, so nothing may be forwarded (57P03; 53100 when the disk is full)."""
+
+    sqlstate = "57P03"
 
 
 def spooled(directory: Path) -> dict[str, list[Path]]:

@@ -24,9 +24,8 @@ from urllib.parse import quote
 
 from gateway.audit.chain import genesis, keyed, link, sign_checkpoint
 from gateway.audit.entry import Entry, Value, canonical, clean
-from gateway.audit.files import lines
+from gateway.audit.files import SpoolUnwritable, lines
 from gateway.audit.pattern import OF_SPOOL, Pattern
-from gateway.errors import SpoolUnwritable
 
 #: A new file is begun when the next write would pass this: big enough to be few, small enough to copy away.
 MAX_FILE_BYTES = 64 * 1024 * 1024

@@ -13,10 +13,9 @@ import pytest
 
 from gateway.audit.chain import checkpoint_holds, verify_chain
 from gateway.audit.entry import Value, read_entry
-from gateway.audit.files import is_live, lines, spooled
+from gateway.audit.files import SpoolUnwritable, is_live, lines, spooled
 from gateway.audit.pattern import Pattern, number_value, text_value
 from gateway.audit.spool import Spool
-from gateway.errors import SpoolUnwritable
 
 KEY = b"0123456789abcdef0123456789abcdef"
 R = "db-1.example.com:1700000000:0"
@@ -180,7 +179,7 @@ def test_a_full_disk_breaks_the_spool_for_good(tmp_path: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 from gateway.audit.spool import Spool
-from gateway.errors import SpoolUnwritable
+from gateway.audit.files import SpoolUnwritable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = Spool.open(Path({str(tmp_path)!r}), {R!r}, {KEY!r}, lambda: 0.0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
