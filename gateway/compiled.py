@@ -26,6 +26,7 @@ MODULES = (
     "gateway.session.state",
     "gateway.session.values",
     "gateway.sql.shape",
+    "gateway.wire.walk",
 )
 
 

@@ -35,6 +35,7 @@ from gateway.wire.backend import (
     tag_rows,
 )
 from gateway.wire.frontend import message
+from gateway.wire.walk import run
 
 _JUDGED_AGAIN = "the server says that it writes: judged again"
 _D, _COPY_DATA = ord("D"), ord("d")
@@ -108,7 +109,7 @@ class Stream:
             end = at + 1 + length
             if kind in (_D, _COPY_DATA) and self._untouched(kind):
                 self._passing = max(0, end - size)
-                at = _run(data, end, size, kind) if end < size else size
+                at = run(data, end, size, kind) if end < size else size
                 continue
             if kind == _COPY_DATA and end < size and (passed := self._unread(data, at, size)) > at:
                 at = passed
@@ -117,7 +118,7 @@ class Stream:
                 self._wanted = end - at
                 break
             if kind == _D:
-                end = _run(data, at, size, kind)
+                end = run(data, at, size, kind)
             self._flush(data, start, at)
             self._message(kind, data[at:end])
             at = start = end
@@ -167,11 +168,11 @@ class Stream:
         """The end of the run of CopyData at `at` that goes on as it is: whole lines without a candidate. `at` for none."""
         if self._copy is None or not self._passes_rows():
             return at
-        run = data[at : _run(data, at, size, _COPY_DATA)]
-        clean, done = self._copy.unread(run), 0
+        whole = data[at : run(data, at, size, _COPY_DATA)]
+        clean, done = self._copy.unread(whole), 0
         while done < clean:
-            end = done + 1 + int.from_bytes(run[done + 1 : done + 5], "big")
-            if end > clean or run[end - 1] != _NEWLINE:
+            end = done + 1 + int.from_bytes(whole[done + 1 : done + 5], "big")
+            if end > clean or whole[end - 1] != _NEWLINE:
                 break
             done = end
         return at + done
@@ -616,16 +617,6 @@ class Stream:
         ord("A"): _notification,
         ord("S"): _parameter_status,
     }
-
-
-def _run(data: bytes, at: int, size: int, kind: int) -> int:
-    """The end of the run of whole messages of this kind that begins at `at`."""
-    while size - at >= 5 and data[at] == kind:
-        end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-        if end > size or end < at + 5:
-            break
-        at = end
-    return at
 
 
 def _status(body: bytes, before: str, *, failed: bool) -> str:

@@ -1,0 +1,52 @@
+"""How far a run goes: whole messages of one kind, by both ways of counting."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.wire import walk
+from gateway.wire.frontend import message
+
+Walk = Callable[[bytes, int, int, int], int]
+WAYS = pytest.mark.parametrize("run", [walk.by_shifts, walk.by_struct])
+D = ord("D")
+ROWS = message(b"D", b"\0\0") + message(b"D", b"x" * 300) + message(b"D", b"")
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("data", "end"),
+    [
+        (b"", 0),
+        (ROWS, len(ROWS)),
+        (ROWS + message(b"C", b"SELECT 3\0"), len(ROWS)),
+        (ROWS + b"D\0\0\0", len(ROWS)),
+        (ROWS + b"D\0\0\0\5", len(ROWS)),
+        (ROWS + b"D\0\0\0\3" + ROWS, len(ROWS)),
+        (ROWS + b"D\0\0\0\0" + ROWS, len(ROWS)),
+        (ROWS + b"D\xff\xff\xff\xff" + ROWS, len(ROWS)),
+        (message(b"T", b"") + ROWS, 0),
+    ],
+)
+def test_a_run_ends_before_what_is_cut_of_another_kind_or_impossible(run: Walk, data: bytes, end: int) -> None:
+    assert run(data, 0, len(data), D) == end
+    assert run(b"before" + data + b"behind", 6, 6 + len(data), D) == 6 + end
+
+
+@WAYS
+def test_each_byte_of_a_length_counts(run: Walk) -> None:
+    data = message(b"D", bytes(0x10203)) + message(b"D", bytes(0xFF))
+    assert run(data, 0, len(data), D) == len(data)
+    assert run(data, 0, len(data) - 1, D) == 5 + 0x10203
+
+
+@given(st.lists(st.sampled_from([b"D", b"\0", b"\4", b"\5", ROWS, message(b"C", b"x")])).map(b"".join))
+def test_both_ways_agree_whatever_comes(data: bytes) -> None:
+    for at in range(len(data) + 1):
+        assert walk.by_shifts(data, at, len(data), D) == walk.by_struct(data, at, len(data), D)
+
+
+def test_the_interpreter_has_the_way_that_is_quick_for_it() -> None:
+    assert walk.run is (walk.by_struct if hasattr(walk.by_shifts, "__code__") else walk.by_shifts)
