@@ -103,6 +103,8 @@ class Session:
         short = self.short
         if short.flight is not None:
             self._read_again()
+        elif isinstance(event, ev.FromTarget) and self.stream.passes(event.data):
+            return [ev.ToClient(event.data)]
         effects = self._handle(event, now)
         short.look(idle=not (self.inbox or self.frames.partial or self.going_on or self.paused or self.draft.begun))
         return effects

@@ -35,13 +35,11 @@ from gateway.wire.backend import (
     tag_rows,
 )
 from gateway.wire.frontend import message
-from gateway.wire.walk import run
+from gateway.wire.walk import LONGEST, left, run
 
 _JUDGED_AGAIN = "the server says that it writes: judged again"
 _D, _COPY_DATA = ord("D"), ord("d")
 _NEWLINE = 0x0A
-#: No message of PostgreSQL is longer (MaxAllocSize); a target that says otherwise is broken or malicious.
-_MAX = 1 << 30
 #: Settings under which the target would read a text otherwise than we did (enforcement.md 4.1, 1 to 3).
 _PINNED = {"standard_conforming_strings": ("ON",), "client_encoding": ("UTF8", "UNICODE")}
 
@@ -59,6 +57,7 @@ class Stream:
         self._held = 0
         self._wanted = 5
         self._passing = 0  # bytes of an untouched row that are still to come
+        self._passed = 0  # the kind of message that the last chunk ended with, where it passed as it was
         self._copy: CopyMasker | None = None
         self._touched = False  # since the last ReadyForQuery a statement ran that may show protected values
         self._reached = False  # likewise in this transaction: its deferred constraints and triggers may quote them
@@ -86,6 +85,21 @@ class Stream:
             reply.executions = []
         talk.broken_off(in_flight=in_flight)
 
+    def passes(self, data: bytes) -> bool:
+        """Is this chunk nothing but rows that go on as they are, behind such ones? Then it can be written at once: nothing else
+        changes by it."""
+        kind, size = self._passed, len(data)
+        if not kind or self._talk.trial is not None or not self._untouched(kind):
+            return False
+        passing = self._passing - size
+        if passing < 0:
+            passing = left(data, self._passing, size, kind)
+            if passing < 0:
+                return False
+        self._passing = passing
+        self._talk.mid_message = passing > 0
+        return True
+
     def feed(self, data: bytes) -> None:
         """Take a chunk; what may go to the client is emitted as ToClient, in order."""
         talk = self._talk
@@ -96,23 +110,23 @@ class Stream:
                 return
             data = b"".join(self._tail)
             self._tail.clear()
-        at, start, size = 0, 0, len(data)
+        at, start, size, passed = 0, 0, len(data), 0
         if self._passing:
-            at = min(self._passing, size)
+            at, passed = min(self._passing, size), self._passed
             self._passing -= at
         while size - at >= 5:
             kind = data[at]
             length = int.from_bytes(data[at + 1 : at + 5], "big")
-            if not 4 <= length <= _MAX:
+            if not 4 <= length <= LONGEST:
                 self._flush(data, start, at)
                 raise TargetUnavailable("the target broke the protocol: impossible message length")
             end = at + 1 + length
             if kind in (_D, _COPY_DATA) and self._untouched(kind):
                 self._passing = max(0, end - size)
-                at = run(data, end, size, kind) if end < size else size
+                at, passed = (run(data, end, size, kind) if end < size else size), kind
                 continue
-            if kind == _COPY_DATA and end < size and (passed := self._unread(data, at, size)) > at:
-                at = passed
+            if kind == _COPY_DATA and end < size and (unread := self._unread(data, at, size)) > at:
+                at = unread
                 continue
             if end > size:
                 self._wanted = end - at
@@ -122,12 +136,14 @@ class Stream:
             self._flush(data, start, at)
             self._message(kind, data[at:end])
             at = start = end
+            passed = 0
         else:
             self._wanted = 5
         self._flush(data, start, at)
         self._held = size - at
         if self._held:
             self._tail.append(data[at:])
+        self._passed = 0 if self._held else passed
         talk.mid_message = self._passing > 0
         if talk.errand is not None and not talk.replies:
             talk.run_errand()

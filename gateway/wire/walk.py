@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
     from mypy_extensions import i64
 
 _HEAD = Struct("!BI")  # kind, and the length, itself included
+#: No message of PostgreSQL is longer (MaxAllocSize); a target that says otherwise is broken or malicious.
+LONGEST = 1 << 30
 
 
 def by_shifts(data: bytes, at: i64, size: i64, kind: i64) -> i64:
@@ -48,3 +50,15 @@ def by_struct(data: bytes, at: int, size: int, kind: int) -> int:
 #: run(data, at, size, kind): the end of the run of whole messages of this kind that begins at `at`, in data[:size].
 #: It ends before a message that is cut, is of another kind, or says a length that no message has.
 run = by_struct if hasattr(by_shifts, "__code__") else by_shifts
+
+
+def left(data: bytes, at: int, size: int, kind: int) -> int:
+    """How many bytes of the last message are still to come, where data[at:size] is of this kind alone; -1 where it isn't,
+    or where that can't be told yet."""
+    at = run(data, at, size, kind)
+    if at == size:
+        return 0
+    if size - at < _HEAD.size or data[at] != kind:
+        return -1
+    length: int = _HEAD.unpack_from(data, at)[1]
+    return at + 1 + length - size if 4 <= length <= LONGEST else -1

@@ -93,6 +93,42 @@ def test_nothing_is_said_inside_a_row_and_all_of_it_at_a_boundary() -> None:
         assert ev.Close() in play.effects
 
 
+ROWS_ALONE = (row(b"x" * 30) + row(b"y" * 3)) * 4
+
+
+@pytest.mark.parametrize("width", range(1, 2 * 40))
+@pytest.mark.parametrize("end", [b"", complete("SELECT 8") + ready()], ids=["rows", "all"])
+def test_chunks_of_rows_alone_pass_whole(width: int, end: bytes) -> None:
+    head = columns("name", first=2)
+    play, sent, got = asked(), head + row(b"Ann") + ROWS_ALONE + end, b""
+    for at in range(0, len(sent), width):
+        play.target(sent[at : at + width])
+        got += play.to_client()
+    assert got == sent
+
+
+@pytest.mark.parametrize("cut", range(1, len(ROWS_ALONE)))
+def test_behind_a_chunk_of_rows_alone_it_is_known_whether_it_ended_inside_one(cut: int) -> None:
+    play = asked()
+    play.target(columns("name", first=2) + row(b"Ann"))
+    play.target(ROWS_ALONE[:cut])
+    play.to_client()
+    play.send(ev.TargetGone())
+    whole = any(len(ROWS_ALONE[:cut]) - at in range(5) for at in ENDS)  # less than a header waits here, and is not said
+    assert bool(play.to_client()) == whole
+
+
+ENDS = [0, *(sum(len(row(b"x" * n)) for n in ([30, 3] * 4)[:k]) for k in range(1, 9))]
+
+
+def test_an_impossible_length_behind_a_chunk_of_rows_alone_ends_the_session() -> None:
+    play = asked()
+    play.target(columns("name", first=2) + row(b"Ann"))
+    play.target(row(b"Ann"))
+    play.target(row(b"Ann") + b"D\xff\xff\xff\xff")
+    assert "impossible message length" in fatal(play)
+
+
 def test_a_message_of_impossible_length_ends_the_session_behind_what_came_whole() -> None:
     play = asked()
     whole = columns("name", first=2) + row(b"Ann")

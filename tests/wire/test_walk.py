@@ -48,5 +48,25 @@ def test_both_ways_agree_whatever_comes(data: bytes) -> None:
         assert walk.by_shifts(data, at, len(data), D) == walk.by_struct(data, at, len(data), D)
 
 
+@pytest.mark.parametrize(
+    ("data", "left"),
+    [
+        (b"", 0),
+        (ROWS, 0),
+        (ROWS + b"D\0\0\0\x64", 96),
+        (ROWS + b"D\0\0\0\x64xx", 94),
+        (ROWS + b"D\0\0\0", -1),
+        (ROWS + b"C\0\0\0\x64", -1),
+        (ROWS + message(b"C", b"SELECT 3\0"), -1),
+        (ROWS + b"D\0\0\0\3", -1),
+        (ROWS + b"D\x40\0\0\0", (1 << 30) - 4),
+        (ROWS + b"D\x40\0\0\1", -1),
+    ],
+)
+def test_what_is_left_of_a_cut_message_is_told_where_nothing_else_is_there(data: bytes, left: int) -> None:
+    assert walk.left(data, 0, len(data), D) == left
+    assert walk.left(b"x" + data, 1, len(data) + 1, D) == left
+
+
 def test_the_interpreter_has_the_way_that_is_quick_for_it() -> None:
     assert walk.run is (walk.by_struct if hasattr(walk.by_shifts, "__code__") else walk.by_shifts)
