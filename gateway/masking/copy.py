@@ -5,7 +5,8 @@ lineage, what a secret is.
 
 PostgreSQL sends one row a CopyData message, but nothing here relies on it: what doesn't end with a whole row waits for the
 next body. A body without candidates passes as the very same object, unless the options could hide a secret from a look at
-raw bytes (a digit as quote, a hyphen as delimiter): then every row is read.
+raw bytes (a digit as quote, a hyphen as delimiter): then every row is read. Where escapes or quotes hide one the look is at the
+body without them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +17,14 @@ from typing import Literal, Protocol
 from gateway.errors import ProtocolViolation
 from gateway.masking.columns import ColumnPlan
 from gateway.masking.detectors import Detectors
-from gateway.masking.fields import Counts, FieldMasker, Replace, replace_fields
+from gateway.masking.fields import Change, Counts, FieldMasker, Replace, replace_fields
+from gateway.wire import walk
+from gateway.wire.frontend import message
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _INT32 = Struct("!i")
 _INT16 = Struct("!h")
+_COPY_DATA, _NEWLINE = ord("d"), ord("\n")
 #: Separators and quotes that never stand inside a secret, so that raw bytes show what the values are.
 _PLAIN_DELIMITERS = frozenset({b"\t", b",", b";", b"|"})
 
@@ -42,11 +46,11 @@ class _Rows(Protocol):
 
     shows_all: bool
 
-    def closed(self, body: bytes, /) -> bool:
-        """Whether `body` ends with a whole row."""
+    def odd(self, data: bytes, at: int, end: int, /) -> int:
+        """Offset of the first byte of data[at:end] that is not of a value as it is, nor between two; -1 for none."""
 
-    def in_lines(self, run: bytes, /) -> bool:
-        """Whether each line in there is a row, whatever stands between them."""
+    def shown(self, body: bytes, /) -> bytes | None:
+        """Whole rows with each value as it is, for a look; None where `body` doesn't end with a whole row, or has to be read."""
 
     def split(self, data: bytes, /, *, last: bool) -> Iterator[tuple[int, int]]:
         """The whole rows in `data` as offsets; with `last` the rest is one too."""
@@ -84,23 +88,34 @@ class CopyMasker:
             return body
         return self._taken(self._pending + body, last=False)
 
-    def unread(self, run: bytes) -> int:
-        """How far a run of whole CopyData messages may go on unread, as an offset; 0 where each has to be read.
+    @property
+    def skims(self) -> bool:
+        """Are most rows none of its business? Not where a column is masked in each, or raw bytes hide what values are."""
+        return not (self._pending or self._header or self._fields.masked) and self._rows.shows_all
+
+    def changes(self, data: bytes, at: int, end: int) -> tuple[list[Change], int]:
+        """Where it `skims`: what changes in the CopyData messages data[at:end], and how far it got: to one that ends inside a row.
 
         The bytes before a message's body are no more in the way of a look at raw bytes than a DataRow's are (rows.py).
         """
-        if not (self._replace or self._header or self._pending):
-            return len(run)
-        if (
-            self._pending
-            or self._header
-            or self._fields.masked
-            or not self._rows.shows_all
-            or not self._rows.in_lines(run)
-        ):
-            return 0
-        candidate = self._fields.first(run, 0)
-        return len(run) if candidate < 0 else candidate
+        found: list[Change] = []
+        end = walk.run(data, at, end, _COPY_DATA, _NEWLINE)
+        odd = self._rows.odd(data, at, end)
+        while self._replace:
+            suspect = self._fields.suspect(data, at, end if odd < 0 else odd)
+            if suspect < 0 and odd < 0:
+                break
+            row = walk.holding(data, at, odd if suspect < 0 else suspect)
+            at = walk.end_of(data, row)
+            body = data[row + 5 : at]
+            new = self.data(body)
+            if new is not body and new != body:
+                found.append((row, at, message(b"d", new) if new else b""))
+            if not self.skims:
+                return found, at
+            if 0 <= odd < at:
+                odd = self._rows.odd(data, at, end)
+        return found, end
 
     def end(self) -> bytes:
         """What is left when CopyDone comes: a last row without its line end. Raises ProtocolViolation when it is cut."""
@@ -108,9 +123,11 @@ class CopyMasker:
 
     def _passes(self, body: bytes) -> bool:
         """Whether a body can go on unread: whole rows, nothing masked, nothing hidden, no candidate."""
-        if self._pending or self._header or self._fields.masked or not self._rows.shows_all or not body.endswith(b"\n"):
-            return False
-        return self._fields.first(body, 0) < 0 and self._rows.closed(body)
+        return self.skims and body.endswith(b"\n") and self._clean(body)
+
+    def _clean(self, body: bytes) -> bool:
+        shown = self._rows.shown(body)
+        return shown is not None and self._fields.first(shown, 0, len(shown)) < 0
 
     def _taken(self, data: bytes, *, last: bool) -> bytes:
         out, at = [], 0
@@ -137,11 +154,19 @@ class _Text:
             special | {ord(self._delimiter): b"\\" + self._delimiter} if self._delimiter != b"\t" else special
         )
 
-    def closed(self, _body: bytes) -> bool:
-        return True
+    def odd(self, data: bytes, at: int, end: int) -> int:
+        """Backslashes, but for those of NULL, of which there may be many."""
+        while (at := data.find(b"\\", at, end)) >= 0 and data[at + 1 : at + 2] == b"N":
+            at += 2
+        return at
 
-    def in_lines(self, _run: bytes) -> bool:
-        return True
+    def shown(self, body: bytes) -> bytes:
+        if b"\\" not in body:
+            return body
+        parts = body.split(b"\\\\")
+        for char, escape in self._escaped.items():
+            parts = [part.replace(escape, bytes((char,))) for part in parts]
+        return b"\\".join(parts)
 
     def split(self, data: bytes, *, last: bool) -> Iterator[tuple[int, int]]:
         at = 0
@@ -209,15 +234,15 @@ class _Csv:
         self.shows_all = self._delimiter in _PLAIN_DELIMITERS and self._quote == b'"' and self._escape in (b'"', b"\\")
         self._escaped = {ord(c): self._escape + c for c in (self._quote, self._escape)}
 
-    def closed(self, body: bytes) -> bool:
-        """Whether no quoted field is open at the end of the body."""
-        if self._quote not in body:
-            return True
-        ends = [end for _, end in self.split(body, last=False)]
-        return bool(ends) and ends[-1] == len(body)
+    def odd(self, data: bytes, at: int, end: int) -> int:
+        return data.find(self._quote, at, end)
 
-    def in_lines(self, run: bytes) -> bool:
-        return self._quote not in run
+    def shown(self, body: bytes) -> bytes | None:
+        """A quote in a value is two. With those about the field there is at most one too many, beside what stands in the value."""
+        quotes = body.count(self._quote)
+        if quotes and (self._escape != self._quote or quotes % 2):
+            return None
+        return body.replace(self._quote * 2, self._quote) if quotes else body
 
     def split(self, data: bytes, *, last: bool) -> Iterator[tuple[int, int]]:
         start = at = 0
@@ -290,11 +315,11 @@ class _Binary:
     def __init__(self, _options: CopyOptions) -> None:
         self._started = False
 
-    def closed(self, _body: bytes) -> bool:
-        return False
+    def odd(self, _data: bytes, at: int, _end: int) -> int:
+        return at
 
-    def in_lines(self, _run: bytes) -> bool:
-        return False
+    def shown(self, _body: bytes) -> None:
+        return None
 
     def split(self, data: bytes, *, last: bool) -> Iterator[tuple[int, int]]:
         at = 0

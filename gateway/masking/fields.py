@@ -22,6 +22,7 @@ from gateway.masking.masks import BINARY_FORMAT, REDACTED, TEXT_FORMAT, Kind, ap
 
 Replace = Callable[[bytes], bytes | None]  # the very same object back = unchanged; None = NULL
 Counts = dict[tuple[str, str], int]  # (column name, source or detector) -> values masked
+Change = tuple[int, int, bytes]  # offsets of a message's beginning and end, and what goes in its place
 
 _INT32 = Struct("!i")
 _INT16 = Struct("!h")
@@ -46,16 +47,22 @@ class FieldMasker:
         #: Hex hides a secret from every look at raw bytes: such columns are read value by value.
         self.hidden = (Kind.BYTEA, TEXT_FORMAT) in kinds
 
-    def first(self, data: bytes, start: int) -> int:
-        """Offset of the first candidate of the scanned columns in raw bytes at or behind `start`, -1 for none."""
-        if not self.scanned or self.detectors is None:
+    def first(self, data: bytes, start: int, end: int) -> int:
+        """Offset of the first candidate of the scanned columns in the raw bytes data[start:end], -1 for none."""
+        return self._earliest(self.detectors.first, data, start, end) if self.detectors else -1
+
+    def suspect(self, data: bytes, start: int, end: int) -> int:
+        """The same, looser: what it finds may turn out to be no candidate."""
+        return self._earliest(self.detectors.suspect, data, start, end) if self.detectors else -1
+
+    def _earliest(self, look: Callable[[bytes, int, int], int], data: bytes, start: int, end: int) -> int:
+        if not self.scanned:
             return -1
         if self.hidden:
-            return start if start < len(data) else -1
-        at = self.detectors.first(data, start)
-        if self._numbers and (number := _BINARY_NUMBERS.search(data, start)) is not None:
-            where: int = number.start()
-            return where if at < 0 else min(at, where)
+            return start if start < end else -1
+        at = look(data, start, end)
+        if self._numbers and (number := _BINARY_NUMBERS.search(data, start, end if at < 0 else at)) is not None:
+            return int(number.start())
         return at
 
     def _mask(self, column: ColumnPlan, key: bytes) -> Replace:
@@ -114,17 +121,15 @@ def replace_fields(
     return (b"".join((*out, data[copied:at])) if out else None), at
 
 
-def replace_candidates(
-    data: bytes, at: int, end: int, masker: "FieldMasker", candidate: int
-) -> tuple[bytes | None, int]:
-    """Replace only the scanned fields that hold a candidate; `candidate` is the first one, at or behind `at`.
+def replace_candidates(data: bytes, at: int, end: int, masker: "FieldMasker", candidate: int) -> bytes | None:
+    """Replace the scanned fields of the tuple data[at:end] that hold a candidate; `candidate` is the first one.
 
-    Answers (the new fields or None, the next candidate at or behind `end`, -1 for none). Raises ProtocolViolation.
+    None when nothing changed. Raises ProtocolViolation.
     """
     out: list[bytes] = []
     copied = at
     for i in range(len(masker.columns)):
-        if not 0 <= candidate < end:
+        if candidate < 0:
             break
         start, at = _field(data, at, end)
         at = max(at, start)
@@ -136,10 +141,8 @@ def replace_candidates(
             if new is not value:
                 out += [data[copied : start - 4], _packed(new)]
                 copied = at
-        candidate = masker.first(data, at)
-    if 0 <= candidate < end:
-        candidate = masker.first(data, end)
-    return (b"".join((*out, data[copied:end])) if out else None), candidate
+        candidate = masker.first(data, at, end)
+    return b"".join((*out, data[copied:end])) if out else None
 
 
 def _field(data: bytes, at: int, end: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 What lives here: DataRow framing. What must not: what a secret is, which columns are protected.
 
-A run without candidates and without masked columns goes back as the very same object: one RE2 search over the run is all
+A run without candidates and without masked columns goes back as the very same object: one look over the run is all
 it costs. Otherwise rows with a candidate are taken apart, the others are copied in whole slices. A candidate is looked for
 from row boundary to row boundary, so what one row looks like never hides the next. Two passes: masked columns first, then
 the scan over what is left, so that a masked column of cards doesn't make every row a candidate.
@@ -13,9 +13,9 @@ from struct import Struct
 from gateway.errors import ProtocolViolation
 from gateway.masking.columns import ColumnPlan, MaskPlan, plan
 from gateway.masking.detectors import Detectors
-from gateway.masking.fields import Counts, FieldMasker, Replace, replace_candidates, replace_fields
+from gateway.masking.fields import Change, Counts, FieldMasker, Replace, replace_candidates, replace_fields
+from gateway.wire import walk
 
-_LENGTH = Struct("!i")
 _HEAD = Struct("!cih")  # DataRow: 'D', length (itself included), number of columns
 
 
@@ -41,39 +41,46 @@ class RowMasker:
             return run
         if self._fields.masked:
             run = self._every(run)
-        return self._candidates(run) if self._fields.scanned else run
+        changes, _ = self.changes(run, 0, len(run))
+        out, at = [], 0
+        for row, end, new in changes:
+            out += [run[at:row], new]
+            at = end
+        return b"".join((*out, run[at:])) if out else run
+
+    @property
+    def skims(self) -> bool:
+        """Are most rows none of its business? Not where a column is masked in each."""
+        return not self._fields.masked
+
+    def changes(self, data: bytes, at: int, end: int) -> tuple[list[Change], int]:
+        """What the detectors change in the rows data[at:end], and how far it looked: to `end`. Raises as `rows` does."""
+        fields = self._fields
+        found: list[Change] = []
+        while (suspect := fields.suspect(data, at, end)) >= 0:
+            row = walk.holding(data, at, suspect)
+            at = self._end(data, row, end)
+            candidate = fields.first(data, row, at)
+            new = replace_candidates(data, row + _HEAD.size, at, fields, candidate) if candidate >= 0 else None
+            if new is not None:
+                found.append((row, at, self._packed(new)))
+        return found, end
 
     def _every(self, run: bytes) -> bytes:
         out, at = [], 0
         while at < len(run):
-            end = self._end(run, at)
+            end = self._end(run, at, len(run))
             out.append(self._row(run, at, end, self._fields.masked) or run[at:end])
             at = end
         return b"".join(out)
 
-    def _candidates(self, run: bytes) -> bytes:
-        candidate = self._fields.first(run, 0)
-        if candidate < 0:
-            return run
-        out: list[bytes] = []
-        row = copied = 0
-        while candidate >= 0:
-            row = _row_at(run, row, candidate)
-            end = self._end(run, row)
-            fields, candidate = replace_candidates(run, row + _HEAD.size, end, self._fields, candidate)
-            if fields is not None:
-                out += [run[copied:row], self._packed(fields)]
-                copied = end
-            row = end
-        return b"".join((*out, run[copied:])) if out else run
-
-    def _end(self, run: bytes, row: int) -> int:
+    def _end(self, run: bytes, row: int, size: int) -> int:
         """Offset behind the message at `row`, checked."""
-        if len(run) - row < _HEAD.size:
+        if size - row < _HEAD.size:
             raise ProtocolViolation("the target sent a row that is cut off")
         kind, length, width = _HEAD.unpack_from(run, row)
         end: int = row + 1 + length
-        if kind != b"D" or end > len(run) or length < 6 or width != self._width:
+        if kind != b"D" or end > size or length < 6 or width != self._width:
             raise ProtocolViolation("the target sent a row that does not fit its description")
         return end
 
@@ -86,18 +93,6 @@ class RowMasker:
 
     def _packed(self, fields: bytes) -> bytes:
         return _HEAD.pack(b"D", 6 + len(fields), self._width) + fields
-
-
-def _row_at(run: bytes, row: int, offset: int) -> int:
-    """Walk from the row at `row` to the one that holds `offset`: the hot loop of a run with few candidates."""
-    unpack = _LENGTH.unpack_from
-    last = len(run) - 5
-    while row <= last:
-        (length,) = unpack(run, row + 1)
-        if row + length >= offset or length < 6:
-            break
-        row += 1 + length
-    return row
 
 
 __all__ = ["ColumnPlan", "MaskPlan", "RowMasker", "plan"]

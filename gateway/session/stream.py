@@ -12,6 +12,8 @@ from dataclasses import replace
 from gateway.errors import ProtocolViolation, TargetUnavailable
 from gateway.masking.copy import CopyMasker
 from gateway.masking.diagnostics import may_hold_values, scrub_notification, scrub_parameter
+from gateway.masking.fields import Change
+from gateway.masking.rows import RowMasker
 from gateway.session import events as ev
 from gateway.session.gate import SETTING
 from gateway.session.guard import NO_PORTAL, refused_by_policy
@@ -39,7 +41,6 @@ from gateway.wire.walk import LONGEST, left, run
 
 _JUDGED_AGAIN = "the server says that it writes: judged again"
 _D, _COPY_DATA = ord("D"), ord("d")
-_NEWLINE = 0x0A
 #: Settings under which the target would read a text otherwise than we did (enforcement.md 4.1, 1 to 3).
 _PINNED = {"standard_conforming_strings": ("ON",), "client_encoding": ("UTF8", "UNICODE")}
 
@@ -102,18 +103,31 @@ class Stream:
 
     def feed(self, data: bytes) -> None:
         """Take a chunk; what may go to the client is emitted as ToClient, in order."""
-        talk = self._talk
+        talk, at = self._talk, 0
         if self._tail:
             self._tail.append(data)
             self._held += len(data)
             if self._held < self._wanted:
                 return
-            data = b"".join(self._tail)
-            self._tail.clear()
-        at, start, size, passed = 0, 0, len(data), 0
+            behind = self._held - self._wanted
+            if self._wanted > 5 and behind:  # the message that was cut, by itself, so that the rest need not be copied
+                at = len(data) - behind
+                self._tail[-1] = data[:at]
+                whole, self._tail = b"".join(self._tail), []
+                self._feed(whole, 0)
+            else:
+                data, self._tail = b"".join(self._tail), []
+        self._feed(data, at)
+        if talk.errand is not None and not talk.replies:
+            talk.run_errand()
+
+    def _feed(self, data: bytes, at: int) -> None:
+        """Take data[at:], which begins where a message does, or inside one that passes."""
+        start, size, passed = at, len(data), 0
         if self._passing:
-            at, passed = min(self._passing, size), self._passed
-            self._passing -= at
+            passed = self._passed
+            at = min(at + self._passing, size)
+            self._passing -= at - start
         while size - at >= 5:
             kind = data[at]
             length = int.from_bytes(data[at + 1 : at + 5], "big")
@@ -125,9 +139,12 @@ class Stream:
                 self._passing = max(0, end - size)
                 at, passed = (run(data, end, size, kind) if end < size else size), kind
                 continue
-            if kind == _COPY_DATA and end < size and (unread := self._unread(data, at, size)) > at:
-                at = unread
-                continue
+            if kind in (_D, _COPY_DATA) and end <= size and (masker := self._skimming(kind)) is not None:
+                changes, behind = masker.changes(data, at, run(data, at, size, kind))
+                start = self._changed(data, start, changes)
+                if behind > at:
+                    at = behind
+                    continue
             if end > size:
                 self._wanted = end - at
                 break
@@ -142,11 +159,9 @@ class Stream:
         self._flush(data, start, at)
         self._held = size - at
         if self._held:
-            self._tail.append(data[at:])
+            self._tail = [data[at:]]
         self._passed = 0 if self._held else passed
-        talk.mid_message = self._passing > 0
-        if talk.errand is not None and not talk.replies:
-            talk.run_errand()
+        self._talk.mid_message = self._passing > 0
 
     def _flush(self, data: bytes, start: int, end: int) -> None:
         """Send the run that ends here, at the end of a message or (feed's last) wherever the chunk ends."""
@@ -180,18 +195,21 @@ class Stream:
             return False
         return self._guarding(replies[0]) is None
 
-    def _unread(self, data: bytes, at: int, size: int) -> int:
-        """The end of the run of CopyData at `at` that goes on as it is: whole lines without a candidate. `at` for none."""
-        if self._copy is None or not self._passes_rows():
-            return at
-        whole = data[at : run(data, at, size, _COPY_DATA)]
-        clean, done = self._copy.unread(whole), 0
-        while done < clean:
-            end = done + 1 + int.from_bytes(whole[done + 1 : done + 5], "big")
-            if end > clean or whole[end - 1] != _NEWLINE:
-                break
-            done = end
-        return at + done
+    def _skimming(self, kind: int) -> CopyMasker | RowMasker | None:
+        """What looks at these rows, where most of them go on as they are."""
+        if not self._passes_rows():
+            return None
+        masker = self._copy if kind == _COPY_DATA else self._talk.replies[0].masker
+        return masker if isinstance(masker, CopyMasker | RowMasker) and masker.skims else None
+
+    def _changed(self, data: bytes, start: int, changes: list[Change]) -> int:
+        """Send data[start:] up to the last of these changes, and with them; answers where it goes on."""
+        for row, behind, new in changes:
+            self._flush(data, start, row)
+            self._talk.let_go()
+            self._talk.emit(ev.ToClient(new))
+            start = behind
+        return start
 
     def _plan(self, reply: Reply, columns: tuple[Column, ...]) -> None:
         """Make the mask plan of the result that begins."""

@@ -18,37 +18,39 @@ _HEAD = Struct("!BI")  # kind, and the length, itself included
 LONGEST = 1 << 30
 
 
-def by_shifts(data: bytes, at: i64, size: i64, kind: i64) -> i64:
+def by_shifts(data: bytes, at: i64, size: i64, kind: i64, last: i64 = -1) -> i64:
     """As `run`."""
-    last = size - 5
-    while at <= last and data[at] == kind:
+    before_end: i64 = size - 5
+    while at <= before_end and data[at] == kind:
         first: i64 = data[at + 1]
         second: i64 = data[at + 2]
         third: i64 = data[at + 3]
         fourth: i64 = data[at + 4]
         length: i64 = first << 24 | second << 16 | third << 8 | fourth
         end: i64 = at + 1 + length
-        if length < 4 or end > size:
+        if length < 4 or end > size or (last >= 0 and data[end - 1] != last):
             break
         at = end
     return at
 
 
-def by_struct(data: bytes, at: int, size: int, kind: int) -> int:
+def by_struct(data: bytes, at: int, size: int, kind: int, last: int = -1) -> int:
     """As `run`."""
-    unpack, last = _HEAD.unpack_from, size - 5
+    unpack, before_end = _HEAD.unpack_from, size - 5
     before = at
-    while at <= last:
+    while at <= before_end:
         found, length = unpack(data, at)
         if found != kind or length < 4:
             return at
         before = at
         at += 1 + length
+        if last >= 0 and at <= size and data[at - 1] != last:
+            return before
     return at if at <= size else before
 
 
-#: run(data, at, size, kind): the end of the run of whole messages of this kind that begins at `at`, in data[:size].
-#: It ends before a message that is cut, is of another kind, or says a length that no message has.
+#: run(data, at, size, kind, last): the end of the run of whole messages of this kind that begins at `at`, in data[:size].
+#: It ends before a message that is cut, is of another kind, says a length that no message has, or has another `last` byte (-1: any).
 run = by_struct if hasattr(by_shifts, "__code__") else by_shifts
 
 
@@ -62,3 +64,14 @@ def left(data: bytes, at: int, size: int, kind: int) -> int:
         return -1
     length: int = _HEAD.unpack_from(data, at)[1]
     return at + 1 + length - size if 4 <= length <= LONGEST else -1
+
+
+def holding(data: bytes, at: int, offset: int) -> int:
+    """Where the message that holds data[offset] begins, in the run of whole messages at `at`."""
+    return run(data, at, offset, data[at])
+
+
+def end_of(data: bytes, at: int) -> int:
+    """The offset behind the message at `at`, as its header says."""
+    length: int = _HEAD.unpack_from(data, at)[1]
+    return at + 1 + length

@@ -59,15 +59,19 @@ def copy_data(body: bytes) -> bytes:
 def test_a_run_of_messages_goes_on_unread_up_to_its_first_candidate() -> None:
     clean, dirty = copy_data(b"1\tplain\n"), copy_data(f"2\t{CARD}\n".encode())
     masker = CopyMasker([SCAN, SCAN], CopyOptions(), DETECTORS, KEY)
-    assert masker.unread(clean * 3) == 3 * len(clean)
-    assert len(clean) < masker.unread(clean + dirty + clean) <= len(clean) + 5 + len("2\t")
+    assert masker.changes(clean * 3, 0, 3 * len(clean)) == ([], 3 * len(clean))
+    run = b"before" + clean + dirty + clean
+    row = 6 + len(clean)
+    hidden = copy_data(f"2\t{HIDDEN}\n".encode())
+    assert masker.changes(run, 6, len(run)) == ([(row, row + len(dirty), hidden)], len(run))
 
 
 @pytest.mark.parametrize("length", range(30, 60))
 def test_no_length_of_a_message_hides_what_its_body_begins_with(length: int) -> None:
     """The byte before the body may be a digit or a letter."""
     run = copy_data(b"plain\n") + copy_data(CARD.encode() + b" " * (length - 5 - len(CARD)) + b"\n")
-    assert CopyMasker([SCAN], CopyOptions(), DETECTORS, KEY).unread(run) <= len(copy_data(b"plain\n")) + 5
+    changes, _ = CopyMasker([SCAN], CopyOptions(), DETECTORS, KEY).changes(run, 0, len(run))
+    assert [row for row, *_ in changes] == [len(copy_data(b"plain\n"))]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,8 @@ def test_no_length_of_a_message_hides_what_its_body_begins_with(length: int) -> 
     ids=["a masked column", "a quote", "a header", "a delimiter that hides", "binary"],
 )
 def test_each_message_is_read(columns: list[ColumnPlan], options: CopyOptions, body: bytes) -> None:
-    assert CopyMasker(columns, options, DETECTORS, KEY).unread(copy_data(body) * 2) == 0
+    masker, run = CopyMasker(columns, options, DETECTORS, KEY), copy_data(body) * 2
+    assert not masker.skims or masker.changes(run, 0, len(run))[1] < len(run)
 
 
 def test_text_escapes_are_read_and_written() -> None:

@@ -153,26 +153,28 @@ def test_only_scanned_fields_with_a_candidate_are_looked_at() -> None:
     found = masker(SCAN, PASS, SCAN)
     first, second = fields(b"clean", CARD.encode(), CARD.encode()), fields(b"a", b"b", b"c")
     data = first + second
-    changed, after = replace_candidates(data, 0, len(first), found, found.first(data, 0))
+    changed = replace_candidates(data, 0, len(first), found, found.first(data, 0, len(first)))
     assert changed == fields(b"clean", CARD.encode(), HIDDEN.encode()), "a column that passes keeps even a card"
-    assert after == -1
     assert found.counts == {("note", "card"): 1}
 
 
-def test_the_next_candidate_is_told_for_the_rows_that_follow() -> None:
-    found = masker(SCAN)
-    first, second = fields(CARD.encode()), fields(CARD.encode())
-    _, after = replace_candidates(first + second, 0, len(first), found, 4)
-    assert after == len(first) + 4
+def test_what_is_behind_the_tuple_is_left_alone() -> None:
+    first, found = fields(CARD.encode()), masker(SCAN)
+    assert replace_candidates(first * 2, 0, len(first), found, 4) == fields(HIDDEN.encode())
+    assert found.counts == {("note", "card"): 1}
 
 
 def test_where_to_look_first() -> None:
     number = struct.pack("!q", int(CARD))
     data = fields(b"words", number)
-    assert masker(SCAN, PASS).first(data, 0) == -1
+    assert masker(SCAN, PASS).first(data, 0, len(data)) == -1
     binary = masker(SCAN, ColumnPlan("scan", type_oid=20, format=BINARY))
-    assert binary.first(data, 0) == data.index(number) - 4, "a card in binary shows only by its length and size"
-    assert masker(PASS, REDACT).first(data, 0) == -1, "nothing is scanned"
+    assert binary.first(data, 0, len(data)) == data.index(number) - 4, (
+        "a card in binary shows only by its length and size"
+    )
+    assert masker(PASS, REDACT).first(data, 0, len(data)) == -1, "nothing is scanned"
     hidden = masker(ColumnPlan("scan", type_oid=17))
-    assert (hidden.first(data, 3), hidden.first(data, len(data))) == (3, -1), "hex hides a card from any look at bytes"
-    assert masker(SCAN, detectors=None).first(fields(CARD.encode()), 0) == -1
+    assert (hidden.first(data, 3, len(data)), hidden.first(data, len(data), len(data))) == (3, -1), (
+        "hex hides a card from any look at bytes"
+    )
+    assert masker(SCAN, detectors=None).first(fields(CARD.encode()), 0, 20) == -1

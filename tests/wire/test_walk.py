@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.wire import walk
 from gateway.wire.frontend import message
 
-Walk = Callable[[bytes, int, int, int], int]
+Walk = Callable[..., int]
 WAYS = pytest.mark.parametrize("run", [walk.by_shifts, walk.by_struct])
 D = ord("D")
 ROWS = message(b"D", b"\0\0") + message(b"D", b"x" * 300) + message(b"D", b"")
@@ -42,10 +42,26 @@ def test_each_byte_of_a_length_counts(run: Walk) -> None:
     assert run(data, 0, len(data) - 1, D) == 5 + 0x10203
 
 
+@WAYS
+def test_the_last_byte_of_each_message_can_be_asked_for(run: Walk) -> None:
+    lines = message(b"d", b"one\n") + message(b"d", b"two\n")
+    for behind in (b"", message(b"d", b"thr"), message(b"d", b""), message(b"d", b"\n")[:-1]):
+        assert run(lines + behind, 0, len(lines + behind), ord("d"), 10) == len(lines)
+    assert run(lines, 0, len(lines), ord("d"), ord("x")) == 0
+
+
+def test_the_message_that_holds_an_offset() -> None:
+    ends = [walk.end_of(ROWS, 0), walk.end_of(ROWS, walk.end_of(ROWS, 0)), len(ROWS)]
+    begins = [0, *ends[:-1]]
+    for offset in range(len(ROWS)):
+        assert walk.holding(ROWS, 0, offset) == max(each for each in begins if each <= offset)
+
+
 @given(st.lists(st.sampled_from([b"D", b"\0", b"\4", b"\5", ROWS, message(b"C", b"x")])).map(b"".join))
 def test_both_ways_agree_whatever_comes(data: bytes) -> None:
     for at in range(len(data) + 1):
-        assert walk.by_shifts(data, at, len(data), D) == walk.by_struct(data, at, len(data), D)
+        for last in (-1, 4):
+            assert walk.by_shifts(data, at, len(data), D, last) == walk.by_struct(data, at, len(data), D, last)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,378 @@
+"""A glance over raw bytes: where a card or a key may stand. Pure, and compiled where there is a compiler (compiled.py).
+
+What RE2 finds with all patterns at once at 3 ns a byte this rules out at a fifth of it, because it need not look at each byte:
+every card has 13 bytes of digits and separators, every key a word of twelve or more, so that one byte in twelve tells whether there
+can be one; a password stands behind a name and one of : = >, and the C library finds those. It never misses what the rules'
+patterns find in a value, whatever bytes stand around (the tests compare them, rule by rule); what it stops at is for RE2 to
+judge, row by row. To the interpreter it is slower than RE2, so it is used compiled only.
+
+What must not live here: what a secret is (rules.py). A rule that is not in SIGNS is none that this knows of, and then RE2 looks.
+"""
+
+from __future__ import annotations
+
+from string import ascii_letters, ascii_lowercase, digits
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
+    from collections.abc import Iterable
+
+    from mypy_extensions import i64
+
+#: Rule.what -> what each of its matches holds, in a word of _WORD bytes or more; three bytes at least. None: see the functions.
+SIGNS: Final[dict[str, tuple[str, ...] | None]] = {
+    "payment card, all brands": None,
+    "AWS key id and secret side by side": ("AKIA", "ASIA"),
+    "AWS key id": ("AKIA", "ASIA", "ABIA", "ACCA"),
+    "GitHub token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    "GitHub fine-grained token": ("github_pat_",),
+    "GitLab token": tuple(
+        f"gl{each}-" for each in ("pat", "dt", "rt", "rtr", "ptt", "cbt", "oas", "soat", "ft", "imt", "agent", "ffct")
+    ),
+    "Slack token": ("xox",),
+    "Slack app token": ("xapp-",),
+    "Slack webhook": ("hooks.slack.com/",),
+    "Stripe key": tuple(f"{kind}_{mode}_" for kind in ("sk", "rk") for mode in ("live", "test", "prod")),
+    "Stripe webhook secret": ("whsec_",),
+    "Google API key": ("AIza",),
+    "Google OAuth secret": ("GOCSPX-",),
+    "Google access token": ("ya29.",),
+    "Anthropic key": ("sk-",),
+    "OpenAI project key": ("sk-",),
+    "OpenAI key with its mark": ("sk-",),
+    "OpenAI key, old": ("sk-",),
+    "OpenAI key": ("sk-",),
+    "sk- key in hex": ("sk-",),
+    "Azure client secret": tuple(f"{each}Q~" for each in digits),
+    "Azure storage or bus key": tuple(f"{each}==" for each in ascii_letters + digits + "+/"),
+    "Azure service key": ("JQQJ99",),
+    "Azure shared access signature": None,
+    "Azure shared access key": None,
+    "npm token": ("npm_",),
+    "PyPI token": ("pypi-",),
+    "SendGrid key": ("SG.",),
+    "Twilio key": tuple(f"SK{each}" for each in "0123456789abcdef"),
+    "Mailgun key": ("key-",),
+    "prefixed token of another vendor": (
+        *("dop_v1_", "hf_", "glsa_", "dapi", "hvs.", "lin_api_", "sq0csp-", "rubygems_", "pul-", "dckr_pat_", "PMAK-"),
+        *(f"shp{each}" for each in ascii_lowercase),
+    ),
+    "bearer token": None,
+    "basic authorization": None,
+    "assignment of something random": None,
+    "option of a command": None,
+    "JSON Web Token": ("eyJ", "eyA", "ewo"),
+    "PEM private key": None,
+    "PuTTY private key": ("PuTTY-User-Key-File-",),
+    "age secret key": ("AGE-SECRET-KEY-1",),
+    "password in a URL": None,
+    "password=value": None,
+    'password = \'value\' or "password": "value"': None,
+    "password: value": None,
+}
+#: What a value stands behind: with : = or > between, or (a word, with or without a quote) with blanks.
+NAMES: Final[tuple[bytes, ...]] = (
+    *(b"key", b"token", b"secret", b"credential", b"credentials", b"password", b"passwd", b"pwd", b"passphrase"),
+    *(b"sig", b"authorization", b"bearer"),
+)
+_LONGEST_NAME: Final = 3 * max(map(len, NAMES))  # (?i) takes a Kelvin sign for a k: 3 bytes
+
+_WORD: Final = 12  # the value of an option; a card has 13 bytes, and is looked for at the same places
+_LONG: Final = 512  # bytes: longer words RE2 looks at
+_DIGITS: Final = 13
+_GAP: Final = (
+    11  # bytes between two digits of a card: three separators, and what a full-width digit has beside its second byte
+)
+_WINDOW: Final = (
+    200 * _WORD
+)  # what one kind of look goes through before the next kind, so that nothing is looked at twice
+_NEAR: Final = 32  # bytes that are looked through here before the C library is asked
+
+_OPERATORS: Final[tuple[i64, ...]] = tuple(b":=>V")
+_ALNUM: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_FOLDED: Final = "\u017f\u212a".encode()  # the long s and the Kelvin sign, which (?i) takes for s and k
+_SEPARATORS: Final = " \t._-\u00a0\u00ad\u2007\u2009\u200b\u200c\u200d\u202f\u2060\u3000\ufeff" + "".join(
+    map(chr, range(0x2010, 0x2016))
+)
+
+
+def _set(chars: bytes) -> bytes:
+    """1 for each of these bytes, as a table. One a question: mypyc makes a test for truth cheap, and one for a bit dear."""
+    return bytes(char in chars for char in range(256))
+
+
+def _pairs(pairs: Iterable[bytes]) -> bytes:
+    """1 for each of these pairs of bytes, as a table by first << 8 | second."""
+    table = bytearray(1 << 16)
+    for first, second in pairs:
+        table[first << 8 | second] = 1
+    return bytes(table)
+
+
+def _ends() -> set[bytes]:
+    """The last two bytes of NAMES in any case, the last letter folded too."""
+    found = set()
+    for name in NAMES:
+        one, two = chr(name[-2]), chr(name[-1])
+        found |= {(a + b).encode() for a in (one, one.upper()) for b in (two, two.upper())}
+        if two == "s":
+            found |= {bytes((0xC5, 0xBF))}
+        if one == "s":
+            found |= {bytes((0xBF, ord(b))) for b in (two, two.upper())}
+        if one == "k":
+            found |= {bytes((0xAA, ord(b))) for b in (two, two.upper())}
+    return found
+
+
+_LITERALS: Final = tuple(sorted({each.encode() for signs in SIGNS.values() for each in signs or ()}))
+#: A full-width digit is EF BC 90 to 99: its second byte counts as the digit.
+_IS_DIGIT: Final = _set(b"0123456789\xbc")
+_IS_SEPARATOR: Final = _set(bytes({*_SEPARATORS.encode(), *"０１２３４５６７８９".encode()} - {0xBC}))
+_IS_HEX: Final = _set(b"0123456789abcdefABCDEF")
+_IS_ALNUM: Final = _set(_ALNUM)
+_IS_OF_WORD: Final = _set(_ALNUM + b"_.-/+=~%" + _FOLDED)
+_IS_OF_NUMBER: Final = bytes(map(max, _IS_DIGIT, _IS_SEPARATOR))
+#: 1 of a number, 2 of a word, 3 of both.
+_KINDS: Final = bytes(_IS_OF_NUMBER[char] + 2 * _IS_OF_WORD[char] for char in range(256))
+_FIRST: Final = _pairs(each[:2] for each in _LITERALS)
+_SECOND: Final = _pairs(each[1:3] for each in _LITERALS)
+#: Of two bytes: 0 one is of no word, 1 both are, 2 they are two of a sign's first three.
+_IN_WORD: Final = bytes(
+    (_IS_OF_WORD[pair >> 8] & _IS_OF_WORD[pair & 255]) * (1 + max(_FIRST[pair], _SECOND[pair]))
+    for pair in range(1 << 16)
+)
+_NAME_ENDS: Final = _pairs(_ends())
+_BETWEEN: Final = _set(b" \t\n\r\x0b\x0c\"'\\")  # a name and its : or =
+_NO_HOST: Final = _set(b" \t\n\r\x0c:/'\"\0")
+_NO_PASSWORD: Final = _set(b" \t\n\r\x0c'\"/?#")
+
+
+def covers(rules: Iterable[str]) -> bool:
+    """Does it know all of these rules, by what they say that they are?"""
+    return all(each in SIGNS for each in rules)
+
+
+def suspect(data: bytes, at: i64, end: i64) -> i64:
+    """Offset of a byte of the first place in data[at:end] where a secret may be; -1 where there is none for sure.
+
+    The whole of a secret has to be in there. What is before the message that holds the offset is clean.
+    """
+    begin = at
+    while at < end:
+        stop: i64 = at + _WINDOW if at + _WINDOW < end else end
+        named: i64 = _operators(data, at, stop, begin, end)  # first, as it is the cheaper one to do again from a hit on
+        found: i64 = _words(data, at, stop if named < 0 else named, begin, end)
+        if found >= 0 or named >= 0:
+            return found if found >= 0 else named
+        at = stop
+    return -1
+
+
+def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64) -> i64:
+    """Look at one byte in _WORD for what is part of a number or a word. Windows are multiples of it, so none falls between.
+
+    Of the eleven bytes around it that are of the same word six are on one side. They are asked all at once: what a branch each
+    costs where it is guessed wrong is more.
+    """
+    kinds = _KINDS
+    looked: i64 = at  # the word that ends here was looked at
+    at += _WORD - 1
+    while at < stop:
+        kind: i64 = kinds[data[at]]
+        if kind != 0:
+            if at - begin >= 6 and end - at > 6:
+                a: i64 = kinds[data[at - 1]]
+                b: i64 = kinds[data[at - 2]]
+                c: i64 = kinds[data[at - 3]]
+                d: i64 = kinds[data[at - 4]]
+                e: i64 = kinds[data[at - 5]]
+                f: i64 = kinds[data[at - 6]]
+                u: i64 = kinds[data[at + 1]]
+                v: i64 = kinds[data[at + 2]]
+                w: i64 = kinds[data[at + 3]]
+                x: i64 = kinds[data[at + 4]]
+                y: i64 = kinds[data[at + 5]]
+                z: i64 = kinds[data[at + 6]]
+                kind &= (a & b & c & d & e & f) | (u & v & w & x & y & z)
+            if kind != 0:
+                if kind != 2 and _digits(data, at, begin, end):
+                    return at
+                if kind > 1 and at >= looked:
+                    looked = _key(data, at, begin, end)
+                    if looked < 0:
+                        return at
+        at += _WORD
+    return -1
+
+
+def _digits(data: bytes, at: i64, begin: i64, end: i64) -> bool:
+    """Is the byte at `at` among 13 digits with no more than separators between them, and that no part of a hash?"""
+    digit, separator = _IS_DIGIT, _IS_SEPARATOR
+    count: i64 = 0
+    gap: i64 = 0
+    i: i64 = at
+    while i < end and count < _DIGITS and gap <= _GAP:
+        if digit[data[i]]:
+            count += 1
+            gap = 0
+        elif separator[data[i]]:
+            gap += 1
+        else:
+            break
+        i += 1
+    gap = 0
+    i = at - 1
+    while i >= begin and count < _DIGITS and gap <= _GAP:
+        if digit[data[i]]:
+            count += 1
+            gap = 0
+        elif separator[data[i]]:
+            gap += 1
+        else:
+            break
+        i -= 1
+    return count >= _DIGITS and not _of_hash(data, at, begin, end)
+
+
+def _of_hash(data: bytes, at: i64, begin: i64, end: i64) -> bool:
+    """Are the digits around `at` the inside of a word in hex? Then cards.py leaves them out: 4 % of all md5 hold 13 in a row.
+
+    A lower-case letter from a to f has to stand right behind them: that is one of the same value, as no message or length
+    begins with one. What stands before may be of a length, so it need not be there, but it must not be anything else.
+    """
+    alnum = _IS_ALNUM
+    left: i64 = at
+    while left >= begin and 0x30 <= data[left] <= 0x39:
+        left -= 1
+    right: i64 = at
+    while right < end and 0x30 <= data[right] <= 0x39:
+        right += 1
+    if right == at or right >= end or not 0x61 <= data[right] <= 0x66:
+        return False
+    i: i64 = right
+    while i < end and alnum[data[i]]:
+        if not _IS_HEX[data[i]] or i - right > _LONG:
+            return False
+        i += 1
+    i = left
+    while i >= begin and (_IS_SEPARATOR[data[i]] or _IS_DIGIT[data[i]]):
+        if _IS_DIGIT[data[i]] or left - i > _GAP:
+            return False  # it is one number with what is before it
+        i -= 1
+    i = left
+    while i >= begin and alnum[data[i]]:
+        if not _IS_HEX[data[i]] or left - i > _LONG:
+            return False
+        i -= 1
+    return True
+
+
+def _key(data: bytes, at: i64, begin: i64, end: i64) -> i64:
+    """The end of the word around `at`; -1 where it may be a key: too long to say, with a sign in it, or behind a name.
+
+    Two bytes at a time: of three that are a sign there are two among them.
+    """
+    in_word, of_word = _IN_WORD, _IS_OF_WORD
+    low: i64 = at - _LONG if at - _LONG > begin else begin
+    high: i64 = at + _LONG if at + _LONG < end else end
+    last: i64 = at
+    while last + 1 < high:
+        one: i64 = data[last]
+        two: i64 = data[last + 1]
+        pair: i64 = in_word[one << 8 | two]
+        if pair != 1:
+            if pair == 0:
+                break
+            if _sign(data, last, begin, end):
+                return -1
+        last += 2
+    if last < high and of_word[data[last]]:
+        last += 1
+    first: i64 = at
+    while first - 1 > low:
+        one = data[first - 2]
+        two = data[first - 1]
+        pair = in_word[one << 8 | two]
+        if pair != 1:
+            if pair == 0:
+                break
+            if _sign(data, first - 2, begin, end):
+                return -1
+        first -= 2
+    if first > low and of_word[data[first - 1]]:
+        first -= 1
+    if last - first < _WORD:
+        return last
+    if (first <= low + 1 and low > begin) or (last >= high - 1 and high < end):
+        return -1
+    return -1 if _named(data, first, begin) else last
+
+
+def _sign(data: bytes, at: i64, begin: i64, end: i64) -> bool:
+    """Does one of SIGNS stand here, or one byte before?"""
+    if at > begin and at + 1 < end and _begins(data, at - 1):
+        return True
+    return at + 2 < end and _begins(data, at)
+
+
+def _begins(data: bytes, at: i64) -> bool:
+    one: i64 = data[at]
+    two: i64 = data[at + 1]
+    three: i64 = data[at + 2]
+    return bool(_FIRST[one << 8 | two]) and bool(_SECOND[two << 8 | three]) and data.startswith(_LITERALS, at)
+
+
+def _operators(data: bytes, at: i64, stop: i64, begin: i64, end: i64) -> i64:
+    """Offset of the first : = or > in data[at:stop] behind a name, or in a URL with a password, or of a private key's V."""
+    found: i64 = -1
+    for operator in _OPERATORS:
+        i: i64 = _next(data, operator, at, stop)
+        while i >= 0:
+            if operator == 0x56:
+                here = data.startswith(b"PRIVATE KEY", i - 3) and i - 3 >= begin
+            else:
+                here = _named(data, i, begin)
+                if operator == 0x3A:
+                    here = here or _login(data, i + 1, end)
+                elif operator == 0x3D:  # token value="..."
+                    here = here or (i - 5 >= begin and data[i - 5 : i].lower() == b"value")
+            if here:
+                found = stop = i
+                break
+            i = _next(data, operator, i + 1, stop)
+    return found
+
+
+def _next(data: bytes, char: i64, at: i64, end: i64) -> i64:
+    """Offset of the next such byte in data[at:end], -1 for none. Those that are close are found without a call."""
+    close: i64 = at + _NEAR if at + _NEAR < end else end
+    while at < close:
+        if data[at] == char:
+            return at
+        at += 1
+    return data.find(char, at, end) if at < end else -1
+
+
+def _named(data: bytes, at: i64, begin: i64) -> bool:
+    """Does one of NAMES end before `at`, with quotes and blanks between?"""
+    i: i64 = at - 1
+    while i > begin and _BETWEEN[data[i]] and at - i < _WORD:
+        i -= 1
+    if i <= begin:
+        return False
+    one: i64 = data[i - 1]
+    two: i64 = data[i]
+    if not _NAME_ENDS[one << 8 | two]:
+        return False
+    word = data[max(begin, i + 1 - _LONGEST_NAME) : i + 1].lower()
+    return word.replace(b"\xc5\xbf", b"s").replace(b"\xe2\x84\xaa", b"k").endswith(NAMES)
+
+
+def _login(data: bytes, at: i64, end: i64) -> bool:
+    """Does //user:password come at `at`, or what could be that?"""
+    if at + 1 >= end or data[at] != 0x2F or data[at + 1] != 0x2F:
+        return False
+    at += 2
+    while at < end and not _NO_HOST[data[at]]:
+        at += 1
+    return at + 1 < end and data[at] == 0x3A and not _NO_PASSWORD[data[at + 1]]
