@@ -7,6 +7,7 @@ Luhn-valid run of 16 digits). What has the shape of an IBAN or a UUID is none. F
 Left out: UATP (prefix 1: it is what timestamps and order numbers begin with) and lengths under 13.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,6 +73,7 @@ NEAR = f"{_FIRST}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12}}"
 #: On a value: the whole run.
 RUN = f"{_DIGIT}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12,}}"
 
+_ASCII_DIGITS = re.compile("[0-9]+")
 _LONGEST = 19
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # the digit sum of twice the digit
 _E164_LONGEST = 15  # digits of a phone number: behind a "+" these are no cards
@@ -127,9 +129,11 @@ def find(data: bytes, m: Match) -> list[tuple[int, int, str]]:
     groups = _groups(data[start:end], start)
     if data[start - 1 : start] == b"%":
         groups = _behind_percent(groups)
-    if not _cards(data, start, groups):  # looking at what is glued to a run costs more, and most runs hold no card
+    found = _cards(data, start, groups)
+    if not found:  # looking at what is glued to a run costs more, and most runs hold no card
         return []
-    return _cards(data, start, _unglued(data, start, end, groups))
+    alone = _unglued(data, start, end, groups)
+    return found if len(alone) == len(groups) else _cards(data, start, alone)
 
 
 def _cards(data: bytes, start: int, groups: list[_Group]) -> list[tuple[int, int, str]]:
@@ -202,6 +206,8 @@ def _of_uuid(data: bytes, groups: list[_Group]) -> bool:
 
 def _groups(run: bytes, offset: int) -> list[_Group]:
     """Split a run at its visible separators."""
+    if run.isascii():
+        return _ascii_groups(run.decode("ascii"), offset)
     groups: list[_Group] = []
     digits, before, first, at = "", "", offset, offset
     for char in run.decode("utf-8"):
@@ -217,6 +223,17 @@ def _groups(run: bytes, offset: int) -> list[_Group]:
             before += char
         at += width
     return [*groups, _Group(digits, first, last, before)] if digits else groups
+
+
+def _ascii_groups(run: str, offset: int) -> list[_Group]:
+    """The same of what most runs are."""
+    groups: list[_Group] = []
+    behind = 0
+    for found in _ASCII_DIGITS.finditer(run):
+        start, end = found.span()
+        groups.append(_Group(found[0], offset + start, offset + end, run[behind:start] if groups else ""))
+        behind = end
+    return groups
 
 
 def _card_at(groups: list[_Group], at: int, shortest: int) -> tuple[int, str]:

@@ -151,9 +151,11 @@ class Detectors:
 
     def hits(self, value: bytes) -> list[Hit]:
         """Find the secrets in one value (UTF-8 as far as it goes), in order, never overlapping."""
-        if self.first(value) < 0:
-            return []
-        tried = (self._which and self._which.Match(value)) or range(len(self._rules))
+        tried = self._which.Match(value) if self._which else []
+        if not tried:  # none, or its memory is used up
+            if self.first(value) < 0:
+                return []
+            tried = range(len(self._rules))
         rules = [self._rules[i] for i in tried]
         found = [Hit(*span, rule.name) for rule in rules for span in _spans(value, rule)]
         found.sort(key=lambda hit: (hit.start, -hit.end))

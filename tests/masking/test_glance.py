@@ -1,0 +1,146 @@
+"""The glance never misses what the rules find in a value, whatever stands around, and stops at little else."""
+
+import hashlib
+import re
+import uuid
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.masking import cards, glance
+from gateway.masking.detectors import Detectors, compile_pattern
+from gateway.masking.rows import MaskPlan, RowMasker
+from gateway.masking.rules import RULES, Rule
+from tests.masking.test_rows import card, message, scans
+
+NAMES = ("card", "api_key", "jwt", "private_key")
+KEY = b"k" * 32
+WITH, WITHOUT = (replace(Detectors.build(NAMES, {}), glances=each) for each in (True, False))
+KNOWN = [rule for rule in RULES if rule.name in (*NAMES, "password")]
+BY_RULE = pytest.mark.parametrize("rule", KNOWN, ids=lambda rule: rule.what)
+#: What stands around a value, and the wire's own bytes, some of which look like letters, digits and blanks.
+AROUND = st.one_of(st.binary(max_size=20), st.text("0aA9 -_.=:\\%n\u200b", max_size=20).map(str.encode))
+
+
+def seen(before: bytes, value: bytes, behind: bytes) -> bool:
+    """Does the look at all of it stop in the message of the value, or before it?"""
+    found = glance.suspect(before + value + behind, 0, len(before + value + behind))
+    return 0 <= found < len(before + value)
+
+
+def test_all_that_a_policy_detects_by_default_is_known() -> None:
+    assert glance.covers(rule.what for rule in KNOWN)
+    assert glance.SIGNS.keys() == {rule.what for rule in KNOWN}
+    assert not glance.covers(rule.what for rule in RULES)
+
+
+@pytest.mark.parametrize(("names", "patterns"), [((*NAMES, "email"), {}), (NAMES, {"own": "x+"}), (["phone"], {})])
+def test_what_it_does_not_know_is_for_re2_alone(names: list[str], patterns: dict[str, str]) -> None:
+    assert not Detectors.build(names, patterns).glances
+
+
+def test_it_is_used_where_it_is_compiled() -> None:
+    assert Detectors.build(NAMES, {}).glances is not hasattr(glance.suspect, "__code__")
+
+
+@BY_RULE
+@given(st.data(), AROUND, AROUND)
+def test_it_stops_at_whatever_a_rule_finds(rule: Rule, data: st.DataObject, before: bytes, behind: bytes) -> None:
+    value = data.draw(st.from_regex(re.compile(rule.pattern), fullmatch=True)).encode()
+    if compile_pattern(rule.what, rule.pattern).search(value) is None:
+        return  # Python takes more for a blank
+    if rule.name == "card" and not WITHOUT.hits(value):
+        return  # digits that no issuer would number a card with
+    assert seen(before, value, behind) or not WITHOUT.hits(before + value + behind)
+    assert seen(b"\0\0\0\x40", value, b"\0\0\0\x01")
+
+
+@BY_RULE
+def test_no_place_hides_an_example(rule: Rule) -> None:
+    text = b"paid on time and left the house, all is well\0" * 500
+    for at in (
+        0,
+        7,
+        *range(glance._WINDOW - 60, glance._WINDOW + 10, 5),
+    ):  # 5 and the 12 bytes of a step: every place in one
+        assert seen(text[:at] + b"\0", rule.example().encode(), b"\0")
+
+
+SEPARATORS = [*" \t._-", *glance._SEPARATORS]
+
+
+@given(
+    st.integers(0, 10**12),
+    st.sampled_from([low for low, *_ in cards.ISSUERS]),
+    st.lists(st.tuples(st.integers(1, 15), st.lists(st.sampled_from(SEPARATORS), min_size=1, max_size=3)), max_size=5),
+    st.booleans(),
+    AROUND,
+    AROUND,
+)
+def test_no_way_of_writing_a_card_hides_it(
+    seed: int, prefix: str, breaks: list[tuple[int, list[str]]], wide: bool, before: bytes, behind: bytes
+) -> None:
+    digits = [chr(ord(each) + 0xFEE0) if wide else each for each in card(seed, prefix)]
+    for at, between in breaks:
+        digits[at] = "".join(between) + digits[at]
+    value = before + "".join(digits).encode() + behind
+    if WITHOUT.hits(value):
+        assert seen(b"\0\0\0\x30", value, b"\0\0\0\x39")
+        assert seen(b"xD\0\0\0\x61\0\1\0\0\0\x61", value, b"D\0\0\0\x61")
+
+
+@given(
+    st.text("0123456789abcdefDnx% \\-", max_size=20),
+    st.integers(0, 999),
+    st.text("0123456789abcdefDgx% -", max_size=20),
+)
+def test_a_card_beside_hex_is_seen_where_it_is_one(before: str, seed: int, behind: str) -> None:
+    value = f"{before}{card(seed)}{behind}".encode()
+    if WITHOUT.hits(value):
+        for length in b"\x20\x30\x61\x41\x00":
+            assert seen(bytes((0, 0, 0, length)), value, b"D\0\0\0\x61\0\1\0\0\0\x61")
+            assert seen(bytes((0, 0, 0, length)), value, b"\0\0\0\x61a")
+
+
+@pytest.mark.parametrize("text", ["pa\u017fsword=hunter22", "to\u212aen: aB3dE5fG7hJ9kLmN2pQr", "\u017fecret = aB3dE5fG7hJ9kLmN2pQr",
+                                  "--pa\u017f\u017fword aB3dE5fG7hJ9kLmN2pQr", "credential\u017f=aB3dE5fG7hJ9kLmN2pQr", "passphra\u017fe='hunter22'"])  # fmt: skip
+def test_letters_that_fold_to_others_hide_no_name(text: str) -> None:
+    assert WITHOUT.hits(text.encode())
+    assert seen(b"\0", text.encode(), b"\0")
+
+
+WORDS = st.text("abcdef ghi-xyz.,:=é\n", max_size=70)
+SECRET = st.one_of(st.sampled_from(KNOWN).map(lambda rule: rule.example()), st.integers(0, 10**9).map(card))
+VALUES = st.one_of(
+    st.none(), WORDS.map(str.encode), st.tuples(WORDS, SECRET, WORDS).map(lambda each: "".join(each).encode())
+)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=12))
+def test_rows_are_masked_as_without_it(rows: list[tuple[bytes | None, bytes | None]]) -> None:
+    run = b"".join(map(message, rows))
+    plan: MaskPlan = scans(25, 25)
+    with_it, without = RowMasker(plan, WITH, KEY), RowMasker(plan, WITHOUT, KEY)
+    assert with_it.rows(run) == without.rows(run)
+    assert with_it.counts == without.counts
+
+
+def test_it_does_not_stop_at_hashes_uuids_and_prose() -> None:
+    values = [
+        each.encode()
+        for n in range(2000)
+        for each in (
+            hashlib.md5(str(n).encode()).hexdigest(),
+            str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))),
+            f"paid on time {n}, from https://example.com/orders/{n}?page=2 at 2026-11-26 16:24:{n % 60:02}",
+            f'{{"id": {n}, "value": "x", "key_figure": 3, "name": "Ann of {n}"}}',
+            f"ann{n}@example.com, internationalization",
+        )
+    ]
+    run = message(values[:1]) + b"".join(message([each]) for each in values)
+    at = stops = 0
+    while (at := glance.suspect(run, at, len(run))) >= 0:
+        at, stops = at + 200, stops + 1
+    assert stops < len(values) / 100
