@@ -6,7 +6,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.masking import cards, glance
@@ -46,11 +46,12 @@ def test_it_is_used_where_it_is_compiled() -> None:
 
 
 @BY_RULE
+@settings(deadline=None)
 @given(st.data(), AROUND, AROUND)
 def test_it_stops_at_whatever_a_rule_finds(rule: Rule, data: st.DataObject, before: bytes, behind: bytes) -> None:
     value = data.draw(st.from_regex(re.compile(rule.pattern), fullmatch=True)).encode()
-    if compile_pattern(rule.what, rule.pattern).search(value) is None:
-        return  # Python takes more for a blank
+    if b"\0" in value or compile_pattern(rule.what, rule.pattern).search(value) is None:
+        return  # no text holds a NUL; Python takes more for a blank
     if rule.name == "card" and not WITHOUT.hits(value):
         return  # digits that no issuer would number a card with
     assert seen(before, value, behind) or not WITHOUT.hits(before + value + behind)
@@ -71,6 +72,7 @@ def test_no_place_hides_an_example(rule: Rule) -> None:
 SEPARATORS = [*" \t._-", *glance._SEPARATORS]
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 10**12),
     st.sampled_from([low for low, *_ in cards.ISSUERS]),
@@ -91,6 +93,7 @@ def test_no_way_of_writing_a_card_hides_it(
         assert seen(b"xD\0\0\0\x61\0\1\0\0\0\x61", value, b"D\0\0\0\x61")
 
 
+@settings(deadline=None)
 @given(
     st.text("0123456789abcdefDnx% \\-", max_size=20),
     st.integers(0, 999),
@@ -118,6 +121,7 @@ VALUES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=12))
 def test_rows_are_masked_as_without_it(rows: list[tuple[bytes | None, bytes | None]]) -> None:
     run = b"".join(map(message, rows))
