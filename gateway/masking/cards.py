@@ -8,8 +8,7 @@ Left out: UATP (prefix 1: it is what timestamps and order numbers begin with) an
 """
 
 import re
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.masking import ibans
 
@@ -82,8 +81,7 @@ _ALNUM = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 _LONGEST_WORD = 64  # bytes looked at beside a run: a sha256 in hex
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     """Digits without a visible separator between them: as ASCII, byte offsets, and the separator before them."""
 
     digits: str

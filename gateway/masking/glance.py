@@ -78,6 +78,7 @@ NAMES: Final[tuple[bytes, ...]] = (
 _LONGEST_NAME: Final = 3 * max(map(len, NAMES))  # (?i) takes a Kelvin sign for a k: 3 bytes
 
 _WORD: Final = 12  # the value of an option; a card has 13 bytes, and is looked for at the same places
+_SMALL: Final = 1 << 24  # bytes: in there the first of a length's four is 0
 _LONG: Final = 512  # bytes: longer words RE2 looks at
 _DIGITS: Final = 13
 _GAP: Final = (
@@ -235,36 +236,43 @@ def _digits(data: bytes, at: i64, begin: i64, end: i64) -> bool:
 
 
 def _of_hash(data: bytes, at: i64, begin: i64, end: i64) -> bool:
-    """Are the digits around `at` the inside of a word in hex? Then cards.py leaves them out: 4 % of all md5 hold 13 in a row.
+    """Are the digits around `at` one part of a word in hex? Then cards.py leaves them out: 4 % of all md5 hold 13 in a row.
 
-    A lower-case letter from a to f has to stand right behind them: that is one of the same value, as no message or length
-    begins with one. What stands before may be of a length, so it need not be there, but it must not be anything else.
+    A hex letter of the same value has to stand right beside them: behind them a lower-case one, as no message and no length begins
+    with one; or before them, where a length has at most three bytes that look like letters, at least four. And what else is
+    glued to them has to be hex.
     """
-    alnum = _IS_ALNUM
+    alnum, is_hex = _IS_ALNUM, _IS_HEX
     left: i64 = at
     while left >= begin and 0x30 <= data[left] <= 0x39:
         left -= 1
     right: i64 = at
     while right < end and 0x30 <= data[right] <= 0x39:
         right += 1
-    if right == at or right >= end or not 0x61 <= data[right] <= 0x66:
+    if right == at or end - begin > _SMALL or _goes_on(data, left, begin, -1) or _goes_on(data, right, end, 1):
         return False
-    i: i64 = right
+    i: i64 = left
+    while i >= begin and alnum[data[i]]:
+        if not is_hex[data[i]] or left - i > _LONG:
+            return False
+        i -= 1
+    beside = left - i >= 4 or (right < end and 0x61 <= data[right] <= 0x66)
+    i = right
     while i < end and alnum[data[i]]:
-        if not _IS_HEX[data[i]] or i - right > _LONG:
+        if not is_hex[data[i]] or i - right > _LONG:
             return False
         i += 1
-    i = left
-    while i >= begin and (_IS_SEPARATOR[data[i]] or _IS_DIGIT[data[i]]):
-        if _IS_DIGIT[data[i]] or left - i > _GAP:
-            return False  # it is one number with what is before it
-        i -= 1
-    i = left
-    while i >= begin and alnum[data[i]]:
-        if not _IS_HEX[data[i]] or left - i > _LONG:
-            return False
-        i -= 1
-    return True
+    return beside
+
+
+def _goes_on(data: bytes, at: i64, stop: i64, step: i64) -> bool:
+    """Are there more digits beyond separators from `at` on, in this direction?"""
+    first: i64 = at
+    while at != stop - (1 if step < 0 else 0) and _IS_OF_NUMBER[data[at]]:
+        if _IS_DIGIT[data[at]] or (at - first) * step > _GAP:
+            return True
+        at += step
+    return False
 
 
 def _key(data: bytes, at: i64, begin: i64, end: i64) -> i64:

@@ -41,6 +41,8 @@ from gateway.wire.walk import LONGEST, left, run
 
 _JUDGED_AGAIN = "the server says that it writes: judged again"
 _D, _COPY_DATA = ord("D"), ord("d")
+#: Bytes that cost more to copy than a row costs that is looked at by itself.
+_MUCH = 1 << 16
 #: Settings under which the target would read a text otherwise than we did (enforcement.md 4.1, 1 to 3).
 _PINNED = {"standard_conforming_strings": ("ON",), "client_encoding": ("UTF8", "UNICODE")}
 
@@ -110,7 +112,9 @@ class Stream:
             if self._held < self._wanted:
                 return
             behind = self._held - self._wanted
-            if self._wanted > 5 and behind:  # the message that was cut, by itself, so that the rest need not be copied
+            if (
+                self._wanted > 5 and behind > _MUCH
+            ):  # the message that was cut, by itself, so that the rest need not be copied
                 at = len(data) - behind
                 self._tail[-1] = data[:at]
                 whole, self._tail = b"".join(self._tail), []
