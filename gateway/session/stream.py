@@ -210,8 +210,9 @@ class Stream:
         """Send data[start:] up to the last of these changes, and with them; answers where it goes on."""
         for row, behind, new in changes:
             self._flush(data, start, row)
-            self._talk.let_go()
-            self._talk.emit(ev.ToClient(new))
+            if new:
+                self._talk.let_go()
+                self._talk.emit(ev.ToClient(new))
             start = behind
         return start
 

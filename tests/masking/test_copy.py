@@ -95,6 +95,54 @@ def test_text_escapes_are_read_and_written() -> None:
     assert out == f"a\\\\b\\n{HIDDEN}\\tc\n".encode()
 
 
+SPACED = " ".join(CARD[at : at + 4] for at in range(0, 16, 4))
+SECRET = "aB3dE5fG7hJ9kLmN2pQr"
+
+
+@pytest.mark.parametrize(
+    ("options", "raw", "shown"),
+    [
+        (CopyOptions(), SPACED.replace(" ", "\\t"), HIDDEN),
+        (CopyOptions(), f"bearer\\t{SECRET}4x", "bearer\\t[api_key]"),
+        (CopyOptions(), "password\\n= 'hunter22'", "password\\n= '[password]'"),
+        (CopyOptions(), f"token\\\\\\\\={SECRET}", "token\\\\\\\\=[api_key]"),
+        (CopyOptions(), f"\\\\t {CARD}", f"\\\\t {HIDDEN}"),
+        (CopyOptions(delimiter=b","), f"token\\,={SECRET}", f"token\\,={SECRET}"),
+        (CopyOptions("csv"), f'"{{""token"": ""{SECRET}""}}"', '"{""token"": ""[api_key]""}"'),
+        (CopyOptions("csv"), f'"token"""": {SECRET}"', '"token"""": [api_key]"'),
+    ],
+)
+def test_no_escape_hides_what_a_value_holds(options: CopyOptions, raw: str, shown: str) -> None:
+    line = raw.encode() + b"\n"
+    plain = b"plain\n"
+    assert run([SCAN], options, plain, line, plain) == plain + shown.encode() + b"\n" + plain
+    data, masker = b"".join(map(copy_data, (plain, line, plain))), CopyMasker([SCAN], options, DETECTORS, KEY)
+    changes, behind = masker.changes(data, 0, len(data))
+    expected = [] if raw == shown else [copy_data(shown.encode() + b"\n")]
+    assert ([new for *_, new in changes], behind) == (expected, len(data))
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (CopyOptions(), b"a\\tb\\\\c\t\\N\n"),
+        (CopyOptions("csv"), b'"a ""b"" c","d\n"\n'),
+    ],
+)
+def test_clean_rows_with_escapes_go_on_as_they_are(options: CopyOptions, line: bytes) -> None:
+    masker, data = CopyMasker([SCAN, SCAN], options, DETECTORS, KEY), copy_data(line) * 3
+    assert masker.data(line) is line
+    assert masker.changes(data, 0, len(data)) == ([], len(data))
+
+
+def test_a_message_that_ends_inside_a_row_is_where_a_run_ends() -> None:
+    masker = CopyMasker([SCAN, SCAN], CopyOptions("csv"), DETECTORS, KEY)
+    data = copy_data(b"a,b\n") + copy_data(b'a,"b\n') + copy_data(b'c"\n')
+    assert masker.changes(data, 0, len(data)) == ([(9, 19, b"")], 19)
+    assert not masker.skims
+    assert masker.data(b'c"\n') == b'a,"b\nc"\n'
+
+
 def test_a_hyphen_as_delimiter_hides_nothing() -> None:
     spaced = "\\-".join(CARD[i : i + 4] for i in range(0, 16, 4))
     assert run([SCAN, SCAN], CopyOptions(delimiter=b"-"), f"1-{spaced}\n".encode()) == f"1-{HIDDEN}\n".encode()
