@@ -122,9 +122,9 @@ def replace_fields(
 
 
 def replace_candidates(data: bytes, at: int, end: int, masker: "FieldMasker", candidate: int) -> bytes | None:
-    """Replace the scanned fields of the tuple data[at:end] that hold a candidate; `candidate` is the first one.
+    """Replace the scanned fields of the tuple data[at:end] that hold a candidate; `candidate` is the first suspect.
 
-    None when nothing changed. Raises ProtocolViolation.
+    No field before the one that it is in holds any. None when nothing changed. Raises ProtocolViolation.
     """
     out: list[bytes] = []
     copied = at
@@ -141,7 +141,7 @@ def replace_candidates(data: bytes, at: int, end: int, masker: "FieldMasker", ca
             if new is not value:
                 out += [data[copied : start - 4], _packed(new)]
                 copied = at
-        candidate = masker.first(data, at, end)
+        candidate = masker.suspect(data, at, end)
     return b"".join((*out, data[copied:end])) if out else None
 
 

@@ -156,7 +156,7 @@ def covers(rules: Iterable[str]) -> bool:
 def suspect(data: bytes, at: i64, end: i64) -> i64:
     """Offset of a byte of the first place in data[at:end] where a secret may be; -1 where there is none for sure.
 
-    The whole of a secret has to be in there. What is before the message that holds the offset is clean.
+    The whole of a secret has to be in there. What is before the value that holds the offset, or that is next behind it, is clean.
     """
     begin = at
     while at < end:

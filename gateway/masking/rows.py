@@ -60,8 +60,7 @@ class RowMasker:
         while (suspect := fields.suspect(data, at, end)) >= 0:
             row = walk.holding(data, at, suspect)
             at = self._end(data, row, end)
-            candidate = fields.first(data, row, at)
-            new = replace_candidates(data, row + _HEAD.size, at, fields, candidate) if candidate >= 0 else None
+            new = replace_candidates(data, row + _HEAD.size, at, fields, suspect)
             if new is not None:
                 found.append((row, at, self._packed(new)))
         return found, end
