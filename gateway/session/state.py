@@ -324,9 +324,9 @@ class Conversation:
             self.record("statement", **self._story(each), reason=self.claimed_reason)
 
     def patterns(self, execution: Execution) -> tuple[Pattern, Pattern]:
-        """The entries "statement" and "finished" of a statement that is repeated and asked for of nobody; the holes are its
-        number, text and parameters, and then rows and duration too."""
-        holes = ["statement", "sql", *(["parameters"] if execution.parameters else [])]
+        """The entries "statement" and "finished" of a statement that is repeated and asked for of nobody; the holes are the
+        session, its number, text and parameters, and then rows and duration too."""
+        holes = ["session", "statement", "sql", *(["parameters"] if execution.parameters else [])]
         story = self._story(execution)
         before = {**story, "clear": [], "unscanned": ""}  # known once its result has begun
         begun = Pattern("statement", _without(self._known(before), holes), holes)
