@@ -8,6 +8,9 @@ import asyncio
 from typing import cast
 
 
+_GONE = "the peer closed the connection during startup"
+
+
 class Doorway(asyncio.Protocol):
     """Bytes that have arrived and nobody has asked for yet. At most `limit` are kept."""
 
@@ -40,7 +43,7 @@ class Doorway(asyncio.Protocol):
         """The next `count` bytes. Raises ConnectionError when the peer goes away before."""
         while len(self._buffer) < count:
             if self._gone:
-                raise ConnectionError("the peer closed the connection during startup")
+                raise ConnectionError(_GONE)
             self._arrived.clear()
             await self._arrived.wait()
         taken = bytes(self._buffer[:count])
@@ -54,6 +57,31 @@ class Doorway(asyncio.Protocol):
         if not 4 <= length <= cap:
             raise ValueError(f"impossible message length {length}")
         return head[0], head + await self.take(length - 4)
+
+    async def messages(self, cap: int) -> list[tuple[int, bytes]]:
+        """All messages that have come whole, at least one; else as `message`, which is awaited for each."""
+        while not (found := self._whole(cap)):
+            if self._gone:
+                raise ConnectionError(_GONE)
+            self._arrived.clear()
+            await self._arrived.wait()
+        return found
+
+    def _whole(self, cap: int) -> list[tuple[int, bytes]]:
+        found = []
+        data = bytes(self._buffer)
+        at, last = 0, len(data) - 5
+        while at <= last:
+            length = int.from_bytes(data[at + 1 : at + 5], "big")
+            if not 4 <= length <= cap:
+                raise ValueError(f"impossible message length {length}")
+            end = at + 1 + length
+            if end > len(data):
+                break
+            found.append((data[at], data[at:end]))
+            at = end
+        del self._buffer[:at]
+        return found
 
     def write(self, data: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
