@@ -9,7 +9,7 @@ one issuer that hangs delays only those who log in with its tokens.
 
 Pools log in with one token again and again. That its signature is good is a fact of its bytes and of the keys, so it is
 remembered by the token's digest, with the very set of keys that it was checked with: when the keys are fetched again, so is the
-check. Everything else (issuer, audience, key id, times, names) is asked each time. The token itself isn't kept. Sources: RFC 7515, RFC 7519, RFC 8725, RFC 9068,
+check. Issuer, audience, key id and times are asked each time. The token itself isn't kept. Sources: RFC 7515, RFC 7519, RFC 8725, RFC 9068,
 OpenID Connect Discovery 1.0.
 """
 
@@ -52,11 +52,13 @@ _REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
 
 
 class _Signed(NamedTuple):
-    """A token whose signature was good under these keys."""
+    """A token whose signature was good under these keys, and whom it is about by this rule."""
 
     keys: KeySet
     header: Mapping[str, object]
     claims: Mapping[str, object]
+    rule: IssuerRule
+    identity: Identity
 
 
 class Issuers:
@@ -97,17 +99,17 @@ class Issuers:
         header, unverified = (known.header, known.claims) if known else peek(token)
         rule = self._rule_for(unverified)
         keys = await self._keys_of(rule, header)
-        if known is None or known.keys is not keys:
-            known = _Signed(keys, header, _signed(token, keys, _ACCESS_TYPES))
+        if known is None or known.keys is not keys or known.rule is not rule:
+            claims = _signed(token, keys, _ACCESS_TYPES)
+            if any(name in claims for name in _ONLY_IN_ID_TOKENS):
+                raise TokenRefused("an ID token: an access token was expected")
+            check_times(claims, self._clock())
+            known = _Signed(keys, header, claims, rule, identity_of(claims, rule.issuer, rule.claims))
+        check_times(known.claims, self._clock())
         self._signed[digest] = known
         if len(self._signed) > SIGNATURES:
             self._signed.popitem(last=False)
-        claims = known.claims
-        if any(name in claims for name in _ONLY_IN_ID_TOKENS):
-            raise TokenRefused("an ID token: an access token was expected")
-        now = self._clock()
-        check_times(claims, now)
-        return identity_of(claims, rule.issuer, rule.claims)
+        return known.identity
 
     async def id_token(self, token: str, rule: IssuerRule) -> Mapping[str, object]:
         """The claims of an ID token that this issuer has signed; what they must say is checked by login.check_id_token.

@@ -25,7 +25,7 @@ from gateway.errors import AuthenticationFailed, GatewayError, ProtocolViolation
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
 from gateway.masking.detectors import Detectors
-from gateway.masking.diagnostics import scrub_sql
+from gateway.masking.diagnostics import scrub_name
 from gateway.policy.decide import may_connect
 from gateway.policy.model import Policy, Secret, Target
 from gateway.policy.readers import login_of
@@ -251,7 +251,7 @@ class Server:
     def _scrub(self, text: str) -> str:
         """What a client says of itself, as it may be recorded: secrets are sometimes put into any field."""
         masking = self.policy.masking
-        return scrub_sql(text, Detectors.build(masking.detect, masking.patterns))
+        return scrub_name(text, Detectors.build(masking.detect, masking.patterns))
 
     @staticmethod
     def _drop(guest: Guest | None, sock: socket.socket) -> None:

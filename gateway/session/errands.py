@@ -6,6 +6,7 @@ when nothing is owed to the client; the answers are collected, never shown. The 
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.errors import TargetUnavailable
 from gateway.session.judging import Judge
@@ -107,7 +108,7 @@ def told_path(messages: Messages, role: str) -> tuple[str, ...] | None:
     """What was answered to ASK_PATH, `role` standing for "$user"; None where the target did not say. Raises TargetUnavailable."""
     try:
         shown = rows(messages)
-        return tuple(_schemas((shown[0][0] or b"").decode(), role)) if shown else None
+        return _schemas((shown[0][0] or b"").decode(), role) if shown else None
     except (ValueError, LookupError) as error:
         raise TargetUnavailable(_UNREADABLE) from error
 
@@ -137,7 +138,8 @@ def standing_question(role: str, *, names: bool, roles: bool = False) -> Questio
     )
 
 
-def _schemas(text: str, role: str) -> list[str]:
+@lru_cache(maxsize=64)
+def _schemas(text: str, role: str) -> tuple[str, ...]:
     """Split a search_path as SHOW prints it: names, quoted where needed, separated by commas."""
     names: list[str] = []
     at = 0
@@ -161,7 +163,7 @@ def _schemas(text: str, role: str) -> list[str]:
             end = len(text) if end < 0 else end
             names.append(text[at:end].strip(" "))
             at = end
-    return [name for name in names if name]
+    return tuple(name for name in names if name)
 
 
 #: Behind a text it makes two statements of it: the target reads both and then refuses to prepare them, before it looks at

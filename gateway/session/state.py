@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.audit.entry import Value
 from gateway.audit.pattern import Pattern
 from gateway.errors import GatewayError
+from gateway.masking.diagnostics import scrub_name
 from gateway.masking.placeholders import CopyWatch
 from gateway.policy.decide import Verdict
 from gateway.session import events as ev
@@ -127,7 +128,7 @@ class Conversation:
             "subject": login.identity.subject,
             "user": login.identity.user,
             "groups": [*sorted(login.identity.groups)],
-            "agent": judge.scrub(login.agent),
+            "agent": scrub_name(login.agent, judge.detectors),
             "client": login.client,
             "target": login.target.name,
         }
