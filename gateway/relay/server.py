@@ -21,6 +21,8 @@ from typing import Any
 
 import structlog
 
+from gateway.audit.entry import Value
+from gateway.audit.pattern import repeated, text_value
 from gateway.errors import AuthenticationFailed, GatewayError, ProtocolViolation, SettingRefused
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
@@ -354,18 +356,7 @@ class Server:
                 self._doors.mask_key,
                 self._doors.digest_key,
             )
-            self._shell.spool.record(
-                "session_started",
-                session=login.session,
-                subject=identity.subject,
-                user=identity.user,
-                groups=[*sorted(identity.groups)],
-                agent=self._scrub(login.agent),
-                client=login.client,
-                target=target.name,
-                login=target.user,
-                policy=self.policy.version,
-            )
+            self._record_start(login)
             self._shell.spool.flush()
         except BaseException:
             link.door.close()  # nobody owns it yet
@@ -385,6 +376,25 @@ class Server:
         notices = [session.talk.judge.diagnostics(each, protected=False) for each in link.notices]
         guest.door.write(_welcome(link, notices, secret))
         relay.start(guest.door)
+
+    def _record_start(self, login: Login) -> None:
+        who, spool = login.identity, self._shell.spool
+        fields: dict[str, Value] = {
+            "subject": who.subject,
+            "user": who.user,
+            "groups": [*sorted(who.groups)],
+            "agent": self._scrub(login.agent),
+            "client": login.client,
+            "target": login.target.name,
+            "login": login.target.user,
+            "policy": self.policy.version,
+        }
+        try:
+            started = repeated("session_started", fields, "session")
+        except ValueError:  # U+0000 in a name: the spool cleans it
+            spool.record("session_started", session=login.session, **fields)
+        else:
+            spool.record_alike(started, (text_value(login.session),))
 
     async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
         try:

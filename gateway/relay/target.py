@@ -159,72 +159,71 @@ async def _log_in(
     door: Doorway, target: Target, password: str, parameters: Mapping[str, str], ask: bytes
 ) -> TargetLink:
     wanted = {"user": target.user, "database": target.database, **parameters, **PINNED}
+    login = _Login(door, target, password, ask)
     door.write(startup.startup_message(wanted))
-    link = TargetLink(door, target, {}, 0, b"")
-    greeting = await _authenticate(door, target, password)
-    while not _greeted(link, greeting):
-        greeting = await door.messages(_MAX_MESSAGE)
-    if ask:
-        door.write(ask)
-        while not link.answer or link.answer[-1][0] != _Z:
-            link.answer += [(kind, raw[5:]) for kind, raw in await door.messages(_MAX_MESSAGE)]
-        _note(link)
-    return link
+    await door.converse(_MAX_MESSAGE, lambda kind, raw: login.answer(kind, raw))
+    return login.link
 
 
-def _greeted(link: TargetLink, messages: list[tuple[int, bytes]]) -> bool:
-    """Take what comes behind the authentication; True once it says that it is ready."""
-    for kind, raw in messages:
+class _Login:
+    """What to say to each message of the target, and what it has told. First it proves who it is, then it greets, then it is asked."""
+
+    def __init__(self, door: Doorway, target: Target, password: str, ask: bytes) -> None:
+        self.link = TargetLink(door, target, {}, 0, b"")
+        self.answer = self._authenticate
+        self._exchange = scram.Scram(password, secrets.token_urlsafe(24))
+        self._proved = False
+        self._ask = ask
+
+    def _authenticate(self, kind: int, raw: bytes) -> bytes | None:
+        target = self.link.target
+        if kind != _R:
+            raise _refused(target, kind, raw)
+        method, data = int.from_bytes(raw[5:9], "big"), raw[9:]
+        if method == 0 and self._proved:
+            self.answer = self._greeted
+            return b""
+        if method == 10 and scram.MECHANISM.encode() in data.split(b"\0"):
+            return frontend.sasl_initial_response(scram.MECHANISM, self._exchange.first())
+        if method == 11:
+            return frontend.sasl_response(self._exchange.final(data))
+        if method == 12:
+            self._exchange.verify(data)
+            self._proved = True
+            return b""
+        # Also `trust` and cleartext: a target that asks for no proof may be anyone (0 without 12 before it).
+        raise TargetUnavailable(f"target {target.name} does not offer SCRAM-SHA-256")
+
+    def _greeted(self, kind: int, raw: bytes) -> bytes | None:
+        link = self.link
+        if kind == _Z:
+            self.answer = self._answered
+            return self._ask or None
+        if kind == _K:
+            link.pid, link.secret = int.from_bytes(raw[5:9], "big"), raw[9:]
+        elif kind != _V and not self._told(kind, raw):
+            raise _refused(link.target, kind, raw)
+        return b""
+
+    def _answered(self, kind: int, raw: bytes) -> bytes | None:
+        if not self._told(kind, raw):
+            self.link.answer.append((kind, raw[5:]))
+        return None if kind == _Z else b""
+
+    def _told(self, kind: int, raw: bytes) -> bool:
+        """Take what a target may say at any time."""
         if kind == _S:
             name, value = _status(raw)
-            link.parameters[name] = value
-        elif kind == _K:
-            link.pid, link.secret = int.from_bytes(raw[5:9], "big"), raw[9:]
-        elif kind == _Z:
-            return True
+            self.link.parameters[name] = value
         elif kind == _N:
-            link.notices.append(raw[5:])
-        elif kind != _V:
-            raise _refused(link.target, kind, raw)
-    return False
-
-
-def _note(link: TargetLink) -> None:
-    """Take out of the answer what a target may say at any time."""
-    link.notices += [body for kind, body in link.answer if kind == _N]
-    link.parameters.update(read_parameter_status(body) for kind, body in link.answer if kind == _S)
-    link.answer = [each for each in link.answer if each[0] not in (_N, _S)]
+            self.link.notices.append(raw[5:])
+        return kind in (_S, _N)
 
 
 @lru_cache(maxsize=256)
 def _status(raw: bytes) -> tuple[str, str]:
     """A whole ParameterStatus, read. A target says the same some fifteen at each login."""
     return read_parameter_status(raw[5:])
-
-
-async def _authenticate(door: Doorway, target: Target, password: str) -> list[tuple[int, bytes]]:
-    """Prove who we are and have it proved; returns what has come behind that."""
-    exchange = scram.Scram(password, secrets.token_urlsafe(24))
-    proved = False
-    messages: list[tuple[int, bytes]] = []
-    while True:
-        messages = messages or await door.messages(_MAX_MESSAGE)
-        kind, raw = messages.pop(0)
-        if kind != _R:
-            raise _refused(target, kind, raw)
-        method, data = int.from_bytes(raw[5:9], "big"), raw[9:]
-        if method == 0 and proved:
-            return messages
-        if method == 10 and scram.MECHANISM.encode() in data.split(b"\0"):
-            door.write(frontend.sasl_initial_response(scram.MECHANISM, exchange.first()))
-        elif method == 11:
-            door.write(frontend.sasl_response(exchange.final(data)))
-        elif method == 12:
-            exchange.verify(data)
-            proved = True
-        else:
-            # Also `trust` and cleartext: a target that asks for no proof may be anyone (0 without 12 before it).
-            raise TargetUnavailable(f"target {target.name} does not offer SCRAM-SHA-256")
 
 
 def _refused(target: Target, kind: int, raw: bytes) -> TargetUnavailable:

@@ -50,6 +50,7 @@ READ_AHEAD = 1 << 20
 HELD_MESSAGES = 50_000
 #: Messages taken in one turn of the loop, which all sessions share; GoOn takes the next.
 PER_TURN = 500
+_GOODBYE = "the client said goodbye"
 
 
 class Session:
@@ -194,7 +195,10 @@ class Session:
         if talk.phase is not Phase.CLOSED:
             talk.phase = Phase.CLOSED
             talk.renew()  # for others
-            talk.record("session_ended", reason=reason)
+            if reason == _GOODBYE:
+                talk.record_goodbye(reason)
+            else:
+                talk.record("session_ended", reason=reason)
             talk.emit(ev.Close())
 
     def _ended(self, why: ev.Why, told: str) -> None:
@@ -548,7 +552,7 @@ class Session:
     def _terminate(self) -> None:
         self.stream.abandon()
         self.talk.emit(ev.ToTarget(frontend.TERMINATE))
-        self._close("the client said goodbye")
+        self._close(_GOODBYE)
 
     def _in_copy(self, kind: int, raw: bytes) -> None:
         talk = self.talk

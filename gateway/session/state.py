@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gateway.audit.entry import Value
-from gateway.audit.pattern import Pattern
+from gateway.audit.pattern import Pattern, repeated, text_value
 from gateway.errors import GatewayError
 from gateway.masking.diagnostics import scrub_name
 from gateway.masking.placeholders import CopyWatch
@@ -230,6 +230,15 @@ class Conversation:
     def record(self, kind: str, **fields: Value) -> None:
         """Put an audit entry among the effects, with who and where."""
         self.emit(ev.Record(kind, self._known(fields)))
+
+    def record_goodbye(self, reason: str) -> None:
+        """Record that the session is over as most are, at little cost; `reason` is one of few."""
+        try:
+            ended = repeated("session_ended", self._known({"reason": reason}), "session")
+        except ValueError:  # U+0000 in a name: the spool cleans it
+            self.record("session_ended", reason=reason)
+        else:
+            self.emit(ev.RecordAlike(ended, (text_value(self.login.session),)))
 
     def _known(self, fields: Mapping[str, Value]) -> dict[str, Value]:
         return self._who | {name: value for name, value in fields.items() if value not in (None, "", [])}
