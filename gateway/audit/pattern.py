@@ -6,9 +6,7 @@ them. What must not live here: which fields an entry has (entry.py), how it is s
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
-from typing import Any
 
 from gateway.audit.entry import FIELDS, Value, canonical
 
@@ -51,18 +49,6 @@ class Pattern:
         whole = canonical(fields)[1:-1]
         said = f"{_quoted(kind)},{whole}" if whole else _quoted(kind)
         return said.encode() == self.text(values)
-
-
-def repeated(kind: str, fields: Mapping[str, Value], hole: str) -> Pattern:
-    """The pattern of an entry that comes again and again but for one field: sessions begin and end alike. The last few are
-    remembered. Raises ValueError as Pattern, and for a text that no entry can hold as it is (entry.clean)."""
-    said = ((name, tuple(each) if isinstance(each, list) else each) for name, each in fields.items() if name != hole)
-    return _repeated(kind, tuple(said), hole)
-
-
-@lru_cache(maxsize=512)
-def _repeated(kind: str, fields: tuple[tuple[str, Any], ...], hole: str) -> Pattern:
-    return Pattern(kind, {name: [*each] if isinstance(each, tuple) else each for name, each in fields}, (hole,))
 
 
 def text_value(text: str) -> bytes:

@@ -146,10 +146,10 @@ def _session() -> Any:
     return requests.Session()
 
 
-def _state(path: str | int) -> _State:
-    """Which file it is and when it was last changed (a path, or one that is open); None where it can't be looked at."""
+def _state(path: str) -> _State:
+    """Which file it is and when it was last changed; None where it can't be looked at."""
     try:
-        seen = os.stat(path)
+        seen = os.stat(path)  # noqa: PTH116 - each login asks, and making a Path costs more than the look
     except OSError:
         return None
     return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns

@@ -82,8 +82,8 @@ class Doorway(asyncio.Protocol):
                     if self._answered(cap, answer):
                         over.set_result(None)
                     elif self._gone:
-                        raise ConnectionError(_GONE)
-                except Exception as error:  # noqa: BLE001 - whoever waits gets it
+                        over.set_exception(ConnectionError(_GONE))
+                except Exception as error:  # whoever waits gets it
                     over.set_exception(error)
 
         self._heard = heard

@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 
 from gateway.audit.entry import Value
-from gateway.audit.pattern import repeated, text_value
+from gateway.audit.pattern import Pattern, text_value
 from gateway.errors import AuthenticationFailed, GatewayError, ProtocolViolation, SettingRefused
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
@@ -378,23 +378,13 @@ class Server:
         relay.start(guest.door)
 
     def _record_start(self, login: Login) -> None:
-        who, spool = login.identity, self._shell.spool
-        fields: dict[str, Value] = {
-            "subject": who.subject,
-            "user": who.user,
-            "groups": [*sorted(who.groups)],
-            "agent": self._scrub(login.agent),
-            "client": login.client,
-            "target": login.target.name,
-            "login": login.target.user,
-            "policy": self.policy.version,
-        }
+        told = login.identity, self._scrub(login.agent), login.client, login.target.name, login.target.user
         try:
-            started = repeated("session_started", fields, "session")
+            started = _started(*told, self.policy.version)
         except ValueError:  # U+0000 in a name: the spool cleans it
-            spool.record("session_started", session=login.session, **fields)
+            self._shell.spool.record("session_started", session=login.session, **_start(*told, self.policy.version))
         else:
-            spool.record_alike(started, (text_value(login.session),))
+            self._shell.spool.record_alike(started, (text_value(login.session),))
 
     async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
         try:
@@ -439,6 +429,26 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
         elif setting_class(name, value)[0] is not StatementClass.HOUSEKEEPING:
             raise SettingRefused(f'startup setting "{name}" is not allowed through the gateway')
     return found
+
+
+def _start(who: Identity, agent: str, client: str, target: str, login: str, policy: str) -> dict[str, Value]:
+    """What is recorded of a session that begins, but for the session."""
+    return {
+        "subject": who.subject,
+        "user": who.user,
+        "groups": [*sorted(who.groups)],
+        "agent": agent,
+        "client": client,
+        "target": target,
+        "login": login,
+        "policy": policy,
+    }
+
+
+@lru_cache(maxsize=256)
+def _started(who: Identity, agent: str, client: str, target: str, login: str, policy: str) -> Pattern:
+    """The same as an entry: pools begin sessions that are alike."""
+    return Pattern("session_started", _start(who, agent, client, target, login, policy), ["session"])
 
 
 def _welcome(link: TargetLink, notices: list[bytes], secret: bytes) -> bytes:

@@ -161,7 +161,7 @@ async def _log_in(
     wanted = {"user": target.user, "database": target.database, **parameters, **PINNED}
     login = _Login(door, target, password, ask)
     door.write(startup.startup_message(wanted))
-    await door.converse(_MAX_MESSAGE, lambda kind, raw: login.answer(kind, raw))
+    await door.converse(_MAX_MESSAGE, login.answer)
     return login.link
 
 
@@ -170,10 +170,14 @@ class _Login:
 
     def __init__(self, door: Doorway, target: Target, password: str, ask: bytes) -> None:
         self.link = TargetLink(door, target, {}, 0, b"")
-        self.answer = self._authenticate
+        self._stage = self._authenticate
         self._exchange = scram.Scram(password, secrets.token_urlsafe(24))
         self._proved = False
         self._ask = ask
+
+    def answer(self, kind: int, raw: bytes) -> bytes | None:
+        """What to say to a message; None when nothing more is owed. Raises TargetUnavailable."""
+        return self._stage(kind, raw)
 
     def _authenticate(self, kind: int, raw: bytes) -> bytes | None:
         target = self.link.target
@@ -181,7 +185,7 @@ class _Login:
             raise _refused(target, kind, raw)
         method, data = int.from_bytes(raw[5:9], "big"), raw[9:]
         if method == 0 and self._proved:
-            self.answer = self._greeted
+            self._stage = self._greeted
             return b""
         if method == 10 and scram.MECHANISM.encode() in data.split(b"\0"):
             return frontend.sasl_initial_response(scram.MECHANISM, self._exchange.first())
@@ -197,7 +201,7 @@ class _Login:
     def _greeted(self, kind: int, raw: bytes) -> bytes | None:
         link = self.link
         if kind == _Z:
-            self.answer = self._answered
+            self._stage = self._answered
             return self._ask or None
         if kind == _K:
             link.pid, link.secret = int.from_bytes(raw[5:9], "big"), raw[9:]

@@ -126,9 +126,7 @@ class Judge:
         login = self.login
         clear = sees_clear(self.policy, login.identity)
         copied = tuple(self._copied_to)
-        standing = Standing(
-            login.target.name, login.target.user, self.search_path, clear, copied, self.doubts_settings
-        )
+        standing = Standing(login.target.name, login.target.user, self.search_path, clear, copied, self.doubts_settings)
         self._shared = standing.shared
         self.reading = reading = self._commons.reading(self.policy, self.catalog, standing)
         self.detectors, self.protects, self._clear = reading.detectors, reading.protects, clear

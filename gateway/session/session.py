@@ -34,7 +34,7 @@ from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.secondtry import SecondTry
 from gateway.session.shortway import ShortWay
-from gateway.session.state import Conversation, Phase
+from gateway.session.state import GOODBYE, Conversation, Phase
 from gateway.session.stream import Stream
 from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
@@ -50,7 +50,6 @@ READ_AHEAD = 1 << 20
 HELD_MESSAGES = 50_000
 #: Messages taken in one turn of the loop, which all sessions share; GoOn takes the next.
 PER_TURN = 500
-_GOODBYE = "the client said goodbye"
 
 
 class Session:
@@ -195,8 +194,8 @@ class Session:
         if talk.phase is not Phase.CLOSED:
             talk.phase = Phase.CLOSED
             talk.renew()  # for others
-            if reason == _GOODBYE:
-                talk.record_goodbye(reason)
+            if reason is GOODBYE:
+                talk.record_goodbye()
             else:
                 talk.record("session_ended", reason=reason)
             talk.emit(ev.Close())
@@ -552,7 +551,7 @@ class Session:
     def _terminate(self) -> None:
         self.stream.abandon()
         self.talk.emit(ev.ToTarget(frontend.TERMINATE))
-        self._close(_GOODBYE)
+        self._close(GOODBYE)
 
     def _in_copy(self, kind: int, raw: bytes) -> None:
         talk = self.talk

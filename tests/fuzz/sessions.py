@@ -20,6 +20,7 @@ from gateway.approvals.request import ApprovalRequest, Person, State
 from gateway.audit.entry import Value
 from gateway.policy.model import Policy, load
 from gateway.session import events as ev
+from gateway.session.common import Commons
 from gateway.session.gate import Gate
 from gateway.session.judging import UNREADABLE, Login
 from gateway.session.session import Session
@@ -499,6 +500,9 @@ def _numbers() -> Iterator[str]:
     return (f"R{number}" for number in range(10_000))
 
 
+#: What all conversations of a run share, as the sessions of a gateway do.
+COMMONS, KNOWN = Commons(), _catalog()
+
 # --- a case -----------------------------------------------------------------------------------------------------------
 
 
@@ -507,7 +511,8 @@ def case(random: Random) -> int:
     allowing = random.random() < 0.4
     policy = _policy(OPEN if allowing else POLICY)
     login = Login("s-1", "r-1", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
-    session, twin = (Session(login, policy, known, _numbers(), Gate()) for known in [_catalog()] * 2)
+    session = Session(login, policy, KNOWN, _numbers(), Gate(), commons=COMMONS)
+    twin = Session(login, policy, KNOWN, _numbers(), Gate())  # knows nothing of what others have met
     twin.short.shut = True
     world = World(random, session, allowing, twin=twin)
     world.steady = random.random() < 0.25
