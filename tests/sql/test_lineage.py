@@ -434,12 +434,14 @@ def test_what_could_not_be_followed_leaves_nothing_behind() -> None:
         *((f"v{n}", f"SELECT x FROM public.v{n + 1}") for n in range(30)), ("v30", "SELECT card FROM public.customers")
     )
     catalog = replace(deep, relations={**deep.relations, ("public", "broad"): wide, ("public", "v"): view})
-    met = Lineages(catalog, ("public",))
-    for stars in range(26, 32):  # among these it is the view's own columns that are too much
-        met.outputs(f"SELECT {', '.join(['b.*'] * stars)}, (SELECT v.c1 FROM v) FROM broad AS b")
-    met.outputs("SELECT x FROM v0")
-    for sql in ("SELECT c1 FROM v", "SELECT x FROM v20"):
-        assert met.outputs(sql) == Lineages(catalog, ("public",)).outputs(sql)
+    too_wide = [  # among these it is the view's own columns that are too much
+        f"SELECT {', '.join(['b.*'] * stars)}, (SELECT v.c1 FROM v) FROM broad AS b" for stars in range(26, 32)
+    ]
+    for text in (*too_wide, "SELECT x FROM v0"):
+        met = Lineages(catalog, ("public",))
+        met.outputs(text)
+        for sql in ("SELECT c1 FROM v", "SELECT x FROM v16"):
+            assert met.outputs(sql) == Lineages(catalog, ("public",)).outputs(sql)
 
 
 def test_what_is_known_beside_what_is_not_is_kept() -> None:
