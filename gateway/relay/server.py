@@ -148,9 +148,10 @@ class Server:
         """Take no more sessions, end those that are (57P01, holds withdrawn and told), wait for their chores."""
         if self._pause is not None:
             self._pause.cancel()
-        if self._listening is not None:
-            asyncio.get_running_loop().remove_reader(self._listening)
-            self._listening.close()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
         for meeting in list(self._meetings):
             meeting.cancel()
         await self._forwarding.close()
