@@ -154,10 +154,16 @@ class Commons:
         found = self._known.pop(standing, None)
         if found is None or found.policy is not policy or found.catalog is not catalog:
             found = Reading(policy, catalog, standing)
-            self._make_room()
+            self._make_room(found, standing)
         self._known[standing] = found
         return found
 
-    def _make_room(self) -> None:
+    def _make_room(self, new: Reading, standing: Standing) -> None:
+        """Let go what rests on another policy, or on another catalog of this login: those are over, and a catalog is large."""
+        login = standing.target, standing.login
+        for each, known in [*self._known.items()]:
+            same = known.catalog is new.catalog or (each.target, each.login) != login
+            if known.policy is not new.policy or not same:
+                del self._known[each]
         while len(self._known) >= READINGS or sum(each.most for each in self._known.values()) > MOST:
             self._known.popitem(last=False)

@@ -4,6 +4,8 @@
 whatever others have met before.
 """
 
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -320,6 +322,18 @@ def test_a_reading_is_of_one_standing(other: Standing, commons: Commons) -> None
     one = commons.reading(POLICY_OF, CATALOG, standing())
     assert commons.reading(POLICY_OF, CATALOG, other) is not one
     assert commons.reading(POLICY_OF, CATALOG, standing()) is one
+
+
+def test_nothing_is_kept_of_what_is_over(commons: Commons) -> None:
+    """A catalog of many tables is large: those of before aren't kept for standings that nobody has any more."""
+    kept = commons.reading(POLICY_OF, CATALOG, Standing("other", "hoop", ("s0",), clear=False))
+    old = [weakref.ref(commons.reading(POLICY_OF, CATALOG, standing(number)).lineages) for number in (1, 2)]
+    commons.reading(POLICY_OF, replace(CATALOG), standing())
+    gc.collect()
+    assert [each() for each in old] == [None, None]
+    assert commons.reading(POLICY_OF, CATALOG, Standing("other", "hoop", ("s0",), clear=False)) is kept
+    commons.reading(load(POLICY + MASKS), None, standing())
+    assert commons.reading(POLICY_OF, CATALOG, Standing("other", "hoop", ("s0",), clear=False)) is not kept
 
 
 def test_what_is_a_sessions_own_is_nobody_elses(commons: Commons) -> None:
