@@ -1,5 +1,5 @@
-"""A connection and its first query: CPU of the process in between. For the gateway: TLS, the token's signature, policy, catalog,
-its own login at the target (SCRAM), the record; keys and catalog are warm.
+"""A connection and its first query: CPU of the process in between. For the gateway: TLS, the token, policy, catalog, its own login
+at the target (SCRAM), the record; keys and catalog are warm, and the token is one that has come before, as from a pool.
 
 `pgbench -C`: each transaction is a connection of its own. pgbouncer keeps its connections to the server and gives them on;
 the gateway makes one a session, because a session's state is its client's alone.

@@ -647,6 +647,8 @@ def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(cert, key)
     context.set_alpn_protocols(["postgresql"])
+    context.num_tickets = 0  # as PostgreSQL: its clients resume no session, and two tickets a login cost a write
+    context.options |= ssl.OP_NO_TICKET
     return context
 
 

@@ -9,6 +9,7 @@ bound and belong to the audit.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -19,6 +20,14 @@ from prometheus_client.samples import Sample
 
 #: What each worker tells of the whole gateway.
 _OF_ALL: Final = frozenset({"hoop_cards_waiting", "hoop_cards_parked", "hoop_chat_last_success_timestamp_seconds"})
+
+
+@dataclass(frozen=True, slots=True)
+class OfTarget:
+    """What each session of a target counts. `judged` by verdict."""
+
+    sessions_open: Gauge
+    judged: Mapping[str, Counter]
 
 
 class Metrics:
@@ -49,6 +58,15 @@ class Metrics:
             "hoop_chat_last_success_timestamp_seconds", "When a chat last took a card.", ["chat"], registry=one
         )
         self.spool_waiting = Gauge("hoop_spool_entries_waiting", "Audit entries that wait for the store.", registry=one)
+        self._of: dict[str, OfTarget] = {}
+
+    def of(self, target: str) -> OfTarget:
+        """Those of a target: looking a label up costs as much as ten counts, and each session counts the same."""
+        found = self._of.get(target)
+        if found is None:
+            judged = {each: self.statements.labels(target, each) for each in ("allow", "deny", "hold")}
+            found = self._of[target] = OfTarget(self.sessions_open.labels(target), judged)
+        return found
 
 
 def merged(counted: Mapping[int, str], workers: int) -> bytes:

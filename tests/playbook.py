@@ -14,6 +14,7 @@ from gateway.approvals.request import ApprovalRequest
 from gateway.identity.claims import Identity
 from gateway.policy.model import Policy, load
 from gateway.session import events as ev
+from gateway.session.common import Commons
 from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, Gate
 from gateway.session.judging import Login
 from gateway.session.session import Session
@@ -64,11 +65,24 @@ def catalog() -> Catalog:
 class Playbook:
     """One session and its transcript."""
 
-    def __init__(self, policy: str = POLICY, who: Identity = ANN, status: str = "I") -> None:
-        self.policy: Policy = load(policy)
-        login = Login("s-1", "r-1", who, self.policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
+    def __init__(
+        self,
+        policy: str | Policy = POLICY,
+        who: Identity = ANN,
+        status: str = "I",
+        *,
+        agent: str = "psql",
+        client: str = "127.0.0.1",
+        knows: Catalog | None = None,
+        path: tuple[str, ...] | None = None,
+        commons: Commons | None = None,
+    ) -> None:
+        """`knows`: the catalog. `path`: the search_path that the target has told; None: it is taken to be ("public",).
+        `commons`: what it shares with others."""
+        self.policy: Policy = load(policy) if isinstance(policy, str) else policy
+        login = Login("s-1", "r-1", who, self.policy.targets["shop"], agent, client, b"m" * 32, b"d" * 32)
         ids = (f"REQ{number}" for number in itertools.count(1))
-        self.session = Session(login, self.policy, catalog(), ids, Gate(), status)
+        self.session = Session(login, self.policy, knows or catalog(), ids, Gate(), status, path, commons)
         self.gate_shown = False  # its helpers are answered here and left out of the transcript
         self.rows_shown = False  # so is the transaction that the row guard puts round an approved query
         self.session.talk.path_stale = False  # most conversations start behind the question for search_path

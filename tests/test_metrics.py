@@ -46,3 +46,13 @@ def test_several_workers_are_one_scrape() -> None:
 def test_a_worker_that_is_down_is_told() -> None:
     lines = merged({2: counts(4, 6, 200.0)}, 2).decode().splitlines()
     assert {'hoop_worker_up{worker="1"} 0.0', 'hoop_worker_up{worker="2"} 1.0'} <= set(lines)
+
+
+def test_what_a_target_counts_is_looked_up_once() -> None:
+    metrics = Metrics()
+    metrics.of("shop").judged["hold"].inc()
+    metrics.of("shop").sessions_open.inc()
+    assert metrics.of("shop") is metrics.of("shop") is not metrics.of("other")
+    text = generate_latest(metrics.registry).decode()
+    assert 'hoop_statements_total{target="shop",verdict="hold"} 1.0' in text
+    assert 'hoop_sessions_open{target="shop"} 1.0' in text

@@ -5,16 +5,23 @@ What lives here: caching keys, checking signature, issuer, audience and times. W
 
 A token is judged in the order in which an attacker pays most: size and shape, issuer and audience (both signed, so read
 before the signature only to find the key), key, signature, header, times, claims. Nothing here blocks the event loop;
-one issuer that hangs delays only those who log in with its tokens. Sources: RFC 7515, RFC 7519, RFC 8725, RFC 9068,
+one issuer that hangs delays only those who log in with its tokens.
+
+Pools log in with one token again and again. That its signature is good is a fact of its bytes and of the keys, so it is
+remembered by the token's digest, with the very set of keys that it was checked with: when the keys are fetched again, so is the
+check. Issuer, audience, key id and times are asked each time. The token itself isn't kept. Sources: RFC 7515, RFC 7519, RFC 8725, RFC 9068,
 OpenID Connect Discovery 1.0.
 """
 
 import asyncio
 import base64
+import hashlib
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
+from typing import NamedTuple
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -31,6 +38,7 @@ KEYS_TTL = 3600.0  # seconds until the keys are fetched again
 KEYS_STALE = 24 * 3600.0  # seconds that known keys outlive an issuer that is away
 COOLDOWN = 10.0  # seconds between fetches that unknown key ids cause: anyone can invent those
 RETRY = 1.0  # seconds between fetches while there are no keys at all
+SIGNATURES = 256  # tokens whose signature is remembered
 _ID_TYPES = frozenset({"", "jwt"})
 _ACCESS_TYPES = _ID_TYPES | {"at+jwt", "application/at+jwt"}
 _ONLY_IN_ID_TOKENS = ("at_hash", "c_hash")
@@ -41,6 +49,16 @@ class _Registry(JWSRegistry):
 
 
 _REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
+
+
+class _Signed(NamedTuple):
+    """A token whose signature was good under these keys, and whom it is about by this rule."""
+
+    keys: KeySet
+    header: Mapping[str, object]
+    claims: Mapping[str, object]
+    rule: IssuerRule
+    identity: Identity
 
 
 class Issuers:
@@ -57,6 +75,7 @@ class Issuers:
         self._clock = clock
         self._rules: tuple[IssuerRule, ...] = ()
         self._keys: dict[tuple[str, str | None], Keys] = {}
+        self._signed: OrderedDict[bytes, _Signed] = OrderedDict()  # by the token's digest
         self.use(rules)
 
     def use(self, rules: Sequence[IssuerRule]) -> None:
@@ -75,14 +94,22 @@ class Issuers:
 
     async def verify(self, token: str) -> Identity:
         """Who the token is about. Raises TokenRefused, and nothing else, for any string whatever."""
-        header, unverified = peek(token)
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known = self._signed.pop(digest, None)
+        header, unverified = (known.header, known.claims) if known else peek(token)
         rule = self._rule_for(unverified)
-        claims = _signed(token, await self._keys_of(rule, header), _ACCESS_TYPES)
-        if any(name in claims for name in _ONLY_IN_ID_TOKENS):
-            raise TokenRefused("an ID token: an access token was expected")
-        now = self._clock()
-        check_times(claims, now)
-        return identity_of(claims, rule.issuer, rule.claims)
+        keys = await self._keys_of(rule, header)
+        if known is None or known.keys is not keys or known.rule is not rule:
+            claims = _signed(token, keys, _ACCESS_TYPES)
+            if any(name in claims for name in _ONLY_IN_ID_TOKENS):
+                raise TokenRefused("an ID token: an access token was expected")
+            check_times(claims, self._clock())
+            known = _Signed(keys, header, claims, rule, identity_of(claims, rule.issuer, rule.claims))
+        check_times(known.claims, self._clock())
+        self._signed[digest] = known
+        if len(self._signed) > SIGNATURES:
+            self._signed.popitem(last=False)
+        return known.identity
 
     async def id_token(self, token: str, rule: IssuerRule) -> Mapping[str, object]:
         """The claims of an ID token that this issuer has signed; what they must say is checked by login.check_id_token.

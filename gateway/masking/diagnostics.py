@@ -27,6 +27,8 @@ _FIXED = frozenset(
 )  # severity, SQLSTATE, positions, line: never a value. F, L, R name PostgreSQL's own source
 _DROPPED = frozenset(b"DHWqpP")  # detail, hint, context, internal query and the positions that belong to the texts
 
+_NAME = 64  # characters of what a client calls itself: nothing longer is remembered
+
 #: PostgreSQL's sources that complain of words, names and types in a statement before it runs (field F of the error).
 _OF_NAMES = frozenset({b"scan.l", b"gram.y", b"parse_relation.c", b"parse_func.c", b"parse_oper.c"})
 #: Schema, table, column, type, constraint.
@@ -143,6 +145,16 @@ def scrub_parameter(body: bytes, detectors: Detectors) -> bytes:
 def scrub_sql(text: str, detectors: Detectors) -> str:
     """Make a SQL text (or any other of a client) fit for cards, audit and logs: passwords, connection strings and what the policy detects are replaced."""
     return _own(detectors).scrub(text)[0]
+
+
+def scrub_name(text: str, detectors: Detectors) -> str:
+    """The same of what a client calls itself, which it says at each login; what is long isn't remembered."""
+    return _scrubbed_name(text, detectors) if len(text) <= _NAME else scrub_sql(text, detectors)
+
+
+@lru_cache(maxsize=256)
+def _scrubbed_name(text: str, detectors: Detectors) -> str:
+    return scrub_sql(text, detectors)
 
 
 def may_scrub(raw: bytes, detectors: Detectors) -> bool:

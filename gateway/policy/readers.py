@@ -22,7 +22,8 @@ _BEYOND = frozenset({each.value for each in StatementClass} - {"housekeeping"}) 
 
 def login_of(policy: Policy, who: Identity, target: Target) -> Target:
     """The target as this person logs in there: with the reader's user and password, if it has one and they may only read."""
-    return logins(target)[-1] if only_reads(policy, who, target.name) else target
+    *_, last = logins(target)
+    return last if last is not target and only_reads(policy, who, target.name) else target
 
 
 def logins(target: Target) -> list[Target]:

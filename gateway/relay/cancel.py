@@ -33,11 +33,12 @@ class CancelKeys:
 
     def give(self, cancel: Callable[[], None], pid: int, length: int) -> bytes:
         """The secret of a new key for `pid`, which need not be unique: 4 bytes in protocol 3.0, up to 256 in 3.2."""
-        secret = secrets.token_bytes(length)
-        while self.digest(pid, secret) in self._known:
+        while True:
             secret = secrets.token_bytes(length)
-        self._known[self.digest(pid, secret)] = cancel
-        return secret
+            digest = self.digest(pid, secret)
+            if digest not in self._known:
+                self._known[digest] = cancel
+                return secret
 
     def forget(self, pid: int, secret: bytes) -> None:
         self._known.pop(self.digest(pid, secret), None)

@@ -1,7 +1,8 @@
 """From a Secret of policies.yaml to the password for a target, at each connect.
 
 What lives here: environment, file, Entra ID tokens. What must not: keeping a password longer than it is good for, or
-writing one anywhere. A file is read anew each time, so that a rotated secret needs no restart.
+writing one anywhere. A file is looked at each time, and read anew unless it is the one that was read, so that a rotated secret
+needs no restart.
 """
 
 import asyncio
@@ -18,7 +19,13 @@ from gateway.policy.model import Secret
 # Azure Database for PostgreSQL takes an Entra access token for this resource as the password.
 POSTGRES_RESOURCE = "https://ossrdbms-aad.database.windows.net"
 _MARGIN = 300.0  # seconds before its end that a token is no longer handed out: a connect may take a while
+#: Seconds that a file must not have been changed for when it is read: a change within the clock's tick would not show.
+_SETTLED = 1.0
 _AUTHORITY = "https://login.microsoftonline.com"
+
+
+#: Of a file: device, inode, size, and when it and its inode were last changed (ns).
+_State = tuple[int, int, int, int, int] | None
 
 
 class CredentialMissing(TargetUnavailable):
@@ -54,13 +61,14 @@ class Credentials:
         self._clock = clock
         self._http_client = http_client
         self._entra: dict[str, _Cached] = {}
+        self._files: dict[str, tuple[_State, str]] = {}
 
     async def password(self, secret: Secret) -> str:
         """The password as it is now. Raises CredentialMissing."""
         if secret.env is not None:
             return self._from_environment(secret.env)
         if secret.file is not None:
-            return await asyncio.to_thread(_from_file, Path(secret.file))
+            return await self._from_file(secret.file)
         if secret.entra is not None:
             return await self._from_entra(secret.entra)
         raise CredentialMissing("the secret names neither env, file nor entra")
@@ -70,6 +78,17 @@ class Credentials:
         if not value:
             raise CredentialMissing(f"the environment variable {name} is not set")
         return value
+
+    async def _from_file(self, path: str) -> str:
+        """The look is a stat on the loop, a thread would cost fifty times as much; a file that was changed is read in one."""
+        known = self._files.pop(path, None)
+        if known is None or known[0] != _state(path):
+            state, password = await asyncio.to_thread(_read, path)
+            known = state, password
+            if state is None or self._clock() - max(state[-2:]) / 1e9 < _SETTLED:
+                return password
+        self._files[path] = known
+        return known[1]
 
     async def _from_entra(self, client_id: str) -> str:
         cached = self._entra.setdefault(client_id, _Cached())
@@ -125,6 +144,20 @@ def _session() -> Any:
     import requests  # noqa: PLC0415  # comes with msal
 
     return requests.Session()
+
+
+def _state(path: str) -> _State:
+    """Which file it is and when it was last changed; None where it can't be looked at."""
+    try:
+        seen = os.stat(path)  # noqa: PTH116 - each login asks, and making a Path costs more than the look
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+
+
+def _read(path: str) -> tuple[_State, str]:
+    """The file's state before it was read, and the password; blocking. A change meanwhile makes the next look another."""
+    return _state(path), _from_file(Path(path))
 
 
 def _from_file(path: Path) -> str:

@@ -5,7 +5,15 @@ uvloop (performance.md 10), so the protocol itself is exchanged.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
+
+
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+_GONE = "the peer closed the connection during startup"
 
 
 class Doorway(asyncio.Protocol):
@@ -17,6 +25,7 @@ class Doorway(asyncio.Protocol):
         self._arrived = asyncio.Event()
         self._gone = False
         self._limit = limit
+        self._heard: Callable[[], None] = _nothing  # somebody else than who waits for `_arrived`
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's transports are not registered as such
@@ -26,21 +35,25 @@ class Doorway(asyncio.Protocol):
         if len(self._buffer) > self._limit and self.transport:
             self.transport.pause_reading()
         self._arrived.set()
+        self._heard()
 
     def eof_received(self) -> bool:
-        self._gone = True
-        self._arrived.set()
+        self._is_gone()
         return False
 
     def connection_lost(self, _exc: Exception | None) -> None:
+        self._is_gone()
+
+    def _is_gone(self) -> None:
         self._gone = True
         self._arrived.set()
+        self._heard()
 
     async def take(self, count: int) -> bytes:
         """The next `count` bytes. Raises ConnectionError when the peer goes away before."""
         while len(self._buffer) < count:
             if self._gone:
-                raise ConnectionError("the peer closed the connection during startup")
+                raise ConnectionError(_GONE)
             self._arrived.clear()
             await self._arrived.wait()
         taken = bytes(self._buffer[:count])
@@ -54,6 +67,51 @@ class Doorway(asyncio.Protocol):
         if not 4 <= length <= cap:
             raise ValueError(f"impossible message length {length}")
         return head[0], head + await self.take(length - 4)
+
+    async def converse(self, cap: int, answer: Callable[[int, bytes], bytes | None]) -> None:
+        """Give each message (its type, the whole of it) to `answer` and write what that returns, until it returns None.
+
+        It is called where the bytes arrive, so nobody is woken for each turn of a login. Raises as `message`, and what `answer`
+        raises.
+        """
+        over = asyncio.get_running_loop().create_future()
+
+        def heard() -> None:
+            if not over.done():
+                try:
+                    if self._answered(cap, answer):
+                        over.set_result(None)
+                    elif self._gone:
+                        over.set_exception(ConnectionError(_GONE))
+                except Exception as error:  # whoever waits gets it
+                    over.set_exception(error)
+
+        self._heard = heard
+        heard()
+        try:
+            await over
+        finally:
+            self._heard = _nothing
+
+    def _answered(self, cap: int, answer: Callable[[int, bytes], bytes | None]) -> bool:
+        data, at, said = bytes(self._buffer), 0, b""
+        more: bytes | None = b""
+        while at + 5 <= len(data):
+            length = int.from_bytes(data[at + 1 : at + 5], "big")
+            if not 4 <= length <= cap:
+                raise ValueError(f"impossible message length {length}")
+            end = at + 1 + length
+            if end > len(data):
+                break
+            more = answer(data[at], data[at:end])
+            at = end
+            if more is None:
+                break
+            said += more
+        del self._buffer[:at]
+        if said:
+            self.write(said)
+        return more is None
 
     def write(self, data: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():

@@ -99,11 +99,10 @@ class Relay:
         self._expiry = self._expire_in_time()
         self._metrics = shell.metrics
         self._spool, self._turn = shell.spool, shell.turn
-        self._metrics.sessions_open.labels(link.target.name).inc()
-        labels = partial(self._metrics.statements.labels, link.target.name)
-        self._judged = {
-            each: labels(each) for each in ("allow", "deny", "hold")
-        }  # looking one up costs as much as counting
+        counted = self._metrics.of(link.target.name)
+        self._open = counted.sessions_open
+        self._open.inc()
+        self._judged = counted.judged
         self._allowed = self._judged["allow"].inc
         self._wires = Wires(
             client.transport,
@@ -549,7 +548,7 @@ class Relay:
     def _close(self) -> None:
         if self._wires.closed:
             return
-        self._metrics.sessions_open.labels(self.target_name).dec()
+        self._open.dec()
         for timer in (self._timer, self._watch, self._expiry, *self._looks):
             if timer is not None:
                 timer.cancel()

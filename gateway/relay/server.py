@@ -16,15 +16,18 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import structlog
 
+from gateway.audit.entry import Value
+from gateway.audit.pattern import Pattern, text_value
 from gateway.errors import AuthenticationFailed, GatewayError, ProtocolViolation, SettingRefused
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
 from gateway.masking.detectors import Detectors
-from gateway.masking.diagnostics import scrub_sql
+from gateway.masking.diagnostics import scrub_name
 from gateway.policy.decide import may_connect
 from gateway.policy.model import Policy, Secret, Target
 from gateway.policy.readers import login_of
@@ -34,6 +37,8 @@ from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.target import TargetLink, connect
 from gateway.session import events as ev
+from gateway.session.common import Commons
+from gateway.session.errands import ASK_PATH, told_path
 from gateway.session.gate import SETTING, Gate, read_bool
 from gateway.session.judging import Login
 from gateway.session.meaning import REPORTED
@@ -58,6 +63,8 @@ log = structlog.get_logger()
 #: Seconds until the password must have come (PostgreSQL's authentication_timeout is 60; a token needs no typing).
 GREETING = 20.0
 BACKLOG = 512
+#: Seconds until the next client is taken when one couldn't be.
+_PAUSE = 0.1
 _PASSWORD = 64 << 10
 _NEWEST_MINOR = 2
 _TLS_CLIENT_HELLO = 0x16
@@ -118,11 +125,12 @@ class Server:
         self._relays: dict[Relay, Session] = {}
         self._meetings: set[asyncio.Task[None]] = set()
         self._listening: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
+        self._pause: asyncio.TimerHandle | None = None  # while no more can be accepted
         self._session_numbers = itertools.count(1)
         #: Chores of sessions, ended ones too: what must be done before the store may close.
         self.working: set[asyncio.Task[None]] = set()
         self._prefix = secrets.token_hex(4)
+        self._commons = Commons()
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -132,16 +140,18 @@ class Server:
         sock = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
         sock.setblocking(False)
         self._listening = sock
-        self._accepting = asyncio.get_running_loop().create_task(self._accept(sock))
+        asyncio.get_running_loop().add_reader(sock, self._accept, sock)
         bound: int = sock.getsockname()[1]
         return bound
 
     async def close(self) -> None:
         """Take no more sessions, end those that are (57P01, holds withdrawn and told), wait for their chores."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-        if self._listening is not None:
-            self._listening.close()
+        if self._pause is not None:
+            self._pause.cancel()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
         for meeting in list(self._meetings):
             meeting.cancel()
         await self._forwarding.close()
@@ -176,20 +186,24 @@ class Server:
         for relay in [each for each in self._relays if each.session == session]:
             relay.feed(ev.Ended(ev.Why.REVOKED, told))
 
-    async def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, listening: socket.socket) -> None:
+        """Take one client; the loop comes again for the next. sock_accept would watch the socket anew for each."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, address = await loop.sock_accept(listening)
-            except OSError as error:  # out of file descriptors: say so and go on
-                log.error("accept.failed", problem=str(error))
-                await asyncio.sleep(0.1)
-                continue
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            meeting = loop.create_task(self._meet(sock, str(address[0])))
-            self._meetings.add(meeting)
-            meeting.add_done_callback(self._meetings.discard)
+        try:
+            sock, address = listening.accept()
+        except BlockingIOError:  # it has gone again
+            return
+        except OSError as error:  # out of file descriptors: say so and go on
+            log.error("accept.failed", problem=str(error))
+            loop.remove_reader(listening)
+            self._pause = loop.call_later(_PAUSE, loop.add_reader, listening, self._accept, listening)
+            return
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        meeting = loop.create_task(self._meet(sock, str(address[0])))
+        self._meetings.add(meeting)
+        meeting.add_done_callback(self._meetings.discard)
 
     # --- one client ---------------------------------------------------------------------------------------------------
 
@@ -240,7 +254,7 @@ class Server:
     def _scrub(self, text: str) -> str:
         """What a client says of itself, as it may be recorded: secrets are sometimes put into any field."""
         masking = self.policy.masking
-        return scrub_sql(text, Detectors.build(masking.detect, masking.patterns))
+        return scrub_name(text, Detectors.build(masking.detect, masking.patterns))
 
     @staticmethod
     def _drop(guest: Guest | None, sock: socket.socket) -> None:
@@ -331,6 +345,7 @@ class Server:
         wish = read_bool(chosen.pop(SETTING, "off")) is True
         link, catalog = await self._reach(target, chosen)
         try:
+            path = told_path(link.answer, target.user)
             await self._saw(identity)
             login = Login(
                 f"{self._prefix}-{next(self._session_numbers)}",
@@ -342,24 +357,14 @@ class Server:
                 self._doors.mask_key,
                 self._doors.digest_key,
             )
-            self._shell.spool.record(
-                "session_started",
-                session=login.session,
-                subject=identity.subject,
-                user=identity.user,
-                groups=[*sorted(identity.groups)],
-                agent=self._scrub(login.agent),
-                client=login.client,
-                target=target.name,
-                login=target.user,
-                policy=self.policy.version,
-            )
+            self._record_start(login)
             self._shell.spool.flush()
         except BaseException:
             link.door.close()  # nobody owns it yet
             raise
         reported = SETTING in link.parameters
-        session = Session(login, self.policy, catalog, _request_ids(), Gate.wishing(wish=wish, reported=reported))
+        gate = Gate.wishing(wish=wish, reported=reported)
+        session = Session(login, self.policy, catalog, _request_ids(), gate, "I", path, self._commons)
         if reported:
             link.parameters[SETTING] = "on" if wish else "off"
         relay = Relay(session, guest.door, link, self._shell, lambda: self._aside(target), self._ended)
@@ -373,11 +378,20 @@ class Server:
         guest.door.write(_welcome(link, notices, secret))
         relay.start(guest.door)
 
+    def _record_start(self, login: Login) -> None:
+        told = login.identity, self._scrub(login.agent), login.client, login.target.name, login.target.user
+        try:
+            started = _started(*told, self.policy.version)
+        except ValueError:  # U+0000 in a name: the spool cleans it
+            self._shell.spool.record("session_started", session=login.session, **_start(*told, self.policy.version))
+        else:
+            self._shell.spool.record_alike(started, (text_value(login.session),))
+
     async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
         try:
             catalog = await self._catalogs.get(target)
             password = await self._password(target, target.password)
-            link = await connect(target, password, {**chosen, SETTING: "on"})
+            link = await connect(target, password, {**chosen, SETTING: "on"}, ASK_PATH)
         except GatewayError:
             self._shell.metrics.connects_failed.labels(target.name).inc()
             raise
@@ -418,16 +432,42 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def _start(who: Identity, agent: str, client: str, target: str, login: str, policy: str) -> dict[str, Value]:
+    """What is recorded of a session that begins, but for the session."""
+    return {
+        "subject": who.subject,
+        "user": who.user,
+        "groups": [*sorted(who.groups)],
+        "agent": agent,
+        "client": client,
+        "target": target,
+        "login": login,
+        "policy": policy,
+    }
+
+
+@lru_cache(maxsize=256)
+def _started(who: Identity, agent: str, client: str, target: str, login: str, policy: str) -> Pattern:
+    """The same as an entry: pools begin sessions that are alike."""
+    return Pattern("session_started", _start(who, agent, client, target, login, policy), ["session"])
+
+
 def _welcome(link: TargetLink, notices: list[bytes], secret: bytes) -> bytes:
     return b"".join(
         (
             AUTHENTICATION_OK,
-            *(parameter_status(name, value) for name, value in link.parameters.items()),
+            _reports(tuple(link.parameters.items())),
             backend_key_data(link.pid, secret),
             *(message(b"N", each) for each in notices),
             ready_for_query("I"),
         )
     )
+
+
+@lru_cache(maxsize=64)
+def _reports(parameters: tuple[tuple[str, str], ...]) -> bytes:
+    """The ParameterStatus messages; a target says the same to most."""
+    return b"".join(parameter_status(name, value) for name, value in parameters)
 
 
 async def _token(guest: Guest) -> str:
@@ -448,6 +488,17 @@ async def _token(guest: Guest) -> str:
 
 async def _first_byte(sock: socket.socket) -> int:
     """Look at the first byte without taking it. Raises ConnectionError at the end of the stream."""
+    try:
+        seen = sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        await _readable(sock)
+        seen = sock.recv(1, socket.MSG_PEEK)
+    if not seen:
+        raise ConnectionError("closed before the first byte")
+    return seen[0]
+
+
+async def _readable(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
 
@@ -460,10 +511,6 @@ async def _first_byte(sock: socket.socket) -> int:
         await readable
     finally:
         loop.remove_reader(sock)
-    seen = sock.recv(1, socket.MSG_PEEK)
-    if not seen:
-        raise ConnectionError("closed before the first byte")
-    return seen[0]
 
 
 async def _packet(sock: socket.socket) -> bytes:
@@ -474,7 +521,11 @@ async def _packet(sock: socket.socket) -> bytes:
 async def _exactly(sock: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
-        more = await asyncio.get_running_loop().sock_recv(sock, count - len(data))
+        try:  # most often it is there: asking the loop would cost ten system calls
+            more = sock.recv(count - len(data))
+        except BlockingIOError:
+            await _readable(sock)
+            continue
         if not more:
             raise ConnectionError("closed inside a startup packet")
         data += more

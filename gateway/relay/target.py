@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.errors import GatewayError, TargetUnavailable
 from gateway.policy.model import Target
@@ -37,11 +38,15 @@ PINNED = {
 }
 
 
+_E, _K, _N, _R, _S, _V, _Z = b"EKNRSvZ"
+
+
 @dataclass(slots=True)
 class TargetLink:
     """A logged-in connection to a target, idle. `parameters` are its ParameterStatus reports; pid and secret its cancel key.
 
-    `notices`: bodies of the NoticeResponses of the login (a collation that doesn't fit, a login trigger's words).
+    `notices`: bodies of the NoticeResponses of the login (a collation that doesn't fit, a login trigger's words). `answer`: what
+    was answered to what it was asked right behind the login, as (type, body).
     """
 
     door: Doorway
@@ -50,6 +55,7 @@ class TargetLink:
     pid: int
     secret: bytes
     notices: list[bytes] = field(default_factory=list)
+    answer: list[tuple[int, bytes]] = field(default_factory=list)
 
     async def cancel(self) -> None:
         """Send a CancelRequest and wait until the target has closed that connection, so that it can't hit what follows."""
@@ -67,13 +73,16 @@ class TargetLink:
                 door.close()
 
 
-async def connect(target: Target, password: str, parameters: Mapping[str, str]) -> TargetLink:
-    """Dial, encrypt as `sslmode` asks, log in. Raises TargetUnavailable with a text that is safe to show."""
+async def connect(target: Target, password: str, parameters: Mapping[str, str], ask: bytes = b"") -> TargetLink:
+    """Dial, encrypt as `sslmode` asks, log in, and `ask` what is answered up to one ReadyForQuery.
+
+    Raises TargetUnavailable with a text that is safe to show.
+    """
     try:
         async with asyncio.timeout(LOGIN):
             door = await _dial(target)
             try:
-                return await _log_in(door, target, password, parameters)
+                return await _log_in(door, target, password, parameters, ask)
             except BaseException:
                 door.close()
                 raise
@@ -84,20 +93,31 @@ async def connect(target: Target, password: str, parameters: Mapping[str, str]) 
 
 
 async def _dial(target: Target) -> Doorway:
+    if target.sslmode == "disable":
+        transport, door = await asyncio.get_running_loop().create_connection(Doorway, target.host, target.port)
+        _tune(transport.get_extra_info("socket"))
+        return door
+    return await _dial_tls(target)
+
+
+async def _dial_tls(target: Target) -> Doorway:
     loop = asyncio.get_running_loop()
     sock = await _socket(target.host, target.port)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
     try:
-        context = None
-        if target.sslmode != "disable":
-            await loop.sock_sendall(sock, startup.ssl_request())
-            context = _offered(await loop.sock_recv(sock, 1), target)
-        name = target.host if context else None
-        _, door = await loop.create_connection(Doorway, sock=sock, ssl=context, server_hostname=name)
+        _tune(sock)
+        await loop.sock_sendall(sock, startup.ssl_request())
+        context = _offered(await loop.sock_recv(sock, 1), target)
+        _, door = await loop.create_connection(Doorway, sock=sock, ssl=context, server_hostname=target.host)
     except BaseException:
         sock.close()
         raise
     return door
+
+
+def _tune(sock: socket.socket) -> None:
+    """What the loop does not do itself: it sets TCP_NODELAY."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
 
 
 def _offered(answer: bytes, target: Target) -> ssl.SSLContext:
@@ -122,8 +142,6 @@ async def _socket(host: str, port: int) -> socket.socket:
             sock.close()
             raise
         else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             return sock
     raise failed
 
@@ -137,53 +155,83 @@ def tls_context(target: Target) -> ssl.SSLContext:
     return context
 
 
-async def _log_in(door: Doorway, target: Target, password: str, parameters: Mapping[str, str]) -> TargetLink:
+async def _log_in(
+    door: Doorway, target: Target, password: str, parameters: Mapping[str, str], ask: bytes
+) -> TargetLink:
     wanted = {"user": target.user, "database": target.database, **parameters, **PINNED}
+    login = _Login(door, target, password, ask)
     door.write(startup.startup_message(wanted))
-    await _authenticate(door, target, password)
-    link = TargetLink(door, target, {}, 0, b"")
-    while True:
-        kind, raw = await door.message(_MAX_MESSAGE)
-        match chr(kind):
-            case "S":
-                name, value = read_parameter_status(raw[5:])
-                link.parameters[name] = value
-            case "K":
-                link.pid, link.secret = int.from_bytes(raw[5:9], "big"), raw[9:]
-            case "Z":
-                return link
-            case "N":
-                link.notices.append(raw[5:])
-            case "v":
-                continue
-            case _:
-                raise _refused(target, kind, raw)
+    await door.converse(_MAX_MESSAGE, login.answer)
+    return login.link
 
 
-async def _authenticate(door: Doorway, target: Target, password: str) -> None:
-    exchange = scram.Scram(password, secrets.token_urlsafe(24))
-    proved = False
-    while True:
-        kind, raw = await door.message(_MAX_MESSAGE)
-        if kind != ord("R"):
+class _Login:
+    """What to say to each message of the target, and what it has told. First it proves who it is, then it greets, then it is asked."""
+
+    def __init__(self, door: Doorway, target: Target, password: str, ask: bytes) -> None:
+        self.link = TargetLink(door, target, {}, 0, b"")
+        self._stage = self._authenticate
+        self._exchange = scram.Scram(password, secrets.token_urlsafe(24))
+        self._proved = False
+        self._ask = ask
+
+    def answer(self, kind: int, raw: bytes) -> bytes | None:
+        """What to say to a message; None when nothing more is owed. Raises TargetUnavailable."""
+        return self._stage(kind, raw)
+
+    def _authenticate(self, kind: int, raw: bytes) -> bytes | None:
+        target = self.link.target
+        if kind != _R:
             raise _refused(target, kind, raw)
         method, data = int.from_bytes(raw[5:9], "big"), raw[9:]
-        if method == 0 and proved:
-            return
+        if method == 0 and self._proved:
+            self._stage = self._greeted
+            return b""
         if method == 10 and scram.MECHANISM.encode() in data.split(b"\0"):
-            door.write(frontend.sasl_initial_response(scram.MECHANISM, exchange.first()))
-        elif method == 11:
-            door.write(frontend.sasl_response(exchange.final(data)))
-        elif method == 12:
-            exchange.verify(data)
-            proved = True
-        else:
-            # Also `trust` and cleartext: a target that asks for no proof may be anyone (0 without 12 before it).
-            raise TargetUnavailable(f"target {target.name} does not offer SCRAM-SHA-256")
+            return frontend.sasl_initial_response(scram.MECHANISM, self._exchange.first())
+        if method == 11:
+            return frontend.sasl_response(self._exchange.final(data))
+        if method == 12:
+            self._exchange.verify(data)
+            self._proved = True
+            return b""
+        # Also `trust` and cleartext: a target that asks for no proof may be anyone (0 without 12 before it).
+        raise TargetUnavailable(f"target {target.name} does not offer SCRAM-SHA-256")
+
+    def _greeted(self, kind: int, raw: bytes) -> bytes | None:
+        link = self.link
+        if kind == _Z:
+            self._stage = self._answered
+            return self._ask or None
+        if kind == _K:
+            link.pid, link.secret = int.from_bytes(raw[5:9], "big"), raw[9:]
+        elif kind != _V and not self._told(kind, raw):
+            raise _refused(link.target, kind, raw)
+        return b""
+
+    def _answered(self, kind: int, raw: bytes) -> bytes | None:
+        if not self._told(kind, raw):
+            self.link.answer.append((kind, raw[5:]))
+        return None if kind == _Z else b""
+
+    def _told(self, kind: int, raw: bytes) -> bool:
+        """Take what a target may say at any time."""
+        if kind == _S:
+            name, value = _status(raw)
+            self.link.parameters[name] = value
+        elif kind == _N:
+            self.link.notices.append(raw[5:])
+        return kind in (_S, _N)
+
+
+@lru_cache(maxsize=256)
+def _status(raw: bytes) -> tuple[str, str]:
+    """A whole ParameterStatus, read. A target says the same some fifteen at each login."""
+    return read_parameter_status(raw[5:])
 
 
 def _refused(target: Target, kind: int, raw: bytes) -> TargetUnavailable:
-    if kind != ord("E"):
+    if kind != _E:
         return TargetUnavailable(f"target {target.name} sent an unexpected message during login")
     found = fields(raw[5:])
     code = found.get("C", "08006")

@@ -6,12 +6,14 @@ when nothing is owed to the client; the answers are collected, never shown. The 
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.errors import TargetUnavailable
 from gateway.session.judging import Judge
 from gateway.wire.backend import data_row, fields
 from gateway.wire.frontend import SYNC, message, parse, query
 
+_UNREADABLE = "the target's answer to a question of the gateway can't be read"
 Messages = list[tuple[int, bytes]]
 Questions = Generator[bytes, Messages, object]
 
@@ -39,7 +41,7 @@ class Errand:
             self._value, self._over = stop.value, True
             return None
         except (ValueError, LookupError, TypeError) as error:
-            raise TargetUnavailable("the target's answer to a question of the gateway can't be read") from error
+            raise TargetUnavailable(_UNREADABLE) from error
         self.asked = True
         return question
 
@@ -98,18 +100,31 @@ _NAMES = """SELECT 's', name, statement, from_sql::text FROM pg_catalog.pg_prepa
 _ROLES = "SHOW role; SHOW session_authorization"
 
 
+#: What asks for search_path; SHOW takes no snapshot.
+ASK_PATH = query("SHOW search_path")
+
+
+def told_path(messages: Messages, role: str) -> tuple[str, ...] | None:
+    """What was answered to ASK_PATH, `role` standing for "$user"; None where the target did not say. Raises TargetUnavailable."""
+    try:
+        shown = rows(messages)
+        return _schemas((shown[0][0] or b"").decode(), role) if shown else None
+    except (ValueError, LookupError) as error:
+        raise TargetUnavailable(_UNREADABLE) from error
+
+
 def standing_question(role: str, *, names: bool, roles: bool = False) -> Questions:
     """Ask for search_path and, with `names`, for what code may have changed behind our back; returns a Standing or None.
 
-    `role` is what "$user" stands for, unless `roles` says that another may have been set. SHOW takes no snapshot.
+    `role` is what "$user" stands for, unless `roles` says that another may have been set.
     """
-    shown = rows((yield query("SHOW search_path")))
-    if not shown:
-        return None
-    if roles and b"$user" in (shown[0][0] or b""):
+    shown = yield ASK_PATH
+    if roles and any(b"$user" in (each or b"") for each, *_ in rows(shown)):
         (chosen, *_), (authorised, *_) = rows((yield query(_ROLES)))
         role = (authorised if chosen == b"none" else chosen or b"").decode()  # type: ignore[union-attr] # SHOW has a value
-    path = tuple(_schemas((shown[0][0] or b"").decode(), role))
+    path = told_path(shown, role)
+    if path is None:
+        return None
     answer = (yield query(_NAMES)) if names else []
     if not names or failure(answer) is not None:
         return Standing(path)
@@ -123,7 +138,8 @@ def standing_question(role: str, *, names: bool, roles: bool = False) -> Questio
     )
 
 
-def _schemas(text: str, role: str) -> list[str]:
+@lru_cache(maxsize=64)
+def _schemas(text: str, role: str) -> tuple[str, ...]:
     """Split a search_path as SHOW prints it: names, quoted where needed, separated by commas."""
     names: list[str] = []
     at = 0
@@ -147,7 +163,7 @@ def _schemas(text: str, role: str) -> list[str]:
             end = len(text) if end < 0 else end
             names.append(text[at:end].strip(" "))
             at = end
-    return [name for name in names if name]
+    return tuple(name for name in names if name)
 
 
 #: Behind a text it makes two statements of it: the target reads both and then refuses to prepare them, before it looks at

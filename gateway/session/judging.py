@@ -1,7 +1,8 @@
 """What a session knows about policy, catalog and masks, and the questions it asks of them. Pure.
 
 What lives here: from a text to a verdict, from a result's columns to a masker. How a verdict changes the conversation is
-in session.py. Reading a text is cached; judging it is not (rules may look at the clock).
+in session.py. Reading a text is cached, for all sessions that read alike (common.py); judging it is not (rules may look at the
+clock).
 """
 
 from collections import OrderedDict
@@ -10,9 +11,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gateway.identity.claims import Identity
-from gateway.masking.columns import NUMBERS, MaskPlan, TableNames, literally, plan, with_parents
+from gateway.masking.columns import NUMBERS, MaskPlan, literally, plan
 from gateway.masking.copy import CopyMasker, CopyOptions
-from gateway.masking.detectors import Detectors
 from gateway.masking.diagnostics import may_scrub, scrub_fields, scrub_names, scrub_sql
 from gateway.masking.masks import REDACTED, Kind
 from gateway.masking.placeholders import CopyWatch, in_statement, in_values
@@ -20,6 +20,7 @@ from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, sees_clear, strictest
 from gateway.policy.model import Policy, Target
 from gateway.policy.oracles import tested
+from gateway.session.common import LONGEST, Commons, Standing, cost
 from gateway.session.copying import columns_of, formats_of, options_of
 from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
@@ -30,7 +31,7 @@ from gateway.sql.copies import fits, spread_by
 from gateway.sql.effects import named
 from gateway.sql.frames import UNKNOWN
 from gateway.sql.functions import special_class
-from gateway.sql.lineage import Lineages, Lines
+from gateway.sql.lineage import Lines
 from gateway.sql.lineage_expressions import Copy
 from gateway.sql.literals import withheld
 from gateway.sql.parse import read
@@ -41,10 +42,6 @@ from gateway.sql.statement import ALL, Control, Script, Statement, StatementClas
 from gateway.sql.tree import UNQUALIFIED, dotted, parts
 from gateway.wire.backend import Column
 from gateway.wire.frontend import Bind
-
-#: Texts kept per session, read: drivers repeat themselves. Texts over 4 kB are not kept (performance.md 7).
-CACHED_TEXTS = 256
-CACHED_BYTES = 4096
 
 #: Texts that have met 25006, kept per session.
 WRITERS = 256
@@ -91,11 +88,20 @@ _GIVES_NONE = frozenset({"TRUNCATE TABLE", "LOCK TABLE", "NOTIFY", "MOVE", "DO"}
 class Judge:
     """Reads and judges texts for one login under one policy, catalog and search_path."""
 
-    def __init__(self, login: Login, policy: Policy, catalog: Catalog | None) -> None:
+    def __init__(
+        self,
+        login: Login,
+        policy: Policy,
+        catalog: Catalog | None,
+        search_path: tuple[str, ...] = ("public",),
+        commons: Commons | None = None,
+    ) -> None:
+        """`commons`: of the sessions of this process; without them it shares nothing."""
         self.login = login
         self.agent = login.agent
         self.epoch = 0  # goes on whenever a text may be judged, or its result masked, otherwise than before
-        self.search_path: tuple[str, ...] = ("public",)
+        self.policy, self.catalog, self.search_path = policy, catalog, search_path
+        self._commons = commons or Commons()
         self._wandered = False  # the search_path changed: a cursor may still read what a name meant before
         self._copied_to: dict[
             tuple[str, str], None
@@ -105,40 +111,43 @@ class Judge:
         )  # names of tables in this session's DDL, perhaps too short-lived for any catalog
         self._heirs: list[tuple[Relative, Relative]] = []  # tables that this session has made of others: child, parent
         self.doubts_settings = False  # a statement of this session may have put protected values into settings
-        self._know(catalog)
-        self._read: OrderedDict[str, Script] = OrderedDict()
         self._big: dict[str, Script] = {}
         self._writers: OrderedDict[str, None] = OrderedDict()
-        self._beside: dict[str, tuple[set[int], set[int]]] = {}  # text -> what stands beside protected columns in it
-        self.adopt(policy)
+        self._read_anew()
 
     def adopt(self, policy: Policy) -> None:
         """Judge by this policy from now on."""
         self.policy = policy
-        masking = policy.masking
-        self.detectors = Detectors.build(masking.detect, masking.patterns)
-        self._clear = sees_clear(policy, self.login.identity)
-        target = self.login.target.name
-        self._spread()
-        self.protects = not self._clear and any(
-            column.split(".", 1)[0] in ("*", target) or "*" in column.split(".", 1)[0] for column, _ in self._masks
-        )
-        self._forget()
+        self._read_anew()
 
-    def _forget(self) -> None:
+    def _read_anew(self) -> None:
         """Texts are read anew: what they mean, or what is protected, has changed."""
         self.epoch += 1
-        self._read.clear()
-        self._beside.clear()
+        login = self.login
+        clear = sees_clear(self.policy, login.identity)
+        copied = tuple(self._copied_to)
+        standing = Standing(login.target.name, login.target.user, self.search_path, clear, copied, self.doubts_settings)
+        self._shared = standing.shared
+        self.reading = reading = self._commons.reading(self.policy, self.catalog, standing)
+        self.detectors, self.protects, self._clear = reading.detectors, reading.protects, clear
+        self._masks, self._tables, self._lineages = reading.masks, reading.tables, reading.lineages
+
+    @property
+    def like_others(self) -> bool:
+        """Has this session done nothing that makes it judge or mask a text otherwise than others of the same standing?"""
+        return self._shared and not (self._heirs or self._defined or self._writers)
+
+    def twin(self) -> "Judge":
+        """One of the same standing that belongs to no session: what it finds holds for all that are like others."""
+        login = replace(self.login, session="", agent=self.agent)
+        return Judge(login, self.policy, self.catalog, self.search_path, self._commons)
 
     def refresh(self, catalog: Catalog | None) -> None:
         """Know the target by these facts from now on."""
         lost = self._lost(catalog) if self.protects else set[str]()
-        self._know(catalog)
-        self._spread()
-        if lost:
-            self._mask_too(lost)
-        self._forget()
+        self.catalog = catalog
+        self._note_copied(lost)
+        self._read_anew()
 
     def _lost(self, new: Catalog | None) -> set[str]:
         """Columns that were made of protected ones and aren't any more: a trigger is gone, what it has written isn't."""
@@ -153,28 +162,13 @@ class Judge:
                     found.add(self._glob((*key, column)))
         return found
 
-    def _spread(self) -> None:
-        """Masks of partitions hold for their parents too."""
-        masks = [(each.column, each.mask) for each in self.policy.masking.columns] + [*self._copied_to]
-        relations = self.catalog.relations.values() if self.catalog else ()
-        self._masks = with_parents(masks, self.login.target.name, relations)
-
-    def _know(self, catalog: Catalog | None) -> None:
-        self.catalog = catalog
-        self._follow_anew()
-        self._tables: TableNames = catalog.tables if catalog is not None else {}
-
-    def _follow_anew(self) -> None:
-        self._lineages = Lineages(self.catalog, self.search_path, doubts_settings=self.doubts_settings)
-
     def runs(self, statement: Statement) -> None:
         """It is on its way to the target: note what it may do with protected values that later statements could show."""
         if not self.protects:
             return
         if not self.doubts_settings and _may_set(statement) and self.touches_protected(statement):
             self.doubts_settings = True
-            self.epoch += 1
-            self._follow_anew()
+            self._read_anew()
         self._heirs += [each for each in self._lineages.heirs(statement.sql) if each not in self._heirs]
         new = {self._glob(place) for place, _ in self._copies(statement)}
         if StatementClass.DDL in statement.classes:
@@ -191,14 +185,16 @@ class Judge:
         return {name for each in called & known.keys() for _, name in known[each].to}
 
     def _mask_too(self, globs: set[str]) -> None:
-        """Mask what these match in this session too; everything, where that gets too much."""
+        """Mask what these match in this session too."""
+        self._note_copied(globs)
+        self._read_anew()
+
+    def _note_copied(self, globs: set[str]) -> None:
+        """These are to be masked; everything, where that gets too much."""
         if len(self._copied_to) + len(globs) > MAX_COPIED:
             self._copied_to.clear()
             globs = {self._glob((None, None, None))}
         self._copied_to |= dict.fromkeys((each, "redact") for each in sorted(globs))
-        self._spread()
-        self.epoch += 1
-        self._beside.clear()
 
     def _glob(self, place: Place) -> str:
         return ".".join(
@@ -309,8 +305,7 @@ class Judge:
         if search_path != self.search_path:
             self.search_path = search_path
             self._wandered = True
-            self._follow_anew()
-            self._forget()
+            self._read_anew()
 
     def answered(self, sql: str, script: Script) -> None:
         """The parser process has read a big text; it is kept until it was judged once."""
@@ -318,9 +313,8 @@ class Judge:
 
     def read(self, sql: str) -> Script | None:
         """The text, read and resolved; None where the parser process must read it first."""
-        known = self._read.get(sql)
+        known = self.reading.texts.get(sql)
         if known is not None:
-            self._read.move_to_end(sql)
             return known
         script = read(sql)
         if script.too_big:
@@ -331,10 +325,8 @@ class Judge:
             # Nothing is known of it. Without a statement there would be nothing to judge and nothing to record.
             script = replace(script, statements=(_unreadable(sql, script.unparsable),))
         script = self._resolved(script)
-        if len(sql) <= CACHED_BYTES:
-            self._read[sql] = script
-            if len(self._read) > CACHED_TEXTS:
-                self._read.popitem(last=False)
+        if len(sql) <= LONGEST:
+            self.reading.texts.put(sql, script, cost(sql))
         return script
 
     def _resolved(self, script: Script) -> Script:
@@ -542,16 +534,15 @@ class Judge:
 
     def _of_protected(self, statement: Statement) -> tuple[set[int], set[int]]:
         """Offsets of the constants and numbers of the parameters that stand beside a protected column."""
-        known = self._beside.get(statement.sql)
+        known = self.reading.beside.get(statement.sql)
         if known is None:  # one look for all rows of an executemany
             offsets, numbers = set[int](), set[int]()
             for carried, constants, parameters in self._lineages.beside(statement.sql) if self._masks else ():
                 if any(self._is_protected(each) for each in carried):
                     offsets.update(constants)
                     numbers.update(parameters)
-            if len(self._beside) >= CACHED_TEXTS:
-                self._beside.clear()
-            known = self._beside[statement.sql] = offsets, numbers
+            known = offsets, numbers
+            self.reading.beside.put(statement.sql, known, cost(statement.sql))
         return known
 
     def _is_protected(self, source: str) -> bool:

@@ -4,10 +4,13 @@ A plain read is one SELECT that calls no code of the user's, sets nothing, uses 
 allows whatever the time and the number of rows. Its judgement rests on its text (or its shape, gateway/sql/shape.py), the
 policy, the catalog, search_path and the application's name: when one of these changes (Judge.epoch), all is forgotten.
 
+Sessions that stand alike share those of their texts (`common`): all that they rest on is in the key, and what a session has
+done itself keeps it to its own.
+
 What must not live here: whether the session is in a state in which the short way may be taken (shortway.py).
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -15,9 +18,9 @@ from typing import NamedTuple, TypeVar
 from gateway.audit.pattern import Pattern, text_value
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer
-from gateway.session.gate import rewritten
-from gateway.session.judging import CACHED_BYTES
-from gateway.session.names import Prepared
+from gateway.session.common import LONGEST, cost
+from gateway.session.gate import Gate, rewritten
+from gateway.session.names import Names, Prepared
 from gateway.session.state import Conversation
 from gateway.sql.shape import is_all_numbers, numbers_are_free, outline, shape
 from gateway.sql.statement import Script, Statement, StatementClass
@@ -82,11 +85,28 @@ class _Form:
     behind: int
 
 
-class PlainReads:
-    """The plain reads that a session has met."""
+def common(talk: Conversation) -> "PlainReads | None":
+    """The plain reads of all sessions that stand as this one does; None where it has done what makes it judge for itself."""
+    judge, login = talk.judge, talk.login
+    if not judge.like_others or talk.role_moved:
+        return None
+    who, plains = login.identity, judge.reading.plains
+    key = who.issuer, who.subject, who.user, who.email, who.groups, judge.agent, login.client, login.mask_key
+    found: PlainReads | None = plains.get(key)
+    if found is None:
+        twin = judge.twin()
+        found = PlainReads(Conversation(twin.login, twin, Names(), Gate(), "I"), plains.grew)
+        found.refresh()
+        plains.put(key, found, cost(""))
+    return found
 
-    def __init__(self, talk: Conversation) -> None:
+
+class PlainReads:
+    """The plain reads that a session has met, or that sessions have which stand alike. `grew` is told of bytes, as estimated."""
+
+    def __init__(self, talk: Conversation, grew: Callable[[int], None] = lambda _: None) -> None:
         self._talk = talk
+        self._grew = grew
         self._stamp: object = None
         self._queries: dict[bytes, Known] = {}
         self._forms: dict[bytes, _Form | None] = {}
@@ -116,7 +136,7 @@ class PlainReads:
 
     def _at_length(self, message: bytes, body: bytes) -> Known | None:
         text = body[:-1]
-        if len(text) > CACHED_BYTES or body[-1:] != b"\0" or b"\0" in text:
+        if len(text) > LONGEST or body[-1:] != b"\0" or b"\0" in text:
             return None
         key = shape(text)
         if key is not None:
@@ -141,6 +161,7 @@ class PlainReads:
             before = text.find(plain.statement.sql)
             found = _Form(plain, before, len(text) - before - len(plain.statement.sql))
         _keep(self._forms, form, found)
+        self._grew(cost(text))
         return found
 
     def _learnt(self, message: bytes, text: bytes) -> Known | None:
@@ -153,6 +174,7 @@ class PlainReads:
             return None
         known = Known(plain, text_value(self._talk.judge.told(plain.statement, None)[0]))
         _keep(self._queries, message, known)
+        self._grew(cost(known.sql))
         return known
 
     # --- prepared statements ------------------------------------------------------------------------------------------

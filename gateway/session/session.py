@@ -22,6 +22,7 @@ from gateway.errors import GatewayError, NotUtf8, ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import Policy
 from gateway.session import events as ev
+from gateway.session.common import Commons
 from gateway.session.draft import RESERVED, Draft
 from gateway.session.errands import Errand, Unreadable, standing_question, syntax_question
 from gateway.session.forwarding import Forwarding
@@ -33,7 +34,7 @@ from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.secondtry import SecondTry
 from gateway.session.shortway import ShortWay
-from gateway.session.state import Conversation, Phase
+from gateway.session.state import GOODBYE, Conversation, Phase
 from gateway.session.stream import Stream
 from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
@@ -52,7 +53,8 @@ PER_TURN = 500
 
 
 class Session:
-    """See the module. `request_ids` gives a new id for each approval request."""
+    """See the module. `request_ids` gives a new id for each approval request. `search_path`: what the target has just said; None
+    has it asked. `commons`: what the sessions of this process know in common."""
 
     def __init__(
         self,
@@ -62,8 +64,12 @@ class Session:
         request_ids: Iterator[str],
         gate: Gate,
         status: str = "I",
+        search_path: tuple[str, ...] | None = None,
+        commons: Commons | None = None,
     ) -> None:
-        self.talk = Conversation(login, Judge(login, policy, catalog), Names(), gate, status)
+        path = ("public",) if search_path is None else search_path
+        self.talk = Conversation(login, Judge(login, policy, catalog, path, commons), Names(), gate, status)
+        self.talk.path_stale = search_path is None
         self.frames = Frames()
         self.inbox: deque[tuple[int, bytes]] = deque()
         self.waiting = 0  # bytes in the inbox
@@ -76,6 +82,7 @@ class Session:
         self.holding = Holding(self.talk, request_ids)
         self.second = SecondTry(self.talk, self.forwarding, self.holding)
         self.short = ShortWay(self.talk, self.stream)
+        self.short.look(idle=True)
 
     @property
     def batch(self) -> Batch:
@@ -189,7 +196,10 @@ class Session:
         if talk.phase is not Phase.CLOSED:
             talk.phase = Phase.CLOSED
             talk.renew()  # for others
-            talk.record("session_ended", reason=reason)
+            if reason is GOODBYE:
+                talk.record_goodbye()
+            else:
+                talk.record("session_ended", reason=reason)
             talk.emit(ev.Close())
 
     def _ended(self, why: ev.Why, told: str) -> None:
@@ -543,7 +553,7 @@ class Session:
     def _terminate(self) -> None:
         self.stream.abandon()
         self.talk.emit(ev.ToTarget(frontend.TERMINATE))
-        self._close("the client said goodbye")
+        self._close(GOODBYE)
 
     def _in_copy(self, kind: int, raw: bytes) -> None:
         talk = self.talk

@@ -15,11 +15,11 @@ module, and goes on with what came. The client has seen nothing of the answer be
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.audit.pattern import Pattern, fraction_value, list_value, number_value
+from gateway.audit.pattern import Pattern, fraction_value, list_value, number_value, text_value
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.session import events as ev
 from gateway.session.names import Portal, Prepared
-from gateway.session.plain import Begun, Plain, PlainReads, Result
+from gateway.session.plain import Begun, Plain, PlainReads, Result, common
 from gateway.session.state import Conversation
 from gateway.session.stream import Stream
 from gateway.session.values import shown_values
@@ -77,6 +77,8 @@ class ShortWay:
         self._talk = talk
         self._stream = stream
         self._reads = PlainReads(talk)
+        self._texts = self._reads  # where texts are looked up: in what sessions have in common, if it may
+        self._session = text_value(talk.login.session)
         self._flight = Flight()
         self.open = self.shut = False
         self.flight: Flight | None = None
@@ -86,6 +88,7 @@ class ShortWay:
         self.open = idle and not self.shut and self._talk.at_rest and self._stream.at_rest
         if self.open:
             self._reads.refresh()
+            self._texts = common(self._talk) or self._reads
 
     def send(self, data: bytes, now: float) -> Alike | None:
         """Take a chunk of the client's, while nothing is under way."""
@@ -108,11 +111,11 @@ class ShortWay:
         return flight.plain.begun, flight.values
 
     def _query(self, flight: Flight, data: bytes) -> bool:
-        known = self._reads.query(data)
+        known = self._texts.query(data)
         if known is None:
             return False
         flight.number = self._talk.number + 1
-        flight.plain, flight.values = known.plain, (number_value(flight.number), known.sql)
+        flight.plain, flight.values = known.plain, (self._session, number_value(flight.number), known.sql)
         flight.formats, flight.described, flight.prepared = b"", None, None
         return True
 
@@ -133,7 +136,7 @@ class ShortWay:
             return False
         prepared, known = found
         flight.number, flight.plain, flight.prepared = self._talk.number + 1, known.plain, prepared
-        flight.values = number_value(flight.number), known.sql
+        flight.values = self._session, number_value(flight.number), known.sql
         if parameters:
             shown = self._shown(flight, data[at:end], parameters, codes)
             if shown is None:
@@ -216,7 +219,8 @@ class ShortWay:
             start, at = at + 5, _end(data, at)
             if data[start - 5] != _T or at > ready:
                 return None
-            result = self._reads.described(plain, data[start:at], flight.formats)
+            reads = self._texts if flight.prepared is None else self._reads
+            result = reads.described(plain, data[start:at], flight.formats)
         else:
             result = self._reads.undescribed(plain, flight.described, flight.formats)
         if result is None:

@@ -6,11 +6,14 @@ session.py reads the client, stream.py the target, holding.py waits for people; 
 from collections import deque
 from collections.abc import Collection, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.audit.entry import Value
-from gateway.audit.pattern import Pattern
+from gateway.audit.pattern import Pattern, text_value
 from gateway.errors import GatewayError
+from gateway.identity.claims import Identity
+from gateway.masking.diagnostics import scrub_name
 from gateway.masking.placeholders import CopyWatch
 from gateway.policy.decide import Verdict
 from gateway.session import events as ev
@@ -58,6 +61,8 @@ UNDOING = frozenset({Control.COMMIT, Control.ROLLBACK, Control.ROLLBACK_TO, Cont
 #: What leaves nothing behind that a COMMIT or ROLLBACK would decide on.
 _KEEPS = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
 _OPEN = "open"
+#: Why most sessions end.
+GOODBYE = "the client said goodbye"
 
 
 class Phase(Enum):
@@ -121,16 +126,8 @@ class Conversation:
         self.failed: dict[str, tuple[str, Execution]] = {}  # approved and failed: request -> (SQLSTATE, which)
         self.unsettled: list[str] = []  # executed requests whose transaction is still open
         self.number = 0  # of the last statement
-        self._who: dict[str, Value] = {
-            "session": login.session,
-            "issuer": login.identity.issuer,
-            "subject": login.identity.subject,
-            "user": login.identity.user,
-            "groups": [*sorted(login.identity.groups)],
-            "agent": judge.scrub(login.agent),
-            "client": login.client,
-            "target": login.target.name,
-        }
+        agent = scrub_name(login.agent, judge.detectors)
+        self._who = {"session": login.session, **_who(login.identity, agent, login.client, login.target.name)}
 
     # --- what can happen now ------------------------------------------------------------------------------------------
 
@@ -230,6 +227,16 @@ class Conversation:
         """Put an audit entry among the effects, with who and where."""
         self.emit(ev.Record(kind, self._known(fields)))
 
+    def record_goodbye(self) -> None:
+        """Record that the client is done: most sessions end so, and alike."""
+        login = self.login
+        try:
+            ended = _goodbye(login.identity, str(self._who["agent"]), login.client, login.target.name)
+        except ValueError:  # U+0000 in a name: the spool cleans it
+            self.record("session_ended", reason=GOODBYE)
+        else:
+            self.emit(ev.RecordAlike(ended, (text_value(login.session),)))
+
     def _known(self, fields: Mapping[str, Value]) -> dict[str, Value]:
         return self._who | {name: value for name, value in fields.items() if value not in (None, "", [])}
 
@@ -324,9 +331,9 @@ class Conversation:
             self.record("statement", **self._story(each), reason=self.claimed_reason)
 
     def patterns(self, execution: Execution) -> tuple[Pattern, Pattern]:
-        """The entries "statement" and "finished" of a statement that is repeated and asked for of nobody; the holes are its
-        number, text and parameters, and then rows and duration too."""
-        holes = ["statement", "sql", *(["parameters"] if execution.parameters else [])]
+        """The entries "statement" and "finished" of a statement that is repeated and asked for of nobody; the holes are the
+        session, its number, text and parameters, and then rows and duration too."""
+        holes = ["session", "statement", "sql", *(["parameters"] if execution.parameters else [])]
         story = self._story(execution)
         before = {**story, "clear": [], "unscanned": ""}  # known once its result has begun
         begun = Pattern("statement", _without(self._known(before), holes), holes)
@@ -549,6 +556,25 @@ class Conversation:
         if self.errand is not None:
             self.errand.answer(messages)
             self.run_errand()
+
+
+def _who(identity: Identity, agent: str, client: str, target: str) -> dict[str, Value]:
+    return {
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "user": identity.user,
+        "groups": [*sorted(identity.groups)],
+        "agent": agent,
+        "client": client,
+        "target": target,
+    }
+
+
+@lru_cache(maxsize=256)
+def _goodbye(identity: Identity, agent: str, client: str, target: str) -> Pattern:
+    """The entry of a session that its client has ended, but for the session."""
+    fields = {name: value for name, value in _who(identity, agent, client, target).items() if value not in ("", [])}
+    return Pattern("session_ended", {**fields, "reason": GOODBYE}, ["session"])
 
 
 def _without(fields: Mapping[str, Value], names: Collection[str]) -> dict[str, Value]:

@@ -67,7 +67,11 @@ def lineage(sql: str, catalog: Catalog | None, search_path: tuple[str, ...], wid
 
 
 class Lineages:
-    """The lineage of statements under one catalog and search_path; the last few texts and all views are remembered."""
+    """The lineage of statements under one catalog and search_path; the last few texts and all views are remembered.
+
+    Sessions share one, so nothing that a text leaves behind may change what another is found to carry: views that were read for
+    a text that couldn't be followed to its end are read again.
+    """
 
     def __init__(self, catalog: Catalog | None, search_path: tuple[str, ...], *, doubts_settings: bool = False) -> None:
         """`doubts_settings`: a statement of the session may have put values of columns into settings."""
@@ -86,7 +90,7 @@ class Lineages:
         name, fields = tree(sql) or ("", {})
         while name in ("ExplainStmt", "CreateTableAsStmt"):
             name, fields = unwrap(fields.get("query")) or ("", {})
-        walk = Walk(self._catalog, self._path, self._views, doubts_settings=self._doubts_settings)
+        walk = Walk(self._catalog, self._path, self._views.copy(), doubts_settings=self._doubts_settings)
         with suppress(*_UNEXPECTED):
             return walk.each_of(fields.get("params") or ()) if name == "ExecuteStmt" else None
         return None
@@ -127,11 +131,14 @@ class Lineages:
 
     def _read(self, sql: str, given: tuple[Carried, ...]) -> "_Result":
         node = tree(sql)
-        walk = Walk(self._catalog, self._path, self._views, doubts_settings=self._doubts_settings)
+        views = self._views.copy()
+        walk = Walk(self._catalog, self._path, views, doubts_settings=self._doubts_settings)
         walk.given = given
         result = None
         with suppress(*_UNEXPECTED):
             result = walk.statement(*node) if node else None
+            if not walk.cut:
+                self._views = views
         if result is None:
             result, walk.tested = _Result(None), walk.tested | UNRESOLVED
         else:
@@ -382,6 +389,7 @@ class Walk(Queries):
             unknown = [UNRESOLVED] * len(relation.columns)
             self._views[relation.oid] = unknown  # while it is read: a circle of views isn't followed
             node = tree(relation.definition, max_bytes=1 << 20) if self._depth < _VIEWS_DEEP else None
+            self.cut = self.cut or self._depth >= _VIEWS_DEEP
             if node is not None:
                 # pg_get_viewdef was asked with pg_catalog alone on the path: it names every other schema.
                 walk = Walk(
@@ -393,6 +401,7 @@ class Walk(Queries):
                 )
                 columns = walk.statement(*node).spread(len(relation.columns))
                 self._count(walk._steps)
+                self.cut = self.cut or walk.cut
                 self._views[relation.oid] = [UNRESOLVED if each is None else each for each in columns or unknown]
         return self._views[relation.oid]
 

@@ -119,6 +119,7 @@ class Expressions(ABC):
         self._steps = 0
         self._touched: list[Column] = []
         self._saw_unknown = False
+        self.cut = False  # views behind views were too deep to be followed
         self.given: tuple[Carried, ...] = ()  # what the statement's parameters carry
         self.tested: Carried = NOTHING  # what conditions read, grouping and sorting included
         self.beside: list[Beside] = []  # constants and parameters, each with what stands beside them

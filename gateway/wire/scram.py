@@ -50,7 +50,7 @@ class Scram:
         without_proof = f"c={base64.b64encode(_GS2.encode()).decode()},r={nonce}"
         auth = ",".join((self._first_bare, server_first.decode("utf-8"), without_proof)).encode()
         signature = hmac.digest(hashlib.sha256(client_key).digest(), auth, "sha256")
-        proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+        proof = (int.from_bytes(client_key, "big") ^ int.from_bytes(signature, "big")).to_bytes(len(client_key), "big")
         self._server_signature = hmac.digest(server_key, auth, "sha256")
         return f"{without_proof},p={base64.b64encode(proof).decode()}".encode()
 

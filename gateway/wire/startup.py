@@ -5,6 +5,7 @@ What lives here: their shapes. Which settings a client may choose is gateway.sql
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.errors import ProtocolViolation
 
@@ -133,8 +134,14 @@ def _words(text: str) -> list[str]:
 
 def startup_message(parameters: Mapping[str, str]) -> bytes:
     """Our own StartupMessage to a target, protocol 3.0."""
+    return _startup_message(tuple(parameters.items()))
+
+
+@lru_cache(maxsize=64)
+def _startup_message(parameters: tuple[tuple[str, str], ...]) -> bytes:
+    """Few programs connect again and again."""
     body = PROTOCOL_3_0.to_bytes(4, "big")
-    body += b"".join(name.encode() + b"\0" + value.encode() + b"\0" for name, value in parameters.items()) + b"\0"
+    body += b"".join(name.encode() + b"\0" + value.encode() + b"\0" for name, value in parameters) + b"\0"
     return (len(body) + 4).to_bytes(4, "big") + body
 
 

@@ -20,6 +20,7 @@ from gateway.approvals.request import ApprovalRequest, Person, State
 from gateway.audit.entry import Value
 from gateway.policy.model import Policy, load
 from gateway.session import events as ev
+from gateway.session.common import Commons
 from gateway.session.gate import Gate
 from gateway.session.judging import UNREADABLE, Login
 from gateway.session.session import Session
@@ -507,7 +508,9 @@ def case(random: Random) -> int:
     allowing = random.random() < 0.4
     policy = _policy(OPEN if allowing else POLICY)
     login = Login("s-1", "r-1", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
-    session, twin = (Session(login, policy, known, _numbers(), Gate()) for known in [_catalog()] * 2)
+    known, commons = _catalog(), Commons()
+    session, earlier = (Session(login, policy, known, _numbers(), Gate(), commons=commons) for _ in range(2))
+    twin = Session(login, policy, known, _numbers(), Gate())  # it knows nothing of what others have met
     twin.short.shut = True
     world = World(random, session, allowing, twin=twin)
     world.steady = random.random() < 0.25
@@ -521,6 +524,9 @@ def case(random: Random) -> int:
     if random.random() < 0.1:
         said.insert(random.randrange(len(said)), TERMINATE)
     try:
+        if random.random() < 0.3:  # somebody has said the same before
+            before = World(random, earlier, allowing, whole=world.whole, lying=world.lying, steady=True)
+            _play(before, said)
         _play(world, said)
     except BaseException as error:
         error.add_note("\n".join(map(_short, world.log)))

@@ -270,3 +270,43 @@ async def test_a_new_policy_keeps_known_keys_and_drops_issuers(issuer: DemoIssue
     assert issuer.requests[JWKS] == 1
     verifier.use([])
     assert "claim iss" in await _refusal(verifier, issuer.mint("ann"))
+
+
+async def test_a_token_that_was_good_is_asked_for_all_but_its_signature_again(
+    issuer: DemoIssuer, verifier: Issuers, clock: Clock
+) -> None:
+    token = issuer.mint("ann", lifetime=1000)
+    ann = await verifier.verify(token)
+    assert await verifier.verify(token) is ann
+    verifier.use([IssuerRule(issuer.url, "hoop", claims=ClaimNames(user="name"))])
+    assert (await verifier.verify(token)).user == "ann"
+    verifier.use([IssuerRule(issuer.url, "second")])
+    assert "claim aud" in await _refusal(verifier, token)
+    verifier.use([IssuerRule("https://other.test", "hoop")])
+    assert "claim iss" in await _refusal(verifier, token)
+    verifier.use([IssuerRule(issuer.url, "hoop")])
+    await verifier.verify(token)
+    clock.now += 1100
+    assert "expired" in await _refusal(verifier, token)
+    clock.now -= 1100 + 100
+    assert "in the future" in await _refusal(verifier, token)
+
+
+async def test_one_bit_more_or_less_is_another_token(issuer: DemoIssuer, verifier: Issuers) -> None:
+    token = issuer.mint("ann")
+    await verifier.verify(token)
+    head, claims, signature = token.split(".")
+    forged = base64.urlsafe_b64encode(
+        base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)).replace(b"person-ann", b"person-bob")
+    )
+    assert "signature" in await _refusal(verifier, f"{head}.{forged.rstrip(b'=').decode()}.{signature}")
+    assert "signature" in await _refusal(verifier, f"{head}.{claims}.{signature[:-8]}")
+
+
+async def test_few_signatures_are_remembered_and_no_token(issuer: DemoIssuer, verifier: Issuers) -> None:
+    tokens = [issuer.mint("ann", jti=str(number)) for number in range(subject.SIGNATURES + 2)]
+    for token in tokens:
+        await verifier.verify(token)
+    assert len(verifier._signed) == subject.SIGNATURES
+    assert not any(part in repr(verifier._signed) for token in tokens for part in token.split(".")[1:])
+    await verifier.verify(tokens[0])

@@ -16,6 +16,7 @@ from gateway.masking.diagnostics import (
     may_hold_values,
     may_scrub,
     scrub_fields,
+    scrub_name,
     scrub_names,
     scrub_notification,
     scrub_parameter,
@@ -242,3 +243,12 @@ def test_no_byte_beside_a_text_hides_it_from_the_look_at_all_bytes(beside: bytes
     raw = (b"Q\0\0\0" + beside + each.encode() + beside + b"\0" for each in changed)
     assert [each for each in raw if not may_scrub(each, detectors)] == []
     assert not may_scrub(b"Q\0\0\0\x20SELECT name FROM customers WHERE id = 7\0", detectors)
+
+
+@pytest.mark.parametrize("behind", ["", " " * 100], ids=["short", "long"])
+def test_what_a_client_calls_itself_is_scrubbed_by_the_detectors_of_now(behind: str) -> None:
+    name = f"card 4111 1111 1111 1111{behind}"
+    none, cards = Detectors.build([], {}), Detectors.build(["card"], {})
+    for _ in range(2):
+        assert scrub_name(name, none) == name
+        assert scrub_name(name, cards) == scrub_sql(name, cards) != name

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,6 +44,37 @@ async def test_a_file_is_read_at_each_connect(tmp_path: Path) -> None:
     assert "is empty" in await _refusal(credentials, secret)
     path.write_bytes(b"secret\xff")
     assert "secret\\xff" not in await _refusal(credentials, secret)
+
+
+async def test_a_file_that_has_settled_is_read_again_once_it_is_another(tmp_path: Path) -> None:
+    path, clock = tmp_path / "password", Clock()
+    clock.now = time.time() + 60  # so that all files here have been as they are for a minute
+    credentials, secret = Credentials({}, clock=clock), Secret(file=str(path))
+    path.write_text("first")
+    for _ in range(2):
+        assert await credentials.password(secret) == "first"
+    path.write_text("other")  # as long, and in its place
+    assert await credentials.password(secret) == "other"
+    (tmp_path / "next").write_text("third")
+    (tmp_path / "next").rename(path)
+    assert await credentials.password(secret) == "third"
+    path.unlink()
+    assert "FileNotFoundError" in await _refusal(credentials, secret)
+    path.write_text("third")
+    assert await credentials.password(secret) == "third"
+
+
+async def test_a_link_that_is_turned_is_another_file(tmp_path: Path) -> None:
+    """As Kubernetes changes a mounted secret."""
+    clock = Clock()
+    clock.now = time.time() + 60
+    credentials, secret = Credentials({}, clock=clock), Secret(file=str(tmp_path / "password"))
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+        (tmp_path / "new").symlink_to(name)
+        (tmp_path / "new").rename(tmp_path / "password")
+        for _ in range(2):
+            assert await credentials.password(secret) == name
 
 
 async def test_nothing_named() -> None:

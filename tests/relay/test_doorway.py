@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 import pytest
 
@@ -74,4 +75,56 @@ async def test_the_successor_gets_what_follows_and_the_rest_is_handed_over() -> 
         assert successor.got == b"later"
         peer.close()
         await successor.lost.wait()
+    door.close()
+
+
+def counting(ends: int) -> Callable[[int, bytes], bytes | None]:
+    """Answers each message with its length, and the one of this length with nothing more."""
+    return lambda _, raw: None if len(raw) == ends else b"%d " % len(raw)
+
+
+MESSAGES = b"S\0\0\0\x05a" + b"S\0\0\0\x06ab" + b"Z\0\0\0\x04" + b"rest"
+
+
+@pytest.mark.parametrize("at", range(1, len(MESSAGES) - 4))
+async def test_a_conversation_is_answered_message_by_message_however_it_comes(at: int) -> None:
+    door, peer = await pair()
+    peer.send(MESSAGES[:at])
+    async with asyncio.timeout(5):
+        talking = asyncio.create_task(door.converse(100, counting(5)))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        peer.send(MESSAGES[at:])
+        await talking
+        assert peer.recv(100) == b"6 7 "
+        assert await door.take(4) == b"rest"
+    door.close()
+    peer.close()
+
+
+async def test_what_the_answerer_raises_ends_the_conversation() -> None:
+    def refuses(_kind: int, _raw: bytes) -> bytes:
+        raise LookupError("no")
+
+    door, peer = await pair()
+    peer.send(MESSAGES)
+    async with asyncio.timeout(5):
+        with pytest.raises(LookupError):
+            await door.converse(100, refuses)
+        peer.send(b"X\xff\xff\xff\xff")
+    door.close()
+    peer.close()
+
+
+@pytest.mark.parametrize(("sent", "error"), [(b"S\0\0\0\x05", ConnectionError), (b"S\0\0\0\x03", ValueError)])
+async def test_a_conversation_that_breaks_off(sent: bytes, error: type[Exception]) -> None:
+    door, peer = await pair()
+    async with asyncio.timeout(5):
+        talking = asyncio.create_task(door.converse(100, counting(5)))
+        peer.send(sent)
+        peer.close()
+        with pytest.raises(error):
+            await talking
+        with pytest.raises(error):
+            await door.converse(100, counting(5))
     door.close()

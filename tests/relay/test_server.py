@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+import resource
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -167,3 +169,25 @@ async def test_who_is_turned_away_is_recorded(
     told = {name: entry[name] for name in ("claimed", "target", "agent", "user", "subject", "reason") if name in entry}
     assert told == known
     assert KEY not in json.dumps(entry)
+
+
+async def test_without_a_file_descriptor_left_clients_wait_until_there_is_one() -> None:
+    issuers = Issuers([])
+    doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
+    server = Server(doors, load(POLICY), issuers, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
+    port = server.listen("127.0.0.1", 0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setblocking(False)
+        client.send(startup_message({"user": "hoop", "database": "shop"}))
+        async with asyncio.timeout(10):
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+                while server._pause is None:  # noqa: ASYNC110 # it tells nobody
+                    await asyncio.sleep(0)
+                assert not server._meetings
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b"R", "the password is asked for"
+    await server.close()
+    await issuers.close()

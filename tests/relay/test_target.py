@@ -35,6 +35,26 @@ async def test_a_login_by_scram(postgres: EmbeddedPostgres) -> None:
     link.door.close()
 
 
+async def test_what_is_asked_right_behind_the_login_is_answered(postgres: EmbeddedPostgres) -> None:
+    chosen = {"search_path": "a, b"}
+    link = await connect(target(postgres), postgres.password, chosen, query("SHOW search_path"))
+    assert bytes(kind for kind, _ in link.answer) == b"TDCZ"
+    assert link.answer[1][1] == b"\0\1\0\0\0\4a, b"
+    link.door.write(query("SELECT nothing"))
+    async with asyncio.timeout(5):
+        assert (await link.door.message(1 << 20))[0] == ord("E"), "and no more than that"
+    link.door.close()
+
+
+async def test_an_error_is_an_answer_too_and_what_is_told_beside_it_is_taken_out(postgres: EmbeddedPostgres) -> None:
+    asked = query("SET application_name = 'told'; DO $$ BEGIN RAISE NOTICE 'hello'; END $$; SELECT nothing")
+    link = await connect(target(postgres), postgres.password, {}, asked)
+    assert bytes(kind for kind, _ in link.answer) == b"CCEZ"
+    assert [b"hello" in each for each in link.notices] == [True]
+    assert link.parameters["application_name"] != "told", "it was undone"
+    link.door.close()
+
+
 async def test_what_is_pinned_can_not_be_chosen(postgres: EmbeddedPostgres) -> None:
     link = await connect(target(postgres), postgres.password, {"standard_conforming_strings": "off"})
     assert link.parameters["standard_conforming_strings"] == PINNED["standard_conforming_strings"]

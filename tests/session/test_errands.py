@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.session.errands import Errand, Messages, Questions, Standing, failure, rows, standing_question
+from gateway.errors import TargetUnavailable
+from gateway.session.errands import Errand, Messages, Questions, Standing, failure, rows, standing_question, told_path
 from gateway.wire.backend import error_response
 from gateway.wire.frontend import query
 from tests.playbook import row, split
@@ -28,6 +29,19 @@ def test_questions_go_out_one_by_one_and_the_value_comes_back() -> None:
     assert errand.next() is None
     errand.finish()
     assert got == [(1, 2)]
+
+
+def test_the_path_that_was_told() -> None:
+    assert told_path(answer(row(b'"$user", public, "A ""b"')), "hoop") == ("hoop", "public", 'A "b')
+    assert told_path(answer(row(b"")), "hoop") == ()
+    assert told_path(answer(error_response("57014", "cancelled")), "hoop") is None
+    assert told_path([], "hoop") is None
+
+
+@pytest.mark.parametrize("said", [row(b"\xff"), row()])
+def test_a_path_that_makes_no_sense(said: bytes) -> None:
+    with pytest.raises(TargetUnavailable):
+        told_path([(ord("D"), said[5:])], "hoop")
 
 
 def test_failure_finds_the_error() -> None:

@@ -423,6 +423,27 @@ def test_views_deeper_than_we_follow() -> None:
     assert not any(map(_is_unknown, found("SELECT x FROM v20", catalog=catalog) or ()))
 
 
+def test_what_could_not_be_followed_leaves_nothing_behind() -> None:
+    """Sessions share what was found: a text that is too wide, or views that are too deep, make nobody else's columns unknown."""
+    names = [f"c{number}" for number in range(1600)]
+    columns = {name: number for number, name in enumerate(names, 1)}
+    wide = Relation(90, "public", "broad", "r", columns)
+    of_it = f"SELECT {', '.join(f'broad.{name}' for name in names)} FROM public.broad"
+    view = Relation(91, "public", "v", "v", columns, definition=of_it)
+    deep = facts(
+        *((f"v{n}", f"SELECT x FROM public.v{n + 1}") for n in range(30)), ("v30", "SELECT card FROM public.customers")
+    )
+    catalog = replace(deep, relations={**deep.relations, ("public", "broad"): wide, ("public", "v"): view})
+    too_wide = [  # among these it is the view's own columns that are too much
+        f"SELECT {', '.join(['b.*'] * stars)}, (SELECT v.c1 FROM v) FROM broad AS b" for stars in range(26, 32)
+    ]
+    for text in (*too_wide, "SELECT x FROM v0"):
+        met = Lineages(catalog, ("public",))
+        met.outputs(text)
+        for sql in ("SELECT c1 FROM v", "SELECT x FROM v16"):
+            assert met.outputs(sql) == Lineages(catalog, ("public",)).outputs(sql)
+
+
 def test_what_is_known_beside_what_is_not_is_kept() -> None:
     assert found("SELECT length(name) + evil(card) FROM customers") == [NAME | BARE_CARD | {UNKNOWN}]
     assert found("SELECT evil(1)") == [None]
