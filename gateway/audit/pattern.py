@@ -68,4 +68,4 @@ def fraction_value(number: float) -> bytes:
 
 def list_value(texts: Sequence[str | None]) -> bytes:
     """Texts and nulls as a JSON list."""
-    return f"[{','.join('null' if each is None else _quoted(each) for each in texts)}]".encode()
+    return f"[{','.join(['null' if each is None else _quoted(each) for each in texts])}]".encode()

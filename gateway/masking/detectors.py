@@ -100,6 +100,7 @@ class Detectors:
     _near: Any = field(repr=False)  # None: there is a pattern that can't be loosened, every value is a candidate
     _which: Any = field(repr=False)  # re2.Set of the same: which rules to try on a value; None likewise
     glances: bool = False  # `suspect` may take glance.py's word for it
+    glances_unquoted: bool = False  # likewise `suspicious`, where there is neither an apostrophe nor a dollar
 
     @classmethod
     def build(cls, names: Iterable[str], patterns: Mapping[str, str]) -> Self:
@@ -126,8 +127,9 @@ class Detectors:
         rules = [_Compiled(r.name, r.find, compile_pattern(r.what, r.pattern), r.run) for r in chosen]
         rules += [_Compiled(name, whole(f"[{name}]"), compile_pattern(name, p)) for name, p in patterns.items()]
         nears = [rule.near or rule.pattern for rule in chosen] + [loosened(p) for p in patterns.values()]
-        glances = _GLANCES and not patterns and glance.covers(rule.what for rule in chosen)
-        return cls((*wanted, *patterns), patterns, tuple(rules), _alternation(nears), _set(nears), glances)
+        may, whats = _GLANCES and not patterns, [rule.what for rule in chosen]
+        glances, unquoted = may and glance.covers(whats), may and glance.covers_unquoted(whats)
+        return cls((*wanted, *patterns), patterns, tuple(rules), _alternation(nears), _set(nears), glances, unquoted)
 
     def also(self, names: Iterable[str]) -> Self:
         """The same detectors and `names` as well."""
@@ -147,6 +149,8 @@ class Detectors:
 
     def suspicious(self, data: bytes) -> bool:
         """Whether raw wire bytes may hold a secret. Loose: True is a reason to look, False is final."""
+        if self.glances_unquoted and b"'" not in data and b"$" not in data:
+            return glance.suspect(data, 0, len(data)) >= 0
         return self.first(data) >= 0
 
     def hits(self, value: bytes) -> list[Hit]:

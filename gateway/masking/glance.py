@@ -70,6 +70,8 @@ SIGNS: Final[dict[str, tuple[str, ...] | None]] = {
     'password = \'value\' or "password": "value"': None,
     "password: value": None,
 }
+#: Rules each match of which holds an apostrophe or a dollar; nothing else of them is looked for, so only texts are worth it.
+QUOTED: Final[frozenset[str]] = frozenset({"string constant behind PASSWORD or IDENTIFIED BY"})
 #: What a value stands behind: with : = or > between, or (a word, with or without a quote) with blanks.
 NAMES: Final[tuple[bytes, ...]] = (
     *(b"key", b"token", b"secret", b"credential", b"credentials", b"password", b"passwd", b"pwd", b"passphrase"),
@@ -151,6 +153,11 @@ _NO_PASSWORD: Final = _set(b" \t\n\r\x0c'\"/?#")
 def covers(rules: Iterable[str]) -> bool:
     """Does it know all of these rules, by what they say that they are?"""
     return all(each in SIGNS for each in rules)
+
+
+def covers_unquoted(rules: Iterable[str]) -> bool:
+    """Does it know them all where there is neither an apostrophe nor a dollar?"""
+    return all(each in SIGNS or each in QUOTED for each in rules)
 
 
 def suspect(data: bytes, at: i64, end: i64) -> i64:

@@ -151,8 +151,9 @@ class ShortWay:
         """The bound values as they are recorded; None where no entry can hold them as they are."""
         assert flight.prepared is not None  # noqa: S101 - the caller's condition
         shown = shown_values(parameters, codes, flight.prepared.types)
-        if any(each and "\0" in each for each in shown):
-            return None
+        for each in shown:
+            if each is not None and "\0" in each:
+                return None
         plain, judge = flight.plain, self._talk.judge
         if any(codes) or plain.hides or judge.may_scrub(raw):  # what is shown of binary values is not what stands there
             return list_value(judge.told_values(plain.statement, shown))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.masking import cards, glance
 from gateway.masking.detectors import Detectors, compile_pattern
 from gateway.masking.rows import MaskPlan, RowMasker
-from gateway.masking.rules import RULES, Rule
+from gateway.masking.rules import OWN_TEXTS, RULES, Rule
 from tests.masking.test_rows import card, message, scans
 
 NAMES = ("card", "api_key", "jwt", "private_key")
@@ -56,6 +56,37 @@ def test_it_stops_at_whatever_a_rule_finds(rule: Rule, data: st.DataObject, befo
         return  # digits that no issuer would number a card with
     assert seen(before, value, behind) or not WITHOUT.hits(before + value + behind)
     assert seen(b"\0\0\0\x40", value, b"\0\0\0\x01")
+
+
+OWN = Detectors.build((*NAMES, *OWN_TEXTS), {})
+UNQUOTED, QUOTED = (replace(OWN, glances_unquoted=each) for each in (True, False))
+QUOTED_RULES = [rule for rule in RULES if rule.what in glance.QUOTED]
+
+
+def test_all_that_our_own_texts_are_looked_through_for_is_known_where_nothing_is_quoted() -> None:
+    assert QUOTED_RULES
+    assert glance.covers_unquoted(rule.what for rule in (*KNOWN, *QUOTED_RULES))
+    assert not glance.covers_unquoted(rule.what for rule in RULES)
+    assert OWN.glances_unquoted is not hasattr(glance.suspect, "__code__")
+    assert not OWN.glances
+
+
+@pytest.mark.parametrize("rule", QUOTED_RULES, ids=lambda rule: rule.what)
+@settings(deadline=None)
+@given(st.data())
+def test_what_is_said_to_be_quoted_is(rule: Rule, data: st.DataObject) -> None:
+    pattern = rule.pattern.replace(r"\x{80}-\x{10FFFF}", "\x80-\U0010ffff")  # as Python writes it
+    value = data.draw(st.from_regex(re.compile(pattern), fullmatch=True)).encode("utf-8", "replace")
+    if compile_pattern(rule.what, rule.pattern).search(value) is not None:
+        assert b"'" in value or b"$" in value
+        assert UNQUOTED.suspicious(value) == QUOTED.suspicious(value)
+
+
+@settings(deadline=None)
+@given(AROUND, st.sampled_from([*KNOWN, *QUOTED_RULES]).map(lambda rule: rule.example().encode()), AROUND)
+def test_what_is_no_reason_to_look_holds_nothing(before: bytes, value: bytes, behind: bytes) -> None:
+    text = before + value + behind
+    assert UNQUOTED.suspicious(text) or not QUOTED.hits(text)
 
 
 @BY_RULE
