@@ -38,9 +38,9 @@ _ORDER = (DIRECT, BOUNCER, BIG_BOUNCER, HAPROXY, CLEAR, GATEWAY)
 async def measure() -> Result:
     """Plain, then TLS."""
     with one_cpu():
-        async with running(fill=_fill) as stack, all_ways(stack) as ways:
-            rows = await _interleaved("", ways.of(*_ORDER))
-            rows += await _interleaved(" TLS", ways.of_tls(*_ORDER))
+        async with running(fill=fill) as stack, all_ways(stack) as ways:
+            rows = await interleaved("", ways.of(*_ORDER))
+            rows += await interleaved(" TLS", ways.of_tls(*_ORDER))
     notes = [
         f"{ROUNDS} rounds in turn on one CPU, the median",
         "W3d: one row of a hundred holds a card, which the gateway masks; the other ways pass it on",
@@ -54,20 +54,25 @@ def label(name: str, tls: str, way: str) -> str:
     return f"{name}{tls} {way}"
 
 
-async def _fill(postgres: EmbeddedPostgres) -> None:
+async def fill(postgres: EmbeddedPostgres) -> None:
+    """Make the tables."""
     for name, dirty in (("clean", "false"), ("dirty", "n % 100 = 0")):
         await postgres.psql(_TABLE.format(name=name, dirty=dirty), SHOP)
 
 
-async def _interleaved(tls: str, ways: Sequence[Way]) -> list[dict[str, Figure]]:
+async def interleaved(
+    tls: str, ways: Sequence[Way], names: Sequence[str] = tuple(WORKLOADS)
+) -> list[dict[str, Figure]]:
+    """A row of each workload of these names and way, the ways in turn."""
+    workloads = {name: WORKLOADS[name] for name in names}
     drains = {way: await asyncio.to_thread(Drain.connect, way) for way in ways}
     costs: dict[str, dict[str, list[float]]] = {}
     speeds: dict[tuple[str, str], list[float]] = {}
     for drain in drains.values():
-        for sql in WORKLOADS.values():  # the session works it out, the server's cache is warm
+        for sql in workloads.values():  # the session works it out, the server's cache is warm
             await asyncio.to_thread(drain.read, sql)
     for _ in range(ROUNDS):
-        for name, sql in WORKLOADS.items():
+        for name, sql in workloads.items():
             for way, drain in drains.items():
                 before = cpu(way.pid) if way.pid else 0.0
                 size, seconds = await asyncio.to_thread(drain.read, sql)

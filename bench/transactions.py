@@ -26,8 +26,8 @@ async def measure() -> Result:
     """Plain, then TLS; each round runs all ways of a workload before the next."""
     with one_cpu():
         async with running(SETTINGS, fill=pgbench.fill) as stack, all_ways(stack) as ways:
-            rows = await _interleaved("", PLAIN, ways.of(BOUNCER, BIG_BOUNCER, HAPROXY, GATEWAY))
-            rows += await _interleaved(" TLS", TLS, ways.of_tls(BOUNCER, HAPROXY, GATEWAY))
+            rows = await interleaved("", PLAIN, ways.of(BOUNCER, BIG_BOUNCER, HAPROXY, GATEWAY))
+            rows += await interleaved(" TLS", TLS, ways.of_tls(BOUNCER, HAPROXY, GATEWAY))
             rows += await _direct(ways.of(DIRECT)[0])
     notes = [
         f"{ROUNDS} rounds in turn on one CPU, one second each behind a first one; the median; c64 is one round",
@@ -41,7 +41,8 @@ def label(name: str, clients: int, tls: str, way: str) -> str:
     return f"{name} c{clients}{tls} {way}"
 
 
-async def _interleaved(tls: str, workloads: Sequence[tuple[str, str, int]], ways: list[Way]) -> list[dict[str, Figure]]:
+async def interleaved(tls: str, workloads: Sequence[tuple[str, str, int]], ways: list[Way]) -> list[dict[str, Figure]]:
+    """A row of each workload (name, protocol, clients) and way, the ways in turn."""
     runs: dict[tuple[str, int], dict[str, list[pgbench.Run]]] = {}
     for number in range(ROUNDS):
         for name, protocol, clients in workloads:
