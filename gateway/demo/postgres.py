@@ -139,8 +139,8 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int:
-        """Of the postmaster."""
-        return self._server.pid
+        """Of the postmaster (what we started is a shell that ends it with us)."""
+        return int((self._directory / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
 
     def dsn(self, database: str, user: str | None = None, password: str | None = None) -> str:
         """A libpq URI, with the password in it: never log it."""

@@ -44,6 +44,10 @@ async def test_a_session_by_password(postgres: EmbeddedPostgres) -> None:
         await connection.close()
 
 
+def test_its_pid_is_the_servers(postgres: EmbeddedPostgres) -> None:
+    assert Path(f"/proc/{postgres.pid}/comm").read_text() == "postgres\n"
+
+
 async def test_a_wrong_password_is_refused(postgres: EmbeddedPostgres) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(postgres.dsn("postgres", password="wrong"))
