@@ -17,7 +17,7 @@ _GONE = "the peer closed the connection during startup"
 
 
 class Doorway(asyncio.Protocol):
-    """Bytes that have arrived and nobody has asked for yet. At most `limit` are kept."""
+    """Bytes that have arrived and nobody has asked for yet: reading stops over `limit`, but not while somebody waits for more."""
 
     def __init__(self, limit: int = 1 << 17) -> None:
         self.transport: asyncio.Transport | None = None
@@ -25,6 +25,7 @@ class Doorway(asyncio.Protocol):
         self._arrived = asyncio.Event()
         self._gone = False
         self._limit = limit
+        self._awaited = self._paused = False
         self._heard: Callable[[], None] = _nothing  # somebody else than who waits for `_arrived`
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -32,10 +33,11 @@ class Doorway(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        if len(self._buffer) > self._limit and self.transport:
-            self.transport.pause_reading()
         self._arrived.set()
         self._heard()
+        if len(self._buffer) > self._limit and not self._awaited and self.transport:
+            self.transport.pause_reading()
+            self._paused = True
 
     def eof_received(self) -> bool:
         self._is_gone()
@@ -55,7 +57,9 @@ class Doorway(asyncio.Protocol):
             if self._gone:
                 raise ConnectionError(_GONE)
             self._arrived.clear()
+            self._read_on()
             await self._arrived.wait()
+        self._awaited = False
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
         return taken
@@ -88,10 +92,12 @@ class Doorway(asyncio.Protocol):
 
         self._heard = heard
         heard()
+        self._read_on()
         try:
             await over
         finally:
             self._heard = _nothing
+            self._awaited = False
 
     def _answered(self, cap: int, answer: Callable[[int, bytes], bytes | None]) -> bool:
         data, at, said = bytes(self._buffer), 0, b""
@@ -113,6 +119,16 @@ class Doorway(asyncio.Protocol):
             self.write(said)
         return more is None
 
+    def _read_on(self) -> None:
+        """Somebody waits for more."""
+        self._awaited = True
+        self._resume()
+
+    def _resume(self) -> None:
+        if self._paused and self.transport is not None and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
     def write(self, data: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
@@ -125,8 +141,7 @@ class Doorway(asyncio.Protocol):
         """Install the next protocol; returns what has arrived already and was not taken."""
         assert self.transport is not None  # noqa: S101 - connection_made came first
         self.transport.set_protocol(protocol)
-        if len(self._buffer) > self._limit:
-            self.transport.resume_reading()
+        self._resume()
         rest, self._buffer = bytes(self._buffer), bytearray()
         if self._gone:
             asyncio.get_running_loop().call_soon(protocol.connection_lost, None)

@@ -128,3 +128,54 @@ async def test_a_conversation_that_breaks_off(sent: bytes, error: type[Exception
         with pytest.raises(error):
             await door.converse(100, counting(5))
     door.close()
+
+
+async def sent(peer: socket.socket, data: bytes) -> None:
+    async with asyncio.timeout(5):
+        await asyncio.get_running_loop().sock_sendall(peer, data)
+
+
+@pytest.mark.parametrize("size", [1, 3, 900], ids=["in many", "in some", "in one"])
+async def test_a_conversation_may_say_more_than_is_kept(size: int) -> None:
+    """A login trigger may raise notices without end; and the successor must hear what comes later."""
+    door, peer = await pair()
+    door._limit = 100
+    told: list[int] = []
+
+    def answer(kind: int, raw: bytes) -> bytes | None:
+        told.append(len(raw))
+        return None if kind == ord("Z") else b""
+
+    talk = asyncio.ensure_future(door.converse(1 << 20, answer))
+    for _ in range(900 // size):
+        await sent(peer, b"N" + (4 + size).to_bytes(4, "big"))
+        await sent(peer, b"x" * size)
+    await sent(peer, b"Z\0\0\0\4")
+    async with asyncio.timeout(5):
+        await talk
+        assert sum(told) == 900 + (900 // size + 1) * 5
+        successor = Successor()
+        assert door.hand_over(successor) == b""
+        await sent(peer, b"more")
+        await successor.arrived.wait()
+    assert successor.got == b"more"
+    door.close()
+    peer.close()
+
+
+async def test_what_nobody_waits_for_stops_the_reading_until_somebody_does() -> None:
+    door, peer = await pair()
+    door._limit = 100
+    await sent(peer, b"x" * 101)
+    async with asyncio.timeout(5):
+        while not door._paused:  # noqa: ASYNC110 # it tells nobody
+            await asyncio.sleep(0)
+        await sent(peer, b"y" * 200)
+        assert await door.take(300) == b"x" * 101 + b"y" * 199
+        successor = Successor()
+        assert door.hand_over(successor) == b"y"
+        await sent(peer, b"z")
+        await successor.arrived.wait()
+    assert successor.got == b"z"
+    door.close()
+    peer.close()
