@@ -19,7 +19,7 @@ from functools import lru_cache
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from gateway.audit.entry import Entry, Value, canonical
+from gateway.audit.entry import NO_JSON, Entry, Value, canonical
 
 #: Bytes -> their HMAC-SHA-256 in hex.
 Keyed = Callable[[bytes], str]
@@ -135,7 +135,7 @@ def is_sealed(sealed: Keyed, line: str) -> bool:
 
 
 def sealed_entry(sealed: Keyed, line: str) -> Entry | None:
-    """The entry of a line that `is_sealed`, else None. Nothing of it is read but what stands first: a tenth of read_entry."""
+    """The entry of a line that `is_sealed`, else None. Nothing of it is read but what stands first: a tenth of reading all."""
     found = _SEALED_START.match(line)
     if found is None or not is_sealed(sealed, line):
         return None
@@ -305,11 +305,11 @@ class ChainCheck:
 
 
 def _digest(key: bytes, body: Mapping[str, Value]) -> str:
-    """The hash this entry should have, "" when it has no canonical text (foreign fields, NaN)."""
+    """The hash this entry should have, "" when it has no canonical text (foreign fields, NaN, nested too deep)."""
     bare = {name: value for name, value in body.items() if name != "hash"}
     try:
         return hmac.digest(key, (str(body.get("prev")) + canonical(bare)).encode(), "sha256").hex()
-    except (ValueError, TypeError):
+    except (*NO_JSON, TypeError):
         return ""
 
 

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
+#: What reading or writing JSON raises: somebody may nest it deeper than can be read.
+NO_JSON = (ValueError, RecursionError)
+
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 #: Every field an entry may have, in the order people read them. A field that isn't here is a programming error.
@@ -76,17 +79,6 @@ def canonical(body: Mapping[str, Value]) -> str:
     if "\\u0000" in text and _has_nul(dict(body)):
         raise ValueError("U+0000 in an audit entry: no jsonb can hold it")
     return text
-
-
-def read_entry(line: str) -> Entry:
-    """An entry from its line. Raises ValueError if the line is none; whether its hash is ours is chain.py's question."""
-    found = json.loads(line)
-    if not isinstance(found, dict):
-        raise ValueError("an audit entry is a JSON object")  # noqa: TRY004 - one exception for every unreadable line
-    match found:
-        case {"replica": str(replica), "seq": int(seq), "kind": str(kind), "hash": str(digest)}:
-            return Entry(replica, seq, kind, digest, line)
-    raise ValueError("an audit entry has replica, seq, kind and hash")
 
 
 def clean(value: Value) -> Value:

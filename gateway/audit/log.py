@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 
 from gateway.audit.chain import Anchor, ChainCheck, Finding, Wrong, checkpoint_holds, keyed, sealed_entry
-from gateway.audit.entry import Entry, Value, read_entry
+from gateway.audit.entry import NO_JSON, Entry, Value
 from gateway.audit.files import is_live, lines, spooled
 from gateway.audit.spool import MAX_WAITING, Spool
 from gateway.errors import StoreUnavailable
@@ -127,13 +127,14 @@ class AuditLog:
         return count
 
     async def _pick_up_chain(self, replica: str, files: list[Path]) -> int:
-        confirmed, newest = await asyncio.to_thread(_confirmed, files)
-        left = _entries(lines(newest), confirmed, self.spool.key)
+        of_chain = _OfChain(replica, self.spool.key)
+        confirmed, newest = await asyncio.to_thread(_confirmed, files, of_chain)
+        left = _entries(lines(newest), confirmed, of_chain)
         count = 0
         while batch := await asyncio.to_thread(lambda: list(islice(left, BATCH))):
             await self._store.append(batch)
             count += len(batch)
-        torn = await asyncio.to_thread(_unrecorded_tear, self.spool.directory, replica, files)
+        torn = await asyncio.to_thread(_unrecorded_tear, self.spool.directory, files, of_chain)
         if torn is not None:
             self.spool.record("spool_torn", heads=[torn], reason="a torn line was found at the end of this spool")
             self.spool.flush()
@@ -158,7 +159,8 @@ class AuditLog:
             self._buffer += [entry for entry in taken if entry.seq > self.shipped]
 
     async def _ship_own_files(self) -> None:
-        left = _entries(self.spool.lines_from(self.shipped + 1), self.shipped, self.spool.key)
+        of_chain = _OfChain(self.spool.replica, self.spool.key)
+        left = _entries(self.spool.lines_from(self.shipped + 1), self.shipped, of_chain)
         while batch := await asyncio.to_thread(lambda: list(islice(left, BATCH))):
             await self._store.append(batch)
             self.shipped = batch[-1].seq
@@ -190,56 +192,67 @@ class AuditLog:
 # Reading what others left
 
 
-def _entries(found: Iterable[tuple[str, bool]], after: int, key: bytes) -> Iterator[Entry]:
-    """The whole, sealed entries of these lines with seq > after. What is not sealed is left to `verify` to complain of."""
-    sealed = keyed(key)
+class _OfChain:
+    """What is believed of a chain's files: lines that were sealed, and for this chain. The rest is left to `verify` to complain of."""
+
+    def __init__(self, replica: str, key: bytes) -> None:
+        self.replica = replica
+        self._sealed = keyed(key)
+
+    def entry(self, line: str) -> Entry | None:
+        """The entry of a line; None for what is none of this chain's."""
+        found = sealed_entry(self._sealed, line)
+        return found if found is not None and found.replica == self.replica else None
+
+
+def _entries(found: Iterable[tuple[str, bool]], after: int, of_chain: _OfChain) -> Iterator[Entry]:
+    """The whole entries of these lines with seq > after."""
     for line, whole in found:
-        entry = sealed_entry(sealed, line) if whole else None
+        entry = of_chain.entry(line) if whole else None
         if entry is not None and entry.seq > after:
             yield entry
 
 
-def _confirmed(files: list[Path]) -> tuple[int, list[Path]]:
+def _confirmed(files: list[Path], of_chain: _OfChain) -> tuple[int, list[Path]]:
     """How far the store had confirmed a chain by its newest checkpoint that says so, and the files from there on."""
     for newest in range(len(files) - 1, -1, -1):
-        marks = [_shipped_mark(line) for line, _ in lines([files[newest]]) if '"kind":"checkpoint"' in line]
+        marks = [_shipped_mark(of_chain.entry(line)) for line, _ in lines([files[newest]]) if _CHECKPOINT in line]
         if any(marks):
             first = newest
-            while first and _first_seq(files[first]) > max(marks):
+            while first and not _begins_by(files[first], max(marks), of_chain):
                 first -= 1
             return max(marks), files[first:]
     return 0, files
 
 
-def _first_seq(file: Path) -> int:
-    try:
-        return read_entry(next(lines([file]))[0]).seq
-    except (ValueError, StopIteration):
-        return 0
+_CHECKPOINT = '"kind":"checkpoint"'
 
 
-def _shipped_mark(line: str) -> int:
-    try:
-        mark = read_entry(line).body.get("shipped")
-    except ValueError:
-        return 0
+def _begins_by(file: Path, seq: int, of_chain: _OfChain) -> bool:
+    """Is the first line of the file an entry up to `seq`?"""
+    line, _ = next(lines([file]), ("", False))
+    entry = of_chain.entry(line)
+    return entry is not None and entry.seq <= seq
+
+
+def _shipped_mark(entry: Entry | None) -> int:
+    mark = entry.body.get("shipped") if entry else None
     return mark if isinstance(mark, int) else 0
 
 
-def _unrecorded_tear(directory: Path, replica: str, files: list[Path]) -> dict[str, Value] | None:
+def _unrecorded_tear(directory: Path, files: list[Path], of_chain: _OfChain) -> dict[str, Value] | None:
     """The last whole entry before a torn line at a chain's end, unless some chain of this directory has recorded it."""
     last: Entry | None = None
     torn = False
     for line, whole in lines(files):
         torn = not whole
-        with contextlib.suppress(ValueError):
-            last = read_entry(line) if whole else last
+        last = (of_chain.entry(line) if whole else None) or last
     if not torn or last is None:
         return None
     for others in spooled(directory).values():
-        if any('"kind":"spool_torn"' in line and f'"{replica}"' in line for line, _ in lines(others)):
+        if any('"kind":"spool_torn"' in line and f'"{last.replica}"' in line for line, _ in lines(others)):
             return None
-    return {"replica": replica, "seq": last.seq, "hash": last.hash}
+    return {"replica": last.replica, "seq": last.seq, "hash": last.hash}
 
 
 # Verifying
@@ -249,7 +262,7 @@ def logged_checkpoints(log: Iterable[str]) -> list[tuple[str, int, str, str]]:
     """The checkpoints among the lines of a JSON log (event audit.checkpoint); other lines are skipped."""
     found = []
     for line in log:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(*NO_JSON):
             match json.loads(line):
                 case {
                     "event": "audit.checkpoint",
@@ -369,7 +382,7 @@ def _check_files(replica: str, files: list[Path], key: bytes) -> ChainCheck:
             continue
         try:
             body = json.loads(line)
-        except ValueError:
+        except NO_JSON:
             check.unreadable()
         else:
             check.see(body, line) if isinstance(body, dict) else check.unreadable()
@@ -426,7 +439,7 @@ async def _page(check: ChainCheck, store: Store, replica: str, after: int) -> li
     while limit:
         try:
             return await store.chain(replica, after, limit)
-        except ValueError:
+        except NO_JSON:
             limit //= 2
     check.unreadable()
     return None

@@ -23,7 +23,7 @@ from gateway.audit.chain import (
     sign_checkpoint,
     verify_chain,
 )
-from gateway.audit.entry import Entry, Value, canonical, read_entry
+from gateway.audit.entry import Entry, Value, canonical
 
 KEY = b"0123456789abcdef0123456789abcdef"
 R = "host:1700000000:0"
@@ -55,7 +55,7 @@ def test_hash_is_hmac_of_prev_and_entry() -> None:
     assert json.loads(entry.text) == {**entry.body, "hash": expected}
     assert entry.text.endswith(f',"prev":"{genesis(KEY, R)}","hash":"{expected}"}}')
     assert is_sealed(keyed(KEY), entry.text)
-    assert read_entry(entry.text) == sealed_entry(keyed(KEY), entry.text) == entry
+    assert sealed_entry(keyed(KEY), entry.text) == entry
 
 
 @pytest.mark.parametrize("replica", [R, 'a "quoted" one\\', "größe:1:0"])
@@ -246,11 +246,11 @@ def test_any_single_edit_of_any_line_is_found(data: st.DataObject) -> None:
     check = ChainCheck(KEY, R)
     for text in (*LINES[:number], edited, *LINES[number + 1 :]):
         try:
-            entry = read_entry(text)
+            body = json.loads(text)
         except ValueError:
             check.unreadable()
         else:
-            check.see({**entry.body, "hash": entry.hash}, text)
+            check.see(body, text) if isinstance(body, dict) else check.unreadable()
     check.end()
     assert bool(check.findings) == (edited != line)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.entry import FIELDS, Value, canonical, clean, read_entry
+from gateway.audit.entry import FIELDS, Value, canonical, clean
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 VALUES: st.SearchStrategy[Value] = st.recursive(
@@ -61,9 +61,3 @@ def test_the_escape_of_nul_as_a_text_is_no_nul() -> None:
 def test_clean_shows_what_cannot_be_stored() -> None:
     dirty: Value = {"a": ["x\0y", "\ud800", 1, None], "b": "pile of 😀"}
     assert clean(dirty) == {"a": ["x\ufffdy", "\ufffd", 1, None], "b": "pile of 😀"}
-
-
-@pytest.mark.parametrize("line", ["", "[]", "{}", '{"seq":1}', '{"seq":"1","replica":"r","kind":"k","hash":"h"}', '"x'])
-def test_lines_that_are_no_entries(line: str) -> None:
-    with pytest.raises(ValueError, match=r"entry|Expecting|Unterminated"):
-        read_entry(line)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -250,6 +250,20 @@ def line_swap(path: Path) -> None:
     path.write_text("".join([*lines[:4], lines[5], lines[4], *lines[6:]]))
 
 
+def line_deep(path: Path) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:4], deep(lines[4]), *lines[5:]]))
+
+
+def deep(line: str, kind: str = "statement") -> str:
+    """The same, but nested deeper than any reader goes."""
+    return line.replace('"kind":"statement"', f'"kind":"{kind}","heads":{"[" * 100_000}{"]" * 100_000}')
+
+
+def line_huge(path: Path) -> None:
+    path.write_text(path.read_text().replace('"seq":5,', f'"seq":{"9" * 4300},', 1))
+
+
 def line_cut(path: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
 
@@ -265,6 +279,8 @@ def line_torn(path: Path) -> None:
         (line_space, {(A, 1, Wrong.EDITED, "spool")}),
         (line_delete, {(A, 5, Wrong.MISSING, "spool")}),
         (line_swap, {(A, 5, Wrong.OUT_OF_ORDER, "spool")}),
+        (line_deep, {(A, 5, Wrong.UNREADABLE, "spool"), (A, 5, Wrong.MISSING, "spool")}),
+        (line_huge, {(A, int("9" * 4300), Wrong.RENUMBERED, "spool")}),
         (line_cut, {(A, 20, Wrong.CUT, "spool")}),
         (line_torn, {(A, 22, Wrong.TORN, "spool"), (A, 22, Wrong.CUT, "spool")}),
         (Path.unlink, {(A, 0, Wrong.GONE, "spool")}),
@@ -427,6 +443,70 @@ async def test_lines_that_are_not_sealed_are_not_shipped(site: Installation) -> 
     assert await site.start(B).pick_up() == 9
 
 
+async def test_a_line_of_another_chain_moves_nobodys_mark(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sealed, and its number is far beyond ours: were it taken for one of ours, nothing before it would be shipped."""
+    monkeypatch.setattr("gateway.audit.spool.MAX_WAITING", 5)
+    log, other = site.start(A), site.start(B)
+    site.statements(B, 100)
+    site.statements(A, 10)
+    with site.file(A).open("a") as file:
+        file.write(site.file(B).read_text().splitlines(keepends=True)[-1])
+    await log.ship()
+    assert log.shipped == 10
+    other.spool.close()
+    site.statements(A, 3)
+    await log.ship()
+    assert [row["seq"] for row in await site.store.chain(A, 0, 99)] == [*range(1, 14)]
+
+
+def forged_mark(line: str, kind: str = "checkpoint") -> str:
+    return line.replace('"kind":"statement"', f'"kind":"{kind}"').replace('"sql":', '"shipped":10,"sql":')
+
+
+@pytest.mark.parametrize("spoilt", [forged_mark, lambda line: deep(line, "checkpoint")], ids=["forged", "nested deep"])
+async def test_a_forged_mark_keeps_nothing_from_being_picked_up(
+    site: Installation, spoilt: Callable[[str], str]
+) -> None:
+    dead = site.start(A)
+    site.statements(A)
+    dead.spool.close()
+    with site.file(A).open("a") as file:
+        file.write(spoilt(site.file(A).read_text().splitlines(keepends=True)[-1]))
+    assert await site.start(B).pick_up() == 10
+
+
+async def test_a_spoilt_beginning_of_a_file_keeps_nothing_of_those_before_it(site: Installation) -> None:
+    dead = site.start(A)
+    site.statements(A)
+    await dead.checkpoint()
+    for _ in range(2):
+        dead.spool.max_file_bytes = 1
+        site.statements(A)
+    dead.spool.max_file_bytes = 1 << 20
+    dead.spool.checkpoint(None, dead.shipped)
+    dead.spool.close()
+    newest = site.file(A)
+    newest.write_text("{}" + newest.read_text()[2:])
+    assert await site.start(B).pick_up() == 20
+
+
+async def test_what_was_not_sealed_is_not_vouched_for_before_a_torn_line(site: Installation) -> None:
+    dead = site.start(A)
+    last = site.statements(A, 3)[-1]
+    dead.spool.close()
+    with site.file(A).open("a") as file:
+        file.write(last.text.replace('"seq":3', '"seq":9') + "\n" + deep(last.text) + '\n{"seq":4,"repl')
+    heir = site.start(B)
+    await heir.pick_up()
+    [torn] = [row for row in await stored(site, heir) if row["kind"] == "spool_torn"]
+    assert torn["heads"] == [{"replica": A, "seq": 3, "hash": last.hash}]
+
+
+async def stored(site: Installation, log: AuditLog) -> Sequence[Mapping[str, Value]]:
+    await log.ship()
+    return await site.store.chain(log.spool.replica, 0, 99)
+
+
 async def test_a_torn_line_is_recorded_once_by_a_later_process(site: Installation) -> None:
     dead = site.start(A)
     site.statements(A, 3)
@@ -487,7 +567,11 @@ async def test_verify_waits_once_for_a_shipper_at_work(site: Installation) -> No
     assert len(looks) == 2
 
 
-@pytest.mark.parametrize("text", ["garbage", '{"seq":3,"hash":""}'])
+@pytest.mark.parametrize(
+    "text",
+    ["garbage", '{"seq":3,"hash":""}', deep('{"seq":3,"kind":"statement"}')],
+    ids=["garbage", "no entry", "deep"],
+)
 async def test_a_row_put_in_far_away_ends_the_reading(
     site: Installation, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.chain import checkpoint_holds, verify_chain
-from gateway.audit.entry import Value, read_entry
+from gateway.audit.entry import Value
 from gateway.audit.files import SpoolUnwritable, is_live, lines, spooled
 from gateway.audit.pattern import Pattern, number_value, text_value
 from gateway.audit.spool import Spool
@@ -302,10 +302,10 @@ def test_lines_from_an_entry_on_begin_at_it_or_a_little_before(tmp_path: Path, m
     for _ in range(30):
         spool.record("statement", sql="SELECT 'é'")
         spool.flush()
-    everything = [read_entry(line).seq for line, _ in spool.lines_from(1)]
+    everything = [json.loads(line)["seq"] for line, _ in spool.lines_from(1)]
     assert everything == list(range(1, 31))
     for seq in range(1, 31):
-        found = [read_entry(line).seq for line, _ in spool.lines_from(seq)]
+        found = [json.loads(line)["seq"] for line, _ in spool.lines_from(seq)]
         assert found == everything[found[0] - 1 :]
         assert 0 <= seq - found[0] < 4
 
