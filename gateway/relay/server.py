@@ -343,10 +343,11 @@ class Server:
         target = login_of(self.policy, identity, target)
         chosen = settings(guest.hello.parameters)
         wish = read_bool(chosen.pop(SETTING, "off")) is True
-        link, catalog = await self._reach(target, chosen)
+        link = await self._reach(target, chosen)
         try:
             path = told_path(link.answer, target.user)
             await self._saw(identity)
+            catalog = await self._catalogs.get(target)  # the last wait: a newer one is told to those that are there
             login = Login(
                 f"{self._prefix}-{next(self._session_numbers)}",
                 self._doors.replica,
@@ -387,15 +388,14 @@ class Server:
         else:
             self._shell.spool.record_alike(started, (text_value(login.session),))
 
-    async def _reach(self, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Any]:
+    async def _reach(self, target: Target, chosen: Mapping[str, str]) -> TargetLink:
         try:
-            catalog = await self._catalogs.get(target)
+            await self._catalogs.get(target)  # a target that is new is read before anybody waits there
             password = await self._password(target, target.password)
-            link = await connect(target, password, {**chosen, SETTING: "on"}, ASK_PATH)
+            return await connect(target, password, {**chosen, SETTING: "on"}, ASK_PATH)
         except GatewayError:
             self._shell.metrics.connects_failed.labels(target.name).inc()
             raise
-        return link, catalog
 
     async def _aside(self, target: Target) -> TargetLink:
         return await connect(

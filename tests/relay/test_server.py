@@ -6,22 +6,28 @@ import json
 import resource
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.audit.spool import Spool
+from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import SettingRefused
 from gateway.identity.claims import Identity, TokenRefused
 from gateway.identity.issuers import Issuers
-from gateway.policy.model import load
+from gateway.metrics import Metrics
+from gateway.policy.model import Target, load
+from gateway.relay.catalogs import Catalogs
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server, _request_ids, settings
 from gateway.relay.turn import Turn
+from gateway.sql.catalog import Catalog
+from gateway.wire.backend import ready_for_query
 from gateway.wire.frontend import password
 from gateway.wire.startup import startup_message
-from tests.playbook import POLICY
+from tests.playbook import POLICY, catalog
 
 NOBODY: Any = None  # behind the door: none of these clients gets that far
 
@@ -169,6 +175,47 @@ async def test_who_is_turned_away_is_recorded(
     told = {name: entry[name] for name in ("claimed", "target", "agent", "user", "subject", "reason") if name in entry}
     assert told == known
     assert KEY not in json.dumps(entry)
+
+
+async def test_a_session_begins_by_the_catalog_of_the_moment_it_begins(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    """DDL of another session, while this one logs in at the target, is told to those that are there: to this one nobody would."""
+    policy = load(
+        POLICY.replace("db.test", postgres.host)
+        .replace("5432", str(postgres.port))
+        .replace("shop, ssl", "postgres, ssl")
+    )
+    target = replace(policy.targets["shop"], user=postgres.superuser)
+    policy = replace(policy, targets={"shop": target})
+    versions = itertools.count(1)
+
+    async def read(_: Target) -> Catalog:
+        return replace(catalog(), version=next(versions))
+
+    async def password_of(*_: object) -> str:
+        return postgres.password
+
+    async def saw(_: Identity) -> None:
+        await catalogs.reload(target)
+
+    spool = Spool.open(tmp_path, "gate-1", b"a" * 32, time.time)
+    turn = Turn(spool, asyncio.get_running_loop().call_soon)
+    shell = Shell(NOBODY, spool, turn, NOBODY, Metrics(), NOBODY, NOBODY, NOBODY)
+    doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
+    issuers: Any = _Vouching()
+    catalogs = Catalogs(read, 3600, lambda target, known: server.catalog_changed(target, known))
+    server = Server(doors, policy, issuers, shell, catalogs, password_of, saw, NOBODY)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.listen("127.0.0.1", 0))
+    writer.write(startup_message({"user": "ann@example.com", "database": "shop"}) + password("good"))
+    async with asyncio.timeout(10):
+        await reader.readuntil(ready_for_query("I"))
+        [session] = server._relays.values()
+        known = session.talk.judge.catalog
+        await server.close()
+    assert known is await catalogs.get(target)
+    writer.close()
+    spool.close()
 
 
 async def test_without_a_file_descriptor_left_clients_wait_until_there_is_one() -> None:
