@@ -204,7 +204,7 @@ async def test_a_session_begins_by_the_catalog_of_the_moment_it_begins(
     shell = Shell(NOBODY, spool, turn, NOBODY, Metrics(), NOBODY, NOBODY, NOBODY)
     doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
     issuers: Any = _Vouching()
-    catalogs = Catalogs(read, 3600, lambda target, known: server.catalog_changed(target, known))
+    catalogs = Catalogs(read, 3600, lambda *told: server.catalog_changed(*told))  # noqa: PLW0108 - made below
     server = Server(doors, policy, issuers, shell, catalogs, password_of, saw, NOBODY)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.listen("127.0.0.1", 0))
     writer.write(startup_message({"user": "ann@example.com", "database": "shop"}) + password("good"))
