@@ -219,20 +219,27 @@ def reserved(address: Address) -> Iterator[Address]:
     gateway would share it, which is what SO_REUSEPORT is for.
     """
     if address.port:
-        _bound(address, shared=False).close()
-    with _bound(address, shared=True) as kept:
+        _bound(address, socket.SO_REUSEADDR).close()
+    with _kept(address) as kept:
         yield Address(address.host, kept.getsockname()[1])
 
 
-def _bound(address: Address, *, shared: bool) -> socket.socket:
+def _kept(address: Address) -> socket.socket:
+    """Without SO_REUSEADDR, or the look of a gateway that starts while no worker of ours listens yet would not see it."""
+    try:
+        return _bound(address, socket.SO_REUSEPORT)
+    except OSError:  # connections of a gateway that was one process, and is gone, are still ending
+        return _bound(address, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
+
+
+def _bound(address: Address, *options: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for each in options:
+            made.setsockopt(socket.SOL_SOCKET, each, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if shared:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         made.bind((address.host, address.port))
     except OSError as error:
         made.close()

@@ -223,3 +223,24 @@ def test_a_port_of_somebody_else_is_not_shared() -> None:
         address = Address("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(OSError, match=rf"Address already in use \({address}\)"), reserved(address):
             raise AssertionError
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_port_that_is_kept_is_refused_while_no_worker_listens_yet(host: str) -> None:
+    """Two gateways that start at the same moment would share it in silence."""
+    with (
+        reserved(Address("127.0.0.1", 0)) as kept,
+        pytest.raises(OSError, match="Address already in use"),
+        reserved(Address(host, kept.port)),
+    ):
+        pass
+
+
+def test_a_port_on_which_connections_of_a_single_process_still_end_can_be_kept() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            server.accept()[0].close()
+            assert client.recv(1) == b""
+    with reserved(Address("127.0.0.1", port)) as kept, socket.create_server((kept.host, port), reuse_port=True):
+        pass
