@@ -16,7 +16,7 @@ import structlog
 
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, is_unsettled
 from gateway.approvals.stored import from_json, to_json
-from gateway.audit.entry import Entry, Value
+from gateway.audit.entry import NO_JSON, Entry, Value
 from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.store.audit_sql import select
@@ -440,9 +440,12 @@ def _same(text: str, body: str) -> bool:
     """Do both say the same? An unreadable text is found where its chain is read."""
     try:
         said = json.loads(text)
-    except ValueError:
+    except NO_JSON:
         return True
-    return bool(said == json.loads(body))
+    try:
+        return bool(said == json.loads(body))
+    except RecursionError:
+        return False
 
 
 def _person(row: "asyncpg.Record") -> Person:

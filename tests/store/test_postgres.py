@@ -239,6 +239,7 @@ _COLUMNS = {
     "duration_ms": "0.5",
     "decided_by": "'bob@example.com'",
     "body": 'body || \'{"sql": "SELECT 1"}\'',
+    " body": "(body || jsonb_build_object('heads', (repeat('[', 3000) || repeat(']', 3000))::jsonb))",  # nested deeper than is read
 }
 
 
