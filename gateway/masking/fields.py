@@ -43,7 +43,8 @@ class FieldMasker:
         scanned = [(i, c) for i, c in enumerate(columns) if c.action == "scan"] if detectors else []
         self.scanned = {i: self._scan(c, detectors) for i, c in scanned if detectors}
         kinds = {(kind_of(c.type_oid, c.format), c.format) for _, c in scanned}
-        self._numbers = any(code == BINARY_FORMAT and kind in _HOLDS_NUMBERS for kind, code in kinds)
+        #: Binary numbers may be candidates: where they are ids, most are.
+        self.numbers = any(code == BINARY_FORMAT and kind in _HOLDS_NUMBERS for kind, code in kinds)
         #: Hex hides a secret from every look at raw bytes: such columns are read value by value.
         self.hidden = (Kind.BYTEA, TEXT_FORMAT) in kinds
 
@@ -61,7 +62,7 @@ class FieldMasker:
         if self.hidden:
             return start if start < end else -1
         at = look(data, start, end)
-        if self._numbers and (number := _BINARY_NUMBERS.search(data, start, end if at < 0 else at)) is not None:
+        if self.numbers and (number := _BINARY_NUMBERS.search(data, start, end if at < 0 else at)) is not None:
             return int(number.start())
         return at
 

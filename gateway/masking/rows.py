@@ -17,6 +17,10 @@ from gateway.masking.fields import Change, Counts, FieldMasker, Replace, replace
 from gateway.wire import walk
 
 _HEAD = Struct("!cih")  # DataRow: 'D', length (itself included), number of columns
+_DATA_ROW = ord("D")
+#: Bytes looked at in one go where binary numbers may be candidates, and each row then is: what is behind them is looked at again
+#: from each on, to the next secret, which may be far.
+_STRETCH = 1 << 12
 
 
 class RowMasker:
@@ -57,13 +61,23 @@ class RowMasker:
         """What the detectors change in the rows data[at:end], and how far it looked: to `end`. Raises as `rows` does."""
         fields = self._fields
         found: list[Change] = []
-        while (suspect := fields.suspect(data, at, end)) >= 0:
+        while at < end:
+            behind = self._stretch(data, at, end) if fields.numbers else end
+            suspect = fields.suspect(data, at, behind)
+            if suspect < 0:
+                at = behind
+                continue
             row = walk.holding(data, at, suspect)
             at = self._end(data, row, end)
             new = replace_candidates(data, row + _HEAD.size, at, fields, suspect)
             if new is not None:
                 found.append((row, at, self._packed(new)))
         return found, end
+
+    def _stretch(self, data: bytes, at: int, end: int) -> int:
+        """Offset behind the rows from `at` on that are looked at in one go: one at least."""
+        behind = walk.run(data, at, min(at + _STRETCH, end), _DATA_ROW)
+        return behind if behind > at else self._end(data, at, end)
 
     def _every(self, run: bytes) -> bytes:
         out, at = [], 0

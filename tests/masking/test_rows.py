@@ -5,6 +5,7 @@ import itertools
 import json
 import struct
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -72,6 +73,30 @@ def test_a_card_at_the_start_of_a_value_whose_length_byte_is_a_digit_or_letter(p
     value = card().encode() + b" " + b"x" * padding
     out = masked_value(value, 25)
     assert out == f"**** **** **** {card()[-4:]} ".encode() + b"x" * padding
+
+
+class Looks:
+    """Detectors that note how many bytes they looked at for a suspect."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def suspect(self, data: bytes, start: int, end: int) -> int:
+        self.bytes += end - start
+        return DETECTORS.suspect(data, start, end)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(DETECTORS, name)
+
+
+def test_binary_ids_that_are_all_candidates_do_not_make_each_row_look_to_the_end_of_the_run() -> None:
+    rows = [[struct.pack("!q", 7 * 10**17 + 10_007 * n), b"plain words"] for n in range(4000)]
+    run = b"".join(map(message, rows)) + message([b"\0" * 8, b"x" * 9000]) + message([b"\0" * 8, card().encode()])
+    looks = Looks()
+    out = RowMasker(scans(20, 25, code=1), cast(Detectors, looks), KEY).rows(run)
+    assert parse(out)[-1][1] == f"**** **** **** {card()[-4:]}".encode()
+    assert out == RowMasker(scans(20, 25, code=1), DETECTORS, KEY).rows(run)
+    assert looks.bytes < 200 * len(run), "a row at a time it is the half of 4000 times"
 
 
 def test_masked_columns_are_replaced_and_others_scanned() -> None:
