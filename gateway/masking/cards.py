@@ -141,7 +141,9 @@ def _cards(data: bytes, start: int, groups: list[_Group]) -> list[tuple[int, int
     while at < len(groups):
         shortest = _E164_LONGEST + 1 if plus and groups[at].start == start else 13
         count, digits = _card_at(groups, at, shortest)
-        if count and not _of_uuid(data, groups[at : at + count]):
+        if count and _of_uuid(data, groups[at : at + count]):
+            count = 0  # a card may begin within it
+        if count:
             found.append((groups[at].start, groups[at + count - 1].end, mask(digits)))
         at += count or 1
     return found

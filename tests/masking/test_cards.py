@@ -98,6 +98,12 @@ def test_the_shape_of_an_iban_is_no_card() -> None:
     assert CARDS.scrub(f"ZZ{number}") == (f"ZZ{mask(number)}", {"card": 1})
 
 
+def test_a_card_that_begins_within_what_looks_like_a_uuid_is_one() -> None:
+    """The first three parts are a number that some issuer could have given, too."""
+    assert luhn("4000000441111111")
+    assert CARDS.scrub("40000004-4111-1111-1111-1111") == ("40000004-**** **** **** 1111", {"card": 1})
+
+
 def test_a_part_of_a_uuid_is_no_card() -> None:
     first, last = grouped(card("4", 16), (8, 4, 4), "-"), grouped(card("81", 16), (4, 12), "-")
     for text in (f"{first}-8703-870652777679", f"{first}-a703-870652777679", f"11111111-1111-4111-{last}"):
