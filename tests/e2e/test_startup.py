@@ -81,8 +81,8 @@ async def test_refused(stack: Stack, knocking: Knock) -> None:
     await wire.close()
 
 
-def _let_in(stack: Stack) -> set[str]:
-    return set(str(stack.ask("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE usename = 'hoop'")).split())
+def _let_in(stack: Stack) -> set[int]:
+    return {pid for (pid,) in stack.ask("SELECT pid FROM pg_stat_activity WHERE usename = 'hoop'")}
 
 
 async def test_unknown_target_and_no_grant_sound_alike(stack: Stack) -> None:
