@@ -22,7 +22,7 @@ import structlog
 from gateway.audit.chain import Anchor, ChainCheck, Finding, Wrong, checkpoint_holds, keyed, sealed_entry
 from gateway.audit.entry import NO_JSON, Entry, Value
 from gateway.audit.files import is_live, lines, spooled
-from gateway.audit.spool import MAX_WAITING, Spool
+from gateway.audit.spool import Spool
 from gateway.errors import StoreUnavailable
 from gateway.store.port import Store
 
@@ -78,14 +78,14 @@ class AuditLog:
     async def ship(self) -> None:
         """Copy flushed entries to the store, in order. Raises StoreUnavailable; what was not confirmed is kept."""
         async with self._shipping:
-            self._collect()
-            if self._behind:
-                await self._ship_own_files()
-            while self._buffer:
-                batch = self._buffer[:BATCH]
-                await self._store.append(batch)
-                del self._buffer[: len(batch)]
-                self.shipped = batch[-1].seq
+            more = True
+            while more:
+                if not self._buffer:
+                    more = await self._next()
+                if self._buffer:
+                    await self._store.append(self._buffer)
+                    self.shipped = self._buffer[-1].seq
+                    self._buffer = []
 
     async def checkpoint(self) -> None:
         """Write a checkpoint entry, tell the log output, ship it and keep its signature in the store."""
@@ -150,13 +150,15 @@ class AuditLog:
                 heads.append({"replica": replica, "seq": seq, "hash": digest})
         return heads
 
-    def _collect(self) -> None:
-        taken = self.spool.take()
-        if taken is None or len(self._buffer) + len(taken) > MAX_WAITING:
-            self._behind = True
-            self._buffer.clear()
-        elif not self._behind:
-            self._buffer += [entry for entry in taken if entry.seq > self.shipped]
+    async def _next(self) -> bool:
+        """Take the next batch, a short one if there are no more: the loop has sessions to serve between two. Where memory did not bear
+        all, what is in the files goes first. True: there may be more."""
+        taken = self.spool.take(BATCH)
+        self._behind = self._behind or taken is None
+        if self._behind:
+            await self._ship_own_files()
+        self._buffer = [entry for entry in taken or () if entry.seq > self.shipped]
+        return taken is None or len(taken) == BATCH
 
     async def _ship_own_files(self) -> None:
         of_chain = _OfChain(self.spool.replica, self.spool.key)

@@ -167,11 +167,13 @@ class Spool:
         self.flush()
         return Checkpoint(entry, sign_checkpoint(self.key, self.replica, entry.seq, entry.hash))
 
-    def take(self) -> list[Entry] | None:
-        """Flushed entries since the last call, for the shipper. None: there were too many, read them from the files."""
-        taken, self._waiting = self._waiting, []
-        if taken is None:
+    def take(self, most: int = MAX_WAITING) -> list[Entry] | None:
+        """The oldest flushed entries that were not taken yet, for the shipper. None: there were too many, read them from the files."""
+        if self._waiting is None:
+            self._waiting = []
             return None
+        taken = self._waiting[:most]
+        del self._waiting[:most]
         replica = self.replica
         return [Entry._make((replica, seq, kind, digest, line[:-1].decode())) for seq, kind, digest, line in taken]
 

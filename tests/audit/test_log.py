@@ -391,7 +391,6 @@ async def test_what_is_not_stored_is_said(site: Installation) -> None:
 async def test_more_than_memory_bears_is_read_back_from_the_files(
     site: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.audit.log.MAX_WAITING", 5)
     monkeypatch.setattr("gateway.audit.spool.MAX_WAITING", 5)
     log = site.start(A)
     log.spool.max_file_bytes = 1000
