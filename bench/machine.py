@@ -5,7 +5,7 @@ import platform
 import resource
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,11 +87,18 @@ def allow_files(count: int) -> None:
 def one_cpu() -> Iterator[None]:
     """Keep this process, and the children started meanwhile, on one CPU: two CPUs make short runs bimodal."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
+    _keep_on({max(before)})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        _keep_on(before)
+
+
+def _keep_on(cpus: set[int]) -> None:
+    """All threads: a child has the CPUs of the one that started it, and PostgreSQL is started by one of a pool."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cpus)
 
 
 def elsewhere(server: int) -> None:

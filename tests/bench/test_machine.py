@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from bench.machine import cpu, facts, forget_peak, load, memory, one_cpu
 
@@ -30,6 +31,15 @@ def test_one_cpu_is_given_back() -> None:
     with one_cpu():
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before
+
+
+def test_threads_that_are_there_are_kept_on_it_too() -> None:
+    """A server that one of them starts would be on another CPU."""
+    with ThreadPoolExecutor(1) as pool:
+        before = pool.submit(os.sched_getaffinity, 0).result()
+        with one_cpu():
+            assert pool.submit(os.sched_getaffinity, 0).result() == os.sched_getaffinity(0)
+        assert pool.submit(os.sched_getaffinity, 0).result() == before
 
 
 def test_facts_name_the_machine() -> None:
