@@ -41,6 +41,7 @@ async def browser(stack: Stack) -> AsyncIterator[BrowserContext]:
 async def workspace(browser: BrowserContext, stack: Stack) -> Page:
     page = await browser.new_page()
     await page.goto(stack.workspace.page_url("Bob", "db-approvals"))
+    await page.get_by_placeholder("type / for a command").wait_for()  # it knows where it is
     return page
 
 
