@@ -8,7 +8,7 @@ are (UTF-8), no NaN. It survives a round trip through jsonb, which keeps neither
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
@@ -52,6 +52,11 @@ class Entry(NamedTuple):
     def body(self) -> Mapping[str, Value]:
         """Every field but `hash`, read from the text: hardly any entry is ever asked for it."""
         return {name: value for name, value in json.loads(self.text).items() if name != "hash"}
+
+
+def together(entries: Iterable[Entry]) -> bytes:
+    """Their lines as a spool has them: UTF-8, each with its line end."""
+    return "".join([f"{entry.text}\n" for entry in entries]).encode()
 
 
 def canonical(body: Mapping[str, Value]) -> str:

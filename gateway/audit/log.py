@@ -20,9 +20,9 @@ from pathlib import Path
 import structlog
 
 from gateway.audit.chain import Anchor, ChainCheck, Finding, Wrong, checkpoint_holds, keyed, sealed_entry
-from gateway.audit.entry import NO_JSON, Entry, Value
+from gateway.audit.entry import NO_JSON, Entry, Value, together
 from gateway.audit.files import is_live, lines, spooled
-from gateway.audit.spool import Spool
+from gateway.audit.spool import Shipment, Spool
 from gateway.errors import StoreUnavailable
 from gateway.store.port import Store
 
@@ -50,7 +50,7 @@ class AuditLog:
         self.spool = spool
         self.shipped = 0
         self._store = store
-        self._buffer: list[Entry] = []
+        self._buffer: Shipment | None = None
         self._behind = False
         self._named: dict[str, int] = {}
         self._shipping = asyncio.Lock()
@@ -80,12 +80,12 @@ class AuditLog:
         async with self._shipping:
             more = True
             while more:
-                if not self._buffer:
+                if self._buffer is None:
                     more = await self._next()
-                if self._buffer:
-                    await self._store.append(self._buffer)
-                    self.shipped = self._buffer[-1].seq
-                    self._buffer = []
+                if self._buffer is not None:
+                    await self._store.append(self._buffer.lines)
+                    self.shipped = max(self.shipped, self._buffer.seq)
+                    self._buffer = None
 
     async def checkpoint(self) -> None:
         """Write a checkpoint entry, tell the log output, ship it and keep its signature in the store."""
@@ -132,7 +132,7 @@ class AuditLog:
         left = _entries(lines(newest), confirmed, of_chain)
         count = 0
         while batch := await asyncio.to_thread(lambda: list(islice(left, BATCH))):
-            await self._store.append(batch)
+            await self._store.append(together(batch))
             count += len(batch)
         torn = await asyncio.to_thread(_unrecorded_tear, self.spool.directory, files, of_chain)
         if torn is not None:
@@ -151,20 +151,21 @@ class AuditLog:
         return heads
 
     async def _next(self) -> bool:
-        """Take the next batch, a short one if there are no more: the loop has sessions to serve between two. Where memory did not bear
-        all, what is in the files goes first. True: there may be more."""
+        """Take the next batch: the loop has sessions to serve between two. Where memory did not bear all, what is in the files goes
+        first, and some of what was kept meanwhile may go twice. True: there may be more."""
         taken = self.spool.take(BATCH)
         self._behind = self._behind or taken is None
         if self._behind:
             await self._ship_own_files()
-        self._buffer = [entry for entry in taken or () if entry.seq > self.shipped]
-        return taken is None or len(taken) == BATCH
+        if taken is not None and taken.lines:
+            self._buffer = taken
+        return taken is None or taken.more
 
     async def _ship_own_files(self) -> None:
         of_chain = _OfChain(self.spool.replica, self.spool.key)
         left = _entries(self.spool.lines_from(self.shipped + 1), self.shipped, of_chain)
         while batch := await asyncio.to_thread(lambda: list(islice(left, BATCH))):
-            await self._store.append(batch)
+            await self._store.append(together(batch))
             self.shipped = batch[-1].seq
         self._behind = False
 

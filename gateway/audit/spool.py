@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import Self, cast
+from typing import NamedTuple, Self, cast
 from urllib.parse import quote
 
 from gateway.audit.chain import genesis, keyed, link, sign_checkpoint
@@ -40,8 +40,12 @@ _OWN_FIELDS = frozenset(OF_SPOOL)
 _DIGEST = 64  # characters of a hash
 
 
-#: An entry that was sealed: its seq, kind, hash and line. A plain tuple, because two are made a statement.
-_Line = tuple[int, str, str, bytes]
+class Shipment(NamedTuple):
+    """Lines that were flushed, as they stand in the file; `seq` is the last one's. `more`: others wait behind them."""
+
+    seq: int
+    lines: bytes
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,9 @@ class Spool:
         self._sealed = keyed(key)
         self._clock = clock
         self._named = f',{canonical({"replica": replica})[1:-1]},"at":"'.encode()
-        self._queued: list[_Line] = []
-        self._waiting: list[_Line] | None = []
+        self._queued: list[bytes] = []
+        self._waiting: list[tuple[int, bytes]] | None = []  # of each write the last seq and its lines
+        self._taken = 0  # the last entry that `take` gave
         self._second = -1  # of the newest entry
         self._until_second = b""
         self._part = 0
@@ -111,7 +116,7 @@ class Spool:
         body |= {name: value for name, value in fields.items() if value is not None}
         entry = self._seal(body)
         self.seq, self.head = entry.seq, entry.hash
-        self._queued.append((entry.seq, kind, entry.hash, f"{entry.text}\n".encode()))
+        self._queued.append(f"{entry.text}\n".encode())
         return entry
 
     def record_alike(self, pattern: Pattern, values: Sequence[bytes]) -> None:
@@ -135,7 +140,7 @@ class Spool:
         digest = self._sealed(message)
         line = b"".join((message[_DIGEST:-1], b',"hash":"', digest.encode(), b'"}\n'))
         self.seq, self.head = seq, digest
-        self._queued.append((seq, pattern.kind, digest, line))
+        self._queued.append(line)
 
     def flush(self) -> None:
         """Hand all queued lines to the kernel in one write. Raises SpoolUnwritable, from then on always."""
@@ -143,11 +148,11 @@ class Spool:
             raise self._broken
         if not self._queued:
             return
-        data = b"".join([line for _, _, _, line in self._queued])
+        data = b"".join(self._queued)
         try:
             if self._size and self._size + len(data) > self.max_file_bytes:
                 self._next_file()
-            first = self._queued[0][0]
+            first = self.seq - len(self._queued) + 1
             if not self._marks or first >= self._marks[-1][0] + _MARK_EVERY:
                 self._marks.append((first, self._part, self._size))
             _write_all(self._file, data)
@@ -156,7 +161,8 @@ class Spool:
             raise self._broken from error
         self._size += len(data)
         self._unsynced = True
-        self._hand_over()
+        self._queued = []
+        self._hand_over(data)
 
     def checkpoint(self, heads: list[Value] | None = None, shipped: int | None = None) -> Checkpoint:
         """Record (and flush) an entry that names the chain so far, and sign it.
@@ -167,15 +173,20 @@ class Spool:
         self.flush()
         return Checkpoint(entry, sign_checkpoint(self.key, self.replica, entry.seq, entry.hash))
 
-    def take(self, most: int = MAX_WAITING) -> list[Entry] | None:
-        """The oldest flushed entries that were not taken yet, for the shipper. None: there were too many, read them from the files."""
+    def take(self, most: int = MAX_WAITING) -> Shipment | None:
+        """The oldest flushed entries that were not taken yet, up to `most` but a whole write at least, for the shipper.
+
+        None: there were too many, read them from the files.
+        """
         if self._waiting is None:
-            self._waiting = []
+            self._waiting, self._taken = [], self.seq - len(self._queued)
             return None
-        taken = self._waiting[:most]
-        del self._waiting[:most]
-        replica = self.replica
-        return [Entry._make((replica, seq, kind, digest, line[:-1].decode())) for seq, kind, digest, line in taken]
+        count = max(1, bisect_right(self._waiting, self._taken + most, key=itemgetter(0)))
+        taken = self._waiting[:count]
+        del self._waiting[:count]
+        if taken:
+            self._taken = taken[-1][0]
+        return Shipment(self._taken, b"".join([data for _, data in taken]), bool(self._waiting))
 
     def lines_from(self, seq: int) -> Iterator[tuple[str, bool]]:
         """What `lines` gives of this chain's own files, from `seq` or a little before it on."""
@@ -230,12 +241,11 @@ class Spool:
         except ValueError:  # U+0000 or a lone surrogate in a client's text: record it, visibly replaced
             return link(self._sealed, self.head, cast(dict[str, Value], clean(body)))
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, data: bytes) -> None:
         if self._waiting is not None:
-            self._waiting += self._queued
-            if len(self._waiting) > MAX_WAITING:
+            self._waiting.append((self.seq, data))
+            if self.seq - self._taken > MAX_WAITING:
                 self._waiting = None
-        self._queued = []
 
     def _begin_file(self) -> int:
         path = self._path(self._part)

@@ -207,8 +207,8 @@ class Store(SignIns, Protocol):
     async def posts(self, request_id: str) -> list[Post]:
         """The outbox rows of a request."""
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Insert audit entries; one that is there already (replica, seq) is left alone."""
+    async def append(self, lines: bytes) -> None:
+        """Insert audit entries, as a spool's file has them (entry.together); one that is there already (replica, seq) is left alone."""
 
     async def checkpoint(self, replica: str, seq: int, head: str, signature: str) -> None:
         """Keep a signed (replica, seq, hash)."""

@@ -228,9 +228,8 @@ class PostgresStore(PostgresSignIns):
     async def posts(self, request_id: str) -> list[Post]:
         return [Post(**row) for row in await self._fetch("outbox_of_request", request_id)]
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        async with self._connection() as connection:
-            await _insert(connection, entries)
+    async def append(self, lines: bytes) -> None:
+        await self._fetch("audit_insert", lines.decode())
 
     async def checkpoint(self, replica: str, seq: int, head: str, signature: str) -> None:
         await self._fetch("checkpoint_insert", replica, seq, head, signature)
@@ -429,11 +428,6 @@ async def _open(connection: "Connection", request: ApprovalRequest, entries: Seq
         list(cards.values()),
         request.grantable.shape if request.grantable else None,
     )
-
-
-async def _insert(connection: "Connection", entries: Sequence[Entry]) -> None:
-    if entries:
-        await connection.execute(Q["audit_insert"], [entry.text for entry in entries])
 
 
 def _same(text: str, body: str) -> bool:

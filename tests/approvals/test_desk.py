@@ -30,7 +30,7 @@ from gateway.approvals.desk import (
 from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State, Wire
 from gateway.audit.chain import verify_chain
-from gateway.audit.entry import Value
+from gateway.audit.entry import Value, together
 from gateway.audit.query import parse
 from gateway.audit.spool import Spool
 from gateway.errors import GatewayError, NotPermitted, StoreUnavailable, TooManyRequests
@@ -182,7 +182,7 @@ class TestRecord:
         expected: dict[str, Value] = {"kind": "refused", "decided_by": who.user, "via": "slack", "request": request.id}
         assert {name: entry.body[name] for name in expected} == expected
         assert entry.body["reason"] == answer.refusal.value
-        await store.append(spool.written)
+        await store.append(together(spool.written))
         assert (await store.audit(parse("", clock())))[1] == 0, "it ends no statement"
 
     async def test_a_button_that_does_not_belong_to_what_is_stored_decides_nothing_and_is_recorded(
@@ -530,13 +530,13 @@ class TestDeadReplicas:
         spool.record("decided", request=request.id, outcome="approved", decided_by="bob@example.com")
         spool.record("released", request=request.id)
         spool.flush()
-        await store.append(spool.written)
+        await store.append(together(spool.written))
         for name in ("new", "newer"):
             store._buried.clear()  # as if the first of them had been killed before it was through
             after = ListSpool(name)
             desk = Desk(store, after, clock=clock, link_max_age=1.0)
             await desk.start(name, gone=["old"])
-            await store.append(after.written)
+            await store.append(together(after.written))
             await desk.close()
         voided = [each for each in await store.story(request.id) if each["kind"] == "voided"]
         assert [str(each["reason"]).partition(":")[0] for each in voided] == ["old #3", "old #4"]
@@ -556,7 +556,7 @@ class TestDeadReplicas:
         await before.finish(open_.id, 2, "", 1.0, "open")
         spool.record("finished", request=told.id, outcome="executed", rows=42, duration_ms=3.5)
         spool.flush()
-        await store.append(spool.written)
+        await store.append(together(spool.written))
         after = ListSpool("new")
         desk = Desk(store, after, clock=clock, link_max_age=1.0)
         await desk.start("new", gone=["old"])

@@ -2,7 +2,7 @@
 
 import time
 
-from gateway.audit.entry import Value
+from gateway.audit.entry import Value, together
 from gateway.audit.exposure import exposure
 from gateway.audit.query import parse
 from gateway.store.memory import MemoryStore
@@ -15,7 +15,7 @@ async def answer(*ends: dict[str, Value], question: str = "did cursor expose a s
     spool, store = ListSpool(), MemoryStore(time.time)
     for each in ends:
         fields: dict[str, Value] = {"outcome": "executed", **_AGENT, **each}
-        await store.append([spool.record(str(fields.pop("kind", "finished")), **fields)])
+        await store.append(together([spool.record(str(fields.pop("kind", "finished")), **fields)]))
     return await exposure(parse(question, time.time()), store.audit)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.chain import checkpoint_holds, verify_chain
-from gateway.audit.entry import Value
+from gateway.audit.entry import Value, together
 from gateway.audit.files import SpoolUnwritable, is_live, lines, spooled
 from gateway.audit.pattern import Pattern, number_value, text_value
-from gateway.audit.spool import Spool
+from gateway.audit.spool import Shipment, Spool
 
 KEY = b"0123456789abcdef0123456789abcdef"
 R = "db-1.example.com:1700000000:0"
@@ -266,15 +266,30 @@ def test_take_hands_over_what_is_flushed_and_no_more_than_memory_bears(
     monkeypatch.setattr("gateway.audit.spool.MAX_WAITING", 3)
     spool = opened(tmp_path)
     first = spool.record("statement")
-    assert spool.take() == []
+    assert spool.take() == Shipment(0, b"", more=False)
     spool.flush()
     spool.record("statement")
-    assert spool.take() == [first]
+    assert spool.take() == Shipment(1, together([first]), more=False)
     for _ in range(3):
         spool.record("statement")
     spool.flush()
     assert spool.take() is None
-    assert spool.take() == []
+    assert spool.take() == Shipment(5, b"", more=False)
+    last = spool.record("statement")
+    spool.flush()
+    assert spool.take() == Shipment(6, together([last]), more=False)
+    spool.close()
+
+
+def test_take_gives_whole_writes_in_order_up_to_so_many_entries_and_says_whether_there_are_more(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    entries = []
+    for count in (2, 2, 1, 9, 1):
+        entries += [spool.record("statement") for _ in range(count)]
+        spool.flush()
+    given = [spool.take(5) for _ in range(4)]
+    assert [each and (each.seq, each.more) for each in given] == [(5, True), (14, True), (15, False), (15, False)]
+    assert b"".join(each.lines for each in given if each) == together(entries)
     spool.close()
 
 

@@ -8,6 +8,7 @@ import pytest
 from gateway.audit.spool import Spool
 from gateway.audit.tail import NEWEST, Tail, look
 from gateway.store.memory import MemoryStore
+from tests.fakes.stores import unshipped
 
 
 async def told(directory: Path, entries: int) -> tuple[MemoryStore, Spool]:
@@ -16,7 +17,7 @@ async def told(directory: Path, entries: int) -> tuple[MemoryStore, Spool]:
     for number in range(entries):
         spool.record("statement", sql=f"SELECT {number}")
     spool.flush()
-    await store.append(spool.take() or [])
+    await store.append(unshipped(spool))
     spool.close()
     return store, spool
 

@@ -16,6 +16,7 @@ from gateway.audit.entry import Entry, Value
 from gateway.audit.spool import Spool
 from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, BOB, CAROL, EVE, NOW, PLAIN, person
+from tests.fakes.stores import unshipped
 
 ID = PLAIN.id
 AUDITOR = person("olga", "audit")
@@ -54,7 +55,7 @@ class Record:
         told: dict[str, Value] = {"subject": who.subject, "user": who.user, "target": "shop", **fields}
         self.spool.record(kind, **told)
         self.spool.flush()
-        await self.store.append(self.spool.take() or [])
+        await self.store.append(unshipped(self.spool))
 
     async def ask(self, text: str, who: Person = BOB, front: str = "slack") -> Answer:
         return await self.commands.answer(text, Viewer(who, front))

@@ -12,6 +12,7 @@ from bots.revoking import GRANTS_HELP, REVOKE_HELP, Revoking
 from gateway.approvals.desk import Approve, Decided, Desk
 from gateway.approvals.grants import Scope
 from gateway.approvals.request import ApprovalRequest, Person, State
+from gateway.audit.entry import together
 from gateway.errors import StoreUnavailable
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Ending
@@ -133,7 +134,7 @@ class TestSessions:
     async def begun(self, office: Office) -> None:
         await office.store.heartbeat(office.spool.replica)
         who = {"subject": ANN.subject, "user": ANN.user, "target": "shop", "agent": "cursor"}
-        await office.store.append([office.spool.record("session_started", session="a1-7", **who)])
+        await office.store.append(together([office.spool.record("session_started", session="a1-7", **who)]))
 
     async def test_a_reviewer_ends_one(self, office: Office) -> None:
         await self.begun(office)

@@ -8,7 +8,7 @@ from bots.answers import Answer, Viewer
 from bots.sessions import SHOWN, Sessions
 from bots.texts import in_utc
 from gateway.approvals.request import Person
-from gateway.audit.entry import Value
+from gateway.audit.entry import Value, together
 from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, BOB, EVE, NOW, PLAIN, person
 from tests.fakes.stores import ListSpool
@@ -39,7 +39,7 @@ class Lobby:
             "session": session,
             **fields,
         }
-        await self.store.append([self.spool.record("session_started", **told)])
+        await self.store.append(together([self.spool.record("session_started", **told)]))
 
     async def ask(self, text: str, who: Person) -> Answer:
         return await self.sessions.answer(text, Viewer(who, "slack"))

@@ -12,6 +12,7 @@ from gateway.approvals.request import ApprovalRequest
 from gateway.audit.chain import genesis, seal
 from gateway.audit.entry import Entry, Value
 from gateway.audit.pattern import Pattern
+from gateway.audit.spool import Spool
 from gateway.errors import GatewayError
 from gateway.store.postgres import PostgresStore
 from tests.bots.samples import PLAIN
@@ -47,6 +48,13 @@ async def postgres_store(dsn: str, *, timeout: float = 5.0) -> AsyncIterator[Pos
         yield store
     finally:
         await store.close()
+
+
+def unshipped(spool: Spool) -> bytes:
+    """What a shipper would take now."""
+    taken = spool.take()
+    assert taken is not None, "more than memory bears"
+    return taken.lines
 
 
 class ListSpool:

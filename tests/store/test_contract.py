@@ -14,7 +14,7 @@ from gateway.approvals import request as rules
 from gateway.approvals.granting import cover, give, revoke_grant
 from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State
-from gateway.audit.entry import Entry
+from gateway.audit.entry import Entry, together
 from gateway.audit.query import Owner, Query, parse
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.memory import MemoryStore
@@ -450,7 +450,7 @@ class TestRecord:
         one, two = ListSpool("one"), ListSpool("two")
         kinds = [("held", "r1"), ("held", "r2"), ("decided", "r1"), ("statement", "r1")]
         first = [one.record(kind, request=request) for kind, request in kinds]
-        await store.append([*first, two.record("voided", request="r1")])
+        await store.append(together([*first, two.record("voided", request="r1")]))
         assert [entry["seq"] for entry in await store.steps("one", 2)] == [2, 3]
         assert await store.steps("nobody", 2) == []
         story = [(entry["replica"], entry["kind"]) for entry in await store.story("r1")]
@@ -470,21 +470,21 @@ class TestRecord:
     async def test_an_entry_comes_back_as_it_was_sealed(self, store: Store) -> None:
         spool = ListSpool()
         entry = spool.record("statement", sql="SELECT 'ä\n\ud7ff', 1.50", parameters=[["x", None]], duration_ms=0.1)
-        await store.append([entry])
+        await store.append(together([entry]))
         assert await store.chain("gate-1", 0, 10) == [{**entry.body, "hash": entry.hash}]
 
     async def test_an_entry_that_is_there_is_left_alone(self, store: Store) -> None:
         spool = ListSpool()
         first = spool.record("statement", sql="SELECT 1")
-        await store.append([first])
-        await store.append([first._replace(text=first.text.replace("SELECT 1", "SELECT 2"))])
+        await store.append(together([first]))
+        await store.append(together([first._replace(text=first.text.replace("SELECT 1", "SELECT 2"))]))
         assert [entry["sql"] for entry in await store.chain("gate-1", 0, 10)] == ["SELECT 1"]
-        await store.append([])
+        await store.append(b"")
 
     async def test_a_chain_is_read_in_pages(self, store: Store) -> None:
         spool, other = ListSpool(), ListSpool("gate-2")
         entries = [spool.record("statement", rows=number) for number in range(5)]
-        await store.append([*reversed(entries), other.record("statement")])
+        await store.append(together([*reversed(entries), other.record("statement")]))
         assert [entry["seq"] for entry in await store.chain("gate-1", 0, 3)] == [1, 2, 3]
         assert [entry["seq"] for entry in await store.chain("gate-1", 3, 3)] == [4, 5]
 
@@ -492,7 +492,7 @@ class TestRecord:
         assert await store.heads() == []
         chains = [ListSpool("gate-2"), ListSpool("gate-1"), ListSpool("Gate:3")]
         for count, spool in enumerate(chains, start=1):
-            await store.append([spool.record("statement") for _ in range(count)])
+            await store.append(together([spool.record("statement") for _ in range(count)]))
         assert sorted(await store.heads()) == sorted(
             (spool.replica, count, spool.queued[-1].hash) for count, spool in enumerate(chains, start=1)
         )
@@ -566,8 +566,8 @@ class TestAudit:
     async def test_both_stores_answer_as_the_grammar_says(self, store: Store, text: str) -> None:
         """The oracle is `matches`, which the memory store applies to the same entries."""
         entries, oracle = _story(ListSpool()), MemoryStore(time.time)
-        await store.append(entries)
-        await oracle.append(entries)
+        await store.append(together(entries))
+        await oracle.append(together(entries))
         query = parse(text, time.time())
         assert await store.audit(query) == await oracle.audit(query)
 
@@ -580,19 +580,19 @@ class TestAudit:
         for whose in (("https://i", "s1"), ("https://j", "s1"), (None, "s1"), (None, None)):
             about = dict(zip(("issuer", "subject"), whose, strict=True))
             entries = [spool.record("finished", user=user, **about) for user in ("ann@example.com", "ann", "eve", None)]
-            await store.append(entries)
-            await oracle.append(entries)
+            await store.append(together(entries))
+            await oracle.append(together(entries))
         query = replace(parse("limit:99", time.time()), owner=Owner(issuer, subject, name))
         assert await store.audit(query) == await oracle.audit(query)
 
     async def test_ends_once_each_and_no_refused_click(self, store: Store) -> None:
-        await store.append(_story(ListSpool()))
+        await store.append(together(_story(ListSpool())))
         found, total = await store.audit(parse("", time.time()))
         assert total == 10
         assert [entry["seq"] for entry in found] == [14, 13, 12, 9, 8, 7, 5, 4]
 
     async def test_pages_and_how_many_in_all(self, store: Store) -> None:
-        await store.append(_story(ListSpool()))
+        await store.append(together(_story(ListSpool())))
         query = parse("limit:4", time.time())
         assert [entry["seq"] for entry in (await store.audit(query, 0))[0]] == [14, 13, 12, 9]
         found, total = await store.audit(query, 4)
@@ -602,7 +602,7 @@ class TestAudit:
     async def test_since_is_inclusive_and_until_is_not(self, store: Store) -> None:
         spool = ListSpool()
         entry = spool.record("finished", outcome="executed")
-        await store.append([entry])
+        await store.append(together([entry]))
         at = time.mktime(time.strptime(str(entry.body["at"]), "%Y-%m-%dT%H:%M:%S.000000Z")) - time.timezone
         assert (await store.audit(Query((), at, at + 1)))[1] == 1
         assert (await store.audit(Query((), at - 1, at)))[1] == 0
@@ -615,7 +615,7 @@ class TestSessions:
             spool.record("session_started", session=each, user="ann@example.com") for each in ("s-1", "s-2", "s-3")
         ]
         over = [spool.record("session_ended", session="s-2"), gone.record("session_started", session="s-9")]
-        await store.append([*begun, *over])
+        await store.append(together([*begun, *over]))
         assert await store.sessions(60) == []
         await store.heartbeat("gate-1")
         assert [each["session"] for each in await store.sessions(60)] == ["s-3", "s-1"]
@@ -624,9 +624,9 @@ class TestSessions:
     async def test_a_name_used_by_two_replicas_ends_on_one(self, store: Store) -> None:
         one, two = ListSpool(), ListSpool("gate-2")
         for each in (one, two):
-            await store.append([each.record("session_started", session="s-1")])
+            await store.append(together([each.record("session_started", session="s-1")]))
             await store.heartbeat(each.replica)
-        await store.append([one.record("session_ended", session="s-1")])
+        await store.append(together([one.record("session_ended", session="s-1")]))
         assert [each["replica"] for each in await store.sessions(60)] == ["gate-2"]
 
     async def test_who_is_alive(self, store: Store) -> None:

@@ -30,7 +30,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.sent(1, 1, ""),
         store.failed(1, "", None),
         store.posts("x"),
-        store.append([]),
+        store.append(b""),
         store.checkpoint("a", 1, "", ""),
         store.audit(Query((), 0.0, 1.0)),
         store.chain("a", 0, 1),

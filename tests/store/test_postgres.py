@@ -13,6 +13,7 @@ from gateway.approvals import request as rules
 from gateway.approvals.granting import cover
 from gateway.approvals.request import ApprovalRequest
 from gateway.audit.chain import Wrong
+from gateway.audit.entry import together
 from gateway.audit.log import AuditLog, verify
 from gateway.audit.spool import Spool
 from gateway.demo.postgres import EmbeddedPostgres
@@ -97,7 +98,7 @@ class TestStart:
         store = await PostgresStore.connect(postgres.dsn("narrow", "gate", "pw"))
         request, spool = fresh(), ListSpool()
         await store.open(request, lambda _: [spool.record("held")])
-        await store.append(spool.queued)
+        await store.append(together(spool.queued))
         denied = await store.move(request.id, lambda r, now: rules.deny(r, BOB, "slack", "no", now), lambda _: [])
         assert isinstance(denied, ApprovalRequest)
         [post] = await store.due()
@@ -168,7 +169,7 @@ class TestTrouble:
     async def test_after_close_every_call_is_unavailable(self, store_dsn: str) -> None:
         async with postgres_store(store_dsn) as store:
             await store.close()
-            for call in (store.get("x"), store.due(), store.heartbeat("gate-1"), store.append([])):
+            for call in (store.get("x"), store.due(), store.heartbeat("gate-1"), store.append(b"")):
                 with pytest.raises(StoreUnavailable):
                     await call
 

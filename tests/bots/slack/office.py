@@ -29,6 +29,7 @@ from gateway.audit.entry import Entry, Value
 from gateway.audit.spool import Spool
 from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, BOB, CAROL, EVE, PLAIN
+from tests.fakes.stores import unshipped
 
 Serve = Callable[[web.Application], Awaitable[TestServer]]
 BUTTON_KEY = b"b" * 32
@@ -146,7 +147,7 @@ class Office:
 
     async def ship(self) -> None:
         """Copy the spool's entries to the store."""
-        await self.store.append(self.spool.take() or [])
+        await self.store.append(unshipped(self.spool))
 
     @property
     def card(self) -> Message:

@@ -29,6 +29,7 @@ from gateway.approvals.request import HeldStatement, Refusal, State
 from gateway.identity.accounts import Account
 from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN, TERMS
 from tests.bots.teams.office import BUTTON_KEY, Office, Parts
+from tests.fakes.stores import unshipped
 from tests.fakes.teams import APP_ID, CARD, TENANT, Json, Message, Teams, User, text_of
 
 ID = "01J9Z3K7Q8"
@@ -659,7 +660,7 @@ async def test_pages_of_the_audit(office: Office) -> None:
             "finished", user="ann@example.com", subject="sub-ann", tag="DELETE", outcome="executed", rows=k
         )
     office.spool.flush()
-    await office.store.append(office.spool.take() or [])
+    await office.store.append(unshipped(office.spool))
     first = await office.told(office.bob, "audit last:1h")
     assert "12 statements, 1 to 8" in first.text
     assert titles(first.card) == ["Next", "CSV", "Only denied"]
