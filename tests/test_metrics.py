@@ -52,7 +52,11 @@ def test_what_a_target_counts_is_looked_up_once() -> None:
     metrics = Metrics()
     metrics.of("shop").judged["hold"].inc()
     metrics.of("shop").sessions_open.inc()
+    metrics.of("shop").allowed.count += 2
     assert metrics.of("shop") is metrics.of("shop") is not metrics.of("other")
     text = generate_latest(metrics.registry).decode()
     assert 'hoop_statements_total{target="shop",verdict="hold"} 1.0' in text
     assert 'hoop_sessions_open{target="shop"} 1.0' in text
+    assert 'hoop_statements_total{target="shop",verdict="allow"} 2.0' in text
+    metrics.of("shop").allowed.count += 1
+    assert metrics.registry.get_sample_value("hoop_statements_total", {"target": "shop", "verdict": "allow"}) == 3

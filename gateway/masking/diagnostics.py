@@ -144,7 +144,7 @@ def scrub_parameter(body: bytes, detectors: Detectors) -> bytes:
 
 def scrub_sql(text: str, detectors: Detectors) -> str:
     """Make a SQL text (or any other of a client) fit for cards, audit and logs: passwords, connection strings and what the policy detects are replaced."""
-    return _own(detectors).scrub(text)[0]
+    return own(detectors).scrub(text)[0]
 
 
 def scrub_name(text: str, detectors: Detectors) -> str:
@@ -157,18 +157,13 @@ def _scrubbed_name(text: str, detectors: Detectors) -> str:
     return scrub_sql(text, detectors)
 
 
-def may_scrub(raw: bytes, detectors: Detectors) -> bool:
-    """Whether `scrub_sql` may change a text whose bytes are among these. Loose: False is final."""
-    return _own(detectors).suspicious(raw)
-
-
 def _clean(text: bytes, detectors: Detectors) -> bytes:
-    return _own(detectors).clean(text)[0]
+    return own(detectors).clean(text)[0]
 
 
 @lru_cache(maxsize=8)
-def _own(detectors: Detectors) -> Detectors:
-    """The policy's detectors and those that our own texts always get."""
+def own(detectors: Detectors) -> Detectors:
+    """The policy's detectors and those that our own texts always get: what `scrub_sql` and the like look for."""
     return detectors.also(OWN_TEXTS)
 
 

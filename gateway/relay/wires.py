@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from gateway.errors import GatewayError
+from gateway.metrics import Tally
 from gateway.relay.turn import Record, Turn
 from gateway.session.shortway import ShortWay
 
@@ -21,7 +22,7 @@ AtLength = Callable[[bytes, float], None]
 
 
 class Wires:
-    """`client` and `target` are connected. `passed` counts a statement; `failed` is told what went wrong, whatever it is, and `broken`
+    """`client` and `target` are connected. `passed` counts statements; `failed` is told what went wrong, whatever it is, and `broken`
     that the spool can't be written.
 
     `closed`: nothing is taken any more. `keeps_back`: what is for the target waits in `kept_back`.
@@ -34,7 +35,7 @@ class Wires:
         short: ShortWay,
         spool: Record,
         turn: Turn,
-        passed: Callable[[], None],
+        passed: Tally,
         from_client: AtLength,
         from_target: AtLength,
         failed: Callable[[Exception], None],
@@ -67,7 +68,7 @@ class Wires:
                 self._client_at_length(data, now)
                 return
             self._record(alike[0], alike[1])
-            self._passed()
+            self._passed.count += 1
             self._turn.add(self._to_target, self._broken, data)
         except Exception as error:
             self._failed(error)

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from gateway.identity.claims import Identity
 from gateway.masking.columns import NUMBERS, MaskPlan, literally, plan
 from gateway.masking.copy import CopyMasker, CopyOptions
-from gateway.masking.diagnostics import may_scrub, scrub_fields, scrub_names, scrub_sql
+from gateway.masking.diagnostics import own, scrub_fields, scrub_names, scrub_sql
 from gateway.masking.masks import REDACTED, Kind
 from gateway.masking.placeholders import CopyWatch, in_statement, in_values
 from gateway.masking.rows import RowMasker
@@ -130,6 +130,7 @@ class Judge:
         self._shared = standing.shared
         self.reading = reading = self._commons.reading(self.policy, self.catalog, standing)
         self.detectors, self.protects, self._clear = reading.detectors, reading.protects, clear
+        self._own = own(reading.detectors)
         self._masks, self._tables, self._lineages = reading.masks, reading.tables, reading.lineages
 
     @property
@@ -554,7 +555,7 @@ class Judge:
 
     def may_scrub(self, raw: bytes) -> bool:
         """False: no text among these bytes is changed by `scrub`."""
-        return may_scrub(raw, self.detectors)
+        return self._own.suspicious(raw)
 
     def hides_values(self, statement: Statement) -> bool:
         """Does `told_values` redact any of its parameters, whatever is bound?"""

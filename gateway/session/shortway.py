@@ -15,7 +15,7 @@ module, and goes on with what came. The client has seen nothing of the answer be
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.audit.pattern import Pattern, fraction_value, list_value, number_value, text_value
+from gateway.audit.pattern import Pattern, list_value, milliseconds_value, number_value, text_value
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.session import events as ev
 from gateway.session.names import Portal, Prepared
@@ -172,7 +172,7 @@ class ShortWay:
         if rows is None:
             return None
         self.flight = None
-        return flight.plain.over, (*flight.values, rows, fraction_value(round((now - flight.at) * 1000, 3)))
+        return flight.plain.over, (*flight.values, rows, milliseconds_value(now - flight.at))
 
     def _walk(self, flight: Flight, data: bytes, ready: int) -> bytes | None:
         """The number of rows that the tag says, as JSON; None where a message isn't the one that is due."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.audit.entry import Value
-from gateway.audit.pattern import Pattern, text_value
+from gateway.audit.pattern import Pattern, milliseconds, text_value
 from gateway.errors import GatewayError
 from gateway.identity.claims import Identity
 from gateway.masking.diagnostics import scrub_name
@@ -355,7 +355,7 @@ class Conversation:
         story = self._story(execution)
         story["rows"] = execution.rows if rows is None else rows
         story["outcome"] = "failed" if sqlstate else "executed"
-        took = round((self.now - execution.started) * 1000, 3)
+        took = milliseconds(self.now - execution.started)
         self.record("finished", **story, sqlstate=sqlstate, reason=reason, duration_ms=took)
 
     def skipped(self, execution: Execution) -> None:
@@ -513,7 +513,7 @@ class Conversation:
         self.ran, self.failed, self.unsettled = [], {}, []
 
     def _took(self, execution: Execution) -> float:
-        return round((self.now - execution.started) * 1000, 3)
+        return milliseconds(self.now - execution.started)
 
     # --- errands ------------------------------------------------------------------------------------------------------
 
