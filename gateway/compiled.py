@@ -18,6 +18,7 @@ MODULES = (
     "gateway.audit.chain",
     "gateway.audit.pattern",
     "gateway.audit.spool",
+    "gateway.masking.cards",
     "gateway.masking.glance",
     "gateway.relay.turn",
     "gateway.relay.wires",

@@ -4,13 +4,20 @@ A candidate is a maximal run of digits with separators. Inside it a card may beg
 A word may be glued to the run's ends, but not one of hex digits only: that is a hash (9 of 150,000 md5 tokens hold a
 Luhn-valid run of 16 digits). What has the shape of an IBAN or a UUID is none. Full-width digits and zero-width characters count as what they look like.
 
+It is looked for in whatever holds digits, so this is compiled (gateway/compiled.py): with integers of the machine, and offsets instead of
+objects. `spans` is for then alone; the interpreter leaves the runs to RE2.
+
 Left out: UATP (prefix 1: it is what timestamps and order numbers begin with) and lengths under 13.
 """
 
-import re
-from typing import NamedTuple, Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.masking import ibans
+
+if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
+    from mypy_extensions import i64
 
 
 class Match(Protocol):
@@ -20,8 +27,10 @@ class Match(Protocol):
     def end(self, group: int = 0, /) -> int: ...
 
 
+Span = tuple[int, int, str]  # start, end (bytes), what is put there
+
 #: First digits (from, to) -> lengths that are issued. Wider ranges may hold narrower ones: any row that fits will do.
-ISSUERS: tuple[tuple[str, str, frozenset[int]], ...] = (
+ISSUERS: Final[tuple[tuple[str, str, frozenset[int]], ...]] = (
     ("4", "4", frozenset({13, 16, 19})),  # Visa (13 is no longer issued but still stored)
     ("51", "55", frozenset({16})),  # Mastercard
     ("2221", "2720", frozenset({16})),  # Mastercard, 2-series
@@ -61,51 +70,103 @@ ISSUERS: tuple[tuple[str, str, frozenset[int]], ...] = (
     ("9860", "9860", frozenset({16})),  # Humo
     ("8600", "8600", frozenset({16})),  # Uzcard
 )
-_FIRST = "[2-689２-６８９]"
-_DIGIT = "[0-9０-９]"
+_FIRST: Final = "[2-689２-６８９]"
+_DIGIT: Final = "[0-9０-９]"
 #: Characters that no one sees: soft hyphen, zero-width space and joiners, word joiner, byte order mark.
-_ZERO_WIDTH = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
-_SEPARATOR = "[ \t._\\-\u00a0\u2007\u2009\u202f\u3000\u2010-\u2015" + _ZERO_WIDTH + "]"
+_ZERO_WIDTH: Final = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+_SEPARATOR: Final = "[ \t._\\-\u00a0\u2007\u2009\u202f\u3000\u2010-\u2015" + _ZERO_WIDTH + "]"
+
+_WIDE_SEPARATORS: Final = frozenset(
+    char.encode()
+    for char in ("\u00a0", "\u2007", "\u2009", "\u202f", "\u3000", *map(chr, range(0x2010, 0x2016)), *_ZERO_WIDTH)
+)
 
 #: On raw bytes: a first digit of an issuer and 12 more digits, whatever stands before and behind.
-NEAR = f"{_FIRST}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12}}"
+NEAR: Final = f"{_FIRST}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12}}"
 #: On a value: the whole run.
-RUN = f"{_DIGIT}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12,}}"
+RUN: Final = f"{_DIGIT}(?:{_SEPARATOR}{{0,3}}{_DIGIT}){{12,}}"
 
-_ASCII_DIGITS = re.compile("[0-9]+")
-_LONGEST = 19
-_ONCE = bytes.maketrans(b"0123456789", bytes(range(10)))
-_DOUBLED = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))  # the digit sum of twice the digit
-_E164_LONGEST = 15  # digits of a phone number: behind a "+" these are no cards
-_HEX = frozenset(b"0123456789ABCDEFabcdef")
-_ALNUM = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-_LONGEST_WORD = 64  # bytes looked at beside a run: a sha256 in hex
+_SHORTEST: Final = 13
+_LONGEST: Final = 19
+_E164_LONGEST: Final = 15  # digits of a phone number: behind a "+" these are no cards
+_HEX: Final = frozenset(b"0123456789ABCDEFabcdef")
+_ALNUM: Final = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_LONGEST_WORD: Final = 64  # bytes looked at beside a run: a sha256 in hex
+_DOUBLED: Final = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))  # the digit sum of twice the digit
+_ASCII_SEPARATORS: Final = b" \t._-"
+_GAP: Final = 3  # separators between two digits of a run
+
+#: How people group card numbers, beside equal groups with a shorter last one.
+_GROUPINGS: Final = frozenset(
+    {
+        (4, 6, 5),
+        (4, 6, 4),
+        (6, 13),
+        (6, 10),
+        (4, 4, 4, 5),
+        (4, 4, 4, 6),
+        (4, 4, 5),
+        (4, 3, 3, 3),
+        (4, 4, 4, 7),
+        (6, 4, 5),
+        (4, 12),
+        (8, 4, 4),
+        (4, 8, 4),
+        (4, 4, 8),
+    }
+)
 
 
-class _Group(NamedTuple):
-    """Digits without a visible separator between them: as ASCII, byte offsets, and the separator before them."""
+def _lengths() -> tuple[bytes, dict[int, int]]:
+    """ISSUERS by the first four digits, and by the first six where a row tells as many: a bit for each length."""
+    by_four, by_six = bytearray(10_000), dict[int, int]()
+    for low, high, lengths in ISSUERS:
+        bits = sum(1 << length - _SHORTEST for length in lengths)
+        wide = 10 ** max(0, 4 - len(low))
+        for prefix in range(int(low) * wide, (int(high) + 1) * wide):
+            if len(low) > 4:
+                by_six[prefix] = by_six.get(prefix, 0) | bits
+            else:
+                by_four[prefix] |= bits
+    return bytes(by_four), by_six
 
-    digits: str
-    start: int
-    end: int
-    before: str
+
+_BY_FOUR: Final = _lengths()[0]
+_BY_SIX: Final = _lengths()[1]
 
 
 def luhn(digits: str) -> bool:
     """Check the last digit (ISO/IEC 7812-1, Annex B)."""
-    shown = digits.encode()
-    return (sum(shown[-1::-2].translate(_ONCE)) + sum(shown[-2::-2].translate(_DOUBLED))) % 10 == 0
+    return _luhn(digits.encode(), 0, len(digits))
 
 
-_BY_FIRST = {first: [row for row in ISSUERS if row[0][0] <= first <= row[1][0]] for first in "0123456789"}
+def _luhn(digits: bytes, first: i64, end: i64) -> bool:
+    doubled = _DOUBLED
+    total: i64 = 0
+    at: i64 = end - 1
+    while at > first:
+        one: i64 = digits[at]
+        two: i64 = digits[at - 1]
+        twice: i64 = doubled[two - 0x30]
+        total += one - 0x30 + twice
+        at -= 2
+    if at == first:
+        one = digits[at]
+        total += one - 0x30
+    return total % 10 == 0
 
 
 def issued(digits: str) -> bool:
     """Whether an issuer has numbers that begin so and are so long."""
-    for low, high, lengths in _BY_FIRST[digits[0]]:
-        if low <= digits[: len(low)] <= high and len(digits) in lengths:
-            return True
-    return False
+    shown, size = digits.encode(), len(digits)
+    return _SHORTEST <= size <= _LONGEST and bool(_issued(shown, 0) >> size - _SHORTEST & 1)
+
+
+def _issued(digits: bytes, first: i64) -> i64:
+    """How long the numbers are that some issuer begins with these digits, six at least: bit 0 is _SHORTEST."""
+    by_four: i64 = _BY_FOUR[int(digits[first : first + 4])]
+    by_six: i64 = _BY_SIX.get(int(digits[first : first + 6]), 0)
+    return by_four | by_six
 
 
 def mask(digits: str) -> str:
@@ -117,70 +178,166 @@ def glued_left(data: bytes, start: int, chars: frozenset[int] = _ALNUM) -> bool:
     """Whether one of `chars` stands before `start`. The end of an escape is none of them: \\n in JSON and arrays, %3D in URLs."""
     if not start or data[start - 1] not in chars:
         return False
-    if data[start - 1] in b"nrtbfv" and data[start - 2 : start - 1] == b"\\":
+    if start > 1 and data[start - 1] in b"nrtbfv" and data[start - 2] == 0x5C:
         return False
     return not (start > 2 and data[start - 3] == 0x25 and _HEX.issuperset(data[start - 2 : start]))
 
 
-def find(data: bytes, m: Match) -> list[tuple[int, int, str]]:
+def find(data: bytes, m: Match) -> list[Span]:
     """The cards in a run of digits, with what replaces each."""
-    start, end = m.start(), m.end()
-    groups = _groups(data[start:end], start)
-    if data[start - 1 : start] == b"%":
-        groups = _behind_percent(groups)
-    found = _cards(data, start, groups)
-    if not found:  # looking at what is glued to a run costs more, and most runs hold no card
-        return []
-    alone = _unglued(data, start, end, groups)
-    return found if len(alone) == len(groups) else _cards(data, start, alone)
+    return _within(data, m.start(), m.end())
 
 
-def _cards(data: bytes, start: int, groups: list[_Group]) -> list[tuple[int, int, str]]:
-    plus = start > 0 and data[start - 1] == 0x2B
-    found, at = [], 0
-    while at < len(groups):
-        shortest = _E164_LONGEST + 1 if plus and groups[at].start == start else 13
-        count, digits = _card_at(groups, at, shortest)
-        if count and _of_uuid(data, groups[at : at + count]):
-            count = 0  # a card may begin within it
-        if count:
-            found.append((groups[at].start, groups[at + count - 1].end, mask(digits)))
-        at += count or 1
+def spans(data: bytes) -> list[Span]:
+    """The cards in all runs of a value: what `find` says of each match of RUN."""
+    found: list[Span] = []
+    size: i64 = len(data)
+    at: i64 = 0
+    while at < size:
+        width = _digit(data, at, size)
+        if width == 0:
+            at += 1
+            continue
+        end, count = _run(data, at, size)
+        if count >= _SHORTEST:
+            found += _within(data, at, end)
+        at = end
     return found
 
 
-def _behind_percent(groups: list[_Group]) -> list[_Group]:
-    """Leave out the %20 of a URL before a number."""
-    first = groups[0]
-    rest = first.digits[2:]
-    return [_Group(rest, first.start + 2, first.end, ""), *groups[1:]] if rest else groups[1:]
+def _run(data: bytes, at: i64, size: i64) -> tuple[i64, i64]:
+    """The end of the run that begins with the digit at `at`, and how many digits it has."""
+    count: i64 = 0
+    gap: i64 = 0
+    end: i64 = at
+    while at < size:
+        width: i64 = _digit(data, at, size)
+        if width:
+            count += 1
+            gap = 0
+            end = at + width
+        else:
+            width = _separator(data, at, size)
+            gap += 1
+            if width == 0 or gap > _GAP:
+                break
+        at += width
+    return end, count
 
 
-def _unglued(data: bytes, start: int, end: int, groups: list[_Group]) -> list[_Group]:
-    """Leave out the groups at the ends of a run that belong to the word glued to it: an IBAN, a hash."""
+def _digit(data: bytes, at: i64, size: i64) -> i64:
+    """How many bytes the digit at `at` takes; 0 where none is."""
+    char: i64 = data[at]
+    if 0x30 <= char <= 0x39:
+        return 1
+    if char != 0xEF or at + 2 >= size or data[at + 1] != 0xBC:
+        return 0
+    char = data[at + 2]
+    return 3 if 0x90 <= char <= 0x99 else 0
+
+
+def _separator(data: bytes, at: i64, size: i64) -> i64:
+    """The same of a separator."""
+    char: i64 = data[at]
+    if char < 0x80:
+        return 1 if char in (0x20, 0x2D, 0x2E, 0x5F, 0x09) else 0
+    for width in (2, 3):
+        if at + width <= size and data[at : at + width] in _WIDE_SEPARATORS:
+            return width
+    return 0
+
+
+class _Groups:
+    """The groups of a run, digits without a visible separator between them. Offsets of bytes in the value.
+
+    `digits`: of all groups as ASCII. By group: `first` digit of it (and one more number, behind the last), `starts`, `ends`, and the
+    separators `before` it as one number.
+    """
+
+    def __init__(self, digits: bytes) -> None:
+        self.digits = digits
+        self.first: list[int] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.before: list[int] = []
+
+    def begin(self, first: int, start: int, before: int) -> None:
+        """A group begins; the one before it has ended."""
+        self.first.append(first)
+        self.starts.append(start)
+        self.before.append(before)
+
+
+def _within(data: bytes, start: i64, end: i64) -> list[Span]:
+    """The cards in the run data[start:end]."""
+    run = data[start:end]
+    groups = _ascii_groups(run, start) if run.isascii() else _groups(run, start)
+    low: i64 = _behind_percent(groups) if start > 0 and data[start - 1] == 0x25 else 0
+    high: i64 = len(groups.starts)
+    found = _cards(data, start, groups, low, high)
+    if not found:  # looking at what is glued to a run costs more, and most runs hold no card
+        return found
     before, behind = _word_before(data, start), _word_behind(data, end)
-    if not (before or behind):
-        return groups
-    groups = groups[_of_iban(before, groups, behind) :]
-    if len(groups) == 1 and groups[0].start == start:
-        return [] if _of_hash(before + behind) else groups
-    first = 1 if groups and groups[0].start == start and _of_hash(before) else 0
-    return groups[first:-1] if _of_hash(behind) else groups[first:]
+    if not before and not behind:
+        return found
+    first, last = _unglued(start, groups, low, high, before, behind)
+    return found if first == low and last == high else _cards(data, start, groups, first, last)
 
 
-def _word_before(data: bytes, start: int) -> bytes:
+def _cards(data: bytes, start: i64, groups: _Groups, at: i64, high: i64) -> list[Span]:
+    """The cards of the groups from `at` to `high`."""
+    plus = start > 0 and data[start - 1] == 0x2B
+    found: list[Span] = []
+    while at < high:
+        shortest: i64 = _E164_LONGEST + 1 if plus and groups.starts[at] == start else _SHORTEST
+        count: i64 = _card_at(groups, at, high, shortest)
+        if count == 0 or _of_uuid(data, groups, at, count):  # a card may begin within a UUID
+            at += 1
+            continue
+        end: i64 = groups.first[at + count]
+        shown = groups.digits[end - 4 : end].decode()
+        found.append((groups.starts[at], groups.ends[at + count - 1], mask(shown)))
+        at += count
+    return found
+
+
+def _behind_percent(groups: _Groups) -> i64:
+    """Leave out the %20 of a URL before a number; answers the first group that is left."""
+    if groups.first[1] <= 2:
+        return 1
+    groups.first[0] = 2
+    groups.starts[0] += 2
+    return 0
+
+
+def _unglued(start: i64, groups: _Groups, low: i64, high: i64, before: bytes, behind: bytes) -> tuple[i64, i64]:
+    """Leave out the groups at the ends of a run that belong to the word glued to it: an IBAN, a hash."""
+    low += _of_iban(before, groups, low, high, behind)
+    begins = low < high and groups.starts[low] == start
+    if begins and high - low == 1:
+        return (low, low) if _of_hash(before + behind) else (low, high)
+    if begins and _of_hash(before):
+        low += 1
+    if low < high and _of_hash(behind):
+        high -= 1
+    return low, high
+
+
+def _word_before(data: bytes, start: i64) -> bytes:
     """The letters and digits that end at `start`; none behind an escape or the %B that opens track 1 of a card's stripe."""
-    if not glued_left(data, start) or data[start - 2 : start] == b"%B":
+    if not glued_left(data, start) or (start >= 2 and data[start - 2] == 0x25 and data[start - 1] == 0x42):
         return b""
-    at = start
-    while at > max(0, start - _LONGEST_WORD) and data[at - 1] in _ALNUM:
+    at: i64 = start
+    stop: i64 = max(0, start - _LONGEST_WORD)
+    while at > stop and data[at - 1] in _ALNUM:
         at -= 1
     return data[at:start]
 
 
-def _word_behind(data: bytes, end: int) -> bytes:
-    at = end
-    while at < min(len(data), end + _LONGEST_WORD) and data[at] in _ALNUM:
+def _word_behind(data: bytes, end: i64) -> bytes:
+    at: i64 = end
+    stop: i64 = min(len(data), end + _LONGEST_WORD)
+    while at < stop and data[at] in _ALNUM:
         at += 1
     return data[end:at]
 
@@ -189,96 +346,129 @@ def _of_hash(word: bytes) -> bool:
     return bool(word) and _HEX.issuperset(word)
 
 
-def _of_iban(before: bytes, groups: list[_Group], behind: bytes) -> int:
+def _of_iban(before: bytes, groups: _Groups, low: i64, high: i64, behind: bytes) -> i64:
     """How many groups at the beginning of a run are, with a country's letters before them, its IBAN or its digits so far."""
-    missing = ibans.LENGTHS.get(before.decode(), 0) - len(before)
-    for count, group in enumerate(groups, 1):
-        missing -= len(group.digits)
+    missing: i64 = ibans.LENGTHS.get(before.decode(), 0) - len(before)
+    first = groups.first
+    at: i64 = low
+    while at < high:
+        missing -= first[at + 1] - first[at]
+        at += 1
         if missing == 0:
-            return count
-    return len(groups) if missing > 0 and behind and len(groups[0].digits) == 2 else 0
+            return at - low
+    return high - low if missing > 0 and behind and first[low + 1] - first[low] == 2 else 0
 
 
-def _of_uuid(data: bytes, groups: list[_Group]) -> bool:
+def _of_uuid(data: bytes, groups: _Groups, at: i64, count: i64) -> bool:
     """The first three parts of a UUID or the last two: what is beside them may hold letters."""
-    sizes, first, last = [len(g.digits) for g in groups], groups[0].start, groups[-1].end
-    return (sizes == [8, 4, 4] and data[last : last + 1] == b"-") or (
-        sizes == [4, 12] and data[first - 1 : first] == b"-"
-    )
+    first = groups.first
+    size: i64 = first[at + 1] - first[at]
+    if count == 3 and size == 8:
+        last: i64 = groups.ends[at + 2]
+        return (
+            first[at + 2] - first[at + 1] == 4
+            and first[at + 3] - first[at + 2] == 4
+            and last < len(data)
+            and data[last] == 0x2D
+        )
+    start: i64 = groups.starts[at]
+    return count == 2 and size == 4 and first[at + 2] - first[at + 1] == 12 and start > 0 and data[start - 1] == 0x2D
 
 
-def _groups(run: bytes, offset: int) -> list[_Group]:
-    """Split a run at its visible separators."""
-    if run.isascii():
-        return _ascii_groups(run.decode("ascii"), offset)
-    groups: list[_Group] = []
-    digits, before, first, at = "", "", offset, offset
-    for char in run.decode("utf-8"):
-        width = 1 if char < "\x80" else len(char.encode())
-        if char.isdecimal():
-            if not digits:
-                first = at
-            digits, last = digits + (char if width == 1 else str(int(char))), at + width
-        elif char not in _ZERO_WIDTH:
-            if digits:
-                groups.append(_Group(digits, first, last, before))
-                digits, before = "", ""
-            before += char
-        at += width
-    return [*groups, _Group(digits, first, last, before)] if digits else groups
-
-
-def _ascii_groups(run: str, offset: int) -> list[_Group]:
-    """The same of what most runs are."""
-    groups: list[_Group] = []
-    behind = 0
-    for found in _ASCII_DIGITS.finditer(run):
-        start, end = found.span()
-        groups.append(_Group(found[0], offset + start, offset + end, run[behind:start] if groups else ""))
-        behind = end
+def _ascii_groups(run: bytes, offset: i64) -> _Groups:
+    """Split a run at its separators, where all of it is ASCII, as of most."""
+    if run.isdigit():
+        groups = _Groups(run)
+        groups.begin(0, offset, 0)
+        groups.ends.append(offset + len(run))
+        groups.first.append(len(run))
+        return groups
+    groups = _Groups(run.translate(None, _ASCII_SEPARATORS))
+    before: i64 = 0
+    digits: i64 = 0
+    inside = False
+    at: i64 = 0
+    size: i64 = len(run)
+    while at < size:
+        char: i64 = run[at]
+        if 0x30 <= char <= 0x39:
+            if not inside:
+                groups.begin(digits, offset + at, before)
+                inside = True
+            digits += 1
+        elif inside:
+            groups.ends.append(offset + at)
+            inside = False
+            before = char
+        else:
+            before = before << 16 | char
+        at += 1
+    groups.ends.append(offset + size)
+    groups.first.append(digits)
     return groups
 
 
-def _card_at(groups: list[_Group], at: int, shortest: int) -> tuple[int, str]:
-    """The longest card that begins with groups[at]: how many groups, and its digits; (0, "") when there is none."""
-    if groups[at].before == ".":
-        return 0, ""  # the fraction of a decimal number
-    digits, best = "", (0, "")
-    for count, group in enumerate(groups[at : at + _LONGEST], 1):
-        digits += group.digits
-        if len(digits) > _LONGEST or (count > 2 and group.before != groups[at + 1].before):
+def _groups(run: bytes, offset: i64) -> _Groups:
+    """Split a run at its visible separators."""
+    text = run.decode()
+    groups = _Groups("".join([str(int(char)) for char in text if char.isdecimal()]).encode())
+    before, digits, at, last = 0, 0, int(offset), int(offset)
+    inside = False
+    for char in text:
+        width = 1 if char < "\x80" else len(char.encode())
+        if char.isdecimal():
+            if not inside:
+                groups.begin(digits, at, before)
+                inside = True
+            digits += 1
+            last = at + width
+        elif char not in _ZERO_WIDTH:
+            if inside:
+                groups.ends.append(last)
+                before, inside = 0, False
+            before = before << 16 | ord(char)
+        at += width
+    groups.ends.append(last)
+    groups.first.append(digits)
+    return groups
+
+
+def _card_at(groups: _Groups, at: i64, high: i64, shortest: i64) -> i64:
+    """The longest card that begins with the group at `at`: how many groups it takes, 0 where there is none."""
+    digits, first, before = groups.digits, groups.first, groups.before
+    begin: i64 = first[at]
+    if len(digits) - begin < shortest or before[at] == 0x2E:  # the fraction of a decimal number
+        return 0
+    lengths: i64 = _issued(digits, begin)
+    best: i64 = 0
+    last: i64 = at
+    while last < high and lengths:
+        size: i64 = first[last + 1] - begin
+        if size > _LONGEST or (last - at >= 2 and before[last] != before[at + 1]):
             break
-        if len(digits) < shortest or not issued(digits):
-            continue
-        if _written_so([len(g.digits) for g in groups[at : at + count]]) and luhn(digits):
-            best = (count, digits)
+        if (
+            size >= shortest
+            and (lengths >> (size - _SHORTEST)) & 1
+            and _written_so(first, at, last)
+            and _luhn(digits, begin, begin + size)
+        ):
+            best = last - at + 1
+        last += 1
     return best
 
 
-#: How people group card numbers, beside equal groups with a shorter last one.
-_GROUPINGS = (
-    (4, 6, 5),
-    (4, 6, 4),
-    (6, 13),
-    (6, 10),
-    (4, 4, 4, 5),
-    (4, 4, 4, 6),
-    (4, 4, 5),
-    (4, 3, 3, 3),
-    (4, 4, 4, 7),
-    (6, 4, 5),
-    (4, 12),
-    (8, 4, 4),
-    (4, 8, 4),
-    (4, 4, 8),
-)
-
-
-def _written_so(sizes: list[int]) -> bool:
+def _written_so(first: list[int], at: i64, last: i64) -> bool:
     """Whether a card is written in groups of these sizes. Dates, phone numbers and UUIDs are not."""
-    if len(sizes) == 1 or tuple(sizes) in _GROUPINGS:
+    if at == last:
         return True
-    return sizes[0] in (1, 4, 8) and all(s == sizes[0] for s in sizes[:-1]) and sizes[-1] <= sizes[0]
+    whole: i64 = first[at + 1] - first[at]
+    if whole in (1, 4, 8):
+        i: i64 = at + 1
+        while i < last and first[i + 1] - first[i] == whole:
+            i += 1
+        if i == last and first[last + 1] - first[last] <= whole:
+            return True
+    return last - at < 4 and tuple([first[i + 1] - first[i] for i in range(at, last + 1)]) in _GROUPINGS
 
 
 def example() -> str:

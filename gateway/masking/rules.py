@@ -19,9 +19,8 @@ from dataclasses import dataclass
 import re2
 
 from gateway.masking import cards, ibans
-from gateway.masking.cards import Match
+from gateway.masking.cards import Match, Span
 
-Span = tuple[int, int, str]  # start, end (bytes), what is put there
 Find = Callable[[bytes, Match], list[Span]]
 
 _ALNUM = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
