@@ -8,20 +8,21 @@ alternation of all `near` patterns, not re2.Set: measured as fast (570 MB/s), it
 memory is used up it falls back to the NFA, where a Set says "no match". A Set tells which rules to try on one value; when
 it names none although the alternation hit, all are tried.
 
-Where it is compiled, and all rules are ones that it knows, glance.py looks first.
+Where it is compiled, and all rules are ones that it knows, glance.py looks first; and where that says of a value that there can be
+no more than cards, cards.py looks for those without RE2.
 
 What is not found: secrets that are cut, reversed, encoded or written in words. Lineage (gateway.sql) is for those.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import re2
 
-from gateway.masking import glance
-from gateway.masking.rules import NAMES, OWN_TEXTS, RULES, Find, Span, whole
+from gateway.masking import cards, glance
+from gateway.masking.cards import Span
+from gateway.masking.rules import NAMES, OWN_TEXTS, RULES, Find, whole
 
 #: After a false hit longer than this the search goes on behind it: else a value made of false starts costs n * n.
 _LONG_MISS = 512
@@ -30,8 +31,7 @@ _GLANCES = not hasattr(glance.suspect, "__code__")
 _MAX_MEM = 64 << 20  # bytes of RE2 programs and DFA caches a pattern; the default of 8 MiB is small for the alternation
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A secret in a value: byte offsets, the placeholder, the detector's name."""
 
     start: int
@@ -40,8 +40,7 @@ class Hit:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
+class _Compiled(NamedTuple):
     """A rule of the table or of the policy, ready to search with."""
 
     name: str
@@ -87,34 +86,14 @@ def loosened(pattern: str) -> str | None:
 _CLASS_HEAD = re2.compile(r"\[\^?\]?")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Detectors:
-    """The rules of one policy, compiled. Immutable; safe to share between sessions.
+    """The rules of one policy, compiled. Never changed; safe to share between sessions.
 
-    Build it with `build`; the fields are its own.
+    Build it with `build`; but for `names` and `patterns` the attributes are its own.
     """
 
-    names: tuple[str, ...]
-    patterns: Mapping[str, str]
-    _rules: tuple[_Compiled, ...] = field(repr=False)
-    _near: Any = field(repr=False)  # None: there is a pattern that can't be loosened, every value is a candidate
-    _which: Any = field(repr=False)  # re2.Set of the same: which rules to try on a value; None likewise
-    glances: bool = False  # `suspect` may take glance.py's word for it
-    glances_unquoted: bool = False  # likewise `suspicious`, where there is neither an apostrophe nor a dollar
-
-    @classmethod
-    def build(cls, names: Iterable[str], patterns: Mapping[str, str]) -> Self:
-        """Compile the detectors `names` (of NAMES or OWN_TEXTS) and a policy's own RE2 `patterns` (name -> pattern).
-
-        "api_key" brings "password" along: a connection string is a key. Raises ValueError for a name that isn't known
-        or a pattern that RE2 refuses. The same arguments give the same object: compiling takes milliseconds, and every
-        session asks for what its policy detects.
-        """
-        return cls._built(tuple(names), tuple(patterns.items()))
-
-    @classmethod
-    @lru_cache(maxsize=32)
-    def _built(cls, names: tuple[str, ...], own: tuple[tuple[str, str], ...]) -> Self:
+    def __init__(self, names: tuple[str, ...], own: tuple[tuple[str, str], ...], *, glances: bool = _GLANCES) -> None:
+        """As `build`. `glances`: look with glance.py before RE2, where it knows the rules."""
         patterns = dict(own)
         wanted = dict.fromkeys(names)
         known = (*NAMES, *OWN_TEXTS)
@@ -127,13 +106,32 @@ class Detectors:
         rules = [_Compiled(r.name, r.find, compile_pattern(r.what, r.pattern), r.run) for r in chosen]
         rules += [_Compiled(name, whole(f"[{name}]"), compile_pattern(name, p)) for name, p in patterns.items()]
         nears = [rule.near or rule.pattern for rule in chosen] + [loosened(p) for p in patterns.values()]
-        may, whats = _GLANCES and not patterns, [rule.what for rule in chosen]
-        glances, unquoted = may and glance.covers(whats), may and glance.covers_unquoted(whats)
-        return cls((*wanted, *patterns), patterns, tuple(rules), _alternation(nears), _set(nears), glances, unquoted)
+        may, whats = glances and not patterns, [rule.what for rule in chosen]
+        self.names: tuple[str, ...] = (*wanted, *patterns)
+        self.patterns: Mapping[str, str] = patterns
+        self._rules = rules
+        self._near: Any = _alternation(
+            nears
+        )  # None: there is a pattern that can't be loosened, every value is a candidate
+        self._which: Any = _set(nears)  # re2.Set of the same: which rules to try on a value; None likewise
+        self._cards = "card" in wanted
+        self.glances = may and glance.covers(whats)  # `suspect` may take glance.py's word for it
+        # Likewise `suspicious`, where there is neither an apostrophe nor a dollar.
+        self.glances_unquoted = may and glance.covers_unquoted(whats)
 
-    def also(self, names: Iterable[str]) -> Self:
+    @staticmethod
+    def build(names: Iterable[str], patterns: Mapping[str, str]) -> "Detectors":
+        """Compile the detectors `names` (of NAMES or OWN_TEXTS) and a policy's own RE2 `patterns` (name -> pattern).
+
+        "api_key" brings "password" along: a connection string is a key. Raises ValueError for a name that isn't known
+        or a pattern that RE2 refuses. The same arguments give the same object: compiling takes milliseconds, and every
+        session asks for what its policy detects.
+        """
+        return _built(tuple(names), tuple(patterns.items()))
+
+    def also(self, names: Iterable[str]) -> "Detectors":
         """The same detectors and `names` as well."""
-        return type(self).build((*(n for n in self.names if n not in self.patterns), *names), self.patterns)
+        return Detectors.build((*(n for n in self.names if n not in self.patterns), *names), self.patterns)
 
     def first(self, data: bytes, start: int = 0, end: int | None = None) -> int:
         """Offset of the first candidate in data[start:end] (None: to its end), -1 when there is none. Loose, never misses."""
@@ -155,6 +153,8 @@ class Detectors:
 
     def hits(self, value: bytes) -> list[Hit]:
         """Find the secrets in one value (UTF-8 as far as it goes), in order, never overlapping."""
+        if self.glances and glance.suspect(value, 0, len(value), cards=False) < 0:
+            return [Hit(start, end, mask, "card") for start, end, mask in cards.spans(value)] if self._cards else []
         tried = self._which.Match(value) if self._which else []
         if not tried:  # none, or its memory is used up
             if self.first(value) < 0:
@@ -181,6 +181,11 @@ class Detectors:
         raw = text.encode("utf-8", "surrogatepass")
         cleaned, counts = self.clean(raw)
         return (cleaned.decode("utf-8", "surrogatepass"), counts) if counts else (text, {})
+
+
+@lru_cache(maxsize=32)
+def _built(names: tuple[str, ...], own: tuple[tuple[str, str], ...]) -> Detectors:
+    return Detectors(names, own)
 
 
 def _alternation(nears: list[str | None]) -> Any:

@@ -160,23 +160,24 @@ def covers_unquoted(rules: Iterable[str]) -> bool:
     return all(each in SIGNS or each in QUOTED for each in rules)
 
 
-def suspect(data: bytes, at: i64, end: i64) -> i64:
+def suspect(data: bytes, at: i64, end: i64, cards: bool = True) -> i64:
     """Offset of a byte of the first place in data[at:end] where a secret may be; -1 where there is none for sure.
 
     The whole of a secret has to be in there. What is before the value that holds the offset, or that is next behind it, is clean.
+    Not `cards`: where one of another rule may be.
     """
     begin = at
     while at < end:
         stop: i64 = at + _WINDOW if at + _WINDOW < end else end
         named: i64 = _operators(data, at, stop, begin, end)  # first, as it is the cheaper one to do again from a hit on
-        found: i64 = _words(data, at, stop if named < 0 else named, begin, end)
+        found: i64 = _words(data, at, stop if named < 0 else named, begin, end, cards)
         if found >= 0 or named >= 0:
             return found if found >= 0 else named
         at = stop
     return -1
 
 
-def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64) -> i64:
+def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64, cards: bool) -> i64:
     """Look at one byte in _WORD for what is part of a number or a word. Windows are multiples of it, so none falls between.
 
     Of the eleven bytes around it that are of the same word six are on one side. They are asked all at once: what a branch each
@@ -203,7 +204,7 @@ def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64) -> i64:
                 z: i64 = kinds[data[at + 6]]
                 kind &= (a & b & c & d & e & f) | (u & v & w & x & y & z)
             if kind != 0:
-                if kind != 2 and _digits(data, at, begin, end):
+                if kind != 2 and cards and _digits(data, at, begin, end):
                     return at
                 if kind > 1 and at >= looked:
                     looked = _key(data, at, begin, end)

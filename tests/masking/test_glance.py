@@ -3,7 +3,6 @@
 import hashlib
 import re
 import uuid
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +16,7 @@ from tests.masking.test_rows import card, message, scans
 
 NAMES = ("card", "api_key", "jwt", "private_key")
 KEY = b"k" * 32
-WITH, WITHOUT = (replace(Detectors.build(NAMES, {}), glances=each) for each in (True, False))
+WITH, WITHOUT = (Detectors(NAMES, (), glances=each) for each in (True, False))
 KNOWN = [rule for rule in RULES if rule.name in (*NAMES, "password")]
 BY_RULE = pytest.mark.parametrize("rule", KNOWN, ids=lambda rule: rule.what)
 #: What stands around a value, and the wire's own bytes, some of which look like letters, digits and blanks.
@@ -59,7 +58,7 @@ def test_it_stops_at_whatever_a_rule_finds(rule: Rule, data: st.DataObject, befo
 
 
 OWN = Detectors.build((*NAMES, *OWN_TEXTS), {})
-UNQUOTED, QUOTED = (replace(OWN, glances_unquoted=each) for each in (True, False))
+UNQUOTED, QUOTED = (Detectors((*NAMES, *OWN_TEXTS), (), glances=each) for each in (True, False))
 QUOTED_RULES = [rule for rule in RULES if rule.what in glance.QUOTED]
 
 
