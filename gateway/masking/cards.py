@@ -164,8 +164,9 @@ def issued(digits: str) -> bool:
 
 def _issued(digits: bytes, first: i64) -> i64:
     """How long the numbers are that some issuer begins with these digits, six at least: bit 0 is _SHORTEST."""
-    by_four: i64 = _BY_FOUR[int(digits[first : first + 4])]
-    by_six: i64 = _BY_SIX.get(int(digits[first : first + 6]), 0)
+    prefix = int(digits[first : first + 6])
+    by_four: i64 = _BY_FOUR[prefix // 100]
+    by_six: i64 = _BY_SIX.get(prefix, 0)
     return by_four | by_six
 
 

@@ -31,13 +31,14 @@ _GLANCES = not hasattr(glance.suspect, "__code__")
 _MAX_MEM = 64 << 20  # bytes of RE2 programs and DFA caches a pattern; the default of 8 MiB is small for the alternation
 
 
-class Hit(NamedTuple):
+class Hit:
     """A secret in a value: byte offsets, the placeholder, the detector's name."""
 
-    start: int
-    end: int
-    mask: str
-    name: str
+    def __init__(self, start: int, end: int, mask: str, name: str) -> None:
+        self.start = start
+        self.end = end
+        self.mask = mask
+        self.name = name
 
 
 class _Compiled(NamedTuple):

@@ -7,11 +7,13 @@ A value whose type can't hold a placeholder (a card in int8 or numeric, an unkno
 record in binary format is taken apart; a JSON value stays valid JSON.
 """
 
+from __future__ import annotations
+
 import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
 from struct import Struct, error
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import re2
 
@@ -19,6 +21,10 @@ from gateway.errors import ProtocolViolation
 from gateway.masking.columns import ColumnPlan
 from gateway.masking.detectors import Detectors, Hit
 from gateway.masking.masks import BINARY_FORMAT, REDACTED, TEXT_FORMAT, Kind, apply, kind_of
+from gateway.wire import walk
+
+if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
+    from mypy_extensions import i64
 
 Replace = Callable[[bytes], bytes | None]  # the very same object back = unchanged; None = NULL
 Counts = dict[tuple[str, str], int]  # (column name, source or detector) -> values masked
@@ -29,6 +35,8 @@ _INT16 = Struct("!h")
 _NULL = _INT32.pack(-1)
 _CUT = "the target sent a row that ends inside a field"
 _MISFIT = "the target sent a row whose field lengths do not fit"
+#: Shifts are machine arithmetic where this is compiled (compiled.py), and dear to the interpreter (wire/walk.py).
+_COMPILED: Final = not hasattr(walk.by_shifts, "__code__")
 _NESTING = 32  # arrays of records of arrays; deeper is redacted
 
 
@@ -50,25 +58,26 @@ class FieldMasker:
 
     def first(self, data: bytes, start: int, end: int) -> int:
         """Offset of the first candidate of the scanned columns in the raw bytes data[start:end], -1 for none."""
-        return self._earliest(self.detectors.first, data, start, end) if self.detectors else -1
+        return self._earliest(data, start, end, loose=False)
 
     def suspect(self, data: bytes, start: int, end: int) -> int:
         """The same, looser: what it finds may turn out to be no candidate."""
-        return self._earliest(self.detectors.suspect, data, start, end) if self.detectors else -1
+        return self._earliest(data, start, end, loose=True)
 
-    def _earliest(self, look: Callable[[bytes, int, int], int], data: bytes, start: int, end: int) -> int:
-        if not self.scanned:
+    def _earliest(self, data: bytes, start: int, end: int, *, loose: bool) -> int:
+        detectors = self.detectors
+        if detectors is None or not self.scanned:
             return -1
         if self.hidden:
             return start if start < end else -1
-        at = look(data, start, end)
+        at = detectors.suspect(data, start, end) if loose else detectors.first(data, start, end)
         if self.numbers and (number := _BINARY_NUMBERS.search(data, start, end if at < 0 else at)) is not None:
             return int(number.start())
         return at
 
     def _mask(self, column: ColumnPlan, key: bytes) -> Replace:
         def replace(value: bytes) -> bytes | None:
-            self._count(column.name, column.source, 1)
+            self._count(column.name, column.source)
             return apply(column.mask, value, column.type_oid, column.format, key)
 
         return replace
@@ -79,13 +88,14 @@ class FieldMasker:
         def replace(value: bytes) -> bytes | None:
             cleaned, names = scanner(value, column.type_oid, column.format, detectors, 0)
             for name in names:
-                self._count(column.name, name, 1)
+                self._count(column.name, name)
             return cleaned
 
         return replace
 
-    def _count(self, name: str, why: str, number: int) -> None:
-        self.counts[name, why] = self.counts.get((name, why), 0) + number
+    def _count(self, name: str, why: str) -> None:
+        key = (name, why)
+        self.counts[key] = self.counts.get(key, 0) + 1
 
 
 def replace_fields(
@@ -122,23 +132,23 @@ def replace_fields(
     return (b"".join((*out, data[copied:at])) if out else None), at
 
 
-def replace_candidates(data: bytes, at: int, end: int, masker: "FieldMasker", candidate: int) -> bytes | None:
+def replace_candidates(data: bytes, at: int, end: int, masker: FieldMasker, candidate: int) -> bytes | None:
     """Replace the scanned fields of the tuple data[at:end] that hold a candidate; `candidate` is the first suspect.
 
     No field before the one that it is in holds any. None when nothing changed. Raises ProtocolViolation.
     """
     out: list[bytes] = []
-    copied = at
+    copied, scanned = at, masker.scanned
     for i in range(len(masker.columns)):
         if candidate < 0:
             break
-        start, at = _field(data, at, end)
-        at = max(at, start)
+        start = at + 4
+        at = max(start + _length(data, at, end), start)  # NULL has none
         if at <= candidate:
             continue
-        if i in masker.scanned and at > start:
+        if i in scanned and at > start:
             value = data[start:at]
-            new = masker.scanned[i](value)
+            new = scanned[i](value)
             if new is not value:
                 out += [data[copied : start - 4], _packed(new)]
                 copied = at
@@ -146,14 +156,22 @@ def replace_candidates(data: bytes, at: int, end: int, masker: "FieldMasker", ca
     return b"".join((*out, data[copied:end])) if out else None
 
 
-def _field(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """(start, end) of the value whose length word is at `at`; end is start - 1 for NULL. Raises ProtocolViolation."""
+def _length(data: bytes, at: i64, end: i64) -> i64:
+    """The length word at `at`, -1 for NULL, of a value in data[:end]. Raises ProtocolViolation."""
     if at + 4 > end:
         raise ProtocolViolation(_CUT)
-    (length,) = _INT32.unpack_from(data, at)
+    if _COMPILED:
+        first: i64 = data[at]
+        second: i64 = data[at + 1]
+        third: i64 = data[at + 2]
+        fourth: i64 = data[at + 3]
+        length: i64 = first << 24 | second << 16 | third << 8 | fourth
+        length = length if length < 1 << 31 else length - (1 << 32)
+    else:
+        length = _INT32.unpack_from(data, at)[0]
     if length < -1 or at + 4 + length > end:
         raise ProtocolViolation(_MISFIT)
-    return at + 4, at + 4 + length
+    return length
 
 
 def _packed(value: bytes | None) -> bytes:
