@@ -1,9 +1,13 @@
 """Cards: every brand by its own prefix and length; what only looks like one is left alone. Numbers are built here."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gateway.masking import cards
 from gateway.masking.cards import issued, luhn, mask
-from gateway.masking.detectors import Detectors
+from gateway.masking.detectors import Detectors, compile_pattern
+from tests.masking import reference_cards
 
 CARDS = Detectors.build(["card"], {})
 
@@ -141,3 +145,79 @@ def test_luhn_on_published_numbers(digits: str) -> None:
     """The textbook's example and the test numbers that card schemes publish: our own arithmetic has no say here."""
     assert luhn(digits)
     assert not luhn(digits[:-1] + str((int(digits[-1]) + 1) % 10))
+
+
+RUNS = compile_pattern("run", cards.RUN)
+PREFIXES = [prefix for low, high, _ in cards.ISSUERS for prefix in {low, high}]
+GROUPINGS = sorted({(16,), (4, 4, 4, 4), (4, 4, 4, 1), (8, 8), (1,) * 16, (3, 4, 4, 5), *cards._GROUPINGS})
+SEPARATORS = st.sampled_from(
+    [" ", "-", ".", "_", "\t", " - ", "\u00a0", "\u00ad", "\u2011", "\u200b", "\u3000", " \u200b", "\u2016", "    "]
+)
+BESIDE = st.sampled_from(
+    [
+        "",
+        " ",
+        "a",
+        "f",
+        "x",
+        "DE",
+        "FI",
+        "IL89 ",
+        "%",
+        "%20",
+        "%B",
+        "%3D",
+        "\\n",
+        "+",
+        ".",
+        "-",
+        "-a703",
+        " 973",
+        "ä",
+        "12",
+        "c0ffee",
+        "11111111-1111-4111-",
+    ]
+)
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> str:
+    """A number of a card, or almost, in groups, or almost; here and there full-width, with what nobody sees between."""
+    number = card(draw(st.sampled_from(PREFIXES)), draw(st.integers(12, 20)))
+    text = grouped(number, (*draw(st.sampled_from(GROUPINGS)), 1, 1), draw(SEPARATORS)).rstrip(" -._\t")
+    changed = draw(st.integers(0, 9))
+    at = draw(st.integers(0, len(text) - 1))
+    if changed == 0 and text[at].isdigit():
+        return text[:at] + chr(0xFF10 + int(text[at])) + text[at + 1 :]
+    if changed == 1:
+        return text[:at] + draw(SEPARATORS) + text[at:]
+    return text[:at] + draw(st.sampled_from("0123456789")) + text[at + 1 :] if changed == 2 else text
+
+
+TEXTS = st.lists(st.tuples(BESIDE, numbers(), BESIDE), min_size=1, max_size=3).map(
+    lambda parts: "".join("".join(each) for each in parts)
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(TEXTS)
+def test_cards_are_where_the_reference_finds_them(text: str) -> None:
+    value = text.encode()
+    expected = list(reference_cards.spans(value))
+    assert cards.spans(value) == expected
+    assert [(hit.start, hit.end, hit.mask) for hit in CARDS.hits(value)] == expected
+
+
+@given(st.sampled_from(PREFIXES), st.integers(6, 20), st.text("0123456789", min_size=20, max_size=20))
+def test_sums_and_issuers_are_as_in_the_reference(prefix: str, length: int, more: str) -> None:
+    digits = (prefix + more)[:length]
+    assert luhn(digits) == reference_cards.luhn(digits)
+    assert issued(digits) == reference_cards.issued(digits)
+
+
+@given(st.binary(max_size=3), TEXTS, st.integers(0, 60), st.binary(max_size=3))
+def test_bytes_that_are_no_text_hide_no_card_from_either_look(before: bytes, text: str, at: int, within: bytes) -> None:
+    value = before + text.encode()
+    value = value[:at] + within + value[at:]
+    assert cards.spans(value) == [span for run in RUNS.finditer(value) for span in cards.find(value, run)]
