@@ -1,7 +1,7 @@
 """Cards: every brand by its own prefix and length; what only looks like one is left alone. Numbers are built here."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.masking import cards
@@ -200,8 +200,16 @@ TEXTS = st.lists(st.tuples(BESIDE, numbers(), BESIDE), min_size=1, max_size=3).m
 )
 
 
+FOURS = grouped(card("4", 16), (4, 4, 4, 4), " ")
+
+
 @settings(deadline=None, max_examples=500)
 @given(TEXTS)
+@example(FOURS[:9] + "-" + FOURS[10:])
+@example(FOURS[:4] + "-" + FOURS[5:])
+@example(f"DE0000 0000 0000 0000 0000 {FOURS}")
+@example(f"BR86 {FOURS}")
+@example(f"BR86 {FOURS}x")
 def test_cards_are_where_the_reference_finds_them(text: str) -> None:
     value = text.encode()
     expected = list(reference_cards.spans(value))
