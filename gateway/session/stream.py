@@ -62,6 +62,7 @@ class Stream:
         self._passing = 0  # bytes of an untouched row that are still to come
         self._passed = 0  # the kind of message that the last chunk ended with, where it passed as it was
         self._copy: CopyMasker | None = None
+        self._parts: list[bytes | memoryview] = []  # of this chunk, up to its last changed row: they go in one piece
         self._touched = False  # since the last ReadyForQuery a statement ran that may show protected values
         self._reached = False  # likewise in this transaction: its deferred constraints and triggers may quote them
         self._within = ""  # the transaction status behind a BEGIN or COMMIT that no ReadyForQuery has told yet
@@ -170,9 +171,14 @@ class Stream:
     def _flush(self, data: bytes, start: int, end: int) -> None:
         """Send the run that ends here, at the end of a message or (feed's last) wherever the chunk ends."""
         self._talk.mid_message = False
-        if end > start:
+        if self._parts:  # views and one join: a slice of each run of rows and then their join would copy all twice
+            parts, self._parts = self._parts, []
+            sent = b"".join((*parts, memoryview(data)[start:end]))
+        else:
+            sent = data if end - start == len(data) else data[start:end]
+        if sent:
             self._talk.let_go()
-            self._talk.emit(ev.ToClient(data if end - start == len(data) else data[start:end]))
+            self._talk.emit(ev.ToClient(sent))
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -207,12 +213,10 @@ class Stream:
         return masker if isinstance(masker, CopyMasker | RowMasker) and masker.skims else None
 
     def _changed(self, data: bytes, start: int, changes: list[Change]) -> int:
-        """Send data[start:] up to the last of these changes, and with them; answers where it goes on."""
+        """Keep data[start:] up to the last of these changes, and with them, for `_flush`; answers where it goes on."""
+        view = memoryview(data)
         for row, behind, new in changes:
-            self._flush(data, start, row)
-            if new:
-                self._talk.let_go()
-                self._talk.emit(ev.ToClient(new))
+            self._parts += (view[start:row], new)
             start = behind
         return start
 
