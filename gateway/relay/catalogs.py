@@ -3,16 +3,19 @@
 One loader a target at a time; an entry older than `catalog_refresh` is reloaded, and at once after DDL that a session saw,
 in this process or, told by NOTIFY, in another.
 A target whose catalog can't be read has none: sessions then judge names by the static list, everything else is opaque.
+Where only somebody's lock stands in the way, the old one is kept for a while, unless it is known that DDL has changed it.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 import structlog
 
 from gateway.errors import GatewayError
 from gateway.policy.model import Target
+from gateway.relay.side import CatalogLocked
 from gateway.sql.catalog import Catalog
 
 log = structlog.get_logger()
@@ -20,10 +23,25 @@ log = structlog.get_logger()
 Load = Callable[[Target], Awaitable[Catalog]]
 Key = tuple[str, str]
 
+#: How often a catalog that DDL has changed is tried for while it is locked: 20 s in all (side.LOCKED_FOR each).
+TRIES = 10
+#: So many times `catalog_refresh` old may one be that is kept because a newer one is locked.
+KEPT_FOR = 4
+
 
 def key(target: Target) -> Key:
     """A target and a login there: which schemas a name may be found in depends on who looks."""
     return target.name, target.user
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A catalog, or that there is none. When it was read and when last tried for, by the monotonic clock; `locked`: in vain."""
+
+    catalog: Catalog | None
+    read: float
+    tried: float
+    locked: bool = False
 
 
 class Catalogs:
@@ -33,7 +51,7 @@ class Catalogs:
         self._load = load
         self._refresh = refresh
         self._changed = changed
-        self._known: dict[Key, tuple[Catalog | None, float]] = {}
+        self._known: dict[Key, _Known] = {}
         self._targets: dict[Key, Target] = {}
         self._locks: dict[Key, asyncio.Lock] = {}
 
@@ -42,35 +60,56 @@ class Catalogs:
         return [each for each in self._targets.values() if name in ("", each.name)]
 
     async def get(self, target: Target) -> Catalog | None:
-        """The catalog, at most `refresh` seconds old. One that is being read is waited for: it may be behind DDL."""
+        """The catalog, at most `refresh` seconds old unless a newer one is locked. One that is being read is waited for: it
+        may be behind DDL."""
         async with self._locks.setdefault(key(target), asyncio.Lock()):
             pass
         known = self._known.get(key(target))
-        if known is None or time.monotonic() - known[1] > self._refresh:
-            return await self.reload(target)
-        return known[0]
+        if known is None or self._is_due(known):
+            known = await self._read(target)
+        return known.catalog
 
     async def reload(self, target: Target) -> Catalog | None:
-        """Read it again now. A call that waited for another's reload begun after it takes that one's result."""
-        asked = time.monotonic()
-        self._targets[key(target)] = target
-        async with self._locks.setdefault(key(target), asyncio.Lock()):
-            known = self._known.get(key(target))
-            if known is not None and known[1] > asked:
-                return known[0]
-            began = time.monotonic()
-            try:
-                catalog: Catalog | None = await self._load(target)
-            except GatewayError as error:
-                log.warning("catalog.not_loaded", target=target.name, problem=error.message)
-                catalog = None
-            self._known[key(target)] = (catalog, began)
-        self._changed(target, catalog)
-        return catalog
+        """Read it again now: DDL has changed it, so there is none while it is locked. A call that waited for another's reload begun
+        after it takes that one's result."""
+        for _ in range(TRIES):
+            known = await self._read(target, outdated=True)
+            if not known.locked:
+                break
+        return known.catalog
 
     async def run(self, in_use: Callable[[], list[Target]]) -> None:
         """Refresh the catalogs of targets that have sessions, until cancelled."""
         while True:
             await asyncio.sleep(self._refresh)
             for target in in_use():
-                await self.reload(target)
+                await self._read(target)
+
+    def _is_due(self, known: _Known) -> bool:
+        """Is it time to try again? Who has none for a lock's sake should not have to do without for long."""
+        return time.monotonic() - known.tried > self._refresh or (known.locked and known.catalog is None)
+
+    async def _read(self, target: Target, *, outdated: bool = False) -> _Known:
+        """Read it. `outdated`: the one that is known is wrong."""
+        asked = time.monotonic()
+        self._targets[key(target)] = target
+        async with self._locks.setdefault(key(target), asyncio.Lock()):
+            old = self._known.get(key(target))
+            if old is not None and old.tried > asked and not (outdated and old.locked and old.catalog):
+                return old
+            new = self._known[key(target)] = await self._tried(target, None if outdated else old)
+        if old is None or new.catalog is not old.catalog:
+            self._changed(target, new.catalog)
+        return new
+
+    async def _tried(self, target: Target, old: _Known | None) -> _Known:
+        """What a load comes to. `old`: what may be kept for a while if the new one is locked."""
+        began = time.monotonic()
+        try:
+            return _Known(await self._load(target), began, began)
+        except GatewayError as error:
+            log.warning("catalog.not_loaded", target=target.name, problem=error.message)
+            locked = isinstance(error, CatalogLocked)
+        if locked and old is not None and old.catalog and began - old.read <= KEPT_FOR * self._refresh:
+            return replace(old, tried=began, locked=True)
+        return _Known(None, began, began, locked)

@@ -18,15 +18,22 @@ from gateway.relay.target import tls_context
 from gateway.sql.catalog import Catalog
 
 DEADLINE = 20.0
+#: How long a lock is waited for. Reading the definition of a view locks what it reads (ACCESS SHARE), and so do the bodies of functions,
+#: policies and rules: that waits behind DDL which itself waits for somebody's open block, and logins wait with it.
+LOCKED_FOR = 2.0
 #: A quiet target is left alone. DROP DATABASE waits 5 s for others to leave (CountOtherDBBackends).
 KEPT = 2.0
 _NAME = "hoop catalog"
 #: What a side connection may fail with.
-FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+class CatalogLocked(TargetUnavailable):
+    """Somebody's DDL holds, or waits for, a lock that reading the catalog needs. Nothing is wrong with the target."""
 
 
 async def load_catalog(target: Target, password: str) -> Catalog:
-    """Read what names mean on this target, once. Raises TargetUnavailable."""
+    """Read what names mean on this target, once. Raises TargetUnavailable, of which CatalogLocked is one."""
     reader = CatalogReader()
     try:
         return await reader.load(target, password)
@@ -43,7 +50,7 @@ class CatalogReader:
         self._kept: dict[Target, tuple[Any, str, asyncio.TimerHandle]] = {}
 
     async def load(self, target: Target, password: str) -> Catalog:
-        """Read what names mean on this target. Raises TargetUnavailable."""
+        """Read what names mean on this target. Raises TargetUnavailable, of which CatalogLocked is one."""
         async with _told(target):
             return await self._load(target, password)
 
@@ -59,6 +66,8 @@ class CatalogReader:
         if connection is not None:
             try:
                 return await self._read(connection, target, password)
+            except asyncpg.LockNotAvailableError:
+                raise  # a new one would wait as long again
             except FAILURES:
                 pass  # it may have been ended while it was kept: a new one says what is wrong
         return await self._read(await connect_aside(target, password, _NAME), target, password)
@@ -97,6 +106,9 @@ async def _told(target: Target) -> AsyncIterator[None]:
     except TimeoutError:
         text = f"the catalog of target {target.name} could not be read in {DEADLINE:.0f} s"
         raise TargetUnavailable(text) from None
+    except asyncpg.LockNotAvailableError as error:
+        text = f"the catalog of target {target.name} is locked: DDL there holds a lock, or waits for one"
+        raise CatalogLocked(text, hint="try again when it is over") from error
     except FAILURES as error:
         text = f"the catalog of target {target.name} can't be read ({type(error).__name__})"
         raise TargetUnavailable(text) from error
@@ -116,6 +128,7 @@ async def connect_aside(target: Target, password: str, name: str) -> Any:
             "application_name": name,
             "search_path": "pg_catalog",
             "default_transaction_read_only": "on",
+            "lock_timeout": f"{LOCKED_FOR * 1000:.0f}ms",
             "jit": "off",  # compiling the one big query took 9 s, running it 0.2 s (measured on 15)
         },
     )
