@@ -21,11 +21,22 @@ class SpoolUnwritable(GatewayError):
 
 
 def spooled(directory: Path) -> dict[str, list[Path]]:
-    """The chains of a spool directory: replica -> its files in order. Raises OSError when it can't be read."""
+    """The chains of a spool directory: replica -> its files in order, whatever is no file left out (see `strangers`). Raises
+    OSError when it can't be read."""
+    return _chains(directory, of_files=True)
+
+
+def strangers(directory: Path) -> dict[str, list[Path]]:
+    """What is named like a file of a chain and is none: a directory, a FIFO, a socket, a link to nowhere. A gateway makes no such thing,
+    it may hide one of its files, and opening it may wait for ever. Raises OSError as `spooled`."""
+    return _chains(directory, of_files=False)
+
+
+def _chains(directory: Path, *, of_files: bool) -> dict[str, list[Path]]:
     chains: dict[str, list[Path]] = {}
     for path in sorted(directory.iterdir()):
         found = _FILE.fullmatch(path.name)
-        if found is not None:
+        if found is not None and path.is_file() is of_files:
             chains.setdefault(unquote(found["replica"]), []).append(path)
     return chains
 

@@ -21,7 +21,7 @@ import structlog
 
 from gateway.audit.chain import Anchor, ChainCheck, Finding, Wrong, checkpoint_holds, keyed, sealed_entry
 from gateway.audit.entry import NO_JSON, Entry, Value, together
-from gateway.audit.files import is_live, lines, spooled
+from gateway.audit.files import is_live, lines, spooled, strangers
 from gateway.audit.spool import Shipment, Spool
 from gateway.errors import StoreUnavailable
 from gateway.store.port import Store
@@ -121,6 +121,8 @@ class AuditLog:
     async def pick_up(self) -> int:
         """Ship what dead processes of this spool directory left unconfirmed; returns how many entries that were."""
         count = 0
+        for replica, odd in (await asyncio.to_thread(strangers, self.spool.directory)).items():
+            _log.warning("audit.no_file", replica=replica, named=[path.name for path in odd])
         for replica, files in (await asyncio.to_thread(spooled, self.spool.directory)).items():
             if replica != self.spool.replica and not await asyncio.to_thread(is_live, files):
                 count += await self._pick_up_chain(replica, files)
@@ -306,13 +308,14 @@ class Report:
 
 @dataclass(slots=True)
 class _Seen:
-    """Everything read, before it is compared. `forged`: checkpoint rows whose signature is not ours."""
+    """Everything read, before it is compared. `forged`: checkpoint rows whose signature is not ours. `odd`: what is no file."""
 
     store: dict[str, ChainCheck] = field(default_factory=dict)
     spool: dict[str, ChainCheck] = field(default_factory=dict)
     hosts: set[str] = field(default_factory=set)
     anchors: dict[str, list[Anchor]] = field(default_factory=dict)
     forged: list[Finding] = field(default_factory=list)
+    odd: list[Finding] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     torn: set[tuple[str, int]] = field(default_factory=set)
 
@@ -357,11 +360,14 @@ async def _verify_once(
     if store is not None and directory is not None:
         await _read_on(seen, directory, key)
     _gather_anchors(seen)
-    names = sorted({*seen.store, *seen.spool, *seen.anchors, *seen.silent})
+    names = sorted({*seen.store, *seen.spool, *seen.anchors, *seen.silent, *(each.replica for each in seen.odd)})
     return Report(tuple(_compare(seen, name, key, store is not None, directory is not None) for name in names))
 
 
 async def _read_spool(seen: _Seen, directory: Path, key: bytes) -> None:
+    for replica, odd in (await asyncio.to_thread(strangers, directory)).items():
+        text = f"{', '.join(path.name for path in odd)} is no file, but named like one of this chain: it was not read"
+        seen.odd.append(Finding(replica, 0, Wrong.UNREADABLE, text, "spool"))
     for replica, files in (await asyncio.to_thread(spooled, directory)).items():
         seen.spool[replica] = await asyncio.to_thread(_check_files, replica, files, key)
         seen.hosts.add(_host(replica))
@@ -461,7 +467,7 @@ def _compare(seen: _Seen, replica: str, key: bytes, with_store: bool, with_spool
     here = with_spool and (replica in seen.spool or _host(replica) in seen.hosts or not seen.spool)
     store = seen.store.get(replica) or ChainCheck(key, replica, "store")
     spool = seen.spool.get(replica) or ChainCheck(key, replica, "spool")
-    findings = [finding for finding in seen.forged if finding.replica == replica]
+    findings = [finding for finding in (*seen.forged, *seen.odd) if finding.replica == replica]
     anchors = seen.anchors.get(replica, [])
     if with_store:
         store.hold_against([*anchors, *spool.vouch(max(spool.shipped, store.shipped), "the spool, as stored,")])

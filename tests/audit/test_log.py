@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from structlog.testing import capture_logs
@@ -599,3 +601,41 @@ async def test_nothing_is_written_behind_the_checkpoint_of_the_stop(site: Instal
     await log.checkpoint()
     assert (log.spool.seq, log.shipped) == (last, last)
     assert (await site.verify(host="one")).ok
+
+
+# --- what is no file -------------------------------------------------------------------------------------------------------
+
+GHOST = "one:1600000000:0"  # sorts before all others
+
+
+def haunted(site: Installation) -> None:
+    """A directory where chain A would go on, a FIFO and a link to nowhere in place of a chain."""
+    of_a = site.file(A)
+    of_a.with_name(of_a.name.replace(".000000.", ".000001.")).mkdir()
+    os.mkfifo(of_a.with_name(f"{quote(GHOST, safe='')}.000000.jsonl"))
+    of_a.with_name(f"{quote(GHOST, safe='')}.000001.jsonl").symlink_to("nowhere")
+
+
+async def test_what_is_no_file_but_named_like_one_is_complained_of(site: Installation) -> None:
+    haunted(await busy(site))
+    async with asyncio.timeout(5):
+        report = await site.verify()
+    assert what(report) == {(A, 0, Wrong.UNREADABLE, "spool"), (GHOST, 0, Wrong.UNREADABLE, "spool")}
+    told = {finding.replica: finding.text for finding in report.findings}
+    assert ".000001.jsonl is no file" in told[A]
+    assert told[GHOST].count(".jsonl") == 2
+    assert {chain.replica: chain.in_spool for chain in report.chains}[A] == 22, "the rest of the chain is read"
+
+
+async def test_what_is_no_file_does_not_stop_the_others_from_being_picked_up(site: Installation) -> None:
+    site.start(A)
+    site.statements(A)
+    site.logs[A].spool.close()
+    haunted(site)
+    with capture_logs() as told:
+        async with asyncio.timeout(5):
+            assert await site.start(B).pick_up() == 10
+    assert [(each["log_level"], each["replica"], len(each["named"])) for each in told] == [
+        ("warning", GHOST, 2),
+        ("warning", A, 1),
+    ]
