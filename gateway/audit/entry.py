@@ -9,11 +9,15 @@ are (UTF-8), no NaN. It survives a round trip through jsonb, which keeps neither
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
 #: What reading or writing JSON raises: somebody may nest it deeper than can be read.
 NO_JSON = (ValueError, RecursionError)
+
+#: The outcome of what stands in an answer for a row whose text is no entry.
+UNREADABLE = "unreadable"
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
@@ -84,6 +88,37 @@ def canonical(body: Mapping[str, Value]) -> str:
     if "\\u0000" in text and _has_nul(dict(body)):
         raise ValueError("U+0000 in an audit entry: no jsonb can hold it")
     return text
+
+
+def read(text: str) -> Mapping[str, Value]:
+    """The fields of an entry's text. Raises NO_JSON, for what is no object too."""
+    said = json.loads(text)
+    if not isinstance(said, dict):
+        raise ValueError("no entry")  # noqa: TRY004 - one of NO_JSON
+    return said
+
+
+def readable(texts: Iterable[str]) -> list[Mapping[str, Value]]:
+    """The entries of these texts, less those that are none: `hoop audit verify` complains of them."""
+    found = []
+    for text in texts:
+        with suppress(*NO_JSON):
+            found.append(read(text))
+    return found
+
+
+def unreadable(replica: str, seq: int, at: str, kind: str) -> dict[str, Value]:
+    """What an answer shows for a row whose text is no entry: somebody has changed it, and `hoop audit verify` says so too."""
+    return {
+        "seq": seq,
+        "replica": replica,
+        "at": at,
+        "kind": kind,
+        "user": f"({UNREADABLE})",
+        "outcome": UNREADABLE,
+        "tag": f"{replica} #{seq}",
+        "reason": "this row of the store is no entry of the log: see hoop audit verify",
+    }
 
 
 def clean(value: Value) -> Value:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.audit.entry import Value
+from gateway.audit.entry import UNREADABLE, Value
 from gateway.audit.query import MAX_LIMIT, Filter, Query
 
 Row = Mapping[str, Value]
@@ -33,19 +33,23 @@ async def exposure(query: Query, ask: Ask) -> list[str]:
     shown, clear = await asked(Filter("shown", ("*",)))
     passed, unscanned = await asked(Filter("unscanned", ("*",)))
     _, stopped = await asked(Filter("decision", _STOPPED))
-    _, statements = await asked()
+    rows, statements = await asked()
+    lost = sum(row.get("outcome") == UNREADABLE for row in rows)
     return [
-        _judgement(clear, unscanned, statements),
+        _judgement(clear, unscanned, statements, lost),
         _masked(masked, results),
         f"Shown clear, as policy says (clear_for): {_results(clear)}{_listed(_items(shown, 'clear'))}",
         f"Not scanned: {_results(unscanned)}{_listed(_items(passed, 'unscanned'))}",
         f"Stopped before it ran: {stopped:,} of {_statements(statements)}",
+        *([f"Can't be read: {lost:,} of them; hoop audit verify says what is wrong"] if lost else []),
     ]
 
 
-def _judgement(clear: int, unscanned: int, statements: int) -> str:
+def _judgement(clear: int, unscanned: int, statements: int, lost: int) -> str:
     if not statements:
         return "Nothing ran."
+    if lost:
+        return "Nobody can say: the record was tampered with, see below."
     if clear or unscanned:
         return "Not every result was masked: see below what went out as it is."
     return "No secret left the gateway unmasked, as far as protected columns and detectors tell."

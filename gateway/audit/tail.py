@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.audit.chain import seal
-from gateway.audit.entry import Value
+from gateway.audit.entry import NO_JSON, Value
 from gateway.audit.spool import Spool
 from gateway.store.port import Store
 
@@ -28,7 +28,7 @@ class Tail:
 async def look(store: Store, spool: Spool, shipped: int) -> Tail:
     """Look at the newest entries up to `shipped`, which the store has confirmed. Raises StoreUnavailable."""
     after = max(0, shipped - NEWEST)
-    bodies = await store.chain(spool.replica, after, shipped - after)
+    bodies = await _readable(store, spool.replica, after, shipped - after)
     before = ""
     for expected, body in enumerate(bodies, after + 1):
         if body.get("seq") != expected or before not in ("", body.get("prev")) or not _is_ours(spool.key, body):
@@ -38,9 +38,21 @@ async def look(store: Store, spool: Spool, shipped: int) -> Tail:
     return Tail(len(bodies), shipped, missing)
 
 
+async def _readable(store: Store, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
+    """The next entries; where one of them can't be read, those before it."""
+    try:
+        return await store.chain(replica, after, limit)
+    except NO_JSON:
+        half = limit // 2
+    if not half:
+        return []
+    first = await _readable(store, replica, after, half)
+    return first if len(first) < half else first + await _readable(store, replica, after + half, limit - half)
+
+
 def _is_ours(key: bytes, body: Mapping[str, Value]) -> bool:
     told = {name: value for name, value in body.items() if name not in ("prev", "hash")}
     try:
         return seal(key, str(body.get("prev")), told).hash == body.get("hash")
-    except (ValueError, TypeError):  # somebody wrote what no entry can hold
+    except (*NO_JSON, TypeError):  # somebody wrote what no entry can hold
         return False

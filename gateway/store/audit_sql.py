@@ -49,7 +49,7 @@ class _Where:
 
 
 def select(query: Query, offset: int) -> tuple[str, str, list[object]]:
-    """(SQL of the page, SQL of the count, their common parameters). The page has one column: the canonical `text`."""
+    """(SQL of the page, SQL of the count, their common parameters). The page has the canonical `text` and what its row says it is: replica, seq, at, kind."""
     where = _Where()
     since, until = where.bind(query.since, "double precision"), where.bind(query.until, "double precision")
     conditions = [_ENDS, f"at >= to_timestamp({since})", f"at < to_timestamp({until})"]
@@ -58,7 +58,7 @@ def select(query: Query, offset: int) -> tuple[str, str, list[object]]:
     source = f"FROM hoop.audit WHERE {' AND '.join(conditions)}"
     order = f'ORDER BY {_SORTS[query.sort]}at DESC, replica COLLATE "C" DESC, seq DESC'
     return (
-        f"SELECT text {source} {order} LIMIT {int(query.limit)} OFFSET {int(offset)}",
+        f"SELECT text, replica, seq, at, kind {source} {order} LIMIT {int(query.limit)} OFFSET {int(offset)}",
         f"SELECT count(*) {source}",
         where.parameters,
     )

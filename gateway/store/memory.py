@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.approvals.request import OPEN_STATES, WERE_APPROVED, ApprovalRequest, Person, Refusal, State, is_unsettled
-from gateway.audit.entry import Entry, Value
+from gateway.audit.entry import Entry, Value, read, readable
 from gateway.audit.query import Query, matches, ordered
 from gateway.errors import StoreUnavailable
 from gateway.store.port import (
@@ -315,21 +315,23 @@ class MemoryStore(MemorySignIns):
 
     async def audit(self, query: Query, offset: int = 0) -> tuple[list[Mapping[str, Value]], int]:
         self._here()
-        bodies: list[Mapping[str, Value]] = [json.loads(text) for text in self._entries.values()]
+        bodies = readable(self._entries.values())
         hits = ordered(query, [body for body in bodies if matches(query, body) and not is_refused_click(body)])
         return hits[offset : offset + query.limit], len(hits)
 
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
         self._here()
         keys = sorted(key for key in self._entries if key[0] == replica and key[1] > after)[:limit]
-        return [json.loads(self._entries[key]) for key in keys]
+        return [read(self._entries[key]) for key in keys]
 
     async def steps(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
-        return [entry for entry in await self.chain(replica, 0, len(self._entries)) if entry["kind"] in STEPS][-limit:]
+        self._here()
+        entries = readable(self._entries[key] for key in sorted(self._entries) if key[0] == replica)
+        return [entry for entry in entries if entry["kind"] in STEPS][-limit:]
 
     async def story(self, request_id: str) -> list[Mapping[str, Value]]:
         self._here()
-        bodies: list[Mapping[str, Value]] = [json.loads(text) for text in self._entries.values()]
+        bodies = readable(self._entries.values())
         told = [body for body in bodies if body.get("request") == request_id]
         return sorted(told, key=lambda body: (str(body["at"]), str(body["replica"]), str(body["seq"]).zfill(20)))
 
@@ -395,7 +397,7 @@ class MemoryStore(MemorySignIns):
 
     async def sessions(self, within: float, limit: int = 1000) -> list[Mapping[str, Value]]:
         alive = await self.alive(within)
-        bodies: list[Mapping[str, Value]] = [json.loads(text) for text in self._entries.values()]
+        bodies = readable(self._entries.values())
         ended = {(each["replica"], each.get("session")) for each in bodies if each["kind"] == "session_ended"}
         begun = [
             each

@@ -216,17 +216,18 @@ class Store(SignIns, Protocol):
     async def audit(self, query: Query, offset: int = 0) -> tuple[list[Mapping[str, Value]], int]:
         """End entries that match, in the query's order: a page of `query.limit` from `offset`, and how many in all.
 
-        A refused click (kind refused with `decided_by`) ends no statement and is left out.
+        A refused click (kind refused with `decided_by`) ends no statement and is left out. For a row that is no entry any more there is
+        one that says so (`entry.unreadable`), so that one row does not fail the question.
         """
 
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
-        """Entries of one chain in order, seq > after."""
+        """Entries of one chain in order, seq > after. Raises NO_JSON where one of them is no entry any more."""
 
     async def steps(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
-        """The last entries of one chain whose request changes with them (STEPS), in order."""
+        """The last entries of one chain whose request changes with them (STEPS), in order, less what can't be read."""
 
     async def story(self, request_id: str) -> list[Mapping[str, Value]]:
-        """Every entry of any chain that names this request, oldest first."""
+        """Every entry of any chain that names this request, oldest first, less what can't be read."""
 
     async def altered(self, replica: str, after: int, limit: int) -> list[int]:
         """Of the next entries (as `chain` pages them) those whose columns don't say what their text says: seqs."""

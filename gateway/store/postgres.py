@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 import asyncpg
@@ -16,7 +17,7 @@ import structlog
 
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, is_unsettled
 from gateway.approvals.stored import from_json, to_json
-from gateway.audit.entry import NO_JSON, Entry, Value
+from gateway.audit.entry import NO_JSON, Entry, Value, read, readable, unreadable
 from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.store.audit_sql import select
@@ -239,16 +240,16 @@ class PostgresStore(PostgresSignIns):
         async with self._connection() as connection:
             rows = await connection.fetch(page, *parameters)
             total = await connection.fetchval(count, *parameters)
-        return [json.loads(row["text"]) for row in rows], total
+        return [_shown(row) for row in rows], total
 
     async def chain(self, replica: str, after: int, limit: int) -> list[Mapping[str, Value]]:
-        return [json.loads(row["text"]) for row in await self._fetch("audit_chain", replica, after, limit)]
+        return [read(row["text"]) for row in await self._fetch("audit_chain", replica, after, limit)]
 
     async def steps(self, replica: str, limit: int) -> list[Mapping[str, Value]]:
-        return [json.loads(row["text"]) for row in await self._fetch("audit_steps", replica, limit)]
+        return readable(row["text"] for row in await self._fetch("audit_steps", replica, limit))
 
     async def story(self, request_id: str) -> list[Mapping[str, Value]]:
-        return [json.loads(row["text"]) for row in await self._fetch("audit_story", request_id)]
+        return readable(row["text"] for row in await self._fetch("audit_story", request_id))
 
     async def altered(self, replica: str, after: int, limit: int) -> list[int]:
         rows = await self._fetch("audit_columns", replica, after, limit)
@@ -294,7 +295,8 @@ class PostgresStore(PostgresSignIns):
         return [row["name"] for row in await self._fetch("replica_alive", within)]
 
     async def sessions(self, within: float, limit: int = 1000) -> list[Mapping[str, Value]]:
-        return [json.loads(row["text"]) for row in await self._fetch("audit_sessions", within, limit)]
+        rows = await self._fetch("audit_sessions", within, limit)
+        return [{**_shown(row), "session": row["session"]} for row in rows]
 
     async def abandoned(self, after: float) -> list[str]:
         return [row["name"] for row in await self._fetch("replica_abandoned", after)]
@@ -428,6 +430,18 @@ async def _open(connection: "Connection", request: ApprovalRequest, entries: Seq
         list(cards.values()),
         request.grantable.shape if request.grantable else None,
     )
+
+
+def _shown(row: "asyncpg.Record") -> Mapping[str, Value]:
+    """The entry of a row; where its text is none, or another's than the row is said to be, an entry that says so."""
+    try:
+        said = read(row["text"])
+        at = datetime.fromisoformat(str(said["at"]))
+        if at == row["at"] and all(said[name] == row[name] for name in ("replica", "seq", "kind")):
+            return said
+    except (*NO_JSON, KeyError):
+        pass
+    return unreadable(row["replica"], row["seq"], f"{row['at']:%Y-%m-%dT%H:%M:%S.%fZ}", row["kind"])
 
 
 def _same(text: str, body: str) -> bool:

@@ -316,7 +316,7 @@ SELECT text FROM hoop.audit WHERE request = $1 ORDER BY at, replica, seq;
 
 -- name: audit_sessions
 -- Sessions are not rows of their own: what began and has not ended, of processes that live, is open.
-SELECT begun.text FROM hoop.audit AS begun JOIN hoop.replica ON replica.name = begun.replica
+SELECT begun.text, begun.replica, begun.seq, begun.at, begun.kind, begun.session FROM hoop.audit AS begun JOIN hoop.replica ON replica.name = begun.replica
  WHERE begun.kind = 'session_started' AND beat_at >= clock_timestamp() - make_interval(secs => $1)
    AND NOT EXISTS (SELECT FROM hoop.audit AS ended
                     WHERE ended.kind = 'session_ended' AND ended.replica = begun.replica AND ended.session = begun.session)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.entry import FIELDS, Value, canonical, clean
+from gateway.audit.entry import FIELDS, Value, canonical, clean, readable
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 VALUES: st.SearchStrategy[Value] = st.recursive(
@@ -61,3 +61,11 @@ def test_the_escape_of_nul_as_a_text_is_no_nul() -> None:
 def test_clean_shows_what_cannot_be_stored() -> None:
     dirty: Value = {"a": ["x\0y", "\ud800", 1, None], "b": "pile of 😀"}
     assert clean(dirty) == {"a": ["x\ufffdy", "\ufffd", 1, None], "b": "pile of 😀"}
+
+
+def test_what_can_not_be_read_is_left_out() -> None:
+    deep = "[" * 100_000
+    assert readable(['{"seq":1}', "", "garbage", deep, f'{{"a":{deep}', "[]", "7", '{"seq":2}']) == [
+        {"seq": 1},
+        {"seq": 2},
+    ]

@@ -54,3 +54,11 @@ async def test_what_no_entry_can_hold_is_found(tmp_path: Path) -> None:
     body = json.loads(store._entries["gate-1", 2])
     store._entries["gate-1", 2] = json.dumps({**body, "rows": float("nan")})
     assert (await look(store, spool, 2)).wrong == 2
+
+
+@pytest.mark.parametrize("text", ["garbage", "[]", "[" * 100_000])
+@pytest.mark.parametrize("which", [1, 5, 9])
+async def test_an_entry_that_can_not_be_read_is_found(tmp_path: Path, text: str, which: int) -> None:
+    store, spool = await told(tmp_path, 9)
+    store._entries["gate-1", which] = text
+    assert await look(store, spool, 9) == Tail(which - 1, 9, which)

@@ -12,9 +12,12 @@ import pytest
 from gateway.approvals import request as rules
 from gateway.approvals.granting import cover
 from gateway.approvals.request import ApprovalRequest
+from gateway.audit import tail
 from gateway.audit.chain import Wrong
-from gateway.audit.entry import together
+from gateway.audit.entry import UNREADABLE, together
+from gateway.audit.exposure import exposure
 from gateway.audit.log import AuditLog, verify
+from gateway.audit.query import parse
 from gateway.audit.spool import Spool
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import StoreUnavailable
@@ -274,4 +277,51 @@ async def test_verify_sees_a_column_that_was_edited(
     await admin.execute(f"UPDATE hoop.audit SET {column} = {_COLUMNS[column]} WHERE seq = 2")
     found = (await verify(store, tmp_path, KEY, grace=0.0)).findings
     assert [(each.seq, each.wrong, each.where) for each in found] == [(2, Wrong.MISFILED, "store")]
+    spool.close()
+
+
+#: What somebody may write into a row in place of its text.
+_TEXTS = {
+    "no JSON": "'garbage'",
+    "nothing": "''",
+    "nested too deep": "repeat('[', 100000)",
+    "nested too deep, but JSON": """'{"heads":' || repeat('[', 100000) || repeat(']', 100000) || '}'""",
+    "a list": "'[]'",
+    "a number": "'7'",
+    "nobody's": "'{}'",
+    "another's": "(SELECT text FROM hoop.audit WHERE seq = 4)",
+    "of no time": """replace(text, '"at":"', '"at":"x')""",
+}
+
+
+@pytest.mark.parametrize("text", _TEXTS.values(), ids=_TEXTS)
+async def test_a_row_that_is_no_entry_any_more_is_shown_as_that_and_fails_no_question(
+    store: PostgresStore, admin: "asyncpg.Connection[asyncpg.Record]", text: str, tmp_path: Path
+) -> None:
+    spool = Spool.open(tmp_path, "gate-1", KEY, time.time)
+    spool.record("session_started", session="s1", user="ann")
+    for _ in range(3):
+        spool.record("finished", user="ann", session="s1", request="R", rows=7, tag="DELETE", outcome="executed")
+    spool.flush()
+    log = AuditLog(spool, store)
+    await log.checkpoint()
+    await store.heartbeat("gate-1")
+    await admin.execute(f"UPDATE hoop.audit SET text = {text} WHERE seq IN (1, 3)")
+    found, total = await store.audit(parse("user:ann", time.time()))
+    assert total == 3
+    assert [(each["seq"], each["outcome"], each["tag"]) for each in found] == [
+        (4, "executed", "DELETE"),
+        (3, UNREADABLE, "gate-1 #3"),
+        (2, "executed", "DELETE"),
+    ]
+    assert parse(f"since:{found[1]['at']}", time.time()).since == pytest.approx(time.time(), abs=60)
+    told = await exposure(parse("did ann expose a secret?", time.time()), store.audit)
+    assert told[0].startswith("Nobody can say")
+    assert told[-1].startswith("Can't be read: 1 of them")
+    [session] = await store.sessions(60)
+    assert (session["session"], session["outcome"]) == ("s1", UNREADABLE)
+    assert len(await store.story("R")) in (2, 3)
+    wrong = {each.seq for each in (await verify(store, tmp_path, KEY, grace=0.0)).findings}
+    assert {1, 3} <= wrong, "which they are, verify says"
+    assert (await tail.look(store, spool, spool.seq)).wrong == 1
     spool.close()
