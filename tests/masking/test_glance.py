@@ -178,3 +178,11 @@ def test_it_does_not_stop_at_hashes_uuids_and_prose() -> None:
     while (at := glance.suspect(run, at, len(run))) >= 0:
         at, stops = at + 200, stops + 1
     assert stops < len(values) / 100
+
+
+@pytest.mark.parametrize("behind", [": ", ">", '" value="', " value=", "\"'   => '", ":="])
+def test_it_stops_at_basic_authorization_however_it_is_assigned(behind: str) -> None:
+    """Short enough to be no word that it would look at by itself."""
+    value = f"<x Authorization{behind}Basic dXNlcjpw".encode()
+    assert WITHOUT.hits(value)
+    assert seen(b"\0\0\0\x20", value, b"\0\0\0\x01")

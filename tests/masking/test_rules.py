@@ -1,9 +1,13 @@
 """What each rule's finder takes of a match and what it leaves: edges, lengths, checks. Searching is in test_detectors.py."""
 
-import pytest
+import re
 
-from gateway.masking.detectors import Detectors
-from gateway.masking.rules import NAMES, OWN_TEXTS, RULES, mixed, random_looking
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.masking.detectors import Detectors, compile_pattern
+from gateway.masking.rules import NAMES, OWN_TEXTS, RULES, Rule, mixed, random_looking
 
 LETTERS = "aB3dE5fG7hJ9kLmN2pQr4sTu6vWx8yZ1"
 
@@ -15,6 +19,22 @@ def left(text: str, *names: str) -> str:
 def test_every_rule_is_one_that_policies_or_our_own_texts_may_name() -> None:
     assert {rule.name for rule in RULES} == {*NAMES, *OWN_TEXTS}
     assert len({rule.what for rule in RULES}) == len(RULES)
+
+
+#: Those whose patterns Python reads as RE2 does.
+DRAWN = [each for each in RULES if each.near and "\\x{" not in each.pattern]
+
+
+@pytest.mark.parametrize("rule", DRAWN, ids=lambda rule: rule.what)
+@settings(deadline=None, max_examples=50)
+@given(st.data())
+def test_whatever_a_rule_finds_is_near(rule: Rule, data: st.DataObject) -> None:
+    """Rows in which nothing is near are looked at no further."""
+    value = data.draw(st.from_regex(re.compile(rule.pattern), fullmatch=True)).encode()
+    found = compile_pattern(rule.what, rule.pattern).search(value)
+    if found is None or b"\0" in value or not rule.find(value, found):
+        return
+    assert compile_pattern(rule.what, rule.near).search(value)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +139,16 @@ def test_a_putty_key_runs_to_the_end_of_the_value() -> None:
     ("text", "expected"),
     [
         (f"Authorization: Bearer {LETTERS}", "Authorization: Bearer [api_key]"),
+        ("Authorization: Basic dXNlcjpw", "Authorization: Basic [api_key]"),
+        ("<Authorization>Basic dXNlcjpw</Authorization>", "<Authorization>Basic [api_key]</Authorization>"),
+        (
+            '<header name="Authorization" value="Basic dXNlcjpw"/>',
+            '<header name="Authorization" value="Basic [api_key]"/>',
+        ),
+        ("authorization\"'   => 'basic dXNlcjpw'", "authorization\"'   => 'basic [api_key]'"),
+        ("Authorization  Basic dXNlcjpw", "Authorization  Basic dXNlcjpw"),
+        (f"github_pat__{LETTERS}", "[api_key]"),
+        (f"sk-_{LETTERS}", "[api_key]"),
         ("bearer abcdefghijklmnopqrstuvwxyz", "bearer abcdefghijklmnopqrstuvwxyz"),
         (f"api_key={LETTERS}; x", "api_key=[api_key]; x"),
         (f'{{"token": "{LETTERS}"}}', '{"token": "[api_key]"}'),
