@@ -37,6 +37,7 @@ _CUT = "the target sent a row that ends inside a field"
 _MISFIT = "the target sent a row whose field lengths do not fit"
 #: Shifts are machine arithmetic where this is compiled (compiled.py), and dear to the interpreter (wire/walk.py).
 _COMPILED: Final = not hasattr(walk.by_shifts, "__code__")
+_INT8: Final = 8  # bytes of a binary int8
 _NESTING = 32  # arrays of records of arrays; deeper is redacted
 
 
@@ -226,6 +227,8 @@ def _scan_bytea(value: bytes, oid: int, format_code: int, detectors: Detectors, 
 
 
 def _scan_int8(value: bytes, oid: int, format_code: int, detectors: Detectors, depth: int) -> Found:
+    if format_code == BINARY_FORMAT and len(value) > _INT8:
+        return None, frozenset({"malformed"})
     shown = str(int.from_bytes(value, "big", signed=True)).encode() if format_code == BINARY_FORMAT else value
     names = _scan_whole(shown, oid, format_code, detectors, depth)[1]
     return (None if names else value), names

@@ -57,6 +57,13 @@ def test_a_value_stays_one_of_its_type_or_becomes_null(
     assert (found is value) == (not names)
 
 
+@pytest.mark.parametrize("size", [9, 16, 1_785, 1_786, 100_000])
+def test_a_binary_int8_of_another_length_is_none_and_becomes_null(size: int) -> None:
+    """No client can read it, and what stands in it is no number; one of 4,300 digits Python would not even write down."""
+    for value in (b"\x7f" * size, CARD.encode().ljust(size, b"x")):
+        assert scan(value, 20, BINARY, CARDS) == (None, frozenset({"malformed"}))
+
+
 def test_a_clean_value_is_the_very_same_object() -> None:
     for oid, code, value in ((25, TEXT, b"words"), (3802, BINARY, b"\x01[1]"), (1009, BINARY, array(25, b"a", None))):
         assert scan(value, oid, code, CARDS) == (value, frozenset())

@@ -136,6 +136,14 @@ def test_numbers_become_null() -> None:
     assert masked_value(struct.pack(f"!hhHh{len(digits)}h", len(digits), 3, 0, 0, *digits), 1700, 1) is None
 
 
+@pytest.mark.parametrize("size", [1, 2_000])
+def test_a_text_where_the_target_said_binary_int8_does_not_pass(size: int) -> None:
+    masker = RowMasker(scans(20, 25, code=1), DETECTORS, KEY)
+    run = message([f"{card()} {'x' * size}".encode(), b"y" * 3_000])
+    assert parse(masker.rows(run)) == [[None, b"y" * 3_000]]
+    assert masker.counts == {("c0", "malformed"): 1}
+
+
 @pytest.mark.parametrize("prefix", ["4", "51", "2221", "2720", "62", "65", "3528", "9792", "81"])
 def test_every_issuer_is_found_in_a_binary_int8(prefix: str) -> None:
     assert masked_value(struct.pack("!q", int(card(3, prefix))), 20, 1) is None
