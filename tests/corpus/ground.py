@@ -128,8 +128,8 @@ class CorpusStage(Stage):
     """The demo on another PostgreSQL, with the corpus' world and policy."""
 
     def __init__(self, binaries: Path | None, world: str) -> None:
-        Demo.__init__(self, Ports(0, 0), _SETTINGS, answer_seconds=60, binaries=binaries)
-        self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True)
+        Demo.__init__(self, Ports(0, 0), _SETTINGS, binaries=binaries)
+        self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True, answer_seconds=60)
         self._world = world
 
     async def _open_workspace(self) -> None:

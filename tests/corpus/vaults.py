@@ -59,8 +59,8 @@ class VaultStage(Stage):
     """The demo on another PostgreSQL, with the corpus' two worlds and policy."""
 
     def __init__(self, binaries: Path, book: Book) -> None:
-        Demo.__init__(self, Ports(0, 0), _SETTINGS, answer_seconds=60, binaries=binaries)
-        self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True)
+        Demo.__init__(self, Ports(0, 0), _SETTINGS, binaries=binaries)
+        self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True, answer_seconds=60)
         self._book = book
         self.password = ""
 

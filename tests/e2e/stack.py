@@ -106,9 +106,9 @@ class Stage(Demo):
     """The demo with the tests' tables and policy, and a workspace without rate limits."""
 
     def __init__(self, binaries: Path | None = None) -> None:
+        super().__init__(Ports(0, 0), {"max_connections": "500"}, binaries=binaries)
         # on a busy machine fifty clicks at once take longer than Slack waits; what is tested is who wins, not how fast
-        super().__init__(Ports(0, 0), {"max_connections": "500"}, answer_seconds=60, binaries=binaries)
-        self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True)
+        self.workspace = Workspace(name="Example Inc", app_name="Hoop", relaxed=True, answer_seconds=START)
         self.limits = {}  # many tests share this channel, each as if it were alone there
 
     async def _open_workspace(self) -> None:
@@ -162,6 +162,10 @@ class Stack:
     async def _begin(self) -> Stage:
         stage = Stage(self._binaries)
         await stage.start()
+        front = stage.gateway._slack
+        assert front is not None
+        for listener in front._bolt._async_listeners:  # slack_bolt gives them up after 3 s, and answers 404
+            listener.ack_timeout = int(START)
         return stage
 
     def stop(self) -> None:
