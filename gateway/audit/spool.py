@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, Self, cast
+from typing import Final, NamedTuple, Self, cast
 from urllib.parse import quote
 
 from gateway.audit.chain import genesis, keyed, link, sign_checkpoint
@@ -36,8 +36,8 @@ MAX_WAITING = 20_000
 #: So many entries apart the place of one is remembered, so that no file is read from its beginning for its end.
 _MARK_EVERY = 1000
 
-_OWN_FIELDS = frozenset(OF_SPOOL)
-_DIGEST = 64  # characters of a hash
+_OWN_FIELDS: Final = frozenset(OF_SPOOL)
+_DIGEST: Final = 64  # characters of a hash
 
 
 class Shipment(NamedTuple):

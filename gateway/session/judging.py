@@ -130,7 +130,7 @@ class Judge:
         self._shared = standing.shared
         self.reading = reading = self._commons.reading(self.policy, self.catalog, standing)
         self.detectors, self.protects, self._clear = reading.detectors, reading.protects, clear
-        self._own = own(reading.detectors)
+        self.own = own(reading.detectors)  # where it suspects nothing among some bytes, `scrub` changes no text of them
         self._masks, self._tables, self._lineages = reading.masks, reading.tables, reading.lineages
 
     @property
@@ -552,10 +552,6 @@ class Judge:
     def scrub(self, text: str) -> str:
         """A text of the client's as it may be stored and shown: SQL, a value, what it says of itself."""
         return scrub_sql(text, self.detectors)
-
-    def may_scrub(self, raw: bytes) -> bool:
-        """False: no text among these bytes is changed by `scrub`."""
-        return self._own.suspicious(raw)
 
     def hides_values(self, statement: Statement) -> bool:
         """Does `told_values` redact any of its parameters, whatever is bound?"""

@@ -13,7 +13,7 @@ What must not live here: whether the session is in a state in which the short wa
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from gateway.audit.pattern import Pattern, text_value
 from gateway.masking.rows import RowMasker
@@ -29,8 +29,8 @@ from gateway.wire.frontend import formats_read
 
 #: Texts, shapes, names and results that are remembered, each; with one more the older half is forgotten.
 KEPT = 256
-_READ = frozenset({StatementClass.READ})
-_HEADER = 5  # bytes of a message before its body
+_READ: Final = frozenset({StatementClass.READ})
+_HEADER: Final = 5  # bytes of a message before its body
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 
@@ -43,13 +43,16 @@ class Result:
     masker: RowMasker | None
 
 
-class Begun(NamedTuple):
+class Begun:
     """How an answer began: the bytes before its rows, the result formats (as in Bind) and the columns known before (else None)."""
 
-    head: bytes
-    formats: bytes
-    columns: tuple[Column, ...] | None
-    result: Result
+    __slots__ = ("columns", "formats", "head", "result")
+
+    def __init__(self, head: bytes, formats: bytes, columns: tuple[Column, ...] | None, result: Result) -> None:
+        self.head = head
+        self.formats = formats
+        self.columns = columns
+        self.result = result
 
 
 @dataclass(slots=True)
@@ -69,11 +72,14 @@ class Plain:
     latest: Begun | None = None
 
 
-class Known(NamedTuple):
+class Known:
     """A plain read as it has come: `sql` is its text for the record, as JSON."""
 
-    plain: Plain
-    sql: bytes
+    __slots__ = ("plain", "sql")
+
+    def __init__(self, plain: Plain, sql: bytes) -> None:
+        self.plain = plain
+        self.sql = sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,7 @@ class PlainReads:
     def _with_its_numbers(self, form: _Form, message: bytes, end: int) -> Known:
         judge = self._talk.judge
         sql = message[_HEADER + form.before : end - form.behind].decode()
-        return Known(form.plain, text_value(judge.scrub(sql) if judge.may_scrub(message) else sql))
+        return Known(form.plain, text_value(judge.scrub(sql) if judge.own.suspicious(message) else sql))
 
     def _formed(self, form: bytes, text: str) -> _Form | None:
         """What holds for all texts of this shape; None where another number could make a difference."""

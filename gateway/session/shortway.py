@@ -12,8 +12,11 @@ that would record and send is compared with what was, and dropped. The session t
 module, and goes on with what came. The client has seen nothing of the answer before.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from gateway.audit.pattern import Pattern, list_value, milliseconds_value, number_value, text_value
 from gateway.errors import GatewayError, ProtocolViolation
@@ -25,13 +28,21 @@ from gateway.session.stream import Stream
 from gateway.session.values import shown_values
 from gateway.wire import frontend
 from gateway.wire.backend import Column, command_tag, tag_rows
+from gateway.wire.walk import int16, int32
 
-_EXECUTE = frontend.execute("") + frontend.SYNC
-_DESCRIBE_EXECUTE = frontend.describe("P", "") + _EXECUTE
-_BOUND = b"2\0\0\0\x04"
-_READY = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
-_T, _D, _C, _Q, _B = b"TDCQB"
-_UNNAMED = 5  # where the portal's name ends that is none
+if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
+    from mypy_extensions import i64
+
+_EXECUTE: Final = frontend.execute("") + frontend.SYNC
+_DESCRIBE_EXECUTE: Final = frontend.describe("P", "") + _EXECUTE
+_BOUND: Final = b"2\0\0\0\x04"
+_READY: Final = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
+_T: Final = 0x54
+_D: Final = 0x44
+_C: Final = 0x43
+_Q: Final = 0x51
+_B: Final = 0x42
+_UNNAMED: Final = 5  # where the portal's name ends that is none
 
 #: An audit entry: its pattern, and JSON for its holes.
 Alike = tuple[Pattern, tuple[bytes, ...]]
@@ -79,6 +90,7 @@ class ShortWay:
         self._reads = PlainReads(talk)
         self._texts = self._reads  # where texts are looked up: in what sessions have in common, if it may
         self._session = text_value(talk.login.session)
+        self._until = talk.login.identity.expires_at
         self._flight = Flight()
         self.open = self.shut = False
         self.flight: Flight | None = None
@@ -93,11 +105,11 @@ class ShortWay:
     def send(self, data: bytes, now: float) -> Alike | None:
         """Take a chunk of the client's, while nothing is under way."""
         talk = self._talk
-        if not self.open or now >= talk.login.identity.expires_at or len(data) < 6:
+        if not self.open or now >= self._until or len(data) < 6:
             return None
         talk.now = now
         flight = self._flight
-        kind, flight.end = data[0], 1 + int.from_bytes(data[1:5], "big")
+        kind, flight.end = data[0], 1 + int32(data, 1)
         if kind == _Q and flight.end == len(data):
             taken = self._query(flight, data)
         elif kind == _B:
@@ -155,7 +167,7 @@ class ShortWay:
             if each is not None and "\0" in each:
                 return None
         plain, judge = flight.plain, self._talk.judge
-        if any(codes) or plain.hides or judge.may_scrub(raw):  # what is shown of binary values is not what stands there
+        if any(codes) or plain.hides or judge.own.suspicious(raw):  # what is shown of binary values is not what stands there
             return list_value(judge.told_values(plain.statement, shown))
         return list_value(shown)
 
@@ -174,7 +186,7 @@ class ShortWay:
         self.flight = None
         return flight.plain.over, (*flight.values, rows, milliseconds_value(now - flight.at))
 
-    def _walk(self, flight: Flight, data: bytes, ready: int) -> bytes | None:
+    def _walk(self, flight: Flight, data: bytes, ready: i64) -> bytes | None:
         """The number of rows that the tag says, as JSON; None where a message isn't the one that is due."""
         begun = flight.plain.latest
         if (
@@ -186,11 +198,12 @@ class ShortWay:
             begun = self._begun(flight, data, ready)
             if begun is None:
                 return None
-        at = start = len(begun.head)
+        start: i64 = len(begun.head)
+        at: i64 = start
         if at >= ready:
             return None
         while data[at] == _D:
-            length = int.from_bytes(data[at + 1 : at + 5], "big")
+            length = int32(data, at + 1)
             at += 1 + length
             if at >= ready or length < 4:
                 return None
@@ -201,7 +214,7 @@ class ShortWay:
                 flight.plain.results.clear()  # its masker has counted
                 flight.plain.latest = None
                 return None
-        if data[at] != _C or at + 5 > ready or at + 1 + int.from_bytes(data[at + 1 : at + 5], "big") != ready:
+        if data[at] != _C or at + 5 > ready or at + 1 + int32(data, at + 1) != ready:
             return None
         rows = _rows(data[at + 5 : ready])
         if rows is not None:
@@ -253,20 +266,20 @@ class ShortWay:
 _Bound = tuple[Sequence[bytes | None], tuple[int, ...], bytes]
 
 
-def _texts(data: bytes, at: int, end: int) -> _Bound | None:
+def _texts(data: bytes, at: i64, end: i64) -> _Bound | None:
     """What stands in a Bind from its format codes on, where all values are texts, none of them NULL: a third of read_bind."""
-    codes = at + 2 + 2 * int.from_bytes(data[at : at + 2], "big")
+    codes: i64 = at + 2 + 2 * int16(data, at)
     if codes + 2 > end or any(data[at + 2 : codes]):
         return None
     values: list[bytes] = []
     at = codes + 2
-    for _ in range(int.from_bytes(data[codes:at], "big")):
-        start = at + 4
-        at = start + int.from_bytes(data[at:start], "big")  # of NULL it is beyond any end
+    for _ in range(int16(data, codes)):
+        start: i64 = at + 4
+        at = start + int32(data, at)  # of NULL it is beyond any end
         if at > end:
             return None
         values.append(data[start:at])
-    if at + 2 > end or end != at + 2 + 2 * int.from_bytes(data[at : at + 2], "big"):
+    if at + 2 > end or end != at + 2 + 2 * int16(data, at):
         return None
     return values, (), data[at + 2 : end]
 

@@ -1,12 +1,13 @@
 """Bound values as text, for people. What lives here: which binary formats can be read. What must not: what is masked (judging.py)."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.session.names import Portal
 from gateway.wire.frontend import Bind
 
 #: Characters of a value that are shown.
-TEXT_SHOWN = 1000
+TEXT_SHOWN: Final = 1000
 
 
 def values(portal: Portal) -> tuple[str | None, ...] | None:
@@ -31,8 +32,12 @@ def shown_values(
 
 
 #: Binary formats that people can be shown as they are: type OID -> reader (pg_type.dat).
-_BOOL, _INT8, _INT2, _INT4, _UUID = 16, 20, 21, 23, 2950
-_TEXTS = frozenset({25, 1043, 1042, 19, 114, 142})
+_BOOL: Final = 16
+_INT8: Final = 20
+_INT2: Final = 21
+_INT4: Final = 23
+_UUID: Final = 2950
+_TEXTS: Final = frozenset({25, 1043, 1042, 19, 114, 142})
 
 
 def _shown(value: bytes, binary: bool, oid: int) -> str:

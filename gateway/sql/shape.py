@@ -11,17 +11,18 @@ belongs to a number that `shape` replaces (`is_all_numbers`), they have one shap
 """
 
 import re
+from typing import Final
 
 from gateway.sql.parse import tree
 from gateway.sql.tree import Fields, strings, unwrap
 
 #: A whole number that is an int4 for certain, and no part of a name, of 1.5, 1e5, 0x1F or 1_000.
-_NUMBER = re.compile(rb"(?<![\w.])\d{1,9}(?![\w.])")
-_UNFIT = re.compile(rb"['\"$\\\x80-\xff]|--|/\*")
-_DIGIT = re.compile(rb"\d")
-_ZEROS = bytes(ord("0") if chr(each).isdigit() and each < 128 else each for each in range(256))
-_COMPARES = frozenset({"=", "<>", "<", ">", "<=", ">="})
-_KINDS = {"AEXPR_OP": _COMPARES, "AEXPR_IN": _COMPARES, "AEXPR_BETWEEN": {"BETWEEN"}}
+_NUMBER: Final = re.compile(rb"(?<![\w.])\d{1,9}(?![\w.])")
+_UNFIT: Final = re.compile(rb"['\"$\\\x80-\xff]|--|/\*")
+_DIGIT: Final = re.compile(rb"\d")
+_ZEROS: Final = bytes(ord("0") if chr(each).isdigit() and each < 128 else each for each in range(256))
+_COMPARES: Final = frozenset({"=", "<>", "<", ">", "<=", ">="})
+_KINDS: Final = {"AEXPR_OP": _COMPARES, "AEXPR_IN": _COMPARES, "AEXPR_BETWEEN": {"BETWEEN"}}
 
 
 def shape(text: bytes) -> bytes | None:

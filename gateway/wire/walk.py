@@ -8,12 +8,12 @@ gets (80 ns). The tests compare them. What must not live here: what messages mea
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
     from mypy_extensions import i64
 
-_HEAD = Struct("!BI")  # kind, and the length, itself included
+_HEAD: Final = Struct("!BI")  # kind, and the length, itself included
 #: No message of PostgreSQL is longer (MaxAllocSize); a target that says otherwise is broken or malicious.
 LONGEST = 1 << 30
 
@@ -52,6 +52,29 @@ def by_struct(data: bytes, at: int, size: int, kind: int, last: int = -1) -> int
 #: run(data, at, size, kind, last): the end of the run of whole messages of this kind that begins at `at`, in data[:size].
 #: It ends before a message that is cut, is of another kind, says a length that no message has, or has another `last` byte (-1: any).
 run = by_struct if hasattr(by_shifts, "__code__") else by_shifts
+
+
+def int32(data: bytes, at: i64) -> i64:
+    """The unsigned number in the four bytes at `at`: a length word. Raises IndexError or reads less where there are fewer."""
+    if not _COMPILED:
+        return int.from_bytes(data[at : at + 4], "big")
+    first: i64 = data[at]
+    second: i64 = data[at + 1]
+    third: i64 = data[at + 2]
+    fourth: i64 = data[at + 3]
+    return first << 24 | second << 16 | third << 8 | fourth
+
+
+def int16(data: bytes, at: i64) -> i64:
+    """The same in two bytes: a count."""
+    if not _COMPILED:
+        return int.from_bytes(data[at : at + 2], "big")
+    first: i64 = data[at]
+    second: i64 = data[at + 1]
+    return first << 8 | second
+
+
+_COMPILED: Final = not hasattr(by_shifts, "__code__")
 
 
 def left(data: bytes, at: int, size: int, kind: int) -> int:
