@@ -158,7 +158,7 @@ async def _dial(port: int, tls: str) -> Doorway:
             raise Refused("no TLS is offered")
     context, name = (_TRUSTING, "127.0.0.1") if tls else (None, None)
     door = Doorway()
-    await loop.create_connection(lambda: door, sock=sock, ssl=context, server_hostname=name)
+    await loop.create_connection(door.protocol, sock=sock, ssl=context, server_hostname=name)
     return door
 
 

@@ -9,13 +9,12 @@ silence. Anybody may send any number of them without a login, so few wait at a t
 """
 
 import asyncio
-import hashlib
-import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from gateway.audit.chain import keyed
 from gateway.errors import StoreUnavailable
 
 #: Keys that wait to be told to the other replicas, and that go in one question to the store.
@@ -28,7 +27,7 @@ class CancelKeys:
     """Keys given out, and what to call when one comes back. `key` is the same in all replicas."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._digest = keyed(key)
         self._known: dict[str, Callable[[], None]] = {}
 
     def give(self, cancel: Callable[[], None], pid: int, length: int) -> bytes:
@@ -45,7 +44,7 @@ class CancelKeys:
 
     def digest(self, pid: int, secret: bytes) -> str:
         """How replicas speak of a key (hex). Comparing digests needs no constant time: nobody can choose them."""
-        return hmac.digest(self._key, b"%d:%b" % (pid, secret), hashlib.sha256).hex()
+        return self._digest(b"%d:%b" % (pid, secret))
 
     def use(self, digest: str) -> bool:
         """Cancel the session of this key; False where it isn't one of ours."""

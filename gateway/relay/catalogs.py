@@ -8,6 +8,7 @@ Where only somebody's lock stands in the way, the old one is kept for a while, u
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -54,6 +55,7 @@ class Catalogs:
         self._known: dict[Key, _Known] = {}
         self._targets: dict[Key, Target] = {}
         self._locks: dict[Key, asyncio.Lock] = {}
+        self._readers: Counter[Key] = Counter()  # how many read it, or wait to
 
     def kept(self, name: str = "") -> list[Target]:
         """The logins whose catalogs are kept: at this target, or at all."""
@@ -62,9 +64,11 @@ class Catalogs:
     async def get(self, target: Target) -> Catalog | None:
         """The catalog, at most `refresh` seconds old unless a newer one is locked. One that is being read is waited for: it
         may be behind DDL."""
-        async with self._locks.setdefault(key(target), asyncio.Lock()):
-            pass
-        known = self._known.get(key(target))
+        each = key(target)
+        if self._readers[each]:  # else each login would make a lock that nobody holds
+            async with self._locks[each]:
+                pass
+        known = self._known.get(each)
         if known is None or self._is_due(known):
             known = await self._read(target)
         return known.catalog
@@ -92,12 +96,17 @@ class Catalogs:
     async def _read(self, target: Target, *, outdated: bool = False) -> _Known:
         """Read it. `outdated`: the one that is known is wrong."""
         asked = time.monotonic()
-        self._targets[key(target)] = target
-        async with self._locks.setdefault(key(target), asyncio.Lock()):
-            old = self._known.get(key(target))
-            if old is not None and old.tried > asked and not (outdated and old.locked and old.catalog):
-                return old
-            new = self._known[key(target)] = await self._tried(target, None if outdated else old)
+        each = key(target)
+        self._targets[each] = target
+        self._readers[each] += 1
+        try:
+            async with self._locks.setdefault(each, asyncio.Lock()):
+                old = self._known.get(each)
+                if old is not None and old.tried > asked and not (outdated and old.locked and old.catalog):
+                    return old
+                new = self._known[each] = await self._tried(target, None if outdated else old)
+        finally:
+            self._readers[each] -= 1
         if old is None or new.catalog is not old.catalog:
             self._changed(target, new.catalog)
         return new

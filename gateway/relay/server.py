@@ -199,7 +199,6 @@ class Server:
             self._pause = loop.call_later(_PAUSE, loop.add_reader, listening, self._accept, listening)
             return
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         meeting = loop.create_task(self._meet(sock, str(address[0])))
         self._meetings.add(meeting)
@@ -288,7 +287,8 @@ class Server:
                 case Startup():
                     if not (self._doors.plaintext_loopback and ipaddress.ip_address(address).is_loopback):
                         raise AuthenticationFailed("TLS is required: connect with sslmode=require or stricter")
-                    _, door = await loop.connect_accepted_socket(Doorway, sock)
+                    door = Doorway()
+                    await loop.connect_accepted_socket(door.protocol, sock)
                     return Guest(door, opening, address)
 
     async def _greet_inside_tls(
@@ -296,7 +296,7 @@ class Server:
     ) -> Guest | None:
         loop = asyncio.get_running_loop()
         door = Doorway()  # kept here: uvloop returns its own SSLProtocol in the place of ours
-        transport, _ = await loop.connect_accepted_socket(lambda: door, sock, ssl=tls, ssl_handshake_timeout=GREETING)
+        transport, _ = await loop.connect_accepted_socket(door.protocol, sock, ssl=tls, ssl_handshake_timeout=GREETING)
         if direct and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "postgresql":
             door.close()
             raise ConnectionError("direct TLS without ALPN postgresql")

@@ -94,7 +94,8 @@ async def connect(target: Target, password: str, parameters: Mapping[str, str], 
 
 async def _dial(target: Target) -> Doorway:
     if target.sslmode == "disable":
-        transport, door = await asyncio.get_running_loop().create_connection(Doorway, target.host, target.port)
+        door = Doorway()
+        transport, _ = await asyncio.get_running_loop().create_connection(door.protocol, target.host, target.port)
         _tune(transport.get_extra_info("socket"))
         return door
     return await _dial_tls(target)
@@ -107,7 +108,8 @@ async def _dial_tls(target: Target) -> Doorway:
         _tune(sock)
         await loop.sock_sendall(sock, startup.ssl_request())
         context = _offered(await loop.sock_recv(sock, 1), target)
-        _, door = await loop.create_connection(Doorway, sock=sock, ssl=context, server_hostname=target.host)
+        door = Doorway()
+        await loop.create_connection(door.protocol, sock=sock, ssl=context, server_hostname=target.host)
     except BaseException:
         sock.close()
         raise

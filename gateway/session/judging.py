@@ -298,8 +298,8 @@ class Judge:
     def _unfollowed(self, statement: Statement) -> list[Copy]:
         """Of a text that can't be followed: it may write any protected column that it reads, wherever it writes."""
         read = self._within_reach(statement)
-        places = ((parts(each)[-2:], None) for each in statement.writes if read)
-        return [(names[0] if len(names) > 1 else None, names[-1], column, read) for names, column in places]
+        places = [parts(each)[-2:] for each in statement.writes if read]
+        return [(names[0] if len(names) > 1 else None, names[-1], None, read) for names in places]
 
     def moved(self, search_path: tuple[str, ...]) -> None:
         """Unqualified names resolve by this path from now on."""

@@ -14,7 +14,7 @@ What must not live here: sockets, clocks, ids (they arrive), SQL parsing (gatewa
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import assert_never
 
 from gateway.approvals.request import GATEWAY_GONE, SESSION_ENDED, TARGET_GONE
@@ -315,7 +315,7 @@ class Session:
         if kind in b"QPBDCEF" and self._token_over():
             return False
         try:
-            if not self._READERS[kind](self, raw):
+            if not _READERS[kind](self, raw):
                 return False
         except NotUtf8 as error:
             self._refuse_text(kind, error.found)
@@ -533,23 +533,6 @@ class Session:
     def _read_password(self, _raw: bytes) -> bool:
         raise ProtocolViolation("unexpected password message")
 
-    _READERS: dict[int, Callable[["Session", bytes], bool]] = {  # noqa: RUF012 - a table, never changed
-        ord("Q"): _read_query,
-        ord("P"): _read_parse,
-        ord("B"): _read_bind,
-        ord("D"): _read_describe,
-        ord("C"): _read_close,
-        ord("E"): _read_execute,
-        ord("S"): _read_sync,
-        ord("H"): _read_flush,
-        ord("F"): _read_call,
-        ord("X"): _read_terminate,
-        ord("d"): _read_stray_copy,
-        ord("c"): _read_stray_copy,
-        ord("f"): _read_stray_copy,
-        ord("p"): _read_password,
-    }
-
     def _terminate(self) -> None:
         self.stream.abandon()
         self.talk.emit(ev.ToTarget(frontend.TERMINATE))
@@ -670,6 +653,25 @@ class Session:
                 sqlstate="57P03",
                 hint="Connect again and send it again: nothing of it ran.",
             )
+
+
+#: Who reads a message, by its type. Behind the class, because no compiled class can name its methods inside it.
+_READERS: Mapping[int, Callable[[Session, bytes], bool]] = {
+    ord("Q"): Session._read_query,
+    ord("P"): Session._read_parse,
+    ord("B"): Session._read_bind,
+    ord("D"): Session._read_describe,
+    ord("C"): Session._read_close,
+    ord("E"): Session._read_execute,
+    ord("S"): Session._read_sync,
+    ord("H"): Session._read_flush,
+    ord("F"): Session._read_call,
+    ord("X"): Session._read_terminate,
+    ord("d"): Session._read_stray_copy,
+    ord("c"): Session._read_stray_copy,
+    ord("f"): Session._read_stray_copy,
+    ord("p"): Session._read_password,
+}
 
 
 def _in_binary_unseen(portal: Portal, batch: Batch) -> bool:

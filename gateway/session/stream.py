@@ -6,7 +6,7 @@ say about names, status and executions. Nothing is sent to the target from here.
 DataRow and CopyData that need no mask pass as slices, an incomplete one included; everything else is handled whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from gateway.errors import ProtocolViolation, TargetUnavailable
@@ -269,7 +269,7 @@ class Stream:
         if kind == _D:
             self._rows(raw)
             return
-        handle = self._TABLE.get(kind)
+        handle = _TABLE.get(kind)
         if handle is None:
             raise TargetUnavailable(f"the target sent an unexpected message of type {chr(kind)}")
         body = raw[5:]
@@ -638,28 +638,30 @@ class Stream:
             return None  # a statement may have set it to what it read
         return scrub_parameter(body, self._talk.judge.detectors)
 
-    _TABLE: dict[int, Callable[["Stream", bytes], bytes | None]] = {  # noqa: RUF012 - a table, never changed
-        ord("1"): _parse_complete,
-        ord("2"): _bind_complete,
-        ord("3"): _close_complete,
-        ord("t"): _parameter_description,
-        ord("T"): _row_description,
-        ord("n"): _no_data,
-        ord("C"): _command_complete,
-        ord("I"): _empty,
-        ord("s"): _suspended,
-        ord("E"): _error,
-        ord("Z"): _ready,
-        ord("G"): _copy_in,
-        ord("H"): _copy_out,
-        ord("W"): _copy_both,
-        ord("d"): _copy_data,
-        ord("c"): _copy_done,
-        ord("V"): _call_response,
-        ord("N"): _notice,
-        ord("A"): _notification,
-        ord("S"): _parameter_status,
-    }
+
+#: What is done with a message, by its type. Behind the class, because no compiled class can name its methods inside it.
+_TABLE: Mapping[int, Callable[[Stream, bytes], bytes | None]] = {
+    ord("1"): Stream._parse_complete,
+    ord("2"): Stream._bind_complete,
+    ord("3"): Stream._close_complete,
+    ord("t"): Stream._parameter_description,
+    ord("T"): Stream._row_description,
+    ord("n"): Stream._no_data,
+    ord("C"): Stream._command_complete,
+    ord("I"): Stream._empty,
+    ord("s"): Stream._suspended,
+    ord("E"): Stream._error,
+    ord("Z"): Stream._ready,
+    ord("G"): Stream._copy_in,
+    ord("H"): Stream._copy_out,
+    ord("W"): Stream._copy_both,
+    ord("d"): Stream._copy_data,
+    ord("c"): Stream._copy_done,
+    ord("V"): Stream._call_response,
+    ord("N"): Stream._notice,
+    ord("A"): Stream._notification,
+    ord("S"): Stream._parameter_status,
+}
 
 
 def _status(body: bytes, before: str, *, failed: bool) -> str:

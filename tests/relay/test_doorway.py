@@ -27,7 +27,8 @@ async def pair() -> tuple[Doorway, socket.socket]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
-    _, door = await asyncio.get_running_loop().create_connection(Doorway, sock=ours)
+    door = Doorway()
+    await asyncio.get_running_loop().create_connection(door.protocol, sock=ours)
     return door, theirs
 
 

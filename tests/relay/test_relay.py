@@ -205,7 +205,8 @@ async def _pair() -> tuple[Doorway, End]:
         near, _ = listening.accept()
     far.setblocking(False)
     near.setblocking(False)
-    _, door = await asyncio.get_running_loop().create_connection(Doorway, sock=near)
+    door = Doorway()
+    await asyncio.get_running_loop().create_connection(door.protocol, sock=near)
     return door, End(far)
 
 

@@ -5,6 +5,8 @@ import hashlib
 import hmac
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,7 +123,8 @@ def test_keys_of_a_login_that_failed_are_not_kept() -> None:
 
 def test_no_password_is_kept_and_only_so_many_logins() -> None:
     scram._kept.clear()
-    scram._kept.update({str(number).encode(): (b"", b"") for number in range(MOST_KEPT)})
+    key = HMAC(b"key", SHA256())
+    scram._kept.update({str(number).encode(): scram._Keys(b"", key, key) for number in range(MOST_KEPT)})
     logged_in("pencil", "nonce")
     assert len(scram._kept) == MOST_KEPT
     assert b"pencil" not in repr(scram._kept).encode()
