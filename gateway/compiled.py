@@ -24,6 +24,7 @@ MODULES = (
     "gateway.masking.glance",
     "gateway.masking.rows",
     "gateway.relay.doorway",
+    "gateway.relay.server",
     "gateway.relay.target",
     "gateway.relay.turn",
     "gateway.relay.wires",

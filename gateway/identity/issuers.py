@@ -164,6 +164,7 @@ class Keys:
         self._load = load
         self._clock = clock
         self._known: KeySet | None = None
+        self._ids: frozenset[str | None] = frozenset()  # of the known ones
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._problem = "not fetched yet"
@@ -189,7 +190,7 @@ class Keys:
         return self._clock() - self._fetched_at
 
     def _holds(self, kid: str | None) -> bool:
-        return self._known is not None and (kid is None or any(key.kid == kid for key in self._known))
+        return self._known is not None and (kid is None or kid in self._ids)
 
     async def _refresh(self) -> None:
         """Join a fetch that is under way, else start one if the last is long enough ago."""
@@ -204,6 +205,7 @@ class Keys:
     async def _fetch(self) -> None:
         try:
             self._known = await self._load()
+            self._ids = frozenset(key.kid for key in self._known)
             self._fetched_at = self._clock()
         except IssuerError as error:
             self._problem = str(error)

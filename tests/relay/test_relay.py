@@ -20,9 +20,11 @@ from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.target import TargetLink
 from gateway.relay.turn import Turn
+from gateway.session import events as ev
 from gateway.session.gate import CLOSE, OPEN, Gate
 from gateway.session.judging import Login
 from gateway.session.session import Session
+from gateway.session.state import Conversation
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
 from gateway.sql.statement import Script
@@ -464,9 +466,21 @@ async def test_an_error_of_ours_is_told_without_its_text(room: Room) -> None:
     assert await room.target.get() == ("", b"")
 
 
+@dataclass
+class Broken:
+    """A session that fails at whatever comes."""
+
+    talk: Conversation
+
+    def at_length(self, _event: ev.Event, _now: float) -> list[ev.Effect]:
+        raise LookupError("whatever")
+
+    handle = at_length
+
+
 async def test_a_session_that_fails_ends_and_withdraws_what_is_held(room: Room) -> None:
     await room.held()
-    room.session.stream = None  # type: ignore[assignment] # whatever is wrong inside: it raises
+    room.relay._session = Broken(room.session.talk)  # type: ignore[assignment] # whatever is wrong inside: it raises
     await room.target.send(ready())
     sqlstate, text = await room.client.refused()
     assert (sqlstate, text) == ("XX000", "internal error in session s-1")
