@@ -1,11 +1,14 @@
 """Which modules are compiled when a wheel is built with HOOP_COMPILE=1 (setup.py), and whether those in use are.
 
-They are few and hot: what each statement of the short way passes through. They run uncompiled just as well, and the same
+What each statement of the short way passes through, and each login and session. They run uncompiled just as well, and the same
 tests run on both (`make compiled`). What mypyc (2.4) does otherwise than the interpreter, so look for it in each of these:
 - `data[a:b]` of bytes fails where a > b, instead of being empty;
 - a generator that is left before its end never runs its `with` and `finally`;
 - a class that inherits from one in Python loses the defaults of its attributes;
-- an argument of another class than the annotation says is refused, be it a test's fake (a Protocol takes any).
+- an argument or attribute of another class than the annotation says is refused, be it a test's fake (a Protocol takes any), and
+  no method of an instance can be replaced;
+- a table in a class's body can't name the class's own methods: it stands behind the class;
+- an attribute can't be called what C has as a word behind its underscore (`_signed`).
 
 What must not live here: how they are compiled.
 """
