@@ -167,7 +167,9 @@ class ShortWay:
             if each is not None and "\0" in each:
                 return None
         plain, judge = flight.plain, self._talk.judge
-        if any(codes) or plain.hides or judge.own.suspicious(raw):  # what is shown of binary values is not what stands there
+        if (
+            any(codes) or plain.hides or judge.own.suspicious(raw)
+        ):  # what is shown of binary values is not what stands there
             return list_value(judge.told_values(plain.statement, shown))
         return list_value(shown)
 
