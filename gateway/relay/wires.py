@@ -69,7 +69,7 @@ class Wires:
                 return
             self._record(alike[0], alike[1])
             self._passed.count += 1
-            self._turn.add(self._to_target, self._broken, data)
+            self._turn.add(self._to_target, self._broken, short.last.sent)
         except Exception as error:
             self._failed(error)
 

@@ -86,6 +86,11 @@ class Gate:
         """At login: what the client asked for in its startup settings, and whether the target reports it (14 and later)."""
         return cls(wish, _initial=wish, _told=wish, _before=wish, _reported=reported)
 
+    @property
+    def settled(self) -> bool:
+        """Is it closed, and the client's wish what it was at login: no end of a transaction changes it?"""
+        return not (self.opened or self.unsure or self.wish or self._before or self._local or self._told)
+
     def needed(self, batch: Batch, status: str) -> bool:
         """Must it be opened before this batch? `status` "" where it isn't known.
 

@@ -23,13 +23,16 @@ from gateway.session.gate import Gate, rewritten
 from gateway.session.names import Names, Prepared
 from gateway.session.state import Conversation
 from gateway.sql.shape import is_all_numbers, numbers_are_free, outline, shape
-from gateway.sql.statement import Script, Statement, StatementClass
+from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import Column, format_of, row_description
-from gateway.wire.frontend import formats_read
+from gateway.wire.frontend import formats_read, message, query
 
 #: Texts, shapes, names and results that are remembered, each; with one more the older half is forgotten.
 KEPT = 256
 _READ: Final = frozenset({StatementClass.READ})
+_HOUSE: Final = frozenset({StatementClass.HOUSEKEEPING})
+#: The transaction status behind what begins or ends a block.
+_BEHIND: Final = {Control.BEGIN: "T", Control.COMMIT: "I", Control.ROLLBACK: "I"}
 _HEADER: Final = 5  # bytes of a message before its body
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
@@ -55,12 +58,24 @@ class Begun:
         self.result = result
 
 
+class Edge:
+    """The beginning or the end of a transaction block, as a Query of its own. `status`: behind it. `answer`: all that the target says
+    to it. `sent`: what goes in its place (gate.py), "" for nothing else."""
+
+    __slots__ = ("answer", "sent", "status")
+
+    def __init__(self, status: str, answer: bytes, sent: bytes) -> None:
+        self.status = status
+        self.answer = answer
+        self.sent = sent
+
+
 @dataclass(slots=True)
 class Plain:
     """One plain read. `begun` and `over` are its audit entries, `protected`: an error of it may quote a protected value.
 
     `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
-    before) and result formats; `latest`: how the last answer began.
+    before) and result formats; `latest`: how the last answer began. `edge`: it is no read, but begins or ends a block.
     """
 
     statement: Statement
@@ -70,6 +85,7 @@ class Plain:
     over: Pattern
     results: dict[tuple[object, bytes], Result] = field(default_factory=dict)
     latest: Begun | None = None
+    edge: Edge | None = None
 
 
 class Known:
@@ -204,7 +220,12 @@ class PlainReads:
         script = talk.judge.fresh(prepared)
         catalog = talk.judge.catalog
         plain = self._plain(script, values=values)
-        if plain is None or catalog is None or not catalog.user_type_oids.isdisjoint(prepared.types):
+        if (
+            plain is None
+            or plain.edge is not None
+            or catalog is None
+            or not catalog.user_type_oids.isdisjoint(prepared.types)
+        ):
             return None
         known = Known(plain, text_value(talk.judge.told(plain.statement, None)[0]))
         _keep(self._prepared, name, (prepared, known))
@@ -214,7 +235,8 @@ class PlainReads:
 
     def _plain(self, script: Script, *, values: bool = False) -> Plain | None:
         talk = self._talk
-        if not is_plain(script):
+        edge = edge_of(script)
+        if edge is None and not is_plain(script):
             return None
         statement = script.statements[0]
         verdict = talk.judge.verdict(script.statements, talk.now)
@@ -225,9 +247,10 @@ class PlainReads:
         number = talk.number
         execution = talk.execution(statement, verdict, ("",) if values else None, ())
         talk.number = number
-        execution.clear, execution.unscanned = talk.judge.seen_clear(statement), talk.judge.unscanned
+        if edge is None:
+            execution.clear, execution.unscanned = talk.judge.seen_clear(statement), talk.judge.unscanned
         hides = talk.judge.hides_values(statement)
-        return Plain(statement, execution.protected, hides, *talk.patterns(execution))
+        return Plain(statement, execution.protected, hides, *talk.patterns(execution), edge=edge)
 
     def described(self, plain: Plain, body: bytes, formats: bytes) -> Result | None:
         """The result that this RowDescription describes; None the first time, when it is learnt. `formats`: as in Bind."""
@@ -253,17 +276,37 @@ class PlainReads:
 
 def is_plain(script: Script) -> bool:
     """Does the text hold one SELECT and nothing that concerns more than its own rows?"""
+    one = _alone(script)
+    if one is None or one.tag != "SELECT" or one.classes != _READ or rewritten(script, wish=False) is not None:
+        return False
+    return not (one.control or _concerns_more(one))
+
+
+def edge_of(script: Script) -> Edge | None:
+    """What this text is, where it is one BEGIN, COMMIT or ROLLBACK without a word more."""
+    one = _alone(script)
+    status = _BEHIND.get(one.control) if one is not None and one.control is not None else None
+    if one is None or status is None or one.chain or one.classes != _HOUSE or _concerns_more(one):
+        return None
+    text = rewritten(script, wish=False)
+    tag = message(b"C", one.tag.encode() + b"\0")
+    return Edge(status, tag + message(b"Z", status.encode()), b"" if text is None else query(text))
+
+
+def _alone(script: Script) -> Statement | None:
+    """The one statement of a text that says nothing besides."""
     if script.unparsable is not None or script.too_big or script.claimed_reason or len(script.statements) != 1:
-        return False
-    one = script.statements[0]
-    if one.tag != "SELECT" or one.classes != _READ or rewritten(script, wish=False) is not None:
-        return False
+        return None
+    return script.statements[0]
+
+
+def _concerns_more(one: Statement) -> bool:
     concerns = (
-        *(one.control, one.names, one.copies, one.shows),
+        *(one.names, one.copies, one.shows),
         *(one.settings, one.tells, one.configures, one.inner_tags, one.unresolved, one.spreads),
         *(one.guarded, one.temporary, one.unsettles, one.uncertain, one.holdable, one.untraced, one.reason),
     )
-    return not any(concerns)
+    return any(concerns)
 
 
 def _keep(known: dict[_K, _V], key: _K, value: _V) -> None:

@@ -100,7 +100,7 @@ class Session:
         short = self.short
         if short.flight is None:
             if isinstance(event, ev.FromClient) and (alike := short.send(event.data, now)) is not None:
-                return [ev.RecordAlike(*alike), ev.ToTarget(event.data)]
+                return [ev.RecordAlike(*alike), ev.ToTarget(short.last.sent)]
         elif isinstance(event, ev.FromTarget) and (alike := short.answered(event.data, now)) is not None:
             return [ev.RecordAlike(*alike), ev.ToClient(event.data)]
         return self.at_length(event, now)

@@ -1,9 +1,11 @@
-"""The short way of plain reads: recorded, sent, and their answer looked at in one walk. Pure.
+"""The short way of plain reads, and of the BEGIN and COMMIT round them: recorded, sent, and their answer looked at in one walk. Pure.
 
     Query, or Bind (Describe) Execute Sync of a prepared statement, alone in its chunk, in a session where nothing else is going on
         -> "statement" recorded, the bytes sent
     its whole answer in one chunk: (BindComplete) (RowDescription) rows CommandComplete ReadyForQuery, the status as before
         -> "finished" recorded, the bytes shown
+
+    BEGIN, COMMIT or ROLLBACK as a Query, where nothing falls back or comes to light with it: the status is another behind it
 
 It is the ordinary way (session.py) with everything left out that is known to change nothing for a plain read (plain.py), and it
 decides nothing. As soon as anything else comes while one is under way - another message, an error, half of an answer, a row
@@ -22,7 +24,7 @@ from gateway.audit.pattern import Pattern, list_value, milliseconds_value, numbe
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.session import events as ev
 from gateway.session.names import Portal, Prepared
-from gateway.session.plain import Begun, Plain, PlainReads, Result, common
+from gateway.session.plain import Begun, Edge, Plain, PlainReads, Result, common
 from gateway.session.state import Conversation
 from gateway.session.stream import Stream
 from gateway.session.values import shown_values
@@ -51,14 +53,14 @@ Alike = tuple[Pattern, tuple[bytes, ...]]
 class Flight:
     """A plain read that is under way. `number` and `values` are those of its entry; `at`: when it was sent (Unix seconds).
 
-    `end`: of its first message. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no
-    RowDescription. One object serves a session, again and again.
+    `data`: what came; `sent`: what goes to the target, hardly ever other bytes. `end`: of its first message. `formats`: of its
+    result, as in Bind. `described`: its columns, where its answer has no RowDescription. One object serves a session, again and again.
     """
 
-    __slots__ = ("at", "data", "described", "end", "formats", "number", "plain", "prepared", "values")
+    __slots__ = ("at", "data", "described", "end", "formats", "number", "plain", "prepared", "sent", "values")
 
     def __init__(self) -> None:
-        self.data = b""
+        self.data = self.sent = b""
         self.at = 0.0
         self.end = self.number = 0
         self.plain: Plain
@@ -72,7 +74,7 @@ class Flight:
         if len(effects) != 2:
             return False
         record, sent = effects
-        if not isinstance(record, ev.Record) or not isinstance(sent, ev.ToTarget) or sent.data != self.data:
+        if not isinstance(record, ev.Record) or not isinstance(sent, ev.ToTarget) or sent.data != self.sent:
             return False
         return self.plain.begun.fits(record.kind, record.fields, self.values)
 
@@ -80,7 +82,7 @@ class Flight:
 class ShortWay:
     """Of one session. `open`: the next message may take it. `flight`: what has taken it and was not answered yet.
 
-    `shut`: nothing ever takes it. `send` and `answered` give the entry that is to be recorded before the same bytes go on, and
+    `last`: what took it last. `shut`: nothing ever takes it. `send` and `answered` give the entry that is to be recorded before the same bytes go on, and
     None for what has to take the ordinary way.
     """
 
@@ -91,7 +93,7 @@ class ShortWay:
         self._texts = self._reads  # where texts are looked up: in what sessions have in common, if it may
         self._session = text_value(talk.login.session)
         self._until = talk.login.identity.expires_at
-        self._flight = Flight()
+        self.last = Flight()
         self.open = self.shut = False
         self.flight: Flight | None = None
 
@@ -108,7 +110,8 @@ class ShortWay:
         if not self.open or now >= self._until or len(data) < 6:
             return None
         talk.now = now
-        flight = self._flight
+        flight = self.last
+        flight.sent = data
         kind, flight.end = data[0], 1 + int32(data, 1)
         if kind == _Q and flight.end == len(data):
             taken = self._query(flight, data)
@@ -126,10 +129,21 @@ class ShortWay:
         known = self._texts.query(data)
         if known is None:
             return False
+        edge = known.plain.edge
+        if edge is not None:
+            if not self._may_turn(edge):
+                return False
+            flight.sent = edge.sent or data
         flight.number = self._talk.number + 1
         flight.plain, flight.values = known.plain, (self._session, number_value(flight.number), known.sql)
         flight.formats, flight.described, flight.prepared = b"", None, None
         return True
+
+    def _may_turn(self, edge: Edge) -> bool:
+        """Is it the edge that is due, and does nothing fall back or become known by it?"""
+        talk = self._talk
+        due = talk.status != edge.status and talk.gate.settled
+        return due and not (talk.path_in_transaction or talk.reread_inside)
 
     def _execute(self, flight: Flight, data: bytes) -> bool:
         end = flight.end
@@ -177,6 +191,9 @@ class ShortWay:
         """Take a chunk of the target's, while something is under way: its whole answer, as expected."""
         flight, talk = self.flight, self._talk
         assert flight is not None  # noqa: S101 - asked only then
+        edge = flight.plain.edge
+        if edge is not None:
+            return self._turned(flight, edge, now) if data == edge.answer else None
         if not data.endswith(_READY[talk.status]):
             return None
         try:
@@ -187,6 +204,17 @@ class ShortWay:
             return None
         self.flight = None
         return flight.plain.over, (*flight.values, rows, milliseconds_value(now - flight.at))
+
+    def _turned(self, flight: Flight, edge: Edge, now: float) -> Alike:
+        """The block has begun or ended."""
+        talk = self._talk
+        self.flight = None
+        talk.names.query()
+        talk.status = edge.status
+        if edge.status == "I":
+            talk.names.transaction_ended()
+            self._stream.forget_block()
+        return flight.plain.over, (*flight.values, b"0", milliseconds_value(now - flight.at))
 
     def _walk(self, flight: Flight, data: bytes, ready: i64) -> bytes | None:
         """The number of rows that the tag says, as JSON; None where a message isn't the one that is due."""

@@ -76,6 +76,10 @@ class Stream:
         """A statement ran in this transaction that may show protected values."""
         self._reached = self._reached or protected
 
+    def forget_block(self) -> None:
+        """The transaction is over, and nothing of it is owed."""
+        self._reached = False
+
     def abandon(self) -> None:
         """The conversation ends here: say of everything on its way that its end was not seen."""
         talk = self._talk

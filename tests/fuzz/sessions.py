@@ -286,7 +286,9 @@ def _stands(session: Session) -> tuple[object, ...]:
     portals = {name: (each.prepared.sql, each.columns, each.bind) for name, each in names.portals.items()}
     statements = {name: (each.sql, each.columns) for name, each in names.statements.items()}
     flags = talk.number, talk.status, talk.phase, talk.at_rest, talk.path_stale, talk.lurking, talk.claimed_reason
-    return (*flags, portals, statements, names.doubts, session.stream.at_rest, session.stream._reached, talk.gate)
+    falls_back = talk.path_in_transaction, talk.reread_inside, talk.changed, talk.ended_as, talk.broke
+    stream = session.stream.at_rest, session.stream._reached
+    return (*flags, *falls_back, portals, statements, names.doubts, names.readings, *stream, talk.gate)
 
 
 def _bodies(fields: Mapping[str, Value]) -> tuple[str, ...] | None:
@@ -428,13 +430,18 @@ def _repeated(random: Random) -> list[bytes]:
         "SELECT id FROM orders WHERE customer IN ({}, 1)",
     )
     found = [parse("a", random.choice(texts[1:]).format(1)), describe("S", "a"), SYNC]
-    if random.random() < 0.3:
-        found.append(query("BEGIN"))
+    block = random.random() < 0.4
+    if block:
+        found.append(query(random.choice(("BEGIN", "BEGIN", "START TRANSACTION", "BEGIN READ ONLY"))))
     for _ in range(random.randint(3, 12)):
         formats = random.choice(((), (0,), (1,)))
         described = random.choice((b"", describe("P", "")))
         prepared = bind("", "a", [b"1"] * random.choice((0, 0, 1)), (), formats) + described + execute("") + SYNC
         found.append(random.choice((query(random.choice(texts).format(random.randint(100, 130))), prepared)))
+    if block and random.random() < 0.3:
+        found.append(query(random.choice(_TEXTS).format(100)))
+    if block:
+        found.append(query(random.choice(("COMMIT", "COMMIT", "ROLLBACK", "END"))))
     return [close("S", "a"), *found]
 
 
