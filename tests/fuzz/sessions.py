@@ -154,7 +154,7 @@ class World:
             other = self.twin.handle(event, self.now)
             assert _summed(effects) == _summed(other), f"on the ordinary way: {list(map(_short, other))}"
             if self.session.short.flight is None:
-                assert _stands(self.session) == _stands(self.twin)
+                assert stands(self.session) == stands(self.twin)
 
     def _perform(self, effect: ev.Effect) -> None:
         self.log.append(effect)
@@ -280,7 +280,7 @@ def _summed(effects: list[ev.Effect]) -> tuple[bytes, bytes, list[ev.Effect]]:
     return said, sent, [whole(each) for each in effects if not isinstance(each, ev.ToClient | ev.ToTarget)]
 
 
-def _stands(session: Session) -> tuple[object, ...]:
+def stands(session: Session) -> tuple[object, ...]:
     """What the next message would be read by."""
     talk, names = session.talk, session.talk.names
     portals = {name: (each.prepared.sql, each.columns, each.bind) for name, each in names.portals.items()}

@@ -12,6 +12,7 @@ from gateway.session.session import Session
 from gateway.session.shortway import _texts
 from gateway.wire.backend import notice_response
 from gateway.wire.frontend import SYNC, bind, describe, execute, formats_read, message, parse, query, read_bind
+from tests.fuzz.sessions import stands
 from tests.playbook import BOUND, NOW, PARSED, POLICY, Playbook, catalog, columns, complete, error, ready, row, whole
 
 READ = query("SELECT name FROM customers WHERE id = 1")
@@ -382,3 +383,158 @@ def test_protected_values_may_be_quoted_at_commit() -> None:
     twins.client(query("COMMIT"))
     twins.target(error("P0001", "Ann") + ready())
     assert twins.one.session.stream._reached is twins.two.session.stream._reached is False
+
+
+# --- BEGIN and COMMIT -------------------------------------------------------------------------------------------------
+
+BEGIN, COMMIT, ROLLBACK = (query(each) for each in ("BEGIN", "COMMIT", "ROLLBACK"))
+BEGUN, COMMITTED, ROLLED_BACK = (
+    complete(tag) + ready(status) for tag, status in (("BEGIN", "T"), ("COMMIT", "I"), ("ROLLBACK", "I"))
+)
+IN_BLOCK = DESCRIBED + row(b"Ann") + complete("SELECT 1") + ready("T")
+
+
+def alike(twins: Twins) -> None:
+    """Both stand where the next message finds the same."""
+    assert stands(twins.one.session) == stands(twins.two.session)
+
+
+def with_block(policy: str = POLICY) -> Twins:
+    """In a block that took the short way, as its end would."""
+    twins = Twins(policy)
+    for _ in range(2):
+        twins.client(BEGIN)
+        twins.target(BEGUN)
+        twins.client(COMMIT)
+        twins.target(COMMITTED)
+    twins.client(BEGIN)
+    assert twins.flying
+    twins.target(BEGUN)
+    return twins
+
+
+def in_block(text: str, *answer: bytes) -> Twins:
+    """The same, and this ran in it."""
+    twins = with_block()
+    twins.client(query(text))
+    twins.target(b"".join(answer) + ready("T"))
+    return twins
+
+
+@pytest.mark.parametrize(
+    ("end", "answer"), [(COMMIT, COMMITTED), (ROLLBACK, ROLLED_BACK), (query(" end; "), COMMITTED)]
+)
+def test_a_block_of_reads_takes_it_from_end_to_end(end: bytes, answer: bytes) -> None:
+    twins = with_block()
+    for _ in range(3):
+        for read in range(3):
+            twins.client(READ)
+            assert twins.flying or not read
+            twins.target(IN_BLOCK)
+        twins.client(end)
+        taken = twins.flying
+        twins.target(answer)
+        alike(twins)
+        assert twins.one.session.talk.status == "I"
+        twins.client(BEGIN)
+        twins.target(BEGUN)
+    assert taken
+
+
+def test_the_target_is_asked_for_a_block_that_may_write() -> None:
+    twins = with_block()
+    twins.client(COMMIT)
+    twins.target(COMMITTED)
+    effects = twins.one.session.handle(ev.FromClient(BEGIN), NOW)
+    assert twins.flying
+    assert effects[1] == ev.ToTarget(query("BEGIN READ WRITE"))
+    record = whole(effects[0])
+    assert isinstance(record, ev.Record)
+    assert (record.fields["sql"], record.fields["tag"]) == ("BEGIN", "BEGIN")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["BEGIN READ ONLY", "BEGIN ISOLATION LEVEL SERIALIZABLE", "COMMIT AND CHAIN", "BEGIN; SELECT 1", "SAVEPOINT s"],
+)
+def test_what_says_more_does_not_take_it(text: str) -> None:
+    twins = with_block() if text.startswith(("COMMIT", "SAVEPOINT")) else Twins()
+    for _ in range(3):
+        twins.client(query(text))
+        assert not twins.flying
+        twins.target(complete(text.partition(";")[0]) + ready("T"))
+
+
+def test_an_edge_that_is_not_due_does_not_take_it() -> None:
+    twins = with_block()
+    twins.client(BEGIN)
+    assert not twins.flying
+    twins.target(message(b"N", b"SWARNING\0C25001\0Mthere is already a transaction in progress\0\0") + BEGUN)
+    twins.client(COMMIT)
+    twins.target(COMMITTED)
+    twins.client(COMMIT)
+    assert not twins.flying
+    twins.target(message(b"N", b"SWARNING\0C25P01\0Mthere is no transaction in progress\0\0") + COMMITTED)
+    alike(twins)
+
+
+@pytest.mark.parametrize(
+    "text", ["SET search_path = other", "SET DateStyle = 'German'", "SET standard_conforming_strings = off"]
+)
+def test_what_falls_back_with_a_block_ends_it_the_ordinary_way(text: str) -> None:
+    twins = in_block(text, complete("SET"))
+    twins.client(ROLLBACK)
+    assert not twins.flying
+    twins.target(ROLLED_BACK)
+    alike(twins)
+
+
+def test_a_wish_that_falls_back_is_told() -> None:
+    twins = Twins()
+    for text, tag, status in (
+        ("SET default_transaction_read_only = on", "SET", "I"),
+        ("BEGIN", "BEGIN", "T"),
+        ("SET default_transaction_read_only = off", "SET", "T"),
+    ):
+        twins.client(query(text))
+        twins.target(complete(tag) + ready(status))
+    twins.client(ROLLBACK)
+    assert not twins.flying
+    twins.target(ROLLED_BACK)
+    alike(twins)
+    assert twins.one.session.talk.gate.wish
+
+
+def test_a_commit_that_fails_is_told_and_recorded() -> None:
+    twins = with_block()
+    twins.client(COMMIT)
+    assert twins.flying
+    twins.target(error("23503", "violates foreign key constraint") + ready())
+    alike(twins)
+    twins.client(BEGIN)
+    assert twins.flying
+
+
+def test_what_a_block_leaves_is_forgotten_with_it() -> None:
+    """A portal of the block, the unnamed statement, and what an error could quote of what was read."""
+    twins = with_block(MASKED)
+    protected = query("SELECT card_number FROM customers WHERE id = 1")
+    shown = columns("card_number", first=3)
+    twins.client(protected)
+    twins.target(shown + row(b"redacted") + complete("SELECT 1") + ready("T"))
+    twins.client(parse("", "SELECT name FROM customers") + bind("c", "") + execute("c", 1) + SYNC)
+    twins.target(PARSED + BOUND + row(b"Ann") + message(b"s", b"") + ready("T"))
+    assert twins.one.session.talk.names.portals.keys() == {"c"}
+    assert twins.one.session.stream._reached
+    twins.client(COMMIT)
+    assert twins.flying
+    twins.target(COMMITTED)
+    alike(twins)
+    assert not twins.one.session.talk.names.portals
+    twins.client(parse("", "SELECT name FROM customers") + SYNC)
+    twins.target(PARSED + ready())
+    twins.client(BEGIN)
+    assert twins.flying
+    twins.target(BEGUN)
+    alike(twins)
+    assert not twins.one.session.talk.names.statements
