@@ -538,3 +538,12 @@ def test_what_a_block_leaves_is_forgotten_with_it() -> None:
     twins.target(BEGUN)
     alike(twins)
     assert not twins.one.session.talk.names.statements
+
+
+def test_a_commit_that_the_target_makes_a_rollback_is_read_the_ordinary_way() -> None:
+    twins = with_block()
+    twins.client(COMMIT)
+    twins.target(complete("ROLLBACK") + ready("I"))
+    twins.client(BEGIN)
+    twins.target(complete("BEGIN") + ready("E"))
+    alike(twins)
