@@ -51,6 +51,12 @@ class Prepared:
     since: int = 0
     read_as: int = 0
 
+    def again(self, columns: tuple[Column, ...], read_as: int) -> "Prepared":
+        """The same text, parsed once more and described."""
+        return Prepared(
+            self.sql, self.script, self.types, columns, self.read_under, self.shown, self.from_sql, self.since, read_as
+        )
+
 
 @dataclass(slots=True)
 class Portal:

@@ -11,21 +11,22 @@ What must not live here: whether the session is in a state in which the short wa
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
 
 from gateway.audit.pattern import Pattern, text_value
+from gateway.errors import GatewayError
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer
 from gateway.session.common import LONGEST, cost
 from gateway.session.gate import Gate, rewritten
-from gateway.session.names import Names, Prepared
+from gateway.session.names import NEVER_DOUBTED, Names, Prepared
 from gateway.session.state import Conversation
 from gateway.sql.shape import is_all_numbers, numbers_are_free, outline, shape
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import Column, format_of, row_description
-from gateway.wire.frontend import formats_read, message, query
+from gateway.wire.frontend import formats_read, message, query, read_parse
 
 #: Texts, shapes, names and results that are remembered, each; with one more the older half is forgotten.
 KEPT = 256
@@ -40,9 +41,11 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What is described: `columns`, and the `masker` of their rows, None where no value can need one."""
+    """What is described: `columns`, and the `masker` of their rows, None where no value can need one. `of_statement`: the same columns
+    as a description of the statement has them, which knows of no result formats."""
 
     columns: tuple[Column, ...]
+    of_statement: tuple[Column, ...]
     masker: RowMasker | None
 
 
@@ -134,6 +137,7 @@ class PlainReads:
         self._forms: dict[bytes, _Form | None] = {}
         self._outlines: dict[bytes, _Form] = {}  # of bodies of Query messages
         self._prepared: dict[str, tuple[Prepared, Known]] = {}
+        self._parsed: dict[bytes, tuple[Prepared, Known]] = {}
 
     def refresh(self) -> None:
         """Forget everything if it may be judged otherwise by now."""
@@ -145,6 +149,7 @@ class PlainReads:
             self._forms.clear()
             self._outlines.clear()
             self._prepared.clear()
+            self._parsed.clear()
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -217,19 +222,40 @@ class PlainReads:
         found = self._prepared.get(name)
         if found is not None and found[0] is prepared and ("parameters" in found[1].plain.begun.holes) is values:
             return found
-        script = talk.judge.fresh(prepared)
-        catalog = talk.judge.catalog
-        plain = self._plain(script, values=values)
-        if (
-            plain is None
-            or plain.edge is not None
-            or catalog is None
-            or not catalog.user_type_oids.isdisjoint(prepared.types)
-        ):
+        known = self._bindable(prepared, values=values)
+        if known is None:
             return None
-        known = Known(plain, text_value(talk.judge.told(plain.statement, None)[0]))
         _keep(self._prepared, name, (prepared, known))
         return prepared, known
+
+    def parsed(self, message: bytes, *, values: bool) -> tuple[Prepared, Known] | None:
+        """What a whole Parse message of the unnamed statement is known as, where binding it in the same breath is a plain read."""
+        found = self._parsed.get(message)
+        if found is not None and ("parameters" in found[1].plain.begun.holes) is values:
+            return found
+        try:
+            parse = read_parse(message)
+        except GatewayError:
+            return None
+        script = self._talk.judge.read(parse.sql) if len(message) <= LONGEST else None
+        if script is None:
+            return None
+        prepared = Prepared(parse.sql, script, parse.parameter_types, shown=parse.sql, since=NEVER_DOUBTED)
+        known = self._bindable(prepared, values=values)
+        if known is None:
+            return None
+        _keep(self._parsed, message, (prepared, known))
+        return prepared, known
+
+    def _bindable(self, prepared: Prepared, *, values: bool) -> Known | None:
+        judge = self._talk.judge
+        script, catalog = judge.fresh(prepared), judge.catalog
+        plain = self._plain(script, values=values)
+        if plain is None or plain.edge is not None or catalog is None:
+            return None
+        if not catalog.user_type_oids.isdisjoint(prepared.types):
+            return None
+        return Known(plain, text_value(judge.told(plain.statement, None)[0]))
 
     # --- what they need -----------------------------------------------------------------------------------------------
 
@@ -271,7 +297,9 @@ class PlainReads:
     def _learn_result(self, plain: Plain, key: tuple[object, bytes], columns: tuple[Column, ...]) -> None:
         codes = formats_read(key[1])
         shown = tuple(format_of(codes, at, each) for at, each in enumerate(columns))
-        _keep(plain.results, key, Result(columns, self._talk.judge.masker(plain.statement, columns, shown)))
+        of_statement = tuple(replace(each, format=0) for each in columns)
+        masker = self._talk.judge.masker(plain.statement, columns, shown)
+        _keep(plain.results, key, Result(columns, of_statement, masker))
 
 
 def is_plain(script: Script) -> bool:

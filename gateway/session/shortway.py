@@ -1,8 +1,8 @@
 """The short way of plain reads, and of the BEGIN and COMMIT round them: recorded, sent, and their answer looked at in one walk. Pure.
 
-    Query, or Bind (Describe) Execute Sync of a prepared statement, alone in its chunk, in a session where nothing else is going on
+    Query, or (Parse) Bind (Describe) Execute Sync, alone in its chunk, in a session where nothing else is going on
         -> "statement" recorded, the bytes sent
-    its whole answer in one chunk: (BindComplete) (RowDescription) rows CommandComplete ReadyForQuery, the status as before
+    its whole answer in one chunk: (ParseComplete) (BindComplete) (RowDescription) rows CommandComplete ReadyForQuery, the status as before
         -> "finished" recorded, the bytes shown
 
     BEGIN, COMMIT or ROLLBACK as a Query, where nothing falls back or comes to light with it: the status is another behind it
@@ -38,12 +38,14 @@ if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
 _EXECUTE: Final = frontend.execute("") + frontend.SYNC
 _DESCRIBE_EXECUTE: Final = frontend.describe("P", "") + _EXECUTE
 _BOUND: Final = b"2\0\0\0\x04"
+_PARSED: Final = b"1\0\0\0\x04" + _BOUND
 _READY: Final = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
 _T: Final = 0x54
 _D: Final = 0x44
 _C: Final = 0x43
 _Q: Final = 0x51
 _B: Final = 0x42
+_P: Final = 0x50
 _UNNAMED: Final = 5  # where the portal's name ends that is none
 
 #: An audit entry: its pattern, and JSON for its holes.
@@ -53,16 +55,31 @@ Alike = tuple[Pattern, tuple[bytes, ...]]
 class Flight:
     """A plain read that is under way. `number` and `values` are those of its entry; `at`: when it was sent (Unix seconds).
 
-    `data`: what came; `sent`: what goes to the target, hardly ever other bytes. `end`: of its first message. `formats`: of its
-    result, as in Bind. `described`: its columns, where its answer has no RowDescription. One object serves a session, again and again.
+    `data`: what came; `sent`: what goes to the target, hardly ever other bytes. `bind`: its Bind; `parsed`: a Parse of `prepared` stood
+    before it. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no RowDescription. One object
+    serves a session, again and again.
     """
 
-    __slots__ = ("at", "data", "described", "end", "formats", "number", "plain", "prepared", "sent", "values")
+    __slots__ = (
+        "at",
+        "bind",
+        "data",
+        "described",
+        "formats",
+        "number",
+        "parsed",
+        "plain",
+        "prepared",
+        "sent",
+        "values",
+    )
 
     def __init__(self) -> None:
         self.data = self.sent = b""
         self.at = 0.0
-        self.end = self.number = 0
+        self.number = 0
+        self.bind = b""
+        self.parsed = False
         self.plain: Plain
         self.values: tuple[bytes, ...] = ()
         self.formats = b""
@@ -112,11 +129,15 @@ class ShortWay:
         talk.now = now
         flight = self.last
         flight.sent = data
-        kind, flight.end = data[0], 1 + int32(data, 1)
-        if kind == _Q and flight.end == len(data):
+        kind = data[0]
+        end: i64 = 1 + int32(data, 1)
+        if kind == _Q and end == len(data):
             taken = self._query(flight, data)
         elif kind == _B:
-            taken = self._execute(flight, data)
+            taken = self._execute(flight, data, end, b"")
+        elif kind == _P and end + 5 < len(data) and data[end] == _B and not data[_UNNAMED]:
+            rest = data[end:]
+            taken = self._execute(flight, rest, 1 + int32(rest, 1), data[:end])
         else:
             return None
         if not taken:
@@ -145,8 +166,10 @@ class ShortWay:
         due = talk.status != edge.status and talk.gate.settled
         return due and not (talk.path_in_transaction or talk.reread_inside)
 
-    def _execute(self, flight: Flight, data: bytes) -> bool:
-        end = flight.end
+    def _execute(self, flight: Flight, data: bytes, end: i64, parse: bytes) -> bool:
+        """Take a Bind, which ends at `end`, and what is behind it; `parse` stood before it."""
+        if end > len(data):
+            return False
         tail = data[end:]
         if (tail != _DESCRIBE_EXECUTE and tail != _EXECUTE) or data[_UNNAMED]:  # noqa: PLR1714 - a tuple of both costs more
             return False
@@ -157,9 +180,15 @@ class ShortWay:
         if bound is None:
             return False  # the ordinary way says what is wrong
         parameters, codes, flight.formats = bound
-        found = self._reads.prepared(data[_UNNAMED + 1 : at], values=bool(parameters))
+        if not parse:
+            found = self._reads.prepared(data[_UNNAMED + 1 : at], values=bool(parameters))
+        elif at == _UNNAMED + 1 and len(tail) == len(_DESCRIBE_EXECUTE):
+            found = self._reads.parsed(parse, values=bool(parameters))
+        else:
+            return False
         if found is None:
             return False
+        flight.bind, flight.parsed = data[:end], bool(parse)
         prepared, known = found
         flight.number, flight.plain, flight.prepared = self._talk.number + 1, known.plain, prepared
         flight.values = self._session, number_value(flight.number), known.sql
@@ -255,9 +284,10 @@ class ShortWay:
         """How this answer begins; None the first time, or where it can't be taken."""
         at = 0
         if flight.prepared is not None:
-            if not data.startswith(_BOUND):
+            head = _PARSED if flight.parsed else _BOUND
+            if not data.startswith(head):
                 return None
-            at = len(_BOUND)
+            at = len(head)
         plain = flight.plain
         if flight.described is None:
             start, at = at + 5, _end(data, at)
@@ -277,6 +307,8 @@ class ShortWay:
         talk, prepared = self._talk, flight.prepared
         if prepared is None:
             talk.names.query()
+        elif flight.parsed:
+            talk.names.statements[""] = prepared = prepared.again(result.of_statement, talk.names.readings)
         if talk.status == "I":
             return
         self._stream.reached(protected=flight.plain.protected)
@@ -284,7 +316,7 @@ class ShortWay:
             talk.names.portals[""] = Portal(
                 prepared,
                 prepared.script,
-                frontend.read_bind(flight.data[: flight.end]),
+                frontend.read_bind(flight.bind),
                 result.columns if flight.described is None else None,
                 shown=prepared.shown,
                 since=talk.names.doubts,

@@ -437,7 +437,9 @@ def _repeated(random: Random) -> list[bytes]:
         formats = random.choice(((), (0,), (1,)))
         described = random.choice((b"", describe("P", "")))
         prepared = bind("", "a", [b"1"] * random.choice((0, 0, 1)), (), formats) + described + execute("") + SYNC
-        found.append(random.choice((query(random.choice(texts).format(random.randint(100, 130))), prepared)))
+        text = random.choice(texts).format(random.randint(100, 130))
+        once = parse("", text) + bind("", "", (), (), formats) + describe("P", "") + execute("") + SYNC
+        found.append(random.choice((query(text), prepared, once)))
     if block and random.random() < 0.3:
         found.append(query(random.choice(_TEXTS).format(100)))
     if block:

@@ -547,3 +547,87 @@ def test_a_commit_that_the_target_makes_a_rollback_is_read_the_ordinary_way() ->
     twins.client(BEGIN)
     twins.target(complete("BEGIN") + ready("E"))
     alike(twins)
+
+
+# --- Parse, Bind, Describe, Execute and Sync in one breath ----------------------------------------------------------------
+
+
+def once(
+    text: str = "SELECT name FROM customers WHERE id = $1", *values: bytes, name: str = "", bound: str = ""
+) -> bytes:
+    return parse(name, text) + bind("", bound, values or (b"1",)) + describe("P", "") + execute("") + SYNC
+
+
+ONCE = PARSED + BOUND + DESCRIBED + row(b"Ann") + complete("SELECT 1")
+
+
+@pytest.mark.parametrize("status", ["I", "T"])
+def test_a_statement_of_one_breath_takes_it(status: str) -> None:
+    twins = with_block() if status == "T" else Twins()
+    twins.known(once(), ONCE + ready(status))
+    twins.client(once("SELECT name FROM customers WHERE id = $1", b"2"))
+    assert twins.flying
+    twins.target(ONCE + ready(status))
+    assert not twins.flying
+    alike(twins)
+    left = twins.one.session.talk.names
+    assert left.statements[""].sql == "SELECT name FROM customers WHERE id = $1"
+    assert left.portals.keys() == ({""} if status == "T" else set())
+    twins.client(bind("", "", (b"3",)) + describe("P", "") + execute("") + SYNC)
+    twins.target(BOUND + DESCRIBED + row(b"Ann") + complete("SELECT 1") + ready(status))
+    alike(twins)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        once(name="s", bound="s"),
+        once(bound="s"),
+        parse("", "SELECT 1") + bind("", "") + execute("") + SYNC,
+        once()[:-5] + describe("P", "") + SYNC,
+        once("DELETE FROM customers WHERE id = $1"),
+        once("SELECT evil($1)"),
+        parse("", "SELECT 1") + SYNC,
+        parse("", "SELECT 1") + b"B\0\0\0\x7f",
+    ],
+)
+def test_another_breath_does_not_take_it(data: bytes) -> None:
+    twins = Twins()
+    twins.known(once(), ONCE + ready())
+    twins.client(data)
+    assert not twins.flying
+
+
+def test_what_fails_in_one_breath_is_read_the_ordinary_way() -> None:
+    twins = Twins()
+    twins.known(once(), ONCE + ready())
+    twins.client(once())
+    assert twins.flying
+    twins.target(error("42P01", "relation does not exist") + ready())
+    alike(twins)
+    twins.client(once())
+    twins.target(PARSED + BOUND + error("22012", "division by zero") + ready())
+    alike(twins)
+    assert twins.one.session.talk.names.statements[""].columns is None
+
+
+def test_the_same_text_without_values_has_an_entry_of_its_own() -> None:
+    twins = Twins()
+    twins.known(once("SELECT name FROM customers"), ONCE + ready())
+    twins.client(parse("", "SELECT name FROM customers") + bind("", "") + describe("P", "") + execute("") + SYNC)
+    twins.target(ONCE + ready())
+    alike(twins)
+
+
+def test_it_stays_as_masked_as_it_was() -> None:
+    twins = Twins(MASKED)
+    text = "SELECT card_number FROM customers WHERE card_number = $1"
+    shown = columns("card_number", first=3)
+    for number in (b"4111111111111111", b"123", b"456"):
+        effects = twins.one.session.handle(ev.FromClient(once(text, number)), NOW)
+        assert number.decode() not in str(whole(effects[0]))
+        answer = PARSED + BOUND + shown + row(number) + complete("SELECT 1") + ready()
+        said = b"".join(
+            each.data for each in twins.one.session.handle(ev.FromTarget(answer), NOW) if isinstance(each, ev.ToClient)
+        )
+        assert number not in said
