@@ -583,6 +583,7 @@ def test_a_statement_of_one_breath_takes_it(status: str) -> None:
     [
         once(name="s", bound="s"),
         once(bound="s"),
+        once(name="s"),
         parse("", "SELECT 1") + bind("", "") + execute("") + SYNC,
         once()[:-5] + describe("P", "") + SYNC,
         once("DELETE FROM customers WHERE id = $1"),
@@ -596,6 +597,18 @@ def test_another_breath_does_not_take_it(data: bytes) -> None:
     twins.known(once(), ONCE + ready())
     twins.client(data)
     assert not twins.flying
+
+
+def test_the_unnamed_statement_is_the_last_that_was_parsed() -> None:
+    twins = Twins()
+    other = "SELECT id FROM customers"
+    twins.known(once(), ONCE + ready())
+    twins.known(once(other), ONCE + ready())
+    twins.client(once())
+    effects = [session.handle(ev.FromTarget(ONCE + ready()), NOW) for session in (twins.one.session, twins.two.session)]
+    assert [type(each) for each in effects[0]] == [ev.RecordAlike, ev.ToClient]
+    alike(twins)
+    assert twins.one.session.talk.names.statements[""].sql != other
 
 
 def test_what_fails_in_one_breath_is_read_the_ordinary_way() -> None:
