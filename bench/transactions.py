@@ -1,10 +1,14 @@
 """W1 and W2: `pgbench -S`, simple and prepared, 1, 8 and 64 clients, plain and over TLS: CPU of the process in between a transaction.
 
+Besides, plain and with 8 clients: "once", the same SELECT parsed anew each time (Parse, Bind, Describe, Execute, Sync, as many drivers
+send it), and "block", a simple one between BEGIN and COMMIT.
+
 Server, ways and pgbench are on one CPU, and the ways take turns. The gateway is as shipped: full judgement, audit to the
 spool, the detectors on.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from bench import pgbench, ratios
@@ -14,7 +18,17 @@ from bench.stack import running
 from bench.ways import BIG_BOUNCER, BOUNCER, DIRECT, GATEWAY, HAPROXY, Way, all_ways
 
 ROUNDS = 3
-PLAIN = (("W1", "simple", 1), ("W1", "simple", 8), ("W2", "prepared", 1), ("W2", "prepared", 8), ("W2", "prepared", 64))
+_BLOCK = "block"
+_SCRIPT = Path(__file__).with_name("block.sql")
+PLAIN = (
+    ("W1", "simple", 1),
+    ("W1", "simple", 8),
+    ("W2", "prepared", 1),
+    ("W2", "prepared", 8),
+    ("W2", "prepared", 64),
+    ("once", "extended", 8),
+    ("block", _BLOCK, 8),
+)
 TLS = (("W1", "simple", 8), ("W2", "prepared", 1), ("W2", "prepared", 8))
 #: So many clients take a while on one CPU until each has met its statement.
 _SECONDS, _ROUNDS = {64: 7}, {64: 1}
@@ -71,4 +85,5 @@ async def _direct(way: Way) -> list[dict[str, Figure]]:
 
 def options(protocol: str, clients: int) -> list[str]:
     """pgbench's arguments for a workload."""
-    return ["-n", "-S", "-M", protocol, "-c", str(clients), "-j", "1"]
+    script = ["-M", "simple", "-f", str(_SCRIPT)] if protocol == _BLOCK else ["-S", "-M", protocol]
+    return ["-n", *script, "-c", str(clients), "-j", "1"]
