@@ -62,6 +62,7 @@ from gateway.policy.readers import logins
 from gateway.policy.reviewers import asked_in
 from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes, unasked
+from gateway.policy.unmatched import named_at, unmatched
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.credentials import Credentials
 from gateway.relay.endings import Endings
@@ -69,7 +70,7 @@ from gateway.relay.looks import Looks
 from gateway.relay.parser import Parsers
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
-from gateway.relay.side import CatalogReader, risks
+from gateway.relay.side import CatalogReader, load_catalog, risks
 from gateway.relay.turn import Turn
 from gateway.settings import Settings, Slack, derive
 from gateway.siblings import Siblings, Worker
@@ -598,17 +599,36 @@ class Gateway:
             log.warning("policy.not_enforced", note=note)
 
     async def _look_at_logins(self) -> None:
-        """Say of each target what its logins should not be able to do; nothing waits for it."""
+        """Say of each target what its logins should not be able to do, and what is masked there in vain; nothing waits for it."""
         if not self._tells:
             return
-        credentials = Credentials(os.environ)
-        for target in self.policy.targets.values():
+        credentials, policy = Credentials(os.environ), self.policy
+        for target in policy.targets.values():
             for login in logins(target):
                 try:
                     for risk in await risks(login, await credentials.password(login.password)):
                         log.warning("target.risky_login", target=target.name, risk=risk)
                 except GatewayError as error:
                     log.warning("target.not_looked_at", target=target.name, login=login.user, problem=error.message)
+            await self._look_for_columns(policy, target, credentials)
+
+    async def _look_for_columns(self, policy: Policy, target: Target, credentials: Credentials) -> None:
+        """Warn of masking columns that name this target, and no column of it. Of those for several targets `hoop doctor` tells.
+
+        The catalog is read aside: sessions should not be given one from before they came.
+        """
+        own = [each for each in named_at(policy, target.name) if each.partition(".")[0] == target.name]
+        if not own:
+            return
+        try:
+            catalog = await load_catalog(target, await credentials.password(target.password))
+        except GatewayError as error:
+            log.warning("masking.columns_not_looked_for", target=target.name, problem=error.message)
+            return
+        found = await asyncio.to_thread(unmatched, policy, target.name, catalog.relations.values())
+        for column in (each for each in own if each in found):
+            hint = f"nothing is masked by it: no column of {target.name} is called that{found[column]}"
+            log.warning("masking.no_such_column", target=target.name, column=column, hint=hint)
 
     async def _watch_policy(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from bots.answers import Viewer
 from bots.workspace import Workspace
 from gateway.app import Gateway, replica_name
 from gateway.approvals.request import Person
+from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import ChatRefused, StoreUnavailable
 from gateway.identity.accounts import Account
 from gateway.identity.claims import Identity
@@ -244,6 +245,47 @@ async def test_a_later_policy_with_such_a_channel_is_told_to_operators(
         assert [each["channel"] for each in said if each["event"] == "slack.shared_channel"] == ["C2"]
     finally:
         await made.stop()
+
+
+async def test_masking_columns_that_are_not_there_are_told_at_start_and_of_a_new_policy(
+    file: Path, store_dsn: str, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await postgres.psql("CREATE ROLE clerk LOGIN PASSWORD 'secret'; CREATE DATABASE clerk;")
+    await postgres.psql("CREATE TABLE customers (id int, salary int);", "clerk")
+    monkeypatch.setenv("X", "secret")
+    text = POLICY.replace(
+        "host: db.test, port: 5432, database: shop", f"host: 127.0.0.1, port: {postgres.port}, database: clerk"
+    )
+
+    def write(*columns: str) -> None:
+        entries = ", ".join(f'{{column: "{each}", mask: redact}}' for each in columns)
+        file.write_text(text.replace("user: hoop", "user: clerk") + f"masking: {{columns: [{entries}]}}\n")
+
+    async def told(made: Gateway) -> list[tuple[str, str]]:
+        await asyncio.gather(*(each for each in made._tasks if "_look_at_logins" in repr(each)))
+        return [(each["target"], each["column"]) for each in said if each["event"] == "masking.no_such_column"]
+
+    write("shop.public.customers.salry", "shop.public.customers.salary", "*.public.customers.iban")
+    made = gateway(file, store_dsn)
+    try:
+        with structlog.testing.capture_logs() as said:
+            await made.start()
+            assert await told(made) == [("shop", "shop.public.customers.salry")]
+            [hint] = [each["hint"] for each in said if each["event"] == "masking.no_such_column"]
+            assert hint.endswith('no column of shop is called that; did you mean "public.customers.salary"?')
+            said.clear()
+            write("shop.public.customers.salary", "shop.public.customer.*")
+            assert made.reload()
+            assert await told(made) == [("shop", "shop.public.customer.*")]
+            said.clear()
+            monkeypatch.setenv("X", "s3cret-wrong")
+            write("shop.public.customers.sal")
+            assert made.reload()
+            assert await told(made) == [], "what could not be looked at is not called missing"
+            assert "masking.columns_not_looked_for" in [each["event"] for each in said]
+    finally:
+        await made.stop()
+        await postgres.psql("DROP DATABASE clerk; DROP ROLE clerk;")
 
 
 async def test_status_tells_of_a_clock_that_is_off(

@@ -44,7 +44,7 @@ def doctor(
 ) -> None:
     """Look at everything that the gateway needs, and say what to do about it. Nothing is changed.
 
-    Settings, policy, TLS, store, replicas, cards that were given up, issuers, each login of each target, chats. One line each: ok, note or problem and what to do. Exit 1 if there is a problem. Run it where the gateway runs.
+    Settings, policy, TLS, store, replicas, cards that were given up, issuers, each login of each target, masked columns, chats. One line each: ok, note or problem and what to do. Exit 1 if there is a problem. Run it where the gateway runs.
     """
     environ = dict(os.environ)
     if policies is not None:
@@ -111,7 +111,8 @@ def _of_policy(
         return [_now([Finding("issuers, targets", State.NOTE, "not looked at: the policies file comes first")])]
     credentials = Credentials(environ)
     issuers = [_listed(surroundings.issuer(each, insecure_loopback=insecure)) for each in policy.issuers]
-    return [*issuers, *(surroundings.target(each, credentials) for each in policy.targets.values())]
+    logins = [surroundings.target(each, credentials) for each in policy.targets.values()]
+    return [*issuers, *logins, surroundings.masked(policy, credentials)]
 
 
 async def _now(found: list[Finding]) -> list[Finding]:

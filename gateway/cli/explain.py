@@ -25,6 +25,7 @@ from gateway.policy.decide import Answer, Circumstances, Verdict, judge_explaine
 from gateway.policy.document import nearest
 from gateway.policy.model import HoldTerms, Policy, Target, load
 from gateway.policy.readers import login_of
+from gateway.policy.unmatched import is_pattern, unmatched
 from gateway.relay import side
 from gateway.relay.credentials import CredentialMissing, Credentials
 from gateway.sql.behind import passed_on
@@ -139,7 +140,7 @@ def as_text(question: Question, script: Script) -> str:
         lines.append(f"statement {number} ({statement.tag or 'unknown'}): {judged.answer.value}")
         lines.extend(f"  {tried}" for tried in judged.tried)
     if verdict.answer is not Answer.DENY:
-        lines.extend(_mask_lines(_masks(question, script)))
+        lines.extend([*_mask_lines(_masks(question, script)), *_unmasked(question)])
     return "\n".join(lines)
 
 
@@ -179,6 +180,18 @@ def _mask_lines(masks: Masks) -> list[str]:
     lines = [f"mask: {each['column']} ({each['source']}): {each['mask']}, by {each['entry']}" for each in masks.found]
     lines += [f"masks: not known: {masks.unknown}"] if masks.unknown else []
     return [*lines, *(f"masks: {note}" for note in masks.notes)]
+
+
+def _unmasked(question: Question) -> list[str]:
+    """A masking column that does not exist is most often a typing error, and looks like a mask."""
+    if question.catalog is None:
+        return []
+    found = unmatched(question.policy, question.target, question.catalog.relations.values())
+    return [
+        f"note: nothing is masked by {entry}: no column of {question.target} is called that{hint}"
+        for entry, hint in found.items()
+        if not is_pattern(entry)
+    ]
 
 
 def _answer_lines(question: Question, lines: Iterable[str]) -> None:

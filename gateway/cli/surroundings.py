@@ -4,8 +4,9 @@ What lives here: how something is asked without changing it, and what to do abou
 files of this machine, order and printing (doctor.py). No text holds a secret: errors are told by their names.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -25,9 +26,10 @@ from gateway.identity.issuers import Issuers
 from gateway.policy.model import Issuer, Policy, Target
 from gateway.policy.readers import logins
 from gateway.policy.reviewers import asked_in
+from gateway.policy.unmatched import is_pattern, named_at, unmatched
 from gateway.relay import target as targets
 from gateway.relay.credentials import CredentialMissing, Credentials
-from gateway.relay.side import risks
+from gateway.relay.side import load_catalog, risks
 from gateway.settings import Settings, Slack, Teams
 from gateway.store.port import Backlog, Post, Store
 from gateway.store.postgres import PostgresStore, missing_migrations
@@ -163,6 +165,42 @@ async def _login(login: Target, credentials: Credentials) -> list[Finding]:
         return [problem(part, error.message, error.hint or f"check {where}, its pg_hba.conf and the password")]
     fix = "take that right away, or give the gateway a login without it"
     return [problem(part, risk, fix) for risk in found] or [ok(part, "logged in, no right too many")]
+
+
+async def masked(policy: Policy, credentials: Credentials) -> list[Finding]:
+    """Masking columns that no column is called. A pattern is told where no target has a match: its table may be to come."""
+    named = [each for each in policy.targets.values() if named_at(policy, each.name)]
+    looks = await asyncio.gather(*(_unmatched(policy, each, credentials) for each in named))
+    found = [look for look in looks if isinstance(look, Finding)]
+    lost = {each.name: look for each, look in zip(named, looks, strict=True) if not isinstance(look, Finding)}
+    found += [
+        problem("masking", f"{entry}: no column of {name} is called that{hint}", _UNMASKED)
+        for name, entries in lost.items()
+        for entry, hint in entries.items()
+        if not is_pattern(entry)
+    ]
+    found += _patterns(policy, lost)
+    return found or ([ok("masking", "each of its columns is there")] if named else [])
+
+
+_UNMASKED = "nothing is masked by it: mend `masking: columns` in the policies file, or take it out"
+
+
+def _patterns(policy: Policy, lost: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
+    """`lost`: target -> entry -> hint, of the targets that could be read."""
+    for entry in dict.fromkeys(each for entries in lost.values() for each in entries if is_pattern(each)):
+        at = [name for name in lost if entry in named_at(policy, name)]
+        if all(entry in lost[name] for name in at):
+            hint = next((lost[name][entry] for name in at if lost[name][entry]), "")
+            yield Finding("masking", State.NOTE, f"{entry}: no column of {' or '.join(at)} is called that{hint}")
+
+
+async def _unmatched(policy: Policy, target: Target, credentials: Credentials) -> dict[str, str] | Finding:
+    try:
+        catalog = await load_catalog(target, await credentials.password(target.password))
+    except GatewayError as error:
+        return Finding("masking", State.NOTE, f"the columns of {target.name} were not looked at: {error.message}")
+    return unmatched(policy, target.name, catalog.relations.values())
 
 
 # --- chats -------------------------------------------------------------------------------------------------------------

@@ -54,6 +54,11 @@ def test_settings_that_can_not_be_read_hide_nothing_else() -> None:
     )
 
 
+def test_masked_columns_are_looked_for() -> None:
+    write(f'{POLICY}masking: {{columns: [{{column: "shop.public.customers.salry", mask: redact}}]}}\n')
+    assert "note     masking: the columns of shop were not looked at: " in run(X="secret", **AWAY).stdout
+
+
 def test_a_policy_that_is_none_is_named_by_its_line() -> None:
     Path("policies.yaml").write_text("version: 2\n")
     done = run(**AWAY)

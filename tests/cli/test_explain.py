@@ -148,6 +148,18 @@ def test_masks_are_listed_with_their_source_and_entry() -> None:
     assert lines[-1].startswith("masks: what else looks like card, api_key")
 
 
+@pytest.mark.usefixtures("shop")
+def test_a_masking_column_that_is_not_there_is_told(tmp_path: Path) -> None:
+    text = Path(POLICIES).read_text("utf-8").replace("public.customers.card_number", "public.customers.card_numbr", 1)
+    (tmp_path / "p.yaml").write_text(text)
+    asked = (*ANN[2:], "SELECT id FROM customers")
+    note = "note: nothing is masked by shop.public.customers.card_numbr: no column of shop is called that"
+    lines = run("--policies", str(tmp_path / "p.yaml"), *asked).stdout.splitlines()
+    assert f'{note}; did you mean "public.customers.card_number"?' in lines
+    for well in (("--policies", POLICIES), ("--policies", str(tmp_path / "p.yaml"), "--offline")):
+        assert "nothing is masked" not in run(*well, *asked).stdout
+
+
 def test_offline_says_that_masks_are_not_known() -> None:
     answer = json.loads(run(*ANN, "--offline", "--json", "SELECT card_number FROM customers").stdout)
     assert answer["masks"] == []

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -102,6 +103,68 @@ async def test_a_target_that_is_away_says_where_it_was_looked_for() -> None:
     [found] = await surroundings.target(shop, Credentials({"X": "s3cret"}))
     assert found.fix == "check 127.0.0.1:1, database shop, sslmode disable, its pg_hba.conf and the password"
     assert "s3cret" not in f"{found}"
+
+
+# masked columns ------------------------------------------------------------------------------------------------------
+
+TYPO = "shop.public.customers.salry"
+
+
+@pytest.fixture
+async def payroll(postgres: EmbeddedPostgres) -> AsyncIterator[EmbeddedPostgres]:
+    await postgres.psql("CREATE ROLE payroll LOGIN PASSWORD 'secret'; CREATE DATABASE payroll;")
+    await postgres.psql("CREATE TABLE customers (id int, salary int);", "payroll")
+    yield postgres
+    await postgres.psql("DROP DATABASE payroll; DROP ROLE payroll;")
+
+
+async def masked(server: EmbeddedPostgres, *columns: str, password: str = "secret", crm_port: int = 1) -> list[Finding]:
+    """As doctor says it of two targets: shop is there, crm is away, or empty."""
+    entries = ", ".join(f'{{column: "{each}", mask: redact}}' for each in columns)
+    made = load(f"{POLICY}masking: {{columns: [{entries}]}}\n")
+    shop = Target(*("shop", "test", server.host, server.port, "payroll", "payroll"), Secret(env="X"), sslmode="disable")
+    crm = replace(shop, name="crm", port=crm_port, database="postgres")
+    return await surroundings.masked(replace(made, targets={"shop": shop, "crm": crm}), Credentials({"X": password}))
+
+
+async def test_a_masked_column_that_is_not_there_is_a_problem(payroll: EmbeddedPostgres) -> None:
+    assert await masked(payroll, "shop.public.customers.salary", TYPO) == [
+        problem(
+            "masking",
+            f'{TYPO}: no column of shop is called that; did you mean "public.customers.salary"?',
+            "nothing is masked by it: mend `masking: columns` in the policies file, or take it out",
+        )
+    ]
+
+
+async def test_masked_columns_that_are_there(payroll: EmbeddedPostgres) -> None:
+    assert await masked(payroll) == []
+    assert await masked(payroll, "shop.public.customers.salary", "shop.*.*.id") == [
+        ok("masking", "each of its columns is there")
+    ]
+
+
+async def test_a_pattern_that_matches_nowhere_is_a_note(payroll: EmbeddedPostgres) -> None:
+    away, *found = await masked(payroll, "*.public.customers.salry", "*.public.customers.salary", "shop.hr.*.*")
+    assert (away.state, away.text.startswith("the columns of crm were not looked at: ")) == (State.NOTE, True)
+    hint = 'did you mean "public.customers.salary"?'
+    assert found == [
+        Finding("masking", State.NOTE, f"*.public.customers.salry: no column of shop is called that; {hint}"),
+        Finding("masking", State.NOTE, "shop.hr.*.*: no column of shop is called that"),
+    ]
+
+
+async def test_a_pattern_that_matches_somewhere_is_well(payroll: EmbeddedPostgres) -> None:
+    found = await masked(payroll, "*.public.customers.salary", crm_port=payroll.port)
+    assert found == [ok("masking", "each of its columns is there")]
+    [note] = await masked(payroll, "*.public.customers.salry", crm_port=payroll.port)
+    assert note.text.startswith("*.public.customers.salry: no column of shop or crm is called that; did you mean")
+
+
+async def test_what_could_not_be_looked_at_is_not_called_missing(payroll: EmbeddedPostgres) -> None:
+    [found] = await masked(payroll, TYPO, password="s3cret-wrong")
+    assert found.state is State.NOTE
+    assert "s3cret" not in found.text
 
 
 # chats ---------------------------------------------------------------------------------------------------------------
