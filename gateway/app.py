@@ -599,7 +599,7 @@ class Gateway:
             log.warning("policy.not_enforced", note=note)
 
     async def _look_at_logins(self) -> None:
-        """Say of each target what its logins should not be able to do, and what is masked there in vain; nothing waits for it."""
+        """Say of each target what its logins should not be able to do, and which masks mask nothing; nothing waits for it."""
         if not self._tells:
             return
         credentials, policy = Credentials(os.environ), self.policy

@@ -1,7 +1,8 @@
 """Masking columns that no column of a target is called: nothing is masked by them, and it looks as if it were. Pure.
 
 What lives here: the policy's entries against a target's catalog, and what may have been meant. What masks is
-gateway.masking.columns; a protection that is named and not built is unenforced.py's. A column may come later, so nothing is refused.
+gateway.masking.columns; a protection that is named and not built is unenforced.py's. Nothing is refused: a column may
+come later.
 """
 
 import re
@@ -22,7 +23,7 @@ def named_at(policy: Policy, target: str) -> list[str]:
 
 
 def unmatched(policy: Policy, target: str, relations: Collection[Relation]) -> dict[str, str]:
-    """Those that match no column of these relations, all that the target has -> `; did you mean "x"?` or the like, or ""."""
+    """Those that match no column of `relations`, all of the target's -> `; did you mean "x"?` or the like, or ""."""
     entries = named_at(policy, target)
     if not entries:
         return {}
@@ -44,7 +45,7 @@ def _matches(entry: str, target: str, columns: Collection[str]) -> bool:
 
 
 def _hint(entry: str, columns: Collection[str]) -> str:
-    """Compared are the table's other columns and the columns of that name elsewhere: with all of a big catalog it takes seconds."""
+    """Near are the table's other columns, and columns of that name elsewhere: all of a big catalog take seconds."""
     wanted = entry.partition(".")[2]
     if is_pattern(wanted):
         return ""
