@@ -78,7 +78,8 @@ class Plain:
     """One plain read. `begun` and `over` are its audit entries, `protected`: an error of it may quote a protected value.
 
     `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
-    before) and result formats; `latest`: how the last answer began. `edge`: it is no read, but begins or ends a block.
+    before) and result formats; `latest`: how the last answer began. `edge`: it is no read, but begins or ends a block. `tells`: its
+    last entry says more where a result was shown.
     """
 
     statement: Statement
@@ -89,6 +90,7 @@ class Plain:
     results: dict[tuple[object, bytes], Result] = field(default_factory=dict)
     latest: Begun | None = None
     edge: Edge | None = None
+    tells: bool = False
 
 
 class Known:
@@ -136,7 +138,9 @@ class PlainReads:
         self._queries: dict[bytes, Known] = {}
         self._forms: dict[bytes, _Form | None] = {}
         self._outlines: dict[bytes, _Form] = {}  # of bodies of Query messages
-        self._prepared: dict[str, tuple[Prepared, Known]] = {}
+        self._prepared: dict[
+            str, tuple[Prepared, tuple[int, ...], Known]
+        ] = {}  # with its types, which a Describe may change
         self._parsed: dict[bytes, tuple[Prepared, Known]] = {}
 
     def refresh(self) -> None:
@@ -220,12 +224,17 @@ class PlainReads:
         if prepared is None or prepared.columns is None or talk.names.doubtful(prepared):
             return None
         found = self._prepared.get(name)
-        if found is not None and found[0] is prepared and ("parameters" in found[1].plain.begun.holes) is values:
-            return found
+        if (
+            found is not None
+            and found[0] is prepared
+            and found[1] is prepared.types
+            and ("parameters" in found[2].plain.begun.holes) is values
+        ):
+            return prepared, found[2]
         known = self._bindable(prepared, values=values)
         if known is None:
             return None
-        _keep(self._prepared, name, (prepared, known))
+        _keep(self._prepared, name, (prepared, prepared.types, known))
         return prepared, known
 
     def parsed(self, message: bytes, *, values: bool) -> tuple[Prepared, Known] | None:
@@ -276,7 +285,8 @@ class PlainReads:
         if edge is None:
             execution.clear, execution.unscanned = talk.judge.seen_clear(statement), talk.judge.unscanned
         hides = talk.judge.hides_values(statement)
-        return Plain(statement, execution.protected, hides, *talk.patterns(execution), edge=edge)
+        tells = bool(execution.clear or execution.unscanned)
+        return Plain(statement, execution.protected, hides, *talk.patterns(execution), edge=edge, tells=tells)
 
     def described(self, plain: Plain, body: bytes, formats: bytes) -> Result | None:
         """The result that this RowDescription describes; None the first time, when it is learnt. `formats`: as in Bind."""

@@ -266,6 +266,8 @@ class ShortWay:
             at += 1 + length
             if at >= ready or length < 4:
                 return None
+        if at == start and flight.prepared is not None and flight.plain.tells:
+            return None  # nothing was shown: the ordinary way says so
         masker = begun.result.masker
         if masker is not None and at > start:
             run = data[start:at]

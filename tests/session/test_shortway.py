@@ -1,6 +1,7 @@
 """The short way of plain reads: what takes it, and that nobody can tell. tests/fuzz/sessions.py plays whole conversations twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -351,6 +352,38 @@ def test_a_name_of_another_read_is_recorded_as_that() -> None:
     for _ in range(3):
         twins.client(prepared("s", b"1"))
         twins.target(answer)
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_a_result_without_rows_has_shown_nothing(*, described: bool) -> None:
+    """Of an Execute the record says why nobody looked at its result only where there was a row to look at."""
+    twins = with_statement()
+    data = prepared("s", b"1", described=described)
+    head = BOUND + (DESCRIBED if described else b"")
+    twins.known(data, head + row(b"Ann") + complete("SELECT 1") + ready())
+    twins.known(data, head + complete("SELECT 0") + ready())
+    alike(twins)
+
+
+def test_types_that_come_to_light_count_at_once() -> None:
+    """A Describe tells that a parameter is of a type that runs user code, behind Binds that didn't know it."""
+    twins = Twins()
+    twins.give(ev.CatalogChanged(replace(catalog(), user_type_oids=frozenset({99999}))))
+    answer = BOUND + row(b"Ann") + complete("SELECT 1") + ready()
+    twins.client(
+        parse("s", "SELECT name FROM customers WHERE id = $1")
+        + bind("", "s", [b"1"])
+        + describe("P", "")
+        + execute("")
+        + SYNC
+    )
+    twins.target(PARSED + BOUND + DESCRIBED + row(b"Ann") + complete("SELECT 1") + ready())
+    twins.known(prepared("s", b"1"), answer)
+    twins.client(describe("S", "s") + SYNC)
+    twins.target(message(b"t", b"\0\1" + (99999).to_bytes(4, "big")) + DESCRIBED + ready())
+    twins.client(prepared("s", b"1"))
+    assert twins.one.is_held
+    assert twins.two.is_held
 
 
 def test_a_secret_in_a_column_name_never_takes_it() -> None:
