@@ -7,6 +7,8 @@ What the tree holds is compared with what the tests hold, by path; e2e/, bench/,
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 #: Modules without a test file of their own, each with the reason.
@@ -90,3 +92,9 @@ def test_every_test_that_a_page_names_exists() -> None:
     assert len(named) > 50
     gone = [each for each in sorted(named) if f"def {each[1]}(" not in (ROOT / each[0]).read_text("utf-8")]
     assert gone == []
+
+
+@pytest.mark.parametrize("file", [".gitignore", ".dockerignore"])
+def test_a_users_secrets_are_neither_committed_nor_sent_to_a_build(file: str) -> None:
+    """README: `cp .env.example .env`."""
+    assert ".env" in (ROOT / file).read_text("utf-8").splitlines()
