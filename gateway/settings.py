@@ -162,6 +162,10 @@ class _Values:
     def wrong(self, name: str, message: str) -> None:
         self.problems.append(f"{name}: {message}")
 
+    def is_wrong(self, name: str) -> bool:
+        """True if it was refused: its default stands in for it and is not what was asked for."""
+        return any(each.startswith(f"{name}: ") for each in self.problems)
+
     def _secret(self, name: str) -> str:
         direct, path = self._environ.get(name, "").strip(), self._environ.get(f"{name}_FILE", "").strip()
         if direct and path:
@@ -296,7 +300,8 @@ class _Values:
 
 def _check_web(settings: Settings, values: _Values) -> None:
     """The issuer sends browsers back to an address that it knows."""
-    if settings.web is not None and not settings.public_url and not settings.http.is_loopback:
+    local = settings.http.is_loopback or values.is_wrong("HOOP_HTTP")
+    if settings.web is not None and not settings.public_url and not local:
         values.wrong("HOOP_PUBLIC_URL", "missing; people who sign in come back to HOOP_PUBLIC_URL/login/callback")
 
 
@@ -319,7 +324,7 @@ def _check_tls(settings: Settings, values: _Values) -> None:
             "HOOP_TLS_CERT", "missing; without TLS only HOOP_INSECURE_LOOPBACK=1 on a loopback HOOP_LISTEN works"
         )
         values.wrong("HOOP_TLS_KEY", "missing; certificate and key go together")
-    if settings.insecure_loopback and not settings.listen.is_loopback:
+    if settings.insecure_loopback and not settings.listen.is_loopback and not values.is_wrong("HOOP_LISTEN"):
         values.wrong("HOOP_INSECURE_LOOPBACK", f"HOOP_LISTEN is {settings.listen.host}, which is not loopback")
 
 

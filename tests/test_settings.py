@@ -113,6 +113,12 @@ def test_a_bad_address_is_refused(listen: str) -> None:
     assert "HOOP_LISTEN" in problems_of(HOOP_LISTEN=listen)
 
 
+def test_a_bad_address_is_one_problem_and_its_default_is_not_judged() -> None:
+    assert problems_of(HOOP_LISTEN="127.0.0.1").startswith('HOOP_LISTEN: "127.0.0.1" is no address')
+    assert "\n" not in problems_of(HOOP_LISTEN="127.0.0.1")
+    assert "\n" not in problems_of(**{**WEB, "HOOP_PUBLIC_URL": "", "HOOP_HTTP": "127.0.0.1"})
+
+
 def test_certificate_and_key_go_together(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("x")
     assert problems_of(HOOP_TLS_CERT=str(tmp_path / "cert.pem")).startswith("HOOP_TLS_KEY: missing")
