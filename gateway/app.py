@@ -72,7 +72,7 @@ from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
 from gateway.relay.side import CatalogReader, load_catalog, risks
 from gateway.relay.turn import Turn
-from gateway.settings import Settings, Slack, derive
+from gateway.settings import Settings, Slack, derive, listening
 from gateway.siblings import Siblings, Worker
 from gateway.sql.catalog import Catalog
 from gateway.store.port import Backlog
@@ -374,7 +374,9 @@ class Gateway:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         shared = self._worker is not None
-        await web.TCPSite(runner, self.settings.http.host, self.settings.http.port, reuse_port=shared).start()
+        address = self.settings.http
+        with listening("HOOP_HTTP", address):
+            await web.TCPSite(runner, address.host, address.port, reuse_port=shared).start()
         self.ports.http = runner.addresses[0][1]
         self._stops.append(runner.cleanup)
 
@@ -427,9 +429,9 @@ class Gateway:
         endings = Endings(server.session_ids, self.store.endings, server.end_session, self._background)
         await self.store.listen(endings.heard)
         await self.store.listen(outdated)
-        self.ports.wire = self.server.listen(
-            settings.listen.host, settings.listen.port, shared=self._worker is not None
-        )
+        address = settings.listen
+        with listening("HOOP_LISTEN", address):
+            self.ports.wire = self.server.listen(address.host, address.port, shared=self._worker is not None)
         self._stops.append(self._drain)
         self._background(catalogs.run(self.server.targets_in_use))
 

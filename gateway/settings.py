@@ -6,7 +6,9 @@ Every problem is reported at once.
 """
 
 import ipaddress
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -54,6 +56,18 @@ class Address:
 
 LISTEN: Final = Address("0.0.0.0", 6432)  # noqa: S104 - the documented default; plain text needs loopback
 HTTP: Final = Address("0.0.0.0", 8080)  # noqa: S104 - as above
+
+
+@contextmanager
+def listening(name: str, address: Address) -> Iterator[None]:
+    """Around a bind: an OSError says which variable to change, whoever binds."""
+    try:
+        yield
+    except OSError as error:
+        # the texts of asyncio and socket repeat the address; a name that is not found has a number of its own, below 0
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror or str(error)
+        raise OSError(f"can't listen on {address}: {why}; change {name}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -57,6 +58,19 @@ async def test_a_store_that_is_away_leaves_nothing_running(file: Path) -> None:
     assert (made.ports.wire, made.ports.http) == (0, 0)
     assert not made._stops
     assert not made._tasks
+
+
+@pytest.mark.parametrize(("part", "variable"), [("listen", "HOOP_LISTEN"), ("http", "HOOP_HTTP")])
+async def test_a_port_that_is_taken_is_told_with_its_variable(
+    file: Path, store_dsn: str, part: str, variable: str
+) -> None:
+    made = gateway(file, store_dsn)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = Address("127.0.0.1", taken.getsockname()[1])
+        changes: dict[str, Any] = {part: address}
+        made.settings = replace(made.settings, **changes)
+        with pytest.raises(OSError, match=f"^can't listen on {address}: Address already in use; change {variable}$"):
+            await made.start()
 
 
 async def test_a_start_that_fails_half_way_takes_back_what_had_started(file: Path, store_dsn: str) -> None:

@@ -1,10 +1,11 @@
 """The environment of `hoop serve`: defaults, every problem at once, secrets that never show."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from gateway.settings import PURPOSES, Address, SettingsError, Web, derive, read
+from gateway.settings import PURPOSES, Address, SettingsError, Web, derive, listening, read
 
 AUDIT = "audit-key-audit-key-audit-key-audit-key"
 SECRET = "secret-secret-secret-secret-secret-secret"
@@ -117,6 +118,13 @@ def test_a_bad_address_is_one_problem_and_its_default_is_not_judged() -> None:
     assert problems_of(HOOP_LISTEN="127.0.0.1").startswith('HOOP_LISTEN: "127.0.0.1" is no address')
     assert "\n" not in problems_of(HOOP_LISTEN="127.0.0.1")
     assert "\n" not in problems_of(**{**WEB, "HOOP_PUBLIC_URL": "", "HOOP_HTTP": "127.0.0.1"})
+
+
+def test_what_keeps_a_port_from_being_bound_is_told_with_its_variable() -> None:
+    away = Address("no-such-host.invalid", 1)
+    said = "^can't listen on no-such-host.invalid:1: Name or service not known; change HOOP_HTTP$"
+    with pytest.raises(OSError, match=said), listening("HOOP_HTTP", away):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
 def test_certificate_and_key_go_together(tmp_path: Path) -> None:

@@ -98,8 +98,8 @@ def supervise(chosen: Settings, environ: Mapping[str, str]) -> int:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="hoop-", ignore_cleanup_errors=True) as folder,
-            reserved(chosen.listen) as wire,
-            reserved(chosen.http) as http,
+            reserved("HOOP_LISTEN", chosen.listen) as wire,
+            reserved("HOOP_HTTP", chosen.http) as http,
         ):
             ports = {"HOOP_LISTEN": str(wire), "HOOP_HTTP": str(http)}
             made = Supervisor(

@@ -23,7 +23,7 @@ from typing import Final
 
 import structlog
 
-from gateway.settings import Address
+from gateway.settings import Address, listening
 
 #: What a worker writes once it serves.
 STARTED: Final = b"started\n"
@@ -212,15 +212,17 @@ def _why(code: int) -> str:
 
 
 @contextmanager
-def reserved(address: Address) -> Iterator[Address]:
+def reserved(name: str, address: Address) -> Iterator[Address]:
     """Keep a port for the workers, whatever becomes of them: bound, never listening, so that nobody connects to it.
 
-    Gives the address with its port, where 0 asked for any. Raises OSError where somebody has it: without this look a second
+    Gives the address with its port, where 0 asked for any. Raises OSError, which tells `name`, its variable, where somebody has it: without this look a second
     gateway would share it, which is what SO_REUSEPORT is for.
     """
-    if address.port:
-        _bound(address, socket.SO_REUSEADDR).close()
-    with _kept(address) as kept:
+    with listening(name, address):
+        if address.port:
+            _bound(address, socket.SO_REUSEADDR).close()
+        made = _kept(address)
+    with made as kept:
         yield Address(address.host, kept.getsockname()[1])
 
 
@@ -241,7 +243,7 @@ def _bound(address: Address, *options: int) -> socket.socket:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind((address.host, address.port))
-    except OSError as error:
+    except OSError:
         made.close()
-        raise OSError(error.errno, f"{error.strerror} ({address})") from error
+        raise
     return made

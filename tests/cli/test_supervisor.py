@@ -206,7 +206,7 @@ def test_a_worker_has_our_environment() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_port_is_kept_for_those_who_share_it_and_takes_no_connection(host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with reserved(Address(host, 0)) as kept:
+    with reserved("HOOP_LISTEN", Address(host, 0)) as kept:
         assert kept.port
         with pytest.raises(ConnectionRefusedError), socket.create_connection((host, kept.port)):
             raise AssertionError
@@ -221,7 +221,10 @@ def test_a_port_is_kept_for_those_who_share_it_and_takes_no_connection(host: str
 def test_a_port_of_somebody_else_is_not_shared() -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         address = Address("127.0.0.1", taken.getsockname()[1])
-        with pytest.raises(OSError, match=rf"Address already in use \({address}\)"), reserved(address):
+        with (
+            pytest.raises(OSError, match=f"on {address}: .* in use; change HOOP_HTTP$"),
+            reserved("HOOP_HTTP", address),
+        ):
             raise AssertionError
 
 
@@ -229,9 +232,9 @@ def test_a_port_of_somebody_else_is_not_shared() -> None:
 def test_a_port_that_is_kept_is_refused_while_no_worker_listens_yet(host: str) -> None:
     """Two gateways that start at the same moment would share it in silence."""
     with (
-        reserved(Address("127.0.0.1", 0)) as kept,
+        reserved("HOOP_LISTEN", Address("127.0.0.1", 0)) as kept,
         pytest.raises(OSError, match="Address already in use"),
-        reserved(Address(host, kept.port)),
+        reserved("HOOP_LISTEN", Address(host, kept.port)),
     ):
         pass
 
@@ -242,5 +245,8 @@ def test_a_port_on_which_connections_of_a_single_process_still_end_can_be_kept()
         with socket.create_connection(("127.0.0.1", port)) as client:
             server.accept()[0].close()
             assert client.recv(1) == b""
-    with reserved(Address("127.0.0.1", port)) as kept, socket.create_server((kept.host, port), reuse_port=True):
+    with (
+        reserved("HOOP_LISTEN", Address("127.0.0.1", port)) as kept,
+        socket.create_server((kept.host, port), reuse_port=True),
+    ):
         pass

@@ -383,5 +383,5 @@ async def test_a_port_that_another_gateway_has_is_not_shared_with_it(site: Site)
         site.environment["HOOP_LISTEN"] = f"{HOST}:{started['wire']}"
         done = await asyncio.to_thread(run, site.environment, "serve", "--workers", "2")
         assert done.returncode == 2
-        assert f"Address already in use ({HOST}:{started['wire']})" in done.stderr
+        assert f"can't listen on {HOST}:{started['wire']}: Address already in use; change HOOP_LISTEN" in done.stderr
         await ended(it.served)
