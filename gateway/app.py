@@ -72,7 +72,7 @@ from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
 from gateway.relay.side import CatalogReader, load_catalog, risks
 from gateway.relay.turn import Turn
-from gateway.settings import Settings, Slack, derive, listening
+from gateway.settings import PAIR, Settings, Slack, derive, listening, unusable_pair
 from gateway.siblings import Siblings, Worker
 from gateway.sql.catalog import Catalog
 from gateway.store.port import Backlog
@@ -140,7 +140,7 @@ class Gateway:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start everything in order. Raises StoreUnavailable, OSError, ChatRefused; what had started is stopped again."""
+        """Start everything in order. Raises GatewayError, OSError, ChatRefused; what had started is stopped again."""
         try:
             await self._start()
         except BaseException:
@@ -667,7 +667,10 @@ def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(cert, key)
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise GatewayError(unusable_pair(error), hint=PAIR) from error
     context.set_alpn_protocols(["postgresql"])
     context.num_tickets = 0  # as PostgreSQL: its clients resume no session, and two tickets a login cost a write
     context.options |= ssl.OP_NO_TICKET

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 MIN_SECRET: Final = 32
 #: Slack, "Using Socket Mode": connections that an app may have at the same time.
 MOST_SOCKETS: Final = 10
+#: What to do about a certificate and a key that can't be used.
+PAIR: Final = "HOOP_TLS_CERT and HOOP_TLS_KEY are PEM files of one certificate"
 #: What keys are derived for; the same secret gives another key for each.
 PURPOSES: Final = ("buttons", "cursors", "links", "masks", "cancel keys", "digests")
 
@@ -56,6 +58,11 @@ class Address:
 
 LISTEN: Final = Address("0.0.0.0", 6432)  # noqa: S104 - the documented default; plain text needs loopback
 HTTP: Final = Address("0.0.0.0", 8080)  # noqa: S104 - as above
+
+
+def unusable_pair(error: Exception) -> str:
+    """What is wrong when certificate and key can't be loaded: OpenSSL's own words ("PEM lib") name neither."""
+    return f"certificate and key can't be used ({type(error).__name__})"
 
 
 @contextmanager

@@ -17,11 +17,12 @@ from bots.workspace import Workspace
 from gateway.app import Gateway, replica_name
 from gateway.approvals.request import Person
 from gateway.demo.postgres import EmbeddedPostgres
-from gateway.errors import ChatRefused, StoreUnavailable
+from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
 from gateway.identity.accounts import Account
 from gateway.identity.claims import Identity
 from gateway.policies import read_policy
 from gateway.settings import Address, Settings, Slack, Web
+from tests.e2e.certificates import self_signed
 from tests.playbook import POLICY
 
 
@@ -58,6 +59,19 @@ async def test_a_store_that_is_away_leaves_nothing_running(file: Path) -> None:
     assert (made.ports.wire, made.ports.http) == (0, 0)
     assert not made._stops
     assert not made._tasks
+
+
+async def test_a_key_of_another_certificate_is_told_by_its_variables(
+    file: Path, store_dsn: str, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    cert, _ = self_signed(tmp_path)
+    _, key = self_signed(tmp_path / "other")
+    made = gateway(file, store_dsn)
+    made.settings = replace(made.settings, tls_cert=cert, tls_key=key)
+    with pytest.raises(GatewayError, match=r"^certificate and key can't be used \(SSLError\)$") as refused:
+        await made.start()
+    assert refused.value.hint == "HOOP_TLS_CERT and HOOP_TLS_KEY are PEM files of one certificate"
 
 
 @pytest.mark.parametrize(("part", "variable"), [("listen", "HOOP_LISTEN"), ("http", "HOOP_HTTP")])

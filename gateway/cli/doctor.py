@@ -29,7 +29,7 @@ from gateway.policy.needs import missing
 from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes
 from gateway.relay.credentials import Credentials
-from gateway.settings import Settings, SettingsError, read
+from gateway.settings import PAIR, Settings, SettingsError, read, unusable_pair
 from gateway.store.postgres import CONNECTIONS
 
 #: Days before its end that a certificate is a problem.
@@ -151,8 +151,7 @@ def _certificate(settings: Settings) -> list[Finding]:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
         ends = x509.load_pem_x509_certificates(settings.tls_cert.read_bytes())[0].not_valid_after_utc
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        fix = "HOOP_TLS_CERT and HOOP_TLS_KEY are PEM files of one certificate"
-        return [problem("tls", f"certificate and key can't be used ({type(error).__name__})", fix)]
+        return [problem("tls", unusable_pair(error), PAIR)]
     left = (ends - datetime.fromtimestamp(time.time(), UTC)).days
     text = (
         f"the certificate is good until {ends:%Y-%m-%d}" if left >= 0 else f"the certificate ended on {ends:%Y-%m-%d}"

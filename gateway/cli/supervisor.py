@@ -215,8 +215,8 @@ def _why(code: int) -> str:
 def reserved(name: str, address: Address) -> Iterator[Address]:
     """Keep a port for the workers, whatever becomes of them: bound, never listening, so that nobody connects to it.
 
-    Gives the address with its port, where 0 asked for any. Raises OSError, which tells `name`, its variable, where somebody has it: without this look a second
-    gateway would share it, which is what SO_REUSEPORT is for.
+    Gives the address with its port, where 0 asked for any. Raises OSError, which tells `name`, its variable, where somebody has
+    it: without this look a second gateway would share it, which is what SO_REUSEPORT is for.
     """
     with listening(name, address):
         if address.port:
