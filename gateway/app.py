@@ -611,7 +611,7 @@ class Gateway:
                     for risk in await risks(login, await credentials.password(login.password)):
                         log.warning("target.risky_login", target=target.name, risk=risk)
                 except GatewayError as error:
-                    log.warning("target.not_looked_at", target=target.name, login=login.user, problem=error.message)
+                    log.warning("target.not_looked_at", target=target.name, login=login.user, problem=_told(error))
             await self._look_for_columns(policy, target, credentials)
 
     async def _look_for_columns(self, policy: Policy, target: Target, credentials: Credentials) -> None:
@@ -625,7 +625,7 @@ class Gateway:
         try:
             catalog = await load_catalog(target, await credentials.password(target.password))
         except GatewayError as error:
-            log.warning("masking.columns_not_looked_for", target=target.name, problem=error.message)
+            log.warning("masking.columns_not_looked_for", target=target.name, problem=_told(error))
             return
         found = await asyncio.to_thread(unmatched, policy, target.name, catalog.relations.values())
         for column in (each for each in own if each in found):
@@ -637,6 +637,12 @@ class Gateway:
             await asyncio.sleep(POLICY_LOOK_EVERY)
             if _stamp(self.settings.policies) != self._seen:
                 self.reload()
+
+
+def _told(error: GatewayError) -> str:
+    """To operators: what clients are not told of it, or all that they are."""
+    detail: str = getattr(error, "detail", "")
+    return detail or "; ".join(filter(None, (error.message, error.hint)))
 
 
 def _ended_here(spool: Path) -> list[str]:

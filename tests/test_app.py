@@ -74,6 +74,18 @@ async def test_a_key_of_another_certificate_is_told_by_its_variables(
     assert refused.value.hint == "HOOP_TLS_CERT and HOOP_TLS_KEY are PEM files of one certificate"
 
 
+async def test_a_login_without_its_password_is_warned_of_with_the_variable(
+    file: Path, store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("X", raising=False)
+    made = gateway(file, store_dsn)
+    with structlog.testing.capture_logs() as said:
+        await made._look_at_logins()
+    assert [each["problem"] for each in said if each["event"] == "target.not_looked_at"] == [
+        "the environment variable X is not set"
+    ]
+
+
 @pytest.mark.parametrize(("part", "variable"), [("listen", "HOOP_LISTEN"), ("http", "HOOP_HTTP")])
 async def test_a_port_that_is_taken_is_told_with_its_variable(
     file: Path, store_dsn: str, part: str, variable: str
