@@ -6,6 +6,7 @@ What must not: decisions (they arrive as `change`), SQL text (queries.sql, audit
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -48,11 +49,44 @@ TIMEOUT = 5.0
 #: How many times that a new hold may take: it waits for people anyway, and many come at once.
 HOLD_PATIENCE = 6
 MAX_CONNECTIONS = 10
+#: Seconds from one line of the log about a store that is away to the next: every session and chore meets it.
+TOLD_EVERY = 1.0
 #: With the one that listens: what one process may have at the same time.
 CONNECTIONS = MAX_CONNECTIONS + 1
 
 Q = load_queries()
 log = structlog.get_logger()
+
+
+class Outage:
+    """What the log hears of calls that failed: one line each TOLD_EVERY, and one when the store answers again."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told_at = float("-inf")
+        self._away = False
+        self._left_out = 0
+
+    def met(self, error: BaseException) -> None:
+        """A call failed."""
+        now = self._clock()
+        if now - self._told_at < TOLD_EVERY:
+            self._left_out += 1
+            return
+        log.warning("store.unavailable", problem=_in_a_line(error), left_out=self._left_out)
+        self._told_at, self._away, self._left_out = now, True, 0
+
+    def over(self) -> None:
+        """A call was answered."""
+        if self._away:
+            log.info("store.back", left_out=self._left_out)
+            self._away, self._left_out = False, 0
+
+
+def _in_a_line(error: BaseException) -> str:
+    """PostgreSQL's DETAIL stays out: it quotes rows."""
+    text = error.args[0] if isinstance(error, asyncpg.PostgresError) and error.args else error
+    return f"{type(error).__name__}: {' '.join(str(text).split())}".removesuffix(": ")
 
 
 class PostgresStore(PostgresSignIns):
@@ -62,6 +96,7 @@ class PostgresStore(PostgresSignIns):
         self._pool = pool
         self._listener = listener
         self._timeout = timeout
+        self._outage = Outage()
         #: First come, first served. The pool alone lets a call that comes in between overtake those that wait (asyncio.Queue
         #: sends a woken waiter to the end): under load one of them waited until its time limit was over.
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -349,8 +384,9 @@ class PostgresStore(PostgresSignIns):
             ):
                 yield connection
         except TROUBLE as error:
-            log.warning("store.unavailable", exc_info=error)
+            self._outage.met(error)
             raise _unavailable() from error
+        self._outage.over()
 
     @asynccontextmanager
     async def _transaction(self) -> "AsyncIterator[Connection]":

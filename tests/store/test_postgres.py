@@ -5,9 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from unittest.mock import ANY
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.approvals import request as rules
 from gateway.approvals.granting import cover
@@ -23,7 +25,7 @@ from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import StoreUnavailable
 from gateway.identity.accounts import Account
 from gateway.store.port import Ending
-from gateway.store.postgres import MAX_CONNECTIONS, PostgresStore
+from gateway.store.postgres import MAX_CONNECTIONS, Outage, PostgresStore
 from gateway.store.queries import load_migrations
 from tests.bots.samples import BOB
 from tests.fakes.stores import KEY, ListSpool, fresh, postgres_store, until
@@ -180,6 +182,41 @@ class TestTrouble:
 async def test_what_the_checks_of_the_schema_refuse_is_unavailable(store: PostgresStore) -> None:
     with pytest.raises(StoreUnavailable):
         await store.open(fresh(rev=0), lambda _: [])
+
+
+async def test_a_call_that_fails_is_one_line_of_the_log_without_the_row(store: PostgresStore) -> None:
+    with capture_logs() as said:
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await store.open(fresh(rev=0), lambda _: [])
+        await store.heartbeat("gate-1")
+    assert said == [
+        {"event": "store.unavailable", "log_level": "warning", "problem": ANY, "left_out": 0},
+        {"event": "store.back", "log_level": "info", "left_out": 1},
+    ]
+    assert said[0]["problem"].startswith(
+        'CheckViolationError: new row for relation "approval" violates check constraint'
+    )
+    assert "DETAIL" not in said[0]["problem"]
+    assert "\n" not in said[0]["problem"]
+
+
+def test_an_outage_is_told_once_a_second_and_how_many_were_left_out() -> None:
+    ticks = iter((100.0, 100.5, 100.9, 101.0, 101.5, 102.5))
+    outage = Outage(lambda: next(ticks))
+    with capture_logs() as said:
+        outage.over()
+        for _ in range(5):
+            outage.met(TimeoutError())
+        outage.over()
+        outage.over()
+        outage.met(ConnectionRefusedError(111, "refused"))
+    assert [(each["event"], each.get("problem"), each["left_out"]) for each in said] == [
+        ("store.unavailable", "TimeoutError", 0),
+        ("store.unavailable", "TimeoutError", 2),
+        ("store.back", None, 1),
+        ("store.unavailable", "ConnectionRefusedError: [Errno 111] refused", 0),
+    ]
 
 
 async def test_who_waited_behind_another_sees_the_time_at_which_it_was_let_through(
