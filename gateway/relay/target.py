@@ -29,6 +29,8 @@ _WRITES_AT_LOGIN = (
     "Let it return where current_setting('transaction_read_only') is on."
 )
 
+_PROOF = "Its pg_hba.conf must ask for scram-sha-256 where the gateway logs in, and the password of that login be stored as such."
+
 #: Ours, whatever the client asks: the parser and the target must read alike, and a hold must not be timed out under us.
 PINNED = {
     "client_encoding": "UTF8",
@@ -198,7 +200,7 @@ class _Login:
             self._proved = True
             return b""
         # Also `trust` and cleartext: a target that asks for no proof may be anyone (0 without 12 before it).
-        raise TargetUnavailable(f"target {target.name} does not offer SCRAM-SHA-256")
+        raise TargetUnavailable(f"target {target.name} does not offer SCRAM-SHA-256", hint=_PROOF)
 
     def _greeted(self, kind: int, raw: bytes) -> bytes | None:
         link = self.link

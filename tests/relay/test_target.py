@@ -141,6 +141,13 @@ async def test_a_server_that_does_not_prove_itself_never_gets_the_password(answe
     assert "the-password" not in refused.value.message
 
 
+async def test_a_target_that_asks_for_no_proof_is_refused_with_what_to_do() -> None:
+    async with liar(AUTHENTICATION_OK + ready_for_query("I")) as wrong, asyncio.timeout(10):
+        with pytest.raises(TargetUnavailable, match="does not offer SCRAM-SHA-256") as refused:
+            await connect(wrong, "the-password", {})
+    assert refused.value.hint.startswith("Its pg_hba.conf must ask for scram-sha-256")
+
+
 @pytest.mark.parametrize(
     ("mode", "verify", "name"),
     [
