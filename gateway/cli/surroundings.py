@@ -29,12 +29,15 @@ from gateway.policy.reviewers import asked_in
 from gateway.policy.unmatched import is_pattern, named_at, unmatched
 from gateway.relay import target as targets
 from gateway.relay.credentials import CredentialMissing, Credentials
-from gateway.relay.side import load_catalog, risks
+from gateway.relay.side import NO_READER, load_catalog, risks
 from gateway.settings import Settings, Slack, Teams
 from gateway.store.port import Backlog, Post, Store
 from gateway.store.postgres import PostgresStore, missing_migrations
 
 _REACH = "check that this machine may reach it"
+_LESS = "take that right away, or give the gateway a login without it"
+#: Risks of a target that are mended otherwise.
+_FIXES = {NO_READER: "give the target a `reader` in the policies file, or move it to PostgreSQL 16"}
 
 
 class State(Enum):
@@ -163,8 +166,9 @@ async def _login(login: Target, credentials: Credentials) -> list[Finding]:
     except GatewayError as error:
         where = f"{login.host}:{login.port}, database {login.database}, sslmode {login.sslmode}"
         return [problem(part, error.message, error.hint or f"check {where}, its pg_hba.conf and the password")]
-    fix = "take that right away, or give the gateway a login without it"
-    return [problem(part, risk, fix) for risk in found] or [ok(part, "logged in, no right too many")]
+    return [problem(part, risk, _FIXES.get(risk, _LESS)) for risk in found] or [
+        ok(part, "logged in, no right too many")
+    ]
 
 
 async def masked(policy: Policy, credentials: Credentials) -> list[Finding]:

@@ -152,6 +152,8 @@ _RISKS = {
 }
 #: From 16 on a read-only transaction can't be reset to read-write from inside (GUC_NO_RESET).
 _KEEPS_TO_READING = 160000
+#: The one risk that lies in no right of the login.
+NO_READER = "the server is older than 16, where code can leave a read-only transaction, and the target has no `reader`"
 
 
 async def risks(target: Target, password: str) -> list[str]:
@@ -164,7 +166,5 @@ async def risks(target: Target, password: str) -> list[str]:
             connection.terminate()
     found = [f'login "{target.user}" {text}' for name, text in _RISKS.items() if rights[name]]
     if rights["version"] < _KEEPS_TO_READING and target.reader_user is None:
-        found.append(
-            "the server is older than 16, where code can leave a read-only transaction, and the target has no `reader`"
-        )
+        found.append(NO_READER)
     return found

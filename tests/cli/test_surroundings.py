@@ -14,6 +14,7 @@ from gateway.cli.manifest import SCOPES
 from gateway.cli.surroundings import Finding, State, ok, problem
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.policy.model import Issuer, Policy, Secret, Target, load
+from gateway.relay import side
 from gateway.relay.credentials import Credentials
 from gateway.settings import Slack, Teams
 from tests.bots.teams.office import trusting
@@ -96,6 +97,21 @@ async def test_a_target_is_logged_in_to(postgres: EmbeddedPostgres, rights: str,
         assert await surroundings.target(shop, Credentials({"SHOP_PASSWORD": password})) == [said]
     finally:
         await postgres.psql("DROP ROLE doctors")
+
+
+async def test_an_old_server_is_no_right_that_could_be_taken_away(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side, "_KEEPS_TO_READING", 10**9)
+    await postgres.psql("CREATE ROLE doctors LOGIN PASSWORD 'secret'")
+    where = (postgres.host, postgres.port, "postgres", "doctors")
+    shop = Target("shop", "test", *where, Secret(env="SHOP_PASSWORD"), sslmode="disable")
+    fix = "give the target a `reader` in the policies file, or move it to PostgreSQL 16"
+    try:
+        found = await surroundings.target(shop, Credentials({"SHOP_PASSWORD": "secret"}))
+    finally:
+        await postgres.psql("DROP ROLE doctors")
+    assert found == [problem("target shop as doctors", side.NO_READER, fix)]
 
 
 async def test_a_target_that_is_away_says_where_it_was_looked_for() -> None:
