@@ -74,10 +74,9 @@ def problem(part: str, text: str, fix: str = "") -> Finding:
 async def store(dsn: str, policy: Policy | None) -> list[Finding]:
     """The store, and what it tells: who runs, which cards were given up, which Teams channels are known."""
     try:
-        missing = await missing_migrations(dsn)
+        missing, may_run = await missing_migrations(dsn)
         if missing:
-            fix = "start the gateway once with a HOOP_STORE login that owns the schema: it brings it up to date"
-            return [problem("store", f"{count(missing, 'migration')} of its schema not run", fix)]
+            return [_behind(missing, may_run=may_run)]
         opened = await PostgresStore.connect(dsn)
     except StoreUnavailable as error:
         return [problem("store", error.message, error.hint)]
@@ -87,6 +86,15 @@ async def store(dsn: str, policy: Policy | None) -> list[Finding]:
         return [problem("store", error.message, "grant its login what the head of gateway/store/schema.sql lists")]
     finally:
         await opened.close()
+
+
+def _behind(missing: int, *, may_run: bool) -> Finding:
+    """The gateway runs what is missing when it starts, if its login may."""
+    text = f"{count(missing, 'migration')} of its schema not run"
+    if may_run:
+        return Finding("store", State.NOTE, f"reached; {text}: hoop serve makes its tables when it starts")
+    fix = "start the gateway once with a HOOP_STORE login that owns the schema and may CREATE in the database"
+    return problem("store", f"{text}, and this login may not run them", fix)
 
 
 async def _told_by(opened: Store, policy: Policy | None) -> list[Finding]:

@@ -404,11 +404,8 @@ async def _nothing_to_reset(_connection: object) -> None:
 async def migrate(connection: "Connection") -> None:
     """Run the migrations that are missing; two replicas at once are fine. Raises what asyncpg raises."""
     migrations = load_migrations()
-    try:
-        if await _missing(connection, len(migrations)) == 0:
-            return
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-        pass  # a new database
+    if await _missing_from(connection, len(migrations)) == 0:
+        return
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute(Q["migration_lock"])
@@ -420,19 +417,25 @@ async def migrate(connection: "Connection") -> None:
             await connection.execute(Q["migration_done"], each.number, each.title)
 
 
-async def missing_migrations(dsn: str, *, timeout: float = TIMEOUT) -> int:  # noqa: ASYNC109 - of each call
-    """How many migrations the schema lacks. Changes nothing. Raises StoreUnavailable."""
+async def missing_migrations(dsn: str, *, timeout: float = TIMEOUT) -> tuple[int, bool]:  # noqa: ASYNC109 - of each call
+    """How many migrations the schema lacks, and whether this login may run them. Changes nothing. Raises StoreUnavailable."""
     known = len(load_migrations())
     try:
         connection = await asyncpg.connect(dsn, timeout=timeout, command_timeout=timeout)
         try:
-            return await _missing(connection, known)
+            return await _missing_from(connection, known), bool(await connection.fetchval(Q["migration_may"]))
         finally:
             connection.terminate()
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-        return known
     except (*TROUBLE, ValueError) as error:
         raise _unreached(error) from error
+
+
+async def _missing_from(connection: "Connection", known: int) -> int:
+    """As _missing, of a database that may be new."""
+    try:
+        return await _missing(connection, known)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        return known
 
 
 def _unreached(error: Exception) -> StoreUnavailable:

@@ -5,6 +5,11 @@
 -- What has been run; fails with 42P01 or 3F000 on a database that never saw us.
 SELECT number FROM hoop.migration;
 
+-- name: migration_may
+-- May this login run what is missing? CREATE SCHEMA asks for the right on the database even where the schema is there.
+SELECT NOT pg_is_in_recovery() AND has_database_privilege(current_database(), 'CREATE')
+    AND coalesce((SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'hoop'), true);
+
 -- name: migration_lock
 -- Held to the end of the transaction; the number is "hoop" in ASCII.
 SELECT pg_advisory_xact_lock(1752133488);

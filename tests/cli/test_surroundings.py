@@ -13,10 +13,12 @@ from gateway.cli import surroundings
 from gateway.cli.manifest import SCOPES
 from gateway.cli.surroundings import Finding, State, ok, problem
 from gateway.demo.postgres import EmbeddedPostgres
+from gateway.errors import StoreUnavailable
 from gateway.policy.model import Issuer, Policy, Secret, Target, load
 from gateway.relay import side
 from gateway.relay.credentials import Credentials
 from gateway.settings import Slack, Teams
+from gateway.store.postgres import PostgresStore
 from tests.bots.teams.office import trusting
 from tests.fakes.microsoft import Microsoft
 from tests.fakes.stores import fresh, postgres_store
@@ -41,9 +43,32 @@ async def test_a_store_that_is_away_is_told_without_its_dsn() -> None:
 async def test_a_store_that_was_never_migrated_stays_as_it_is(postgres: EmbeddedPostgres) -> None:
     await postgres.psql("CREATE DATABASE never;")
     [found] = await surroundings.store(postgres.dsn("never"), None)
-    assert found.state is State.PROBLEM
-    assert found.text.endswith("of its schema not run")
+    assert found.state is State.NOTE
+    assert found.text.endswith("of its schema not run: hoop serve makes its tables when it starts")
     assert await postgres.psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'hoop'", "never") == "0"
+
+
+async def test_a_store_whose_login_may_not_migrate_is_a_problem(postgres: EmbeddedPostgres) -> None:
+    """The same as for a start: one for which there is no schema yet, and one that lacks the last migration of another's."""
+    await postgres.psql("CREATE ROLE little LOGIN PASSWORD 'secret'; CREATE DATABASE anew; CREATE DATABASE behind;")
+    opened = await PostgresStore.connect(postgres.dsn("behind"))
+    await opened.close()
+    last = "DELETE FROM hoop.migration WHERE number = (SELECT max(number) FROM hoop.migration);"
+    rights = "GRANT USAGE ON SCHEMA hoop TO little; GRANT SELECT ON hoop.migration TO little; GRANT CREATE ON DATABASE behind TO little;"
+    await postgres.psql(last + rights, "behind")
+    try:
+        for name in ("anew", "behind"):
+            dsn = f"postgresql://little:secret@{postgres.host}:{postgres.port}/{name}"
+            [found] = await surroundings.store(dsn, None)
+            assert found.state is State.PROBLEM
+            assert found.text.endswith("of its schema not run, and this login may not run them")
+            with pytest.raises(StoreUnavailable, match="can't be brought up to date"):
+                await PostgresStore.connect(dsn)
+        assert (await surroundings.store(postgres.dsn("behind"), None))[0].state is State.NOTE
+    finally:
+        await postgres.psql("DROP DATABASE anew;")
+        await postgres.psql("DROP DATABASE behind;")
+        await postgres.psql("DROP ROLE little;")
 
 
 async def test_a_store_tells_who_runs_and_which_cards_were_given_up(store_dsn: str) -> None:
