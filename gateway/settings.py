@@ -74,7 +74,9 @@ def listening(name: str, address: Address) -> Iterator[None]:
         # the texts of asyncio and socket repeat the address; a name that is not found has a number of its own, below 0
         number = error.errno or 0
         why = os.strerror(number) if number > 0 else error.strerror or str(error)
-        raise OSError(f"can't listen on {address}: {why}; change {name}") from error
+        told = OSError(f"can't listen on {address}: {why}; change {name}")
+        told.errno = error.errno
+        raise told from error
 
 
 @dataclass(frozen=True, slots=True)

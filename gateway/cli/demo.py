@@ -43,7 +43,8 @@ async def _run(port: int, http_port: int, *, tour: bool) -> int:
     except (GatewayError, PostgresError, OSError) as error:
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         hint = "\nOther ports: hoop demo --port 7432 --http-port 7080 (0 takes a free one)" if taken else ""
-        typer.echo(f"the demo can't start: {error}{hint}", err=True)
+        why = str(error).partition("; change HOOP_")[0] if taken else error  # the demo has options for them
+        typer.echo(f"the demo can't start: {why}{hint}", err=True)
         return USAGE
     try:
         if tour:
