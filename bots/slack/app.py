@@ -219,10 +219,12 @@ class SlackFront:
             REVOKE_ACTION: self._revoke_grant,
             re.compile(f"^{blocks.PAGE_ACTION}_"): self._page,
             blocks.PAGE_LINK: self._ignore,  # the browser opened the page; a click alone decides nothing
-            re.compile(".*"): self._no_such_button,
         }
         for name, act in clicks.items():
             app.action(name)(self._guarded(act))
+        # Not ".*": behind a listener that takes longer than 3 s bolt tries the next that fits.
+        known = "|".join(each.pattern if isinstance(each, re.Pattern) else f"^{re.escape(each)}$" for each in clicks)
+        app.action(re.compile(f"^(?!{known})"))(self._guarded(self._no_such_button))
         app.view(blocks.DENY_FORM.view)(self._guarded(partial(self._written, blocks.DENY_FORM, Deny)))
         app.view(blocks.CHANGES_FORM.view)(self._guarded(partial(self._written, blocks.CHANGES_FORM, RequestChanges)))
         app.view(blocks.ASK_FORM.view)(self._guarded(partial(self._written, blocks.ASK_FORM, Ask)))

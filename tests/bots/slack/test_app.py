@@ -13,6 +13,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 import structlog.testing
+from slack_bolt import BoltResponse
+from slack_bolt.request.async_request import AsyncBoltRequest
 
 from bots.cards import Action
 from bots.commands import REFUSALS
@@ -25,6 +27,7 @@ from bots.slack.blocks import (
     DENY_FORM,
     GRANT_BLOCK,
     MORE_ACTION,
+    PAGE_ACTION,
     PAGE_LINK,
     REASON_BLOCK,
     TYPED_BLOCK,
@@ -811,6 +814,18 @@ async def test_a_click_that_took_too_long_for_slack_counts_and_is_told(
     assert "slack.answered_late" in [each["event"] for each in logged]
     assert (await office.stored()).state is State.APPROVED
     assert "You approved it" in office.workspace.ephemerals(office.bob)[-1].text
+
+
+@pytest.mark.parametrize("name", [*(each.value for each in Action), MORE_ACTION, f"{PAGE_ACTION}_2", "unheard_of"])
+async def test_each_click_has_one_listener(office: Office, name: str) -> None:
+    """Behind one that takes longer than 3 s bolt asks the next that fits: it would say that nothing was decided."""
+    body = {"type": "block_actions", "actions": [{"action_id": name, "block_id": "b", "type": "button"}]}
+    asked = AsyncBoltRequest(body=body, mode="socket_mode")
+    matches = [
+        await each.async_matches(req=asked, resp=BoltResponse(status=200))
+        for each in office.front._bolt._async_listeners
+    ]
+    assert matches.count(True) == 1
 
 
 async def test_a_replayed_click_is_refused_and_decides_once(office: Office) -> None:
