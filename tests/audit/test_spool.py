@@ -216,6 +216,37 @@ async def test_a_failed_fsync_breaks_it_too(tmp_path: Path, monkeypatch: pytest.
     spool.close()
 
 
+async def test_what_was_synced_leaves_the_page_cache(tmp_path: Path) -> None:
+    """On a gateway under load the spool would fill it with what nobody reads."""
+    if not _lets_go(tmp_path / "other"):
+        pytest.skip("this file system keeps everything in memory")
+    spool = opened(tmp_path / "spool")
+    spool.record("statement", sql="SELECT 1")
+    spool.flush()
+    [path] = spooled(tmp_path / "spool")[R]
+    assert _is_cached(path)
+    await spool.sync()
+    assert not _is_cached(path)
+    spool.close()
+
+
+def _lets_go(path: Path) -> bool:
+    path.write_bytes(b"x")
+    with path.open("rb") as file:
+        os.fsync(file)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return not _is_cached(path)
+
+
+def _is_cached(path: Path) -> bool:
+    """Is the file's first byte in memory? preadv2(2), RWF_NOWAIT."""
+    try:
+        with path.open("rb") as file:
+            return os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+    except BlockingIOError:
+        return False
+
+
 async def test_what_was_written_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = opened(tmp_path)
     synced = asyncio.Event()
