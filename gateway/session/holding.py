@@ -28,7 +28,7 @@ from gateway.session.meaning import (
     meaning_question,
     names_of,
 )
-from gateway.session.probe import Findings, Subject, probe
+from gateway.session.probe import Findings, Refusal, Subject, probe
 from gateway.session.question import Held, Stage, content_digest, release_digest, request_of, wire_of
 from gateway.session.replies import Batch
 from gateway.session.state import Conversation, Phase
@@ -37,6 +37,7 @@ from gateway.wire.backend import error_response, notice_response
 #: Time between NoticeResponses while a client waits (interface.md).
 NOTICE_EVERY = 30.0
 TOKEN_EXPIRED = "token expired while the statement waited"  # noqa: S105 - not a password
+_TARGET_REFUSES = "the target says so; nobody was asked, and nothing ran"
 #: Somebody's approval was used: by this wire, where it is releasing, else by another one that asked the same.
 _USED = frozenset({State.RELEASED, State.EXECUTED, State.FAILED, State.UNKNOWN})
 
@@ -170,6 +171,10 @@ class Holding:
             for execution in held.executions:
                 execution.verdict = verdict
             self._refuse(refused_by_policy(verdict))
+            return
+        refusal = None if held.side or len(held.executions) > 1 else findings.refusal
+        if refusal is not None:  # another session, or what runs before it, may have what this one has not
+            self._refuse_as_the_target(held, refusal)
             return
         if verdict is not None and verdict.hold is not None:
             ours = held.terms.reviewers.approvals
@@ -412,6 +417,16 @@ class Holding:
         if held is not None:
             self._record_unasked(held, sqlstate, why, outcome)
             self._refuse(error_response(sqlstate, why, detail=detail, hint=hint))
+
+    def _refuse_as_the_target(self, held: Held, refusal: Refusal) -> None:
+        """What it does not find in the questions it would not find in the statement: nobody need be asked for that."""
+        for part in held.parts:
+            if part.reply is not None:
+                for execution in part.reply.executions:
+                    self._talk.finish(execution, refusal.sqlstate, 0, f"{refusal.message} ({_TARGET_REFUSES})")
+                part.reply.executions = []
+        text = error_response(refusal.sqlstate, refusal.message, detail=_TARGET_REFUSES, hint=refusal.hint)
+        self._refuse(text)
 
     def _record_unasked(self, held: Held, sqlstate: str, why: str, outcome: str = "") -> None:
         for part in held.parts:

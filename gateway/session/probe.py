@@ -33,8 +33,11 @@ _WRAP = {
 }
 SHOWN_ROWS = 5
 _CELL = 200
+_COMPLETE = ord("C")
 
 
+#: undefined_table, undefined_column: of no other error is it sure that the statement has it too (Errors, appendix A).
+_NOT_THERE = frozenset({"42P01", "42703"})
 _HARMLESS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.DDL})
 
 
@@ -49,11 +52,21 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error of the target's. `message` and `hint` are scrubbed."""
+
+    sqlstate: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
-    """`meaning` is compared again at release; None: it could not be asked."""
+    """`meaning` is compared again at release; None: it could not be asked. `refusal`: the target would refuse the statement."""
 
     meaning: Meaning | None
     preview: Preview
+    refusal: Refusal | None = None
 
 
 Probe = Generator[bytes, Messages, Findings]
@@ -69,39 +82,63 @@ def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
         yield query(after)
         return Findings(None, Preview(note=f"no preview: {wrong.get('M', 'the target refused to begin')}"))
     meaning = yield from meaning_question(subject.names, aside=bool(side))
+    refusal = None
     if statement.classes <= _HARMLESS:
-        shown = yield from _ask(preview(statement.sql), subject, judge)
+        shown, refusal = yield from _ask(preview(statement.sql), subject, judge)
     else:
         # Its WHERE clause may call anything: nothing of it runs before people said so.
         shown = Preview(note=f"no preview: {statement.reason or 'it calls code that can not be judged'}")
     yield query(after)
     if side and not shown.note:
         shown = replace(shown, note=f"seen from a second connection: {side}")
-    return Findings(meaning, shown)
+    return Findings(meaning, shown, refusal)
 
 
-def _ask(plan: PreviewPlan, subject: Subject, judge: Judge) -> Generator[bytes, Messages, Preview]:
+def _ask(
+    plan: PreviewPlan, subject: Subject, judge: Judge
+) -> Generator[bytes, Messages, tuple[Preview, Refusal | None]]:
     """Count, then sample; the first failure ends it and becomes the note (masked)."""
     shown = Preview(relation=plan.relation, note=plan.note)
     types: tuple[int, ...] = ()
     if subject.prepared is not None and subject.bind is not None and subject.bind.parameters:
         answer = yield parse("", subject.prepared.sql, subject.prepared.types) + describe("S", "") + SYNC
         types = next((parameter_description(body) for kind, body in answer if kind == ord("t")), ())
+    targets = plan.targets_sql if subject.prepared is None else None  # else the target has read it itself, at Parse
+    before, behind = (targets, None) if plan.reads_target else (None, targets)
     if plan.count_sql:
-        answer = yield _question(plan.count_sql, subject.bind, types)
+        answer = yield _question(_joined(before, plan.count_sql), subject.bind, types)
         wrong = failure(answer)
         if wrong is not None:
-            return replace(shown, note=_why(wrong, judge))
+            its_own = behind or (before and not _completed(answer))
+            return replace(shown, note=_why(wrong, judge)), _refusal(wrong, judge) if its_own else None
         shown = replace(shown, rows=int(rows(answer)[0][0] or b"0"))
     elif plan.rows is not None:
         shown = replace(shown, rows=plan.rows)
+    asked = _joined(plan.sample_sql, behind)
+    if not asked:
+        return shown, None
+    answer = yield _question(asked, subject.bind, types)
+    wrong = failure(answer)
+    if plan.sample_sql and wrong is not None and not _completed(answer):
+        return replace(shown, note=_why(wrong, judge)), _refusal(wrong, judge) if behind else None
     if plan.sample_sql:
-        answer = yield _question(plan.sample_sql, subject.bind, types)
-        wrong = failure(answer)
-        if wrong is not None:
-            return replace(shown, note=_why(wrong, judge))
         shown = _sampled(shown, plan, answer, judge)
-    return shown
+    return shown, _refusal(wrong, judge) if wrong is not None else None
+
+
+def _joined(*questions: str | None) -> str:
+    return "; ".join(each for each in questions if each)
+
+
+def _completed(answer: Messages) -> bool:
+    """Did the first of its questions come to its end?"""
+    return any(kind == _COMPLETE for kind, _ in answer)
+
+
+def _refusal(wrong: dict[str, str], judge: Judge) -> Refusal | None:
+    if wrong.get("C") not in _NOT_THERE:
+        return None
+    return Refusal(wrong["C"], judge.scrub(wrong.get("M", "unknown")), judge.scrub(wrong.get("H", "")))
 
 
 def _why(wrong: dict[str, str], judge: Judge) -> str:

@@ -223,6 +223,48 @@ def test_a_question_waits_for_the_end_of_a_row() -> None:
     assert noticed(play).endswith("why all?")
 
 
+# --- what the target would refuse ------------------------------------------------------------------------------------------
+
+
+SURE_FAIL = "target Q[\x01]"
+
+
+def missing(play: Playbook, status: str = "I") -> list[str]:
+    """The preview's count does not find a column; the last lines."""
+    if status == "T":
+        play.target(row(b"read committed"), complete("SHOW"), ready(status))
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(error("42703", 'column "ide" does not exist'), ready("E"))
+    return play.target(complete("ROLLBACK"), ready(status))
+
+
+def test_a_name_that_is_not_there_bothers_nobody() -> None:
+    play = Playbook()
+    play.client(query("DELETE FROM customers WHERE ide = 7"))
+    assert missing(play) == ["record finished", SURE_FAIL]
+    assert play.requests == []
+    (entry,) = play.recorded("finished")
+    assert (entry["outcome"], entry["sqlstate"], entry["rows"]) == ("failed", "42703", 0)
+    assert play.target(error("42601"), ready()) == ["client E42703 ZI"]
+
+
+def test_in_a_block_it_fails_the_block() -> None:
+    play = Playbook(status="T")
+    play.client(query("DELETE FROM customers WHERE ide = 7"))
+    assert missing(play, "T") == ["record finished", SURE_FAIL]
+    assert play.requests == []
+    assert play.target(error("42601"), ready("E")) == ["client E42703 ZE"]
+
+
+def test_what_runs_before_it_may_make_the_name() -> None:
+    play = Playbook()
+    play.client(query("DELETE FROM customers WHERE ide = 7; DELETE FROM customers"))
+    missing(play)
+    (request,) = play.requests
+    assert request.preview.note == 'no preview: column "ide" does not exist'
+
+
 # --- answers that don't fit ------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from gateway.session.errands import Messages
 from gateway.session.judging import Judge, Login
 from gateway.session.meaning import names_of
 from gateway.session.names import Prepared
-from gateway.session.probe import Findings, Subject, probe
+from gateway.session.probe import Findings, Refusal, Subject, probe
 from gateway.session.replies import Execution
 from gateway.wire import frontend
 from gateway.wire.frontend import SYNC, Bind, describe, message, parse
@@ -114,6 +114,56 @@ def test_a_statement_that_may_run_code_is_not_even_counted(sql: str, judge: Judg
     assert not [each for each in asked if "customers WHERE" in text(each) or "LOCK" in text(each)]
     assert shown.note.startswith("no preview: ")
     assert shown.rows is None
+
+
+# --- what the target would refuse ----------------------------------------------------------------------------------------
+
+
+INSERT = "INSERT INTO customers (id, name) VALUES (7, 'Ann')"
+SAMPLE = columns("column1", "column2", table=0, first=0) + row(b"7", b"Ann") + complete("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("sql", "answers"),
+    [
+        ("DELETE FROM customers WHERE ide = 7", [error("42703", "no column ide")]),
+        ("UPDATE customers SET name = nome", [error("42703", "no column ide")]),
+        ("INSERT INTO customers SELECT ide FROM orders", [error("42703", "no column ide")]),
+        ("INSERT INTO customers VALUES ((SELECT ide FROM orders))", [error("42703", "no column ide")]),
+        (
+            "UPDATE customers SET ide = 7",
+            [row(b"3"), columns("id") + complete("SELECT 0") + error("42703", "no column ide")],
+        ),
+        (INSERT, [SAMPLE + error("42703", "no column ide")]),
+        ("INSERT INTO customers DEFAULT VALUES", [error("42703", "no column ide")]),
+        (
+            "MERGE INTO customers c USING orders o ON o.id = c.id WHEN MATCHED THEN DELETE",
+            [error("42703", "no column ide")],
+        ),
+    ],
+)
+def test_what_it_does_not_find_it_would_refuse(sql: str, answers: list[bytes], judge: Judge) -> None:
+    assert found(judge, sql, *answers).refusal == Refusal("42703", "no column ide", "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "answers"),
+    [
+        ("DELETE FROM customers", [error("42501", "permission denied")]),
+        ("DELETE FROM customers", [complete("SELECT 0") + error("42703", "no ctid of a view")]),
+        ("UPDATE customers SET id = 7", [row(b"3"), error("42703", "no ctid of a view")]),
+        ("DROP TABLE IF EXISTS customers", [error("42P01", "no table")]),
+        ("TRUNCATE customers", [error("42P01", "no table")]),
+        (INSERT, [SAMPLE + error("42501", "permission denied to read it")]),
+    ],
+)
+def test_other_errors_are_not_surely_the_statements_own(sql: str, answers: list[bytes], judge: Judge) -> None:
+    assert found(judge, sql, *answers).refusal is None
+
+
+def test_who_may_only_insert_has_a_sample_all_the_same(judge: Judge) -> None:
+    shown = found(judge, INSERT, SAMPLE + error("42501", "permission denied to read it")).preview
+    assert (shown.before, shown.note) == ((("7", "Ann"),), "")
 
 
 # --- count and sample ------------------------------------------------------------------------------------------------------

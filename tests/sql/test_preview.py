@@ -1,6 +1,7 @@
 """Previews against PostgreSQL itself: the count is what the statement then touches, the sample is of those rows."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -92,6 +93,34 @@ async def test_the_count_is_what_the_statement_touches(connection: Any, sql: str
     tag = await connection.execute(sql)
     assert counted == int(tag.split()[-1])
     assert counted > 0, "a case that touches nothing shows nothing"
+
+
+@pytest.mark.parametrize("sql", EXACT)
+async def test_what_it_writes_is_found_where_the_statement_finds_it(connection: Any, sql: str) -> None:
+    plan = preview(sql)
+    assert plan.targets_sql is not None
+    assert await connection.fetch(plan.targets_sql) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("DELETE FROM tt", 'relation "tt"'),
+        ("UPDATE tt SET a = 1", 'relation "tt"'),
+        ("UPDATE t AS x SET aa = 1, a = 2", "column x.aa"),
+        ("UPDATE t SET (a, bb) = (SELECT 1, 2)", "column t.bb"),
+        ("INSERT INTO s.t VALUES (1)", 'relation "s.t"'),
+        ('INSERT INTO s."Odd ""name" (x) VALUES (1)', "x does not exist"),
+        ("INSERT INTO tt DEFAULT VALUES", 'relation "tt"'),
+        ("MERGE INTO tt USING u ON true WHEN MATCHED THEN DELETE", 'relation "tt"'),
+        ("WITH gone AS (DELETE FROM tt RETURNING id) SELECT * FROM gone", 'relation "tt"'),
+    ],
+)
+async def test_what_it_writes_is_not_there(connection: Any, sql: str, what: str) -> None:
+    plan = preview(sql)
+    assert plan.targets_sql is not None
+    with pytest.raises((asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError), match=re.escape(what)):
+        await connection.fetch(plan.targets_sql)
 
 
 @pytest.mark.parametrize(
