@@ -29,7 +29,7 @@ COPY = rm -rf build/compiled && mkdir -p build/compiled && git ls-files -z | xar
   cd build/compiled && HOOP_COMPILE=1 $(abspath $(BIN))/python setup.py -q build_ext --inplace
 compiled: $(VENV)/.ready
 	$(COPY)
-	cd build/compiled && HOOP_COMPILED=1 $(abspath $(BIN))/python -m pytest -q $(SAFETY)
+	cd build/compiled && HOOP_COMPILED=1 $(abspath $(BIN))/python -m pytest -q -n $(WORKERS) --dist loadgroup $(SAFETY)
 
 # Two wheels: one for any machine, one compiled for machines like this one.
 dist: $(VENV)/.ready

@@ -332,6 +332,8 @@ _Bound = tuple[Sequence[bytes | None], tuple[int, ...], bytes]
 
 def _texts(data: bytes, at: i64, end: i64) -> _Bound | None:
     """What stands in a Bind from its format codes on, where all values are texts, none of them NULL: a third of read_bind."""
+    if at + 2 > end:
+        return None
     codes: i64 = at + 2 + 2 * int16(data, at)
     if codes + 2 > end or any(data[at + 2 : codes]):
         return None
@@ -339,6 +341,8 @@ def _texts(data: bytes, at: i64, end: i64) -> _Bound | None:
     at = codes + 2
     for _ in range(int16(data, codes)):
         start: i64 = at + 4
+        if start > end:
+            return None
         at = start + int32(data, at)  # of NULL it is beyond any end
         if at > end:
             return None

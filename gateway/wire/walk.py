@@ -55,9 +55,9 @@ run = by_struct if hasattr(by_shifts, "__code__") else by_shifts
 
 
 def int32(data: bytes, at: i64) -> i64:
-    """The unsigned number in the four bytes at `at`: a length word. Raises IndexError or reads less where there are fewer."""
+    """The unsigned number in the four bytes at `at`: a length word. Raises IndexError where there are fewer."""
     if not _COMPILED:
-        return int.from_bytes(data[at : at + 4], "big")
+        return int.from_bytes(_bytes(data, at, 4), "big")
     first: i64 = data[at]
     second: i64 = data[at + 1]
     third: i64 = data[at + 2]
@@ -68,10 +68,16 @@ def int32(data: bytes, at: i64) -> i64:
 def int16(data: bytes, at: i64) -> i64:
     """The same in two bytes: a count."""
     if not _COMPILED:
-        return int.from_bytes(data[at : at + 2], "big")
+        return int.from_bytes(_bytes(data, at, 2), "big")
     first: i64 = data[at]
     second: i64 = data[at + 1]
     return first << 8 | second
+
+
+def _bytes(data: bytes, at: int, count: int) -> bytes:
+    if at + count > len(data):
+        raise IndexError("index out of range")
+    return data[at : at + count]
 
 
 _COMPILED: Final = not hasattr(by_shifts, "__code__")

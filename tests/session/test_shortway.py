@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import ProtocolViolation
@@ -131,6 +131,8 @@ def test_a_prepared_statement_takes_it(formats: tuple[int, ...], *, described: b
     st.binary(max_size=3),
     st.integers(-6, 6),
 )
+@example(codes=[], values=[None], formats=[], tail=b"", cut=-4)
+@example(codes=[], values=[], formats=[], tail=b"", cut=-5)
 def test_the_quick_reading_of_a_bind_is_the_whole_one(
     codes: list[int], values: list[bytes | None], formats: list[int], tail: bytes, cut: int
 ) -> None:
