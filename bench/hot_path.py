@@ -1,4 +1,4 @@
-"""The path of a statement that nobody holds, for whoever works on it: W1 and W2 against a bare relay and pgbouncer, and a profile.
+"""The path of a statement that nobody holds, for whoever works on it: W1 and W2 against relays and pgbouncer, and a profile.
 
 Everything (server, gateway, pgbench) is on one CPU and the ways take turns. The profile is taken apart from it.
 """
@@ -12,7 +12,7 @@ from bench.machine import one_cpu
 from bench.result import Figure, Result
 from bench.stack import running
 from bench.transactions import options
-from bench.ways import BOUNCER, GATEWAY, RELAY, Way, all_ways
+from bench.ways import BOUNCER, GATEWAY, RECORDER, RELAY, TURNS, Way, all_ways
 
 ROUNDS = 3
 WORKLOADS = (("simple", 1), ("simple", 8), ("prepared", 1), ("prepared", 8))
@@ -27,7 +27,7 @@ async def measure() -> Result:
             for protocol, clients in WORKLOADS:
                 costs: dict[str, list[float]] = {}
                 for _ in range(ROUNDS):
-                    for way in ways.of(RELAY, BOUNCER, GATEWAY):
+                    for way in ways.of(RELAY, TURNS, RECORDER, BOUNCER, GATEWAY):
                         run = await pgbench.steady(way, options(protocol, clients))
                         costs.setdefault(way.name, []).append(run.cpu_us)
                 against = {RELAY: "x bare relay", BOUNCER: "x pgbouncer"}

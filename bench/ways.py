@@ -2,6 +2,7 @@
 
     direct                no process in between                       gateway          the detectors look at every row
     bare relay            bench.relay                                 gateway, clear   for somebody who may see everything clear
+    relay by turns        the same as the gateway sends               recording relay  with two entries a transaction
     pgbouncer             as Debian ships it: 4 KiB buffers           haproxy          TCP mode, one thread
     pgbouncer 64 KiB      pkt_buf = 65536
 
@@ -25,13 +26,15 @@ from typing import Literal
 from bench.stack import Stack
 from gateway.demo.sample import SHOP_USER
 
-GATEWAY, CLEAR, BOUNCER, BIG_BOUNCER, HAPROXY, RELAY, DIRECT = (
+GATEWAY, CLEAR, BOUNCER, BIG_BOUNCER, HAPROXY, RELAY, TURNS, RECORDER, DIRECT = (
     "gateway",
     "gateway, clear",
     "pgbouncer",
     "pgbouncer 64 KiB",
     "haproxy",
     "bare relay",
+    "relay by turns",
+    "recording relay",
     "direct",
 )
 _BOUNCER = """[databases]
@@ -123,6 +126,9 @@ async def all_ways(stack: Stack) -> AsyncIterator[Ways]:
     missing, tls = [], [replace(way, tls="postgres") for way in plain[1:]]
     async with AsyncExitStack() as others:
         plain.append(await others.enter_async_context(bare_relay(stack)))
+        plain.append(await others.enter_async_context(_relay(stack, TURNS, "-")))
+        spool = others.enter_context(tempfile.TemporaryDirectory(prefix="hoop-bench-"))
+        plain.append(await others.enter_async_context(_relay(stack, RECORDER, spool)))
         if shutil.which("pgbouncer"):
             for name, more in ((BOUNCER, ""), (BIG_BOUNCER, "pkt_buf = 65536")):
                 way = await others.enter_async_context(_pgbouncer(stack, name, more))
@@ -142,10 +148,16 @@ async def all_ways(stack: Stack) -> AsyncIterator[Ways]:
 @asynccontextmanager
 async def bare_relay(stack: Stack) -> AsyncIterator[Way]:
     """A process of bench.relay in front of the target."""
+    async with _relay(stack, RELAY) as way:
+        yield way
+
+
+@asynccontextmanager
+async def _relay(stack: Stack, name: str, *spool: str) -> AsyncIterator[Way]:
     port = _free_port()
-    async with _process(sys.executable, "-m", "bench.relay", str(port), str(stack.postgres.port)) as pid:
+    async with _process(sys.executable, "-m", "bench.relay", str(port), str(stack.postgres.port), *spool) as pid:
         await _listening(port)
-        yield Way(RELAY, port, stack.password, pid)
+        yield Way(name, port, stack.password, pid)
 
 
 @asynccontextmanager
