@@ -9,7 +9,9 @@ COPY bots bots
 RUN HOOP_COMPILE=1 pip wheel --no-cache-dir --wheel-dir /wheels .
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 --home-dir /var/lib/hoop --create-home hoop
+# The spool's directory is made here: a volume takes its owner from it, and one that is root's could not be written to.
+RUN useradd --system --uid 10001 --home-dir /var/lib/hoop --create-home hoop && \
+  install --directory --owner=10001 --mode=700 /var/lib/hoop/spool
 COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir --no-index --find-links=/wheels hoop-gate && rm -rf /wheels
 USER 10001

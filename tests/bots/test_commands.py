@@ -12,6 +12,7 @@ from bots.commands import REFUSALS, Answer, Commands, Viewer, owner_of
 from bots.texts import in_utc
 from gateway.approvals.desk import Approve, Deny, Desk, Lift
 from gateway.approvals.request import Person, Refusal, State
+from gateway.approvals.risk import is_high
 from gateway.audit.entry import Entry, Value
 from gateway.audit.spool import Spool
 from gateway.store.memory import MemoryStore
@@ -359,6 +360,23 @@ async def test_approve_and_deny_go_through_the_desk(record: Record) -> None:
     assert answer.title == "Nothing was decided"
     assert "It was decided already. Approved by bob@example.com" in answer.lines[0]
     assert (await record.ask("approve", BOB)).title == "Which request?"
+
+
+async def test_approve_is_the_whole_answer_and_goes_round_nothing(record: Record) -> None:
+    """docs/slack.md: it asks nothing more whatever the risk; what is to be typed or read in full, or approved on the page, stays so."""
+    dropping = replace(PLAIN, statements=(replace(PLAIN.statements[0], tag="DROP TABLE"),))
+    assert is_high(dropping)
+    demands = (
+        replace(dropping, id="typed", to_type="public.orders"),
+        replace(dropping, id="read", full_view=True),
+        replace(dropping, id="page", approve_via="web"),
+    )
+    for each in (dropping, *demands):
+        await record.desk.open(each)
+    assert (await record.ask(f"approve {ID}", BOB)).title == "Decided"
+    for each in demands:
+        assert (await record.ask(f"approve {each.id}", BOB)).title == "Nothing was decided"
+    assert (await record.ask("approve typed public.orders", BOB)).title == "Decided"
 
 
 async def test_deny_keeps_the_reason(record: Record) -> None:
