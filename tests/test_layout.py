@@ -84,17 +84,6 @@ def _tests() -> set[str]:
     return {f"tests/{each}" for each in paths if each.parts[0] not in ACROSS and each.name != Path(__file__).name}
 
 
-def test_every_test_that_a_page_names_exists() -> None:
-    named = {
-        (file, test)
-        for page in (ROOT / "docs").rglob("*.md")
-        for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text("utf-8"))
-    }
-    assert len(named) > 50
-    gone = [each for each in sorted(named) if f"def {each[1]}(" not in (ROOT / each[0]).read_text("utf-8")]
-    assert gone == []
-
-
 @pytest.mark.parametrize("file", [".gitignore", ".dockerignore"])
 def test_a_users_secrets_are_neither_committed_nor_sent_to_a_build(file: str) -> None:
     """README: `cp .env.example .env`."""
