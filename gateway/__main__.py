@@ -27,6 +27,7 @@ VERBS: Mapping[str, str] = {
     "explain": "Say what policy answers to a statement, and why. Nothing is executed.",
     "token": "Print an access token, to be used as the password (PGPASSWORD).",
     "audit": "Ask the audit log, verify it, export it.",
+    "pending": "List what waits for a decision.",
     "doctor": "Look at everything that the gateway needs, and say what to do about it.",
     "manifest": "Print the app manifest to upload to a chat platform.",
 }
