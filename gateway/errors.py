@@ -35,9 +35,14 @@ class NotUtf8(ProtocolViolation):
 
 
 class AuthenticationFailed(GatewayError):
-    """The token, the user name or the target was refused. One text for all that would tell an attacker apart."""
+    """The token, the user name or the target was refused. One text for all that would tell an attacker apart; `detail`, where there
+    is more to say, is for log and audit."""
 
     sqlstate = "28000"
+
+    def __init__(self, message: str, *, hint: str = "", detail: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.detail = detail
 
 
 class NotPermitted(GatewayError):
