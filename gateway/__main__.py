@@ -5,11 +5,18 @@ Exit codes: 0 ok, 1 a finding or refusal, 2 usage or configuration.
 """
 
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+from gateway import compiled
+
+_PACKAGE = "hoop-gate"
 
 #: Verb -> what `hoop --help` says of it. Its function, or a typer app named `app` where there are verbs below it
 #: (`hoop audit verify`), is in the module of its name.
@@ -20,6 +27,7 @@ VERBS: Mapping[str, str] = {
     "explain": "Say what policy answers to a statement, and why. Nothing is executed.",
     "token": "Print an access token, to be used as the password (PGPASSWORD).",
     "audit": "Ask the audit log, verify it, export it.",
+    "pending": "List what waits for a decision.",
     "doctor": "Look at everything that the gateway needs, and say what to do about it.",
     "manifest": "Print the app manifest to upload to a chat platform.",
 }
@@ -34,7 +42,7 @@ def make(words: tuple[str, ...] = tuple(VERBS)) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,  # its tracebacks print local variables, and those hold secrets
     )
-    app.callback()(_several)  # without a callback typer turns a single verb into the app itself
+    app.callback()(_options)  # without a callback typer turns a single verb into the app itself
     for verb, says in VERBS.items():
         what = _load(verb) if verb in words else _several
         if isinstance(what, typer.Typer):
@@ -51,6 +59,33 @@ def _load(verb: str) -> Callable[..., Any] | typer.Typer:
 
 
 def _several() -> None: ...
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        built = len(compiled.in_use())
+        some = f"{built} of {len(compiled.MODULES)} modules " if 0 < built < len(compiled.MODULES) else ""
+        typer.echo(f"{_PACKAGE} {_version()} ({some}{'compiled' if built else 'not compiled'})")
+        raise typer.Exit
+
+
+def _version() -> str:
+    """As installed; of a checkout that nobody installed, what its pyproject.toml says."""
+    try:
+        return version(_PACKAGE)
+    except PackageNotFoundError:
+        project = Path(__file__).parents[1] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
+
+
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version, and whether it is compiled."
+        ),
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:

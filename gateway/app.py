@@ -580,7 +580,9 @@ class Gateway:
         if problems:
             log.error("policy.refused", problems=problems)
             return False
-        if policy.version != self.policy.version:
+        if policy.version == self.policy.version:
+            log.info("policy.unchanged", file=str(self.settings.policies), version=policy.version)
+        else:
             self.policy = policy
             self.issuers.use(policy.issuers)
             self.desk.use(policy.limits.link_max_age)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.errors import PolicyError
+from gateway.errors import PolicyError, in_words
 from gateway.policy.model import Policy, load
 
 
@@ -11,4 +11,4 @@ def read_policy(path: Path) -> Policy:
     try:
         return load(path.read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError([f"{path}: can't be read ({type(error).__name__})"]) from error
+        raise PolicyError([f"{path}: can't be read ({in_words(error)})"]) from error

@@ -5,9 +5,10 @@ Secrets come from a variable or, with _FILE behind its name, from a file; neithe
 Every problem is reported at once.
 """
 
+import difflib
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ _SECRETS: Final = (
     *("HOOP_STORE", "HOOP_AUDIT_KEY", "HOOP_SECRET", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN"),
     *("TEAMS_APP_PASSWORD", "HOOP_WEB_CLIENT_SECRET"),
 )
+#: What `hoop token` reads: it may stand in the same environment.
+ELSEWHERE: Final = ("HOOP_ISSUER", "HOOP_CLIENT_ID", "HOOP_SCOPE")
 _TEAMS: Final = ("TEAMS_APP_ID", "TEAMS_APP_PASSWORD", "TEAMS_TENANT_ID")
 
 
@@ -137,7 +140,17 @@ class Settings:
 def read(environ: Mapping[str, str]) -> Settings:
     """Read the settings. Raises SettingsError with every problem found. An empty variable counts as not set."""
     values = _Values(environ)
-    settings = Settings(
+    settings = _made(values)
+    _check_tls(settings, values)
+    _check_web(settings, values)
+    _check_workers(settings, values)
+    if values.problems:
+        raise SettingsError(values.problems)
+    return settings
+
+
+def _made(values: "_Values") -> Settings:
+    return Settings(
         store=values.store(),
         audit_key=values.key("HOOP_AUDIT_KEY"),
         secret=values.key("HOOP_SECRET"),
@@ -155,12 +168,33 @@ def read(environ: Mapping[str, str]) -> Settings:
         teams=values.teams(),
         web=values.web(),
     )
-    _check_tls(settings, values)
-    _check_web(settings, values)
-    _check_workers(settings, values)
-    if values.problems:
-        raise SettingsError(values.problems)
-    return settings
+
+
+def unknown(environ: Mapping[str, str], named: Container[str] = ()) -> list[str]:
+    """A sentence for each HOOP_ variable that nothing reads: misspelt, it would pass for one that is not set. `named` are those that
+    the policy names."""
+    of_services = tuple(f"{each.removesuffix(_SERVICE)}_" for each in environ if each.endswith(_SERVICE))
+    known = _names()
+    strange = [each for each in environ if each.startswith(_PREFIX) and each not in known and each not in named]
+    return [f"{name}: no such setting; {_near(name, known)}" for name in strange if not name.startswith(of_services)]
+
+
+#: Kubernetes sets NAME_SERVICE_HOST, NAME_PORT and more for each service, and one may be called hoop.
+_SERVICE: Final = "_SERVICE_HOST"
+_PREFIX: Final = "HOOP_"
+
+
+def _names() -> set[str]:
+    """All HOOP_ variables that are read: whatever is set, `_made` asks for each of them."""
+    values = _Values({})
+    _made(values)
+    return {*values.asked, *(f"{each}_FILE" for each in _SECRETS), *ELSEWHERE}
+
+
+def _near(name: str, known: set[str]) -> str:
+    ends = sorted(each.removeprefix(_PREFIX) for each in known if each.startswith(_PREFIX))
+    near = difflib.get_close_matches(name.removeprefix(_PREFIX), ends, n=1, cutoff=0.5)
+    return f"did you mean {_PREFIX}{near[0]}?" if near else ".env.example lists them all"
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
@@ -176,10 +210,12 @@ class _Values:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[str] = []
+        self.asked = {*_SECRETS}
         self._unread: set[str] = set()
         self._secrets = {name: self._secret(name) for name in _SECRETS}
 
     def get(self, name: str) -> str:
+        self.asked.add(name)
         return self._secrets[name] if name in self._secrets else self._environ.get(name, "").strip()
 
     def wrong(self, name: str, message: str) -> None:

@@ -126,7 +126,9 @@ async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -
         assert made.policy is made.server.policy
         assert made.policy.version != first.version
         again = made.policy
-        assert made.reload()
+        with structlog.testing.capture_logs() as said:
+            assert made.reload()
+        assert [(each["event"], each["version"]) for each in said] == [("policy.unchanged", again.version)]
         assert made.policy is again, "nothing changed, so nothing is replaced"
         assert (await made._ready())["store"] == "ok"
     finally:

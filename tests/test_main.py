@@ -2,11 +2,17 @@
 
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from gateway import __main__, compiled
 from gateway.__main__ import VERBS, make
+
+VERSION = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 #: Libraries that take a tenth of a second or more, and who may ask for them.
 HEAVY = {"aiohttp", "asyncpg", "slack_bolt", "pglast", "joserfc", "re2", "structlog", "uvloop"}
@@ -38,6 +44,20 @@ def test_it_runs_as_a_module() -> None:
     assert "check" in done.stdout
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_version_and_whether_it_is_compiled(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout that nobody installed has a version as well."""
+
+    def unknown(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    if not installed:
+        monkeypatch.setattr(__main__, "version", unknown)
+    built = "compiled" if compiled.in_use() else "not compiled"
+    result = CliRunner().invoke(make(()), ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"hoop-gate {VERSION} ({built})\n")
+
+
 def test_an_unknown_verb_is_exit_2() -> None:
     for app in (make(), make(("chekc",))):
         assert CliRunner().invoke(app, ["chekc"]).exit_code == 2
@@ -47,6 +67,7 @@ def test_an_unknown_verb_is_exit_2() -> None:
     ("words", "allowed"),
     [
         (["--help"], set()),
+        (["--version"], set()),
         (["token", "--help"], {"aiohttp"}),
         (["check", "--help"], {"pglast", "re2"}),
         (["manifest", "slack", "--help"], set()),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import PURPOSES, Address, SettingsError, Web, derive, listening, read
+from gateway.settings import ELSEWHERE, PURPOSES, Address, SettingsError, Web, derive, listening, read, unknown
 
 AUDIT = "audit-key-audit-key-audit-key-audit-key"
 SECRET = "secret-secret-secret-secret-secret-secret"
@@ -187,7 +187,7 @@ def test_the_example_lists_every_variable() -> None:
     used = {
         word for word in source.replace('"', " ").split() if word.startswith(("HOOP_", "TEAMS_")) and word.isupper()
     }
-    used = {word for word in used if word.replace("_", "").isalpha()}
+    used = {word for word in used if word.replace("_", "").isalpha()} - {"HOOP_", *ELSEWHERE}
     assert used <= listed
     assert {"SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_API_URL"} <= listed
 
@@ -209,3 +209,31 @@ def test_more_workers_than_slack_allows_connections_are_refused() -> None:
 def test_an_address_is_written_as_it_is_read() -> None:
     for text in ("127.0.0.1:6432", "[::1]:6432"):
         assert str(read({**LEAST, "HOOP_LISTEN": text}).listen) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("HOOP_SPOL", "did you mean HOOP_SPOOL?"),
+        ("HOOP_STORE_FIEL", "did you mean HOOP_STORE_FILE?"),
+        ("HOOP_WEB_CLIENT", "did you mean HOOP_WEB_CLIENT_ID?"),
+        ("HOOP_COLOUR", ".env.example lists them all"),
+    ],
+)
+def test_a_variable_that_nothing_reads_is_told_with_the_nearest_that_is(name: str, hint: str) -> None:
+    assert unknown({**LEAST, name: "x"}) == [f"{name}: no such setting; {hint}"]
+    assert unknown({**LEAST, name: "x"}, named={name}) == [], "the policy reads a password from it"
+
+
+def test_what_is_read_is_known() -> None:
+    """By this module, by other commands, and what Kubernetes sets for a service that is called hoop."""
+    example = Path(__file__).parent.parent.joinpath(".env.example").read_text()
+    listed = {line.split("=")[0]: "x" for line in example.splitlines() if "=" in line and not line.startswith("#")}
+    cluster = {f"HOOP_GATE_{each}": "x" for each in ("SERVICE_HOST", "SERVICE_PORT", "PORT", "PORT_6432_TCP_ADDR")}
+    assert unknown({**listed, **cluster, "HOOP_AUDIT_KEY_FILE": "x", "PATH": "x", "SLACK_TOKEN": "x"}) == []
+    assert unknown({"HOOP_PORT": "x", **cluster})[0].startswith("HOOP_PORT: no such setting")
+
+
+def test_other_commands_read_what_is_said_of_them() -> None:
+    read_there = Path(__file__).parent.parent.joinpath("gateway/cli/token.py").read_text()
+    assert all(f'envvar="{name}"' in read_there for name in ELSEWHERE)

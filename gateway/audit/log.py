@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -361,7 +361,7 @@ async def _verify_once(
         await _read_on(seen, directory, key)
     _gather_anchors(seen)
     names = sorted({*seen.store, *seen.spool, *seen.anchors, *seen.silent, *(each.replica for each in seen.odd)})
-    return Report(tuple(_compare(seen, name, key, store is not None, directory is not None) for name in names))
+    return Report(tuple(_compare(seen, name, key, store is not None, directory) for name in names))
 
 
 async def _read_spool(seen: _Seen, directory: Path, key: bytes) -> None:
@@ -462,9 +462,9 @@ def _gather_anchors(seen: _Seen) -> None:
             seen.anchors.setdefault(anchor.replica, []).append(anchor)
 
 
-def _compare(seen: _Seen, replica: str, key: bytes, with_store: bool, with_spool: bool) -> ChainReport:
+def _compare(seen: _Seen, replica: str, key: bytes, with_store: bool, directory: Path | None) -> ChainReport:
     """Hold the two copies of one chain against each other and against what others vouch for."""
-    here = with_spool and (replica in seen.spool or _host(replica) in seen.hosts or not seen.spool)
+    here = directory is not None and (replica in seen.spool or _host(replica) in seen.hosts or not seen.spool)
     store = seen.store.get(replica) or ChainCheck(key, replica, "store")
     spool = seen.spool.get(replica) or ChainCheck(key, replica, "spool")
     findings = [finding for finding in (*seen.forged, *seen.odd) if finding.replica == replica]
@@ -475,10 +475,10 @@ def _compare(seen: _Seen, replica: str, key: bytes, with_store: bool, with_spool
     if here:
         newest = max(store.hashes, default=0)
         spool.hold_against([*anchors, *store.vouch(newest, "the store")])
-        findings += [finding for finding in spool.findings if not _recorded(finding, seen)]
+        findings += [_looked_in(directory, finding) for finding in spool.findings if not _recorded(finding, seen)]
     if replica in seen.silent and not (store.count or spool.count or findings):
         text = "the whole chain is gone: this process reported to the store, and no entry of it is anywhere"
-        findings.append(Finding(replica, 0, Wrong.GONE, text))
+        findings.append(_looked_in(directory, Finding(replica, 0, Wrong.GONE, text)))
     return ChainReport(
         replica,
         store.last if with_store else None,
@@ -486,6 +486,17 @@ def _compare(seen: _Seen, replica: str, key: bytes, with_store: bool, with_spool
         tuple(findings),
         tuple(str(finding) for finding in spool.findings if _recorded(finding, seen)),
     )
+
+
+def _looked_in(directory: Path | None, finding: Finding) -> Finding:
+    """Of a chain that is gone: where it was looked for. It is lost here until somebody has found it elsewhere."""
+    if finding.wrong is not Wrong.GONE or directory is None:
+        return finding
+    where = (
+        f"nothing of it is in {directory.absolute()}. If its gateway ran with another HOOP_SPOOL, or on another host, it may be "
+        "there: verify with that directory (--spool)"
+    )
+    return replace(finding, text=f"{finding.text}; {where}")
 
 
 def _behind(store: ChainCheck, spool: ChainCheck) -> list[Finding]:

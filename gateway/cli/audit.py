@@ -74,6 +74,7 @@ _HELP = "\n\n".join(
         "Times: last:7d, since: and until: with a date, today or 10m.",
         "Options: limit:20, sort:time|rows|duration, format:table|csv|json.",
         'Or ask: who ran "UPDATE customers" last:30d',
+        "What waits for a decision now: hoop pending.",
     )
 )
 
@@ -103,8 +104,8 @@ def ask(
 ) -> None:
     """Ask the audit log; `hoop audit --help` has the grammar."""
     query = _parsed(words)
-    entries, total = _with_store(store, lambda opened: opened.audit(query))
-    answer = _with_store(store, lambda opened: exposure(query, opened.audit)) if query.exposure else []
+    entries, total = with_store(store, lambda opened: opened.audit(query))
+    answer = with_store(store, lambda opened: exposure(query, opened.audit)) if query.exposure else []
     if as_json or query.format == "json":
         typer.echo(
             json.dumps(
@@ -125,6 +126,8 @@ def ask(
         for each in answer:
             console.print(Text(visible(each)))
         console.print(shown)
+        if any(each.key == "decision" and "held" in each.values and not each.negated for each in query.filters):
+            console.print("What still waits has not ended, so it is not among them: hoop pending")
 
 
 @app.command("export", context_settings=_QUERY_SETTINGS)
@@ -147,7 +150,7 @@ def export(
         async for page in _pages(opened, query):
             typer.echo(as_csv(page, header=False) if form is ExportFormat.CSV else as_jsonl(page), nl=False)
 
-    _with_store(store, write)
+    with_store(store, write)
 
 
 @app.command("verify")
@@ -184,7 +187,7 @@ def verify_log(
     async def look(opened: Store | None) -> Report:
         return await verify(opened, directory, key, host=socket.gethostname(), logged=logged, grace=GRACE)
 
-    report = _with_store(store, look) if _dsn(store) else _run(look(None))
+    report = with_store(store, look) if _dsn(store) else _run(look(None))
     typer.echo(json.dumps(as_object(report), ensure_ascii=False) if as_json else as_lines(report))
     raise typer.Exit(0 if report.ok else 1)
 
@@ -342,7 +345,7 @@ def _dsn(given: str) -> str:
         _refuse(f"HOOP_STORE_FILE: {path} can't be read")
 
 
-def _with_store(given: str, use: Callable[[Store], Coroutine[Any, Any, _T]]) -> _T:
+def with_store(given: str, use: Callable[[Store], Coroutine[Any, Any, _T]]) -> _T:
     """Run `use` on the open store; exit 2 when there is none or it does not answer."""
     dsn = _dsn(given)
     if not dsn:

@@ -25,11 +25,11 @@ from gateway.cli.surroundings import Finding, State, ok, problem
 from gateway.errors import PolicyError
 from gateway.policies import read_policy
 from gateway.policy.model import Policy
-from gateway.policy.needs import missing
+from gateway.policy.needs import missing, variables
 from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes
 from gateway.relay.credentials import Credentials
-from gateway.settings import PAIR, Settings, SettingsError, read, unusable_pair
+from gateway.settings import PAIR, Settings, SettingsError, read, unknown, unusable_pair
 from gateway.store.postgres import CONNECTIONS
 
 #: Days before its end that a certificate is a problem.
@@ -82,7 +82,8 @@ async def examine(environ: Mapping[str, str]) -> list[Finding]:
     settings, found = _settings(environ)
     file = settings.policies if settings else Path(environ.get("HOOP_POLICIES", "").strip() or "policies.yaml")
     policy, said = _policy(file)
-    found += said
+    strange = unknown(environ, variables(policy) if policy else ())
+    found += [*(Finding("settings", State.NOTE, each) for each in strange), *said]
     found += [*_certificate(settings), _spool(settings.spool), _workers(settings.workers)] if settings else []
     found.append(_compiled())
     insecure = settings.insecure_loopback if settings else environ.get("HOOP_INSECURE_LOOPBACK", "").strip() == "1"

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 import typer
 import uvloop
 
@@ -23,7 +24,7 @@ from gateway.cli.supervisor import STARTED, Supervisor, command, environment, re
 from gateway.errors import ChatRefused, GatewayError, PolicyError
 from gateway.policies import read_policy
 from gateway.policy.model import Policy
-from gateway.policy.needs import missing
+from gateway.policy.needs import missing, variables
 from gateway.settings import Settings
 
 if (
@@ -32,6 +33,7 @@ if (
     from gateway.app import Gateway
 
 USAGE = 2
+log = structlog.get_logger()
 
 
 class Refusal(Exception):
@@ -72,6 +74,8 @@ def serve(
             typer.echo(problem, err=True)
         raise typer.Exit(refusal.code) from None
     logs.configure(chosen.log)
+    for hint in settings.unknown(environ, variables(policy)):
+        log.warning("settings.unknown", hint=hint)
     sys.exit(supervise(chosen, environ) if chosen.workers > 1 else _alone(chosen, policy))
 
 

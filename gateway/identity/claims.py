@@ -5,6 +5,7 @@ closed: what is missing, of the wrong type or unbelievable refuses the token. So
 Connect Core 5.1, and for the group overage Microsoft's access token claims reference.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,10 @@ LEEWAY = 30.0  # seconds that two clocks may differ by
 MAX_LIFETIME = 24 * 3600.0  # seconds; a token good for years is a password
 _MAX_TEXT = 256  # characters of a name; they end up on cards and in audit entries
 _HINT = "get a fresh token: hoop token"
+_CLOCKS = "do the clocks of the issuer and the gateway agree?"
+_LIFETIME = "shorten the lifetime of access tokens at the issuer"
+_CLAIMS = "the issuer has to put it into the token, or `claims` of the issuer in policies.yaml names another"
+_REFUSED = "token refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +49,17 @@ class Identity:
 
 
 class TokenRefused(AuthenticationFailed):
-    """A token that proves nothing. The client sees one text whatever the cause; `detail` is for the log.
+    """A token that proves nothing. `detail` is for log and audit.
 
-    Neither ever holds the token or a part of it. Only a token whose signature was good may get a hint of its own.
+    The client sees one text whatever the cause, but for `told`. Nothing here ever holds the token or a part of it.
     """
 
-    def __init__(self, detail: str, *, hint: str = _HINT) -> None:
-        super().__init__("token refused", hint=hint)
-        self.detail = detail
+    def __init__(self, detail: str, *, hint: str = _HINT, message: str = _REFUSED) -> None:
+        super().__init__(message, hint=hint, detail=detail)
+
+    def told(self) -> "TokenRefused":
+        """The same, once the signature was found good: whoever holds that token is who the issuer says, and may hear why."""
+        return TokenRefused(self.detail, hint=self.hint, message=f"{_REFUSED}: {self.detail}")
 
 
 def check_times(claims: Mapping[str, object], now: float) -> None:
@@ -59,13 +67,18 @@ def check_times(claims: Mapping[str, object], now: float) -> None:
     expires = _time(claims, "exp")
     issued = _time(claims, "iat") if "iat" in claims else now
     if expires <= now - LEEWAY:
-        raise TokenRefused("the token has expired")
-    if "nbf" in claims and _time(claims, "nbf") > now + LEEWAY:
-        raise TokenRefused("the token is not good yet (nbf): do the clocks agree?")
+        raise TokenRefused(f"the token expired at {_utc(expires)}")
+    if "nbf" in claims and (good_from := _time(claims, "nbf")) > now + LEEWAY:
+        raise TokenRefused(f"the token is not good before {_utc(good_from)} (nbf)", hint=_CLOCKS)
     if issued > now + LEEWAY:
-        raise TokenRefused("the token was issued in the future (iat): do the clocks agree?")
+        raise TokenRefused(f"the token was issued in the future, at {_utc(issued)} (iat)", hint=_CLOCKS)
     if expires - issued > MAX_LIFETIME:
-        raise TokenRefused("the token lives longer than 24 hours: shorten its lifetime at the issuer")
+        raise TokenRefused("the token lives longer than 24 hours", hint=_LIFETIME)
+
+
+def _utc(at: float) -> str:
+    """Of any number that `_time` takes: a datetime ends with the year 9999."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def identity_of(claims: Mapping[str, object], issuer: str, names: ClaimNames) -> Identity:
@@ -88,7 +101,9 @@ def _user(claims: Mapping[str, object], names: ClaimNames, email: str | None) ->
     must do then. Issuers whose people sign in by address put the unproven one into preferred_username as well."""
     if names.user == "email":
         if email is None:
-            raise TokenRefused("the token has no verified email, and policies.yaml takes the user from it")
+            raise TokenRefused(
+                "the token has no verified email, and policies.yaml takes the user from it", hint=_CLAIMS
+            )
         return email
     if names.user is not None:
         return _text(claims, names.user)
@@ -114,7 +129,7 @@ def _groups(claims: Mapping[str, object], name: str) -> frozenset[str]:
         return frozenset()
     groups = claims[name]
     if not isinstance(groups, list) or not all(_is_text(group) for group in groups):
-        raise TokenRefused(f"claim {name}: a list of group names was expected")
+        raise _wrong(claims, name, "a list of group names")
     return frozenset(groups)
 
 
@@ -137,7 +152,7 @@ def _is_text(value: object) -> bool:
 def _text(claims: Mapping[str, object], name: str) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not _is_text(value):
-        raise TokenRefused(f"claim {name}: a printable text of 1 to {_MAX_TEXT} characters was expected")
+        raise _wrong(claims, name, f"a printable text of 1 to {_MAX_TEXT} characters")
     return value
 
 
@@ -145,5 +160,10 @@ def _time(claims: Mapping[str, object], name: str) -> float:
     """A NumericDate. JSON's true, NaN and Infinity are none: a comparison with them would let the token pass."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
-        raise TokenRefused(f"claim {name}: a time in Unix seconds was expected")
+        raise _wrong(claims, name, "a time in Unix seconds")
     return float(value)
+
+
+def _wrong(claims: Mapping[str, object], name: str, expected: str) -> TokenRefused:
+    missing = "" if name in claims else "missing; "
+    return TokenRefused(f"claim {name}: {missing}{expected} was expected", hint=_CLAIMS)

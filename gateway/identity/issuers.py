@@ -19,7 +19,8 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -100,12 +101,15 @@ class Issuers:
         rule = self._rule_for(unverified)
         keys = await self._keys_of(rule, header)
         if known is None or known.keys is not keys or known.rule is not rule:
-            claims = _signed(token, keys, _ACCESS_TYPES)
-            if any(name in claims for name in _ONLY_IN_ID_TOKENS):
-                raise TokenRefused("an ID token: an access token was expected")
-            check_times(claims, self._clock())
-            known = _Signed(keys, header, claims, rule, identity_of(claims, rule.issuer, rule.claims))
-        check_times(known.claims, self._clock())
+            signed = _verified(token, keys)
+            with _told():
+                claims = _of_type(signed, _ACCESS_TYPES)
+                if any(name in claims for name in _ONLY_IN_ID_TOKENS):
+                    raise TokenRefused("an ID token: an access token was expected")
+                check_times(claims, self._clock())
+                known = _Signed(keys, header, claims, rule, identity_of(claims, rule.issuer, rule.claims))
+        with _told():
+            check_times(known.claims, self._clock())
         self._signed[digest] = known
         if len(self._signed) > SIGNATURES:
             self._signed.popitem(last=False)
@@ -117,7 +121,7 @@ class Issuers:
         Raises TokenRefused, and nothing else, for any string whatever.
         """
         header, _ = peek(token)
-        return _signed(token, await self._keys_of(rule, header), _ID_TYPES)
+        return _of_type(_verified(token, await self._keys_of(rule, header)), _ID_TYPES)
 
     def rule(self, issuer: str = "") -> IssuerRule:
         """The rule of this issuer, or of the only one. Raises IssuerError where there is none, or more than one."""
@@ -241,16 +245,29 @@ def _json_part(part: str, name: str) -> Mapping[str, object]:
     return value
 
 
-def _signed(token: str, keys: KeySet, types: Set[str]) -> Mapping[str, object]:
-    """The claims, once the signature and the header are good; `types` are the values of `typ` that may be."""
+def _verified(token: str, keys: KeySet) -> jwt.Token:
+    """Header and claims, once the signature is good."""
     try:
-        verified = jwt.decode(token, keys, registry=_REGISTRY)
+        return jwt.decode(token, keys, registry=_REGISTRY)
     except (JoseError, ValueError, TypeError) as error:
         raise TokenRefused(f"signature: {type(error).__name__}") from error
-    if "crit" in verified.header:
+
+
+def _of_type(signed: jwt.Token, types: Set[str]) -> Mapping[str, object]:
+    """The claims, once the header is good; `types` are the values of `typ` that may be."""
+    if "crit" in signed.header:
         raise TokenRefused("header crit: no extension is understood")
-    kind = verified.header.get("typ", "")
+    kind = signed.header.get("typ", "")
     if not isinstance(kind, str) or kind.lower() not in types:
         raise TokenRefused("header typ: not the kind of token that was expected")
-    claims: Mapping[str, object] = verified.claims
+    claims: Mapping[str, object] = signed.claims
     return claims
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Around what is checked behind the signature: the client hears which of it failed."""
+    try:
+        yield
+    except TokenRefused as error:
+        raise error.told() from error

@@ -19,4 +19,10 @@ def missing(policy: Policy, web: Web | None) -> list[str]:
     return []
 
 
+def variables(policy: Policy) -> set[str]:
+    """The environment variables that the passwords of its targets are read from."""
+    secrets = [each for target in policy.targets.values() for each in (target.password, target.reader_password)]
+    return {each.env for each in secrets if each is not None and each.env is not None}
+
+
 _NEEDED = "HOOP_WEB_CLIENT_ID, HOOP_WEB_CLIENT_SECRET and HOOP_PUBLIC_URL (a client of your issuer; README, Signing in)"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import TargetUnavailable
+from gateway.errors import TargetUnavailable, in_words
 from gateway.policy.model import Secret
 
 # Azure Database for PostgreSQL takes an Entra access token for this resource as the password.
@@ -165,7 +165,7 @@ def _from_file(path: Path) -> str:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CredentialMissing(f"the secret file {path}: {type(error).__name__}") from None
+        raise CredentialMissing(f"the secret file {path}: {in_words(error)}") from None
     password = text.removesuffix("\n").removesuffix("\r")
     if not password:
         raise CredentialMissing(f"the secret file {path} is empty")

@@ -15,7 +15,7 @@ import structlog
 
 from gateway.approvals.request import ApprovalRequest
 from gateway.approvals.seen import MOST_LOCKS, Seen
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, in_words
 from gateway.policy.model import Target
 from gateway.relay.side import FAILURES, KEPT, connect_aside
 from gateway.sql.locks import MODES
@@ -99,7 +99,7 @@ class Looks:
         except TimeoutError:
             return replace(found[-1], problem=f"the target did not say within {self._within:g} s")
         except (GatewayError, *FAILURES) as error:
-            return replace(found[-1], problem=f"the target could not be asked ({type(error).__name__})")
+            return replace(found[-1], problem=f"the target could not be asked ({in_words(error)})")
         except Exception:  # nobody's statement fails of what is only told beside it
             log.exception("locks.not_seen", target=target.name)
             return replace(found[-1], problem="the look failed")
@@ -128,9 +128,7 @@ class Looks:
             if connection.is_closed():
                 raise
             problem = (
-                "the gateway's login may not look"
-                if _is_refused(error)
-                else f"the look failed ({type(error).__name__})"
+                "the gateway's login may not look" if _is_refused(error) else f"the look failed ({in_words(error)})"
             )
             found.append(replace(found[-1], problem=problem))
         else:

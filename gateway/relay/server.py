@@ -74,6 +74,8 @@ _SAYS = {"claimed": "user", "target": "database", "agent": "application_name"}
 _LONGEST_SAID = 256
 _REFUSED = "login refused: unknown token, user or target"
 _HINT = "The password is a token (`hoop token`), the database is a target's name."
+_GROUPLESS = "the token names no groups"
+_NO_GROUPS = "Your token names no groups: if rules go by them, its issuer has to put them into it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +338,8 @@ class Server:
             )
         target = self.policy.targets.get(name)
         if target is None or not may_connect(self.policy, identity, name):
+            if not identity.groups:  # of the token alone: it says nothing of the target
+                raise AuthenticationFailed(_REFUSED, hint=f"{_HINT} {_NO_GROUPS}", detail=f"{_REFUSED}; {_GROUPLESS}")
             raise AuthenticationFailed(_REFUSED, hint=_HINT)
         return identity, target
 

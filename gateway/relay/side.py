@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.errors import TargetUnavailable
+from gateway.errors import TargetUnavailable, in_words
 from gateway.policy.model import Target
 from gateway.relay.catalog_rows import decoded
 from gateway.relay.catalog_sql import EVERYTHING
@@ -110,7 +110,7 @@ async def _told(target: Target) -> AsyncIterator[None]:
         text = f"the catalog of target {target.name} is locked: DDL there holds a lock, or waits for one"
         raise CatalogLocked(text, hint="try again when it is over") from error
     except FAILURES as error:
-        text = f"the catalog of target {target.name} can't be read ({type(error).__name__})"
+        text = f"the catalog of target {target.name} can't be read ({in_words(error)})"
         raise TargetUnavailable(text) from error
 
 

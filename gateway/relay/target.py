@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from gateway.errors import GatewayError, TargetUnavailable
+from gateway.errors import GatewayError, TargetUnavailable, in_words
 from gateway.policy.model import Target
 from gateway.relay.doorway import Doorway
 from gateway.wire import frontend, scram, startup
@@ -91,7 +91,7 @@ async def connect(target: Target, password: str, parameters: Mapping[str, str], 
     except TimeoutError:
         raise TargetUnavailable(f"target {target.name} did not answer within {LOGIN:.0f} s") from None
     except (OSError, ValueError) as error:
-        raise TargetUnavailable(f"target {target.name} can't be reached ({type(error).__name__})") from error
+        raise TargetUnavailable(f"target {target.name} can't be reached ({in_words(error)})") from error
 
 
 async def _dial(target: Target) -> Doorway:

@@ -872,6 +872,15 @@ def unqualified(statement: Statement) -> set[str]:
     return {names[-1] for names in found if names[0] == UNQUALIFIED or names[0].startswith("pg_temp")}
 
 
+def shown_writes(statement: Statement) -> tuple[str, ...]:
+    """What it writes, as people are shown it: a relation that it makes for its session alone is of pg_temp. It is judged by the name
+    that it stands in front of, so that no rule or mask is got around by TEMP."""
+    made = statement.writes
+    if not statement.temporary or len(made) != 1:  # beside another its name isn't known for certain
+        return made
+    return (dotted(["pg_temp", parts(made[0])[-1]]),)
+
+
 def needs_path(statement: Statement) -> bool:
     """Is a relation written without its schema, so that search_path says which one it is?"""
     written = statement.written

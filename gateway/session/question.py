@@ -11,6 +11,7 @@ from gateway.policy.decide import Verdict
 from gateway.policy.model import HoldTerms, Reviewers
 from gateway.session import events as ev
 from gateway.session.guard import digest
+from gateway.session.judging import shown_writes
 from gateway.session.meaning import Meaning, bytes_of, content_of, known
 from gateway.session.probe import Findings
 from gateway.session.replies import Batch, Execution, Part
@@ -205,14 +206,14 @@ def _statements(held: Held, catalog: Catalog | None) -> tuple[HeldStatement, ...
     found: dict[str, HeldStatement] = {}
     for part in held.parts:
         for each in part.reply.executions if part.reply else []:
-            known = found.get(each.sql)
+            known, written = found.get(each.sql), shown_writes(each.statement)
             sets = known.parameters if known else ()
             if each.parameters is not None and len(sets) < SHOWN_VALUE_SETS:
                 sets = (*sets, each.parameters)
             found[each.sql] = HeldStatement(
                 each.statement.tag,
                 each.sql,
-                tuple(sorted({*each.statement.writes, *each.statement.reads})),
+                tuple(sorted({*written, *each.statement.reads})),
                 each.statement.where,
                 sets,
                 (known.executions if known else 0) + 1,
@@ -221,6 +222,6 @@ def _statements(held: Held, catalog: Catalog | None) -> tuple[HeldStatement, ...
                 fingerprint=each.statement.fingerprint,
                 passed_on=passed_on(each.statement, catalog) if catalog else (),
                 locks=taken(each.statement),
-                changes=each.statement.writes[0] if len(each.statement.writes) == 1 else "",
+                changes=written[0] if len(written) == 1 else "",
             )
     return tuple(found.values())

@@ -27,6 +27,7 @@ from gateway.session.judging import (
     moves_role,
     opaque,
     redefines,
+    shown_writes,
     uncertain,
     unqualified,
     unsettles,
@@ -303,7 +304,7 @@ class Conversation:
         return {
             "statement": execution.number,
             "tag": statement.tag,
-            "tables": [*sorted({*statement.writes, *statement.reads})],
+            "tables": [*sorted({*shown_writes(statement), *statement.reads})],
             "passed_on": [*execution.passed_on[:_COLUMNS_KEPT]],
             "columns": [*statement.columns[:_COLUMNS_KEPT]],
             "sql": execution.sql,

@@ -20,7 +20,7 @@ from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, i
 from gateway.approvals.stored import from_json, to_json
 from gateway.audit.entry import NO_JSON, Entry, Value, read, readable, unreadable
 from gateway.audit.query import Query
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreUnavailable, in_words
 from gateway.store.audit_sql import select
 from gateway.store.listener import TROUBLE, Listener
 from gateway.store.port import (
@@ -439,7 +439,7 @@ async def _missing_from(connection: "Connection", known: int) -> int:
 
 
 def _unreached(error: Exception) -> StoreUnavailable:
-    why = f"the gateway's store can't be reached ({type(error).__name__})"
+    why = f"the gateway's store can't be reached ({in_words(error)})"
     return StoreUnavailable(why, hint="check HOOP_STORE, and that its server runs and takes this login")
 
 

@@ -303,6 +303,20 @@ async def test_an_emptied_spool_does_not_pass(site: Installation) -> None:
     assert (A, 0, Wrong.GONE, "spool") in what(await site.verify())
 
 
+async def test_a_chain_of_another_spool_directory_is_a_finding_that_says_where_it_was_looked_for(
+    site: Installation, tmp_path: Path
+) -> None:
+    """It may be there, or it may be gone: who asks is told what would tell."""
+    await busy(site)
+    (tmp_path / "elsewhere").mkdir()
+    report = await verify(site.store, tmp_path / "elsewhere", KEY, host="one")
+    assert what(report) == {(each, 0, Wrong.GONE, "spool") for each in (A, B, FAR)}
+    for finding in report.findings:
+        assert f"nothing of it is in {tmp_path / 'elsewhere'}" in finding.text
+        assert "another HOOP_SPOOL" in finding.text
+        assert "another host" in finding.text
+
+
 async def test_the_other_chains_remember_one_that_was_dropped_everywhere(site: Installation) -> None:
     await busy(site)
     site.drop_from_store(A)

@@ -124,6 +124,14 @@ def test_nothing_found_is_a_sentence(store: MemoryStore) -> None:
     assert re.fullmatch(r"Nothing matches user:nobody since:\S{19}Z until:\S{19}Z\n", result.stdout)
 
 
+def test_who_asks_for_what_was_held_hears_where_what_waits_is(store: MemoryStore) -> None:
+    assert "hoop pending" in run("decision:held").stdout
+    assert "hoop pending" in run("decision:held", "user:nobody").stdout
+    for other in (("decision:denied",), ("-decision:held",), ()):
+        assert "hoop pending" not in run(*other).stdout
+    assert "hoop pending" in run("--help").stdout
+
+
 def test_no_words_are_the_last_day(store: MemoryStore) -> None:
     assert "4 of 4" in run().stdout
 

@@ -54,6 +54,14 @@ def test_settings_that_can_not_be_read_hide_nothing_else() -> None:
     )
 
 
+def test_a_variable_that_nothing_reads_is_noted() -> None:
+    write(POLICY.replace("env: X", "env: HOOP_SHOP_PASSWORD"))
+    lines = run(HOOP_SPOL="/x", HOOP_SHOP_PASSWORD="s", **AWAY).stdout.splitlines()
+    assert lines[0] == "ok       settings: all are readable"
+    assert "note     settings: HOOP_SPOL: no such setting; did you mean HOOP_SPOOL?" in lines
+    assert sum("no such setting" in each for each in lines) == 1
+
+
 def test_masked_columns_are_looked_for() -> None:
     write(f'{POLICY}masking: {{columns: [{{column: "shop.public.customers.salry", mask: redact}}]}}\n')
     assert "note     masking: the columns of shop were not looked at: " in run(X="secret", **AWAY).stdout

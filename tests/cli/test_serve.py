@@ -1,8 +1,11 @@
 """`hoop serve` before and around the gateway: what it refuses, what ends it, with which exit code. The whole: tests/e2e."""
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,19 @@ def test_a_policy_that_needs_what_is_not_set_is_refused(tmp_path: Path) -> None:
     code, said = serve(**KEYS, **loopback)
     assert code == 2
     assert said.startswith('rule "writes wait": approve_via: web needs HOOP_WEB_CLIENT_ID, HOOP_WEB_CLIENT_SECRET')
+
+
+def test_a_variable_that_nothing_reads_is_in_the_log(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(POLICY.replace("env: X", "env: HOOP_SHOP_PASSWORD"))
+    environ = {**os.environ, **KEYS, "HOOP_LISTEN": "127.0.0.1:0", "HOOP_INSECURE_LOOPBACK": "1"}
+    environ |= {"HOOP_POLICIES": str(file), "HOOP_SPOL": "/x", "HOOP_SHOP_PASSWORD": "s"}
+    command = [sys.executable, "-m", "gateway", "serve"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    logged = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    [told] = [each for each in logged if each["event"] == "settings.unknown"]
+    assert told["level"] == "warning"
+    assert told["hint"] == "HOOP_SPOL: no such setting; did you mean HOOP_SPOOL?"
 
 
 class Running:

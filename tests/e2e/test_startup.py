@@ -43,7 +43,7 @@ REFUSED = [
     knock("no token", "28000", "token refused", password="let me in"),
     knock("empty password", "28000", "empty password", password=""),
     knock("half a token", "28000", "token refused", password="{half}"),
-    knock("expired token", "28000", "token refused", password="{expired}"),
+    knock("expired token", "28000", "token refused: the token expired at 20", password="{expired}"),
     knock("no grant", "28000", "login refused: unknown token, user or target", password="{eve}"),
     knock("replication", "22023", "replication", replication="database"),
     knock("role by options", "22023", "role", options="-c role=postgres"),

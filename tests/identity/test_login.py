@@ -141,7 +141,7 @@ class TestIdToken:
             ({"aud": "hoop"}, "claim aud"), ({"aud": ["a", "b"]}, "claim aud"), ({"aud": None}, "claim aud"), ({"aud": {"hoop-web": 1}}, "claim aud"),
             ({"aud": ["hoop-web", "x"]}, "claim azp"), ({"azp": "x"}, "claim azp"), ({"azp": None}, "claim azp"),
             ({"nonce": "x"}, "claim nonce"), ({"nonce": None}, "claim nonce"), ({"nonce": 1}, "claim nonce"), ({"nonce": "\ud800"}, "claim nonce"),
-            ({"exp": NOW - 31}, "has expired"), ({"iat": NOW + 31}, "in the future"), ({"exp": "x"}, "claim exp"),
+            ({"exp": NOW - 31}, "expired at"), ({"iat": NOW + 31}, "in the future"), ({"exp": "x"}, "claim exp"),
             ({"exp": NOW + 100_000}, "24 hours"),
         ],
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.policy.model import load
-from gateway.policy.needs import missing
+from gateway.policy.needs import missing, variables
 from gateway.settings import Web
 
 FILE = """
@@ -39,3 +39,10 @@ def test_what_is_missing(said: str, rule: str, more: str, web: Web | None) -> No
     found = missing(load(FILE.format(rule=rule, more=more)), web)
     assert len(found) == bool(said)
     assert not said or found[0].startswith(said)
+
+
+def test_the_variables_that_its_passwords_are_in() -> None:
+    policy = load(FILE.format(rule="", more=""))
+    assert variables(policy) == {"X"}
+    reader = FILE.replace("{{env: X}}", "{{file: p}}, reader: {{user: r, password: {{env: Y}}}}")
+    assert variables(load(reader.format(rule="", more=""))) == {"Y"}

@@ -97,12 +97,13 @@ async def test_who_is_at_the_door_when_the_gateway_stops_is_let_go(said: bytes) 
 
 
 class _Vouching:
-    """An issuer that knows one token."""
+    """An issuer that refuses one token; of all others, one names groups."""
 
     async def verify(self, token: str) -> Identity:
-        if token != "good":
+        if token == "bad":
             raise TokenRefused("its signature is not the issuer's")
-        return Identity("https://issuer.test", "ann-1", "Ann", "ann@example.com", frozenset(), 2e9)
+        groups = frozenset({"engineering"}) if token == "good" else frozenset[str]()
+        return Identity("https://issuer.test", "ann-1", "Ann", "ann@example.com", groups, 2e9)
 
 
 REFUSED = "login refused: unknown token, user or target"
@@ -135,6 +136,18 @@ KEY = "AKIA" + "IOSFODNN7" + "ABCDEFG"
             "good",
             {"claimed": "hoop", "target": "nowhere", "user": "Ann", "subject": "ann-1", "reason": REFUSED},
             id="a target that is not there",
+        ),
+        pytest.param(
+            {"user": "hoop", "database": "nowhere"},
+            "without groups",
+            {
+                "claimed": "hoop",
+                "target": "nowhere",
+                "user": "Ann",
+                "subject": "ann-1",
+                "reason": f"{REFUSED}; the token names no groups",
+            },
+            id="no groups, so that no rule by groups matches",
         ),
         pytest.param(
             {"user": "ann", "database": "d" * 300, "application_name": f"agent {KEY}"},
@@ -170,6 +183,7 @@ async def test_who_is_turned_away_is_recorded(
     entries = [json.loads(line) for line in file.read_text().splitlines()]
     [entry] = [each for each in entries if each["kind"] == "refused"]
     assert "28000" in said
+    assert ("names no groups" in said) == (token == "without groups")
     assert entry["sqlstate"] == "28000"
     assert entry["client"] == "127.0.0.1"
     told = {name: entry[name] for name in ("claimed", "target", "agent", "user", "subject", "reason") if name in entry}

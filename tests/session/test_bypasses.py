@@ -386,6 +386,24 @@ def test_a_temporary_table_in_front_of_another_is_opaque_and_one_of_its_own_name
     assert play.is_held
 
 
+HANDS_OFF = POLICY.replace("rules:", "rules:\n  - {name: hands off, effect: deny, tables: [public.customers]}")
+
+
+def test_a_temporary_table_is_shown_as_one_and_judged_by_the_name_it_stands_in_front_of() -> None:
+    play = Playbook()
+    play.client(query("CREATE TEMP TABLE customers AS SELECT * FROM orders"))
+    play.target(complete("BEGIN"), complete("SET"), ready("T"))
+    play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(complete("ROLLBACK"), ready())
+    [shown] = play.requests[0].statements
+    assert (shown.relations, shown.changes) == (("pg_temp.customers", "public.orders"), "pg_temp.customers")
+    play = Playbook(HANDS_OFF)
+    play.client(query("CREATE TEMP TABLE customers (id int)"))
+    [refused] = play.recorded("refused")
+    assert (refused["sqlstate"], refused["rule"]) == ("42501", "hands off")
+    assert refused["tables"] == ["pg_temp.customers"]
+
+
 def test_a_path_that_begins_with_pg_temp_makes_temporary_tables() -> None:
     play = Playbook(ALLOW_DDL)
     play.session.talk.judge.moved(("pg_temp", "public"))

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.policy.model import load
 from gateway.session import events as ev
-from gateway.session.judging import MAX_COPIED, Judge, Login, moves_path
+from gateway.session.judging import MAX_COPIED, Judge, Login, moves_path, shown_writes
 from gateway.sql.catalog import Relation, Spread
 from gateway.sql.parse import read
 from gateway.sql.statement import Statement
@@ -432,3 +432,26 @@ def test_an_error_of_opaque_code_is_withheld_and_a_syntax_error_is_not() -> None
     play.target(error("22P02", "invalid input: secret"), ready("I"))
     assert b"secret" not in play.to_client()
     assert b"withheld" in play.to_client()
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("CREATE TEMP TABLE t (id int)", ("pg_temp.t",)),
+        ("CREATE TEMP TABLE customers AS SELECT * FROM orders", ("pg_temp.customers",)),
+        ("SELECT * INTO TEMP customers FROM orders", ("pg_temp.customers",)),
+        ('CREATE TEMP VIEW "a.b" AS SELECT 1', ('pg_temp."a.b"',)),
+        ("CREATE TABLE pg_temp.t (id int)", ("pg_temp.t",)),
+        ("CREATE TABLE t (id int)", ("public.t",)),
+        ("DELETE FROM customers", ("public.customers",)),
+        # nothing that is written beside it is taken for temporary
+        (
+            "WITH x AS (DELETE FROM customers RETURNING *) SELECT * INTO TEMP t FROM x",
+            ("public.customers", "public.t"),
+        ),
+    ],
+)
+def test_what_a_statement_makes_for_its_session_alone_is_shown_as_such(
+    judge: Judge, sql: str, expected: tuple[str, ...]
+) -> None:
+    assert shown_writes(statement(judge, sql)) == expected
