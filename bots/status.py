@@ -21,7 +21,7 @@ HELP = (
     "/hoop status week - how reviewers decided in the last seven days: how many, how fast, how much they approved.",
 )
 OK = "ok"
-#: Lost cards that are named.
+#: Lost cards, and replicas, that are named.
 _NAMED = 5
 
 
@@ -89,8 +89,9 @@ def _title(troubles: set[str]) -> str:
 
 
 def _replicas(look: Look, full: bool) -> str:
-    names = f": {', '.join(line(each, 60) for each in look.replicas[:8])}" if full and look.replicas else ""
-    return f"Running: {count(len(look.replicas), 'replica')}{names}"
+    names = f": {', '.join(line(each, 60) for each in look.replicas[:_NAMED])}" if full and look.replicas else ""
+    more = f" and {len(look.replicas) - _NAMED} more" if full and len(look.replicas) > _NAMED else ""
+    return f"Running: {count(len(look.replicas), 'replica')}{names}{more}"
 
 
 def _pending(look: Look, now: float) -> str:

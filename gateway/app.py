@@ -10,7 +10,6 @@ import asyncio
 import os
 import secrets
 import socket
-import ssl
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -64,6 +63,7 @@ from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes, unasked
 from gateway.policy.unmatched import named_at, unmatched
 from gateway.relay.catalogs import Catalogs
+from gateway.relay.certificate import Certificate
 from gateway.relay.credentials import Credentials
 from gateway.relay.endings import Endings
 from gateway.relay.looks import Looks
@@ -72,7 +72,7 @@ from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Server
 from gateway.relay.side import CatalogReader, load_catalog, risks
 from gateway.relay.turn import Turn
-from gateway.settings import PAIR, Settings, Slack, derive, listening, unusable_pair
+from gateway.settings import Settings, Slack, derive, listening
 from gateway.siblings import Siblings, Worker
 from gateway.sql.catalog import Catalog
 from gateway.store.port import Backlog
@@ -124,6 +124,7 @@ class Gateway:
         self.on_policy: Callable[[Policy], object] = lambda _policy: None  # hears of each policy that replaced another
         self._directory = directory
         self._catalogs: Catalogs | None = None
+        self._certificate: Certificate | None = None
         self._slack: SlackFront | None = None
         self._limits = limits
         self._worker = worker
@@ -414,9 +415,10 @@ class Gateway:
         self._stops += [parser.close, reader.close, looks.close]
         catalogs = self._catalogs = Catalogs(catalog, self.policy.limits.catalog_refresh, self._catalog_changed)
         turn = Turn(self.spool, asyncio.get_running_loop().call_soon)
+        self._certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         shell = Shell(self.desk, self.spool, turn, parser, self.metrics, self._background, reload, looks.look)
         doors = Doors(
-            _tls(settings.tls_cert, settings.tls_key),
+            None if self._certificate is None else self._certificate.context,
             settings.insecure_loopback,
             replica,
             derive(settings.secret, "masks"),
@@ -569,7 +571,8 @@ class Gateway:
     # --- policy -------------------------------------------------------------------------------------------------------
 
     def reload(self) -> bool:
-        """Read the policies file again; a bad one is refused and the old one stays."""
+        """Read the policies file again, and the certificate if it was renewed; a bad one is refused and the old one stays."""
+        self._renew_certificate()
         self._seen = _stamp(self.settings.policies)
         try:
             policy = read_policy(self.settings.policies)
@@ -594,6 +597,16 @@ class Gateway:
             log.info("policy.loaded", version=policy.version)
             self.on_policy(policy)
         return True
+
+    def _renew_certificate(self) -> None:
+        if self._certificate is None or not self._certificate.changed:
+            return
+        try:
+            self._certificate.renew()
+        except GatewayError as error:
+            log.error("certificate.refused", error=error.message, hint=error.hint)
+        else:
+            log.info("certificate.renewed", file=str(self.settings.tls_cert))
 
     def _record_policy(self) -> None:
         self._record("policy_loaded", policy=self.policy.version)
@@ -637,6 +650,7 @@ class Gateway:
     async def _watch_policy(self) -> None:
         while True:
             await asyncio.sleep(POLICY_LOOK_EVERY)
+            self._renew_certificate()
             if _stamp(self.settings.policies) != self._seen:
                 self.reload()
 
@@ -668,21 +682,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_size)
-
-
-def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    if cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(cert, key)
-    except (OSError, ValueError) as error:  # an SSLError is an OSError
-        raise GatewayError(unusable_pair(error), hint=PAIR) from error
-    context.set_alpn_protocols(["postgresql"])
-    context.num_tickets = 0  # as PostgreSQL: its clients resume no session, and two tickets a login cost a write
-    context.options |= ssl.OP_NO_TICKET
-    return context
 
 
 def _closing(client: Any) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -1,14 +1,8 @@
-"""The errors a client may see. What lives here: an SQLSTATE and a text that is safe to show, and errors of others in such words.
-Nothing internal, ever.
+"""The errors a client may see. What lives here: an SQLSTATE and a text that is safe to show. Nothing internal, ever.
 
 Outcomes of an approval request (denied, expired, withdrawn) are not errors: see gateway.approvals.request.
 SQLSTATEs: PostgreSQL manual, Appendix A.
 """
-
-import os
-import re
-import socket
-import ssl
 
 
 class GatewayError(Exception):
@@ -97,41 +91,3 @@ class PolicyError(GatewayError):
 
 class ChatRefused(Exception):
     """A chat platform refuses our credentials at start; the text says which setting to look at."""
-
-
-#: What happened, by the first class that fits, of those whose own words say less.
-_KINDS: tuple[tuple[type[Exception], str], ...] = (
-    (TimeoutError, "timed out"),
-    (socket.gaierror, "host not found"),
-    (ConnectionRefusedError, "connection refused"),
-    (ConnectionError, "connection closed"),
-    (ssl.SSLCertVerificationError, "its certificate can't be verified"),
-    (ssl.SSLError, "TLS failed"),
-)
-#: By the SQLSTATE of a PostgreSQL that answered; its own text may quote anything.
-_STATES = {
-    "08003": "connection closed",
-    "08006": "connection closed",
-    "28P01": "the password is refused",
-    "28000": "the login is refused",
-    "3D000": "no such database",
-    "42501": "permission denied",
-    "53300": "too many connections",
-    "57014": "timed out",
-    "57P03": "it is starting or stopping",
-}
-
-
-def in_words(error: BaseException) -> str:
-    """What went wrong, in words that quote nothing: "connection refused"; the name of the error's class where there are none."""
-    if isinstance(error, GatewayError):
-        return error.message
-    if isinstance(error, OSError) and error.errno is None:
-        numbers = set(re.findall(r"\[Errno (\d+)\]", str(error)))  # asyncio, of a name with several addresses
-        error = OSError(int(*numbers), "") if len(numbers) == 1 else error
-    for kind, words in _KINDS:
-        if isinstance(error, kind):
-            return words
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno).lower()
-    return _STATES.get(getattr(error, "sqlstate", None) or "", type(error).__name__)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gateway.errors import PolicyError, in_words
+from gateway.errors import PolicyError
+from gateway.failures import in_words
 from gateway.policy.model import Policy, load
 
 

@@ -136,6 +136,24 @@ async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -
     assert not made._tasks
 
 
+async def test_a_renewed_certificate_is_taken_with_the_policy(file: Path, store_dsn: str) -> None:
+    made = gateway(file, store_dsn)
+    cert, key = self_signed(file.parent)
+    made.settings = replace(made.settings, tls_cert=cert, tls_key=key)
+    await made.start()
+    try:
+        with structlog.testing.capture_logs() as said:
+            made.reload()
+            self_signed(file.parent)
+            made.reload()
+            key.write_text("no key")
+            made.reload()
+        told = [each["event"] for each in said if each["event"].startswith("certificate.")]
+        assert told == ["certificate.renewed", "certificate.refused"]
+    finally:
+        await made.stop()
+
+
 async def test_a_new_policy_says_how_long_a_sign_in_counts(file: Path, store_dsn: str) -> None:
     made = gateway(file, store_dsn)
     await made.start()
@@ -230,7 +248,8 @@ async def test_the_further_commands_ask_the_running_gateway(file: Path, store_ds
         await made.audit.ship()
         status = await commands.answer("status", dba)
         assert status.title == "Status: look at issuers", "issuer.test is nowhere"
-        assert made.spool.replica in "".join(status.lines)
+        assert f"Running: {len((await made._look()).replicas)} replica" in "".join(status.lines)
+        assert made.spool.replica in (await made._look()).replicas
         assert "are intact" in status.lines[-1]
         assert (await commands.answer("status week", dba)).lines == ("Nothing was decided.",)
         explained = await commands.answer("policy explain DELETE FROM orders", dba)

@@ -1,15 +1,11 @@
 """What a client sees of an error: its text, its hint and an SQLSTATE of PostgreSQL's shape."""
 
-import errno
 import re
-import socket
-import ssl
 
-import asyncpg
 import pytest
 
 from gateway import errors
-from gateway.errors import GatewayError, PolicyError, TargetUnavailable, in_words
+from gateway.errors import GatewayError, PolicyError, TargetUnavailable
 from gateway.wire.backend import error_response, fields
 
 KINDS = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, GatewayError)]
@@ -42,36 +38,3 @@ def test_what_is_printed_is_the_message_alone() -> None:
 def test_a_policy_error_prints_every_problem_on_a_line_of_its_own() -> None:
     error = PolicyError(["p.yaml:1: one", "p.yaml:2: two"])
     assert str(error).splitlines() == error.problems
-
-
-_TWICE = "Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0), [Errno {}] Connect call failed ('127.0.0.1', 1)"
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 1)"), "connection refused"),
-        (OSError(_TWICE.format(111)), "connection refused"),  # asyncio, of a name with two addresses
-        (OSError(_TWICE.format(113)), "OSError"),
-        (OSError(errno.EHOSTUNREACH, "x"), "no route to host"),
-        (FileNotFoundError(errno.ENOENT, "x", "/secret/place"), "no such file or directory"),
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "host not found"),
-        (TimeoutError(), "timed out"),
-        (TimeoutError(errno.ETIMEDOUT, "x"), "timed out"),
-        (ConnectionResetError(errno.ECONNRESET, "x"), "connection closed"),
-        (ConnectionError("the peer closed the connection during startup"), "connection closed"),
-        (ssl.SSLCertVerificationError(1, "x"), "its certificate can't be verified"),
-        (ssl.SSLError(1, "[SSL] PEM lib"), "TLS failed"),
-        (asyncpg.InvalidPasswordError('for user "x"'), "the password is refused"),
-        (asyncpg.InvalidCatalogNameError('"x"'), "no such database"),
-        (asyncpg.TooManyConnectionsError("x"), "too many connections"),
-        (asyncpg.CannotConnectNowError("x"), "it is starting or stopping"),
-        (asyncpg.InsufficientPrivilegeError("x"), "permission denied"),
-        (TargetUnavailable("target shop can't be reached", hint="x"), "target shop can't be reached"),
-        (asyncpg.UndefinedTableError('row "x"'), "UndefinedTableError"),
-        (ValueError("secret"), "ValueError"),
-    ],
-    ids=repr,
-)
-def test_errors_of_others_are_told_in_words_and_quote_nothing(error: Exception, words: str) -> None:
-    assert in_words(error) == words

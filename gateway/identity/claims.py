@@ -5,9 +5,9 @@ closed: what is missing, of the wrong type or unbelievable refuses the token. So
 Connect Core 5.1, and for the group overage Microsoft's access token claims reference.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gateway.errors import AuthenticationFailed
 
@@ -19,6 +19,7 @@ _CLOCKS = "do the clocks of the issuer and the gateway agree?"
 _LIFETIME = "shorten the lifetime of access tokens at the issuer"
 _CLAIMS = "the issuer has to put it into the token, or `claims` of the issuer in policies.yaml names another"
 _REFUSED = "token refused"
+_LAST = 253_402_300_799  # what a datetime ends with
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,7 @@ def check_times(claims: Mapping[str, object], now: float) -> None:
 
 
 def _utc(at: float) -> str:
-    """Of any number that `_time` takes: a datetime ends with the year 9999."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+    return datetime.fromtimestamp(min(at, _LAST), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def identity_of(claims: Mapping[str, object], issuer: str, names: ClaimNames) -> Identity:

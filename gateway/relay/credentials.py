@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import TargetUnavailable, in_words
+from gateway.errors import TargetUnavailable
+from gateway.failures import in_words
 from gateway.policy.model import Secret
 
 # Azure Database for PostgreSQL takes an Entra access token for this resource as the password.

@@ -15,7 +15,8 @@ import structlog
 
 from gateway.approvals.request import ApprovalRequest
 from gateway.approvals.seen import MOST_LOCKS, Seen
-from gateway.errors import GatewayError, in_words
+from gateway.errors import GatewayError
+from gateway.failures import in_words
 from gateway.policy.model import Target
 from gateway.relay.side import FAILURES, KEPT, connect_aside
 from gateway.sql.locks import MODES

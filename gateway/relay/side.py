@@ -10,7 +10,8 @@ from typing import Any
 
 import asyncpg
 
-from gateway.errors import TargetUnavailable, in_words
+from gateway.errors import TargetUnavailable
+from gateway.failures import in_words
 from gateway.policy.model import Target
 from gateway.relay.catalog_rows import decoded
 from gateway.relay.catalog_sql import EVERYTHING

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from gateway.errors import GatewayError, TargetUnavailable, in_words
+from gateway.errors import GatewayError, TargetUnavailable
+from gateway.failures import in_words
 from gateway.policy.model import Target
 from gateway.relay.doorway import Doorway
 from gateway.wire import frontend, scram, startup

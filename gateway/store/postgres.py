@@ -20,7 +20,8 @@ from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, i
 from gateway.approvals.stored import from_json, to_json
 from gateway.audit.entry import NO_JSON, Entry, Value, read, readable, unreadable
 from gateway.audit.query import Query
-from gateway.errors import StoreUnavailable, in_words
+from gateway.errors import StoreUnavailable
+from gateway.failures import in_words
 from gateway.store.audit_sql import select
 from gateway.store.listener import TROUBLE, Listener
 from gateway.store.port import (
