@@ -460,7 +460,7 @@ class Gateway:
 
     async def _ready(self) -> dict[str, str]:
         try:
-            await self.store.checkpoints()
+            await self.store.alive(LAPSE)
             store = http.OK
         except StoreUnavailable as error:
             store = error.message
@@ -590,6 +590,8 @@ class Gateway:
             self.issuers.use(policy.issuers)
             self.desk.use(policy.limits.link_max_age)
             self.server.adopt(policy)
+            if self._catalogs is not None:
+                self._catalogs.refresh = policy.limits.catalog_refresh
             self._record_policy()
             self._warn_of_chats()
             self._background(self._warn_of_shared())

@@ -121,8 +121,11 @@ async def test_a_new_policy_counts_once_it_is_good(file: Path, store_dsn: str) -
             file.write_text(bad)  # noqa: ASYNC240 - a test may wait for a disk
             assert not made.reload()
         assert made.policy is made.server.policy is first
-        file.write_text(POLICY.replace("never drop", "not here"))  # noqa: ASYNC240 - as above
+        text = POLICY.replace("never drop", "not here") + "limits: {catalog_refresh: 7s}\n"
+        file.write_text(text)  # noqa: ASYNC240 - as above
         assert made.reload()
+        assert made._catalogs is not None
+        assert made._catalogs.refresh == 7
         assert made.policy is made.server.policy
         assert made.policy.version != first.version
         again = made.policy

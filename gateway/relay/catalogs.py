@@ -46,11 +46,11 @@ class _Known:
 
 
 class Catalogs:
-    """Give each login's Catalog of a target; `changed(target, catalog)` is called for each new one."""
+    """Give each login's Catalog of a target; `changed(target, catalog)` is called for each new one. `refresh` (seconds) may be changed."""
 
     def __init__(self, load: Load, refresh: float, changed: Callable[[Target, Catalog | None], None]) -> None:
         self._load = load
-        self._refresh = refresh
+        self.refresh = refresh
         self._changed = changed
         self._known: dict[Key, _Known] = {}
         self._targets: dict[Key, Target] = {}
@@ -85,13 +85,13 @@ class Catalogs:
     async def run(self, in_use: Callable[[], list[Target]]) -> None:
         """Refresh the catalogs of targets that have sessions, until cancelled."""
         while True:
-            await asyncio.sleep(self._refresh)
+            await asyncio.sleep(self.refresh)
             for target in in_use():
                 await self._read(target)
 
     def _is_due(self, known: _Known) -> bool:
         """Is it time to try again? Who has none for a lock's sake should not have to do without for long."""
-        return time.monotonic() - known.tried > self._refresh or (known.locked and known.catalog is None)
+        return time.monotonic() - known.tried > self.refresh or (known.locked and known.catalog is None)
 
     async def _read(self, target: Target, *, outdated: bool = False) -> _Known:
         """Read it. `outdated`: the one that is known is wrong."""
@@ -119,6 +119,6 @@ class Catalogs:
         except GatewayError as error:
             log.warning("catalog.not_loaded", target=target.name, problem=error.message)
             locked = isinstance(error, CatalogLocked)
-        if locked and old is not None and old.catalog and began - old.read <= KEPT_FOR * self._refresh:
+        if locked and old is not None and old.catalog and began - old.read <= KEPT_FOR * self.refresh:
             return replace(old, tried=began, locked=True)
         return _Known(None, began, began, locked)
