@@ -159,6 +159,8 @@ class Playbook:
         inside = "T"
         self.target(complete("BEGIN"), complete("SET"), ready(inside))
         self.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready(inside))
+        if self.to_target().startswith(b"P"):  # it was alone in its batch: the target prepares it first
+            self.target(parsed(), ready(inside))
         self.target(row(str(rows).encode()), complete("SELECT 1"), ready(inside))
         self.target(complete("SELECT 0"), ready(inside))
         return self.target(complete("ROLLBACK"), ready(status))
@@ -191,6 +193,11 @@ def _without(data: bytes, *helpers: bytes) -> bytes:
 
 def ready(status: str = "I") -> bytes:
     return message(b"Z", status.encode())
+
+
+def parsed() -> bytes:
+    """The answer to Parse and Describe of a statement without parameters and rows."""
+    return frontend.message(b"1", b"") + frontend.message(b"t", b"\0\0") + frontend.message(b"n", b"")
 
 
 def complete(tag: str) -> bytes:

@@ -111,7 +111,10 @@ class Holding:
         changing = [each for each in wanted if each.statement.writes] or wanted
         portal = reply.portal
         names = tuple(names_of(held.executions))
-        return Subject(changing[0], portal.prepared if portal else None, portal.bind if portal else None, names)
+        prepared = portal.prepared if portal else None
+        # another session, or what runs before it, may have what this one has not
+        unread = not held.side and held.batch.runs == 1 and (prepared is None or held.batch.prepares(prepared))
+        return Subject(changing[0], prepared, portal.bind if portal else None, names, unread)
 
     def _probe_here(self) -> None:
         talk = self._talk
@@ -172,9 +175,8 @@ class Holding:
                 execution.verdict = verdict
             self._refuse(refused_by_policy(verdict))
             return
-        refusal = None if held.side or len(held.executions) > 1 else findings.refusal
-        if refusal is not None:  # another session, or what runs before it, may have what this one has not
-            self._refuse_as_the_target(held, refusal)
+        if findings.refusal is not None:
+            self._refuse_as_the_target(held, findings.refusal)
             return
         if verdict is not None and verdict.hold is not None:
             ours = held.terms.reviewers.approvals
@@ -419,10 +421,11 @@ class Holding:
             self._refuse(error_response(sqlstate, why, detail=detail, hint=hint))
 
     def _refuse_as_the_target(self, held: Held, refusal: Refusal) -> None:
-        """What it does not find in the questions it would not find in the statement: nobody need be asked for that."""
+        """It can't be run as it is: nobody need be asked for that."""
         for part in held.parts:
             if part.reply is not None:
                 for execution in part.reply.executions:
+                    execution.started = self._talk.now
                     self._talk.finish(execution, refusal.sqlstate, 0, f"{refusal.message} ({_TARGET_REFUSES})")
                 part.reply.executions = []
         text = error_response(refusal.sqlstate, refusal.message, detail=_TARGET_REFUSES, hint=refusal.hint)

@@ -18,7 +18,7 @@ from gateway.session.replies import Execution
 from gateway.sql.catalog import Relation
 from gateway.sql.preview import PreviewPlan, preview
 from gateway.sql.statement import StatementClass
-from gateway.wire.backend import Column, data_row, parameter_description, row_description
+from gateway.wire.backend import Column, data_row, fields, parameter_description, row_description
 from gateway.wire.frontend import SYNC, Bind, bind, describe, execute, message, parse, query
 
 _GUARD = "hoop_probe"
@@ -31,12 +31,14 @@ _WRAP = {
         f"ROLLBACK TO SAVEPOINT {_GUARD}; RELEASE SAVEPOINT {_GUARD}",
     ),
 }
+#: After a question that failed: as behind `before`.
+_AGAIN = {
+    "I": f"ROLLBACK; {_WRAP['I'][0]}",
+    "T": f"ROLLBACK TO SAVEPOINT {_GUARD}; SET TRANSACTION READ ONLY; {_LIMIT}",
+}
 SHOWN_ROWS = 5
 _CELL = 200
-_COMPLETE = ord("C")
-
-
-#: undefined_table, undefined_column: of no other error is it sure that the statement has it too (Errors, appendix A).
+#: undefined_table, undefined_column (Errors, appendix A). What else it says of the statement may pass: a lock, its time.
 _NOT_THERE = frozenset({"42P01", "42703"})
 _HARMLESS = frozenset({StatementClass.READ, StatementClass.WRITE, StatementClass.DDL})
 
@@ -49,11 +51,12 @@ class Subject:
     prepared: Prepared | None = None
     bind: Bind | None = None
     names: tuple[str, ...] = ()  # of relations and functions, of all that is held with it
+    unread: bool = False  # it runs first of its batch, and the target has not prepared it yet
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error of the target's. `message` and `hint` are scrubbed."""
+    """An error of the target's, its texts as the client may see them."""
 
     sqlstate: str
     message: str
@@ -62,7 +65,8 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """`meaning` is compared again at release; None: it could not be asked. `refusal`: the target would refuse the statement."""
+    """`meaning` is compared again at release; None: it could not be asked. `refusal`: the target refuses the statement, without
+    running it."""
 
     meaning: Meaning | None
     preview: Preview
@@ -84,7 +88,10 @@ def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
     meaning = yield from meaning_question(subject.names, aside=bool(side))
     refusal = None
     if statement.classes <= _HARMLESS:
-        shown, refusal = yield from _ask(preview(statement.sql), subject, judge)
+        refusal, types = yield from _read(subject, judge, "I" if side else status)
+        shown = Preview()
+        if refusal is None:
+            shown = yield from _ask(preview(statement.sql), subject, judge, types)
     else:
         # Its WHERE clause may call anything: nothing of it runs before people said so.
         shown = Preview(note=f"no preview: {statement.reason or 'it calls code that can not be judged'}")
@@ -94,56 +101,57 @@ def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
     return Findings(meaning, shown, refusal)
 
 
+def _read(
+    subject: Subject, judge: Judge, status: str
+) -> Generator[bytes, Messages, tuple[Refusal | None, tuple[int, ...]]]:
+    """Let the target prepare the statement itself, which runs nothing of it and reads no row: does it find what is named, and
+    of which types are the parameters?"""
+    prepared, bound = subject.prepared, subject.bind is not None and bool(subject.bind.parameters)
+    if not (subject.unread or bound):
+        return None, ()
+    sql, types = (prepared.sql, prepared.types) if prepared else (subject.execution.statement.sql, ())
+    answer = yield parse("", sql, types) + describe("S", "") + SYNC
+    wrong = _wrong(answer, subject, judge)
+    if wrong is None:
+        return None, next((parameter_description(body) for kind, body in answer if kind == ord("t")), ())
+    if subject.unread and wrong.get("C") in _NOT_THERE:
+        return Refusal(wrong["C"], wrong.get("M", "unknown"), wrong.get("H", "")), ()
+    yield query(_AGAIN[status])
+    return None, ()
+
+
 def _ask(
-    plan: PreviewPlan, subject: Subject, judge: Judge
-) -> Generator[bytes, Messages, tuple[Preview, Refusal | None]]:
+    plan: PreviewPlan, subject: Subject, judge: Judge, types: tuple[int, ...]
+) -> Generator[bytes, Messages, Preview]:
     """Count, then sample; the first failure ends it and becomes the note (masked)."""
     shown = Preview(relation=plan.relation, note=plan.note)
-    types: tuple[int, ...] = ()
-    if subject.prepared is not None and subject.bind is not None and subject.bind.parameters:
-        answer = yield parse("", subject.prepared.sql, subject.prepared.types) + describe("S", "") + SYNC
-        types = next((parameter_description(body) for kind, body in answer if kind == ord("t")), ())
-    targets = plan.targets_sql if subject.prepared is None else None  # else the target has read it itself, at Parse
-    before, behind = (targets, None) if plan.reads_target else (None, targets)
     if plan.count_sql:
-        answer = yield _question(_joined(before, plan.count_sql), subject.bind, types)
-        wrong = failure(answer)
+        answer = yield _question(plan.count_sql, subject.bind, types)
+        wrong = _wrong(answer, subject, judge)
         if wrong is not None:
-            its_own = behind or (before and not _completed(answer))
-            return replace(shown, note=_why(wrong, judge)), _refusal(wrong, judge) if its_own else None
+            return replace(shown, note=_why(wrong))
         shown = replace(shown, rows=int(rows(answer)[0][0] or b"0"))
     elif plan.rows is not None:
         shown = replace(shown, rows=plan.rows)
-    asked = _joined(plan.sample_sql, behind)
-    if not asked:
-        return shown, None
-    answer = yield _question(asked, subject.bind, types)
-    wrong = failure(answer)
-    if plan.sample_sql and wrong is not None and not _completed(answer):
-        return replace(shown, note=_why(wrong, judge)), _refusal(wrong, judge) if behind else None
     if plan.sample_sql:
+        answer = yield _question(plan.sample_sql, subject.bind, types)
+        wrong = _wrong(answer, subject, judge)
+        if wrong is not None:
+            return replace(shown, note=_why(wrong))
         shown = _sampled(shown, plan, answer, judge)
-    return shown, _refusal(wrong, judge) if wrong is not None else None
+    return shown
 
 
-def _joined(*questions: str | None) -> str:
-    return "; ".join(each for each in questions if each)
-
-
-def _completed(answer: Messages) -> bool:
-    """Did the first of its questions come to its end?"""
-    return any(kind == _COMPLETE for kind, _ in answer)
-
-
-def _refusal(wrong: dict[str, str], judge: Judge) -> Refusal | None:
-    if wrong.get("C") not in _NOT_THERE:
+def _wrong(answer: Messages, subject: Subject, judge: Judge) -> dict[str, str] | None:
+    """The first error's fields as the client may see them, or None: an error may quote what stands in a masked column."""
+    body = next((body for kind, body in answer if kind == ord("E")), None)
+    if body is None:
         return None
-    return Refusal(wrong["C"], judge.scrub(wrong.get("M", "unknown")), judge.scrub(wrong.get("H", "")))
+    return fields(judge.diagnostics(body, protected=subject.execution.protected))
 
 
-def _why(wrong: dict[str, str], judge: Judge) -> str:
-    code = wrong.get("C", "")
-    text = "it took longer than 2 s" if code == "57014" else judge.scrub(wrong.get("M", "unknown"))
+def _why(wrong: dict[str, str]) -> str:
+    text = "it took longer than 2 s" if wrong.get("C") == "57014" else wrong.get("M", "unknown")
     return f"no preview: {text}"
 
 

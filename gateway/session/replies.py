@@ -129,6 +129,16 @@ class Batch:
         self.size += len(part.raw)
         self.holds = self.holds or part.held is not None
 
+    @property
+    def runs(self) -> int:
+        """How many statements run with it."""
+        return sum(len(each.reply.executions) for each in self.parts if each.reply is not None)
+
+    def prepares(self, prepared: Prepared) -> bool:
+        """Is the Parse of it among these?"""
+        changes = (each.reply.change for each in self.parts if each.reply is not None)
+        return any(each is not None and each.value is prepared for each in changes)
+
     def rest(self) -> "Batch":
         """What follows of the same batch once this much was forwarded: its names and what is known of it go on."""
         return Batch(

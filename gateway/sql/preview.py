@@ -24,9 +24,6 @@ class PreviewPlan:
 
     `sample_sql` gives at most five rows: the relation's columns, then for UPDATE one more column for each name in
     `changes`, its new value. `stands_for`: the relation's columns that the sample's columns will become (INSERT); ("*",): all, in their order.
-    `targets_sql` reads nothing and has only names of the statement's own: a relation or column that it doesn't find, the statement
-    doesn't find either. Of an INSERT that holds for all of these questions; its role need not be allowed to read, as all others
-    (`reads_target`) have to be for the count.
     """
 
     relation: str = ""
@@ -35,8 +32,6 @@ class PreviewPlan:
     sample_sql: str | None = None
     changes: tuple[str, ...] = ()
     stands_for: tuple[str, ...] = ()
-    targets_sql: str | None = None
-    reads_target: bool = False
     note: str = ""
 
 
@@ -62,17 +57,15 @@ def _plan(node: Any) -> PreviewPlan:
         inner = _modifying_cte(node)
         if inner is None:
             return PreviewPlan()
-        plan = replace(_plan(inner), note="the first data-modifying part of WITH is shown")
-        clause: Any = node.withClause
-        return (
-            replace(plan, targets_sql=None) if clause.recursive else plan
-        )  # RECURSIVE: it may see what stands behind it
+        plan = _plan(inner)
+        return replace(plan, note=plan.note or "the first data-modifying part of WITH is shown")
     make = _MAKERS.get(type(node))
     return make(node) if make else PreviewPlan(note="no preview for this kind of statement")
 
 
 def _modifying_cte(node: Any) -> Any:
-    """The first data-modifying CTE, with its own CTEs and the plain ones that it sees: those in front of it."""
+    """The first data-modifying CTE, with its own CTEs and the plain ones that it sees: those in front of it. Raises ValueError
+    where a name would mean another of them, told side by side."""
     ctes: tuple[Any, ...] = node.withClause.ctes if node.withClause else ()
     for at, each in enumerate(ctes):
         inner = each.ctequery
@@ -83,9 +76,9 @@ def _modifying_cte(node: Any) -> Any:
             )
             own: Any = inner.withClause
             if own:
-                names = {e.ctename for e in own.ctes}
-                seen = (*(e for e in seen if e.ctename not in names), *own.ctes)
-                recursive = recursive or own.recursive
+                if seen and (recursive != own.recursive or {e.ctename for e in own.ctes} & {e.ctename for e in seen}):
+                    raise ValueError(own)
+                seen, recursive = (*seen, *own.ctes), own.recursive
             if seen:
                 inner.withClause = ast.WithClause(ctes=seen, recursive=recursive)
             return inner
@@ -148,36 +141,20 @@ def _count(argument: Any = None) -> ast.ResTarget:
     return ast.ResTarget(val=call)
 
 
-def _touched(
-    relation: Any,
-    others: tuple[Any, ...],
-    where: Any,
-    ctes: Any,
-    news: tuple[Any, ...] = (),
-    columns: tuple[str, ...] = (),
-) -> PreviewPlan:
+def _touched(relation: Any, others: tuple[Any, ...], where: Any, ctes: Any, extra: tuple[Any, ...] = ()) -> PreviewPlan:
     """Count and sample of the rows of `relation`. A join may meet a row twice, and a row is changed once: by its ctid."""
     if isinstance(where, ast.CurrentOfExpr):
         return PreviewPlan(_name(relation), rows=1, note="no preview: WHERE CURRENT OF names the cursor's row")
+    if ctes and not relation.schemaname and relation.relname in {each.ctename for each in ctes.ctes}:
+        return PreviewPlan(_name(relation), note="no preview: a part of WITH has the table's name")
     tables = (relation, *others)
     counted = _count()
     if others:
         row = (_column(_label(relation), "tableoid"), _column(_label(relation), "ctid"))
         counted = _count(ast.RowExpr(args=row, row_format=enums.CoercionForm.COERCE_EXPLICIT_CALL))
     count = _select((counted,), tables, where, ctes, limit=False)
-    sample = _select((_star(relation), *news), tables, where, ctes, limit=True)
-    targets = _targets(relation, columns, tables, where, ctes, news)
-    return PreviewPlan(_name(relation), _text(count), sample_sql=_text(sample), targets_sql=targets, reads_target=True)
-
-
-def _targets(
-    relation: Any, columns: tuple[str, ...], tables: tuple[Any, ...], where: Any, ctes: Any, news: tuple[Any, ...] = ()
-) -> str:
-    wanted = tuple(ast.ResTarget(val=_column(_label(relation), each)) for each in columns)
-    never: Any = ast.A_Const(isnull=False, val=ast.Boolean(boolval=False))
-    if where is not None:
-        never = ast.BoolExpr(boolop=enums.BoolExprType.AND_EXPR, args=(where, never))
-    return _text(_select((*wanted, *news), tables, never, ctes, limit=False))
+    sample = _select((_star(relation), *extra), tables, where, ctes, limit=True)
+    return PreviewPlan(_name(relation), _text(count), sample_sql=_text(sample))
 
 
 # --- by statement ----------------------------------------------------------------------------------------------------------
@@ -194,8 +171,7 @@ def _update(node: Any) -> PreviewPlan:
             continue
         news.append(ast.ResTarget(name=target.name, val=target.val))
         changes.append(target.name)
-    names = tuple(target.name for target in node.targetList)
-    plan = _touched(node.relation, node.fromClause or (), node.whereClause, node.withClause, tuple(news), names)
+    plan = _touched(node.relation, node.fromClause or (), node.whereClause, node.withClause, tuple(news))
     left_out = len(node.targetList) - len(changes)
     note = plan.note or (f"{left_out} of the new values can't be shown" if left_out else "")
     return replace(plan, changes=tuple(changes), note=note)
@@ -203,15 +179,10 @@ def _update(node: Any) -> PreviewPlan:
 
 def _merge(node: Any) -> PreviewPlan:
     plan = _touched(node.relation, (node.sourceRelation,), node.joinCondition, node.withClause)
-    return replace(plan, note="rows of the target that match; rows to be inserted are not counted")
+    return replace(plan, note=plan.note or "rows of the target that match; rows to be inserted are not counted")
 
 
 def _insert(node: Any) -> PreviewPlan:
-    columns = tuple(each.name for each in node.cols or ())
-    return replace(_inserted(node), targets_sql=_targets(node.relation, columns, (node.relation,), None, None))
-
-
-def _inserted(node: Any) -> PreviewPlan:
     query, name = node.selectStmt, _name(node.relation)
     columns = tuple(each.name for each in node.cols or ()) or ("*",)
     if query is None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.wire.frontend import SYNC, parse, query
+from gateway.wire.frontend import SYNC, bind, execute, parse, query
 from tests.e2e.stack import Stack
 from tests.e2e.wire import Wire
 
@@ -47,6 +47,11 @@ async def direct(stack: Stack) -> AsyncIterator[Wire]:
         ("INSERT INTO ledger VALUES ((SELECT ide FROM ledger), 'x', 1)", "ide"),
         ("MERGE INTO ledger AS l USING legder ON true WHEN MATCHED THEN DELETE", "legder"),
         ("WITH gone AS (DELETE FROM legder WHERE true RETURNING id) SELECT * FROM gone", "legder"),
+        ("DELETE FROM ledger WHERE id = 1 RETURNING ide", "ide"),
+        ("INSERT INTO ledger VALUES (1, 'x', 1) ON CONFLICT (ide) DO NOTHING", "ide"),
+        ("MERGE INTO ledger AS l USING ledger AS s ON l.id = s.id WHEN MATCHED THEN UPDATE SET amuont = 1", "amuont"),
+        ("EXPLAIN ANALYZE DELETE FROM legder WHERE true", "legder"),
+        ("CREATE TABLE made AS SELECT ide FROM ledger", "ide"),
     ],
 )
 async def test_it_is_told_as_postgres_tells_it(
@@ -75,6 +80,9 @@ async def test_it_is_told_as_postgres_tells_it(
         ("WITH l AS (SELECT 1 AS one) DELETE FROM ledger USING l WHERE ledger.id = -l.one", ["C[DELETE 0]", "ZI"]),
         ("INSERT INTO ledger AS l (id, owner, amount) VALUES (-1, 'x', 1) ON CONFLICT (id) DO UPDATE SET amount = excluded.amount + l.amount", ["C[INSERT 0 1]", "ZI"]),
         ("DELETE FROM ledger WHERE id = -2 RETURNING id + 1 AS later", ["T", "C[DELETE 0]", "ZI"]),
+        ("WITH ledger AS (SELECT 1 AS one) DELETE FROM ledger WHERE id = -2", ["C[DELETE 0]", "ZI"]),
+        ("WITH x AS (SELECT 1 AS one), z AS (SELECT one FROM x), d AS (WITH x AS (SELECT 2 AS two) DELETE FROM ledger USING z, x WHERE id = -two RETURNING 1) SELECT * FROM d", ["T", "C[SELECT 0]", "ZI"]),
+        ("INSERT INTO ledger SELECT -3, 'x', 1 FROM ledger WHERE ('n' || id)::regclass = 0", ["E42P01", "ZI"]),
         ("WITH RECURSIVE a AS (INSERT INTO ledger SELECT id, owner FROM b RETURNING id), b AS (DELETE FROM ledger WHERE id = -2 RETURNING *) SELECT * FROM a", ["T", "C[SELECT 0]", "ZI"]),
     ],
 )  # fmt: skip
@@ -90,6 +98,61 @@ async def test_a_table_of_this_session_is_there(stack: Stack, wire: Wire) -> Non
         await stack.approve("Bob", await stack.card())
         assert (await asking)[-1] == "ZI"
     assert wire.errors == []
+
+
+async def test_an_error_that_quotes_a_masked_value_is_nobodys_to_see(stack: Stack, wire: Wire) -> None:
+    """The preview's count casts it to a table's name, which isn't there."""
+    stack.do("INSERT INTO vault VALUES (7077, '4111111111111111', 'topsecret', 'n')")
+    sql = "INSERT INTO ledger SELECT -1, 'x', 1 FROM vault WHERE id = 7077 AND api_key::regclass = 0"
+    asking = asyncio.create_task(wire.ask(query(sql)))
+    card = await stack.card()
+    assert wire.errors == []
+    assert "topsecret" not in str(await stack.request(card.request_id))
+    await stack.deny("Bob", card, "not this one")
+    assert (await asking)[-1] == "ZI"
+    stack.do("DELETE FROM vault WHERE id = 7077")
+    assert "topsecret" not in str(wire.errors)
+    assert "topsecret" not in str(stack.entries())
+
+
+async def test_a_column_that_one_may_write_and_not_read_is_counted_all_the_same(stack: Stack, wire: Wire) -> None:
+    stack.do("CREATE TABLE halves (a int, b int); INSERT INTO halves VALUES (1, 1); GRANT UPDATE, SELECT (a) ON halves TO hoop")
+    await stack.on(stack.reload("shop"))
+    asking = asyncio.create_task(wire.ask(query("UPDATE halves SET b = 1 WHERE a = 1")))
+    card = await stack.card()
+    assert (await stack.request(card.request_id)).preview.rows == 1
+    await stack.approve("Bob", card)
+    assert (await asking) == ["C[UPDATE 1]", "ZI"]
+    stack.do("DROP TABLE halves")
+
+
+@pytest.mark.parametrize("name", ["", "d"])
+async def test_with_its_parse_in_the_same_batch_it_is_the_same(stack: Stack, wire: Wire, direct: Wire, name: str) -> None:
+    asked = len(stack._top())
+    batch = parse(name, "DELETE FROM legder WHERE id = $1") + bind("", name, [b"1"]) + execute("") + SYNC
+    for block in (b"", query("BEGIN") + parse("kept", "SELECT 1") + SYNC + query("SAVEPOINT s")):
+        heard = []
+        for at in (direct, wire):
+            lines = [await at.ask(each) for each in (query("BEGIN"), query("SAVEPOINT s")) if block]
+            lines.append(await at.ask(batch))
+            lines += [await at.ask(each) for each in (query("ROLLBACK TO s"), query("SELECT 1"), query("COMMIT")) if block]
+            heard.append(lines)
+        assert heard[1] == heard[0]
+    assert len(stack._top()) == asked
+
+
+async def test_a_setting_in_front_of_it_counts(stack: Stack, wire: Wire, direct: Wire) -> None:
+    """An Execute without a Sync runs before the Query behind it, in one transaction."""
+    stack.do("CREATE SCHEMA apart; CREATE TABLE apart.here (id int); GRANT ALL ON SCHEMA apart TO hoop; GRANT ALL ON apart.here TO hoop")
+    await stack.on(stack.reload("shop"))
+    path = parse("", "SET search_path = apart") + bind("", "") + execute("")
+    batch = path + query("DELETE FROM here WHERE true")
+    asking = asyncio.create_task(wire.ask(batch))
+    await stack.approve("Bob", await stack.card())
+    assert await asking == await direct.ask(batch), "since 18 the transaction goes on"
+    assert await wire.ask(query("COMMIT")) == await direct.ask(query("COMMIT"))
+    assert wire.errors == []
+    stack.do("DROP SCHEMA apart CASCADE")
 
 
 async def test_a_parse_is_the_targets_to_refuse(stack: Stack, wire: Wire) -> None:

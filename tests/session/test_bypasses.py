@@ -9,7 +9,7 @@ from gateway.session import events as ev
 from gateway.session.session import HELD_MESSAGES, OPEN_AT, PER_TURN
 from gateway.sql.statement import Script
 from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
-from tests.playbook import BOUND, NOW, PARSED, POLICY, READS, Playbook, catalog, complete, error, ready, row
+from tests.playbook import BOUND, NOW, PARSED, POLICY, READS, Playbook, catalog, complete, error, parsed, ready, row
 from tests.session.test_session import DELETE, approve, held, opened, ruled
 
 #: A function of the user's on a server before 16; PostgreSQL 18's grammar has a keyword there and refuses the text.
@@ -204,6 +204,7 @@ def test_without_a_count_a_rule_about_rows_is_read_strictly() -> None:
     play.client(query(DELETE))
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
     play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(parsed(), ready("T"))
     play.target(error("57014"), ready("E"))
     play.target(complete("ROLLBACK"), ready())
     (request,) = play.requests
@@ -322,6 +323,7 @@ def test_nothing_is_sent_behind_a_copy_from_stdin_before_its_answer() -> None:
     play.client(query("COPY customers FROM STDIN"))
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
     play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(parsed(), ready("T"))
     play.target(complete("ROLLBACK"), ready())
     opened(play)
     approve(play)

@@ -10,7 +10,7 @@ from gateway.session.meaning import SETTINGS
 from gateway.wire.backend import fields
 from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
 from tests import playbook
-from tests.playbook import ANN, BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, ready, row
+from tests.playbook import ANN, BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, parsed, ready, row
 from tests.session.test_session import BOB, DELETE
 
 GRANTS = "grants: {max_minutes: 60, max_uses: 20, max_rows: 100}"
@@ -29,6 +29,7 @@ def answer(play: Playbook, rows: int = 1, oid: bytes = b"16400", bound: bool = F
         play.target(PARSED, BOUND, columns("count"), row(str(rows).encode()), complete("SELECT 1"), ready("T"))
         play.target(PARSED, BOUND, columns("id"), complete("SELECT 0"), ready("T"))
     else:
+        play.target(parsed(), ready("T"))
         play.target(row(str(rows).encode()), complete("SELECT 1"), ready("T"))
         play.target(complete("SELECT 0"), ready("T"))
     play.target(complete("ROLLBACK"), ready())

@@ -11,7 +11,7 @@ from gateway.session.meaning import SETTINGS
 from gateway.wire.backend import fields
 from gateway.wire.frontend import FLUSH, SYNC, bind, describe, execute, message, parse, query
 from tests import playbook
-from tests.playbook import BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, ready, row
+from tests.playbook import BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, parsed, ready, row
 from tests.session.test_session import BOB, DELETE, approve, held, opened, ruled
 
 TWO = """
@@ -21,9 +21,11 @@ POLICY_OF_TWO = POLICY.replace("reviewers:\n", "reviewers:\n  both: {groups: [db
 
 
 def answer_probe(play: Playbook, relation: bytes, oid: bytes) -> list[str]:
-    """BEGIN, the OIDs, a count of one, no sample, ROLLBACK."""
+    """BEGIN, the OIDs, what is prepared where it stands alone, a count of one, no sample, ROLLBACK."""
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
     play.target(row(relation, oid), complete("SELECT 1"), ready("T"))
+    if play.to_target().startswith(b"P"):
+        play.target(parsed(), ready("T"))
     play.target(row(b"1"), complete("SELECT 1"), ready("T"))
     play.target(complete("SELECT 0"), ready("T"))
     return play.target(complete("ROLLBACK"), ready())
@@ -230,7 +232,7 @@ SURE_FAIL = "target Q[\x01]"
 
 
 def missing(play: Playbook, status: str = "I") -> list[str]:
-    """The preview's count does not find a column; the last lines."""
+    """The target does not find a column when it prepares it; the last lines."""
     if status == "T":
         play.target(row(b"read committed"), complete("SHOW"), ready(status))
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
@@ -246,6 +248,7 @@ def test_a_name_that_is_not_there_bothers_nobody() -> None:
     assert play.requests == []
     (entry,) = play.recorded("finished")
     assert (entry["outcome"], entry["sqlstate"], entry["rows"]) == ("failed", "42703", 0)
+    assert entry["duration_ms"] == 0
     assert play.target(error("42601"), ready()) == ["client E42703 ZI"]
 
 
@@ -263,6 +266,27 @@ def test_what_runs_before_it_may_make_the_name() -> None:
     missing(play)
     (request,) = play.requests
     assert request.preview.note == 'no preview: column "ide" does not exist'
+
+
+def test_an_execute_in_front_of_a_query_string_runs_before_it_too() -> None:
+    play = Playbook()
+    play.client(parse("", "SET search_path = other"), bind("", ""), execute(""), query("DELETE FROM customers"))
+    missing(play)
+    assert len(play.requests) == 1
+
+
+@pytest.mark.parametrize("prepared_before", [False, True])
+def test_what_was_prepared_with_it_is_refused_and_what_the_target_had_read_is_asked_about(
+    prepared_before: bool,
+) -> None:
+    play = Playbook()
+    if prepared_before:
+        play.client(parse("d", DELETE), SYNC)
+        play.target(PARSED, ready())
+    play.client(*([] if prepared_before else [parse("d", DELETE)]), bind("", "d"), execute(""), SYNC)
+    missing(play)
+    assert len(play.requests) == int(prepared_before)
+    assert len(play.recorded("finished")) == int(not prepared_before)
 
 
 # --- answers that don't fit ------------------------------------------------------------------------------------------------

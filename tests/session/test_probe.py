@@ -1,10 +1,12 @@
 """The preview's questions, one at a time, and what is made of the answers; the oid question also against PostgreSQL."""
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 
+from gateway.approvals.request import Preview
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import load
 from gateway.session.errands import Messages
@@ -119,51 +121,53 @@ def test_a_statement_that_may_run_code_is_not_even_counted(sql: str, judge: Judg
 # --- what the target would refuse ----------------------------------------------------------------------------------------
 
 
-INSERT = "INSERT INTO customers (id, name) VALUES (7, 'Ann')"
-SAMPLE = columns("column1", "column2", table=0, first=0) + row(b"7", b"Ann") + complete("SELECT 1")
+MISSPELT = "DELETE FROM customers WHERE ide = 7"
+ABSENT = error("42703", f"no column {KEY.decode()}")
+
+
+def unread(judge: Judge, sql: str, *values: bytes) -> Subject:
+    return replace(subject(judge, sql, *values), unread=True)
+
+
+def test_the_statement_itself_is_prepared_and_what_it_lacks_is_the_answer(judge: Judge) -> None:
+    asked, findings = played(
+        probe(unread(judge, MISSPELT), judge, "I"), ready("T"), CUSTOMERS, ABSENT + ready("E"), ready()
+    )
+    assert asked[2] == parse("", MISSPELT) + describe("S", "") + SYNC
+    assert text(asked[3]) == "ROLLBACK"
+    assert findings.refusal == Refusal("42703", "no column [api_key]", "")
+    assert findings.preview == Preview()
 
 
 @pytest.mark.parametrize(
-    ("sql", "answers"),
+    ("status", "again"),
     [
-        ("DELETE FROM customers WHERE ide = 7", [error("42703", "no column ide")]),
-        ("UPDATE customers SET name = nome", [error("42703", "no column ide")]),
-        ("INSERT INTO customers SELECT ide FROM orders", [error("42703", "no column ide")]),
-        ("INSERT INTO customers VALUES ((SELECT ide FROM orders))", [error("42703", "no column ide")]),
-        (
-            "UPDATE customers SET ide = 7",
-            [row(b"3"), columns("id") + complete("SELECT 0") + error("42703", "no column ide")],
-        ),
-        (INSERT, [SAMPLE + error("42703", "no column ide")]),
-        ("INSERT INTO customers DEFAULT VALUES", [error("42703", "no column ide")]),
-        (
-            "MERGE INTO customers c USING orders o ON o.id = c.id WHEN MATCHED THEN DELETE",
-            [error("42703", "no column ide")],
-        ),
+        ("I", "ROLLBACK; BEGIN READ ONLY; SET LOCAL statement_timeout"),
+        ("T", "ROLLBACK TO SAVEPOINT hoop_probe; SET TRANSACTION READ ONLY; SET LOCAL statement_timeout"),
     ],
 )
-def test_what_it_does_not_find_it_would_refuse(sql: str, answers: list[bytes], judge: Judge) -> None:
-    assert found(judge, sql, *answers).refusal == Refusal("42703", "no column ide", "")
+@pytest.mark.parametrize("sqlstate", ["55P03", "57014", "42804", "42501"])
+def test_of_any_other_error_it_is_not_sure_and_counts_all_the_same(
+    sqlstate: str, status: str, again: str, judge: Judge
+) -> None:
+    asking = probe(unread(judge, "DELETE FROM customers"), judge, status)
+    answers = (error(sqlstate) + ready("E"), ready("T"), row(b"3"), complete("SELECT 0"), ready(status))
+    asked, findings = played(asking, ready("T"), CUSTOMERS, *answers)
+    assert text(asked[3]).startswith(again)
+    assert (findings.refusal, findings.preview.rows) == (None, 3)
 
 
-@pytest.mark.parametrize(
-    ("sql", "answers"),
-    [
-        ("DELETE FROM customers", [error("42501", "permission denied")]),
-        ("DELETE FROM customers", [complete("SELECT 0") + error("42703", "no ctid of a view")]),
-        ("UPDATE customers SET id = 7", [row(b"3"), error("42703", "no ctid of a view")]),
-        ("DROP TABLE IF EXISTS customers", [error("42P01", "no table")]),
-        ("TRUNCATE customers", [error("42P01", "no table")]),
-        (INSERT, [SAMPLE + error("42501", "permission denied to read it")]),
-    ],
-)
-def test_other_errors_are_not_surely_the_statements_own(sql: str, answers: list[bytes], judge: Judge) -> None:
-    assert found(judge, sql, *answers).refusal is None
+def test_an_error_of_a_question_is_not_the_statements_own(judge: Judge) -> None:
+    """It may quote a value of a masked column: nobody's but the reviewers', and masked."""
+    answers = (PARSED, error("42P01", "relation \"secret\" does not exist"), ready())
+    asking = probe(unread(judge, "DELETE FROM customers WHERE name::regclass = 0"), judge, "I")
+    assert played(asking, ready("T"), CUSTOMERS, *answers)[1].refusal is None
 
 
-def test_who_may_only_insert_has_a_sample_all_the_same(judge: Judge) -> None:
-    shown = found(judge, INSERT, SAMPLE + error("42501", "permission denied to read it")).preview
-    assert (shown.before, shown.note) == ((("7", "Ann"),), "")
+def test_what_the_target_has_read_is_prepared_for_its_types_alone(judge: Judge) -> None:
+    asking = probe(subject(judge, "DELETE FROM customers WHERE id = $1", b"1"), judge, "I")
+    answers = (ABSENT + ready("E"), ready("T"), row(b"1"), complete("SELECT 0"), ready())
+    assert played(asking, ready("T"), CUSTOMERS, *answers)[1].refusal is None
 
 
 # --- count and sample ------------------------------------------------------------------------------------------------------
@@ -175,9 +179,17 @@ def test_a_count_that_takes_too_long_says_so_and_the_sample_is_left_out(judge: J
 
 
 def test_an_error_of_the_sample_keeps_the_count_and_hides_what_it_quotes(judge: Judge) -> None:
-    shown = found(judge, "DELETE FROM customers", row(b"3"), error("22P02", f"bad: {KEY.decode()}")).preview
-    assert shown.rows == 3
-    assert shown.note == "no preview: bad: [api_key]"
+    wrong = error("22P02", f"bad: {KEY.decode()} of Ann")
+    shown = found(judge, "DELETE FROM customers", row(b"3"), wrong).preview
+    assert (shown.rows, shown.note) == (3, "no preview: bad: [api_key] of Ann")
+
+
+def test_an_error_that_may_quote_a_masked_column_is_withheld(judge: Judge) -> None:
+    asking = subject(judge, "DELETE FROM customers")
+    asking.execution.protected = True
+    for answers in ((error("22P02", "bad: Ann"), ready()), (row(b"3"), error("22P02", "bad: Ann"), ready())):
+        _, findings = played(probe(asking, judge, "I"), ready("T"), CUSTOMERS, *answers)
+        assert findings.preview.note.startswith("no preview: the message is withheld")
 
 
 def test_the_sample_is_masked_like_any_result(judge: Judge) -> None:

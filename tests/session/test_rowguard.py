@@ -11,7 +11,7 @@ from gateway.session.rowguard import REFUSED
 from gateway.wire.backend import fields, notice_response
 from gateway.wire.frontend import FLUSH, SYNC, bind, close, execute, message, parse, query
 from tests import playbook
-from tests.playbook import BOUND, CLOSED, PARSED, POLICY, Playbook, columns, complete, error, ready, row
+from tests.playbook import BOUND, CLOSED, PARSED, POLICY, Playbook, columns, complete, error, parsed, ready, row
 from tests.session.test_session import DELETE, approve, opened, ruled
 
 RETURNING = f"{DELETE} RETURNING name"
@@ -332,6 +332,8 @@ def asked(*messages: bytes, rows: int | None = 3, status: str = "I") -> tuple[in
         question = play.to_target()
         if b"pg_class" in question:
             answer = row(b"public.customers", b"16400") + complete("SELECT 1")
+        elif question.startswith(b"P"):
+            answer = parsed()
         elif rows is None and b"count(" in question:
             answer = error("57014")
         else:

@@ -20,6 +20,7 @@ from tests.playbook import (
     columns,
     complete,
     error,
+    parsed,
     ready,
     row,
     split,
@@ -466,6 +467,7 @@ def test_copy_data_flows_after_the_release_and_stray_copy_messages_are_dropped()
     play.client(query(COPY))
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
     play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(parsed(), ready("T"))
     play.target(complete("ROLLBACK"), ready())
     opened(play)
     approve(play)

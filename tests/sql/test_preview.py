@@ -1,7 +1,6 @@
 """Previews against PostgreSQL itself: the count is what the statement then touches, the sample is of those rows."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -44,6 +43,7 @@ EXACT = [
     "WITH RECURSIVE g (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < 4) DELETE FROM t USING g WHERE g.n = t.id",
     'DELETE FROM s."Odd ""name" WHERE "X" = 1',
     "DELETE FROM parted WHERE id >= 8",
+    "WITH t AS (SELECT 99 AS id) DELETE FROM public.t WHERE id < 3",
     "DELETE FROM parted USING u WHERE u.id = parted.id",
     "DELETE FROM parent",
     "DELETE FROM ONLY parent",
@@ -93,34 +93,6 @@ async def test_the_count_is_what_the_statement_touches(connection: Any, sql: str
     tag = await connection.execute(sql)
     assert counted == int(tag.split()[-1])
     assert counted > 0, "a case that touches nothing shows nothing"
-
-
-@pytest.mark.parametrize("sql", EXACT)
-async def test_what_it_writes_is_found_where_the_statement_finds_it(connection: Any, sql: str) -> None:
-    plan = preview(sql)
-    assert plan.targets_sql is not None
-    assert await connection.fetch(plan.targets_sql) == []
-
-
-@pytest.mark.parametrize(
-    ("sql", "what"),
-    [
-        ("DELETE FROM tt", 'relation "tt"'),
-        ("UPDATE tt SET a = 1", 'relation "tt"'),
-        ("UPDATE t AS x SET aa = 1, a = 2", "column x.aa"),
-        ("UPDATE t SET (a, bb) = (SELECT 1, 2)", "column t.bb"),
-        ("INSERT INTO s.t VALUES (1)", 'relation "s.t"'),
-        ('INSERT INTO s."Odd ""name" (x) VALUES (1)', "x does not exist"),
-        ("INSERT INTO tt DEFAULT VALUES", 'relation "tt"'),
-        ("MERGE INTO tt USING u ON true WHEN MATCHED THEN DELETE", 'relation "tt"'),
-        ("WITH gone AS (DELETE FROM tt RETURNING id) SELECT * FROM gone", 'relation "tt"'),
-    ],
-)
-async def test_what_it_writes_is_not_there(connection: Any, sql: str, what: str) -> None:
-    plan = preview(sql)
-    assert plan.targets_sql is not None
-    with pytest.raises((asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError), match=re.escape(what)):
-        await connection.fetch(plan.targets_sql)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +158,18 @@ def test_reads_have_none_and_need_no_note(sql: str) -> None:
         ("DELETE FROM t WHERE CURRENT OF c", "WHERE CURRENT OF"),
         ("INSERT INTO t VALUES (1, DEFAULT, 'x')", "DEFAULT"),
         ("MERGE INTO t USING u ON u.t_id = t.id WHEN NOT MATCHED THEN DO NOTHING", "not counted"),
+        ("WITH t AS (SELECT 1 AS id) DELETE FROM t WHERE id = 1", "a part of WITH has the table's name"),
+        ("WITH t AS (SELECT 1 AS id) UPDATE t SET a = 1", "a part of WITH has the table's name"),
+        ("WITH t AS (SELECT 1 AS id) MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE", "has the table's name"),
+        ("WITH t AS (SELECT 1 AS id), d AS (DELETE FROM t RETURNING 1) SELECT FROM d", "has the table's name"),
+        (
+            "WITH x AS (SELECT 1), z AS (TABLE x), d AS (WITH x AS (SELECT 2) DELETE FROM t USING x, z) SELECT",
+            "can't be taken apart",
+        ),
+        (
+            "WITH x AS (TABLE y), d AS (WITH RECURSIVE y AS (SELECT 2) DELETE FROM t USING x, y) SELECT",
+            "can't be taken apart",
+        ),
         ("COPY t (a, b) FROM STDIN", "columns: a, b"),
         ("DROP VIEW v", "it drops no table"),
         ("ALTER TABLE t ADD c int", "no preview for this kind"),
