@@ -28,10 +28,12 @@ from gateway.session.meaning import (
     meaning_question,
     names_of,
 )
+from gateway.session.names import Prepared
 from gateway.session.probe import Findings, Refusal, Subject, probe
 from gateway.session.question import Held, Stage, content_digest, release_digest, request_of, wire_of
 from gateway.session.replies import Batch
 from gateway.session.state import Conversation, Phase
+from gateway.sql.statement import Script
 from gateway.wire.backend import error_response, notice_response
 
 #: Time between NoticeResponses while a client waits (interface.md).
@@ -112,9 +114,14 @@ class Holding:
         portal = reply.portal
         names = tuple(names_of(held.executions))
         prepared = portal.prepared if portal else None
-        # another session, or what runs before it, may have what this one has not
-        unread = not held.side and held.batch.runs == 1 and (prepared is None or held.batch.prepares(prepared))
-        return Subject(changing[0], prepared, portal.bind if portal else None, names, unread)
+        return Subject(changing[0], prepared, portal.bind if portal else None, names, self._unread(held, prepared))
+
+    def _unread(self, held: Held, prepared: Prepared | None) -> bool:
+        """May the target be asked to prepare what it has not read yet? Another session, or what runs before it, may have what
+        this one has not; and a constant that is written to an array of a domain meets its CHECK there."""
+        if held.side or held.batch.runs != 1 or not (prepared is None or held.batch.prepares(prepared)):
+            return False
+        return not self._talk.judge.runs_at_bind(Script("", tuple(each.statement for each in held.executions)))
 
     def _probe_here(self) -> None:
         talk = self._talk

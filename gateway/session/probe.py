@@ -51,7 +51,7 @@ class Subject:
     prepared: Prepared | None = None
     bind: Bind | None = None
     names: tuple[str, ...] = ()  # of relations and functions, of all that is held with it
-    unread: bool = False  # it runs first of its batch, and the target has not prepared it yet
+    unread: bool = False  # the target may be asked to prepare it, and has not yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,9 @@ async def test_an_error_that_quotes_a_masked_value_is_nobodys_to_see(stack: Stac
 
 
 async def test_a_column_that_one_may_write_and_not_read_is_counted_all_the_same(stack: Stack, wire: Wire) -> None:
-    stack.do("CREATE TABLE halves (a int, b int); INSERT INTO halves VALUES (1, 1); GRANT UPDATE, SELECT (a) ON halves TO hoop")
+    stack.do(
+        "CREATE TABLE halves (a int, b int); INSERT INTO halves VALUES (1, 1); GRANT UPDATE, SELECT (a) ON halves TO hoop"
+    )
     await stack.on(stack.reload("shop"))
     asking = asyncio.create_task(wire.ask(query("UPDATE halves SET b = 1 WHERE a = 1")))
     card = await stack.card()
@@ -127,7 +129,9 @@ async def test_a_column_that_one_may_write_and_not_read_is_counted_all_the_same(
 
 
 @pytest.mark.parametrize("name", ["", "d"])
-async def test_with_its_parse_in_the_same_batch_it_is_the_same(stack: Stack, wire: Wire, direct: Wire, name: str) -> None:
+async def test_with_its_parse_in_the_same_batch_it_is_the_same(
+    stack: Stack, wire: Wire, direct: Wire, name: str
+) -> None:
     asked = len(stack._top())
     batch = parse(name, "DELETE FROM legder WHERE id = $1") + bind("", name, [b"1"]) + execute("") + SYNC
     for block in (b"", query("BEGIN") + parse("kept", "SELECT 1") + SYNC + query("SAVEPOINT s")):
@@ -135,7 +139,9 @@ async def test_with_its_parse_in_the_same_batch_it_is_the_same(stack: Stack, wir
         for at in (direct, wire):
             lines = [await at.ask(each) for each in (query("BEGIN"), query("SAVEPOINT s")) if block]
             lines.append(await at.ask(batch))
-            lines += [await at.ask(each) for each in (query("ROLLBACK TO s"), query("SELECT 1"), query("COMMIT")) if block]
+            lines += [
+                await at.ask(each) for each in (query("ROLLBACK TO s"), query("SELECT 1"), query("COMMIT")) if block
+            ]
             heard.append(lines)
         assert heard[1] == heard[0]
     assert len(stack._top()) == asked
@@ -143,7 +149,9 @@ async def test_with_its_parse_in_the_same_batch_it_is_the_same(stack: Stack, wir
 
 async def test_a_setting_in_front_of_it_counts(stack: Stack, wire: Wire, direct: Wire) -> None:
     """An Execute without a Sync runs before the Query behind it, in one transaction."""
-    stack.do("CREATE SCHEMA apart; CREATE TABLE apart.here (id int); GRANT ALL ON SCHEMA apart TO hoop; GRANT ALL ON apart.here TO hoop")
+    stack.do(
+        "CREATE SCHEMA apart; CREATE TABLE apart.here (id int); GRANT ALL ON SCHEMA apart TO hoop; GRANT ALL ON apart.here TO hoop"
+    )
     await stack.on(stack.reload("shop"))
     path = parse("", "SET search_path = apart") + bind("", "") + execute("")
     batch = path + query("DELETE FROM here WHERE true")
@@ -153,6 +161,23 @@ async def test_a_setting_in_front_of_it_counts(stack: Stack, wire: Wire, direct:
     assert await wire.ask(query("COMMIT")) == await direct.ask(query("COMMIT"))
     assert wire.errors == []
     stack.do("DROP SCHEMA apart CASCADE")
+
+
+async def test_preparing_it_runs_no_check_of_a_domain(stack: Stack, wire: Wire) -> None:
+    """The target meets it where it reads a constant that is written to an array of the domain."""
+    stack.do(
+        "CREATE FUNCTION noted(int) RETURNS bool LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_advisory_lock(4242); RETURN true; END';"
+        "CREATE DOMAIN checked AS int CHECK (noted(VALUE)); CREATE TABLE many (d checked[]); GRANT ALL ON many TO hoop"
+    )
+    await stack.on(stack.reload("shop"))
+    for sql in ("INSERT INTO many VALUES ('{5}')", "UPDATE many SET d = '{5}' WHERE true"):
+        asking = asyncio.create_task(wire.ask(query(sql)))
+        card = await stack.card()
+        assert stack.ask("SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4242") == []
+        await stack.deny("Bob", card, "not this one")
+        assert (await asking)[-1] == "ZI"
+    stack.do("DROP TABLE many; DROP DOMAIN checked; DROP FUNCTION noted")
 
 
 async def test_a_parse_is_the_targets_to_refuse(stack: Stack, wire: Wire) -> None:

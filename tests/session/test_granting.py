@@ -10,7 +10,21 @@ from gateway.session.meaning import SETTINGS
 from gateway.wire.backend import fields
 from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
 from tests import playbook
-from tests.playbook import ANN, BOUND, NO_DATA, NOW, PARSED, POLICY, Playbook, columns, complete, error, parsed, ready, row
+from tests.playbook import (
+    ANN,
+    BOUND,
+    NO_DATA,
+    NOW,
+    PARSED,
+    POLICY,
+    Playbook,
+    columns,
+    complete,
+    error,
+    parsed,
+    ready,
+    row,
+)
 from tests.session.test_session import BOB, DELETE
 
 GRANTS = "grants: {max_minutes: 60, max_uses: 20, max_rows: 100}"

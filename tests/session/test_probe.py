@@ -159,7 +159,7 @@ def test_of_any_other_error_it_is_not_sure_and_counts_all_the_same(
 
 def test_an_error_of_a_question_is_not_the_statements_own(judge: Judge) -> None:
     """It may quote a value of a masked column: nobody's but the reviewers', and masked."""
-    answers = (PARSED, error("42P01", "relation \"secret\" does not exist"), ready())
+    answers = (PARSED, error("42P01", 'relation "secret" does not exist'), ready())
     asking = probe(unread(judge, "DELETE FROM customers WHERE name::regclass = 0"), judge, "I")
     assert played(asking, ready("T"), CUSTOMERS, *answers)[1].refusal is None
 
