@@ -25,82 +25,34 @@ from gateway.session.gate import Gate
 from gateway.session.judging import UNREADABLE, Login
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog, Relation
-from gateway.sql.parse import MAX_BYTES, read
+from gateway.sql.parse import read
 from gateway.sql.tree import words
-from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, close, describe, execute, message, parse, query
+from gateway.wire.frontend import SYNC, TERMINATE, message, query
 from tests.fuzz.client import Client
+from tests.fuzz.conversations import GUARDED, HARMLESS, READS, conversation, damaged, steady
+from tests.fuzz.standing import differences, stands
 from tests.fuzz.target import BEHIND, Target, statements, word
 from tests.playbook import ANN, NOW, POLICY, catalog, whole
 
 OPEN = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba}", "}")
 BOB = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
-MESSAGES = 40  # of one conversation, about
 STEPS = 5000
-#: Behind a text it makes one that the session itself doesn't read: the parser's process is asked (gateway.sql.parse.MAX_BYTES).
-BIG = " " * MAX_BYTES
-
-#: Our grammar refuses it, and the target takes it.
-REFUSED = "FROBNICATE {}"
-#: Texts that may run unasked. `{}` is a number that tells them apart.
-HARMLESS = (
-    "SELECT {}",
-    "SELECT name FROM customers WHERE id = {}",
-    "SELECT {} FROM generate_series(1, 3)",
-    "SELECT lower('boom {}')",
-    "SHOW search_path",
-    "SELECT reader({})",
-    "COPY customers TO STDOUT",
-    "BEGIN",
-    "BEGIN READ ONLY",
-    "COMMIT",
-    "ROLLBACK",
-    "SAVEPOINT s",
-    "ROLLBACK TO s",
-    "RELEASE s",
-    "SET search_path = other",
-    "SET default_transaction_read_only = off",
-    "SET work_mem = '{}kB'",
-    "RESET search_path",
-    "PREPARE p AS SELECT {}",
-    "PREPARE p AS DELETE FROM customers WHERE id = {}",
-    "EXECUTE p",
-    "DEALLOCATE p",
-    "DEALLOCATE ALL",
-    "DECLARE c CURSOR FOR SELECT {}",
-    "FETCH c",
-    "CLOSE c",
-    "DISCARD ALL",
+_CARDS = "columns: [{column: '*.public.customers.card_number', mask: redact}], detect: [card]"
+#: What is masked, for whom, and what happens to a copy of it and to what can't be traced.
+MASKINGS = (
     "",
-    "/* reason: because */ SELECT {}",
+    "masking: {detect: [card]}\n",
+    f"masking: {{{_CARDS}}}\n",
+    f"masking: {{{_CARDS}, clear_for: {{groups: [eng]}}}}\n",
+    f"masking: {{{_CARDS}, unresolved: hold, copies: hold}}\n",
 )
-#: Texts that people must approve first, or that nobody may run.
-GUARDED = (
-    "DELETE FROM customers WHERE id = {}",
-    "UPDATE customers SET name = 'x' WHERE id = {}",
-    "INSERT INTO orders VALUES ({})",
-    "INSERT INTO orders VALUES ({}) RETURNING id",
-    "SELECT evil({})",
-    "COPY customers FROM STDIN",
-    "CREATE TABLE t{} (id int)",
-    "CREATE FUNCTION reader() RETURNS int LANGUAGE sql AS 'DELETE {}'",
-    "DROP TABLE customers",
-    "DO 'rename {}'",
-    "INSERT INTO jobs VALUES ('rename {}')",
-    REFUSED,
-    "WITH d AS (DELETE FROM customers WHERE id = {} RETURNING 1) SELECT 1",
-    "LOCK TABLE customers",
-    "VACUUM",
-)
-_TEXTS = HARMLESS * 2 + GUARDED
-_NAMES = ("", "", "", "a", "b", "p", "x" * 70, "x" * 63)
-_PORTALS = ("", "", "", "a", "c", "é" * 40)
-#: Control of transactions and names: what of these runs is not counted, the gateway has such texts of its own.
 #: How the gateway's own question begins what the names of a held statement mean.
 _QUESTION = "WITH RECURSIVE named AS (\n SELECT c.oid, pg_catalog.concat("
+#: Control of transactions and names: what of these runs is not counted, the gateway has such texts of its own.
 _UNCOUNTED = words("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE SHOW SET RESET")
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _policy(text: str) -> Policy:
     return load(text)
 
@@ -154,7 +106,8 @@ class World:
             other = self.twin.handle(event, self.now)
             assert _summed(effects) == _summed(other), f"on the ordinary way: {list(map(_short, other))}"
             if self.session.short.flight is None:
-                assert stands(self.session) == stands(self.twin)
+                found = differences(stands(self.session), stands(self.twin))
+                assert not found, f"it stands otherwise than on the ordinary way: {found}"
 
     def _perform(self, effect: ev.Effect) -> None:
         self.log.append(effect)
@@ -280,17 +233,6 @@ def _summed(effects: list[ev.Effect]) -> tuple[bytes, bytes, list[ev.Effect]]:
     return said, sent, [whole(each) for each in effects if not isinstance(each, ev.ToClient | ev.ToTarget)]
 
 
-def stands(session: Session) -> tuple[object, ...]:
-    """What the next message would be read by."""
-    talk, names = session.talk, session.talk.names
-    portals = {name: (each.prepared.sql, each.columns, each.bind) for name, each in names.portals.items()}
-    statements = {name: (each.sql, each.columns) for name, each in names.statements.items()}
-    flags = talk.number, talk.status, talk.phase, talk.at_rest, talk.path_stale, talk.lurking, talk.claimed_reason
-    falls_back = talk.path_in_transaction, talk.reread_inside, talk.changed, talk.ended_as, talk.broke
-    stream = session.stream.at_rest, session.stream._reached
-    return (*flags, *falls_back, portals, statements, names.doubts, names.readings, *stream, talk.gate)
-
-
 def _bodies(fields: Mapping[str, Value]) -> tuple[str, ...] | None:
     """What a record or a held statement says that runs: bound by the protocol, a name of PREPARE is recorded by PREPARE's text and the body's tag."""
     sql = str(fields.get("sql", ""))
@@ -321,7 +263,7 @@ def _plain(text: str) -> str:
 
 
 _GUARDED_PLAIN = frozenset(_plain(each.format(111)) for each in GUARDED)
-_HARMLESS_PLAIN = frozenset(_plain(each.format(111)) for each in HARMLESS)
+_HARMLESS_PLAIN = frozenset(_plain(each.format(111)) for each in HARMLESS + READS)
 
 
 def _short(value: object) -> str:
@@ -355,140 +297,6 @@ def _shown(data: bytes) -> str:
     return " ".join(found)
 
 
-# --- what the client says ---------------------------------------------------------------------------------------------
-
-
-def _text(random: Random) -> str:
-    count = 1 if random.random() < 0.85 else random.randint(2, 4)
-    text = "; ".join(random.choice(_TEXTS).format(random.randint(100, 130)) for _ in range(count))
-    if random.random() > 0.05:
-        return text
-    return random.choice((text, REFUSED.format(random.randint(100, 130)))) + BIG
-
-
-def _one(random: Random) -> bytes:
-    """Any message, in no order."""
-    name, portal = random.choice(_NAMES), random.choice(_PORTALS)
-    return random.choice(
-        (
-            lambda: query(_text(random)),
-            lambda: parse(name, _text(random)),
-            lambda: bind(portal, name, [b"1"] * random.choice((0, 0, 1))),
-            lambda: execute(portal, random.choice((0, 0, 1, 2))),
-            lambda: describe("S", name),
-            lambda: describe("P", portal),
-            lambda: close("S", name),
-            lambda: close("P", portal),
-            lambda: SYNC,
-            lambda: SYNC,
-            lambda: FLUSH,
-            lambda: message(b"F", b"\0\0\0\7\0\0\0\0\0\0"),
-            lambda: message(b"d", b"1\tx\n"),
-            lambda: message(b"c", b""),
-            lambda: message(b"f", b"no\0"),
-        )
-    )()
-
-
-def _batch(random: Random) -> list[bytes]:
-    """What a driver sends: Parse, Bind, Describe, Execute, Sync; now and then without one of them or with one twice."""
-    found: list[bytes] = []
-    for _ in range(random.choice((1, 1, 1, 2, 3, 6))):
-        name, portal = random.choice(_NAMES), random.choice(_PORTALS)
-        found += [
-            close("S", name) if name else b"",
-            parse(name, _text(random)),
-            bind(portal, name),
-            describe("P", portal),
-            execute(portal, random.choice((0, 0, 0, 1))),
-            random.choice((b"", b"", FLUSH)),
-        ]
-    found = [each for each in found if each and random.random() > 0.05]
-    at = random.randrange(len(found) + 1)
-    return [*found[:at], *found[at : at + 1], *found[at:], SYNC] if random.random() < 0.1 else [*found, SYNC]
-
-
-def _renamed(random: Random) -> list[bytes]:
-    """Names, code that changes what they mean, and their use; the Syncs between them anywhere."""
-    code = random.choice(("DO 'rename {}'", "INSERT INTO jobs VALUES ('rename {}')")).format(random.randint(100, 130))
-    by_sql = random.random() < 0.3
-    steps = [
-        [query("PREPARE p AS SELECT 100") if by_sql else parse("p", "SELECT 100")],
-        [query(code)] if by_sql or random.random() < 0.5 else [parse("", code), bind("", ""), execute("")],
-        [query("EXECUTE p")] if by_sql else [bind("", "p"), execute("")],
-    ]
-    for each in steps:
-        each.extend([SYNC] if random.random() < 0.6 else [])
-    return [close("S", "p"), *(part for each in steps for part in each), SYNC]
-
-
-def _repeated(random: Random) -> list[bytes]:
-    """The same plain reads over and over, as an application sends them, in a block or not."""
-    texts = (
-        "SELECT name FROM customers WHERE id = {}",
-        "SELECT 100",
-        "SELECT id FROM orders WHERE customer IN ({}, 1)",
-    )
-    found = [parse("a", random.choice(texts[1:]).format(1)), describe("S", "a"), SYNC]
-    block = random.random() < 0.4
-    if block:
-        found.append(query(random.choice(("BEGIN", "BEGIN", "START TRANSACTION", "BEGIN READ ONLY"))))
-    for _ in range(random.randint(3, 12)):
-        formats = random.choice(((), (0,), (1,)))
-        described = random.choice((b"", describe("P", "")))
-        prepared = bind("", "a", [b"1"] * random.choice((0, 0, 1)), (), formats) + described + execute("") + SYNC
-        text = random.choice(texts).format(random.randint(100, 130))
-        once = parse("", text) + bind("", "", (), (), formats) + describe("P", "") + execute("") + SYNC
-        found.append(random.choice((query(text), prepared, once)))
-    if block and random.random() < 0.3:
-        found.append(query(random.choice(_TEXTS).format(100)))
-    if block:
-        found.append(query(random.choice(("COMMIT", "COMMIT", "ROLLBACK", "END"))))
-    return [close("S", "a"), *found]
-
-
-def _steady(random: Random) -> list[bytes]:
-    """Such reads, and now and then something between them."""
-    found: list[bytes] = []
-    while len(found) < MESSAGES:
-        found += _repeated(random)
-        found += [query(random.choice(HARMLESS).format(100))] if random.random() < 0.3 else []
-    return found
-
-
-def _conversation(random: Random) -> list[bytes]:
-    found: list[bytes] = []
-    while len(found) < MESSAGES:
-        luck = random.random()
-        if luck < 0.04:
-            found += _renamed(random)
-        elif luck < 0.14:
-            found += _repeated(random)
-        elif luck < 0.35:
-            found.append(query(_text(random)))
-        elif luck < 0.75:
-            found += _batch(random)
-        else:
-            found += [_one(random) for _ in range(random.randint(1, 6))]
-    return found
-
-
-def _damaged(random: Random, raw: bytes) -> bytes:
-    body = bytearray(raw[5:])
-    if not body:
-        return raw
-    luck = random.random()
-    if luck < 0.4:
-        body[random.randrange(len(body))] = random.randrange(256)
-    elif luck < 0.6:
-        del body[random.randrange(len(body)) :]
-    elif luck < 0.8:
-        body += random.randbytes(3)
-    else:
-        return random.choice(b"QPBDECSHFXdcfpz").to_bytes() + raw[1:]
-    return message(raw[:1], bytes(body))
-
-
 def _lie(random: Random, chunk: bytes) -> bytes:
     """What a broken or hostile target sends in its place."""
     at = random.randrange(len(chunk))
@@ -515,26 +323,28 @@ def _numbers() -> Iterator[str]:
 def case(random: Random) -> int:
     """One conversation. Returns how many messages the client has sent."""
     allowing = random.random() < 0.4
-    policy = _policy(OPEN if allowing else POLICY)
+    policy = _policy((OPEN if allowing else POLICY) + random.choice(MASKINGS))
     login = Login("s-1", "r-1", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
     known, commons = _catalog(), Commons()
     session, earlier = (Session(login, policy, known, _numbers(), Gate(), commons=commons) for _ in range(2))
     twin = Session(login, policy, known, _numbers(), Gate())  # it knows nothing of what others have met
     twin.short.shut = True
-    world = World(random, session, allowing, twin=twin)
-    world.steady = random.random() < 0.25
-    said = _steady(random) if world.steady else _conversation(random)
+    world = World(random, session, allowing, target=Target(odd=random), twin=twin)
+    world.steady = random.random() < 0.5
+    said = steady(random) if random.random() < 0.5 else conversation(random)
     world.lying = random.random() < 0.15
     if random.random() < 0.2:
         world.whole = False
-        said = [_damaged(random, each) if random.random() < 0.05 else each for each in said]
+        said = [damaged(random, each) if random.random() < 0.05 else each for each in said]
     # Whatever state it is in behind that: out of COPY, out of a batch, and something to show that it goes on.
     said += [message(b"f", b"enough\0"), SYNC, query("SELECT 100")]
     if random.random() < 0.1:
         said.insert(random.randrange(len(said)), TERMINATE)
     try:
         if random.random() < 0.3:  # somebody has said the same before
-            before = World(random, earlier, allowing, whole=world.whole, lying=world.lying, steady=True)
+            before = World(
+                random, earlier, allowing, Target(odd=random), whole=world.whole, lying=world.lying, steady=True
+            )
             _play(before, said)
         _play(world, said)
     except BaseException as error:

@@ -9,12 +9,17 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from random import Random
 
 from gateway.session.gate import HELPER
 from gateway.wire.backend import error_response
 from gateway.wire.frontend import message
 
 SETTING = "default_transaction_read_only"
+CARD = "4111111111111111"
+#: Columns of the session's catalog: (table's OID, attnum).
+_COLUMNS = {"card_number": (16400, 3), "name": (16400, 2), "customer": (16500, 2), "id": (16400, 1)}
+_TEXT, _INT4, _UNHEARD_OF = 25, 23, 99999
 #: What a DO that says "rename" makes of every name.
 BEHIND = "DELETE FROM customers WHERE id = 999"
 _READS = frozenset({"SELECT", "TABLE", "VALUES", "SHOW", "EXPLAIN", "FETCH", "MOVE", "COPY"})
@@ -82,9 +87,13 @@ def word(text: str) -> str:
 
 @dataclass(slots=True)
 class Target:
-    """`take` bytes, get answers. `default` is default_transaction_read_only, as a session of the gateway begins."""
+    """`take` bytes, get answers. `default` is default_transaction_read_only, as a session of the gateway begins.
+
+    `odd`: what it answers to reads of the client's varies by it: no rows, one that has to be masked, parameters of any types.
+    """
 
     status: str = "I"
+    odd: Random | None = None
     default: bool = True
     path: str = "public"
     statements: dict[str, "Statement"] = field(default_factory=dict)
@@ -228,7 +237,7 @@ class Target:
         self._awake(text)
         if portal and portal in self.portals:
             raise Refused("42P03")
-        self.portals[portal] = Portal(text, text, _rows(text))
+        self.portals[portal] = Portal(text, text, self._count(text))
         self._say("2")
 
     def _describe(self, body: bytes) -> None:
@@ -238,7 +247,7 @@ class Target:
                 raise Refused("26000")
             text = self.statements[name].text
             self._awake(text)
-            self._say("t", b"\0\0")
+            self._say("t", self._parameters())
         else:
             if name not in self.portals:
                 raise Refused("34000")
@@ -287,7 +296,7 @@ class Target:
             self._run(text, rows=False)
         given = portal.rows if limit <= 0 else min(limit, portal.rows)
         for _ in range(given):
-            self._say("D", _row(b"1"))
+            self._say("D", _row(self._value(text)))
         portal.rows -= given
         if portal.rows and limit > 0:
             self._say("s")
@@ -356,7 +365,20 @@ class Target:
             return rows + [_row(b"p", name.encode(), each.shown.encode(), b"") for name, each in self.portals.items()]
         if "pg_class" in text:
             return [_row(b"public.customers", b"16400")]
-        return [_row(b"1")] * _rows(text)
+        return [_row(self._value(text))] * self._count(text)
+
+    def _count(self, text: str) -> int:
+        none = self.odd is not None and not _asks(text) and self.odd.random() < 0.15
+        return 0 if none else _rows(text)
+
+    def _value(self, text: str) -> bytes:
+        if self.odd is None or _asks(text):
+            return b"1"
+        return self.odd.choice((b"1", b"1", b"1", b"1", b"1", b"1", CARD.encode(), b"", b"Ann"))
+
+    def _parameters(self) -> bytes:
+        types = self.odd.choices((_INT4, _TEXT, _UNHEARD_OF), k=self.odd.choice((0, 0, 0, 1, 2))) if self.odd else []
+        return struct.pack("!H", len(types)) + b"".join(struct.pack("!I", each) for each in types)
 
     def _end(self, *, commit: bool) -> None:
         if not commit:
@@ -543,8 +565,17 @@ def _rows(text: str) -> int:
     return 3 if "series" in text else 1
 
 
+def _asks(text: str) -> bool:
+    """Is it a question of the gateway's, whose answer has a shape?"""
+    return "pg_catalog" in text or text.startswith("SHOW")
+
+
 def _columns(text: str) -> bytes:
-    return b"\0\1" + b"x\0" + struct.pack("!IhIhih", 0, 0, 25, -1, -1, 0)
+    """One column, with the origin that the text's select list names first."""
+    words = text.replace(",", " ").partition(" FROM ")[0].split()
+    name = next((each for each in _COLUMNS if each in words), "x")
+    table, number = _COLUMNS.get(name, (0, 0))
+    return b"\0\1" + name.encode() + b"\0" + struct.pack("!IhIhih", table, number, _TEXT, -1, -1, 0)
 
 
 def _row(*values: bytes) -> bytes:

@@ -13,7 +13,7 @@ from gateway.session.session import Session
 from gateway.session.shortway import _texts
 from gateway.wire.backend import notice_response
 from gateway.wire.frontend import SYNC, bind, describe, execute, formats_read, message, parse, query, read_bind
-from tests.fuzz.sessions import stands
+from tests.fuzz.standing import stands
 from tests.playbook import BOUND, NOW, PARSED, POLICY, Playbook, catalog, columns, complete, error, ready, row, whole
 
 READ = query("SELECT name FROM customers WHERE id = 1")

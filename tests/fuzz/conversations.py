@@ -1,0 +1,282 @@
+"""What the client of the session's fuzzer says: whole conversations of about MESSAGES messages, in any order or as drivers do.
+
+What must not live here: what comes of them (sessions.py), what the target makes of a text (target.py).
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from gateway.sql.parse import MAX_BYTES
+from gateway.wire.frontend import FLUSH, SYNC, bind, close, describe, execute, message, parse, query
+from tests.fuzz.target import CARD
+
+MESSAGES = 40
+#: Behind a text it makes one that the session itself doesn't read: the parser's process is asked (gateway.sql.parse.MAX_BYTES).
+BIG = " " * MAX_BYTES
+
+#: Our grammar refuses it, and the target takes it.
+REFUSED = "FROBNICATE {}"
+#: Texts that may run unasked. `{}` is a number that tells them apart.
+HARMLESS = (
+    "SELECT {}",
+    "SELECT name FROM customers WHERE id = {}",
+    "SELECT {} FROM generate_series(1, 3)",
+    "SELECT lower('boom {}')",
+    "SHOW search_path",
+    "SELECT reader({})",
+    "COPY customers TO STDOUT",
+    "BEGIN",
+    "BEGIN READ ONLY",
+    "COMMIT",
+    "ROLLBACK",
+    "SAVEPOINT s",
+    "ROLLBACK TO s",
+    "RELEASE s",
+    "SET search_path = other",
+    "SET default_transaction_read_only = off",
+    "SET work_mem = '{}kB'",
+    "RESET search_path",
+    "PREPARE p AS SELECT {}",
+    "PREPARE p AS DELETE FROM customers WHERE id = {}",
+    "EXECUTE p",
+    "DEALLOCATE p",
+    "DEALLOCATE ALL",
+    "DECLARE c CURSOR FOR SELECT {}",
+    "FETCH c",
+    "CLOSE c",
+    "DISCARD ALL",
+    "",
+    "/* reason: because */ SELECT {}",
+    "SELECT card_number FROM customers WHERE id = {}",
+    "SELECT card_number AS x FROM customers c WHERE c.id IN ({}, 4)",
+    "SELECT name FROM customers WHERE card_number = '{}'",
+    f"SELECT '{CARD}'",
+    "SET DateStyle = 'German'",
+    "SET LOCAL work_mem = '{}kB'",
+    "SET default_transaction_read_only = on",
+    "SET hoop.reason = 'x{}'",
+    "SET application_name = 'a{}'",
+    "DECLARE h CURSOR WITH HOLD FOR SELECT {}",
+    "START TRANSACTION",
+    "/* n */ BEGIN",
+    "END",
+    "ABORT",
+)
+#: Texts that people must approve first, or that nobody may run.
+GUARDED = (
+    "DELETE FROM customers WHERE id = {}",
+    "UPDATE customers SET name = 'x' WHERE id = {}",
+    "INSERT INTO orders VALUES ({})",
+    "INSERT INTO orders VALUES ({}) RETURNING id",
+    "SELECT evil({})",
+    "COPY customers FROM STDIN",
+    "CREATE TABLE t{} (id int)",
+    "CREATE FUNCTION reader() RETURNS int LANGUAGE sql AS 'DELETE {}'",
+    "DROP TABLE customers",
+    "DO 'rename {}'",
+    "INSERT INTO jobs VALUES ('rename {}')",
+    REFUSED,
+    "WITH d AS (DELETE FROM customers WHERE id = {} RETURNING 1) SELECT 1",
+    "LOCK TABLE customers",
+    "VACUUM",
+    "INSERT INTO orders SELECT card_number FROM customers WHERE id = {}",
+)
+#: Plain reads, as an application sends them over and over.
+READS = (
+    "SELECT {}",
+    "SELECT name FROM customers WHERE id = {}",
+    "SELECT name FROM customers WHERE id = $1",
+    "SELECT name FROM customers WHERE card_number = '{}'",
+    "SELECT card_number FROM customers WHERE id = {}",
+    "SELECT id FROM orders WHERE customer IN ({}, 1)",
+    "SELECT reader({})",
+    f"SELECT '{CARD}'",
+    "/* reason: because */ SELECT {}",
+)
+_BEGINS = ("BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "/* n */ BEGIN", "BEGIN READ ONLY")
+_ENDS = ("COMMIT", "COMMIT", "ROLLBACK", "END", "ABORT", "COMMIT AND CHAIN")
+_TEXTS = HARMLESS * 2 + GUARDED
+_NAMES = ("", "", "", "a", "b", "p", "x" * 70, "x" * 63)
+_PORTALS = ("", "", "", "a", "c", "é" * 40)
+
+
+def _text(random: Random) -> str:
+    count = 1 if random.random() < 0.85 else random.randint(2, 4)
+    text = "; ".join(random.choice(_TEXTS).format(random.randint(100, 130)) for _ in range(count))
+    if random.random() > 0.05:
+        return text
+    return random.choice((text, REFUSED.format(random.randint(100, 130)))) + BIG
+
+
+def _one(random: Random) -> bytes:
+    """Any message, in no order."""
+    name, portal = random.choice(_NAMES), random.choice(_PORTALS)
+    return random.choice(
+        (
+            lambda: query(_text(random)),
+            lambda: parse(name, _text(random)),
+            lambda: bind(portal, name, [b"1"] * random.choice((0, 0, 1))),
+            lambda: execute(portal, random.choice((0, 0, 1, 2))),
+            lambda: describe("S", name),
+            lambda: describe("P", portal),
+            lambda: close("S", name),
+            lambda: close("P", portal),
+            lambda: SYNC,
+            lambda: SYNC,
+            lambda: FLUSH,
+            lambda: message(b"F", b"\0\0\0\7\0\0\0\0\0\0"),
+            lambda: message(b"d", b"1\tx\n"),
+            lambda: message(b"c", b""),
+            lambda: message(b"f", b"no\0"),
+        )
+    )()
+
+
+def _batch(random: Random) -> list[bytes]:
+    """What a driver sends: Parse, Bind, Describe, Execute, Sync; now and then without one of them or with one twice."""
+    found: list[bytes] = []
+    for _ in range(random.choice((1, 1, 1, 2, 3, 6))):
+        name, portal = random.choice(_NAMES), random.choice(_PORTALS)
+        found += [
+            close("S", name) if name else b"",
+            parse(name, _text(random)),
+            bind(portal, name),
+            describe("P", portal),
+            execute(portal, random.choice((0, 0, 0, 1))),
+            random.choice((b"", b"", FLUSH)),
+        ]
+    found = [each for each in found if each and random.random() > 0.05]
+    at = random.randrange(len(found) + 1)
+    return [*found[:at], *found[at : at + 1], *found[at:], SYNC] if random.random() < 0.1 else [*found, SYNC]
+
+
+def _renamed(random: Random) -> list[bytes]:
+    """Names, code that changes what they mean, and their use; the Syncs between them anywhere."""
+    code = random.choice(("DO 'rename {}'", "INSERT INTO jobs VALUES ('rename {}')")).format(random.randint(100, 130))
+    by_sql = random.random() < 0.3
+    steps = [
+        [query("PREPARE p AS SELECT 100") if by_sql else parse("p", "SELECT 100")],
+        [query(code)] if by_sql or random.random() < 0.5 else [parse("", code), bind("", ""), execute("")],
+        [query("EXECUTE p")] if by_sql else [bind("", "p"), execute("")],
+    ]
+    for each in steps:
+        each.extend([SYNC] if random.random() < 0.6 else [])
+    return [close("S", "p"), *(part for each in steps for part in each), SYNC]
+
+
+def _repeated(random: Random) -> list[bytes]:
+    """The same plain reads over and over, as an application sends them, in a block or not."""
+    texts = (
+        "SELECT name FROM customers WHERE id = {}",
+        "SELECT 100",
+        "SELECT id FROM orders WHERE customer IN ({}, 1)",
+    )
+    found = [parse("a", random.choice(texts[1:]).format(1)), describe("S", "a"), SYNC]
+    block = random.random() < 0.4
+    if block:
+        found.append(query(random.choice(("BEGIN", "BEGIN", "START TRANSACTION", "BEGIN READ ONLY"))))
+    for _ in range(random.randint(3, 12)):
+        formats = random.choice(((), (0,), (1,)))
+        described = random.choice((b"", describe("P", "")))
+        prepared = bind("", "a", [b"1"] * random.choice((0, 0, 1)), (), formats) + described + execute("") + SYNC
+        text = random.choice(texts).format(random.randint(100, 130))
+        once = parse("", text) + bind("", "", (), (), formats) + describe("P", "") + execute("") + SYNC
+        found.append(random.choice((query(text), prepared, once)))
+    if block and random.random() < 0.3:
+        found.append(query(random.choice(_TEXTS).format(100)))
+    if block:
+        found.append(query(random.choice(("COMMIT", "COMMIT", "ROLLBACK", "END"))))
+    return [close("S", "a"), *found]
+
+
+def _read(random: Random) -> str:
+    return random.choice(READS).format(random.randint(118, 126))
+
+
+def _breath(random: Random) -> bytes:
+    """A read that is parsed, bound and executed in one breath; its types, values and formats fit now and then."""
+    name = random.choice(("", "", "", "", "", "z"))
+    types = random.choice(((), (), (), (23,), (25,), (99999,)))
+    values = random.choice(([], [], [b"1"], [None], [CARD.encode()], [b"\0\0\0\7"], [b"\xff"], [b"1", b"2"], [b"a\0"]))
+    given, wanted = random.choice(((), (), (0,), (1,))), random.choice(((), (), (0,), (1,), (0, 1)))
+    described = random.choice((*[describe("P", "")] * 4, b"", describe("S", name)))
+    said = parse(name, _read(random), types) + bind("", name, values, given, wanted) + described
+    return (close("S", name) if name else b"") + said + execute("", random.choice((0, 0, 0, 0, 1))) + SYNC
+
+
+def _again(random: Random) -> bytes:
+    """One that was parsed before, bound once more."""
+    name, values = random.choice(("", "", "a", "z")), random.choice(([], [b"1"], [None]))
+    described = random.choice((b"", describe("P", "")))
+    return bind("", name, values, (), random.choice(((), (1,)))) + described + execute("") + SYNC
+
+
+def _aside(random: Random) -> bytes:
+    """What makes or drops names, or nothing."""
+    alone = (describe("S", ""), close("S", ""), close("P", ""), execute(""), b"", FLUSH)
+    return random.choice((*(each + SYNC for each in alone), query("DEALLOCATE ALL"), query("DISCARD ALL"), query("")))
+
+
+def _step(random: Random) -> bytes:
+    kinds: tuple[tuple[float, Callable[[Random], bytes]], ...] = (
+        (0.40, _breath),
+        (0.55, _again),
+        (0.75, lambda random: query(_read(random))),
+        (0.80, _aside),
+        (0.87, lambda random: query(random.choice(HARMLESS).format(random.randint(118, 126)))),
+        (1.0, lambda random: query(random.choice(_BEGINS + _ENDS))),
+    )
+    luck = random.random()
+    return next(make for below, make in kinds if luck < below)(random)
+
+
+def _block(random: Random) -> list[bytes]:
+    inside = [_step(random) for _ in range(random.randint(0, 5))]
+    return [query(random.choice(_BEGINS)), *inside, query(random.choice(_ENDS))]
+
+
+def steady(random: Random) -> list[bytes]:
+    """Reads one by one, many of them the same, in blocks and not, and now and then something between them."""
+    found = [parse("a", "SELECT name FROM customers WHERE id = 1"), describe("S", "a"), SYNC, *[_breath(random)] * 4]
+    while len(found) < MESSAGES:
+        luck = random.random()
+        if luck < 0.2:
+            found += _repeated(random)
+        elif luck < 0.6:
+            found += _block(random)
+        else:
+            found += [_step(random)] * random.choice((1, 1, 3))
+    return found
+
+
+def conversation(random: Random) -> list[bytes]:
+    found: list[bytes] = []
+    while len(found) < MESSAGES:
+        luck = random.random()
+        if luck < 0.04:
+            found += _renamed(random)
+        elif luck < 0.14:
+            found += _repeated(random)
+        elif luck < 0.35:
+            found.append(query(_text(random)))
+        elif luck < 0.75:
+            found += _batch(random)
+        else:
+            found += [_one(random) for _ in range(random.randint(1, 6))]
+    return found
+
+
+def damaged(random: Random, raw: bytes) -> bytes:
+    body = bytearray(raw[5:])
+    if not body:
+        return raw
+    luck = random.random()
+    if luck < 0.4:
+        body[random.randrange(len(body))] = random.randrange(256)
+    elif luck < 0.6:
+        del body[random.randrange(len(body)) :]
+    elif luck < 0.8:
+        body += random.randbytes(3)
+    else:
+        return random.choice(b"QPBDECSHFXdcfpz").to_bytes() + raw[1:]
+    return message(raw[:1], bytes(body))
