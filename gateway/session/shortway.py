@@ -311,6 +311,8 @@ class ShortWay:
             talk.names.query()
         elif flight.parsed:
             talk.names.statements[""] = prepared = prepared.again(result.of_statement, talk.names.readings)
+        elif flight.described is None:  # the table may be another one since the statement was described
+            prepared.columns = result.of_statement
         if talk.status == "I":
             return
         self._stream.reached(protected=flight.plain.protected)

@@ -94,6 +94,7 @@ READS = (
     "/* reason: because */ SELECT {}",
 )
 _BEGINS = ("BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "/* n */ BEGIN", "BEGIN READ ONLY")
+_VALUES: tuple[list[bytes | None], ...] = ([], [b"1"], [None])
 _ENDS = ("COMMIT", "COMMIT", "ROLLBACK", "END", "ABORT", "COMMIT AND CHAIN")
 _TEXTS = HARMLESS * 2 + GUARDED
 _NAMES = ("", "", "", "a", "b", "p", "x" * 70, "x" * 63)
@@ -206,14 +207,25 @@ def _breath(random: Random) -> bytes:
 
 def _again(random: Random) -> bytes:
     """One that was parsed before, bound once more."""
-    name, values = random.choice(("", "", "a", "z")), random.choice(([], [b"1"], [None]))
+    return _bound(random, random.choice(("", "a", "z")), random.choice(_VALUES))
+
+
+def _bound(random: Random, name: str, values: list[bytes | None]) -> bytes:
     described = random.choice((b"", describe("P", "")))
     return bind("", name, values, (), random.choice(((), (1,)))) + described + execute("") + SYNC
 
 
+def _described_before(random: Random) -> list[bytes]:
+    """One that is prepared and described by itself, and then bound over and over."""
+    types: tuple[int, ...] = random.choice(((), (), (25,)))
+    first = close("S", "a") + parse("a", _read(random), types) + describe("S", "a") + SYNC
+    values = random.choice(_VALUES)
+    return [first, *(_bound(random, "a", values) for _ in range(random.randint(4, 12)))]
+
+
 def _aside(random: Random) -> bytes:
     """What makes or drops names, or nothing."""
-    alone = (describe("S", ""), close("S", ""), close("P", ""), execute(""), b"", FLUSH)
+    alone = (describe("S", ""), describe("S", "a"), close("S", ""), close("P", ""), execute(""), b"", FLUSH)
     return random.choice((*(each + SYNC for each in alone), query("DEALLOCATE ALL"), query("DISCARD ALL"), query("")))
 
 
@@ -237,11 +249,13 @@ def _block(random: Random) -> list[bytes]:
 
 def steady(random: Random) -> list[bytes]:
     """Reads one by one, many of them the same, in blocks and not, and now and then something between them."""
-    found = [parse("a", "SELECT name FROM customers WHERE id = 1"), describe("S", "a"), SYNC, *[_breath(random)] * 4]
+    found = [*_described_before(random), *[_breath(random)] * 4]
     while len(found) < MESSAGES:
         luck = random.random()
-        if luck < 0.2:
+        if luck < 0.1:
             found += _repeated(random)
+        elif luck < 0.25:
+            found += _described_before(random)
         elif luck < 0.6:
             found += _block(random)
         else:

@@ -10,6 +10,7 @@ What must hold, whatever comes:
 - a session that never takes the short way of plain reads says, sends and records the same at each event.
 """
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -48,6 +49,9 @@ MASKINGS = (
 )
 #: How the gateway's own question begins what the names of a held statement mean.
 _QUESTION = "WITH RECURSIVE named AS (\n SELECT c.oid, pg_catalog.concat("
+
+#: The constants of its texts.
+_NUMBER = re.compile(r"'?\b[0-9]{3}\b'?")
 #: Control of transactions and names: what of these runs is not counted, the gateway has such texts of its own.
 _UNCOUNTED = words("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE SHOW SET RESET")
 
@@ -199,9 +203,14 @@ class World:
             assert not _guarded(written), f"{written} ran, and the client has not said so"
             return
         self.ran[written] += 1
-        assert self.ran[written] <= self.recorded[written], f"{written} ran {self.ran[written]} times unrecorded"
+        hidden = _NUMBER.sub("'[redacted]'", written)  # it stands beside a protected column
+        assert self.ran[written] <= self.recorded[written] + self.recorded[hidden], (
+            f"{written} ran {self.ran[written]} times unrecorded"
+        )
         if not self.allowing and _guarded(written) and not self._fooled:
-            assert self.ran[written] <= self.released[written], f"{written} ran, and nobody approved it"
+            assert self.ran[written] <= self.released[written] + self.released[hidden], (
+                f"{written} ran, and nobody approved it"
+            )
 
     @property
     def _fooled(self) -> bool:
@@ -305,6 +314,7 @@ def _lie(random: Random, chunk: bytes) -> bytes:
         (
             lambda: chunk[:at] + random.randbytes(1) + chunk[at + 1 :],
             lambda: chunk[:at],
+            lambda: chunk.replace(message(b"C", b"SELECT 1\0"), message(b"C", b"SELECT\0")),
             lambda: chunk + message(kind, random.randbytes(random.choice((0, 1, 2, 4, 30)))),
             lambda: message(kind, b"") + chunk,
             lambda: message(kind, b"default_transaction_read_only\0off\0") + chunk,

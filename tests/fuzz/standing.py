@@ -5,7 +5,7 @@ What must not live here: what is done to them (sessions.py). What only serves sp
 
 from collections.abc import Mapping
 
-from gateway.session.names import Portal, Prepared
+from gateway.session.names import Prepared
 from gateway.session.session import Session
 from gateway.session.state import Conversation
 
@@ -19,6 +19,8 @@ _OF_JUDGE = (
 _OF_STREAM = (
     "_tail", "_held", "_passing", "_passed", "_parts", "_touched", "_reached", "_within"
 )  # fmt: skip
+_OF_PREPARED = ("sql", "script", "types", "columns", "shown", "from_sql", "since", "read_as")
+_OF_PORTAL = ("script", "bind", "columns", "released", "shown", "since", "read_as", "under")
 _OF_RENEWAL = ("owed", "_readings", "_names", "_made", "_everything")
 _FOUND: list[str] = []  # the names of those of the conversation
 
@@ -34,13 +36,16 @@ def stands(session: Session) -> dict[str, object]:
         ("renewal", talk.renewal, _OF_RENEWAL),
     ):
         found |= {f"{of}.{name}": getattr(what, name) for name in wanted}
+    for name, prepared in names.statements.items():
+        found |= _prepared(f"statement {name!r}", prepared)
+    for name, portal in names.portals.items():
+        found |= _prepared(f"portal {name!r}: its statement", portal.prepared)
+        found |= {f"portal {name!r}.{each}": getattr(portal, each) for each in _OF_PORTAL}
     return found | {
         "stream._copy": session.stream._copy is None,
         "replies": [(each.kind, each.mode, each.at, len(each.executions), each.planned) for each in talk.replies],
         "gate": repr(talk.gate),
         "busy with": (talk.errand is None, talk.trial is None or talk.trial.stage, talk.rowguard is None),
-        "statements": {name: _prepared(each) for name, each in names.statements.items()},
-        "portals": {name: _portal(each) for name, each in names.portals.items()},
         "names": (names.doubts, names.asked_at, names.readings, {k: v for k, v in names._on_the_way.items() if v}),
         "inbox": (list(session.inbox), session.waiting, session.frames.partial),
         "reading": (session.paused, session.going_on, session.spilled, session.draft.begun, session.holding.active),
@@ -49,7 +54,9 @@ def stands(session: Session) -> dict[str, object]:
 
 def differences(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     """What is not the same in both, by name."""
-    return {name: (one[name], other[name]) for name in one if one[name] != other[name]}
+    missing = object()
+    pairs = {name: (one.get(name, missing), other.get(name, missing)) for name in {**one, **other}}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _of_talk(talk: Conversation) -> tuple[str, ...]:
@@ -60,13 +67,8 @@ def _of_talk(talk: Conversation) -> tuple[str, ...]:
     return tuple(_FOUND)
 
 
-def _prepared(each: Prepared | None) -> object:
+def _prepared(name: str, each: Prepared | None) -> dict[str, object]:
     if each is None:
-        return None
-    under = each.read_under[1] if each.read_under else None
-    return each.sql, each.script, each.types, each.columns, each.shown, each.from_sql, each.since, each.read_as, under
-
-
-def _portal(each: Portal) -> object:
-    told = each.script, each.bind, each.columns, each.released, each.shown, each.since, each.read_as, each.under
-    return _prepared(each.prepared), *told
+        return {name: None}
+    found: dict[str, object] = {f"{name}.{field}": getattr(each, field) for field in _OF_PREPARED}
+    return found | {f"{name}.read_under": each.read_under[1] if each.read_under else None}

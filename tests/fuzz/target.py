@@ -17,9 +17,15 @@ from gateway.wire.frontend import message
 
 SETTING = "default_transaction_read_only"
 CARD = "4111111111111111"
-#: Columns of the session's catalog: (table's OID, attnum).
-_COLUMNS = {"card_number": (16400, 3), "name": (16400, 2), "customer": (16500, 2), "id": (16400, 1)}
-_TEXT, _INT4, _UNHEARD_OF = 25, 23, 99999
+_TEXT, _INT4, _INT8, _UNHEARD_OF = 25, 23, 20, 99999
+#: Columns of the session's catalog: (table's OID, attnum, type's OID).
+_COLUMNS = {
+    "card_number": (16400, 3, _TEXT),
+    "name": (16400, 2, _TEXT),
+    "customer": (16500, 2, _TEXT),
+    "id": (16500, 1, _INT8),
+    "x": (0, 0, _TEXT),
+}
 #: What a DO that says "rename" makes of every name.
 BEHIND = "DELETE FROM customers WHERE id = 999"
 _READS = frozenset({"SELECT", "TABLE", "VALUES", "SHOW", "EXPLAIN", "FETCH", "MOVE", "COPY"})
@@ -257,7 +263,7 @@ class Target:
 
     def _describe_rows(self, text: str) -> None:
         if _returns(text):
-            self._say("T", _columns(text))
+            self._say("T", self._columns(text))
         else:
             self._say("n")
 
@@ -346,7 +352,7 @@ class Target:
             self._say("c")
             return b"COPY 1\0"
         if _returns(text) and rows:
-            self._say("T", _columns(text))
+            self._say("T", self._columns(text))
             for row in self._answer(text):
                 self._say("D", row)
         return f"{first} 1\0".encode() if first not in ("INSERT",) else b"INSERT 0 1\0"
@@ -375,6 +381,14 @@ class Target:
         if self.odd is None or _asks(text):
             return b"1"
         return self.odd.choice((b"1", b"1", b"1", b"1", b"1", b"1", CARD.encode(), b"", b"Ann"))
+
+    def _columns(self, text: str) -> bytes:
+        """One column with its origin. `odd`: a table may be another one by now."""
+        name = _column(text)
+        if self.odd is not None and not _asks(text) and self.odd.random() < 0.1:
+            name = self.odd.choice((*_COLUMNS,))
+        table, number, kind = _COLUMNS[name]
+        return b"\0\1" + name.encode() + b"\0" + struct.pack("!IhIhih", table, number, kind, -1, -1, 0)
 
     def _parameters(self) -> bytes:
         types = self.odd.choices((_INT4, _TEXT, _UNHEARD_OF), k=self.odd.choice((0, 0, 0, 1, 2))) if self.odd else []
@@ -570,12 +584,10 @@ def _asks(text: str) -> bool:
     return "pg_catalog" in text or text.startswith("SHOW")
 
 
-def _columns(text: str) -> bytes:
-    """One column, with the origin that the text's select list names first."""
+def _column(text: str) -> str:
+    """The column that the text's select list names first, or another."""
     words = text.replace(",", " ").partition(" FROM ")[0].split()
-    name = next((each for each in _COLUMNS if each in words), "x")
-    table, number = _COLUMNS.get(name, (0, 0))
-    return b"\0\1" + name.encode() + b"\0" + struct.pack("!IhIhih", table, number, _TEXT, -1, -1, 0)
+    return next((each for each in _COLUMNS if each in words), "x")
 
 
 def _row(*values: bytes) -> bytes:

@@ -388,6 +388,21 @@ def test_types_that_come_to_light_count_at_once() -> None:
     assert twins.two.is_held
 
 
+def test_a_description_of_the_portal_is_one_of_its_statement() -> None:
+    """The table may be another one by now, and what is executed next without a description may need a mask."""
+    twins = with_statement(MASKED)
+    once = BOUND + row(b"Ann") + complete("SELECT 1") + ready()
+    for _ in range(2):
+        twins.known(prepared("s", b"1"), once)
+    another = BOUND + columns("name", first=3) + row(None) + complete("SELECT 1") + ready()
+    for _ in range(2):
+        twins.known(prepared("s", b"1", described=True), another)
+        assert stands(twins.one.session) == stands(twins.two.session)
+    twins.client(prepared("s", b"1"))
+    twins.target(once)
+    assert b"Ann" not in twins.one.to_client()
+
+
 def test_a_secret_in_a_column_name_never_takes_it() -> None:
     twins = Twins(MASKED)
     answer = columns("4111111111111111", first=2) + row(b"x") + complete("SELECT 1") + ready()
