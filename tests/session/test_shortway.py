@@ -391,16 +391,16 @@ def test_types_that_come_to_light_count_at_once() -> None:
 def test_a_description_of_the_portal_is_one_of_its_statement() -> None:
     """The table may be another one by now, and what is executed next without a description may need a mask."""
     twins = with_statement(MASKED)
-    once = BOUND + row(b"Ann") + complete("SELECT 1") + ready()
-    for _ in range(2):
-        twins.known(prepared("s", b"1"), once)
+    once = row(b"Ann") + complete("SELECT 1") + ready()
     another = BOUND + columns("name", first=3) + row(None) + complete("SELECT 1") + ready()
-    for _ in range(2):
-        twins.known(prepared("s", b"1", described=True), another)
-        assert stands(twins.one.session) == stands(twins.two.session)
-    twins.client(prepared("s", b"1"))
-    twins.target(once)
-    assert b"Ann" not in twins.one.to_client()
+    for answer in (another, another, BOUND + DESCRIBED + once, BOUND + DESCRIBED + once, another):
+        twins.client(prepared("s", b"1", described=True))
+        twins.target(answer)
+    assert stands(twins.one.session) == stands(twins.two.session)
+    for _ in range(3):
+        twins.client(prepared("s", b"1"))
+        twins.target(BOUND + once)
+        assert b"Ann" not in twins.one.to_client()
 
 
 def test_a_secret_in_a_column_name_never_takes_it() -> None:
