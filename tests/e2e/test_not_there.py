@@ -145,6 +145,9 @@ async def test_with_its_parse_in_the_same_batch_it_is_the_same(
             heard.append(lines)
         assert heard[1] == heard[0]
     assert len(stack._top()) == asked
+    ends = stack.entries(session=stack.entries(kind="finished", sql="DELETE FROM legder WHERE id = $1")[-1]["session"])
+    told = [(each["outcome"], each["sqlstate"], each["rows"]) for each in ends if each.get("tag") == "DELETE"]
+    assert told == [("failed", "42P01", 0)] * 2
 
 
 async def test_a_setting_in_front_of_it_counts(stack: Stack, wire: Wire, direct: Wire) -> None:

@@ -67,8 +67,6 @@ def _of_talk(talk: Conversation) -> tuple[str, ...]:
     return tuple(_FOUND)
 
 
-def _prepared(name: str, each: Prepared | None) -> dict[str, object]:
-    if each is None:
-        return {name: None}
+def _prepared(name: str, each: Prepared) -> dict[str, object]:
     found: dict[str, object] = {f"{name}.{field}": getattr(each, field) for field in _OF_PREPARED}
     return found | {f"{name}.read_under": each.read_under[1] if each.read_under else None}

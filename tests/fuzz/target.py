@@ -18,6 +18,7 @@ from gateway.wire.frontend import message
 SETTING = "default_transaction_read_only"
 CARD = "4111111111111111"
 _TEXT, _INT4, _INT8, _UNHEARD_OF = 25, 23, 20, 99999
+_BINARY = struct.pack("!q", int(CARD))  # as int8
 #: Columns of the session's catalog: (table's OID, attnum, type's OID).
 _COLUMNS = {
     "card_number": (16400, 3, _TEXT),
@@ -380,7 +381,7 @@ class Target:
     def _value(self, text: str) -> bytes:
         if self.odd is None or _asks(text):
             return b"1"
-        return self.odd.choice((b"1", b"1", b"1", b"1", b"1", b"1", CARD.encode(), b"", b"Ann"))
+        return self.odd.choice((*[b"1"] * 6, CARD.encode(), _BINARY, b"", b"Ann"))
 
     def _columns(self, text: str) -> bytes:
         """One column with its origin. `odd`: a table may be another one by now."""

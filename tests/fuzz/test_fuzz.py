@@ -12,6 +12,7 @@ from gateway.wire.frontend import SYNC, bind, execute, parse, query
 from tests.fuzz import classifier, frames, logins, sessions
 from tests.fuzz.client import Client
 from tests.fuzz.runner import Case, Failure, run
+from tests.fuzz.standing import differences, stands
 from tests.fuzz.target import Target
 from tests.playbook import POLICY, Playbook, complete, error, ready
 
@@ -83,6 +84,18 @@ def test_an_answer_out_of_place_is_seen(sent: str, answers: bytes) -> None:
     client.sent(sent)
     with pytest.raises(AssertionError):
         client.take(answers)
+
+
+def test_a_name_that_stands_for_something_else_is_seen() -> None:
+    one, other = Playbook(), Playbook()
+    for each in (one, other):
+        each.client(parse("s", "SELECT name FROM customers"), SYNC)
+        each.target(frontend.message(b"1", b""), ready())
+    assert differences(stands(one.session), stands(other.session)) == {}
+    other.session.talk.names.statements["s"].types = (23,)
+    assert differences(stands(one.session), stands(other.session)) == {"statement 's'.types": ((), (23,))}
+    del one.session.talk.names.statements["s"]
+    assert "statement 's'.sql" in differences(stands(one.session), stands(other.session))
 
 
 def test_an_answer_that_never_comes_is_seen() -> None:
