@@ -396,6 +396,7 @@ def test_a_temporary_table_is_shown_as_one_and_judged_by_the_name_it_stands_in_f
     play.client(query("CREATE TEMP TABLE customers AS SELECT * FROM orders"))
     play.target(complete("BEGIN"), complete("SET"), ready("T"))
     play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
+    play.target(parsed(), ready("T"))
     play.target(complete("ROLLBACK"), ready())
     [shown] = play.requests[0].statements
     assert (shown.relations, shown.changes) == (("pg_temp.customers", "public.orders"), "pg_temp.customers")
