@@ -28,6 +28,7 @@ from gateway.policy.model import Policy
 from gateway.policy.needs import missing, variables
 from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes
+from gateway.policy.unheard import CHANNELS, CONNECT, unheard, unknown_groups
 from gateway.relay.credentials import Credentials
 from gateway.settings import PAIR, Settings, SettingsError, read, unknown, unusable_pair
 from gateway.store.postgres import CONNECTIONS
@@ -97,6 +98,8 @@ def _of_settings(settings: Settings | None, policy: Policy | None) -> list[Corou
     looks = [surroundings.store(settings.store, policy)]
     looks += [_now(surroundings.unset_chats(policy, settings.slack, settings.teams))] if policy else []
     looks += [_now([problem("web", each) for each in missing(policy, settings.web)])] if policy else []
+    if policy and settings.web is None:
+        looks += [_now([Finding("web", State.NOTE, each, CONNECT) for each in unknown_groups(policy)])]
     if settings.web and policy and not missing(policy, settings.web):
         looks += [_listed(surroundings.web(settings, policy))]
     looks += [surroundings.slack(settings.slack, policy)] if settings.slack else []
@@ -142,7 +145,8 @@ def _policy(file: Path) -> tuple[Policy | None, list[Finding]]:
         return None, [problem("policy", each) for each in error.problems]
     sizes = f"{count(len(policy.rules), 'rule')}, {count(len(policy.targets), 'target')}"
     valid = ok("policy", f"{file} is valid: {sizes} (hoop check runs its tests)")
-    return policy, [valid, *(Finding("policy", State.NOTE, each) for each in (*notes(policy), *shadowed(policy)))]
+    said = [Finding("policy", State.NOTE, each) for each in (*notes(policy), *shadowed(policy))]
+    return policy, [valid, *said, *(problem("policy", each, CHANNELS) for each in unheard(policy))]
 
 
 def _certificate(settings: Settings) -> list[Finding]:

@@ -92,11 +92,33 @@ def test_no_secret_is_printed() -> None:
         )
 
 
+def test_reviewers_without_a_channel_are_a_problem() -> None:
+    write(POLICY.replace(', channels: ["slack:C1"]', ""))
+    done = run(**AWAY)
+    assert 'problem  policy: rule "writes wait" asks reviewers "dba", who have no channel: ' in done.stdout
+    assert "-> give them `channels` in the policies file" in done.stdout
+
+
+def test_reviewers_whose_groups_nobody_can_know_are_noted_where_there_are_no_pages() -> None:
+    write(
+        POLICY.replace("effect: allow,", "effect: allow, groups: [eng],").replace(
+            "effect: hold,", "effect: hold, groups: [eng],"
+        )
+    )
+    assert 'note     web: reviewers "dba": no rule lets group dba connect, ' in run(**AWAY).stdout
+    client = {"HOOP_WEB_CLIENT_ID": "hoop-web", "HOOP_WEB_CLIENT_SECRET": "s", "HOOP_PUBLIC_URL": "https://gate.test"}
+    assert "no rule lets group dba connect" not in run(**AWAY, **client).stdout
+    write(POLICY)
+    assert "no rule lets group dba connect" not in run(**AWAY).stdout
+
+
 async def test_everything_well(postgres: EmbeddedPostgres, store_dsn: str) -> None:
     await postgres.psql("CREATE ROLE wellness LOGIN PASSWORD 'secret'; CREATE DATABASE wellness;")
     issuer = await DemoIssuer.start()
     write(
-        POLICY.replace(', channels: ["slack:C1"]', "")
+        POLICY.replace("effect: hold,", "effect: allow,")
+        .replace(", reviewers: dba}", "}")
+        .replace(', channels: ["slack:C1"]', "")
         .replace("user: hoop", "user: wellness")
         .replace("database: shop", "database: wellness"),
         issuer.url,
