@@ -83,7 +83,7 @@ async def store(dsn: str, policy: Policy | None) -> list[Finding]:
     try:
         return [ok("store", "reached, its schema is up to date"), *await _told_by(opened, policy)]
     except StoreUnavailable as error:
-        return [problem("store", error.message, "grant its login what the head of gateway/store/schema.sql lists")]
+        return [problem("store", error.message, error.hint)]
     finally:
         await opened.close()
 
