@@ -11,7 +11,7 @@ import os
 import ssl
 import time
 from collections.abc import Coroutine, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,8 +33,8 @@ from gateway.relay.credentials import Credentials
 from gateway.settings import PAIR, Settings, SettingsError, read, unknown, unusable_pair
 from gateway.store.postgres import CONNECTIONS
 
-#: Days before its end that a certificate is a problem.
-RENEW = 14
+#: How long before its end a certificate is a problem: 14 days, or a third of its own lifetime where that is less.
+RENEW = timedelta(days=14)
 
 
 def doctor(
@@ -154,14 +154,15 @@ def _certificate(settings: Settings) -> list[Finding]:
         return [Finding("tls", State.NOTE, "none: plain text, on loopback only")]
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
-        ends = x509.load_pem_x509_certificates(settings.tls_cert.read_bytes())[0].not_valid_after_utc
+        first = x509.load_pem_x509_certificates(settings.tls_cert.read_bytes())[0]
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         return [problem("tls", unusable_pair(error), PAIR)]
-    left = (ends - datetime.fromtimestamp(time.time(), UTC)).days
-    text = (
-        f"the certificate is good until {ends:%Y-%m-%d}" if left >= 0 else f"the certificate ended on {ends:%Y-%m-%d}"
-    )
-    return [ok("tls", text) if left >= RENEW else problem("tls", text, "renew it, then start the gateway again")]
+    starts, ends = first.not_valid_before_utc, first.not_valid_after_utc
+    left = ends - datetime.fromtimestamp(time.time(), UTC)
+    text = f"the certificate {'is good until' if left > timedelta() else 'ended on'} {ends:%Y-%m-%d %H:%M} UTC"
+    if left >= min(RENEW, (ends - starts) / 3):
+        return [ok("tls", text)]
+    return [problem("tls", text, "renew it: a gateway that runs takes the new files within 2 s")]
 
 
 def _compiled() -> Finding:

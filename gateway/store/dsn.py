@@ -5,6 +5,7 @@ What lives here: which file or parameter it is. What must not: a server that ans
 
 import os
 import ssl
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -37,7 +38,7 @@ def unusable(dsn: str, error: Exception) -> str:
 def _wrong_file(dsn: str, error: Exception) -> str:
     named = [(name, values[-1]) for name, values in parse_qs(urlsplit(dsn).query).items() if name in _FILES]
     for name, file in named:
-        if not (os.path.isfile(file) and os.access(file, os.R_OK)):
+        if not (Path(file).is_file() and os.access(file, os.R_OK)):
             return f"{name}: {file} is no file that this user can read"
     if named and isinstance(error, ssl.SSLError) and error.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
         return f"{named[0][0]}: {named[0][1]} holds no PEM certificate"

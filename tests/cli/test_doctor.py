@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -143,9 +144,30 @@ def test_a_certificate_is_read_with_its_key(tmp_path: Path) -> None:
     cert, key = self_signed(tmp_path)
     write(POLICY)
     tls = {**AWAY, "HOOP_INSECURE_LOOPBACK": "0", "HOOP_TLS_CERT": str(cert), "HOOP_TLS_KEY": str(key)}
-    assert "problem  tls: the certificate is good until " in run(**tls).stdout, "it ends in an hour"
+    assert "ok       tls: the certificate is good until " in run(**tls).stdout, "half of its two hours is left"
     key.write_text("no key")
     assert "problem  tls: certificate and key can't be used (SSLError)" in run(**tls).stdout
+
+
+@pytest.mark.parametrize(
+    ("since", "left", "said"),
+    [
+        (30, 60, "ok       tls: the certificate is good until "),
+        (61, 29, "ok       tls: the certificate is good until "),
+        (365, 13, "problem  tls: the certificate is good until "),
+        (4, 3, "ok       tls: the certificate is good until "),
+        (5, 2, "problem  tls: the certificate is good until "),
+        (5, -1, "problem  tls: the certificate ended on "),
+    ],
+)
+def test_a_certificate_is_renewed_by_its_own_lifetime(since: int, left: int, said: str, tmp_path: Path) -> None:
+    cert, key = self_signed(tmp_path, timedelta(days=since), timedelta(days=left))
+    write(POLICY)
+    done = run(**{**AWAY, "HOOP_INSECURE_LOOPBACK": "0", "HOOP_TLS_CERT": str(cert), "HOOP_TLS_KEY": str(key)}).stdout
+    [line] = [each for each in done.splitlines() if " tls: " in each]
+    assert line.startswith(said)
+    assert "start the gateway again" not in line
+    assert line.endswith("within 2 s") == said.startswith("problem")
 
 
 WEB_RULE = POLICY.replace("opaque], reviewers: dba}", "opaque], reviewers: dba, approve_via: web}")

@@ -82,7 +82,7 @@ class TestStart:
         assert "topsecret" not in caught.value.message + caught.value.hint
 
     async def test_a_dsn_that_is_none_says_so(self) -> None:
-        with pytest.raises(StoreUnavailable, match="^HOOP_STORE can't be used: it is no usable DSN$"):
+        with pytest.raises(StoreUnavailable, match=r"^HOOP_STORE can't be used: it is no usable DSN$"):
             await PostgresStore.connect("topsecret")
 
     async def test_tables_without_grants_say_where_the_grants_are(self, postgres: EmbeddedPostgres) -> None:
