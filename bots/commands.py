@@ -106,7 +106,7 @@ _ALL_IS_SAID = frozenset(
 _ASKED = "Your question is on its card, and the client that waits for it is told. It still waits for a decision."
 _NO_GROUPS = (
     "The gateway knows no groups of yours: no sign-in of {email} is fresh enough. "
-    "Connect once through the gateway with a new token (hoop token), or sign in with /hoop link, then try again."
+    "Connect once through the gateway with a new token (hoop token), or sign in with /hoop link where the gateway has it, then try again."
 )
 
 

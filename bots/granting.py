@@ -25,7 +25,8 @@ class Offer:
 
 
 def choices(request: ApprovalRequest) -> tuple[Offer, ...]:
-    """What may be granted on it, the smaller first; empty where nothing may."""
+    """What may be granted on it, the smaller first; empty where nothing may. The most uses within the most minutes are one choice,
+    whichever is said first."""
     terms = request.grantable
     if terms is None:
         return ()
@@ -36,6 +37,7 @@ def choices(request: ApprovalRequest) -> tuple[Offer, ...]:
         if each.minutes is not None
         else Offer(f"{each.uses}x", f"{count(each.uses or 0, 'use')}{within}")
         for each in offers(terms)
+        if each.minutes is None or each.minutes != terms.max_minutes or terms.max_uses is None
     )
 
 

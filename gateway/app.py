@@ -61,6 +61,7 @@ from gateway.policy.readers import logins
 from gateway.policy.reviewers import asked_in
 from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes, unasked
+from gateway.policy.unheard import unheard, unknown_groups
 from gateway.policy.unmatched import named_at, unmatched
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.certificate import Certificate
@@ -514,6 +515,10 @@ class Gateway:
             return
         for warning in unasked(self.policy, self._fronts):
             log.warning("chat.not_configured", warning=warning)
+        for warning in unheard(self.policy):
+            log.warning("reviewers.no_channel", warning=warning)
+        for warning in unknown_groups(self.policy) if self.settings.web is None else ():
+            log.warning("reviewers.groups_unknown", warning=warning)
 
     def _channels(self) -> dict[str, tuple[str, ...]]:
         return {name: each.channels for name, each in self.policy.reviewers.items()}

@@ -264,7 +264,9 @@ class _Values:
     def store(self) -> str:
         found = self.get("HOOP_STORE")
         if self._is_missing("HOOP_STORE"):
-            self.wrong("HOOP_STORE", "missing; a DSN like postgresql://hoop@db.example.com/hoop is wanted")
+            self.wrong(
+                "HOOP_STORE", "missing; a DSN like postgresql://hoop_gate:PASSWORD@db.example.com/hoop is wanted"
+            )
         elif found and not found.startswith(("postgresql://", "postgres://")):
             self.wrong("HOOP_STORE", "a DSN starts with postgresql://")
         return found

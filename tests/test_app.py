@@ -21,6 +21,7 @@ from gateway.errors import ChatRefused, GatewayError, StoreUnavailable
 from gateway.identity.accounts import Account
 from gateway.identity.claims import Identity
 from gateway.policies import read_policy
+from gateway.policy.model import load
 from gateway.settings import Address, Settings, Slack, Web
 from tests.e2e.certificates import self_signed
 from tests.playbook import POLICY
@@ -233,6 +234,23 @@ async def test_its_pages_are_where_browsers_reach_it(file: Path, store_dsn: str)
         way = (await made._commands().answer("link", bob)).way
         assert way is not None
         assert way.url.startswith("https://gate.example.com/hoop/link/")
+    finally:
+        await made.stop()
+
+
+async def test_reviewers_who_can_not_decide_are_warned_of_at_start(file: Path, store_dsn: str) -> None:
+    made = gateway(file, store_dsn)
+    quiet = POLICY.replace(', channels: ["slack:C1"]', "").replace("effect: hold,", "effect: hold, groups: [eng],")
+    made.policy = load(quiet.replace("effect: allow,", "effect: allow, groups: [eng],"))
+    events = ("reviewers.no_channel", "reviewers.groups_unknown")
+    with structlog.testing.capture_logs() as logged:
+        await made.start()
+    try:
+        assert [each["event"] for each in logged if each["event"] in events] == list(events)
+        made.settings = replace(made.settings, web=Web("hoop-web", "secret"))
+        with structlog.testing.capture_logs() as logged:
+            made._warn_of_chats()
+        assert [each["event"] for each in logged] == ["reviewers.no_channel"]
     finally:
         await made.stop()
 

@@ -6,7 +6,9 @@ as is a default that is another. The SQL of deploy.md is run.
 
 import ast
 import asyncio
+import os
 import re
+import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -229,6 +231,27 @@ def test_the_events_that_the_page_names_are_logged() -> None:
     source = "".join(path.read_text("utf-8") for base in ("gateway", "bots") for path in (ROOT / base).rglob("*.py"))
     assert len(named) > 8
     assert {each for each in named if f'"{each}"' not in source} == set()
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/deploy.md", ".env.example"])
+def test_a_dsn_of_the_store_is_printed_whole(name: str) -> None:
+    printed = re.findall(r"postgresql://hoop_\w+[^\s'`]*", (ROOT / name).read_text("utf-8"))
+    for dsn in printed:
+        assert re.fullmatch(
+            r"postgresql://hoop_(owner|gate):PASSWORD@[\w.]+/hoop\?sslmode=verify-full&sslrootcert=/\S+\.pem", dsn
+        ), dsn
+    assert printed or name == "README.md"
+
+
+def test_a_shell_reads_the_example_as_docker_does() -> None:
+    """As README sources it; docker takes each line from its first = on as it is."""
+    lines = (ROOT / ".env.example").read_text("utf-8").splitlines()
+    as_docker = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    shell = ["sh", "-c", "set -a; . ./.env.example; exec env -0"]
+    said = subprocess.run(shell, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
+    as_shell = dict(each.split("=", 1) for each in said.stdout.split("\0") if each)
+    assert {name: as_shell[name] for name in as_docker} == as_docker
+    assert as_docker["HOOP_STORE_FILE"]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from gateway.policy.model import Policy, load
 from gateway.policy.readers import readers
 from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes
+from gateway.policy.unheard import unheard, unknown_groups
 from gateway.sql.parse import read
 from gateway.sql.resolve import resolve
 from gateway.sql.statement import Script
@@ -34,12 +35,7 @@ def check(
         raise typer.Exit(1) from None
     results = run(policy, _read_offline, time.time())
     if as_json:
-        typer.echo(
-            json.dumps(
-                _as_json(file, [], results)
-                | {"notes": [*notes(policy), *shadowed(policy)], "readers": _readers(policy)}
-            )
-        )
+        typer.echo(json.dumps(_as_json(file, [], results) | {"notes": _notes(policy), "readers": _readers(policy)}))
     else:
         _print_results(file, policy, results)
     if any(result.problem for result in results):
@@ -76,12 +72,22 @@ def _print_results(file: Path, policy: Policy, results: tuple[CaseResult, ...]) 
     failed = [result for result in results if result.problem]
     for result in failed:
         typer.echo(f"{file}:{result.test.line}: {result.test.sql}: {result.problem}", err=True)
-    for note in (*notes(policy), *shadowed(policy)):
+    for note in _notes(policy):
         typer.echo(f"{file}: note: {note}", err=True)
     for name, who in _readers(policy).items():
-        typer.echo(f'{file}: target "{name}": reader login for {", ".join(who) or "nobody: everybody may do more"}')
+        used = f"reader login for {', '.join(who)}" if who else _UNUSED
+        typer.echo(f'{file}: target "{name}": {used}')
     passed = f"{len(results) - len(failed)} of {len(results)} tests pass" if results else "it has no tests"
     typer.echo(f"{file}: {count(len(policy.rules), 'rule')}, {count(len(policy.targets), 'target')}; {passed}")
+
+
+_UNUSED = (
+    "its reader login is not used, because every rule's people may do more than read (no mistake: it costs nothing)"
+)
+
+
+def _notes(policy: Policy) -> list[str]:
+    return [*notes(policy), *shadowed(policy), *unheard(policy), *unknown_groups(policy)]
 
 
 def _readers(policy: Policy) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import os
 import ssl
 import time
 from collections.abc import Coroutine, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,12 +28,13 @@ from gateway.policy.model import Policy
 from gateway.policy.needs import missing, variables
 from gateway.policy.shadowed import shadowed
 from gateway.policy.unenforced import notes
+from gateway.policy.unheard import CHANNELS, CONNECT, unheard, unknown_groups
 from gateway.relay.credentials import Credentials
 from gateway.settings import PAIR, Settings, SettingsError, read, unknown, unusable_pair
 from gateway.store.postgres import CONNECTIONS
 
-#: Days before its end that a certificate is a problem.
-RENEW = 14
+#: How long before its end a certificate is a problem: 14 days, or a third of its own lifetime where that is less.
+RENEW = timedelta(days=14)
 
 
 def doctor(
@@ -97,6 +98,8 @@ def _of_settings(settings: Settings | None, policy: Policy | None) -> list[Corou
     looks = [surroundings.store(settings.store, policy)]
     looks += [_now(surroundings.unset_chats(policy, settings.slack, settings.teams))] if policy else []
     looks += [_now([problem("web", each) for each in missing(policy, settings.web)])] if policy else []
+    if policy and settings.web is None:
+        looks += [_now([Finding("web", State.NOTE, each, CONNECT) for each in unknown_groups(policy)])]
     if settings.web and policy and not missing(policy, settings.web):
         looks += [_listed(surroundings.web(settings, policy))]
     looks += [surroundings.slack(settings.slack, policy)] if settings.slack else []
@@ -142,7 +145,8 @@ def _policy(file: Path) -> tuple[Policy | None, list[Finding]]:
         return None, [problem("policy", each) for each in error.problems]
     sizes = f"{count(len(policy.rules), 'rule')}, {count(len(policy.targets), 'target')}"
     valid = ok("policy", f"{file} is valid: {sizes} (hoop check runs its tests)")
-    return policy, [valid, *(Finding("policy", State.NOTE, each) for each in (*notes(policy), *shadowed(policy)))]
+    said = [Finding("policy", State.NOTE, each) for each in (*notes(policy), *shadowed(policy))]
+    return policy, [valid, *said, *(problem("policy", each, CHANNELS) for each in unheard(policy))]
 
 
 def _certificate(settings: Settings) -> list[Finding]:
@@ -150,14 +154,15 @@ def _certificate(settings: Settings) -> list[Finding]:
         return [Finding("tls", State.NOTE, "none: plain text, on loopback only")]
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
-        ends = x509.load_pem_x509_certificates(settings.tls_cert.read_bytes())[0].not_valid_after_utc
+        first = x509.load_pem_x509_certificates(settings.tls_cert.read_bytes())[0]
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         return [problem("tls", unusable_pair(error), PAIR)]
-    left = (ends - datetime.fromtimestamp(time.time(), UTC)).days
-    text = (
-        f"the certificate is good until {ends:%Y-%m-%d}" if left >= 0 else f"the certificate ended on {ends:%Y-%m-%d}"
-    )
-    return [ok("tls", text) if left >= RENEW else problem("tls", text, "renew it, then start the gateway again")]
+    starts, ends = first.not_valid_before_utc, first.not_valid_after_utc
+    left = ends - datetime.fromtimestamp(time.time(), UTC)
+    text = f"the certificate {'is good until' if left > timedelta() else 'ended on'} {ends:%Y-%m-%d %H:%M} UTC"
+    if left >= min(RENEW, (ends - starts) / 3):
+        return [ok("tls", text)]
+    return [problem("tls", text, "renew it: a gateway that runs takes the new files within 2 s")]
 
 
 def _compiled() -> Finding:

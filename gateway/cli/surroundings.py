@@ -5,6 +5,7 @@ files of this machine, order and printing (doctor.py). No text holds a secret: e
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -83,7 +84,7 @@ async def store(dsn: str, policy: Policy | None) -> list[Finding]:
     try:
         return [ok("store", "reached, its schema is up to date"), *await _told_by(opened, policy)]
     except StoreUnavailable as error:
-        return [problem("store", error.message, "grant its login what the head of gateway/store/schema.sql lists")]
+        return [problem("store", error.message, error.hint)]
     finally:
         await opened.close()
 
@@ -172,11 +173,19 @@ async def _login(login: Target, credentials: Credentials) -> list[Finding]:
     except CredentialMissing as error:
         return [problem(part, error.detail, "set it where the gateway runs, or change `password` in the policies file")]
     except GatewayError as error:
-        where = f"{login.host}:{login.port}, database {login.database}, sslmode {login.sslmode}"
-        return [problem(part, error.message, error.hint or f"check {where}, its pg_hba.conf and the password")]
+        return [problem(part, error.message, error.hint or _way_in(login, error.__cause__))]
     return [problem(part, risk, _FIXES.get(risk, _LESS)) for risk in found] or [
         ok(part, "logged in, no right too many")
     ]
+
+
+def _way_in(login: Target, cause: BaseException | None) -> str:
+    """What to look at where a target lets nobody in: TLS comes before any password."""
+    if isinstance(cause, ssl.SSLCertVerificationError | FileNotFoundError):
+        ca = f"is {login.sslrootcert}" if login.sslrootcert else "is not set: the system's CAs count"
+        return f"`sslrootcert` of the target {ca}; it names the CA of the server's certificate, which has to be for {login.host}"
+    where = f"{login.host}:{login.port}, database {login.database}, sslmode {login.sslmode}"
+    return f"check {where}, its pg_hba.conf and the password"
 
 
 async def masked(policy: Policy, credentials: Credentials) -> list[Finding]:

@@ -40,6 +40,8 @@ KEYS_STALE = 24 * 3600.0  # seconds that known keys outlive an issuer that is aw
 COOLDOWN = 10.0  # seconds between fetches that unknown key ids cause: anyone can invent those
 RETRY = 1.0  # seconds between fetches while there are no keys at all
 SIGNATURES = 256  # tokens whose signature is remembered
+#: It says nothing of the token, which nobody could check.
+_KEYLESS = "the gateway has no keys of this issuer, so it can check no token: its operator has to look (hoop doctor)"
 _ID_TYPES = frozenset({"", "jwt"})
 _ACCESS_TYPES = _ID_TYPES | {"at+jwt", "application/at+jwt"}
 _ONLY_IN_ID_TOKENS = ("at_hash", "c_hash")
@@ -135,7 +137,7 @@ class Issuers:
         try:
             return await self._keys[rule.issuer, rule.jwks_uri].for_kid(kid if isinstance(kid, str) else None)
         except (IssuerError, KeyError) as error:  # KeyError: the policy of now has another issuer
-            raise TokenRefused(f"no keys of {rule.issuer}: {error}") from error
+            raise TokenRefused(f"no keys of {rule.issuer}: {error}", hint=_KEYLESS) from error
 
     def _rule_for(self, claims: Mapping[str, object]) -> IssuerRule:
         issuer, audience = claims.get("iss"), claims.get("aud")

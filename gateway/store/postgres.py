@@ -6,6 +6,7 @@ What must not: decisions (they arrive as `change`), SQL text (queries.sql, audit
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from gateway.audit.query import Query
 from gateway.errors import StoreUnavailable
 from gateway.failures import in_words
 from gateway.store.audit_sql import select
+from gateway.store.dsn import COMPLETE, unusable
 from gateway.store.listener import TROUBLE, Listener
 from gateway.store.port import (
     CLAIM_SECONDS,
@@ -120,13 +122,17 @@ class PostgresStore(PostgresSignIns):
                 reset=_nothing_to_reset,
             )
         except (*TROUBLE, ValueError) as error:  # ValueError: a DSN that is none
-            raise _unreached(error) from error
+            raise _unreached(dsn, error) from error
         try:
             async with pool.acquire() as first:
                 await migrate(first)
+        except StoreUnavailable:
+            await pool.close()
+            raise
         except TROUBLE as error:
             await pool.close()
-            raise StoreUnavailable(f"the store's schema can't be brought up to date: {error}") from error
+            hint = _OWNER if isinstance(error, asyncpg.InsufficientPrivilegeError) else ""
+            raise StoreUnavailable(f"the store's schema can't be brought up to date: {error}", hint=hint) from error
         return cls(pool, Listener(connection, timeout), timeout)
 
     async def open(self, request: ApprovalRequest, record: Record) -> None:
@@ -360,7 +366,7 @@ class PostgresStore(PostgresSignIns):
         try:
             await self._listener.add(heard)
         except TROUBLE as error:
-            raise _unavailable() from error
+            raise _unavailable(error) from error
 
     async def close(self) -> None:
         await self._listener.close()
@@ -386,7 +392,7 @@ class PostgresStore(PostgresSignIns):
                 yield connection
         except TROUBLE as error:
             self._outage.met(error)
-            raise _unavailable() from error
+            raise _unavailable(error) from error
         self._outage.over()
 
     @asynccontextmanager
@@ -428,19 +434,32 @@ async def missing_migrations(dsn: str, *, timeout: float = TIMEOUT) -> tuple[int
         finally:
             connection.terminate()
     except (*TROUBLE, ValueError) as error:
-        raise _unreached(error) from error
+        raise _unreached(dsn, error) from error
 
 
 async def _missing_from(connection: "Connection", known: int) -> int:
-    """As _missing, of a database that may be new."""
+    """As _missing, of a database that may be new. Raises StoreUnavailable where the login may not even look."""
     try:
         return await _missing(connection, known)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         return known
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise StoreUnavailable("the login of HOOP_STORE has no rights on the store's tables", hint=GRANTS) from error
 
 
-def _unreached(error: Exception) -> StoreUnavailable:
+#: What to do about a login that may not do what the gateway has to.
+GRANTS = "as the tables' owner give it the grants of docs/deploy.md, The store"
+_OWNER = "start once, or run hoop audit, with a HOOP_STORE login that owns the tables: docs/deploy.md, The store"
+
+
+def _unreached(dsn: str, error: Exception) -> StoreUnavailable:
+    if wrong := unusable(dsn, error):
+        return StoreUnavailable(f"HOOP_STORE can't be used: {wrong}", hint=COMPLETE)
     why = f"the gateway's store can't be reached ({in_words(error)})"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return StoreUnavailable(
+            why, hint="sslrootcert in HOOP_STORE names the CA's file; the host is as the certificate has it"
+        )
     return StoreUnavailable(why, hint="check HOOP_STORE, and that its server runs and takes this login")
 
 
@@ -500,5 +519,9 @@ def _person(row: "asyncpg.Record") -> Person:
     return Person(row["issuer"], row["subject"], row["user"], row["email"], frozenset(row["groups"]))
 
 
-def _unavailable() -> StoreUnavailable:
+def _unavailable(error: Exception) -> StoreUnavailable:
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return StoreUnavailable(
+            "the gateway's login lacks rights on a table of its store", hint=f"nothing was released; {GRANTS}"
+        )
     return StoreUnavailable("the gateway's store does not answer", hint="try again; nothing was released")

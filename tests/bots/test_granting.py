@@ -14,10 +14,11 @@ from tests.bots.samples import DELETE, GRANT, GRANTABLE, NOW, PLAIN, STATES, TER
 def test_the_choices_say_both_limits() -> None:
     assert choices(GRANTABLE) == (
         Offer("15m", "15 minutes, at most 20 uses"),
-        Offer("60m", "60 minutes, at most 20 uses"),
         Offer("5x", "5 uses, within 60 minutes"),
-        Offer("20x", "20 uses, within 60 minutes"),
+        Offer("20x", "20 uses, within 60 minutes"),  # 60 minutes, at most 20 uses, would be the same
     )
+    only_minutes = replace(GRANTABLE, grantable=replace(TERMS, max_minutes=60, max_uses=None))
+    assert choices(only_minutes) == (Offer("15m", "15 minutes"), Offer("60m", "60 minutes"))
     only_uses = replace(GRANTABLE, grantable=replace(TERMS, max_minutes=None, max_uses=1))
     assert choices(only_uses) == (Offer("1x", "1 use"),)
     assert choices(PLAIN) == ()
@@ -26,7 +27,6 @@ def test_the_choices_say_both_limits() -> None:
 def test_each_choice_comes_back_as_what_was_meant() -> None:
     assert [scope_of(each.value) for each in choices(GRANTABLE)] == [
         Scope(minutes=15),
-        Scope(minutes=60),
         Scope(uses=5),
         Scope(uses=20),
     ]

@@ -59,6 +59,30 @@ def test_a_failing_test_is_exit_1_with_its_line(file: Path) -> None:
     assert "0 of 1 tests pass" in result.stdout
 
 
+REVIEWED = GOOD.replace(
+    "rules:",
+    "reviewers: {dba: {groups: [dba]}}\nrules:\n  - {name: waits, effect: hold, groups: [eng], statements: [write], reviewers: dba}",
+).replace("name: reads, effect: allow,", "name: reads, effect: allow, groups: [eng],")
+
+
+def test_reviewers_who_can_not_decide_are_noted(file: Path) -> None:
+    file.write_text(REVIEWED.partition("tests:")[0])
+    result = run(str(file))
+    assert result.exit_code == 0
+    assert f'{file}: note: rule "waits" asks reviewers "dba", who have no channel: ' in result.stderr
+    assert f'{file}: note: reviewers "dba": no rule lets group dba connect, ' in result.stderr
+    assert len(json.loads(run(str(file), "--json").stdout)["notes"]) == 2
+
+
+def test_a_reader_login_that_nobody_uses_is_no_mistake(file: Path) -> None:
+    reader = GOOD.replace("password: {env: P}}", "password: {env: P}, reader: {user: r, password: {env: R}}}")
+    file.write_text(reader.replace("statements: [read]", "statements: [read, write]"))
+    said = run(str(file)).stdout
+    assert 'target "shop": its reader login is not used, because every rule\'s people may do more than read' in said
+    file.write_text(reader)
+    assert 'target "shop": reader login for anyone with a valid token' in run(str(file)).stdout
+
+
 @pytest.mark.parametrize("content", [None, b"version: \xff"])
 def test_a_file_that_cannot_be_read_is_exit_2(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "missing.yaml"

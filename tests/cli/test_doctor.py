@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,33 @@ def test_no_secret_is_printed() -> None:
         )
 
 
+def test_reviewers_without_a_channel_are_a_problem() -> None:
+    write(POLICY.replace(', channels: ["slack:C1"]', ""))
+    done = run(**AWAY)
+    assert 'problem  policy: rule "writes wait" asks reviewers "dba", who have no channel: ' in done.stdout
+    assert "-> give them `channels` in the policies file" in done.stdout
+
+
+def test_reviewers_whose_groups_nobody_can_know_are_noted_where_there_are_no_pages() -> None:
+    write(
+        POLICY.replace("effect: allow,", "effect: allow, groups: [eng],").replace(
+            "effect: hold,", "effect: hold, groups: [eng],"
+        )
+    )
+    assert 'note     web: reviewers "dba": no rule lets group dba connect, ' in run(**AWAY).stdout
+    client = {"HOOP_WEB_CLIENT_ID": "hoop-web", "HOOP_WEB_CLIENT_SECRET": "s", "HOOP_PUBLIC_URL": "https://gate.test"}
+    assert "no rule lets group dba connect" not in run(**AWAY, **client).stdout
+    write(POLICY)
+    assert "no rule lets group dba connect" not in run(**AWAY).stdout
+
+
 async def test_everything_well(postgres: EmbeddedPostgres, store_dsn: str) -> None:
     await postgres.psql("CREATE ROLE wellness LOGIN PASSWORD 'secret'; CREATE DATABASE wellness;")
     issuer = await DemoIssuer.start()
     write(
-        POLICY.replace(', channels: ["slack:C1"]', "")
+        POLICY.replace("effect: hold,", "effect: allow,")
+        .replace(", reviewers: dba}", "}")
+        .replace(', channels: ["slack:C1"]', "")
         .replace("user: hoop", "user: wellness")
         .replace("database: shop", "database: wellness"),
         issuer.url,
@@ -121,9 +144,30 @@ def test_a_certificate_is_read_with_its_key(tmp_path: Path) -> None:
     cert, key = self_signed(tmp_path)
     write(POLICY)
     tls = {**AWAY, "HOOP_INSECURE_LOOPBACK": "0", "HOOP_TLS_CERT": str(cert), "HOOP_TLS_KEY": str(key)}
-    assert "problem  tls: the certificate is good until " in run(**tls).stdout, "it ends in an hour"
+    assert "ok       tls: the certificate is good until " in run(**tls).stdout, "half of its two hours is left"
     key.write_text("no key")
     assert "problem  tls: certificate and key can't be used (SSLError)" in run(**tls).stdout
+
+
+@pytest.mark.parametrize(
+    ("since", "left", "said"),
+    [
+        (30, 60, "ok       tls: the certificate is good until "),
+        (61, 29, "ok       tls: the certificate is good until "),
+        (365, 13, "problem  tls: the certificate is good until "),
+        (4, 3, "ok       tls: the certificate is good until "),
+        (5, 2, "problem  tls: the certificate is good until "),
+        (5, -1, "problem  tls: the certificate ended on "),
+    ],
+)
+def test_a_certificate_is_renewed_by_its_own_lifetime(since: int, left: int, said: str, tmp_path: Path) -> None:
+    cert, key = self_signed(tmp_path, timedelta(days=since), timedelta(days=left))
+    write(POLICY)
+    done = run(**{**AWAY, "HOOP_INSECURE_LOOPBACK": "0", "HOOP_TLS_CERT": str(cert), "HOOP_TLS_KEY": str(key)}).stdout
+    [line] = [each for each in done.splitlines() if " tls: " in each]
+    assert line.startswith(said)
+    assert "start the gateway again" not in line
+    assert line.endswith("within 2 s") == said.startswith("problem")
 
 
 WEB_RULE = POLICY.replace("opaque], reviewers: dba}", "opaque], reviewers: dba, approve_via: web}")

@@ -1,5 +1,8 @@
 """What stands around a gateway, looked at for real: a store, PostgreSQL logins, the workspace as Slack, Microsoft's double."""
 
+import asyncio
+import contextlib
+import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,6 +23,7 @@ from gateway.relay.credentials import Credentials
 from gateway.settings import Slack, Teams
 from gateway.store.postgres import PostgresStore
 from tests.bots.teams.office import trusting
+from tests.e2e.certificates import self_signed
 from tests.fakes.microsoft import Microsoft
 from tests.fakes.stores import fresh, postgres_store
 from tests.fakes.teams import APP_ID, PASSWORD, TENANT
@@ -144,6 +148,29 @@ async def test_a_target_that_is_away_says_where_it_was_looked_for() -> None:
     [found] = await surroundings.target(shop, Credentials({"X": "s3cret"}))
     assert found.fix == "check 127.0.0.1:1, database shop, sslmode disable, its pg_hba.conf and the password"
     assert "s3cret" not in f"{found}"
+
+
+async def test_a_target_whose_certificate_is_not_verified_says_sslrootcert(tmp_path: Path) -> None:
+    cert, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # SSLRequest
+        writer.write(b"S")
+        with contextlib.suppress(OSError):
+            await writer.start_tls(context)
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        shop = Target("shop", "test", "127.0.0.1", port, "shop", "hoop", Secret(env="X"), sslmode="verify-full")
+        for file, said in ((None, "is not set: "), (tmp_path / "gone.pem", f"is {tmp_path}/gone.pem; ")):
+            at = replace(shop, sslrootcert=str(file) if file else None)
+            [found] = await surroundings.target(at, Credentials({"X": "s3cret"}))
+            assert found.state is State.PROBLEM
+            assert found.fix.startswith(f"`sslrootcert` of the target {said}")
+            assert "password" not in found.fix
 
 
 # masked columns ------------------------------------------------------------------------------------------------------

@@ -427,7 +427,7 @@ async def test_it_ends_in_time(stack: Stack, row: int, monkeypatch: pytest.Monke
     asking = await wire(stack)
     gateway: Gateway = stack.demo.gateway
     monkeypatch.setattr(gateway.desk._people, "link_max_age", 1.0)
-    card = await granted(stack, asking, update(row), "60m")
+    card = await granted(stack, asking, update(row), "15m")
     grant = (await stack.request(card.request_id)).grant
     assert grant is not None
     await stack.moment(grant.until)

@@ -25,7 +25,7 @@ from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import StoreUnavailable
 from gateway.identity.accounts import Account
 from gateway.store.port import Ending
-from gateway.store.postgres import MAX_CONNECTIONS, Outage, PostgresStore
+from gateway.store.postgres import MAX_CONNECTIONS, Outage, PostgresStore, missing_migrations
 from gateway.store.queries import load_migrations
 from tests.bots.samples import BOB
 from tests.fakes.stores import KEY, ListSpool, fresh, postgres_store, until
@@ -82,8 +82,26 @@ class TestStart:
         assert "topsecret" not in caught.value.message + caught.value.hint
 
     async def test_a_dsn_that_is_none_says_so(self) -> None:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable, match=r"^HOOP_STORE can't be used: it is no usable DSN$"):
             await PostgresStore.connect("topsecret")
+
+    async def test_tables_without_grants_say_where_the_grants_are(self, postgres: EmbeddedPostgres) -> None:
+        """None at all, at the start; and those that were forgotten after an upgrade, at the call that needs them."""
+        await postgres.psql("CREATE DATABASE ungranted; CREATE ROLE forgotten LOGIN PASSWORD 'pw';")
+        await (await PostgresStore.connect(postgres.dsn("ungranted"))).close()
+        dsn = postgres.dsn("ungranted", "forgotten", "pw")
+        with pytest.raises(StoreUnavailable, match="has no rights on the store's tables") as refused:
+            await PostgresStore.connect(dsn)
+        with pytest.raises(StoreUnavailable, match="has no rights on the store's tables"):
+            await missing_migrations(dsn)
+        assert "docs/deploy.md" in refused.value.hint
+        rights = "GRANT USAGE ON SCHEMA hoop TO forgotten; GRANT SELECT ON hoop.migration TO forgotten;"
+        await postgres.psql(rights, "ungranted")
+        store = await PostgresStore.connect(dsn)
+        with pytest.raises(StoreUnavailable, match="lacks rights on a table") as refused:
+            await store.heartbeat("gate-1")
+        assert "docs/deploy.md" in refused.value.hint
+        await store.close()
 
     async def test_a_login_that_may_not_migrate_says_so(self, postgres: EmbeddedPostgres) -> None:
         await postgres.psql("CREATE DATABASE bare; CREATE ROLE nobody_here LOGIN PASSWORD 'pw';")

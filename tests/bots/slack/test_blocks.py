@@ -425,7 +425,7 @@ def test_a_grant_is_chosen_in_a_modal(asked: ApprovalRequest) -> None:
     valid_view(view)
     assert drawn.granting in in_utc(said(view["blocks"]))
     chosen = view["blocks"][-1]["element"]
-    assert [each["value"] for each in chosen["options"]] == ["15m", "60m", "5x", "20x"]
+    assert [each["value"] for each in chosen["options"]] == ["15m", "5x", "20x"]
 
 
 @settings(max_examples=100, deadline=None)

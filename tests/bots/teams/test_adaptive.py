@@ -253,7 +253,7 @@ def test_a_grant_is_chosen_in_a_card_of_its_own() -> None:
     assert "Approve this shape" not in titles(review_card(replace(drawn, full_view=True), "s"))
     asked = grant_card(drawn, "s")
     (chosen,) = of_type(asked, "Input.ChoiceSet")
-    assert [each["value"] for each in chosen["choices"]] == ["15m", "60m", "5x", "20x"]
+    assert [each["value"] for each in chosen["choices"]] == ["15m", "5x", "20x"]
     assert drawn.granting in said(asked)
     approve = asked.content["actions"][0]
     assert (approve["verb"], approve["associatedInputs"], approve["data"]["shape"]) == ("hoop_approve", "auto", True)
