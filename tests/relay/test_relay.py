@@ -34,17 +34,33 @@ from gateway.wire.backend import fields
 from gateway.wire.frontend import query
 from tests.bots.samples import BOB
 from tests.fakes.stores import ListSpool
-from tests.playbook import ANN, BOUND, CLOSED, PARSED, POLICY, catalog, columns, complete, error, ready, row, split
+from tests.playbook import (
+    ANN,
+    BOUND,
+    CLOSED,
+    PARSED,
+    POLICY,
+    catalog,
+    columns,
+    complete,
+    error,
+    parsed,
+    ready,
+    row,
+    split,
+)
 
 DELETE = "DELETE FROM customers WHERE id = 1"
 #: A step that takes longer has failed.
 STEP = 10.0
+#: The preview's questions by their messages, and what they are answered: one row would go.
 PREVIEW = (
-    complete("BEGIN") + complete("SET") * 2 + ready("T"),
-    row(b"public.customers", b"16400") + complete("SELECT 1") + ready("T"),
-    row(b"1") + complete("SELECT 1") + ready("T"),
-    complete("SELECT 0") + ready("T"),
-    complete("ROLLBACK") + ready(),
+    ("Q", complete("BEGIN") + complete("SET") * 2 + ready("T")),
+    ("Q", row(b"public.customers", b"16400") + complete("SELECT 1") + ready("T")),
+    ("PDS", parsed() + ready("T")),
+    ("Q", row(b"1") + complete("SELECT 1") + ready("T")),
+    ("Q", complete("SELECT 0") + ready("T")),
+    ("Q", complete("ROLLBACK") + ready()),
 )
 
 
@@ -186,9 +202,9 @@ class Room:
         await self.stored(request, State.PENDING)
 
     async def previewed(self) -> None:
-        """Answer the preview's questions about customers: one row would go."""
-        for answer in PREVIEW:
-            assert (await self.target.get())[0] == "Q"
+        """Answer the preview's questions about customers."""
+        for kinds, answer in PREVIEW:
+            assert "".join([(await self.target.get())[0] for _ in kinds]) == kinds
             await self.target.send(answer)
 
     async def stored(self, request: str, state: State) -> None:
