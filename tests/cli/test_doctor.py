@@ -27,7 +27,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings but a test's own, no files but its own, and the logs as they were."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gateway.logs.configure", lambda *_: None)
-    for name in ("HOOP_STORE", "HOOP_POLICIES", "HOOP_WEB_CLIENT_ID", "SLACK_BOT_TOKEN", "TEAMS_APP_ID"):
+    for name in ("SLACK_BOT_TOKEN", "TEAMS_APP_ID"):
         monkeypatch.delenv(name, raising=False)
 
 

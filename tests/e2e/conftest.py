@@ -53,6 +53,24 @@ def each_version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
+async def wire(stack: Stack) -> AsyncIterator[Wire]:
+    """Through the gateway, as Ann."""
+    connected = await Wire.connect(stack.port, stack.token("ann"))
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def direct(stack: Stack) -> AsyncIterator[Wire]:
+    """The same target without the gateway."""
+    postgres = stack.demo.postgres
+    assert postgres is not None
+    connected = await Wire.connect(postgres.port, postgres.password, user=postgres.superuser)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
 async def safe(stack: Stack, tmp_path: Path) -> AsyncIterator[Safe]:
     """The stack's gateway by a door that takes TLS only."""
     async with open_safe(stack, tmp_path) as opened:

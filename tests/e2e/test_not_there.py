@@ -1,7 +1,6 @@
 """A write whose table or column isn't there: the target's own error at once, and no card. What only looks absent is held."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,23 +12,6 @@ from tests.e2e.wire import Wire
 @pytest.fixture
 def stack(each_version: Stack) -> Stack:
     return each_version
-
-
-@pytest.fixture
-async def wire(stack: Stack) -> AsyncIterator[Wire]:
-    connected = await Wire.connect(stack.port, stack.token("ann"))
-    yield connected
-    await connected.close()
-
-
-@pytest.fixture
-async def direct(stack: Stack) -> AsyncIterator[Wire]:
-    """The same target without the gateway."""
-    postgres = stack.demo.postgres
-    assert postgres is not None
-    connected = await Wire.connect(postgres.port, postgres.password, user=postgres.superuser)
-    yield connected
-    await connected.close()
 
 
 @pytest.mark.parametrize("block", [False, True])

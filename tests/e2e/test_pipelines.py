@@ -28,16 +28,6 @@ async def wire(stack: Stack) -> AsyncIterator[Wire]:
     await connected.close()
 
 
-@pytest.fixture
-async def direct(stack: Stack) -> AsyncIterator[Wire]:
-    """The same target without the gateway."""
-    postgres = stack.demo.postgres
-    assert postgres is not None
-    connected = await Wire.connect(postgres.port, postgres.password, user=postgres.superuser)
-    yield connected
-    await connected.close()
-
-
 def run(sql: str, *, rows: int = 0, portal: str = "") -> bytes:
     """Parse, Bind, Describe, Execute of one statement."""
     return parse("", sql) + bind(portal, "") + describe("P", portal) + execute(portal, rows)

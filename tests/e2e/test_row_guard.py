@@ -1,7 +1,7 @@
 """The drift guard on real servers, 18 and 15: what a reviewer did not see does not stay, and nothing else looks different."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -17,23 +17,6 @@ from tests.e2e.wire import Wire
 @pytest.fixture
 def stack(each_version: Stack) -> Stack:
     return each_version
-
-
-@pytest.fixture
-async def wire(stack: Stack) -> AsyncIterator[Wire]:
-    connected = await Wire.connect(stack.port, stack.token("ann"))
-    yield connected
-    await connected.close()
-
-
-@pytest.fixture
-async def direct(stack: Stack) -> AsyncIterator[Wire]:
-    """The same target without the gateway."""
-    postgres = stack.demo.postgres
-    assert postgres is not None
-    connected = await Wire.connect(postgres.port, postgres.password, user=postgres.superuser)
-    yield connected
-    await connected.close()
 
 
 def simple(sql: str) -> bytes:

@@ -48,15 +48,6 @@ async def wire(stack: Stack, code: None) -> AsyncIterator[Wire]:
     await connected.close()
 
 
-@pytest.fixture
-async def direct(stack: Stack) -> AsyncIterator[Wire]:
-    postgres = stack.demo.postgres
-    assert postgres is not None
-    connected = await Wire.connect(postgres.port, postgres.password, user=postgres.superuser)
-    yield connected
-    await connected.close()
-
-
 def settle(first: int, *, extended: bool, name: str = "") -> bytes:
     sql = f"SELECT settle({first}, true)"
     if not extended:
