@@ -39,6 +39,7 @@ from gateway.wire.backend import (
 from gateway.wire.frontend import message
 from gateway.wire.walk import LONGEST, left, run
 
+_COPY_CUT = "the target ended COPY FROM STDIN before its data did"
 _JUDGED_AGAIN = "the server says that it writes: judged again"
 _D, _COPY_DATA = ord("D"), ord("d")
 #: Bytes that cost more to copy than a row costs that is looked at by itself.
@@ -376,6 +377,8 @@ class Stream:
     def _command_complete(self, body: bytes) -> bytes | None:
         talk = self._talk
         head = self._head("CommandComplete")
+        if talk.phase is Phase.COPY_IN:
+            raise TargetUnavailable(_COPY_CUT)
         guard = self._guarding(head)
         if guard is not None:
             counts = guard.counted(body)
@@ -553,6 +556,8 @@ class Stream:
     def _ready(self, body: bytes) -> bytes | None:
         talk = self._talk
         status = _status(body, talk.status, failed=talk.broke)
+        if talk.phase is Phase.COPY_IN:
+            raise TargetUnavailable(_COPY_CUT)
         guard = self._guarding(self._head("ReadyForQuery"))
         if guard is not None and not guard.ready(status):
             return None

@@ -7,6 +7,7 @@ import pytest
 from gateway.approvals.request import ApprovalRequest, Person, State, sqlstate_of
 from gateway.policy.model import load
 from gateway.session import events as ev
+from gateway.session.state import Phase
 from gateway.wire.backend import fields
 from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, describe, execute, message, parse, query
 from tests.playbook import (
@@ -459,6 +460,15 @@ def test_copy_from_stdin_is_held_at_the_statement() -> None:
     play = Playbook()
     assert play.client(query(COPY))
     assert play.is_held
+
+
+@pytest.mark.parametrize("end", [complete("COPY 1"), ready()])
+def test_a_target_that_ends_a_copy_before_its_data_does_ends_the_session(end: bytes) -> None:
+    play = Playbook()
+    play.client(query("SELECT 1"))
+    play.target(message(b"G", b"\0\0\0"))
+    assert play.target(end)[-1] == "close"
+    assert play.session.talk.phase is Phase.CLOSED
 
 
 def test_copy_data_flows_after_the_release_and_stray_copy_messages_are_dropped() -> None:
