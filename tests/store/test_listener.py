@@ -35,7 +35,7 @@ async def test_a_silent_connection_is_asked_whether_it_lives(store_dsn: str, mon
     """The server's end is gone without a word; only the question finds out."""
     monkeypatch.setattr("gateway.store.listener.PING_EVERY", 0.05)
     heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-    async with postgres_store(store_dsn, timeout=0.5) as store:
+    async with postgres_store(store_dsn, timeout=5) as store:
         await store.listen(lambda channel, payload: heard.put_nowait((channel, payload)))
         first = asyncio.Event()
         real = asyncpg.Connection.fetchval
