@@ -28,7 +28,7 @@ class Certificate:
         """Read the files again, for connections that begin from now on. Raises GatewayError; the old pair then stays."""
         self._seen = self._stamps()
         _context(*self._files)  # a pair that does not fit would leave the one in use broken
-        self.context.load_cert_chain(*self._files)
+        _load(self.context, *self._files)
 
     def _stamps(self) -> tuple[tuple[int, int, int], ...]:
         return tuple(_stamp(file) for file in self._files if file is not None)
@@ -45,11 +45,15 @@ def _stamp(file: Path) -> tuple[int, int, int]:
 def _context(cert: Path, key: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(cert, key)
-    except (OSError, ValueError) as error:  # an SSLError is an OSError
-        raise GatewayError(unusable_pair(error), hint=PAIR) from error
+    _load(context, cert, key)
     context.set_alpn_protocols(["postgresql"])
     context.num_tickets = 0  # as PostgreSQL: its clients resume no session, and two tickets a login cost a write
     context.options |= ssl.OP_NO_TICKET
     return context
+
+
+def _load(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise GatewayError(unusable_pair(error), hint=PAIR) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import GatewayError
+from gateway.relay import certificate
 from gateway.relay.certificate import Certificate
 from tests.e2e.certificates import self_signed
 
@@ -72,6 +73,27 @@ async def test_files_that_are_gone_change_nothing(served: Served, tmp_path: Path
     with pytest.raises(GatewayError):
         served.certificate.renew()
     assert await served.shows() == old
+
+
+async def test_files_that_go_between_the_two_looks_are_told_as_any_others(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for renewals goes on looking."""
+
+    real = certificate._context
+
+    def going(*files: Path) -> ssl.SSLContext:
+        made = real(*files)
+        files[0].unlink()
+        return made
+
+    old = (tmp_path / "cert.pem").read_text()
+    self_signed(tmp_path)
+    monkeypatch.setattr("gateway.relay.certificate._context", going)
+    with pytest.raises(GatewayError):
+        served.certificate.renew()
+    assert await served.shows() == old
+    assert served.certificate.changed
 
 
 def test_what_links_point_to_counts(tmp_path: Path) -> None:
