@@ -79,12 +79,16 @@ class Wires:
             return
         try:
             now, short = time.time(), self._short
-            alike = short.answered(data, now) if short.flight is not None else None
-            if alike is None:
+            if not short.waits:
                 self._target_at_length(data, now)
                 return
+            alike = short.answered(data, now)
+            if alike is None:
+                if not short.took:
+                    self._target_at_length(data, now)
+                return
             self._record(alike[0], alike[1])
-            self._turn.add(self._to_client, self._broken, data)
+            self._turn.add(self._to_client, self._broken, short.shown)
         except Exception as error:
             self._failed(error)
 

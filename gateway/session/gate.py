@@ -21,7 +21,7 @@ from gateway.errors import TargetUnavailable
 from gateway.session.replies import Batch, Execution
 from gateway.sql.settings import becomes_utf8
 from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
-from gateway.wire.frontend import SYNC, bind, close, execute, parse
+from gateway.wire.frontend import SYNC, bind, close, execute, message, parse
 
 SETTING = "default_transaction_read_only"
 OF_NOW = "transaction_read_only"
@@ -45,6 +45,19 @@ def _helper(*texts: str) -> bytes:
 
 
 OPEN, CLOSE = (_helper(f"SET {SETTING} = {value}") for value in ("off", "on"))
+
+
+def _answer(value: str, *, reported: bool) -> bytes:
+    """What the target says to OPEN or CLOSE outside a block, if nothing is in its way."""
+    gone = message(b"3", b"") * 2
+    status = message(b"S", f"{SETTING}\0{value}\0".encode()) if reported else b""
+    return (
+        gone + message(b"1", b"") + message(b"2", b"") + message(b"C", b"SET\0") + gone + status + message(b"Z", b"I")
+    )
+
+
+#: By whether the target reports the setting: the answers to OPEN and to CLOSE.
+_ANSWERS = {each: (_answer("off", reported=each), _answer("on", reported=each)) for each in (True, False)}
 #: Round user code that only reads as far as its source shows (tier 2); outside a transaction block both fail, and the
 #: session's default does it. The block's own mode is asked for, too: where the client wants only to read, 25006 is its answer.
 GUARD = _helper("SHOW transaction_read_only", "SAVEPOINT hoop_guard", "SET TRANSACTION READ ONLY")
@@ -85,6 +98,11 @@ class Gate:
     def wishing(cls, *, wish: bool, reported: bool) -> "Gate":
         """At login: what the client asked for in its startup settings, and whether the target reports it (14 and later)."""
         return cls(wish, _initial=wish, _told=wish, _before=wish, _reported=reported)
+
+    @property
+    def answers(self) -> tuple[bytes, bytes]:
+        """All that the target says to OPEN and to CLOSE outside a block, where both do what they are to."""
+        return _ANSWERS[self._reported]
 
     @property
     def settled(self) -> bool:

@@ -383,9 +383,14 @@ class Judge:
         """The protected columns that its conditions read: an oracle, which no mask stops and the audit counts."""
         return tested(self.policy.masking, self.login.target.name, statement) if self.protects else ()
 
+    @property
+    def under(self) -> tuple[int | None, tuple[str, ...]]:
+        """What names are resolved by now: the catalog's version and search_path."""
+        return self.catalog.version if self.catalog else None, self.search_path
+
     def fresh(self, prepared: Prepared) -> Script:
         """What a prepared statement means now: PostgreSQL resolves its names again under the search_path of each Bind."""
-        under = (self.catalog.version if self.catalog else None, self.search_path)
+        under = self.under
         if prepared.read_under != under:
             prepared.script = self._resolved(prepared.script)
             prepared.read_under = under

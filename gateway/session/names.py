@@ -36,6 +36,7 @@ def kept(name: str) -> str:
 class Prepared:
     """A prepared statement: its text as judged, its parameter types, and its columns once they were described.
 
+    `rowless`: it was described as one that gives no rows (NoData).
     `read_under` is what its names were resolved by (Judge.fresh): the target resolves them again at each Bind.
     `shown` is its text in pg_prepared_statements: for PREPARE the whole query string. `since`, `read_as`: see Names.doubts and
     Names.readings.
@@ -50,12 +51,12 @@ class Prepared:
     from_sql: bool = False
     since: int = 0
     read_as: int = 0
+    rowless: bool = False
 
-    def again(self, columns: tuple[Column, ...], read_as: int) -> "Prepared":
-        """The same text, parsed once more and described."""
-        return Prepared(
-            self.sql, self.script, self.types, columns, self.read_under, self.shown, self.from_sql, self.since, read_as
-        )
+    def again(self, columns: tuple[Column, ...] | None, read_as: int) -> "Prepared":
+        """The same text, parsed once more and described; `columns` None: as one that gives no rows."""
+        who = self.sql, self.script, self.types, columns, self.read_under, self.shown, self.from_sql, self.since
+        return Prepared(*who, read_as, columns is None)
 
 
 @dataclass(slots=True)

@@ -1,8 +1,9 @@
-"""Plain reads: texts of which all that is to be decided can be worked out once, and used each time they come again. Pure.
+"""Plain statements: texts of which all that is to be decided can be worked out once, and used each time they come again. Pure.
 
-A plain read is one SELECT that calls no code of the user's, sets nothing, uses no name of the SQL level, and that a rule
-allows whatever the time and the number of rows. Its judgement rests on its text (or its shape, gateway/sql/shape.py), the
-policy, the catalog, search_path and the application's name: when one of these changes (Judge.epoch), all is forgotten.
+A plain one is one SELECT, INSERT, UPDATE or DELETE that calls no code of the user's, sets nothing, uses no name of the SQL level,
+and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK. Its judgement rests on its text
+(or its shape, gateway/sql/shape.py), the policy, the catalog, search_path and the application's name: when one of these changes
+(Judge.epoch), all is forgotten.
 
 Sessions that stand alike share those of their texts (`common`): all that they rest on is in the key, and what a session has
 done itself keeps it to its own.
@@ -27,10 +28,14 @@ from gateway.sql.shape import is_all_numbers, numbers_are_free, outline, shape
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import Column, format_of, row_description
 from gateway.wire.frontend import formats_read, message, query, read_parse
+from gateway.wire.frontend import parse as write_parse
 
 #: Texts, shapes, names and results that are remembered, each; with one more the older half is forgotten.
 KEPT = 256
 _READ: Final = frozenset({StatementClass.READ})
+_WRITE: Final = frozenset({StatementClass.WRITE})
+#: The classes that a plain one of a tag may have.
+_CLASSES: Final = {"SELECT": (_READ,)} | dict.fromkeys(("INSERT", "UPDATE", "DELETE"), (_WRITE, _WRITE | _READ))
 _HOUSE: Final = frozenset({StatementClass.HOUSEKEEPING})
 #: The transaction status behind what begins or ends a block.
 _BEHIND: Final = {Control.BEGIN: "T", Control.COMMIT: "I", Control.ROLLBACK: "I"}
@@ -50,11 +55,12 @@ class Result:
 
 
 class Begun:
-    """How an answer began: the bytes before its rows, the result formats (as in Bind) and the columns known before (else None)."""
+    """How an answer began: the bytes before its rows, the result formats (as in Bind) and the columns known before (else None).
+    `result` None: no rows can come."""
 
     __slots__ = ("columns", "formats", "head", "result")
 
-    def __init__(self, head: bytes, formats: bytes, columns: tuple[Column, ...] | None, result: Result) -> None:
+    def __init__(self, head: bytes, formats: bytes, columns: tuple[Column, ...] | None, result: Result | None) -> None:
         self.head = head
         self.formats = formats
         self.columns = columns
@@ -62,24 +68,25 @@ class Begun:
 
 
 class Edge:
-    """The beginning or the end of a transaction block, as a Query of its own. `status`: behind it. `answer`: all that the target says
-    to it. `sent`: what goes in its place (gate.py), "" for nothing else."""
+    """The beginning or the end of a transaction block. `status`: behind it. `answer`: all that the target says to a Query of it. `text`: what
+    goes in its place (gate.py), "" for nothing else; `sent`: as a Query."""
 
-    __slots__ = ("answer", "sent", "status")
+    __slots__ = ("answer", "sent", "status", "text")
 
-    def __init__(self, status: str, answer: bytes, sent: bytes) -> None:
+    def __init__(self, status: str, answer: bytes, text: str) -> None:
         self.status = status
         self.answer = answer
-        self.sent = sent
+        self.text = text
+        self.sent = query(text) if text else b""
 
 
 @dataclass(slots=True)
 class Plain:
-    """One plain read. `begun` and `over` are its audit entries, `protected`: an error of it may quote a protected value.
+    """One plain statement. `begun` and `over` are its audit entries, `bare` is `over` where no result was shown; `protected`: an error of
+    it may quote a protected value.
 
     `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
-    before) and result formats; `latest`: how the last answer began. `edge`: it is no read, but begins or ends a block. `tells`: its
-    last entry says more where a result was shown.
+    before) and result formats; `latest`: how the last answer began. `edge`: it begins or ends a block. `writes`: it is no read.
     """
 
     statement: Statement
@@ -87,10 +94,11 @@ class Plain:
     hides: bool
     begun: Pattern
     over: Pattern
+    bare: Pattern
     results: dict[tuple[object, bytes], Result] = field(default_factory=dict)
     latest: Begun | None = None
     edge: Edge | None = None
-    tells: bool = False
+    writes: bool = False
 
 
 class Known:
@@ -101,6 +109,10 @@ class Known:
     def __init__(self, plain: Plain, sql: bytes) -> None:
         self.plain = plain
         self.sql = sql
+
+
+#: A statement that was given a name, as what it is known, and the Parse that goes in the place of its own, b"" for no other.
+Found = tuple[Prepared, Known, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +153,7 @@ class PlainReads:
         self._prepared: dict[
             str, tuple[Prepared, tuple[int, ...], Known]
         ] = {}  # with its types, which a Describe may change
-        self._parsed: dict[bytes, tuple[Prepared, Known]] = {}
+        self._parsed: dict[bytes, Found] = {}
 
     def refresh(self) -> None:
         """Forget everything if it may be judged otherwise by now."""
@@ -210,8 +222,8 @@ class PlainReads:
 
     # --- prepared statements ------------------------------------------------------------------------------------------
 
-    def prepared(self, raw: bytes, *, values: bool) -> tuple[Prepared, Known] | None:
-        """The prepared statement of this name, where executing it is a plain read and its columns were described.
+    def prepared(self, raw: bytes, *, values: bool, asked: bool) -> Found | None:
+        """The prepared statement of this name, where executing it is plain and it is known what it gives, or `asked` for.
 
         `values`: it is bound with some.
         """
@@ -221,7 +233,9 @@ class PlainReads:
         except UnicodeDecodeError:
             return None
         prepared = talk.names.statements.get(name)
-        if prepared is None or prepared.columns is None or talk.names.doubtful(prepared):
+        if prepared is None or talk.names.doubtful(prepared):
+            return None
+        if prepared.columns is None and not (prepared.rowless or asked):
             return None
         found = self._prepared.get(name)
         if (
@@ -229,16 +243,19 @@ class PlainReads:
             and found[0] is prepared
             and found[1] is prepared.types
             and ("parameters" in found[2].plain.begun.holes) is values
+            and not (found[2].plain.writes and prepared.read_as < talk.names.readings)
         ):
-            return prepared, found[2]
+            return prepared, found[2], b""
         known = self._bindable(prepared, values=values)
-        if known is None:
-            return None
+        if known is None or (known.plain.writes and prepared.read_as < talk.names.readings):
+            return (
+                None  # the target may have read a write's constants under other settings than those of now (draft.py)
+            )
         _keep(self._prepared, name, (prepared, prepared.types, known))
-        return prepared, known
+        return prepared, known, b""
 
-    def parsed(self, message: bytes, *, values: bool) -> tuple[Prepared, Known] | None:
-        """What a whole Parse message of the unnamed statement is known as, where binding it in the same breath is a plain read."""
+    def parsed(self, message: bytes, *, values: bool) -> Found | None:
+        """What a whole Parse message of the unnamed statement is known as, where binding it in the same breath is plain."""
         found = self._parsed.get(message)
         if found is not None and ("parameters" in found[1].plain.begun.holes) is values:
             return found
@@ -249,18 +266,21 @@ class PlainReads:
         script = self._talk.judge.read(parse.sql) if len(message) <= LONGEST else None
         if script is None:
             return None
-        prepared = Prepared(parse.sql, script, parse.parameter_types, shown=parse.sql, since=NEVER_DOUBTED)
+        text = rewritten(script, wish=False) or ""
+        types, under = parse.parameter_types, self._talk.judge.under
+        prepared = Prepared(parse.sql, script, types, read_under=under, shown=text or parse.sql, since=NEVER_DOUBTED)
         known = self._bindable(prepared, values=values)
         if known is None:
             return None
-        _keep(self._parsed, message, (prepared, known))
-        return prepared, known
+        found = prepared, known, write_parse("", text, types) if text else b""
+        _keep(self._parsed, message, found)
+        return found
 
     def _bindable(self, prepared: Prepared, *, values: bool) -> Known | None:
         judge = self._talk.judge
         script, catalog = judge.fresh(prepared), judge.catalog
         plain = self._plain(script, values=values)
-        if plain is None or plain.edge is not None or catalog is None:
+        if plain is None or catalog is None or (plain.edge is not None and values):
             return None
         if not catalog.user_type_oids.isdisjoint(prepared.types):
             return None
@@ -279,14 +299,18 @@ class PlainReads:
             return None
         if talk.judge.copies(statement):  # the session has to remember that
             return None
+        writes = edge is None and StatementClass.WRITE in statement.classes
+        if writes and talk.judge.masked_write(script.statements, None) is not None:
+            return None
         number = talk.number
         execution = talk.execution(statement, verdict, ("",) if values else None, ())
         talk.number = number
+        begun, bare = talk.patterns(execution)
         if edge is None:
             execution.clear, execution.unscanned = talk.judge.seen_clear(statement), talk.judge.unscanned
+        _, over = talk.patterns(execution)
         hides = talk.judge.hides_values(statement)
-        tells = bool(execution.clear or execution.unscanned)
-        return Plain(statement, execution.protected, hides, *talk.patterns(execution), edge=edge, tells=tells)
+        return Plain(statement, execution.protected, hides, begun, over, bare, edge=edge, writes=writes)
 
     def described(self, plain: Plain, body: bytes, formats: bytes) -> Result | None:
         """The result that this RowDescription describes; None the first time, when it is learnt. `formats`: as in Bind."""
@@ -313,11 +337,11 @@ class PlainReads:
 
 
 def is_plain(script: Script) -> bool:
-    """Does the text hold one SELECT and nothing that concerns more than its own rows?"""
+    """Does the text hold one SELECT, INSERT, UPDATE or DELETE and nothing that concerns more than its own rows?"""
     one = _alone(script)
-    if one is None or one.tag != "SELECT" or one.classes != _READ or rewritten(script, wish=False) is not None:
+    if one is None or one.control or one.classes not in _CLASSES.get(one.tag, ()):
         return False
-    return not (one.control or _concerns_more(one))
+    return rewritten(script, wish=False) is None and not _concerns_more(one)
 
 
 def edge_of(script: Script) -> Edge | None:
@@ -326,9 +350,8 @@ def edge_of(script: Script) -> Edge | None:
     status = _BEHIND.get(one.control) if one is not None and one.control is not None else None
     if one is None or status is None or one.chain or one.classes != _HOUSE or _concerns_more(one):
         return None
-    text = rewritten(script, wish=False)
     tag = message(b"C", one.tag.encode() + b"\0")
-    return Edge(status, tag + message(b"Z", status.encode()), b"" if text is None else query(text))
+    return Edge(status, tag + message(b"Z", status.encode()), rewritten(script, wish=False) or "")
 
 
 def _alone(script: Script) -> Statement | None:

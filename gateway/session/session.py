@@ -98,33 +98,42 @@ class Session:
     def handle(self, event: ev.Event, now: float) -> list[ev.Effect]:
         """Take one event and return what must be done, in order."""
         short = self.short
-        if short.flight is None:
-            if isinstance(event, ev.FromClient) and (alike := short.send(event.data, now)) is not None:
+        if isinstance(event, ev.FromClient) and short.flight is None:
+            if (alike := short.send(event.data, now)) is not None:
                 return [ev.RecordAlike(*alike), ev.ToTarget(short.last.sent)]
-        elif isinstance(event, ev.FromTarget) and (alike := short.answered(event.data, now)) is not None:
-            return [ev.RecordAlike(*alike), ev.ToClient(event.data)]
+        elif isinstance(event, ev.FromTarget) and short.waits:
+            if (alike := short.answered(event.data, now)) is not None:
+                return [ev.RecordAlike(*alike), ev.ToClient(short.shown)]
+            if short.took:
+                return []
         return self.at_length(event, now)
 
     def at_length(self, event: ev.Event, now: float) -> list[ev.Effect]:
         """The same, for an event that the short way was asked about already and didn't take."""
         short = self.short
-        if short.flight is not None:
-            self._read_again()
+        effects: list[ev.Effect] = []
+        if short.waits:
+            effects = self._read_again()
         elif isinstance(event, ev.FromTarget) and self.stream.passes(event.data):
             return [ev.ToClient(event.data)]
-        effects = self._handle(event, now)
+        effects += self._handle(event, now)
         short.look(idle=not (self.inbox or self.frames.partial or self.going_on or self.paused or self.draft.begun))
         return effects
 
-    def _read_again(self) -> None:
-        """What took the short way takes the ordinary one, as of when it came: its effects have been performed already."""
-        flight = self.short.flight
-        assert flight is not None  # noqa: S101 - the caller's condition
-        self.short.flight = None
+    def _read_again(self) -> list[ev.Effect]:
+        """What took the short way takes the ordinary one, as of when it came: its effects have been performed already. Returns those
+        of what has come of its answer, of which nothing went on."""
+        short, flight = self.short, self.short.flight
+        if short.owed or (flight is not None and flight.behind):
+            self.forwarding.closing()  # it was sent
+        short.owed, short.flight = False, None
+        if flight is None:
+            return []
         self.talk.number = flight.number - 1
         again = self._handle(ev.FromClient(flight.data), flight.at)
         if not flight.is_what(again):
-            raise GatewayError("a plain read was not what it was taken for")  # a bug: nothing more goes
+            raise GatewayError("a plain statement was not what it was taken for")  # a bug: nothing more goes
+        return self._handle(ev.FromTarget(flight.came), flight.at) if flight.came else []
 
     def _handle(self, event: ev.Event, now: float) -> list[ev.Effect]:  # noqa: PLR0912, PLR0915 - the table of events
         talk = self.talk
@@ -390,7 +399,13 @@ class Session:
             raw = frontend.parse(parse.name, text, parse.parameter_types)
         read_as = self.talk.names.readings
         meant = Prepared(
-            parse.sql, script, parse.parameter_types, shown=text or parse.sql, since=since, read_as=read_as
+            parse.sql,
+            script,
+            parse.parameter_types,
+            read_under=self.talk.judge.under,
+            shown=text or parse.sql,
+            since=since,
+            read_as=read_as,
         )
         change = Change(Space.STATEMENT, name, meant)
         self.draft.note(change)
@@ -679,7 +694,9 @@ def _in_binary_unseen(portal: Portal, batch: Batch) -> bool:
 
     A Describe before it in its own batch counts: should it fail, the target skips the Execute as well.
     """
-    if portal.bind is None or not any(portal.bind.result_formats) or portal.known_columns is not None:
+    if portal.bind is None or not any(portal.bind.result_formats):
+        return False
+    if portal.known_columns is not None or portal.prepared.rowless:
         return False
     replies = (each.reply for each in batch.parts if each.reply is not None and each.reply.kind == ord("D"))
     return not any((each.prepared or (each.portal and each.portal.prepared)) is portal.prepared for each in replies)

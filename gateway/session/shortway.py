@@ -1,13 +1,15 @@
-"""The short way of plain reads, and of the BEGIN and COMMIT round them: recorded, sent, and their answer looked at in one walk. Pure.
+"""The short way of plain statements, and of the BEGIN and COMMIT round them: recorded, sent, and their answer looked at in one walk. Pure.
 
     Query, or (Parse) Bind (Describe) Execute Sync, alone in its chunk, in a session where nothing else is going on
         -> "statement" recorded, the bytes sent
-    its whole answer in one chunk: (ParseComplete) (BindComplete) (RowDescription) rows CommandComplete ReadyForQuery, the status as before
+    its whole answer in one chunk: (ParseComplete) (BindComplete) (RowDescription or NoData) rows CommandComplete ReadyForQuery, the status as before
         -> "finished" recorded, the bytes shown
 
-    BEGIN, COMMIT or ROLLBACK as a Query, where nothing falls back or comes to light with it: the status is another behind it
+    BEGIN, COMMIT or ROLLBACK, where nothing falls back or comes to light with it: the status is another behind it
+    a write outside a block goes through the open gate (gate.py): OPEN and CLOSE round it, whose answers are ours, each a chunk
+        or a part of one; CLOSE's may be owed while the next statement comes
 
-It is the ordinary way (session.py) with everything left out that is known to change nothing for a plain read (plain.py), and it
+It is the ordinary way (session.py) with everything left out that is known to change nothing for a plain one (plain.py), and it
 decides nothing. As soon as anything else comes while one is under way - another message, an error, half of an answer, a row
 that needs a mask, a cancel, a new policy - what was sent is read once more on the ordinary way, as of the time when it came, and what
 that would record and send is compared with what was, and dropped. The session then stands where it would stand without this
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.audit.pattern import Pattern, list_value, milliseconds_value, number_value, text_value
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.session import events as ev
+from gateway.session.gate import CLOSE, OPEN
 from gateway.session.names import Portal, Prepared
 from gateway.session.plain import Begun, Edge, Plain, PlainReads, Result, common
 from gateway.session.state import Conversation
@@ -39,10 +42,12 @@ _EXECUTE: Final = frontend.execute("") + frontend.SYNC
 _DESCRIBE_EXECUTE: Final = frontend.describe("P", "") + _EXECUTE
 _BOUND: Final = b"2\0\0\0\x04"
 _PARSED: Final = b"1\0\0\0\x04" + _BOUND
+_NO_DATA: Final = b"n\0\0\0\x04"
 _READY: Final = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
 _T: Final = 0x54
 _D: Final = 0x44
 _C: Final = 0x43
+_COMPLETE: Final = b"C"
 _Q: Final = 0x51
 _B: Final = 0x42
 _P: Final = 0x50
@@ -53,19 +58,25 @@ Alike = tuple[Pattern, tuple[bytes, ...]]
 
 
 class Flight:
-    """A plain read that is under way. `number` and `values` are those of its entry; `at`: when it was sent (Unix seconds).
+    """A plain statement that is under way. `number` and `values` are those of its entry; `at`: when it was sent (Unix seconds).
 
-    `data`: what came; `sent`: what goes to the target, hardly ever other bytes. `bind`: its Bind; `parsed`: a Parse of `prepared` stood
-    before it. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no RowDescription. One object
-    serves a session, again and again.
+    `data`: what came; `sent`: what goes to the target. `bind`: its Bind; `parsed`: a Parse of `prepared` stood
+    before it; `asked`: a Describe stands in it. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no
+    RowDescription. `gated`: it goes through the gate; `behind`: CLOSE was owed when it came. `before`: the answers of ours that come
+    before its own, `came`: what has come of them. One object serves a session, again and again.
     """
 
     __slots__ = (
+        "asked",
         "at",
+        "before",
+        "behind",
         "bind",
+        "came",
         "data",
         "described",
         "formats",
+        "gated",
         "number",
         "parsed",
         "plain",
@@ -75,7 +86,8 @@ class Flight:
     )
 
     def __init__(self) -> None:
-        self.data = self.sent = b""
+        self.data = self.sent = self.before = self.came = b""
+        self.gated = self.behind = self.asked = False
         self.at = 0.0
         self.number = 0
         self.bind = b""
@@ -97,10 +109,12 @@ class Flight:
 
 
 class ShortWay:
-    """Of one session. `open`: the next message may take it. `flight`: what has taken it and was not answered yet.
+    """Of one session. `open`: the next message may take it. `flight`: what has taken it and was not answered yet. `owed`: the target has
+    not answered CLOSE yet.
 
-    `last`: what took it last. `shut`: nothing ever takes it. `send` and `answered` give the entry that is to be recorded before the same bytes go on, and
-    None for what has to take the ordinary way.
+    `last`: what took it last. `shut`: nothing ever takes it. `send` and `answered` give the entry that is to be recorded before
+    `last.sent` or `shown` go on. They give None for what has to take the ordinary way, but where `took` says that an answer of ours was taken: of that
+    nothing goes on.
     """
 
     def __init__(self, talk: Conversation, stream: Stream) -> None:
@@ -111,8 +125,15 @@ class ShortWay:
         self._session = text_value(talk.login.session)
         self._until = talk.login.identity.expires_at
         self.last = Flight()
-        self.open = self.shut = False
+        self.open = self.shut = self.owed = self.took = self._bare = False
         self.flight: Flight | None = None
+        self.shown = b""
+        self._opened, self._closed = talk.gate.answers
+
+    @property
+    def waits(self) -> bool:
+        """Is an answer due here?"""
+        return self.owed or self.flight is not None
 
     def look(self, *, idle: bool) -> None:
         """The ordinary way has come to a rest. `idle`: nothing of the client's is left to be read."""
@@ -129,6 +150,7 @@ class ShortWay:
         talk.now = now
         flight = self.last
         flight.sent = data
+        flight.gated = False
         kind = data[0]
         end: i64 = 1 + int32(data, 1)
         if kind == _Q and end == len(data):
@@ -143,6 +165,13 @@ class ShortWay:
         if not taken:
             return None
         flight.data, flight.at, self.flight = data, now, flight
+        flight.behind, self.owed = self.owed, False
+        flight.before = self._closed if flight.behind else b""
+        flight.came = b""
+        if flight.plain.writes and talk.status == "I":
+            flight.gated = True
+            flight.before += self._opened
+            flight.sent = OPEN + flight.sent + CLOSE
         talk.number = flight.number
         return flight.plain.begun, flight.values
 
@@ -157,7 +186,7 @@ class ShortWay:
             flight.sent = edge.sent or data
         flight.number = self._talk.number + 1
         flight.plain, flight.values = known.plain, (self._session, number_value(flight.number), known.sql)
-        flight.formats, flight.described, flight.prepared = b"", None, None
+        flight.formats, flight.described, flight.prepared, flight.asked = b"", None, None, False
         return True
 
     def _may_turn(self, edge: Edge) -> bool:
@@ -180,16 +209,22 @@ class ShortWay:
         if bound is None:
             return False  # the ordinary way says what is wrong
         parameters, codes, flight.formats = bound
+        asked = len(tail) == len(_DESCRIBE_EXECUTE)
         if not parse:
-            found = self._reads.prepared(data[_UNNAMED + 1 : at], values=bool(parameters))
-        elif at == _UNNAMED + 1 and len(tail) == len(_DESCRIBE_EXECUTE):
+            found = self._reads.prepared(data[_UNNAMED + 1 : at], values=bool(parameters), asked=asked)
+        elif at == _UNNAMED + 1 and asked:
             found = self._reads.parsed(parse, values=bool(parameters))
         else:
             return False
         if found is None:
             return False
-        flight.bind, flight.parsed = data[:end], bool(parse)
-        prepared, known = found
+        prepared, known, written = found
+        if written:
+            flight.sent = written + data
+        edge = known.plain.edge
+        if edge is not None and not self._may_turn(edge):
+            return False
+        flight.bind, flight.parsed, flight.asked = data[:end], bool(parse), asked
         flight.number, flight.plain, flight.prepared = self._talk.number + 1, known.plain, prepared
         flight.values = self._session, number_value(flight.number), known.sql
         if parameters:
@@ -197,7 +232,7 @@ class ShortWay:
             if shown is None:
                 return False
             flight.values = (*flight.values, shown)
-        flight.described = None if len(tail) == len(_DESCRIBE_EXECUTE) else prepared.columns
+        flight.described = None if asked else prepared.columns
         return True
 
     def _shown(
@@ -210,6 +245,8 @@ class ShortWay:
             if each is not None and "\0" in each:
                 return None
         plain, judge = flight.plain, self._talk.judge
+        if plain.writes and judge.masked_write((plain.statement,), shown) is not None:
+            return None
         if (
             any(codes) or plain.hides or judge.own.suspicious(raw)
         ):  # what is shown of binary values is not what stands there
@@ -217,12 +254,23 @@ class ShortWay:
         return list_value(shown)
 
     def answered(self, data: bytes, now: float) -> Alike | None:
-        """Take a chunk of the target's, while something is under way: its whole answer, as expected."""
+        """Take a chunk of the target's, while something is under way or owed: its whole answer, as expected."""
         flight, talk = self.flight, self._talk
-        assert flight is not None  # noqa: S101 - asked only then
+        self.took = False
+        if flight is None:
+            if data == self._closed:
+                self.owed, self.took = False, True
+            return None
+        if flight.before:
+            data = self._behind_ours(flight, data)
+            if not data:
+                return None
         edge = flight.plain.edge
         if edge is not None:
-            return self._turned(flight, edge, now) if data == edge.answer else None
+            return self._turned(flight, edge, data, now)
+        closed = flight.gated and data.endswith(self._closed)
+        if closed:
+            data = data[: -len(self._closed)]
         if not data.endswith(_READY[talk.status]):
             return None
         try:
@@ -231,15 +279,32 @@ class ShortWay:
             return None  # a row that doesn't fit: the ordinary way says so
         if rows is None:
             return None
+        if flight.gated:
+            talk.gate.openings += 1
+            self.owed = not closed
         self.flight = None
-        return flight.plain.over, (*flight.values, rows, milliseconds_value(now - flight.at))
+        self.shown = data
+        over = flight.plain.bare if self._bare else flight.plain.over
+        return over, (*flight.values, rows, milliseconds_value(now - flight.at))
 
-    def _turned(self, flight: Flight, edge: Edge, now: float) -> Alike:
-        """The block has begun or ended."""
+    def _behind_ours(self, flight: Flight, data: bytes) -> bytes:
+        """What comes behind the answers of ours that are due; empty where nothing does yet (`took`), or something else came."""
+        came, before = flight.came + data, flight.before
+        if before.startswith(came):
+            flight.came, self.took = came, True
+            if len(came) == len(before):
+                flight.before = b""
+        return came[len(before) :] if came.startswith(before) else b""
+
+    def _turned(self, flight: Flight, edge: Edge, data: bytes, now: float) -> Alike | None:
+        """Has the block begun or ended?"""
         talk = self._talk
+        if data != _head(flight) + edge.answer:
+            return None
         self.flight = None
-        talk.names.query()
+        self.shown = data
         talk.status = edge.status
+        self._note(flight, None)
         if edge.status == "I":
             talk.names.transaction_ended()
             self._stream.forget_block()
@@ -266,9 +331,11 @@ class ShortWay:
             at += 1 + length
             if at >= ready or length < 4:
                 return None
-        if at == start and flight.prepared is not None and flight.plain.tells:
-            return None  # nothing was shown: the ordinary way says so
-        masker = begun.result.masker
+        result = begun.result
+        if result is None and at > start:
+            return None
+        self._bare = result is None or (at == start and flight.prepared is not None)  # nothing was shown
+        masker = result.masker if result is not None else None
         if masker is not None and at > start:
             run = data[start:at]
             if masker.rows(run) is not run:
@@ -279,53 +346,69 @@ class ShortWay:
             return None
         rows = _rows(data[at + 5 : ready])
         if rows is not None:
-            self._settle(flight, begun.result)
+            if self._talk.status != "I":
+                self._stream.reached(protected=flight.plain.protected)
+            self._note(flight, result)
         return rows
 
     def _begun(self, flight: Flight, data: bytes, ready: int) -> Begun | None:
         """How this answer begins; None the first time, or where it can't be taken."""
+        plain, head = flight.plain, _head(flight)
+        if plain.writes and flight.described is None and data.startswith(head + _COMPLETE):
+            plain.latest = Begun(head, flight.formats, None, None)
+            return plain.latest
         at = 0
         if flight.prepared is not None:
             head = _PARSED if flight.parsed else _BOUND
             if not data.startswith(head):
                 return None
             at = len(head)
-        plain = flight.plain
-        if flight.described is None:
+        if flight.described is not None:
+            result = self._reads.undescribed(plain, flight.described, flight.formats)
+        elif flight.prepared is not None and not flight.asked:
+            return None  # it was described as one without rows
+        else:
             start, at = at + 5, _end(data, at)
             if data[start - 5] != _T or at > ready:
                 return None
             reads = self._texts if flight.prepared is None else self._reads
             result = reads.described(plain, data[start:at], flight.formats)
-        else:
-            result = self._reads.undescribed(plain, flight.described, flight.formats)
         if result is None:
             return None
         plain.latest = Begun(data[:at], flight.formats, flight.described, result)
         return plain.latest
 
-    def _settle(self, flight: Flight, result: Result) -> None:
-        """What the answers would have changed on the ordinary way."""
+    def _note(self, flight: Flight, result: Result | None) -> None:
+        """What the answers would have changed on the ordinary way. `result` None: it gives no rows."""
         talk, prepared = self._talk, flight.prepared
         if prepared is None:
             talk.names.query()
         elif flight.parsed:
-            talk.names.statements[""] = prepared = prepared.again(result.of_statement, talk.names.readings)
-        elif flight.described is None:  # the table may be another one since the statement was described
-            prepared.columns = result.of_statement
+            columns = None if result is None else result.of_statement
+            talk.names.statements[""] = prepared = prepared.again(columns, talk.names.readings)
+        elif flight.asked:  # the table may be another one since the statement was described
+            if result is not None:
+                prepared.columns = result.of_statement
+            prepared.rowless = prepared.columns is None
         if talk.status == "I":
             return
-        self._stream.reached(protected=flight.plain.protected)
         if prepared is not None:
             talk.names.portals[""] = Portal(
                 prepared,
                 prepared.script,
                 frontend.read_bind(flight.bind),
-                result.columns if flight.described is None else None,
+                result.columns if result is not None and flight.described is None else None,
                 shown=prepared.shown,
                 since=talk.names.doubts,
                 read_as=talk.names.readings,
             )
+
+
+def _head(flight: Flight) -> bytes:
+    """The answer's beginning, where no rows come."""
+    if flight.prepared is None:
+        return b""
+    return (_PARSED if flight.parsed else _BOUND) + (_NO_DATA if flight.asked else b"")
 
 
 #: What is bound: values, their format codes (none: all are text), and the result formats as they stand there.

@@ -361,18 +361,23 @@ class Stream:
         columns = row_description(body)
         if head.kind == ord("D"):
             if head.prepared is not None:
-                head.prepared.columns = columns
+                head.prepared.columns, head.prepared.rowless = columns, False
             if head.portal is not None:
                 head.portal.columns = columns
                 # JDBC never describes the statement itself, only the first portal of it
-                head.portal.prepared.columns = tuple(replace(each, format=0) for each in columns)
+                prepared = head.portal.prepared
+                prepared.columns, prepared.rowless = tuple(replace(each, format=0) for each in columns), False
             self._talk.replies.popleft()
         else:
             self._plan(head, columns)
         return self._seen(head, body)
 
     def _no_data(self, body: bytes) -> bytes | None:
-        return self._seen(self._pop("NoData", b"D"), body)
+        head = self._pop("NoData", b"D")
+        prepared = head.prepared or (head.portal and head.portal.prepared)
+        if prepared:
+            prepared.rowless = prepared.columns is None
+        return self._seen(head, body)
 
     def _command_complete(self, body: bytes) -> bytes | None:
         talk = self._talk

@@ -3,7 +3,7 @@
 What must not live here: what comes of them (sessions.py), what the target makes of a text (target.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from gateway.sql.parse import MAX_BYTES
@@ -93,6 +93,21 @@ READS = (
     "SELECT reader({})",
     f"SELECT '{CARD}'",
     "/* reason: because */ SELECT {}",
+)
+#: Writes, the same way: most are plain, and some only look so.
+WRITES = (
+    "INSERT INTO orders VALUES ({})",
+    "INSERT INTO orders VALUES ({}) RETURNING id",
+    "UPDATE customers SET name = 'x' WHERE id = {}",
+    "UPDATE customers SET name = $1 WHERE id = {}",
+    "DELETE FROM customers WHERE id = {}",
+    "DELETE FROM customers WHERE id = {} RETURNING card_number",
+    "UPDATE customers SET name = '[redacted]' WHERE id = {}",
+    "UPDATE customers SET card_number = '{}'",
+    "UPDATE customers SET name = 'boom' WHERE id = {}",
+    "UPDATE customers SET name = reader({})",
+    "INSERT INTO orders SELECT card_number FROM customers WHERE id = {}",
+    "INSERT INTO jobs VALUES ('rename {}')",
 )
 _BEGINS = ("BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "/* n */ BEGIN", "BEGIN READ ONLY")
 _VALUES: tuple[list[bytes | None], ...] = ([], [b"1"], [None])
@@ -191,22 +206,24 @@ def _repeated(random: Random) -> list[bytes]:
     return [close("S", "a"), *found]
 
 
-def _read(random: Random) -> str:
-    return random.choice(READS).format(random.randint(118, 126))
+def _plain(random: Random, texts: Sequence[str]) -> str:
+    return random.choice(texts).format(random.randint(118, 126))
 
 
-def _breath(random: Random) -> bytes:
-    """A read that is parsed, bound and executed in one breath; its types, values and formats fit now and then."""
+def _breath(random: Random, texts: Sequence[str]) -> bytes:
+    """One that is parsed, bound and executed in one breath; its types, values and formats fit now and then."""
     name = random.choice(("", "", "", "", "", "z"))
     types = random.choice(((), (), (), (23,), (25,), (99999,)))
-    values = random.choice(([], [], [b"1"], [None], [CARD.encode()], [b"\0\0\0\7"], [b"\xff"], [b"1", b"2"], [b"a\0"]))
+    values = random.choice(
+        ([], [], [b"1"], [None], [CARD.encode()], [b"\0\0\0\7"], [b"\xff"], [b"1", b"2"], [b"a\0"], [b"[redacted]"])
+    )
     given, wanted = random.choice(((), (), (0,), (1,))), random.choice(((), (), (0,), (1,), (0, 1)))
     described = random.choice((*[describe("P", "")] * 4, b"", describe("S", name)))
-    said = parse(name, _read(random), types) + bind("", name, values, given, wanted) + described
+    said = parse(name, _plain(random, texts), types) + bind("", name, values, given, wanted) + described
     return (close("S", name) if name else b"") + said + execute("", random.choice((0, 0, 0, 0, 1))) + SYNC
 
 
-def _again(random: Random) -> bytes:
+def _again(random: Random, _texts: Sequence[str]) -> bytes:
     """One that was parsed before, bound once more."""
     return _bound(random, random.choice(("", "a", "z")), random.choice(_VALUES))
 
@@ -216,10 +233,12 @@ def _bound(random: Random, name: str, values: list[bytes | None]) -> bytes:
     return bind("", name, values, (), random.choice(((), (1,)))) + described + execute("") + SYNC
 
 
-def _described_before(random: Random) -> list[bytes]:
+def _described_before(random: Random, texts: Sequence[str]) -> list[bytes]:
     """One that is prepared and described by itself, and then bound over and over."""
     types: tuple[int, ...] = random.choice(((), (), (25,)))
-    text = random.choice((_read(random), "SELECT id FROM orders"))  # what is masked of a number rests on its format
+    text = random.choice(
+        (_plain(random, texts), "SELECT id FROM orders")
+    )  # what is masked of a number rests on its format
     first = close("S", "a") + parse("a", text, types) + describe("S", "a") + SYNC
     values = random.choice(_VALUES)
     return [first, *(_bound(random, "a", values) for _ in range(random.randint(4, 12)))]
@@ -231,37 +250,46 @@ def _aside(random: Random) -> bytes:
     return random.choice((*(each + SYNC for each in alone), query("DEALLOCATE ALL"), query("DISCARD ALL"), query("")))
 
 
-def _step(random: Random) -> bytes:
-    kinds: tuple[tuple[float, Callable[[Random], bytes]], ...] = (
+def _edge(random: Random, texts: Sequence[str]) -> bytes:
+    """What begins or ends a block: a Query, parsed in one breath, or under a name that may be given already."""
+    text = random.choice(texts)
+    bound = bind("", "") + describe("P", "") + execute("") + SYNC
+    named = bind("", text) + random.choice((b"", describe("P", ""))) + execute("") + SYNC
+    given = close("S", text) + parse(text, text) + random.choice((b"", describe("S", text))) + SYNC
+    return random.choice((query(text), query(text), parse("", text) + bound, named, given + named))
+
+
+def _step(random: Random, texts: Sequence[str]) -> bytes:
+    kinds: tuple[tuple[float, Callable[[Random, Sequence[str]], bytes]], ...] = (
         (0.40, _breath),
         (0.55, _again),
-        (0.75, lambda random: query(_read(random))),
-        (0.80, _aside),
-        (0.87, lambda random: query(random.choice(HARMLESS).format(random.randint(118, 126)))),
-        (1.0, lambda random: query(random.choice(_BEGINS + _ENDS))),
+        (0.75, lambda random, texts: query(_plain(random, texts))),
+        (0.80, lambda random, _: _aside(random)),
+        (0.87, lambda random, _: query(random.choice(HARMLESS).format(random.randint(118, 126)))),
+        (1.0, lambda random, _: _edge(random, _BEGINS + _ENDS)),
     )
     luck = random.random()
-    return next(make for below, make in kinds if luck < below)(random)
+    return next(make for below, make in kinds if luck < below)(random, texts)
 
 
-def _block(random: Random) -> list[bytes]:
-    inside = [_step(random) for _ in range(random.randint(0, 5))]
-    return [query(random.choice(_BEGINS)), *inside, query(random.choice(_ENDS))]
+def _block(random: Random, texts: Sequence[str]) -> list[bytes]:
+    inside = [_step(random, texts) for _ in range(random.randint(0, 5))]
+    return [_edge(random, _BEGINS), *inside, _edge(random, _ENDS)]
 
 
-def steady(random: Random) -> list[bytes]:
-    """Reads one by one, many of them the same, in blocks and not, and now and then something between them."""
-    found = [*_described_before(random), *[_breath(random)] * 4]
+def steady(random: Random, texts: Sequence[str] = READS) -> list[bytes]:
+    """These texts one by one, many of them the same, in blocks and not, and now and then something between them."""
+    found = [*_described_before(random, texts), *[_breath(random, texts)] * 4]
     while len(found) < MESSAGES:
         luck = random.random()
         if luck < 0.1:
             found += _repeated(random)
         elif luck < 0.25:
-            found += _described_before(random)
+            found += _described_before(random, texts)
         elif luck < 0.6:
-            found += _block(random)
+            found += _block(random, texts)
         else:
-            found += [_step(random)] * random.choice((1, 1, 3))
+            found += [_step(random, texts)] * random.choice((1, 1, 3))
     return found
 
 

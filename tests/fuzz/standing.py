@@ -19,7 +19,7 @@ _OF_JUDGE = (
 _OF_STREAM = (
     "_tail", "_held", "_passing", "_passed", "_parts", "_touched", "_reached", "_within"
 )  # fmt: skip
-_OF_PREPARED = ("sql", "script", "types", "columns", "shown", "from_sql", "since", "read_as")
+_OF_PREPARED = ("sql", "script", "types", "columns", "shown", "from_sql", "since", "read_as", "rowless")
 _OF_PORTAL = ("script", "bind", "columns", "released", "shown", "since", "read_as", "under")
 _OF_RENEWAL = ("owed", "_readings", "_names", "_made", "_everything")
 _FOUND: list[str] = []  # the names of those of the conversation

@@ -114,6 +114,7 @@ class Target:
     _string: bool = False  # the COPY is one of a query string
     _begun: bool = False  # an implicit transaction
     _read_only: bool = True
+    _told: bool = True  # the default that was reported last
     _before: tuple[bool, str] = (True, "public")
     _saves: list[Save] = field(default_factory=list)
     _out: list[bytes] = field(default_factory=list)
@@ -176,6 +177,9 @@ class Target:
     def _ready(self) -> None:
         if self.status == "I" and self._begun:
             self._end(commit=True)
+        if self.default is not self._told:
+            self._told = self.default
+            self._say("S", SETTING.encode() + b"\0" + (b"on" if self.default else b"off") + b"\0")
         self._say("Z", self.status.encode())
 
     def _sync(self) -> None:
@@ -463,9 +467,7 @@ class Target:
         if "TRANSACTION READ ONLY" in words:
             self._read_only = True
         elif SETTING in text and "hoop." not in text:
-            was, self.default = self.default, text.rstrip().endswith("on")
-            if was is not self.default:
-                self._say("S", SETTING.encode() + b"\0" + (b"on" if self.default else b"off") + b"\0")
+            self.default = text.rstrip().endswith("on")
         elif "search_path" in text:
             self.path = text.rpartition("=")[2].strip()
         return b"SET\0"

@@ -69,7 +69,7 @@ class Alone:
     def asks(self, text: str, described: bytes, *values: bytes) -> bytes:
         """Ask and answer, if it is let through."""
         said = self.give(ev.FromClient(query(text)))
-        if self.one.short.flight is None and not self.one.talk.replies:
+        if not self.one.short.waits and not self.one.talk.replies:
             return said
         return said + self.give(ev.FromTarget(described + row(*values) + complete("SELECT 1") + ready()))
 
