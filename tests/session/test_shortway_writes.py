@@ -77,6 +77,28 @@ def test_a_write_in_a_block_takes_it(form: str) -> None:
     alike(twins)
 
 
+def test_what_a_description_of_the_portal_says_is_known_of_the_statement() -> None:
+    data, head = FORMS["Bind, Describe"]
+    twins = began(with_update(described=False))
+    for _ in range(2):
+        twins.client(data)
+        twins.target(head + IN_BLOCK)
+        alike(twins)
+    twins.client(prepared("s", b"1", formats=(1,)))
+    assert twins.flying
+
+
+def test_what_nobody_has_described_is_when_binary_is_wanted() -> None:
+    """Its rows could not be looked at otherwise."""
+    twins = began(with_update(described=False))
+    for _ in range(2):
+        twins.client(prepared("s", b"1", formats=(1,)))
+        assert not twins.flying
+        twins.target(BOUND + NO_DATA + IN_BLOCK)
+        alike(twins)
+        twins = began(with_update(described=False))
+
+
 def test_rows_of_returning_are_masked() -> None:
     twins = began(Twins(MASKED))
     data = query("UPDATE customers SET name = 'x' WHERE id = 1 RETURNING card_number")
@@ -207,6 +229,35 @@ def test_a_write_outside_a_block_goes_through_the_gate(form: str) -> None:
     effects = twins.one.session.handle(ev.FromClient(data), NOW)
     assert twins.one.session.short.flight is not None
     assert effects[1] == ev.ToTarget(OPEN + data + CLOSE)
+
+
+@pytest.mark.parametrize("chunks", [(OPENED + DONE + CLOSED,), (OPENED, DONE + CLOSED), (OPENED + DONE, CLOSED)])
+def test_its_answer_takes_it_too(chunks: tuple[bytes, ...]) -> None:
+    """However the server sends it, as long as it is cut behind a ReadyForQuery."""
+    twins = Twins(WRITES)
+    done(twins, UPDATE, DONE)
+    for _ in range(3):  # behind an answer of CLOSE that may be owed
+        twins.client(UPDATE)
+        effects = [each for chunk in chunks for each in twins.one.session.handle(ev.FromTarget(chunk), NOW)]
+        assert [type(each) for each in effects] == [ev.RecordAlike, ev.ToClient]
+        for chunk in chunks:
+            twins.two.session.handle(ev.FromTarget(chunk), NOW)
+        alike(twins)
+
+
+@pytest.mark.parametrize("behind", [(CLOSED, DONE), (CLOSED + DONE,)])
+def test_so_does_the_next_while_the_gate_is_still_to_be_closed(behind: tuple[bytes, ...]) -> None:
+    twins = Twins(WRITES)
+    twins.known(READ, ANSWER)
+    done(twins, UPDATE, DONE)
+    twins.client(UPDATE)
+    twins.target(OPENED)
+    twins.target(DONE)
+    twins.client(READ)
+    assert twins.flying
+    chunks = (*behind[:-1], behind[-1].replace(DONE, ANSWER))
+    effects = [each for chunk in chunks for each in twins.one.session.handle(ev.FromTarget(chunk), NOW)]
+    assert [type(each) for each in effects] == [ev.RecordAlike, ev.ToClient]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -404,6 +455,18 @@ def test_another_answer_to_it_is_met_on_the_ordinary_way(said: bytes) -> None:
         for each in (twins.one, twins.two)
     )
     assert [*map(whole, one)] == [*map(whole, two)]
+
+
+@pytest.mark.parametrize("data", [once("BEGIN"), prepared("b")])
+def test_a_block_inside_a_block_is_met_on_the_ordinary_way(data: bytes) -> None:
+    twins = Twins(WRITES)
+    twins.client(parse("b", "BEGIN") + describe("S", "b") + SYNC)
+    twins.target(PARSED + message(b"t", b"\0\0") + NO_DATA + ready())
+    twins.client(data)
+    assert twins.flying
+    twins.target((PARSED + BOUND + NO_DATA if data[:1] == b"P" else BOUND) + edge("BEGIN", "T"))
+    twins.client(data)
+    assert not twins.flying
 
 
 def test_values_for_a_block_are_met_on_the_ordinary_way() -> None:
