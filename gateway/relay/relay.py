@@ -182,7 +182,8 @@ class Relay:
         """Fail closed: nothing more is forwarded; the client hears why; open requests are withdrawn."""
         if self._wires.closed:
             return
-        if not self._session.talk.mid_message:
+        talk = self._session.talk
+        if not (talk.mid_message or talk.target_said_fatal):
             self._wires.client.write(error_response(error.sqlstate, error.message, hint=error.hint, severity="FATAL"))
         self._close()
         for request in list(self._unwatch):

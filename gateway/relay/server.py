@@ -8,6 +8,7 @@ Startup packets are read from the bare socket, byte for byte, so nothing can hid
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import itertools
 import secrets
@@ -63,6 +64,9 @@ log = structlog.get_logger()
 #: Seconds until the password must have come (PostgreSQL's authentication_timeout is 60; a token needs no typing).
 GREETING = 20.0
 BACKLOG = 512
+#: Seconds that what runs gets to end when the gateway stops, and then that its target gets to answer a cancel.
+DRAIN = 5.0
+CANCELLED = 2.0
 #: Seconds until the next client is taken when one couldn't be.
 _PAUSE = 0.1
 _PASSWORD = 64 << 10
@@ -88,6 +92,17 @@ class Doors:
     mask_key: bytes
     digest_key: bytes
     cancel_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """How many sessions there were when the gateway stopped: nothing ran in those `ended`, what ran came to its end by itself
+    (`drained`), was `cancelled` on its target, or its end was not seen (`unknown`)."""
+
+    ended: int = 0
+    drained: int = 0
+    cancelled: int = 0
+    unknown: int = 0
 
 
 @dataclass(slots=True)
@@ -125,6 +140,7 @@ class Server:
         self._tell = tell
         self._forwarding = Forwarding(tell)
         self._relays: dict[Relay, Session] = {}
+        self._empty = asyncio.Event()  # set by the last session that ends
         self._meetings: set[asyncio.Task[None]] = set()
         self._listening: socket.socket | None = None
         self._pause: asyncio.TimerHandle | None = None  # while no more can be accepted
@@ -146,8 +162,9 @@ class Server:
         bound: int = sock.getsockname()[1]
         return bound
 
-    async def close(self) -> None:
-        """Take no more sessions, end those that are (57P01, holds withdrawn and told), wait for their chores."""
+    async def close(self) -> Farewell:
+        """Take no more sessions and end those that are (57P01, holds withdrawn and told): at once where nothing runs, else when
+        that has ended, within DRAIN; what takes longer is cancelled on its target, and the answer waited for."""
         if self._pause is not None:
             self._pause.cancel()
         listening, self._listening = self._listening, None
@@ -157,8 +174,28 @@ class Server:
         for meeting in list(self._meetings):
             meeting.cancel()
         await self._forwarding.close()
+        self._empty.clear()
+        ended = await self._end(ev.Why.DRAINING, 0)
+        drained = await self._gone(DRAIN)
+        cancelled = await self._end(ev.Why.OVERDUE, CANCELLED)
+        return Farewell(ended, drained, cancelled, unknown=await self._end(ev.Why.STOPPED, 0))
+
+    async def _end(self, why: ev.Why, patience: float) -> int:
+        """How many sessions have ended by it."""
+        before = len(self._relays)
         for relay in list(self._relays):
-            relay.feed(ev.Ended(ev.Why.DRAINING))
+            relay.feed(ev.Ended(why))
+        await self._gone(patience)
+        return before - len(self._relays)
+
+    async def _gone(self, patience: float) -> int:
+        """Wait for the sessions to end, so many seconds at most; how many have."""
+        before = len(self._relays)
+        if before and patience:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._empty.wait()
+        return before - len(self._relays)
 
     def adopt(self, policy: Policy) -> None:
         """Judge by this policy from now on, in running sessions too."""
@@ -414,6 +451,8 @@ class Server:
 
     def _ended(self, relay: Relay) -> None:
         self._relays.pop(relay, None)
+        if not self._relays:
+            self._empty.set()
 
 
 def settings(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -139,7 +139,9 @@ class Why(Enum):
 
     TOKEN_EXPIRED = "token expired"  # noqa: S105 - not a password
     REVOKED = "revoked"
-    DRAINING = "draining"
+    DRAINING = "draining"  # once what runs on the target is answered
+    OVERDUE = "overdue"  # what runs is cancelled on the target first
+    STOPPED = "stopped"  # whatever runs
 
 
 @dataclass(frozen=True, slots=True)

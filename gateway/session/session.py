@@ -48,6 +48,7 @@ OPEN_AT = 64 << 10
 READ_AHEAD = 1 << 20
 #: Messages of a held batch: each costs about 2 kB here, however small it is, and all are recorded in one turn.
 HELD_MESSAGES = 50_000
+_STOPPING = "the gateway is shutting down"
 #: Messages taken in one turn of the loop, which all sessions share; GoOn takes the next.
 PER_TURN = 500
 
@@ -188,6 +189,7 @@ class Session:
                     self._cancel()
                 case _:
                     assert_never(event)
+            self._leave_if_idle()
             self._advance()
         except GatewayError as error:
             self._fatal(error)
@@ -219,19 +221,42 @@ class Session:
         match why:
             case ev.Why.REVOKED:
                 self._revoked(told)
-            case ev.Why.DRAINING:
+            case ev.Why.DRAINING:  # `_leave_if_idle` does the rest, now or later
                 self.holding.withdraw(f"{GATEWAY_GONE} (it is shutting down)")
-                self.stream.abandon()
-                hint = "Connect again. What waited for a decision did not run."
-                talk.say_fatal(GatewayError("the gateway is shutting down", sqlstate="57P01", hint=hint))
-                self._close(why.value)
+            case ev.Why.OVERDUE:
+                self._cut_short()
+            case ev.Why.STOPPED:
+                self._leave()
             case ev.Why.TOKEN_EXPIRED:
                 self.holding.token_expired()
+
+    def _cut_short(self) -> None:
+        """The gateway waits no longer for what runs: the target is asked to stop it, and its answer is still heard."""
+        talk = self.talk
+        if not talk.runs:
+            return
+        talk.record("cancelled", reason=_STOPPING)
+        if talk.phase is Phase.COPY_IN:  # a target that waits for data hears no cancel
+            talk.emit(ev.ToTarget(frontend.copy_fail(_STOPPING)))
+            talk.phase, talk.watch = Phase.READY, None
+        talk.emit(ev.CancelTarget())
+
+    def _leave_if_idle(self) -> None:
+        """The gateway stops: a session in which nothing runs ends, be it inside a transaction."""
+        if self.talk.draining and not self.talk.runs and self.talk.phase is not Phase.CLOSED:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.holding.withdraw(f"{GATEWAY_GONE} (it is shutting down)")
+        self.stream.abandon()
+        hint = "Connect again. What waited for a decision did not run."
+        self.talk.say_fatal(GatewayError(_STOPPING, sqlstate="57P01", hint=hint))
+        self._close(ev.Why.DRAINING.value)
 
     def _revoked(self, told: str) -> None:
         """Somebody ends it: at once, whatever runs."""
         talk = self.talk
-        if any(each.mode is not Mode.COLLECT for each in talk.replies):
+        if talk.runs:
             talk.emit(ev.CancelTarget())  # or the target would run it to its end, with nobody listening
         self.holding.revoked(f"{SESSION_ENDED} {told}")
         self.stream.abandon()
@@ -249,16 +274,14 @@ class Session:
             return
         self.holding.withdraw(f"{TARGET_GONE} (it closed the connection)")
         self.stream.abandon()
-        if not self.talk.target_said_fatal:
-            gone = GatewayError("the target closed the connection", sqlstate="57P01")
-            self.talk.say_fatal(gone)
+        self.talk.say_fatal(GatewayError("the target closed the connection", sqlstate="57P01"))
         self._close("the target went away")
 
     def _cancel(self) -> None:
         talk = self.talk
         talk.record("cancelled", request=self.holding.request_id)
         self.second.interrupted()
-        if any(each.mode is not Mode.COLLECT for each in talk.replies):
+        if talk.runs:
             talk.emit(ev.CancelTarget())
         self.holding.interrupted()  # last: the sure-fail of a hold that ends here needs no cancel
 

@@ -62,6 +62,7 @@ UNDOING = frozenset({Control.COMMIT, Control.ROLLBACK, Control.ROLLBACK_TO, Cont
 #: What leaves nothing behind that a COMMIT or ROLLBACK would decide on.
 _KEEPS = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
 _OPEN = "open"
+_DRAINING = frozenset({ev.Why.DRAINING, ev.Why.OVERDUE})
 #: Why most sessions end.
 GOODBYE = "the client said goodbye"
 
@@ -138,6 +139,16 @@ class Conversation:
         return not self.replies and not self.open_batch
 
     @property
+    def runs(self) -> bool:
+        """Is the target at something of the client's?"""
+        return not self.target_said_fatal and any(each.mode is not Mode.COLLECT for each in self.replies)
+
+    @property
+    def draining(self) -> bool:
+        """Does the session end as soon as nothing runs?"""
+        return self.ending in _DRAINING
+
+    @property
     def turned(self) -> bool:
         """Has the try at hand failed for writing, so that it is judged again?"""
         return self.trial is not None and self.trial.stage is Stage.TURNED
@@ -147,6 +158,7 @@ class Conversation:
         """True while no client message may be read. The rows of a COPY are not judged: the target waits for nothing else."""
         return self.phase is not Phase.COPY_IN and (
             self.phase in (Phase.HELD, Phase.CLOSED)
+            or (self.ending is not None and self.draining and not self.open_batch)
             or self.target_said_fatal  # its connection ends; nothing that came since will be answered
             or self.errand is not None
             or self.rowguard is not None
@@ -220,8 +232,8 @@ class Conversation:
                 self.trial = None
 
     def say_fatal(self, error: GatewayError) -> None:
-        """Tell the client why its session ends, once; inside a row it would be read as a part of that row."""
-        if not self.mid_message and self.phase is not Phase.CLOSED:
+        """Tell the client why its session ends, unless the target has; inside a row it would be read as a part of that row."""
+        if not (self.mid_message or self.target_said_fatal) and self.phase is not Phase.CLOSED:
             self.emit(ev.ToClient(fatal(error)))
 
     def record(self, kind: str, **fields: Value) -> None:

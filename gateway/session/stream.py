@@ -493,13 +493,13 @@ class Stream:
         talk.still_copying()
         if head.refusal is not None:
             denial = refused_by_policy(head.refusal)
-        if denial is not None:
+        if denial is not None and not fatal:
             talk.emit(ev.ToClient(denial))
             return None
         shown = talk.judge.diagnostics(body, protected=protected)
         # The Describe that we put before an Execute fails for it: the target skips the Execute.
         ours = mode is not Mode.EXPECT and head.kind != ord("D")
-        return None if ours and not talk.flushed else shown
+        return None if ours and not talk.flushed and not fatal else shown
 
     def _wrote(self, head: Reply) -> None:
         """What was taken for a read and writes, and can't be turned any more, is not taken for one again: else nobody could

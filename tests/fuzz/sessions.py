@@ -444,5 +444,7 @@ def _accident(world: World) -> ev.Event:
             ev.TargetGone(),
             ev.Ended(ev.Why.TOKEN_EXPIRED),
             ev.Ended(ev.Why.DRAINING),
+            ev.Ended(ev.Why.OVERDUE),
+            ev.Ended(ev.Why.STOPPED),
         )
     )

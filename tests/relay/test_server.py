@@ -19,15 +19,17 @@ from gateway.identity.claims import Identity, TokenRefused
 from gateway.identity.issuers import Issuers
 from gateway.metrics import Metrics
 from gateway.policy.model import Target, load
+from gateway.relay import server as server_module
 from gateway.relay.catalogs import Catalogs
-from gateway.relay.relay import Shell
-from gateway.relay.server import Doors, Server, _request_ids, settings
+from gateway.relay.relay import Relay, Shell
+from gateway.relay.server import Doors, Farewell, Server, _request_ids, settings
 from gateway.relay.turn import Turn
 from gateway.sql.catalog import Catalog
 from gateway.wire.backend import ready_for_query
-from gateway.wire.frontend import password
+from gateway.wire.frontend import password, query
 from gateway.wire.startup import startup_message
-from tests.playbook import POLICY, catalog
+from tests.playbook import POLICY, catalog, complete, error, ready
+from tests.relay.test_relay import STEP, Room
 
 NOBODY: Any = None  # behind the door: none of these clients gets that far
 
@@ -94,6 +96,84 @@ async def test_who_is_at_the_door_when_the_gateway_stops_is_let_go(said: bytes) 
     assert reader.at_eof()
     writer.close()
     await issuers.close()
+
+
+# --- the end ------------------------------------------------------------------------------------------------------------
+
+
+async def _seated(port: int = 1) -> tuple[Server, Room]:
+    """A server with one session."""
+    doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
+    server = Server(doors, load(POLICY), NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
+    room = Room()
+    await room.open(port)
+    left = room.relay._ended
+
+    def ended(relay: Relay) -> None:
+        server._ended(relay)
+        left(relay)
+
+    room.relay._ended = ended
+    server._relays[room.relay] = room.session
+    return server, room
+
+
+async def _running(room: Room) -> None:
+    await room.client.send(query("SELECT pg_sleep(60)"))
+    await room.target.get()
+
+
+async def test_a_session_in_which_nothing_runs_ends_at_once() -> None:
+    server, room = await _seated()
+    assert await server.close() == Farewell(ended=1)
+    assert (await room.client.refused())[0] == "57P01"
+    await room.close()
+
+
+async def test_what_runs_comes_to_its_end_while_the_gateway_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "DRAIN", STEP)
+    server, room = await _seated()
+    await _running(room)
+    closing = asyncio.create_task(server.close())
+    await room.target.send(complete("SELECT 1"), ready())
+    assert await closing == Farewell(drained=1)
+    assert [(await room.client.get())[0] for _ in range(3)] == ["C", "Z", "E"]
+    await room.close()
+
+
+async def test_what_takes_longer_is_cancelled_and_its_answer_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "DRAIN", 0)
+    monkeypatch.setattr(server_module, "CANCELLED", STEP)
+    asked: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def target(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set_result(await reader.readexactly(16))
+        writer.close()
+
+    listening = await asyncio.start_server(target, "127.0.0.1", 0)
+    server, room = await _seated(listening.sockets[0].getsockname()[1])
+    await _running(room)
+    closing = asyncio.create_task(server.close())
+    assert (await asked)[8:] == (7).to_bytes(4, "big") + b"key!"
+    await room.target.send(error("57014"), ready())
+    assert await closing == Farewell(cancelled=1)
+    assert [(await room.client.refused())[0] for _ in range(2)] == ["57014", "57P01"]
+    [finished] = [each.body for each in room.spool.written if each.kind == "finished"]
+    assert (finished["outcome"], finished["sqlstate"]) == ("failed", "57014")
+    listening.close()
+    await room.close()
+
+
+async def test_what_does_not_answer_either_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "DRAIN", 0)
+    monkeypatch.setattr(server_module, "CANCELLED", 0)
+    server, room = await _seated()
+    await _running(room)
+    assert await server.close() == Farewell(unknown=1)
+    assert (await room.client.refused())[0] == "57P01"
+    [finished] = [each.body for each in room.spool.written if each.kind == "finished"]
+    assert finished["outcome"] == "unknown"
+    await room.close()
 
 
 class _Vouching:

@@ -32,6 +32,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.GoOn(),
     ev.Ended(ev.Why.REVOKED),
     ev.Ended(ev.Why.DRAINING),
+    ev.Ended(ev.Why.OVERDUE),
+    ev.Ended(ev.Why.STOPPED),
     ev.ClientGone(),
     ev.TargetGone(),
     ev.CancelRequested(),

@@ -31,6 +31,7 @@ DELETE = "DELETE FROM customers WHERE id = 1"
 INSERT = "INSERT INTO customers VALUES (1)"
 INSERTS_GO = POLICY.replace("[write, ddl,", "[DELETE, UPDATE, ddl,")
 EVERYTHING_GOES = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba}", "}")
+FATAL = message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mgoing\0\0")
 BOB = Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"}))
 
 
@@ -342,6 +343,109 @@ def test_draining_withdraws_and_says_57p01() -> None:
     held(play, query(DELETE))
     lines = play.send(ev.Ended(ev.Why.DRAINING))
     assert lines == ["withdraw REQ1", "client E57P01", "record session_ended", "close"]
+
+
+def test_draining_lets_what_runs_end_and_begins_nothing_more() -> None:
+    play = Playbook()
+    play.client(query("SELECT 1"))
+    assert play.send(ev.Ended(ev.Why.DRAINING)) == []
+    assert play.client(query("SELECT 3")) == []
+    lines = play.target(complete("SELECT 1"), ready())
+    assert lines == ["record finished", "client C[SELECT 1] ZI E57P01", "record session_ended", "close"]
+    assert play.recorded("finished")[0]["outcome"] == "executed"
+
+
+def test_draining_ends_a_transaction_in_which_nothing_runs() -> None:
+    play = Playbook(status="T")
+    assert play.send(ev.Ended(ev.Why.DRAINING)) == ["client E57P01", "record session_ended", "close"]
+
+
+def test_draining_hears_the_end_of_a_batch_that_has_begun() -> None:
+    play = Playbook()
+    play.client(parse("", "SELECT 1"), bind("", ""), execute(""), FLUSH)
+    play.send(ev.Ended(ev.Why.DRAINING))
+    assert play.client(SYNC) == ["target S"]
+    assert play.target(PARSED, BOUND, complete("SELECT 1"), ready())[-1] == "close"
+
+
+def test_what_still_runs_is_cancelled_and_its_end_is_what_the_target_says() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    approve(play)
+    play.send(ev.Ended(ev.Why.DRAINING))
+    assert play.send(ev.Ended(ev.Why.OVERDUE)) == ["record cancelled", "canceltarget"]
+    lines = play.target(error("57014"), ready())
+    assert "finished REQ1 57014 rolled back" in lines
+    assert lines[-3:] == ["client ZI E57P01", "record session_ended", "close"]
+    [entry] = play.recorded("finished")
+    assert (entry["outcome"], entry["sqlstate"]) == ("failed", "57014")
+
+
+def test_a_cancel_that_comes_too_late_leaves_it_executed() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    approve(play)
+    play.send(ev.Ended(ev.Why.DRAINING))
+    play.send(ev.Ended(ev.Why.OVERDUE))
+    lines = play.target(complete("DELETE 1"), ready())
+    assert "finished REQ1 1 committed" in lines
+    assert play.recorded("finished")[0]["outcome"] == "executed"
+
+
+def test_what_does_not_answer_the_cancel_either_has_no_known_end() -> None:
+    play = Playbook()
+    held(play, query(DELETE))
+    approve(play)
+    for why in (ev.Why.DRAINING, ev.Why.OVERDUE):
+        play.send(ev.Ended(why))
+    lines = play.send(ev.Ended(ev.Why.STOPPED))
+    assert lines == ["record finished", "unknown REQ1", "client E57P01", "record session_ended", "close"]
+
+
+def test_a_copy_that_waits_for_its_data_is_failed() -> None:
+    play = Playbook(EVERYTHING_GOES)
+    play.client(query("COPY customers (id) FROM STDIN"))
+    play.target(message(b"G", b"\0\0\1\0\0"))
+    assert play.send(ev.Ended(ev.Why.DRAINING)) == []
+    assert play.client(message(b"d", b"1\n")) == ["target d"]
+    assert play.send(ev.Ended(ev.Why.OVERDUE)) == ["record cancelled", "target f", "canceltarget"]
+    assert play.client(message(b"d", b"2\n")) == []
+    lines = play.target(error("57014"), ready())
+    assert lines == ["record finished", "client E57014 ZI E57P01", "record session_ended", "close"]
+
+
+def test_what_is_to_be_judged_again_is_not_begun_again_while_it_drains() -> None:
+    play = Playbook()
+    play.client(query("SELECT writer()"))
+    play.send(ev.Ended(ev.Why.DRAINING))
+    lines = play.target(error("25006"), ready())
+    assert lines[-3:] == ["client E57P01", "record session_ended", "close"]
+    assert not play.is_held
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ev.Ended(ev.Why.DRAINING),
+        ev.Ended(ev.Why.STOPPED),
+        ev.Ended(ev.Why.REVOKED, "bob"),
+        ev.TargetGone(),
+        ev.FromTarget(message(b"?", b"")),
+    ],
+)
+def test_behind_a_fatal_of_the_target_the_client_gets_no_other(end: ev.Event) -> None:
+    play = Playbook()
+    play.client(query("SELECT 1"))
+    assert play.target(FATAL) == ["record finished", "client E57P01"]
+    lines = play.send(end)
+    assert lines == ["record session_ended", "close"]
+
+
+def test_a_fatal_in_answer_to_what_was_denied_is_told_as_it_is() -> None:
+    play = Playbook()
+    play.client(query("DROP TABLE customers"))
+    play.target(FATAL)
+    assert play.to_client() == FATAL
 
 
 def test_somebody_who_ends_it_is_named_to_the_client_and_in_the_record() -> None:

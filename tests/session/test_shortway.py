@@ -291,6 +291,8 @@ EVENTS: dict[str, Callable[[], ev.Event]] = {
     "a tick": ev.Tick,
     "the token's end": lambda: ev.Ended(ev.Why.TOKEN_EXPIRED),
     "draining": lambda: ev.Ended(ev.Why.DRAINING),
+    "overdue": lambda: ev.Ended(ev.Why.OVERDUE),
+    "stopped": lambda: ev.Ended(ev.Why.STOPPED),
     "the client is gone": ev.ClientGone,
     "the target is gone": ev.TargetGone,
 }
