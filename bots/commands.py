@@ -29,7 +29,7 @@ from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, 
 from gateway.approvals.glass import as_seen_by, may_look, to_type
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, same_person
 from gateway.audit.exposure import exposure
-from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Owner, Query, QueryError, describe, parse
+from gateway.audit.query import FILTER_KEYS, TIME_KEYS, Filter, Owner, Query, QueryError, asks_logins, describe, parse
 from gateway.audit.spreadsheet import harmless
 from gateway.policy.verbs import asked
 
@@ -56,11 +56,13 @@ HELP = {
     "audit": (
         "/hoop audit [filters] - the record of statements; without filters the last 24 hours.",
         f"Filters: {' '.join(f'{each}:' for each in (*FILTER_KEYS, *TIME_KEYS))} (a leading - excludes).",
+        "login: asks for logins in the place of statements: accepted, refused or any.",
         "Examples:",
         "/hoop audit table:customers verb:update last:7d",
         "/hoop audit decision:denied,expired last:30d",
         '/hoop audit who ran "UPDATE customers" last:30d',
         "/hoop audit did cursor expose a secret last:24h",
+        "/hoop audit login:refused last:7d",
         "/hoop audit rows:>1000 sort:rows limit:5",
         "/hoop audit user:ann@* format:csv share",
     ),
@@ -218,7 +220,8 @@ class Commands:
         lines = [*(await self._exposure(query, viewer)), *lines] if query.exposure else lines
         more = [] if query.share else [*self._pages(query, offset, size, total), *self._others(query, rows, viewer)]
         return Answer(
-            title=f"Audit: {count(total, 'statement')}" + (f", {_range(offset, rows)}" if total > size else ""),
+            title=f"Audit: {count(total, 'login' if asks_logins(query) else 'statement')}"
+            + (f", {_range(offset, rows)}" if total > size else ""),
             lines=tuple(lines if rows else [*lines, "Nothing matches."]),
             table=_table(rows) if rows and query.format == "table" else None,
             code=_FORMATS[query.format](rows) if rows and query.format in _FORMATS else "",

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from bots.outcomes import has_count
 from gateway.approvals.granting import VIA_GRANT
 from gateway.audit.entry import Value
+from gateway.audit.query import LOGINS, is_login
+
+__all__ = ["Row", "also", "decision", "is_login", "rows", "text", "what", "who"]
 
 Row = Mapping[str, Value]
 
@@ -21,18 +24,18 @@ def text(row: Row, key: str) -> str:
     return "" if value is None else str(value)
 
 
-def is_login(row: Row) -> bool:
-    """Whether it tells of a login that was refused: no session began, so there is no statement."""
-    return row.get("kind") == "refused" and not any(map(row.get, ("session", "request", "sql", "tag")))
-
-
 def who(row: Row) -> str:
-    """Who ran it and by what program; of a refused login, from where, and where no token proved who it is, who the client says it is."""
-    if is_login(row):
-        name = text(row, "user") or f"{text(row, 'claimed') or 'nobody named'} (claimed)"
-        return f"{name} from {text(row, 'client') or 'an unknown address'}"
+    """Who ran it and by what program; of a login from where, and where no token proved who it is, who the client says it is."""
+    if not is_login(row):
+        return text(row, "user") + _via(row)
+    refused = row.get("kind") == LOGINS["refused"]
+    name = text(row, "user") or f"{text(row, 'claimed') or 'nobody named'} (claimed)"
+    return f"{name}{'' if refused else _via(row)} from {text(row, 'client') or 'an unknown address'}"
+
+
+def _via(row: Row) -> str:
     via = row.get("agent") and row.get("agent") != row.get("user")
-    return text(row, "user") + (f" (via {text(row, 'agent')})" if via else "")
+    return f" (via {text(row, 'agent')})" if via else ""
 
 
 def what(row: Row) -> str:
@@ -60,6 +63,8 @@ def decision(row: Row) -> str:
     match row.get("kind"):
         case "refused":
             return _refused(row)
+        case "session_started":
+            return "accepted"
         case "finished":
             code = f" {text(row, 'sqlstate')}" if outcome == "failed" and row.get("sqlstate") else ""
             glass = ", by breaking the glass" if row.get("break_glass") else ""

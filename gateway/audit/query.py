@@ -3,6 +3,7 @@
 A query answers with *end entries*: each statement appears once, as `finished` (executed, failed, unknown), `refused`
 (by policy, it never ran) or `decided` with an outcome other than approved (denied, expired, withdrawn ...). So an end entry
 repeats what can be asked for: user, target, tables, columns, tag, sql, rule, request, decided_by, rows, masked, clear ...
+A query with `login:` asks for logins instead: the sessions that began (`session_started`), and the clients that got none.
 
     query  = { ["-"] key ":" value { "," value } | word } [limit:n] [sort:time|rows|duration] [format:table|csv|json] [share]
     time   = 10m | 24h | 7d | 2w | ISO date[time][zone] | today | yesterday        rows = >100 | <=5 | 10..500 | 7
@@ -130,11 +131,14 @@ DECISIONS: dict[str, tuple[tuple[str, str | None, bool | None], ...]] = {
     "blocked": (("refused", "", None),),
 }
 
+#: What `login:` can be, and the kind of the entry that tells of it.
+LOGINS = {"accepted": "session_started", "refused": "refused"}
+
 #: What `risk:` can be; all else has none.
 RISKS = ("high",)
 TIME_KEYS = ("since", "until", "last")
 OPTION_KEYS = ("limit", "sort", "format")
-FILTER_KEYS = (*PATTERNS, *ANY_OF, "decision", "rows", "text")
+FILTER_KEYS = (*PATTERNS, *ANY_OF, "decision", "login", "rows", "text")
 KEYS = (*FILTER_KEYS, *TIME_KEYS, *OPTION_KEYS)
 
 _TOKEN = re.compile(r'(?:"(?:[^"]|"")*"|[^\s"])+')
@@ -152,6 +156,7 @@ _DID_EXPOSE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ANY_SECRET = ("secret", "secrets", "any", "anything", "*")
+_ANY_LOGIN = ("any", "*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +193,9 @@ def parse(text: str, now: float, zone: tzinfo = UTC) -> Query:
 
 
 def matches(query: Query, body: Mapping[str, Value]) -> bool:
-    """True if this entry answers the query: an end entry, in its time, that every filter lets through."""
+    """True if this entry answers the query: an end entry, or a login, in its time, that every filter lets through."""
     return (
-        is_end(body)
+        (is_login(body) if asks_logins(query) else is_end(body))
         and _in_time(query, body)
         and admits(query, body)
         and (query.owner is None or query.owner.has(body))
@@ -206,6 +211,23 @@ def is_end(body: Mapping[str, Value]) -> bool:
     """True if the entry ends a statement's story: of decided entries, all but the approved."""
     kind = body.get("kind")
     return kind in END_KINDS and not (kind == "decided" and body.get("outcome") == "approved")
+
+
+def asks_logins(query: Query) -> bool:
+    """Is it about logins, and not about statements?"""
+    return any(each.key == "login" and not each.negated for each in query.filters)
+
+
+def is_login(body: Mapping[str, Value]) -> bool:
+    """True if the entry tells of a login: a session began, or none did, so that nothing in it is of one."""
+    if body.get("kind") == LOGINS["accepted"]:
+        return True
+    return body.get("kind") == LOGINS["refused"] and not any(map(body.get, ("session", "request", "sql", "tag")))
+
+
+def login_kinds(each: Filter) -> list[str]:
+    """The kinds of entry that a `login:` filter lets through, if they tell of a login."""
+    return [kind for login, kind in LOGINS.items() if not {"*", login}.isdisjoint(each.values)]
 
 
 def ordered(query: Query, bodies: Iterable[Mapping[str, Value]]) -> list[Mapping[str, Value]]:
@@ -350,6 +372,8 @@ def _filter(text: str, token: _Token, found: re.Match[str], key: str) -> Filter:
             near = difflib.get_close_matches(value.lower(), DECISIONS, n=1, cutoff=0.5)
             advice = f"did you mean {near[0]}" if near else f"it is one of {', '.join(DECISIONS)}"
             raise QueryError(text, at, f"unknown decision {value}: {advice}")
+        if key == "login" and value.lower() not in (*LOGINS, *_ANY_LOGIN):
+            raise QueryError(text, at, f"unknown login {value}: it is one of {', '.join(LOGINS)}, any")
         if key == "risk" and value.lower() not in RISKS:
             raise QueryError(text, at, f"unknown risk {value}: write risk:high, or -risk:high for all else")
         if key == "rows":
@@ -363,7 +387,9 @@ def _filter(text: str, token: _Token, found: re.Match[str], key: str) -> Filter:
 def _as_asked(key: str, value: str) -> str:
     if key == "secret" and value.lower() in _ANY_SECRET:
         return "*"
-    return value.lower() if key == "decision" else value
+    if key == "login" and value.lower() in _ANY_LOGIN:
+        return "*"
+    return value.lower() if key in ("decision", "login") else value
 
 
 def _values(text: str, token: _Token, found: re.Match[str], key: str) -> Iterable[tuple[int, str]]:
@@ -399,7 +425,7 @@ def _keep_single(text: str, token: _Token, found: re.Match[str], key: str, singl
 
 _EXAMPLES = {
     "last": "24h", "since": "yesterday", "until": "2026-01-31", "limit": "20", "sort": "rows", "format": "csv",
-    "rows": ">100", "decision": "denied", "verb": "delete", "table": "customers", "user": "ann",
+    "rows": ">100", "decision": "denied", "verb": "delete", "table": "customers", "user": "ann", "login": "refused",
 }  # fmt: skip
 
 
@@ -469,6 +495,8 @@ def _lets_through(each: Filter, body: Mapping[str, Value]) -> bool:
         hit = any(_lets_through(Filter(key, each.values), body) for key in ANY_OF[each.key])
     elif each.key == "decision":
         hit = any(_decided(value, body) for value in each.values)
+    elif each.key == "login":
+        hit = is_login(body) and body.get("kind") in login_kinds(each)
     elif each.key == "rows":
         rows = body.get("rows")
         hit = isinstance(rows, int) and any(low <= rows <= high for low, high in map(row_range, each.values))

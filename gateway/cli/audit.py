@@ -24,10 +24,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from typer.core import TyperGroup
 
 from bots import recorded
@@ -35,8 +31,9 @@ from bots.texts import count
 from gateway.audit.entry import Value
 from gateway.audit.exposure import exposure
 from gateway.audit.log import GRACE, ChainReport, Report, logged_checkpoints, verify
-from gateway.audit.query import FILTER_KEYS, MAX_LIMIT, Query, QueryError, describe, timestamp
+from gateway.audit.query import FILTER_KEYS, MAX_LIMIT, Query, QueryError, asks_logins, describe, timestamp
 from gateway.audit.spreadsheet import as_csv
+from gateway.cli.listing import Listing, show
 from gateway.errors import GatewayError
 from gateway.policy.verbs import asked
 from gateway.store.port import Store
@@ -71,6 +68,7 @@ _HELP = "\n\n".join(
         "hoop audit user:ann verb:delete last:7d (options: --store DSN, --json)",
         f"Filters: {' '.join(FILTER_KEYS)}.",
         "-key:value negates, commas separate alternatives, * and ? match anything.",
+        "login:refused (accepted, any) asks for logins in the place of statements.",
         "Times: last:7d, since: and until: with a date, today or 10m.",
         "Options: limit:20, sort:time|rows|duration, format:table|csv|json.",
         'Or ask: who ran "UPDATE customers" last:30d',
@@ -121,13 +119,14 @@ def ask(
     elif query.format == "csv":
         typer.echo(as_csv(entries), nl=False)
     else:
-        shown = as_table(query, entries, total) if entries else Text(f"Nothing matches {_described(query)}")
-        console = Console(highlight=False, soft_wrap=False)
         for each in answer:
-            console.print(Text(visible(each)))
-        console.print(shown)
+            typer.echo(visible(each))
+        if entries:
+            show(listing(query, entries, total))
+        else:
+            typer.echo(f"Nothing matches {_described(query)}")
         if any(each.key == "decision" and "held" in each.values and not each.negated for each in query.filters):
-            console.print("What still waits has not ended, so it is not among them: hoop pending")
+            typer.echo("What still waits has not ended, so it is not among them: hoop pending")
 
 
 @app.command("export", context_settings=_QUERY_SETTINGS)
@@ -195,18 +194,18 @@ def verify_log(
 # How answers look
 
 
-def as_table(query: Query, entries: Sequence[Mapping[str, Value]], total: int) -> Table:
+def listing(query: Query, entries: Sequence[Mapping[str, Value]], total: int) -> Listing:
     """One row a statement, its request's id below it; times in the zone of this terminal. It fits into 80 columns."""
     zone = datetime.now().astimezone().tzname()
-    caption = f"{len(entries):,} of {count(total, 'statement')}, times in {zone}"
-    table = Table(title=Text(_described(query)), caption=caption, title_justify="left", expand=False)
-    table.box = SIMPLE_HEAD
-    for name in ("time", "who", "statement", "rows", "decision"):
-        table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold", no_wrap=name == "time")
-    table.columns[2].min_width = _ID  # ids are copied, so they stay in one piece
-    for entry in entries:
-        table.add_row(*(Text(visible_lines(cell)) for cell in _row(entry)))
-    return table
+    caption = f"{len(entries):,} of {count(total, 'login' if asks_logins(query) else 'statement')}, times in {zone}"
+    return Listing(
+        ("time", "who", "statement", "rows", "decision"),
+        [tuple(map(visible_lines, _row(entry))) for entry in entries],
+        caption,
+        _described(query),
+        whole=((0, len("2026-01-31")), (2, _ID)),  # ids are copied, so they stay in one piece
+        numbers=(3,),
+    )
 
 
 def _described(query: Query) -> str:

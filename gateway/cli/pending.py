@@ -11,15 +11,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from bots.cards import title
 from bots.texts import count, line, span
 from gateway.approvals.request import ApprovalRequest, State
 from gateway.cli.audit import StoreOption, with_store
+from gateway.cli.listing import Listing, show
 
 #: Requests that are listed: the newest ones.
 MOST = 1000
@@ -41,21 +38,20 @@ def pending(
     if as_json:
         typer.echo(json.dumps({"pending": [as_object(each, now) for each in waiting]}, ensure_ascii=False))
     elif waiting:
-        Console(highlight=False, soft_wrap=False).print(as_table(waiting, now))
+        show(listing(waiting, now))
     else:
         typer.echo("Nothing waits for a decision.")
 
 
-def as_table(waiting: Sequence[ApprovalRequest], now: float) -> Table:
+def listing(waiting: Sequence[ApprovalRequest], now: float) -> Listing:
     """One row a request; times in the zone of this terminal. It fits into 80 columns."""
     zone = datetime.now().astimezone().tzname()
-    table = Table(caption=f"{count(len(waiting), 'request')}, times in {zone}", expand=False, box=SIMPLE_HEAD)
-    for name in ("id", "what", "who", "waits", "approvals"):
-        table.add_column(name, overflow="fold")
-    table.columns[0].min_width = _ID  # ids are copied, so they stay in one piece
-    for each in waiting:
-        table.add_row(*map(Text, _row(each, now)))
-    return table
+    return Listing(
+        ("id", "what", "who", "waits", "approvals"),
+        [_row(each, now) for each in waiting],
+        f"{count(len(waiting), 'request')}, times in {zone}",
+        whole=((0, _ID),),  # ids are copied, so they stay in one piece
+    )
 
 
 def _row(request: ApprovalRequest, now: float) -> tuple[str, ...]:

@@ -269,12 +269,12 @@ class Server:
 
     def _turn_away(self, guest: Guest | None, sock: socket.socket, address: str, error: GatewayError) -> None:
         detail = self._scrub(str(getattr(error, "detail", "") or error.message))
-        log.warning("client.refused", client=address, sqlstate=error.sqlstate, reason=detail)
         hello = guest.hello.parameters if guest else {}
         says = {field: self._scrub(hello.get(name, ""))[:_LONGEST_SAID] for field, name in _SAYS.items()}
         who = guest.identity if guest else None
         known = says | ({"subject": who.subject, "user": who.user} if who else {})
         known = {field: value for field, value in known.items() if value}
+        log.warning("client.refused", client=address, sqlstate=error.sqlstate, reason=detail, **known)
         try:
             self._shell.spool.record("refused", client=address, sqlstate=error.sqlstate, reason=detail, **known)
             self._shell.spool.flush()

@@ -6,12 +6,32 @@ the store's database compares it (LC_CTYPE), so a store with locale C is stricte
 
 from dataclasses import dataclass, field
 
-from gateway.audit.query import ANY_OF, DECISIONS, PATTERNS, Filter, Owner, Query, flat, like, patterns, row_range
+from gateway.audit.query import (
+    ANY_OF,
+    DECISIONS,
+    LOGINS,
+    PATTERNS,
+    Filter,
+    Owner,
+    Query,
+    asks_logins,
+    flat,
+    like,
+    login_kinds,
+    patterns,
+    row_range,
+)
 
 # The end entries (is_end), less the refused clicks (port.is_refused_click).
 _ENDS = (
     "kind IN ('finished', 'refused', 'decided') AND NOT (kind = 'decided' AND outcome IS NOT DISTINCT FROM 'approved')"
     " AND NOT (kind = 'refused' AND decided_by IS NOT NULL)"
+)
+
+# As is_login. Each arm names its kind alone, so that a partial index can serve it.
+_LOGINS = (
+    f"(kind = '{LOGINS['accepted']}' OR (kind = '{LOGINS['refused']}'"
+    " AND concat(session, request, tag, body ->> 'sql') = ''))"
 )
 
 #: A list field -> its items as rows of `item`.
@@ -52,7 +72,11 @@ def select(query: Query, offset: int) -> tuple[str, str, list[object]]:
     """(SQL of the page, SQL of the count, their common parameters). The page has the canonical `text` and what its row says it is: replica, seq, at, kind."""
     where = _Where()
     since, until = where.bind(query.since, "double precision"), where.bind(query.until, "double precision")
-    conditions = [_ENDS, f"at >= to_timestamp({since})", f"at < to_timestamp({until})"]
+    conditions = [
+        _LOGINS if asks_logins(query) else _ENDS,
+        f"at >= to_timestamp({since})",
+        f"at < to_timestamp({until})",
+    ]
     conditions += [_condition(where, each) for each in query.filters]
     conditions += [] if query.owner is None else [_owned(where, query.owner)]
     source = f"FROM hoop.audit WHERE {' AND '.join(conditions)}"
@@ -78,7 +102,7 @@ def _condition(where: _Where, each: Filter) -> str:
     if each.key in ANY_OF:
         either = " OR ".join(_condition(where, Filter(key, each.values)) for key in ANY_OF[each.key])
         return f"NOT coalesce({either}, false)" if each.negated else f"({either})"
-    special = {"decision": _decision, "rows": _rows, "text": _text}
+    special = {"decision": _decision, "login": _login, "rows": _rows, "text": _text}
     condition = special.get(each.key, _pattern)(where, each)
     return f"NOT coalesce({condition}, false)" if each.negated else f"({condition})"
 
@@ -103,6 +127,10 @@ def _decision(where: _Where, each: Filter) -> str:
             part += f" AND request IS {'NOT ' if held else ''}NULL"
         parts.append(f"({part})")
     return " OR ".join(parts)
+
+
+def _login(where: _Where, each: Filter) -> str:
+    return f"{_LOGINS} AND kind = ANY ({where.bind(login_kinds(each), 'text[]')})"
 
 
 def _rows(where: _Where, each: Filter) -> str:

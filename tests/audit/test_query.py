@@ -258,6 +258,24 @@ def test_a_broken_glass_and_a_claimed_name_can_be_asked_for() -> None:
         assert matches(parse(text, NOW), refused), text
 
 
+def test_logins_are_asked_for_in_the_place_of_statements() -> None:
+    accepted = entry(kind="session_started", outcome=None, tag=None, sql=None)
+    refused = entry(kind="refused", outcome=None, session=None, tag=None, sql=None)
+    blocked, ran = entry(kind="refused", outcome=None), entry()
+
+    def found(text: str) -> list[bool]:
+        return [matches(parse(text, NOW), each) for each in (accepted, refused, blocked, ran)]
+
+    assert found("login:accepted") == [True, False, False, False]
+    assert found("login:refused user:ann") == [False, True, False, False]
+    assert found("login:any") == found("LOGIN:Accepted,refused") == [True, True, False, False]
+    assert found("-login:refused") == [False, False, True, True]
+    assert found("") == [False, True, True, True]
+    assert parse(describe(parse("login:any", NOW)), NOW).filters == filters("login:any")
+    with pytest.raises(QueryError, match="unknown login denied: it is one of accepted, refused, any"):
+        parse("login:denied", NOW)
+
+
 def test_only_entries_in_its_time() -> None:
     query = parse("since:2026-03-04T15:00 until:2026-03-04T15:10", NOW)
     for at, hit in (("14:59:59.999999", False), ("15:00:00.000000", True), ("15:10:00.000000", False)):
@@ -280,7 +298,7 @@ WORDS = st.text(string.ascii_letters + string.digits + ' *?._-,"%', min_size=1).
     st.lists(
         st.builds(
             Filter,
-            st.sampled_from([key for key in FILTER_KEYS if key not in ("decision", "rows", "secret", "risk")]),
+            st.sampled_from([key for key in FILTER_KEYS if key not in ("decision", "login", "rows", "secret", "risk")]),
             st.lists(WORDS, min_size=1, max_size=3).map(tuple),
             st.booleans(),
         ),

@@ -425,6 +425,13 @@ async def test_help_of_one_command_has_examples(record: Record) -> None:
         assert (await record.ask(example, AUDITOR)).title.startswith("Audit: ")
 
 
+async def test_logins_are_counted_as_logins(record: Record) -> None:
+    await record.happened(ANN, "session_started", client="10.0.0.7")
+    answer = await record.ask("audit login:any", AUDITOR)
+    assert answer.title == "Audit: 1 login"
+    assert answer.table is not None
+
+
 async def test_did_somebody_expose_a_secret(record: Record) -> None:
     await record.happened(
         ANN, outcome="executed", agent="cursor", masked=[{"column": "c", "detector": "card", "count": 14}]

@@ -56,6 +56,15 @@ def test_a_refused_login_says_who_tried_what_from_where_and_why_not() -> None:
     assert who({"kind": "refused"}) == "nobody named (claimed) from an unknown address"
 
 
+def test_an_accepted_login_says_who_came_from_where_and_by_what() -> None:
+    login: dict[str, Value] = {
+        "kind": "session_started", "session": "s-1", "user": "ann@example.com", "agent": "psql", "target": "shop", "client": "10.0.0.7",
+    }  # fmt: skip
+    assert is_login(login)
+    assert (who(login), what(login)) == ("ann@example.com (via psql) from 10.0.0.7", "login to shop")
+    assert decision(login) == "accepted"
+
+
 def test_what_changes_besides_is_named() -> None:
     entry: dict[str, Value] = {
         "tag": "DELETE",

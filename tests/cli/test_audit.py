@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 
 from gateway.audit.entry import Value
 from gateway.audit.log import AuditLog
-from gateway.audit.query import FILTER_KEYS, Query
+from gateway.audit.query import FILTER_KEYS, Query, parse
 from gateway.audit.spool import Spool
 from gateway.cli import audit
-from gateway.cli.audit import as_table
+from gateway.cli.audit import listing
 from gateway.store.memory import MemoryStore
 from tests.fakes.stores import postgres_store
 
@@ -103,12 +103,41 @@ def test_the_table_fits_into_80_columns_and_ids_stay_in_one_piece(store: MemoryS
         "decided_by": "somebody.else@department.example.com",
     }
     out = io.StringIO()
-    Console(file=out, width=80, highlight=False).print(as_table(Query((), 0, 1), [entry] * 2, 2))
+    Console(file=out, width=80, highlight=False).print(listing(Query((), 0, 1), [entry] * 2, 2).table())
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert sum("01J9Z3K7Q8" in each for each in lines) == 2
     assert sum("2026-11-26" in each for each in lines) == 2
     assert sum("18,240,111" in each for each in lines) == 2
+
+
+def test_logins_are_shown_as_logins() -> None:
+    refused: dict[str, Value] = {
+        "at": "2026-11-26T08:50:01.000000Z",
+        "kind": "refused",
+        "claimed": "mallory",
+        "client": "10.0.0.7",
+        "target": "shop",
+        "reason": "token expired",
+    }
+    shown = listing(parse("login:refused", time.time()), [refused], 1)
+    assert shown.rows[0][1:] == ("mallory (claimed) from 10.0.0.7", "login to shop", "", "refused: token expired")
+    assert shown.caption.startswith("1 of 1 login, times in ")
+
+
+def test_a_pipe_gets_a_line_an_entry(store: MemoryStore) -> None:
+    lines = run(env={"COLUMNS": "40"}).stdout.splitlines()
+    assert lines[0].startswith("since:")
+    assert lines[1].split() == ["time", "who", "statement", "rows", "decision"]
+    assert [each[-len("denied by bob@example.com") :] for each in lines if "01JB" in each] == [
+        "denied by bob@example.com"
+    ]
+    assert lines[-1].startswith("4 of 4 statements, times in ")
+    assert len(lines) == 7
+
+
+def test_a_pipe_gets_sentences_whole(store: MemoryStore) -> None:
+    assert len(run("user:" + "nobody" * 30, env={"COLUMNS": "40"}).stdout.splitlines()) == 1
 
 
 def test_a_verb_that_no_statement_has_is_refused_with_the_list(store: MemoryStore) -> None:

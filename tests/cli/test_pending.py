@@ -103,10 +103,20 @@ def test_the_table_fits_into_80_columns_and_ids_stay_in_one_piece() -> None:
         PLAIN, requester=replace(ANN, user="a.rather.long.name@department.example.com"), environment="e" * 40
     )
     out = io.StringIO()
-    Console(file=out, width=80, highlight=False).print(pending.as_table([long, TWO_OF_THREE], NOW + 5000))
+    Console(file=out, width=80, highlight=False).print(pending.listing([long, TWO_OF_THREE], NOW + 5000).table())
     assert max(map(len, out.getvalue().splitlines())) <= 80
     assert out.getvalue().count(PLAIN.id) == 2
     assert out.getvalue().count("1 h 23 m") == 2
+
+
+def test_a_pipe_gets_a_line_a_request(store: MemoryStore) -> None:
+    waits = fresh(approvals_needed=2)
+    hold(store, waits, fresh())
+    lines = run(env={"COLUMNS": "40"}).stdout.splitlines()
+    assert lines[0].split() == ["id", "what", "who", "waits", "approvals"]
+    assert [each.endswith("0 of 2 dba") for each in lines if waits.id in each] == [True]
+    assert lines[-1].startswith("2 requests, times in ")
+    assert len(lines) == 4
 
 
 def test_hostile_text_does_not_reach_the_terminal(store: MemoryStore) -> None:

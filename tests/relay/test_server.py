@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.audit.spool import Spool
 from gateway.demo.postgres import EmbeddedPostgres
@@ -254,9 +255,10 @@ async def test_who_is_turned_away_is_recorded(
     )
     reader, writer = await asyncio.open_connection("127.0.0.1", server.listen("127.0.0.1", 0))
     writer.write(startup_message(says) + password(token))
-    async with asyncio.timeout(10):
-        said = (await reader.read()).decode("latin-1")
-        await server.close()
+    with capture_logs() as logged:
+        async with asyncio.timeout(10):
+            said = (await reader.read()).decode("latin-1")
+            await server.close()
     writer.close()
     spool.close()
     [file] = tmp_path.iterdir()  # noqa: ASYNC240 - a test may wait for a disk
@@ -269,6 +271,9 @@ async def test_who_is_turned_away_is_recorded(
     told = {name: entry[name] for name in ("claimed", "target", "agent", "user", "subject", "reason") if name in entry}
     assert told == known
     assert KEY not in json.dumps(entry)
+    [line] = [each for each in logged if each["event"] == "client.refused"]
+    assert line.items() >= {**known, "client": "127.0.0.1", "sqlstate": "28000"}.items()
+    assert KEY not in str(line)
 
 
 async def test_a_session_begins_by_the_catalog_of_the_moment_it_begins(

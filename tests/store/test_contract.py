@@ -544,6 +544,7 @@ def _story(spool: ListSpool) -> list[Entry]:
         spool.record("refused", **eve, outcome="denied", tag="DELETE", tables=[*orders], passed_on=["public.order_items"]),
         spool.record("refused", client="10.0.0.9", claimed="mallory", target="shop", reason="token expired"),
         spool.record("finished", **ann, tag="DELETE", outcome="executed", request="req-e", break_glass="the shop is down"),
+        spool.record("session_started", **ann),
     ]  # fmt: skip
 
 
@@ -552,7 +553,8 @@ QUERIES = [
     "table:items", "table:order_items", "-table:order_items", "claimed:mal*", "who:mallory", "break_glass:*down*", "-break_glass:*", "-decision:denied", "column:card_number", "column:customers.*", "-column:*", "verb:delete", "verb:drop", "-verb:select",
     "decision:allowed", "decision:held", "decision:approved", "decision:denied,expired", "-decision:blocked",
     "decision:blocked", "decision:executed", "decision:failed", "decision:unknown", "decision:undeliverable",
-    "approver:bob", "-approver:*", "rule:writes*", 'rule:"no truncate"', "session:8f", "app:psql", "app:cursor",
+    "login:accepted", "login:refused", "login:any", "-login:refused", "login:accepted user:ann", "login:any -ip:10.0.0.7*",
+    "login:any decision:blocked", "approver:bob", "-approver:*", "rule:writes*", 'rule:"no truncate"', "session:8f", "app:psql", "app:cursor",
     "ip:10.0.0.7", "ip:10.0.0.*", "id:req-a", "-id:*", "who:cursor", "who:eve,cursor", "-who:cursor", "shown:pin", "shown:*", "-shown:card_number", "unscanned:*", "-unscanned:clear_for",
     "fingerprint:9f2c", "-fingerprint:9f2c1d0a", "fingerprint:0a11,77", "risk:high", "-risk:high",
     "did cursor expose a secret?", "secret:card", "secret:any", "-secret:any", "rows:>12", "rows:<=12",
