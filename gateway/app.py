@@ -12,7 +12,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ from gateway.relay.endings import Endings
 from gateway.relay.looks import Looks
 from gateway.relay.parser import Parsers
 from gateway.relay.relay import Shell
-from gateway.relay.server import Doors, Server
+from gateway.relay.server import Doors, Farewell, Server
 from gateway.relay.side import CatalogReader, load_catalog, risks
 from gateway.relay.turn import Turn
 from gateway.settings import Settings, Slack, derive, listening
@@ -137,6 +137,7 @@ class Gateway:
         self._stored: dict[
             tuple[str, str], tuple[Person, float]
         ] = {}  # (issuer, subject) -> as last stored, and as of when
+        self._farewell: Farewell | None = None
         self.broken = asyncio.Event()
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ class Gateway:
         settings = self.settings
         replica = replica_name(self._worker.number if self._worker else 0)
         self.store = await PostgresStore.connect(settings.store)
-        self._stops.append(self.store.close)
+        self._stops += [self.store.close, self._say_stopped]
         self.spool = Spool.open(settings.spool, replica, settings.audit_key, time.time)
         self.audit = AuditLog(self.spool, self.store)
         await self.audit.look_back()  # the desk settles what dead processes held by what their logs say
@@ -216,6 +217,13 @@ class Gateway:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._farewell is not None:
+            log.info("gateway.stopped", **asdict(self._farewell))
+
+    async def _say_stopped(self) -> None:
+        """Others need not wait for our heartbeat to lapse, once they can read in the store all that we knew."""
+        if self._farewell is not None and self.audit.shipped == self.spool.seq:
+            await self.store.stopped(self.spool.replica)
 
     def _background(self, work: Coroutine[Any, Any, Any], *, vital: bool = False) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
@@ -449,7 +457,7 @@ class Gateway:
         self.server.catalog_changed(target, catalog)
 
     async def _drain(self) -> None:
-        await self.server.close()
+        self._farewell = await self.server.close()
         try:
             async with asyncio.timeout(DRAIN):
                 while self.server.working:

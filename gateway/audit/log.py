@@ -95,14 +95,19 @@ class AuditLog:
 
     async def _sign(self) -> None:
         heads: list[Value] = []
-        with contextlib.suppress(StoreUnavailable):  # the chain and the log output still get theirs
+        away: StoreUnavailable | None = None
+        try:
             await self.ship()
             heads = await self._heads_of_others()
+        except StoreUnavailable as error:  # the chain and the log output still get theirs
+            away = error
         made = self.spool.checkpoint(heads, self.shipped or None)
         replica, seq, head = made.entry.replica, made.entry.seq, made.entry.hash
         # Not called "signature": logs.redact would hide it.
         _log.info("audit.checkpoint", replica=replica, seq=seq, head=head, signed=made.signature)
         try:
+            if away is not None:  # asked again, a store that hangs would hang as long once more
+                raise away
             await self.ship()
             await self._store.checkpoint(replica, seq, head, made.signature)
         except StoreUnavailable as error:

@@ -108,6 +108,7 @@ class Supervisor:
         for place in self._places:
             place.send(signal.SIGTERM)
         await asyncio.gather(*keepers)
+        log.info("workers.stopped", code=self._code)
         return self._code
 
     def _end(self, code: int) -> None:

@@ -387,6 +387,11 @@ class MemoryStore(MemorySignIns):
         self._here()
         self._beats[replica] = self.clock()
 
+    async def stopped(self, replica: str) -> None:
+        self._here()
+        if replica in self._beats:
+            self._beats[replica] = float("-inf")
+
     async def lapsed(self, after: float) -> list[str]:
         self._here()
         return [replica for replica, at in self._beats.items() if at < self.clock() - after]

@@ -259,6 +259,9 @@ class Store(SignIns, Protocol):
     async def heartbeat(self, replica: str) -> None:
         """This replica lives."""
 
+    async def stopped(self, replica: str) -> None:
+        """This replica has stopped, and all that it knew is in the store: it counts as lapsed, and nobody need wait for that."""
+
     async def lapsed(self, after: float) -> list[str]:
         """Replicas whose heartbeat is older than so many seconds."""
 

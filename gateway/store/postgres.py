@@ -7,7 +7,6 @@ What must not: decisions (they arrive as `change`), SQL text (queries.sql, audit
 import asyncio
 import json
 import ssl
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +14,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 import asyncpg
-import structlog
 
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, State, is_unsettled
 from gateway.approvals.stored import from_json, to_json
@@ -26,6 +24,7 @@ from gateway.failures import in_words
 from gateway.store.audit_sql import select
 from gateway.store.dsn import COMPLETE, unusable
 from gateway.store.listener import TROUBLE, Listener
+from gateway.store.outage import Outage, hush
 from gateway.store.port import (
     CLAIM_SECONDS,
     REMINDED_FROM,
@@ -52,44 +51,10 @@ TIMEOUT = 5.0
 #: How many times that a new hold may take: it waits for people anyway, and many come at once.
 HOLD_PATIENCE = 6
 MAX_CONNECTIONS = 10
-#: Seconds from one line of the log about a store that is away to the next: every session and chore meets it.
-TOLD_EVERY = 1.0
 #: With the one that listens: what one process may have at the same time.
 CONNECTIONS = MAX_CONNECTIONS + 1
 
 Q = load_queries()
-log = structlog.get_logger()
-
-
-class Outage:
-    """What the log hears of calls that failed: one line each TOLD_EVERY, and one when the store answers again."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._told_at = float("-inf")
-        self._away = False
-        self._left_out = 0
-
-    def met(self, error: BaseException) -> None:
-        """A call failed."""
-        now = self._clock()
-        if now - self._told_at < TOLD_EVERY:
-            self._left_out += 1
-            return
-        log.warning("store.unavailable", problem=_in_a_line(error), left_out=self._left_out)
-        self._told_at, self._away, self._left_out = now, True, 0
-
-    def over(self) -> None:
-        """A call was answered."""
-        if self._away:
-            log.info("store.back", left_out=self._left_out)
-            self._away, self._left_out = False, 0
-
-
-def _in_a_line(error: BaseException) -> str:
-    """PostgreSQL's DETAIL stays out: it quotes rows."""
-    text = error.args[0] if isinstance(error, asyncpg.PostgresError) and error.args else error
-    return f"{type(error).__name__}: {' '.join(str(text).split())}".removesuffix(": ")
 
 
 class PostgresStore(PostgresSignIns):
@@ -107,6 +72,7 @@ class PostgresStore(PostgresSignIns):
     @classmethod
     async def connect(cls, dsn: str, *, timeout: float = TIMEOUT) -> Self:  # noqa: ASYNC109  # of each later call
         """Connect and bring the schema up to date. Raises StoreUnavailable; its text never holds the DSN."""
+        hush()
         settings = {"application_name": "hoop store", "statement_timeout": str(int(timeout * 1000)), "timezone": "UTC"}
 
         async def connection() -> object:
@@ -329,6 +295,9 @@ class PostgresStore(PostgresSignIns):
 
     async def heartbeat(self, replica: str) -> None:
         await self._fetch("replica_beat", replica)
+
+    async def stopped(self, replica: str) -> None:
+        await self._fetch("replica_stopped", replica)
 
     async def lapsed(self, after: float) -> list[str]:
         return [row["name"] for row in await self._fetch("replica_lapsed", after)]

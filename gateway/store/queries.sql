@@ -386,6 +386,10 @@ DELETE FROM hoop.conversation WHERE id = $1 OR team = $1;
 -- name: replica_beat
 INSERT INTO hoop.replica (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET beat_at = clock_timestamp();
 
+-- name: replica_stopped
+-- Its row stays (see below); it counts as lapsed from now on.
+UPDATE hoop.replica SET beat_at = '-infinity' WHERE name = $1;
+
 -- name: replica_abandoned
 -- Replicas without a sign of life for $1 seconds that still hold something. Their rows stay when all is settled: they
 -- tell verify of chains that should be there.

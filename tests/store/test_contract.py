@@ -721,6 +721,14 @@ class TestReplicas:
         await store.heartbeat("a")
         assert await store.lapsed(60.0) == []
 
+    async def test_a_replica_that_has_stopped_counts_as_lapsed_at_once(self, store: Store) -> None:
+        for each in ("a", "b"):
+            await store.heartbeat(each)
+        await store.stopped("a")
+        await store.stopped("never-beat")
+        assert await store.alive(60.0) == ["b"]
+        assert await store.lapsed(60.0) == ["a"]
+
     async def test_a_replica_is_abandoned_while_it_holds_something(self, store: Store) -> None:
         """Its row stays when all is settled: it says that there was a chain."""
         request = fresh(replica="a")

@@ -43,6 +43,7 @@ async def test_when_it_is_away_nothing_answers() -> None:
         store.service_url("19:x"),
         store.parted("19:x"),
         store.heartbeat("a"),
+        store.stopped("a"),
         store.lapsed(0.0),
         store.abandoned(0.0),
         store.altered("a", 0, 1),

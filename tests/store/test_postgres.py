@@ -25,7 +25,7 @@ from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import StoreUnavailable
 from gateway.identity.accounts import Account
 from gateway.store.port import Ending
-from gateway.store.postgres import MAX_CONNECTIONS, Outage, PostgresStore, missing_migrations
+from gateway.store.postgres import MAX_CONNECTIONS, PostgresStore, missing_migrations
 from gateway.store.queries import load_migrations
 from tests.bots.samples import BOB
 from tests.fakes.stores import KEY, ListSpool, fresh, postgres_store, until
@@ -217,24 +217,6 @@ async def test_a_call_that_fails_is_one_line_of_the_log_without_the_row(store: P
     )
     assert "DETAIL" not in said[0]["problem"]
     assert "\n" not in said[0]["problem"]
-
-
-def test_an_outage_is_told_once_a_second_and_how_many_were_left_out() -> None:
-    ticks = iter((100.0, 100.5, 100.9, 101.0, 101.5, 102.5))
-    outage = Outage(lambda: next(ticks))
-    with capture_logs() as said:
-        outage.over()
-        for _ in range(5):
-            outage.met(TimeoutError())
-        outage.over()
-        outage.over()
-        outage.met(ConnectionRefusedError(111, "refused"))
-    assert [(each["event"], each.get("problem"), each["left_out"]) for each in said] == [
-        ("store.unavailable", "TimeoutError", 0),
-        ("store.unavailable", "TimeoutError", 2),
-        ("store.back", None, 1),
-        ("store.unavailable", "ConnectionRefusedError: [Errno 111] refused", 0),
-    ]
 
 
 async def test_who_waited_behind_another_sees_the_time_at_which_it_was_let_through(
