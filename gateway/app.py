@@ -87,6 +87,9 @@ POLICY_LOOK_EVERY = 2.0
 #: People whose last token is remembered as stored; then all are forgotten and stored once more.
 MOST_SEEN = 10_000
 
+#: Seconds that a login, or a probe (http.READY_WITHIN), waits for a store that hangs.
+ANSWERS_WITHIN = 0.5
+_STORELESS = "reads and logins go on, nothing is held or released"
 _SHARED_HINT = "Name a channel of your own under reviewers, or list it in SLACK_SHARED_CHANNELS"
 _CLOCK_HINT = "set this machine's clock: from 300 s on Slack's clicks are refused"
 
@@ -138,6 +141,7 @@ class Gateway:
             tuple[str, str], tuple[Person, float]
         ] = {}  # (issuer, subject) -> as last stored, and as of when
         self._farewell: Farewell | None = None
+        self._asking: asyncio.Task[str] | None = None  # whether the store answers
         self.broken = asyncio.Event()
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -468,14 +472,27 @@ class Gateway:
     # --- what the parts ask of each other -----------------------------------------------------------------------------
 
     async def _ready(self) -> dict[str, str]:
-        try:
-            await self.store.alive(LAPSE)
-            store = http.OK
-        except StoreUnavailable as error:
-            store = error.message
+        store = await self._store_answers()
         spool = "unwritable" if self.spool.broken else http.OK
         parts = {"store": store, "spool": spool, "issuers": await self.issuers.ready() or http.OK}
         return parts if self._siblings is None else parts | {"workers": _answering(await self._siblings.silent())}
+
+    async def _store_answers(self) -> str:
+        """Without it clients are served, and so they are by no other replica better. A store that hangs is asked one question at a
+        time: probes give up early, and asyncpg takes its own time to be cancelled."""
+        if self._asking is None or self._asking.done():
+            self._asking = self._background(self._ask_store())
+        done, _ = await asyncio.wait({self._asking}, timeout=ANSWERS_WITHIN)
+        problem = self._asking.result() if done else f"the gateway's store does not answer within {ANSWERS_WITHIN} s"
+        return f"{http.DEGRADED}; {problem}: {_STORELESS}" if problem else http.OK
+
+    async def _ask_store(self) -> str:
+        """What is wrong with it, or nothing."""
+        try:
+            await self.store.alive(LAPSE)
+        except StoreUnavailable as error:
+            return error.message
+        return ""
 
     def _counted(self) -> bytes:
         return generate_latest(self.metrics.registry)
@@ -494,11 +511,14 @@ class Gateway:
     async def _saw(self, identity: Identity) -> None:
         """Remember who logged in, so that a reviewer's groups are known by e-mail: as of when the token was issued, however late
         it comes. What the same token said before is stored already, or something newer is: pools connect often. The store being
-        away hinders nobody."""
+        away hinders nobody, and one that hangs nobody for long."""
         person = Person(identity.issuer, identity.subject, identity.user, identity.email, identity.groups)
         who, at = (identity.issuer, identity.subject), min(time.time(), identity.issued_at or time.time())
         if self._stored.get(who) == (person, at):
             return
+        await asyncio.wait({self._background(self._keep(person, at))}, timeout=ANSWERS_WITHIN)
+
+    async def _keep(self, person: Person, at: float) -> None:
         try:
             await self.store.saw(person, at)
         except StoreUnavailable:
@@ -506,7 +526,7 @@ class Gateway:
             return
         if len(self._stored) >= MOST_SEEN:
             self._stored.clear()
-        self._stored[who] = person, at
+        self._stored[person.issuer, person.subject] = person, at
 
     def _chats(self) -> dict[str, ChatHealth | None]:
         """How each chat that is set up takes what this process sends."""

@@ -1,8 +1,9 @@
 """The aiohttp app: health, readiness, metrics, and whatever routes it is handed. No chat, no store, no wire here.
 
 `/healthz` says that the process answers and asks nobody; `/readyz` asks each dependency, so that a load balancer sends
-clients elsewhere while one is away, and an operator sees which. One worker of several that is down is told ("ok; ...") and is no
-reason to send clients elsewhere: the others take them, and it is started again.
+clients elsewhere while one is away, and an operator sees which. What leaves clients served is told and is no reason to send them
+elsewhere: one worker of several that is down ("ok; ...": the others take them, and it is started again), or a store that is away
+("degraded; ...": it is so for all replicas, and reads go on).
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 #: What `ready` says of a dependency that works, with what is worth knowing behind `; `; any other text is what is wrong with it.
 OK: Final = "ok"
+#: The same of one that is away and leaves clients served: what is not, behind `; `.
+DEGRADED: Final = "degraded"
 #: A probe of Kubernetes gives up after 1 s by default; an answer that comes later tells nobody.
 READY_WITHIN: Final = 0.9
 
@@ -22,12 +25,12 @@ Scrape = Callable[[], Awaitable[bytes]]
 
 
 def make(ready: Ready, scrape: Scrape, routes: Iterable[web.AbstractRouteDef]) -> web.Application:
-    """Make the app. `ready` returns dependency -> OK or what is wrong; its texts are public, so no secrets in them. `scrape`
+    """Make the app. `ready` returns dependency -> OK, DEGRADED or what is wrong; its texts are public, so no secrets in them. `scrape`
     gives what is counted, in Prometheus' text format."""
 
     async def readyz(_request: web.Request) -> web.Response:
         found = await _ask(ready)
-        bad = any(state.partition("; ")[0] != OK for state in found.values())
+        bad = any(state.partition("; ")[0] not in _SERVED for state in found.values())
         return web.json_response(found, status=503 if bad else 200, headers=_NEVER_CACHED)
 
     async def show_metrics(_request: web.Request) -> web.Response:
@@ -39,6 +42,7 @@ def make(ready: Ready, scrape: Scrape, routes: Iterable[web.AbstractRouteDef]) -
     return app
 
 
+_SERVED: Final = frozenset({OK, DEGRADED})
 _NEVER_CACHED: Final = {"Cache-Control": "no-store"}
 
 

@@ -217,6 +217,38 @@ async def test_the_same_token_is_stored_once(file: Path, store_dsn: str, monkeyp
         await made.stop()
 
 
+async def test_a_store_that_hangs_keeps_nobody_waiting(
+    file: Path, store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = gateway(file, store_dsn)
+    await made.start()
+    answers, questions, alive = asyncio.Event(), 0, made.store.alive
+
+    async def hanging(within: float) -> list[str]:
+        nonlocal questions
+        questions += 1
+        await answers.wait()
+        return await alive(within)
+
+    async def never(_person: Person, _at: float) -> None:
+        await answers.wait()
+
+    monkeypatch.setattr("gateway.app.ANSWERS_WITHIN", 0)
+    monkeypatch.setattr(made.store, "alive", hanging)
+    monkeypatch.setattr(made.store, "saw", never)
+    try:
+        await made._saw(Identity("https://issuer.test", "bob-1", "bob", None, frozenset(), time.time() + 3600))
+        for _ in range(3):
+            assert (await made._ready())["store"].startswith("degraded; the gateway's store does not answer within")
+        assert questions == 1
+        answers.set()
+        monkeypatch.setattr("gateway.app.ANSWERS_WITHIN", None)
+        assert (await made._ready())["store"] == "ok"
+    finally:
+        answers.set()
+        await made.stop()
+
+
 async def test_its_pages_are_where_browsers_reach_it(file: Path, store_dsn: str) -> None:
     made = gateway(file, store_dsn)
     made.settings = replace(made.settings, web=Web("hoop-web", "secret"))

@@ -68,6 +68,17 @@ async def test_what_is_worth_knowing_of_a_part_that_works_sends_nobody_away() ->
     await client.close()
 
 
+async def test_a_part_without_which_clients_are_served_sends_nobody_away() -> None:
+    async def ready() -> dict[str, str]:
+        return {"store": "degraded; it does not answer: reads go on", "spool": "ok"}
+
+    client = await connect(ready)
+    answer = await client.get("/readyz")
+    assert answer.status == 200
+    assert (await answer.json())["store"] == "degraded; it does not answer: reads go on"
+    await client.close()
+
+
 async def test_a_check_that_breaks_is_not_ready_and_tells_nothing() -> None:
     async def ready() -> dict[str, str]:
         raise RuntimeError("postgresql://hoop:canary@db/hoop")
