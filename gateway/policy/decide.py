@@ -5,7 +5,7 @@ relation); each must be allowed or held by some rule, and any rule that denies o
 statement. What the conditions ask is in conditions.py.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
@@ -44,6 +44,8 @@ __all__ = [
 _STRICTNESS: Final = {Answer.ALLOW: 0, Answer.HOLD: 1, Answer.DENY: 2}
 _HOUSEKEEPING: Final = Verdict(Answer.ALLOW, None, "housekeeping")
 _ONLY_HOUSEKEEPING: Final = frozenset({StatementClass.HOUSEKEEPING})
+#: Relations that a reason names.
+_NAMED: Final = 3
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -60,12 +62,16 @@ def judge(policy: Policy, who: Identity, target: str, statement: Statement, at: 
         matched.update((live.index, live) for live in found)
         if not found and unmatched is None:
             unmatched = unit
+    behind: dict[int, list[Unit]] = {}
     if rules.by_table:
         for unit in _units_behind(statement, at, rests_on):
-            found = [live for live in rules.by_table if live.is_about(unit) and live.matches(unit)]
-            matched.update((live.index, live) for live in found)
+            for live in rules.by_table:
+                if (live.index in behind or live.index not in matched) and live.is_about(unit) and live.matches(unit):
+                    behind.setdefault(live.index, []).append(unit)
+                    matched[live.index] = live
     ordered = [matched[index] for index in sorted(matched)]
-    verdict = _verdict(ordered, unmatched, who, target, statement)
+    besides = {matched[index].rule.name: _besides(units) for index, units in behind.items()}
+    verdict = _verdict(ordered, unmatched, who, target, statement, besides)
     if policy.masking.stops and not sees_clear(policy, who):
         verdict = guarded(policy.masking, target, statement, verdict, [live.rule for live in rules.live])
     return replace(verdict, rests_on=frozenset(rests_on)) if rests_on else verdict
@@ -274,26 +280,44 @@ def _kinds(classes: frozenset[StatementClass]) -> tuple[tuple[str, ...], tuple[s
     return kinds, changing, ("read",) if {"read", "write"} & set(kinds) else kinds
 
 
-def _verdict(matched: list[_Live], unmatched: Unit | None, who: Identity, target: str, statement: Statement) -> Verdict:
-    """Choose among the matching rules (in the file's order); a unit that no rule matched is denied."""
+def _besides(units: list[Unit]) -> str:
+    """What the statement touches without naming it, in words."""
+    names = list(dict.fromkeys(each.relation or "" for each in units))
+    changes = any(each.kind != "read" for each in units)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"for {', '.join(names[:_NAMED])}{more}, which this {'changes' if changes else 'reads'} as well"
+
+
+def _verdict(
+    matched: list[_Live],
+    unmatched: Unit | None,
+    who: Identity,
+    target: str,
+    statement: Statement,
+    besides: Mapping[str, str],
+) -> Verdict:
+    """Choose among the matching rules (in the file's order); a unit that no rule matched is denied. `besides`: of rules by name."""
     rules = [live.rule for live in matched]
     denying = next((rule for rule in rules if rule.effect is RuleEffect.DENY), None)
     if denying:
-        return Verdict(Answer.DENY, denying.name, f'rule "{denying.name}" denies it', denying.message)
+        also = besides.get(denying.name, "")
+        reason = f'rule "{denying.name}" denies it' + (f" {also}" if also else "")
+        return Verdict(Answer.DENY, denying.name, reason, denying.message, besides=also)
     if unmatched:
         return Verdict(Answer.DENY, None, _no_rule(unmatched, who, target, statement))
     holds = [(rule, rule.hold) for rule in rules if rule.hold is not None]
     if holds:
         rule, terms = max(holds, key=lambda pair: pair[1].reviewers.approvals)  # max keeps the first of equals
-        return Verdict(Answer.HOLD, rule.name, _held(rule, terms, statement), rule.message, terms)
+        also = besides.get(rule.name, "")
+        return Verdict(Answer.HOLD, rule.name, _held(rule, terms, statement, also), rule.message, terms, besides=also)
     return Verdict(Answer.ALLOW, rules[0].name, f'rule "{rules[0].name}" allows it')
 
 
-def _held(rule: Rule, terms: HoldTerms, statement: Statement) -> str:
+def _held(rule: Rule, terms: HoldTerms, statement: Statement, also: str) -> str:
     wanted = terms.reviewers.approvals
     people = f"{wanted} approval{'s' if wanted > 1 else ''} of {terms.reviewers.name}"
     why = f" (opaque: {statement.reason})" if statement.reason else ""
-    return f'rule "{rule.name}" asks for {people}{why}'
+    return f'rule "{rule.name}" asks for {people}' + (f" {also}" if also else "") + why
 
 
 def _no_rule(unit: Unit, who: Identity, target: str, statement: Statement) -> str:

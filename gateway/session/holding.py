@@ -215,7 +215,8 @@ class Holding:
                 f"held for approval: request {held.id}, reviewers {held.terms.reviewers.name},"
                 f" until {_clock(held.until)} UTC ({left} s)"
             )
-            talk.emit(ev.ToClient(notice_response(text, detail=f"rule: {held.verdict.rule}")))
+            why = f"rule: {held.verdict.rule}" + (f", {held.verdict.besides}" if held.verdict.besides else "")
+            talk.emit(ev.ToClient(notice_response(text, detail=why)))
         self._pass_on()
         talk.renew()  # there is one alarm, and this one is later
         wake = talk.now + NOTICE_EVERY

@@ -238,6 +238,29 @@ def test_what_stands_behind_a_name_is_held_and_denied_and_asks_for_no_allow() ->
     assert asked(("vault.t", True), writes=True) == "vault"
 
 
+def test_a_rule_that_is_about_what_stands_behind_a_name_says_so() -> None:
+    rules = policy("""\
+      - {name: vault, effect: hold, tables: ["vault.*"], reviewers: dba}
+      - {name: writes, effect: hold, statements: [write], reviewers: dba}
+      - {name: ledger, effect: deny, tables: [ledger.t]}
+    """)
+
+    def asked(*behind: tuple[str, bool], own: str = "staging.t") -> Verdict:
+        statement = Statement("", "DELETE", frozenset({StatementClass.WRITE}), writes=(own,), behind=behind)
+        return judge(rules, ANN, "shop", statement, Circumstances(NOON))
+
+    found = asked(("vault.t", True))
+    assert found.besides == "for vault.t, which this changes as well"
+    assert found.reason == f'rule "vault" asks for 1 approval of dba {found.besides}'
+    assert asked(*((f"vault.{n}", True) for n in range(5))).besides.startswith(
+        "for vault.0, vault.1, vault.2 and 2 more,"
+    )
+    assert asked(("vault.t", False)).besides == "for vault.t, which this reads as well"
+    assert asked(("vault.t", True), own="vault.u").besides == "", "it names such a table itself"
+    assert asked(("other.t", True)).besides == ""
+    assert asked(("ledger.t", True)).reason == 'rule "ledger" denies it for ledger.t, which this changes as well'
+
+
 def test_opaque_names_no_tables_so_no_allow_by_table_covers_it() -> None:
     rules = '  - {name: scratch, effect: allow, statements: [opaque], tables: ["scratch.*"]}\n'
     verdict = ask(rules, "DO $$ BEGIN END $$")

@@ -8,6 +8,7 @@ from gateway.approvals.request import BY_REQUESTER, Approval, ApprovalRequest, Q
 from gateway.session import events as ev
 from gateway.session.holding import split
 from gateway.session.meaning import SETTINGS
+from gateway.sql.catalog import Cascade
 from gateway.wire.backend import fields
 from gateway.wire.frontend import FLUSH, SYNC, bind, describe, execute, message, parse, query
 from tests import playbook
@@ -147,6 +148,22 @@ def test_the_notice_says_which_request_who_decides_and_until_when() -> None:
     play.send(ev.Tick())
     assert noticed(play).endswith("(570 s)")
     assert ev.WakeAt(NOW + 60.4) in play.effects
+
+
+def test_the_notice_says_for_which_table_the_rule_is_where_the_statement_names_another() -> None:
+    cascade = Cascade(("public", "orders"), ("id",), deletes=True, updates=False)
+    known = playbook.catalog()
+    customers = replace(known.relations["public", "customers"], cascades=(cascade,))
+    knows = replace(known, relations={**known.relations, ("public", "customers"): customers})
+    orders = "\n  - {name: orders wait, effect: hold, statements: [DELETE], tables: [public.orders], reviewers: dba}\n"
+    play = Playbook(POLICY.replace("rules:", f"rules:{orders}"), knows=knows)
+    held(play, query(DELETE))
+    said = fields(playbook.split(play.to_client())[-1][1])
+    assert said["D"] == "rule: orders wait, for public.orders, which this changes as well"
+    assert (
+        play.requests[0].why
+        == 'rule "orders wait" asks for 1 approval of dba for public.orders, which this changes as well'
+    )
 
 
 def test_what_the_gateway_denies_at_once_was_never_held() -> None:
