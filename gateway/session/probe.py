@@ -15,7 +15,7 @@ from gateway.session.judging import Judge
 from gateway.session.meaning import Meaning, meaning_question
 from gateway.session.names import Prepared
 from gateway.session.replies import Execution
-from gateway.sql.catalog import Relation
+from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.preview import PreviewPlan, preview
 from gateway.sql.statement import StatementClass
 from gateway.wire.backend import Column, data_row, fields, parameter_description, row_description
@@ -37,6 +37,7 @@ _AGAIN = {
     "T": f"ROLLBACK TO SAVEPOINT {_GUARD}; SET TRANSACTION READ ONLY; {_LIMIT}",
 }
 SHOWN_ROWS = 5
+_BY_TRIGGERS = "no count: triggers or rules of the view decide what becomes of each row"
 _CELL = 200
 #: undefined_table, undefined_column (Errors, appendix A). What else it says of the statement may pass: a lock, its time.
 _NOT_THERE = frozenset({"42P01", "42703"})
@@ -125,8 +126,11 @@ def _ask(
 ) -> Generator[bytes, Messages, Preview]:
     """Count, then sample; the first failure ends it and becomes the note (masked)."""
     shown = Preview(relation=plan.relation, note=plan.note)
-    if plan.count_sql:
-        answer = yield _question(plan.count_sql, subject.bind, types)
+    count_sql = _count_of(plan, judge)
+    if count_sql is None and plan.count_sql:
+        shown = replace(shown, note=_BY_TRIGGERS)
+    if count_sql:
+        answer = yield _question(count_sql, subject.bind, types)
         wrong = _wrong(answer, subject, judge)
         if wrong is not None:
             return replace(shown, note=_why(wrong))
@@ -140,6 +144,30 @@ def _ask(
             return replace(shown, note=_why(wrong))
         shown = _sampled(shown, plan, answer, judge)
     return shown
+
+
+def _count_of(plan: PreviewPlan, judge: Judge) -> str | None:
+    """The question for the count; None where none is right: a trigger of a view runs for each row of a join, however often it
+    meets the same row, and may do anything else."""
+    if plan.place is None or judge.catalog is None:
+        return plan.count_sql
+    relation = judge.catalog.find(*plan.place, judge.search_path)
+    if relation is None or relation.kind != "v":
+        return plan.count_sql
+    return plan.view_count_sql if _writes_through(relation, judge.catalog) else None
+
+
+def _writes_through(view: Relation, catalog: Catalog) -> bool:
+    """Does nothing stand between the view, or one below it, and its table: no trigger, and no rule (which calls_user_code is for)?"""
+    todo = [view]
+    while todo:
+        each = todo.pop()
+        if each.kind != "v":
+            continue
+        if each.triggers or each.calls_user_code or not all(key in catalog.relations for key, _ in each.shows):
+            return False
+        todo += [catalog.relations[key] for key, _ in each.shows]
+    return True
 
 
 def _wrong(answer: Messages, subject: Subject, judge: Judge) -> dict[str, str] | None:

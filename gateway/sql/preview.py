@@ -22,6 +22,7 @@ SAMPLE = 5
 class PreviewPlan:
     """What to ask. `relation` is as written. `count_sql` gives one bigint; `rows` is the count where it needs no asking.
 
+    `view_count_sql`: the same count where the relation, `place` (schema or None, name), is a view: it has no ctid.
     `sample_sql` gives at most five rows: the relation's columns, then for UPDATE one more column for each name in
     `changes`, its new value. `stands_for`: the relation's columns that the sample's columns will become (INSERT); ("*",): all, in their order.
     """
@@ -33,6 +34,8 @@ class PreviewPlan:
     changes: tuple[str, ...] = ()
     stands_for: tuple[str, ...] = ()
     note: str = ""
+    view_count_sql: str | None = None
+    place: tuple[str | None, str] | None = None
 
 
 def preview(sql: str) -> PreviewPlan:
@@ -142,19 +145,28 @@ def _count(argument: Any = None) -> ast.ResTarget:
 
 
 def _touched(relation: Any, others: tuple[Any, ...], where: Any, ctes: Any, extra: tuple[Any, ...] = ()) -> PreviewPlan:
-    """Count and sample of the rows of `relation`. A join may meet a row twice, and a row is changed once: by its ctid."""
+    """Count and sample of the rows of `relation`. A join may meet a row twice, and a row is changed once: by its ctid. A view's
+    rows are its table's (where it can be written through, and no trigger or rule does that): counted if any of the others fits."""
     if isinstance(where, ast.CurrentOfExpr):
         return PreviewPlan(_name(relation), rows=1, note="no preview: WHERE CURRENT OF names the cursor's row")
     if ctes and not relation.schemaname and relation.relname in {each.ctename for each in ctes.ctes}:
         return PreviewPlan(_name(relation), note="no preview: a part of WITH has the table's name")
     tables = (relation, *others)
-    counted = _count()
+    counted, view, place = _count(), None, None
     if others:
+        place = relation.schemaname, relation.relname
+        view = _text(_select((counted,), (relation,), _exists(others, where), ctes, limit=False))
         row = (_column(_label(relation), "tableoid"), _column(_label(relation), "ctid"))
         counted = _count(ast.RowExpr(args=row, row_format=enums.CoercionForm.COERCE_EXPLICIT_CALL))
     count = _select((counted,), tables, where, ctes, limit=False)
     sample = _select((_star(relation), *extra), tables, where, ctes, limit=True)
-    return PreviewPlan(_name(relation), _text(count), sample_sql=_text(sample))
+    return PreviewPlan(_name(relation), _text(count), sample_sql=_text(sample), view_count_sql=view, place=place)
+
+
+def _exists(tables: tuple[Any, ...], where: Any) -> Any:
+    """A column that is in a table here and in the relation outside would be ambiguous in the statement itself: it fails."""
+    fitting = _select((ast.ResTarget(val=_number(1)),), tables, where, None, limit=False)
+    return ast.SubLink(subLinkType=enums.SubLinkType.EXISTS_SUBLINK, subLinkId=0, subselect=fitting)
 
 
 # --- by statement ----------------------------------------------------------------------------------------------------------

@@ -274,3 +274,29 @@ async def test_an_approval_that_came_to_nothing_is_not_used_later(stack: Stack, 
     assert await asking == ["E42501", "ZE"]
     await wire.ask(query("ROLLBACK"))
     assert left(stack, owner) == 53
+
+
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_joined_write_of_a_view_is_counted_and_guarded(stack: Stack, wire: Wire) -> None:
+    """A view has no ctid to count by: each of its rows counts once, however many rows of the join it meets."""
+    first = stack.ids()
+    owned(stack, first)
+    name = f"drifting_{first}"
+    stack.do(
+        f"CREATE VIEW {name} AS SELECT * FROM ledger WHERE id < {first + 2}; GRANT SELECT, UPDATE ON {name} TO hoop"
+    )
+    await stack.on(stack.reload("shop"))
+    try:
+        sql = f"UPDATE {name} SET amount = 7 FROM (VALUES ({first}), ({first}), ({first + 1}), ({first + 2})) AS v (n) WHERE v.n = id"
+        asking = asyncio.create_task(wire.ask(query(sql)))
+        card = await stack.card()
+        assert "2 rows would be changed (exact count)" in card.shown
+        await stack.approve("Bob", card)
+        assert await asking == ["C[UPDATE 2]", "ZI"]
+        assert stack.ask("SELECT count(*) FROM ledger WHERE amount = 7 AND id BETWEEN %s AND %s", first, first + 2) == [
+            (2,)
+        ]
+    finally:
+        stack.do(f"DROP VIEW {name}")

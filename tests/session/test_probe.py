@@ -178,6 +178,43 @@ def test_a_count_that_takes_too_long_says_so_and_the_sample_is_left_out(judge: J
     assert (shown.rows, shown.before, shown.note) == (None, (), "no preview: it took longer than 2 s")
 
 
+JOINED = "DELETE FROM seen USING orders WHERE orders.customer = seen.id"
+
+
+@pytest.mark.parametrize(
+    ("triggers", "below", "counted"),
+    [((), (), True), (("instead",), (), False), ((), ("instead",), False)],
+    ids=["writes through", "a trigger", "a trigger of a view below"],
+)
+def test_a_joined_write_of_a_view_is_counted_where_no_trigger_decides(
+    triggers: tuple[str, ...], below: tuple[str, ...], counted: bool, judge: Judge
+) -> None:
+    known = catalog()
+    customers = known.relations["public", "customers"]
+    lower = replace(
+        customers, oid=2, name="lower", kind="v", triggers=below, shows=((("public", "customers"), ("id",)),)
+    )
+    seen = replace(customers, oid=1, name="seen", kind="v", triggers=triggers, shows=((("public", "lower"), ("id",)),))
+    relations = {**known.relations, ("public", "lower"): lower, ("public", "seen"): seen}
+    judge.refresh(replace(known, version=2, relations=relations))
+    asks = [row(b"2") + complete("SELECT 1") + ready("T")] if counted else []
+    shown = found(judge, JOINED, *asks, columns("id") + complete("SELECT 0") + ready("T")).preview
+    assert shown.rows == (2 if counted else None)
+    assert shown.note.startswith("no count: triggers") is not counted
+
+
+def test_a_joined_write_of_a_view_is_counted_without_its_ctid(judge: Judge) -> None:
+    known = catalog()
+    seen = replace(known.relations["public", "customers"], oid=1, name="seen", kind="v")
+    judge.refresh(replace(known, version=2, relations={**known.relations, ("public", "seen"): seen}))
+    begun = complete("BEGIN") + complete("SET") * 2 + ready("T")
+    counts = row(b"2") + complete("SELECT 1") + ready("T")
+    sample = columns("id") + complete("SELECT 0") + ready("T")
+    asked, _ = played(probe(subject(judge, JOINED), judge, "I"), begun, CUSTOMERS, counts, sample, complete("ROLLBACK"))
+    assert "EXISTS (SELECT 1 FROM orders" in text(asked[2])
+    assert "ctid" not in text(asked[2])
+
+
 def test_an_error_of_the_sample_keeps_the_count_and_hides_what_it_quotes(judge: Judge) -> None:
     wrong = error("22P02", f"bad: {KEY.decode()} of Ann")
     shown = found(judge, "DELETE FROM customers", row(b"3"), wrong).preview
