@@ -10,7 +10,7 @@ from gateway.store.audit_sql import select
 EVIL = "x'; DROP TABLE hoop.audit; --"
 
 
-@pytest.mark.parametrize("key", sorted(set(FILTER_KEYS) - {"decision", "rows"}))
+@pytest.mark.parametrize("key", sorted(set(FILTER_KEYS) - {"decision", "login", "rows"}))
 @pytest.mark.parametrize("negated", [False, True])
 def test_no_value_becomes_sql(key: str, negated: bool) -> None:
     page, count, parameters = select(Query((Filter(key, (EVIL, "y"), negated),), 0.0, time.time()), 0)
