@@ -189,7 +189,8 @@ class Session:
                     self._cancel()
                 case _:
                     assert_never(event)
-            self._leave_if_idle()
+            if talk.ending is not None:
+                self._leave_if_idle()
             self._advance()
         except GatewayError as error:
             self._fatal(error)
@@ -243,7 +244,8 @@ class Session:
 
     def _leave_if_idle(self) -> None:
         """The gateway stops: a session in which nothing runs ends, be it inside a transaction."""
-        if self.talk.draining and not self.talk.runs and self.talk.phase is not Phase.CLOSED:
+        talk = self.talk
+        if talk.draining and not talk.runs and talk.phase is not Phase.CLOSED:
             self._leave()
 
     def _leave(self) -> None:
