@@ -114,7 +114,10 @@ class Wires:
     def close(self) -> None:
         """Take nothing any more, and close both behind what was sent."""
         self.closed = True
-        self.client.close()
+        if self.client.get_write_buffer_size():
+            self.client.close()
+        else:
+            self.client.abort()
         self.target.close()
 
 
