@@ -1,7 +1,7 @@
 """W1 and W2: `pgbench -S`, simple and prepared, 1, 8 and 64 clients, plain and over TLS: CPU of the process in between a transaction.
 
 Besides, plain and with 8 clients: "once", the same SELECT parsed anew each time (Parse, Bind, Describe, Execute, Sync, as many drivers
-send it), and "block", a simple one between BEGIN and COMMIT.
+send it); "block", one between BEGIN and COMMIT; "write", an UPDATE by itself; "change", an UPDATE and a SELECT in a block.
 
 Server, ways and pgbench are on one CPU, and the ways take turns. The gateway is as shipped: full judgement, audit to the
 spool, the detectors on.
@@ -18,8 +18,15 @@ from bench.stack import running
 from bench.ways import BIG_BOUNCER, BOUNCER, DIRECT, GATEWAY, HAPROXY, Way, all_ways
 
 ROUNDS = 3
-_BLOCK = "block"
-_SCRIPT = Path(__file__).with_name("block.sql")
+#: Scripts beside this file, and the protocol that each is sent by.
+_SCRIPTS = {
+    "block": ("block.sql", "simple"),
+    "write": ("write.sql", "prepared"),
+    "write, simple": ("write.sql", "simple"),
+    "change": ("change.sql", "prepared"),
+    "change, simple": ("change.sql", "simple"),
+    "change once": ("change.sql", "extended"),
+}
 PLAIN = (
     ("W1", "simple", 1),
     ("W1", "simple", 8),
@@ -27,7 +34,7 @@ PLAIN = (
     ("W2", "prepared", 8),
     ("W2", "prepared", 64),
     ("once", "extended", 8),
-    ("block", _BLOCK, 8),
+    *((name, name, 8) for name in _SCRIPTS),
 )
 TLS = (("W1", "simple", 8), ("W2", "prepared", 1), ("W2", "prepared", 8))
 #: So many clients take a while on one CPU until each has met its statement.
@@ -84,6 +91,7 @@ async def _direct(way: Way) -> list[dict[str, Figure]]:
 
 
 def options(protocol: str, clients: int) -> list[str]:
-    """pgbench's arguments for a workload."""
-    script = ["-M", "simple", "-f", str(_SCRIPT)] if protocol == _BLOCK else ["-S", "-M", protocol]
-    return ["-n", *script, "-c", str(clients), "-j", "1"]
+    """pgbench's arguments for a workload; `protocol`: of the SELECT, or one of the scripts."""
+    found = _SCRIPTS.get(protocol)
+    how = ["-S", "-M", protocol] if found is None else ["-M", found[1], "-f", str(Path(__file__).with_name(found[0]))]
+    return ["-n", *how, "-c", str(clients), "-j", "1"]

@@ -121,7 +121,7 @@ async def all_ways(stack: Stack) -> AsyncIterator[Ways]:
     plain = [
         Way(DIRECT, stack.postgres.port, stack.password),
         Way(CLEAR, stack.wire, stack.issuer.mint("bob", lifetime=3600), stack.pid),
-        Way(GATEWAY, stack.wire, stack.issuer.mint("ann", lifetime=3600), stack.pid),
+        Way(GATEWAY, stack.wire, stack.issuer.mint("cursor", lifetime=3600), stack.pid),
     ]
     missing, tls = [], [replace(way, tls="postgres") for way in plain[1:]]
     async with AsyncExitStack() as others:
