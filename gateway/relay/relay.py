@@ -192,7 +192,8 @@ class Relay:
     def _perform(self, effects: list[ev.Effect]) -> None:  # noqa: PLR0912 - the table of effects, in their order
         to_client: list[bytes] = []
         to_target: list[bytes] = []
-        recorded = closing = cancelling = False
+        recorded = cancelling = False
+        closing: ev.Close | None = None
         for effect in effects:
             match effect:
                 case ev.ToClient(data):
@@ -210,7 +211,7 @@ class Relay:
                         self._allowed.count += 1
                     recorded = True
                 case ev.Close():
-                    closing = True
+                    closing = effect
                 case ev.CancelTarget():
                     cancelling = True
                 case _:
@@ -223,8 +224,8 @@ class Relay:
             self._cancel()
         if to_client:
             self._wires.say(b"".join(to_client) if len(to_client) > 1 else to_client[0])
-        if closing:
-            self._close()
+        if closing is not None:
+            self._close(goodbye=closing.goodbye)
 
     def _later(self, effect: ev.Effect) -> None:  # noqa: PLR0912 - the table of effects
         match effect:
@@ -546,14 +547,14 @@ class Relay:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _close(self) -> None:
+    def _close(self, *, goodbye: bool = False) -> None:
         if self._wires.closed:
             return
         self._open.dec()
         for timer in (self._timer, self._watch, self._expiry, *self._looks):
             if timer is not None:
                 timer.cancel()
-        self._wires.close()
+        self._wires.close(goodbye=goodbye)
         self._close_side()
         self.forget_key()
         self._ended(self)

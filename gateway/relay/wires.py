@@ -111,13 +111,13 @@ class Wires:
         for data in kept:
             self.send(data)
 
-    def close(self) -> None:
-        """Take nothing any more, and close both behind what was sent."""
+    def close(self, *, goodbye: bool = False) -> None:
+        """Take nothing any more, and close both behind what was sent. `goodbye`: the client waits for nothing, TLS's end neither."""
         self.closed = True
-        if self.client.get_write_buffer_size():
-            self.client.close()
-        else:
+        if goodbye and not self.client.get_write_buffer_size():
             self.client.abort()
+        else:
+            self.client.close()
         self.target.close()
 
 

@@ -335,7 +335,9 @@ class ReloadCatalog:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close both sides, after what was sent has left."""
+    """Close both sides, after what was sent has left. `goodbye`: the client has said that it is done, and reads nothing more."""
+
+    goodbye: bool = False
 
 
 Effect = (

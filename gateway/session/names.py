@@ -53,10 +53,10 @@ class Prepared:
     read_as: int = 0
     rowless: bool = False
 
-    def again(self, columns: tuple[Column, ...] | None, read_as: int) -> "Prepared":
-        """The same text, parsed once more and described; `columns` None: as one that gives no rows."""
+    def again(self, columns: tuple[Column, ...] | None, read_as: int, *, rowless: bool) -> "Prepared":
+        """The same text, parsed once more and described as this."""
         who = self.sql, self.script, self.types, columns, self.read_under, self.shown, self.from_sql, self.since
-        return Prepared(*who, read_as, columns is None)
+        return Prepared(*who, read_as, rowless)
 
 
 @dataclass(slots=True)

@@ -222,11 +222,8 @@ class PlainReads:
 
     # --- prepared statements ------------------------------------------------------------------------------------------
 
-    def prepared(self, raw: bytes, *, values: bool, asked: bool) -> Found | None:
-        """The prepared statement of this name, where executing it is plain and it is known what it gives, or `asked` for.
-
-        `values`: it is bound with some.
-        """
+    def prepared(self, raw: bytes, *, values: bool) -> Found | None:
+        """The prepared statement of this name, where executing it is plain. `values`: it is bound with some."""
         talk = self._talk
         try:
             name = raw.decode()
@@ -234,8 +231,6 @@ class PlainReads:
             return None
         prepared = talk.names.statements.get(name)
         if prepared is None or talk.names.doubtful(prepared):
-            return None
-        if prepared.columns is None and not (prepared.rowless or asked):
             return None
         found = self._prepared.get(name)
         if (
@@ -248,9 +243,7 @@ class PlainReads:
             return prepared, found[2], b""
         known = self._bindable(prepared, values=values)
         if known is None or (known.plain.writes and prepared.read_as < talk.names.readings):
-            return (
-                None  # the target may have read a write's constants under other settings than those of now (draft.py)
-            )
+            return None  # the target may have read its constants under other settings than those of now (draft.py)
         _keep(self._prepared, name, (prepared, prepared.types, known))
         return prepared, known, b""
 

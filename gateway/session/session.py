@@ -212,7 +212,7 @@ class Session:
                 talk.record_goodbye()
             else:
                 talk.record("session_ended", reason=reason)
-            talk.emit(ev.Close())
+            talk.emit(ev.Close(goodbye=reason is GOODBYE))
 
     def _ended(self, why: ev.Why, told: str) -> None:
         talk = self.talk

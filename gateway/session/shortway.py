@@ -27,7 +27,7 @@ from gateway.errors import GatewayError, ProtocolViolation
 from gateway.session import events as ev
 from gateway.session.gate import CLOSE, OPEN
 from gateway.session.names import Portal, Prepared
-from gateway.session.plain import Begun, Edge, Plain, PlainReads, Result, common
+from gateway.session.plain import Begun, Edge, Found, Plain, PlainReads, Result, common
 from gateway.session.state import Conversation
 from gateway.session.stream import Stream
 from gateway.session.values import shown_values
@@ -209,22 +209,14 @@ class ShortWay:
         if bound is None:
             return False  # the ordinary way says what is wrong
         parameters, codes, flight.formats = bound
-        asked = len(tail) == len(_DESCRIBE_EXECUTE)
-        if not parse:
-            found = self._reads.prepared(data[_UNNAMED + 1 : at], values=bool(parameters), asked=asked)
-        elif at == _UNNAMED + 1 and asked:
-            found = self._reads.parsed(parse, values=bool(parameters))
-        else:
-            return False
+        flight.asked = len(tail) == len(_DESCRIBE_EXECUTE)
+        found = self._named(flight, data[_UNNAMED + 1 : at], parse, values=bool(parameters))
         if found is None:
             return False
         prepared, known, written = found
         if written:
             flight.sent = written + data
-        edge = known.plain.edge
-        if edge is not None and not self._may_turn(edge):
-            return False
-        flight.bind, flight.parsed, flight.asked = data[:end], bool(parse), asked
+        flight.bind, flight.parsed = data[:end], bool(parse)
         flight.number, flight.plain, flight.prepared = self._talk.number + 1, known.plain, prepared
         flight.values = self._session, number_value(flight.number), known.sql
         if parameters:
@@ -232,8 +224,24 @@ class ShortWay:
             if shown is None:
                 return False
             flight.values = (*flight.values, shown)
-        flight.described = None if asked else prepared.columns
+        flight.described = None if flight.asked else prepared.columns
         return True
+
+    def _named(self, flight: Flight, name: bytes, parse: bytes, *, values: bool) -> Found | None:
+        """What is bound, where it may take this way."""
+        if parse and name:
+            return None
+        found = self._reads.parsed(parse, values=values) if parse else self._reads.prepared(name, values=values)
+        if found is None:
+            return None
+        prepared, known, _ = found
+        edge = known.plain.edge
+        if edge is not None and not self._may_turn(edge):
+            return None
+        if flight.asked or prepared.columns is not None or prepared.rowless:
+            return found
+        # Nobody has described it: there must be no rows, nor such as the ordinary way would have described.
+        return found if (known.plain.writes or edge is not None) and not any(flight.formats) else None
 
     def _shown(
         self, flight: Flight, raw: bytes, parameters: Sequence[bytes | None], codes: tuple[int, ...]
@@ -384,8 +392,8 @@ class ShortWay:
         if prepared is None:
             talk.names.query()
         elif flight.parsed:
-            columns = None if result is None else result.of_statement
-            talk.names.statements[""] = prepared = prepared.again(columns, talk.names.readings)
+            columns, rowless = (None, flight.asked) if result is None else (result.of_statement, False)
+            talk.names.statements[""] = prepared = prepared.again(columns, talk.names.readings, rowless=rowless)
         elif flight.asked:  # the table may be another one since the statement was described
             if result is not None:
                 prepared.columns = result.of_statement

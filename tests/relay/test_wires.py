@@ -27,7 +27,8 @@ class Socket:
 
     def __init__(self) -> None:
         self.got: list[bytes] = []
-        self.closing = False
+        self.closing = self.aborted = False
+        self.unsent = 0
 
     def write(self, data: bytes) -> None:
         self.got.append(data)
@@ -37,6 +38,12 @@ class Socket:
 
     def close(self) -> None:
         self.closing = True
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
 
 class Pair:
@@ -145,3 +152,14 @@ def test_behind_the_end_nothing_is_taken(kind: type[ClientSide | TargetSide]) ->
     assert len(pair.told) == 4
     assert pair.client.closing
     assert pair.target.closing
+
+
+@pytest.mark.parametrize(("goodbye", "unsent", "aborted"), [(True, 0, True), (True, 7, False), (False, 0, False)])
+def test_only_who_said_goodbye_and_has_everything_is_dropped(goodbye: bool, unsent: int, aborted: bool) -> None:
+    """Others are to read why it ends: what is dropped may be lost on its way."""
+    pair = Pair()
+    pair.client.unsent = unsent
+    pair.wires.close(goodbye=goodbye)
+    assert pair.client.closing
+    assert pair.client.aborted is aborted
+    assert not pair.target.aborted

@@ -56,6 +56,7 @@ def _kinds(twins: Twins, data: bytes) -> list[str]:
 FORMS: dict[str, tuple[bytes, bytes]] = {
     "Query": (UPDATE, b""),
     "once": (once(TEXT, b"1"), PARSED + BOUND + NO_DATA),
+    "once, not described": (parse("", TEXT) + bind("", "", [b"1"]) + execute("") + SYNC, PARSED + BOUND),
     "Bind": (prepared("s", b"1"), BOUND),
     "Bind, binary wanted": (prepared("s", b"1", formats=(1,)), BOUND),
     "Bind, Describe": (prepared("s", b"1", described=True), BOUND + NO_DATA),
@@ -406,11 +407,13 @@ def edge(tag: str, status: str) -> bytes:
 
 
 @pytest.mark.parametrize("described", [True, False])
-def test_a_prepared_block_takes_it(*, described: bool) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_a_prepared_block_takes_it(*, described: bool, known: bool) -> None:
+    """JDBC describes neither the statement nor the portal."""
     twins = Twins(WRITES)
     for name, text in (("b", "BEGIN"), ("c", "COMMIT")):
-        twins.client(parse(name, text) + describe("S", name) + SYNC)
-        twins.target(PARSED + message(b"t", b"\0\0") + NO_DATA + ready())
+        twins.client(parse(name, text) + (describe("S", name) if known else b"") + SYNC)
+        twins.target(PARSED + ((message(b"t", b"\0\0") + NO_DATA) if known else b"") + ready())
     head = BOUND + (NO_DATA if described else b"")
     taken = []
     for _ in range(3):
@@ -443,6 +446,16 @@ def test_a_block_that_is_parsed_each_time_takes_it() -> None:
         assert twins.flying
         twins.target(head + edge("ROLLBACK", "I"))
         alike(twins)
+
+
+def test_a_block_that_is_parsed_and_not_described_takes_it() -> None:
+    twins = Twins(WRITES)
+    for _ in range(3):
+        for text, status in (("BEGIN", "T"), ("COMMIT", "I")):
+            twins.client(parse("", text) + bind("", "") + execute("") + SYNC)
+            assert twins.flying
+            twins.target(PARSED + BOUND + edge(text, status))
+            alike(twins)
 
 
 @pytest.mark.parametrize("said", [b"", NO_DATA + NO_DATA, columns("x", first=0)])
