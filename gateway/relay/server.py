@@ -17,7 +17,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import structlog
@@ -245,7 +245,12 @@ class Server:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         meeting = loop.create_task(self._meet(sock, str(address[0])))
         self._meetings.add(meeting)
-        meeting.add_done_callback(self._meetings.discard)
+        meeting.add_done_callback(partial(self._met, sock))
+
+    def _met(self, sock: socket.socket, meeting: asyncio.Task[None]) -> None:
+        self._meetings.discard(meeting)
+        if meeting.cancelled():
+            sock.close()  # it may not have begun
 
     # --- one client ---------------------------------------------------------------------------------------------------
 

@@ -99,6 +99,25 @@ async def test_who_is_at_the_door_when_the_gateway_stops_is_let_go(said: bytes) 
     await issuers.close()
 
 
+async def test_who_comes_as_the_gateway_stops_is_let_go() -> None:
+    """Before a word was said to them."""
+    issuers = Issuers([])
+    doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
+    server = Server(doors, load(POLICY), issuers, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
+    port = server.listen("127.0.0.1", 0)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"\0")
+        assert server._listening is not None
+        while not server._meetings:
+            server._accept(server._listening)
+        await server.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionResetError):  # nobody has read its byte
+            client.recv(1)
+    await issuers.close()
+
+
 # --- the end ------------------------------------------------------------------------------------------------------------
 
 
