@@ -71,8 +71,12 @@ def passed_on(statement: Statement, catalog: Catalog) -> tuple[str, ...]:
 
 def _known(names: Iterable[str], catalog: Catalog) -> dict[_Key, None]:
     """The keys of those relations that the catalog has."""
-    keys = (tuple(parts(name)[-2:]) for name in names)
-    return dict.fromkeys(key for key in keys if key in catalog.relations)  # type: ignore[misc] # a name without a schema isn't in it
+    found: dict[_Key, None] = {}
+    for name in names:
+        *schema, own = parts(name)
+        if schema and (schema[-1], own) in catalog.relations:  # a name without a schema isn't in it
+            found[schema[-1], own] = None
+    return found
 
 
 def _closed(keys: Iterable[_Key], catalog: Catalog, *, through: bool) -> dict[_Key, None]:

@@ -28,7 +28,7 @@ from gateway.sql.queries import COMMAND_TAGS, GRAMMAR_FUNCTIONS, JSON_FUNCTIONS,
 from gateway.sql.scope import is_star
 from gateway.sql.settings import holds_any_value
 from gateway.sql.statement import StatementClass
-from gateway.sql.tree import Fields, children, constants, literal, strings, unwrap, words
+from gateway.sql.tree import Fields, children, constants, literal, nodes, strings, unwrap, words
 
 # PostgreSQL's own functions that show what others run; the rest of them is on the special list of functions.py.
 _TELLING = words(
@@ -179,8 +179,9 @@ class Expressions(ABC):
     def _of(self, node: object, frame: Frame) -> Carried:
         """What the value of an expression, or of a list of them, carries."""
         found = NOTHING
-        for name, fields in children({"": node}):
-            found |= self._node(name, fields, frame)
+        for name, fields in nodes(node):
+            if name != "A_Const":  # a text may hold thousands
+                found |= self._node(name, fields, frame)
         return found
 
     def _node(self, name: str, fields: Fields, frame: Frame) -> Carried:
@@ -197,7 +198,8 @@ class Expressions(ABC):
     def _children(self, fields: Fields, frame: Frame) -> Carried:
         found = NOTHING
         for name, inner in children(fields):
-            found |= self._node(name, inner, frame)
+            if name != "A_Const":
+                found |= self._node(name, inner, frame)
         return found
 
     def _unless(self, known: bool) -> Carried:

@@ -30,7 +30,7 @@ from gateway.sql.frames import (
 )
 from gateway.sql.lineage_expressions import Expressions, is_stored, origin
 from gateway.sql.scope import is_star, natural_name
-from gateway.sql.tree import Fields, children, literal, strings, unwrap, words
+from gateway.sql.tree import Fields, literal, nodes, strings, unwrap, words
 
 # Functions in FROM that give exactly one column, and those whose columns have names of their own (pg_proc.dat).
 _ONE_COLUMN = words(
@@ -147,12 +147,17 @@ class Queries(Expressions):
         return [Column(each.name, each.carried | chosen, origin=each.origin) for each in shown] if chosen else shown
 
     def _values(self, rows: list[Fields], frame: Frame) -> list[Column]:
-        found: list[Column] = []
+        found: list[Carried] = []
         for row in rows:
-            items = row.get("List", {}).get("items") or ()
-            columns = [Column(f"column{at}", self._of(item, frame)) for at, item in enumerate(items, 1)]
-            found = united(found, columns) if found else columns
-        return found
+            carried = [self._of(item, frame) for item in row.get("List", {}).get("items") or ()]
+            if not found:
+                found = carried
+            elif len(carried) != len(found):
+                every = NOTHING.union(*carried)
+                found = [each | every for each in found]
+            elif any(carried):
+                found = [each | other for each, other in zip(found, carried, strict=True)]
+        return [Column(f"column{at}", each) for at, each in enumerate(found, 1)]
 
     def _insert(self, fields: Fields, outer: Frame) -> list[Column]:
         frame = Frame(outer)
@@ -176,10 +181,10 @@ class Queries(Expressions):
     def _listed(self, target: Table, names: list[str], query: object) -> None:
         """The constants of VALUES, each beside the column that it goes to."""
         rows = (unwrap(query) or ("", {}))[1].get("valuesLists") or ()
-        places = names or [each.name or "" for each in target.columns]
+        places = [_before(target, each) for each in names or [each.name or "" for each in target.columns]]
         for row in rows:
-            for name, item in zip(places, row.get("List", {}).get("items") or (), strict=False):
-                self._stand_beside(item, _before(target, name))
+            for carried, item in zip(places, row.get("List", {}).get("items") or (), strict=False):
+                self._stand_beside(item, carried)
 
     def _receive(self, target: Table, names: list[str], given: list[Column]) -> None:
         """What INSERT puts into the target's columns, by position."""
@@ -536,7 +541,7 @@ def _function_columns(call: Fields, carried: Carried, listed: list[Fields] | Non
 
 def _of_scalars(args: list[Fields]) -> bool:
     """Whether the one argument of unnest() is surely no array of rows."""
-    name, fields = unwrap(args[0]) if len(args) == 1 and unwrap(args[0]) else ("", {})  # type: ignore[misc]
+    name, fields = (unwrap(args[0]) if len(args) == 1 else None) or ("", {})
     if name == "A_ArrayExpr":
         return all((unwrap(each) or ("",))[0] == "A_Const" for each in fields.get("elements") or ())
     types = strings(fields["typeName"].get("names")) if name == "TypeCast" else []
@@ -546,7 +551,7 @@ def _of_scalars(args: list[Fields]) -> bool:
 def _column_names(columns: list[Fields] | None) -> list[str]:
     """The names of the columns of XMLTABLE or JSON_TABLE, nested ones behind those of their level."""
     found, nested = list[str](), list[str]()
-    for _, each in children({"": columns}):
+    for _, each in nodes(columns):
         if "columns" in each:
             nested += _column_names(each["columns"])
         else:

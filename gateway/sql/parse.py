@@ -6,12 +6,16 @@ times as much (performance.md section 7) and parse_sql can be crashed by any cli
 
 Texts over `max_bytes` and trees nested too deep come back as `too_big`, with the reason in `facts["reason"]`; the caller
 asks the worker process of gateway.relay.parser then, which has a larger stack and may be killed.
+
+Whoever walks a tree calls itself, and compiled nobody counts how often (gateway/compiled.py): so none is handed out that is nested
+deeper than the interpreter's own limit. Trees are shared by all who ask for the same text; nobody changes one.
 """
 
 import json
 import re
+import sys
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from pglast import prettify
 from pglast.parser import ParseError, fingerprint, parse_sql_json, scan
@@ -60,12 +64,13 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Script:
         why = f"comments are nested deeper than {MAX_COMMENT_DEPTH}"
         return Script(text, (opaque(text, why),), claimed_reason=reason)
     try:
-        tree = json.loads(parse_sql_json(text))
-        if len(tree.get("stmts") or ()) > MAX_STATEMENTS:
+        found = _parsed(text).get("stmts") or []
+        if len(found) > MAX_STATEMENTS:
             return Script(
                 text, (opaque(text, f"it holds more than {MAX_STATEMENTS} statements"),), claimed_reason=reason
             )
-        statements = tuple(_statement(encoded, each) for each in tree.get("stmts") or ())
+        statements = tuple(_statement(encoded, each) for each in found)
+        _LATEST.note(text, found, statements)
     except ParseError as error:
         message = str(error.args[0]) if error.args else "syntax error"
         if any(each in message for each in _TOO_DEEP):
@@ -80,13 +85,59 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Script:
 
 def tree(text: str, *, max_bytes: int = MAX_BYTES) -> tuple[str, Fields] | None:
     """The node of a text of one statement: its name and its fields. None for what `read` wouldn't take apart here either."""
+    if text == _LATEST.text:  # asked for right behind `read`
+        return _LATEST.node
     if len(text) > max_bytes or "\0" in text or comment_depth(text) > MAX_COMMENT_DEPTH:
         return None
     try:
-        statements: list[Fields] = json.loads(parse_sql_json(text)).get("stmts") or []
+        statements = _parsed(text).get("stmts") or []
     except (ParseError, RecursionError, UnicodeError):
         return None
     return unwrap(statements[0].get("stmt")) if len(statements) == 1 else None
+
+
+class _Latest:
+    """The text of one statement that was read last, and its node: what a statement means is asked for right behind reading it."""
+
+    __slots__ = ("node", "text")
+
+    def __init__(self) -> None:
+        self.text: str | None = None
+        self.node: tuple[str, Fields] | None = None
+
+    def note(self, text: str, found: list[Fields], statements: tuple[Statement, ...]) -> None:
+        """Keep it under the statement's own text, where that stands at the beginning: else offsets in its tree are others."""
+        if len(statements) != 1 or len(text) > MAX_BYTES or not text.startswith(statements[0].sql):
+            return
+        self.text, self.node = statements[0].sql, unwrap(found[0].get("stmt"))
+
+
+_LATEST: Final = _Latest()
+
+
+def _parsed(text: str) -> Fields:
+    """The tree of a text. Raise ParseError, RecursionError where it is nested too deep, UnicodeError."""
+    encoded = parse_sql_json(text)
+    found: Fields = json.loads(encoded)
+    if sys.version_info >= (3, 12):  # json before it goes by the same limit
+        limit = sys.getrecursionlimit()
+        if encoded.count("{") + encoded.count("[") > limit:  # else it can't be nested as deep
+            check_nesting(found, limit)
+    return found
+
+
+def check_nesting(tree: object, limit: int) -> None:
+    """Raise RecursionError where lists and fields are nested deeper than `limit`. It doesn't call itself for it."""
+    level, depth = [tree], 0
+    while level:
+        depth += 1
+        if depth > limit:
+            raise RecursionError
+        below: list[object] = []
+        for each in level:
+            if isinstance(each, dict | list):
+                below += each.values() if isinstance(each, dict) else each
+        level = below
 
 
 def claimed_reason(text: str) -> str:
@@ -133,9 +184,9 @@ def pretty(text: str) -> str | None:
     if len(text) > MAX_BYTES or comment_depth(text) > MAX_COMMENT_DEPTH:
         return None
     try:
-        before = _meaning(json.loads(parse_sql_json(text)))
+        before = _meaning(_parsed(text))
         better = prettify(text, preserve_comments=True)
-        same = before == _meaning(json.loads(parse_sql_json(better)))
+        same = before == _meaning(_parsed(better))
     except (ParseError, RecursionError, UnicodeError):
         return None
     except Exception:  # pglast's printers raise what they like on nodes they don't know; then the text stays
@@ -149,7 +200,7 @@ def without_positions(text: str) -> str | None:
     if len(text.encode("utf-8", "replace")) > MAX_BYTES or "\0" in text or comment_depth(text) > MAX_COMMENT_DEPTH:
         return None
     try:
-        found = json.loads(parse_sql_json(text))
+        found = _parsed(text)
         return json.dumps(_meaning(found)) if len(found.get("stmts") or ()) == 1 else None
     except (ParseError, RecursionError, UnicodeError):
         return None

@@ -34,12 +34,15 @@ from gateway.sql.tree import (
     dotted,
     key_of,
     literal,
+    nodes,
     parameter,
     spelled,
     strings,
     unwrap,
     words,
 )
+
+_CONSTANT = "A_Const"  # it does nothing, and a text may hold thousands
 
 # Nodes that only hold others: walking into their children says all there is to say.
 NODES = words(
@@ -196,8 +199,8 @@ class Walk:
             self._nodes(fields.get("fromClause"), scope)
             self._predicates_of(fields, ("whereClause",), scope)
             output = self._outputs(fields.get("targetList"), scope)
-            for row in fields.get("valuesLists") or ():
-                output = united(output, self._values(row, scope))
+            if "valuesLists" in fields:
+                output = united(output, self._values(fields["valuesLists"], scope))
             self._predicates_of(fields, ("havingClause", "windowClause"), scope)
             self._nodes([e for e in fields.get("distinctClause") or () if e], scope, predicate=True)
         self._sorted(fields.get("groupClause"), output, scope)
@@ -210,9 +213,20 @@ class Walk:
             self.writes[key_of(fields["intoClause"]["rel"])] = None
         return output
 
-    def _values(self, row: Fields, scope: Scope) -> Output:
-        items = row.get("List", {}).get("items") or ()
-        return Output([(f"column{n}", self._collect(item, scope)) for n, item in enumerate(items, 1)])
+    def _values(self, rows: list[Fields], scope: Scope) -> Output:
+        """All rows together: there may be hundreds, mostly of constants."""
+        found: list[Uses] = []
+        for row in rows:
+            items = row.get("List", {}).get("items") or ()
+            read = [NOTHING if _CONSTANT in item else self._collect(item, scope) for item in items]
+            if not found:
+                found = read
+            elif len(read) != len(found):
+                every = NOTHING.union(*read)
+                found = [each | every for each in found]
+            elif any(read):
+                found = [each | other for each, other in zip(found, read, strict=True)]
+        return Output([(f"column{at}", each) for at, each in enumerate(found, 1)])
 
     def _insert(self, fields: Fields, outer: Scope) -> Output:
         scope = Scope(outer)
@@ -367,8 +381,9 @@ class Walk:
     def _nodes(self, value: object, scope: Scope, *, predicate: bool = False) -> None:
         """Walk a wrapped node, or a list of them."""
         self._predicate_depth += predicate
-        for name, fields in children({"": value}):
-            self._node(name, fields, scope)
+        for name, fields in nodes(value):
+            if name != _CONSTANT:
+                self._node(name, fields, scope)
         self._predicate_depth -= predicate
 
     def _node(self, name: str, fields: Fields, scope: Scope) -> None:
@@ -388,7 +403,8 @@ class Walk:
         elif self.strict and name not in NODES:
             self.refuse(f"{name.lstrip('?')} isn't known to be harmless")
         for child, inner in children(fields):
-            self._node(child, inner, scope)
+            if child != _CONSTANT:
+                self._node(child, inner, scope)
 
     def _on_target(self, fields: Fields, scope: Scope) -> None:
         self._nodes(fields.get("val"), scope)
@@ -424,7 +440,7 @@ class Walk:
         columns = names + [
             c["ColumnDef"].get("colname", "") for c in fields.get("coldeflist") or () if "ColumnDef" in c
         ]
-        columns += [inner.get("colname") or inner.get("name", "") for _, inner in children({"": fields.get("columns")})]
+        columns += [inner.get("colname") or inner.get("name", "") for _, inner in nodes(fields.get("columns"))]
         return Source(name, output=Output([(each, uses) for each in (*columns, name) if each]))
 
     def _derived_from(self, fields: Fields, scope: Scope) -> Uses:

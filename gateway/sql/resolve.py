@@ -9,13 +9,13 @@ DDL that only names functions (CREATE VIEW, DEFAULT ...) doesn't become opaque: 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.sql.behind import with_behind
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.functions import SAFE, SAFE_TYPES, special_class
 from gateway.sql.queries import GRAMMAR_FUNCTIONS
-from gateway.sql.statement import ColumnUse, Script, Statement, StatementClass
+from gateway.sql.statement import ColumnUse, NameUse, Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts, spelled
 
 # All but DDL alone. `SELECT pg_advisory_unlock(1 @@ 2)` is housekeeping by what it calls; the operator may be anything.
@@ -45,8 +45,7 @@ def resolve_statement(statement: Statement, catalog: Catalog | None, search_path
     problems = lookup.problems()
     if names is not None and names.body is not None and names.verb == "PREPARE":
         problems += _Lookup(catalog, search_path, names.body).types()
-    found = with_behind(_with_problems(lookup.renamed(), problems), catalog)
-    return replace(found, names=names, unresolved=lookup.unresolved(), guarded=lookup.guarded())
+    return with_behind(_with_problems(lookup.meant(names), problems), catalog)
 
 
 def _with_problems(statement: Statement, problems: Iterable[str]) -> Statement:
@@ -89,18 +88,25 @@ def _foreign_schema(name: str) -> bool:
     return schema not in ("", "pg_catalog")
 
 
-@dataclass(frozen=True, slots=True)
 class _Lookup:
-    catalog: Catalog
-    path: tuple[str, ...]
-    statement: Statement
+    __slots__ = ("catalog", "found", "path", "statement")
+
+    def __init__(self, catalog: Catalog, path: tuple[str, ...], statement: Statement) -> None:
+        self.catalog = catalog
+        self.path = path
+        self.statement = statement
+        self.found: dict[str, Relation | None] = {}  # by key: each is asked for many times
 
     # --- names as they are on the target ---
 
-    def renamed(self) -> Statement:
+    def meant(self, names: NameUse | None) -> Statement:
+        """The statement with the names that its own stand for; `names` is what its body means."""
         written = self.statement.written
         return replace(
             self.statement,
+            names=names,
+            unresolved=self.unresolved(),
+            guarded=self.guarded(),
             reads=tuple(dict.fromkeys(map(self._name, written.reads))) if written.reads else self.statement.reads,
             writes=tuple(dict.fromkeys(map(self._name, written.writes))) if written.writes else self.statement.writes,
             columns=self._columns(written.columns),
@@ -118,16 +124,18 @@ class _Lookup:
         return StatementClass.DDL in self.statement.classes
 
     def _find(self, key: str) -> Relation | None:
-        schema, name = _relation_parts(key)
-        return self.catalog.find(schema, name, self.path)
+        if key not in self.found:
+            schema, name = _relation_parts(key)
+            self.found[key] = self.catalog.find(schema, name, self.path)
+        return self.found[key]
 
     def _name(self, key: str) -> str:
         if key.endswith(".*"):
             return key
-        schema, name = _relation_parts(key)
         found = self._find(key)
         if found is not None:
             return dotted([found.schema, found.name])
+        schema, name = _relation_parts(key)
         if schema is None and self._creates():
             schema = self.catalog.creates_in(self.path)
         return dotted([schema or "public", name])

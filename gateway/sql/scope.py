@@ -73,10 +73,11 @@ class Scope:
 
     def levels(self) -> list[list[Source]]:
         """The sources of this query, then those of the query around it, and so on."""
-        found, scope = [], self
+        found: list[list[Source]] = []
+        scope: Scope | None = self
         while scope is not None:
             found.append(scope.sources)
-            scope = scope.parent  # type: ignore[assignment]  # the loop ends at None
+            scope = scope.parent
         return found
 
 

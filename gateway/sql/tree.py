@@ -54,9 +54,9 @@ def words(text: str) -> frozenset[str]:
 def unwrap(value: object) -> tuple[str, Fields] | None:
     """Split a wrapped node into its name and its fields; None for anything else."""
     if isinstance(value, dict) and len(value) == 1:
-        ((name, fields),) = value.items()
-        if name[:1].isupper() and isinstance(fields, dict):
-            return name, fields
+        for name, fields in value.items():
+            if "A" <= name < "[" and isinstance(fields, dict):  # node names begin with a capital, fields don't
+                return name, fields
     return None
 
 
@@ -64,11 +64,27 @@ def children(fields: Fields) -> list[tuple[str, Fields]]:
     """Name and fields of each node directly below; an unwrapped struct that UNWRAPPED doesn't know is called `?field`."""
     found: list[tuple[str, Fields]] = []
     for field, value in fields.items():
-        for each in value if isinstance(value, list) else (value,):
-            if not isinstance(each, dict) or not each:
-                continue
-            found.append(unwrap(each) or (UNWRAPPED.get(field, f"?{field}"), each))
+        if isinstance(value, dict | list):
+            _gather(found, field, value)
     return found
+
+
+def nodes(value: object) -> list[tuple[str, Fields]]:
+    """Name and fields of a wrapped node, or of each of a list of them."""
+    found: list[tuple[str, Fields]] = []
+    _gather(found, "", value)
+    return found
+
+
+def _gather(found: list[tuple[str, Fields]], field: str, value: object) -> None:
+    if isinstance(value, list):
+        found += [
+            unwrap(each) or (UNWRAPPED.get(field, f"?{field}"), each)
+            for each in value
+            if isinstance(each, dict) and each
+        ]
+    elif isinstance(value, dict) and value:
+        found.append(unwrap(value) or (UNWRAPPED.get(field, f"?{field}"), value))
 
 
 def strings(nodes: list[Any] | None) -> list[str]:
@@ -132,7 +148,7 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 
 def dotted(names: Iterable[str]) -> str:
     """Join names with dots; a name that would be misread is quoted as PostgreSQL does, so that `"a.b"` is never a.b."""
-    return ".".join(each if _PLAIN.fullmatch(each) else _quoted(each) for each in names)
+    return ".".join([each if each.isidentifier() or _PLAIN.fullmatch(each) else _quoted(each) for each in names])
 
 
 def spelled(column: str) -> str:
@@ -142,6 +158,8 @@ def spelled(column: str) -> str:
 
 def parts(name: str) -> list[str]:
     """Take a dotted name apart again."""
+    if '"' not in name:
+        return [each for each in name.split(".") if each]
     return [match[1].replace('""', '"') if match[0].startswith('"') else match[2] for match in _PART.finditer(name)]
 
 
