@@ -11,7 +11,8 @@ What a session has done itself is in none of them: temporary relations, a role t
 hours, rows and grants stay with the session (judging.py asks `Reading` for one of its own as soon as it differs). A verdict is
 never kept here: plain.py keeps those that rest on nothing else.
 
-All is bounded by estimated bytes: what nobody asked for in a whole generation is forgotten. Texts over 4 kB aren't kept.
+All is bounded by estimated bytes: what nobody asked for in a whole generation is forgotten. Texts over 8 kB, which are read in
+another process, aren't kept.
 """
 
 from collections import OrderedDict
@@ -23,11 +24,12 @@ from gateway.masking.columns import TableNames, with_parents
 from gateway.masking.detectors import Detectors
 from gateway.policy.model import Policy
 from gateway.sql.catalog import Catalog
+from gateway.sql.likeness import Likeness
 from gateway.sql.lineage import Lineages
 from gateway.sql.statement import Script
 
 #: Bytes of a text that is kept.
-LONGEST = 4096
+LONGEST = 8192
 #: Estimated bytes of what a shared Reading keeps of texts and of plain reads, and of what a session's own keeps.
 SHARED, OWN = 8 << 20, 1 << 20
 #: Readings: a target has one a login, search_path and kind of person. With one more the one that was used last is let go.
@@ -110,6 +112,7 @@ class Reading:
         "catalog",
         "clear",
         "detectors",
+        "likes",
         "lineages",
         "masks",
         "plains",
@@ -132,13 +135,14 @@ class Reading:
         self.lineages = Lineages(catalog, standing.search_path, doubts_settings=standing.doubts_settings)
         most = SHARED if standing.shared else OWN
         self.texts: Generations[str, Script] = Generations(most)
+        self.likes: Generations[bytes, Likeness] = Generations(most)
         self.beside: Generations[str, tuple[set[int], set[int]]] = Generations(most)
         self.plains: Generations[Hashable, Any] = Generations(most)
 
     @property
     def most(self) -> int:
         """Bytes that it may take now, as estimated."""
-        return self.texts.most + self.beside.most + self.plains.most
+        return self.texts.most + self.likes.most + self.beside.most + self.plains.most
 
 
 class Commons:

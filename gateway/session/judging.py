@@ -31,6 +31,7 @@ from gateway.sql.copies import fits, spread_by
 from gateway.sql.effects import named
 from gateway.sql.frames import UNKNOWN
 from gateway.sql.functions import special_class
+from gateway.sql.likeness import likeness
 from gateway.sql.lineage import Lines
 from gateway.sql.lineage_expressions import Copy
 from gateway.sql.literals import withheld
@@ -38,6 +39,7 @@ from gateway.sql.parse import read
 from gateway.sql.resolve import resolve, resolve_statement
 from gateway.sql.restarts import calls_beside_from
 from gateway.sql.severing import concerned, severs
+from gateway.sql.shape import shape_of
 from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts
 from gateway.wire.backend import Column
@@ -317,6 +319,10 @@ class Judge:
         known = self.reading.texts.get(sql)
         if known is not None:
             return known
+        form = shape_of(sql) if len(sql) <= LONGEST else None
+        like = None if form is None else self.reading.likes.get(form)
+        if like is not None:
+            return like.of(sql)
         script = read(sql)
         if script.too_big:
             if sql not in self._big:
@@ -328,6 +334,9 @@ class Judge:
         script = self._resolved(script)
         if len(sql) <= LONGEST:
             self.reading.texts.put(sql, script, cost(sql))
+            like = None if form is None else likeness(script)
+            if form is not None and like is not None:
+                self.reading.likes.put(form, like, cost(sql))
         return script
 
     def _resolved(self, script: Script) -> Script:
@@ -543,13 +552,15 @@ class Judge:
         known = self.reading.beside.get(statement.sql)
         if known is None:  # one look for all rows of an executemany
             offsets, numbers = set[int](), set[int]()
-            for carried, constants, parameters in self._lineages.beside(statement.sql) if self._masks else ():
-                if any(self._is_protected(each) for each in carried):
-                    offsets.update(constants)
-                    numbers.update(parameters)
+            for _, constants, parameters in self._lineages.beside(statement.sql, self._protects) if self._masks else ():
+                offsets.update(constants)
+                numbers.update(parameters)
             known = offsets, numbers
             self.reading.beside.put(statement.sql, known, cost(statement.sql))
         return known
+
+    def _protects(self, carried: frozenset[str]) -> bool:
+        return any(map(self._is_protected, carried))
 
     def _is_protected(self, source: str) -> bool:
         return any(fnmatchcase(f"{self.login.target.name}.{source}", glob) for glob, _ in self._masks)

@@ -24,7 +24,7 @@ from gateway.session.common import LONGEST, cost
 from gateway.session.gate import Gate, rewritten
 from gateway.session.names import NEVER_DOUBTED, Names, Prepared
 from gateway.session.state import Conversation
-from gateway.sql.shape import is_all_numbers, numbers_are_free, outline, shape
+from gateway.sql.shape import constants_are_free, is_all_numbers, outline, shape
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import Column, format_of, row_description
 from gateway.wire.frontend import formats_read, message, query, read_parse
@@ -200,7 +200,7 @@ class PlainReads:
         script = self._talk.judge.read(text)
         plain = self._plain(script) if script else None
         found = None
-        if plain and numbers_are_free(text) and not self._talk.judge.compares_protected(plain.statement):
+        if plain and constants_are_free(text) and not self._talk.judge.compares_protected(plain.statement):
             before = text.find(plain.statement.sql)
             found = _Form(plain, before, len(text) - before - len(plain.statement.sql))
         _keep(self._forms, form, found)

@@ -115,14 +115,15 @@ class Frame:
         carried: dict[int, set[str]] = {}
         flows: defaultdict[int, set[int]] = defaultdict(set)
         columns: dict[int, Column] = {}
-        for link in self.links:
-            carried[id(link)] = set(link[1] - CLOSED)
-            for column in link[0]:
+        for at, (linked, told) in enumerate(self.links):
+            link = -1 - at  # compiled, a tuple has no id of its own (gateway/compiled.py)
+            carried[link] = set(told - CLOSED)
+            for column in linked:
                 columns[id(column)] = column
-                flows[id(link)].add(id(column))
-                flows[id(column)].add(id(link))
+                flows[link].add(id(column))
+                flows[id(column)].add(link)
                 if column.kin:
-                    flows[id(link)].add(id(column.kin))
+                    flows[link].add(id(column.kin))
                     carried[id(column.kin)] = set()
                     flows[id(column.kin)].update(map(id, column.kin))
                     columns.update((id(each), each) for each in column.kin)

@@ -35,8 +35,9 @@ from gateway.sql.frames import (
 )
 from gateway.sql.lineage_expressions import Beside, Copy
 from gateway.sql.lineage_queries import Queries
-from gateway.sql.parse import tree
+from gateway.sql.parse import MAX_BYTES, tree
 from gateway.sql.queries import COMMAND_TAGS, TooWideError
+from gateway.sql.shape import constants, constants_are_free, moved, shape_of
 from gateway.sql.tree import Fields, strings, unwrap
 
 _VIEWS_DEEP = 16
@@ -80,6 +81,7 @@ class Lineages:
         self._doubts_settings = doubts_settings
         self._views: dict[int, list[Carried]] = {}
         self._known: OrderedDict[tuple[str, tuple[Carried, ...]], _Result] = OrderedDict()
+        self._shapes: OrderedDict[tuple[bytes, tuple[Carried, ...]], _Result] = OrderedDict()
 
     def of(self, sql: str, width: int, given: tuple[Carried, ...] = ()) -> Lines | None:
         """As lineage(). `given`: what its parameters carry, nothing where that isn't said."""
@@ -106,9 +108,17 @@ class Lineages:
         """
         return self._result(sql).tested
 
-    def beside(self, sql: str) -> Sequence[Beside]:
-        """The text's constants and parameters that are compared with columns or written to them, as far as can be known."""
-        return self._result(sql).beside
+    def beside(self, sql: str, concerned: Callable[[Carried], bool] | None = None) -> Sequence[Beside]:
+        """The text's constants and parameters that are compared with columns or written to them, as far as can be known.
+
+        `concerned`: of which columns it is asked; None: of all.
+        """
+        result = self._result(sql)
+        found = [each for each in result.beside if concerned is None or concerned(each[0])]
+        if not found or result.text in ("", sql):
+            return found
+        before, now = _places(result.text), _places(sql)  # it was read of another text of the shape
+        return [(carried, moved(offsets, before, now), numbers) for carried, offsets, numbers in found]
 
     def copies(self, sql: str, given: tuple[Carried, ...] = ()) -> Sequence[Copy] | None:
         """What the statement writes, where, and what that carries; None where it can't be followed. `given` as in of()."""
@@ -122,11 +132,28 @@ class Lineages:
         key = sql, given
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self._read(sql, given)
+            found = self._known[key] = self._of_its_shape(sql, given)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(key)
+        return found
+
+    def _of_its_shape(self, sql: str, given: tuple[Carried, ...]) -> "_Result":
+        """What another text of its shape carries, if its constants say nothing; else what is read of it."""
+        form = shape_of(sql) if len(sql) <= MAX_BYTES else None
+        if form is None:
+            return self._read(sql, given)
+        known = self._shapes.get((form, given))
+        if known is not None:
+            self._shapes.move_to_end((form, given))
+            return known
+        found = self._read(sql, given)
+        if constants_are_free(sql):
+            found.text = sql
+            self._shapes[form, given] = found
+            if len(self._shapes) > _KEPT:
+                self._shapes.popitem(last=False)
         return found
 
     def _read(self, sql: str, given: tuple[Carried, ...]) -> "_Result":
@@ -144,7 +171,7 @@ class Lineages:
         else:
             walk.tested -= CLOSED
             result.copies = tuple(walk.copies)
-        result.tested, result.beside = walk.tested, walk.beside
+        result.tested, result.beside = walk.tested, _gathered(walk.beside)
         return result
 
 
@@ -163,6 +190,7 @@ class _Result:
         self.beside: Sequence[Beside] = ()
         self.copies: Sequence[Copy] | None = None
         self.heirs: Sequence[tuple[Place, Place]] = ()
+        self.text = ""  # that it was read of, where others may use it
 
     def made(self) -> "_Result":
         """The same without origins."""
@@ -186,6 +214,25 @@ class _Result:
         for any_number, carried in self._columns:
             found += [None if carried == UNRESOLVED else carried] * (missing if any_number else 1)
         return found
+
+
+def _places(text: str) -> list[int]:
+    """Where its constants begin, and where it ends."""
+    encoded = text.encode()
+    return [*constants(encoded), len(encoded)]
+
+
+def _gathered(beside: Sequence[Beside]) -> Sequence[Beside]:
+    """One entry for each set of columns: hundreds of rows stand beside the same few."""
+    found: dict[Carried, tuple[list[int], list[int]]] = {}
+    for carried, offsets, numbers in beside:
+        known = found.setdefault(carried, ([], []))
+        known[0].extend(offsets)
+        known[1].extend(numbers)
+    return [
+        (carried, tuple(dict.fromkeys(offsets)), tuple(dict.fromkeys(numbers)))
+        for carried, (offsets, numbers) in found.items()
+    ]
 
 
 def _output(column: Column) -> Output:

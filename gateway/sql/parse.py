@@ -85,7 +85,7 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Script:
 
 def tree(text: str, *, max_bytes: int = MAX_BYTES) -> tuple[str, Fields] | None:
     """The node of a text of one statement: its name and its fields. None for what `read` wouldn't take apart here either."""
-    if text == _LATEST.text:  # asked for right behind `read`
+    if text in (_LATEST.text, _LATEST.sql):  # asked for right behind `read`
         return _LATEST.node
     if len(text) > max_bytes or "\0" in text or comment_depth(text) > MAX_COMMENT_DEPTH:
         return None
@@ -97,19 +97,24 @@ def tree(text: str, *, max_bytes: int = MAX_BYTES) -> tuple[str, Fields] | None:
 
 
 class _Latest:
-    """The text of one statement that was read last, and its node: what a statement means is asked for right behind reading it."""
+    """The text of one statement that was read last, and its node: what a statement means is asked for right behind reading it.
 
-    __slots__ = ("node", "text")
+    `sql`: the statement's own text, where that stands at the beginning (else offsets in its tree are others).
+    """
+
+    __slots__ = ("node", "sql", "text")
 
     def __init__(self) -> None:
         self.text: str | None = None
+        self.sql: str | None = None
         self.node: tuple[str, Fields] | None = None
 
     def note(self, text: str, found: list[Fields], statements: tuple[Statement, ...]) -> None:
-        """Keep it under the statement's own text, where that stands at the beginning: else offsets in its tree are others."""
-        if len(statements) != 1 or len(text) > MAX_BYTES or not text.startswith(statements[0].sql):
+        """Keep it, if it is one."""
+        if len(statements) != 1 or len(text) > MAX_BYTES:
             return
-        self.text, self.node = statements[0].sql, unwrap(found[0].get("stmt"))
+        self.text, self.sql = text, statements[0].sql if text.startswith(statements[0].sql) else None
+        self.node = unwrap(found[0].get("stmt"))
 
 
 _LATEST: Final = _Latest()

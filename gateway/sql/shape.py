@@ -1,33 +1,78 @@
-"""Texts that differ in whole numbers only, and whether such a text is judged the same whatever these are. Pure.
+"""Texts that differ in constants only, and whether such a text is judged the same whatever these are. Pure.
 
 `shape` is a lexical step: it never decides by itself. What was worked out of one text may be used for others of its shape only if
-`numbers_are_free` says so of that one: each of its numbers is compared with a column and stands nowhere else. In ORDER BY 1,
-LIMIT 1, a type's length, an argument of a function or a cast a number says what the statement does (performance.md 7).
-Texts with quotes, dollars, backslashes or comments have no shape, nor have those beyond ASCII: what a digit in them belongs to
-takes a parser to say.
+`constants_are_free` says so of that one: each constant that `shape` replaces is compared with a column, or put into one by INSERT or
+UPDATE, and stands nowhere else. In ORDER BY 1, a type's length, an argument of a function or a cast a constant says what the
+statement does (performance.md 7); LIMIT and OFFSET stay as they are.
+Texts with double quotes, dollars, backslashes or comments have no shape, nor have those that are beyond ASCII outside of a string, or
+have strings of another kind than '...': what belongs to what takes a parser to say. The first character of any of these is seen as
+such, because up to there all was taken apart as PostgreSQL does.
 
 `outline` is cheaper still (0.2 us against 3) and finer: texts of one outline have digits in the same places. Where each of these
 belongs to a number that `shape` replaces (`is_all_numbers`), they have one shape too.
 """
 
 import re
+from bisect import bisect_left
+from functools import lru_cache
 from typing import Final
 
 from gateway.sql.parse import tree
 from gateway.sql.tree import Fields, strings, unwrap
 
-#: A whole number that is an int4 for certain, and no part of a name, of 1.5, 1e5, 0x1F or 1_000.
-_NUMBER: Final = re.compile(rb"(?<![\w.])\d{1,9}(?![\w.])")
+#: A whole number that is an int4 for certain, and no part of a name, of 1.5, 1e5, 0x1F or 1_000; not what LIMIT and OFFSET say.
+_WHOLE: Final = rb"(?<![\w.])(?<!(?i:limit) )(?<!(?i:offset) )\d{1,9}(?![\w.])"
+_DECIMAL: Final = rb"(?<![\w.])\d{1,9}\.\d{1,9}(?![\w.])"
+#: A string without prefix; two quotes in it are one. Where a quote stands behind a letter it is skipped, and so found unfit.
+_QUOTED: Final = rb"(?<![\w&$\x80-\xff])'[^'\\]*'(?:'[^'\\]*')*"
+_NUMBER: Final = re.compile(_WHOLE)
+_FRACTION: Final = re.compile(_DECIMAL)
+_STRING: Final = re.compile(_QUOTED)
+_CONSTANT: Final = re.compile(b"|".join((_QUOTED, _DECIMAL, _WHOLE)))
 _UNFIT: Final = re.compile(rb"['\"$\\\x80-\xff]|--|/\*")
 _DIGIT: Final = re.compile(rb"\d")
+_BEFORE_DIGITS: Final = re.compile(rb"-\s*")
+#: What stands for a string; outside of strings PostgreSQL has no such character.
+_HOLE: Final = b"\x01"
 _ZEROS: Final = bytes(ord("0") if chr(each).isdigit() and each < 128 else each for each in range(256))
 _COMPARES: Final = frozenset({"=", "<>", "<", ">", "<=", ">="})
-_KINDS: Final = {"AEXPR_OP": _COMPARES, "AEXPR_IN": _COMPARES, "AEXPR_BETWEEN": {"BETWEEN"}}
+_KINDS: Final = {
+    "AEXPR_OP": _COMPARES,
+    "AEXPR_IN": _COMPARES,
+    "AEXPR_BETWEEN": {"BETWEEN"},
+    "AEXPR_LIKE": {"~~", "!~~"},
+    "AEXPR_ILIKE": {"~~*", "!~~*"},
+}
 
 
 def shape(text: bytes) -> bytes | None:
-    """The text with each whole number of up to nine digits replaced by one; None where that can't be told by characters."""
-    return None if _UNFIT.search(text) else _NUMBER.sub(b"0", text)
+    """The text with each constant replaced by one of its kind; None where that can't be told by characters."""
+    if _UNFIT.search(text):
+        if b"'" not in text or _HOLE in text:
+            return None
+        whole, text = text, _STRING.sub(_HOLE, text)
+        if _UNFIT.search(text) or not _is_utf8(whole):
+            return None
+    if b"." in text:
+        text = _FRACTION.sub(b"0.0", text)
+    return _NUMBER.sub(b"0", text)
+
+
+@lru_cache(maxsize=8)  # one statement's text is asked about from several sides
+def shape_of(text: str) -> bytes | None:
+    """The same of a text that may be none (lone surrogates)."""
+    try:
+        return shape(text.encode())
+    except UnicodeEncodeError:
+        return None
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def outline(text: bytes) -> bytes:
@@ -36,34 +81,81 @@ def outline(text: bytes) -> bytes:
 
 
 def is_all_numbers(text: bytes) -> bool:
-    """Has it a shape, and does each of its digits belong to a number that `shape` replaces?"""
+    """Has it a shape, no string, and does each of its digits belong to a number that `shape` replaces?"""
     return not _UNFIT.search(text) and not _DIGIT.search(_NUMBER.sub(b"", text))
 
 
-def numbers_are_free(text: str) -> bool:
-    """Would this text, of one statement, be judged the same with other numbers in the places that `shape` replaces?"""
-    raw = text.encode()
-    if _UNFIT.search(raw):
+def constants(text: bytes) -> list[int]:
+    """Where what `shape` replaces in this text begins. It must have a shape."""
+    return [found.start() for found in _CONSTANT.finditer(text)]
+
+
+def moved(offsets: tuple[int, ...], before: list[int], now: list[int]) -> tuple[int, ...]:
+    """The same places in another text of the shape. `before`, `now`: where the constants of both begin, and their ends.
+
+    None of these offsets is inside of a constant: what stands between it and the next constant is the same in both.
+    """
+    following = [bisect_left(before, each) for each in offsets]
+    return tuple(now[at] - (before[at] - each) for at, each in zip(following, offsets, strict=True))
+
+
+@lru_cache(maxsize=8)
+def constants_are_free(text: str) -> bool:
+    """Would this text, of one statement, be judged the same with other constants in the places that `shape` replaces?"""
+    if shape_of(text) is None:
         return False
-    replaced = {found.start() for found in _NUMBER.finditer(raw)}
+    raw = text.encode()
+    replaced = set(constants(raw))
     if not replaced:
         return True
     node = tree(text)
-    return node is not None and replaced == set(_compared(node[1]))
+    if node is None:
+        return False
+    free = list[int]()
+    _gather({node[0]: node[1]}, free)
+    return replaced <= {_at_digits(raw, each) for each in free}
 
 
-def _compared(node: object) -> list[int]:
-    """Offsets of the numbers that a column is compared with."""
-    found: list[int] = []
+def _at_digits(text: bytes, offset: int) -> int:
+    """A negative number begins at its sign, which `shape` leaves where it is."""
+    sign = _BEFORE_DIGITS.match(text, offset)
+    return sign.end() if sign else offset
+
+
+def _gather(node: object, found: list[int]) -> None:
+    """Offsets of the constants that a column is compared with or that are put into one."""
     if isinstance(node, list):
         for each in node:
-            found += _compared(each)
+            _gather(each, found)
     elif isinstance(node, dict):
         for name, fields in node.items():
-            if name == "A_Expr" and isinstance(fields, dict):
-                found += _of_comparison(fields)
-            found += _compared(fields)
-    return found
+            if isinstance(fields, dict):
+                if name == "A_Expr":
+                    found += _of_comparison(fields)
+                elif name in _PUTS:
+                    found += _put(name, fields)
+            if isinstance(fields, dict | list):
+                _gather(fields, found)
+
+
+#: What puts values into columns, and where its assignments are.
+_PUTS: Final = {"InsertStmt": "", "UpdateStmt": "targetList", "onConflictClause": "targetList"}
+
+
+def _put(name: str, fields: Fields) -> list[int]:
+    """Constants as they are, or cast: VALUES of an INSERT, and what SET says. A cast does what it does whatever the constant is."""
+    if name == "InsertStmt":
+        query = unwrap(fields.get("selectStmt"))
+        rows = query[1].get("valuesLists") or () if query and query[0] == "SelectStmt" else ()
+        values = [item for row in rows for item in row["List"].get("items") or ()]
+    else:
+        values = [each["ResTarget"].get("val") for each in fields.get(_PUTS[name]) or ()]
+    return [offset for each in values if (offset := _constant(_uncast(each))) is not None]
+
+
+def _uncast(node: object) -> object:
+    name, fields = unwrap(node) or ("", {})
+    return fields.get("arg") if name == "TypeCast" else node
 
 
 def _of_comparison(fields: Fields) -> list[int]:
@@ -77,7 +169,7 @@ def _of_comparison(fields: Fields) -> list[int]:
         return []
     listed = unwrap(right)
     among = listed[1].get("items") or [] if listed and listed[0] == "List" else [right]
-    return [offset for each in among if (offset := _number(each)) is not None]
+    return [offset for each in among if (offset := _constant(each)) is not None]
 
 
 def _is_column(node: object) -> bool:
@@ -85,7 +177,8 @@ def _is_column(node: object) -> bool:
     return name == "ColumnRef"
 
 
-def _number(node: object) -> int | None:
-    """Where a constant whole number stands; None for anything else."""
+def _constant(node: object) -> int | None:
+    """Where a number or a string stands; None for anything else."""
     name, fields = unwrap(node) or ("", {})
-    return int(fields.get("location", 0)) if name == "A_Const" and "ival" in fields else None
+    known = name == "A_Const" and ("ival" in fields or "sval" in fields or "fval" in fields)
+    return int(fields.get("location", 0)) if known else None

@@ -18,6 +18,7 @@ from gateway.session.common import LONGEST, READINGS, Commons, Generations, Stan
 from gateway.session.plain import common
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog, Relation
+from gateway.sql.parse import read
 from gateway.wire.frontend import query
 from tests.playbook import ANN, NOW, POLICY, Playbook, catalog, columns, complete, ready, row, whole
 
@@ -137,10 +138,23 @@ def test_a_text_is_read_once_for_all(commons: Commons) -> None:
     assert one.read(text) is two.read(text)
 
 
+def test_texts_of_one_shape_are_read_once(commons: Commons) -> None:
+    one, two = (Playbook(POLICY_OF, knows=CATALOG, commons=commons).session.talk.judge for _ in range(2))
+    one.read("DELETE FROM customers WHERE name = 'Ann'")
+    assert len(one.reading.likes._young) == 1
+    other = "DELETE FROM customers WHERE name = 'Bob''s'"
+    assert two.read(other) == one._resolved(read(other))
+    assert len(one.reading.texts._young) == 1
+
+
 def test_a_long_text_is_not_kept(commons: Commons) -> None:
     one, two = (Playbook(POLICY_OF, knows=CATALOG, commons=commons).session.talk.judge for _ in range(2))
-    text = f"SELECT '{'x' * LONGEST}'"
-    assert one.read(text) is not two.read(text)
+    text = f"SELECT name FROM customers WHERE name = '{'x' * LONGEST}'"
+    for judge in (one, two):
+        judge.answered(text, read(text, max_bytes=2 * len(text)))
+        assert judge.read(text) is not None
+    assert one.read(text) is None
+    assert one.reading.most == 0
 
 
 # --- what is not ------------------------------------------------------------------------------------------------------
