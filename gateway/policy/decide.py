@@ -95,8 +95,10 @@ def strictest(policy: Policy, verdicts: Iterable[Verdict]) -> Verdict:
 
     An empty string of statements is housekeeping, and housekeeping never speaks for the others.
     """
-    order = {rule.name: index for index, rule in enumerate(policy.rules)}
     every = list(verdicts)
+    if len(every) == 1:
+        return every[0]
+    order = {rule.name: index for index, rule in enumerate(policy.rules)}
     rests_on = _NOTHING.union(*(verdict.rests_on for verdict in every))
 
     def rank(verdict: Verdict) -> tuple[int, int, int, int]:

@@ -4,27 +4,29 @@ What lives here: a Script with another text in it. What must not: verdicts, and 
 so that is worked out of each text itself.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Final
 
 from gateway.sql.shape import constants_are_free
-from gateway.sql.statement import Script
+from gateway.sql.statement import Script, Statement
 
+_REST: Final = attrgetter(*(each.name for each in fields(Statement)[1:]))
 #: Commands of which nothing is kept but what they do: no names, no text within the text.
 _ALIKE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """A Script for all texts of its shape. `before`, `behind`: characters round its statement."""
+    """A statement for all texts of a shape. `before`, `behind`: characters round it; `rest`: its fields but for `sql`, in order."""
 
-    script: Script
     before: int
     behind: int
+    rest: tuple[Any, ...]
 
     def of(self, text: str) -> Script:
         """The Script of this text, which must be of the same shape."""
-        sql = text[self.before : len(text) - self.behind]
-        return replace(self.script, sql=text, statements=(replace(self.script.statements[0], sql=sql),))
+        return Script(text, (Statement(text[self.before : len(text) - self.behind], *self.rest),))
 
 
 def likeness(script: Script) -> Likeness | None:
@@ -37,4 +39,4 @@ def likeness(script: Script) -> Likeness | None:
     if not constants_are_free(text):
         return None
     before = text.find(one.sql)
-    return Likeness(script, before, len(text) - before - len(one.sql))
+    return Likeness(before, len(text) - before - len(one.sql), _REST(one))

@@ -67,14 +67,15 @@ def pairs(draw: st.DrawFn) -> tuple[str, str]:
 def test_it_is_what_the_other_text_says_by_itself(pair: tuple[str, str]) -> None:
     one, other = pair
     known = catalog()
-    like = likeness(resolve(read(one), known, PATH))
+    script = resolve(read(one), known, PATH)
+    like = likeness(script)
     if like is None or shape_of(one) != shape_of(other):
         return
     alone = resolve(read(other), known, PATH)
     assert like.of(other) == alone
     [statement] = alone.statements
     together, fresh = Lineages(known, PATH), Lineages(known, PATH)
-    together.tested(like.script.statements[0].sql)
+    together.tested(script.statements[0].sql)
     assert len(together._shapes) == 1
     sql = statement.sql
     assert together.outputs(sql) == fresh.outputs(sql)
@@ -144,12 +145,13 @@ def test_user_types_and_code_are_found_in_each_alike() -> None:
 
 def test_of_what_it_was_read_under_it_is() -> None:
     """Another catalog, another Script: nothing is kept here."""
+    text = "SELECT id FROM customers WHERE id = 1"
     seen: list[Catalog] = [
         catalog(),
         replace(catalog(), relations={("public", "customers"): Relation(1, "public", "customers", "f", {"id": 1})}),
     ]
-    found = [likeness(resolve(read("SELECT id FROM customers WHERE id = 1"), each, PATH)) for each in seen]
-    assert [each is not None and StatementClass.OPAQUE in each.script.statements[0].classes for each in found] == [
+    found = [likeness(resolve(read(text), each, PATH)) for each in seen]
+    assert [each is not None and StatementClass.OPAQUE in each.of(text).statements[0].classes for each in found] == [
         False,
         True,
     ]
