@@ -20,11 +20,12 @@ from typing import Final
 from gateway.sql.parse import tree
 from gateway.sql.tree import Fields, strings, unwrap
 
+#: (What each begins with is looked at first: that takes half of the time.)
 #: A whole number that is an int4 for certain, and no part of a name, of 1.5, 1e5, 0x1F or 1_000; not what LIMIT and OFFSET say.
-_WHOLE: Final = rb"(?<![\w.])(?<!(?i:limit) )(?<!(?i:offset) )\d{1,9}(?![\w.])"
-_DECIMAL: Final = rb"(?<![\w.])\d{1,9}\.\d{1,9}(?![\w.])"
+_WHOLE: Final = rb"(?=\d)(?<![\w.])(?<!(?i:limit) )(?<!(?i:offset) )\d{1,9}(?![\w.])"
+_DECIMAL: Final = rb"(?=\d)(?<![\w.])\d{1,9}\.\d{1,9}(?![\w.])"
 #: A string without prefix; two quotes in it are one. Where a quote stands behind a letter it is skipped, and so found unfit.
-_QUOTED: Final = rb"(?<![\w&$\x80-\xff])'[^'\\]*'(?:'[^'\\]*')*"
+_QUOTED: Final = rb"(?=')(?<![\w&$\x80-\xff])'[^'\\]*'(?:'[^'\\]*')*"
 _NUMBER: Final = re.compile(_WHOLE)
 _FRACTION: Final = re.compile(_DECIMAL)
 _STRING: Final = re.compile(_QUOTED)
@@ -32,10 +33,12 @@ _CONSTANT: Final = re.compile(b"|".join((_QUOTED, _DECIMAL, _WHOLE)))
 _UNFIT: Final = re.compile(rb"['\"$\\\x80-\xff]|--|/\*")
 _DIGIT: Final = re.compile(rb"\d")
 _BEFORE_DIGITS: Final = re.compile(rb"-\s*")
+_MINUS: Final = ord("-")
 #: What stands for a string; outside of strings PostgreSQL has no such character.
 _HOLE: Final = b"\x01"
 _ZEROS: Final = bytes(ord("0") if chr(each).isdigit() and each < 128 else each for each in range(256))
 _COMPARES: Final = frozenset({"=", "<>", "<", ">", "<=", ">="})
+_LEAF: Final = "A_Const"
 _KINDS: Final = {
     "AEXPR_OP": _COMPARES,
     "AEXPR_IN": _COMPARES,
@@ -118,7 +121,7 @@ def constants_are_free(text: str) -> bool:
 
 def _at_digits(text: bytes, offset: int) -> int:
     """A negative number begins at its sign, which `shape` leaves where it is."""
-    sign = _BEFORE_DIGITS.match(text, offset)
+    sign = _BEFORE_DIGITS.match(text, offset) if text[offset] == _MINUS else None
     return sign.end() if sign else offset
 
 
@@ -126,7 +129,8 @@ def _gather(node: object, found: list[int]) -> None:
     """Offsets of the constants that a column is compared with or that are put into one."""
     if isinstance(node, list):
         for each in node:
-            _gather(each, found)
+            if isinstance(each, dict) and _LEAF not in each:  # a text may hold thousands
+                _gather(each, found)
     elif isinstance(node, dict):
         for name, fields in node.items():
             if isinstance(fields, dict):
@@ -134,7 +138,8 @@ def _gather(node: object, found: list[int]) -> None:
                     found += _of_comparison(fields)
                 elif name in _PUTS:
                     found += _put(name, fields)
-            if isinstance(fields, dict | list):
+                _gather(fields, found)
+            elif isinstance(fields, list):
                 _gather(fields, found)
 
 
@@ -179,6 +184,7 @@ def _is_column(node: object) -> bool:
 
 def _constant(node: object) -> int | None:
     """Where a number or a string stands; None for anything else."""
-    name, fields = unwrap(node) or ("", {})
-    known = name == "A_Const" and ("ival" in fields or "sval" in fields or "fval" in fields)
-    return int(fields.get("location", 0)) if known else None
+    fields = node.get(_LEAF) if isinstance(node, dict) else None
+    if not isinstance(fields, dict) or not ("ival" in fields or "sval" in fields or "fval" in fields):
+        return None
+    return int(fields.get("location", 0))
