@@ -19,7 +19,7 @@ from gateway.demo.postgres import EmbeddedPostgres, find_binaries
 from gateway.demo.sample import SHOP, SHOP_USER
 
 SCALE = 10
-_GRANT = f"GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO {SHOP_USER};"
+_GRANT = f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {SHOP_USER};"
 _PROGRESS = re.compile(r"progress: ([\d.]+) s, ([\d.]+) tps")
 
 

@@ -23,8 +23,11 @@ STATEMENTS: Mapping[str, str] = {
     "join of three": "SELECT a.abalance AS {alias}, b.bbalance, t.tbalance FROM pgbench_accounts a "
     "JOIN pgbench_branches b ON b.bid = a.bid JOIN pgbench_tellers t ON t.tid = b.bid WHERE a.aid = {n}",
     "write": "UPDATE pgbench_accounts AS {alias} SET abalance = 0 WHERE aid = {n}",
+    "insert of 100 rows": "INSERT INTO pgbench_history AS {alias} (tid, bid, aid, delta, filler) VALUES (1, 1, {n}, -5, 'row {n}')"
+    + ", (2, 1, {n}, 5.25, 'it''s another')" * 99,
     "housekeeping": "SET application_name = '{alias}{n}'",
 }
+WRITING = ("write", "insert of 100 rows")
 #: How well known -> (protocol, alias, number).
 KNOWN: Mapping[str, tuple[str, str, str]] = {
     "first sight": ("simple", "x:n", "1"),
@@ -41,7 +44,7 @@ async def measure() -> Result:
             other = (ways.of(BOUNCER) or ways.of(RELAY))[0]
             rows = []
             for kind, statement in STATEMENTS.items():
-                person = "cursor" if kind == "write" else "ann"
+                person = "cursor" if kind in WRITING else "ann"
                 way = Way(GATEWAY, stack.wire, stack.issuer.mint(person, lifetime=3600), stack.pid)
                 row: dict[str, Figure] = {"what": f"{kind}, us"}
                 for known in KNOWN:

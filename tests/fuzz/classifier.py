@@ -3,9 +3,11 @@
 - nothing but ProtocolViolation is raised (a NUL, a lone surrogate), by reading, resolving, lineage or preview;
 - a case of `PER_CASE` texts costs at most `COST` seconds of CPU;
 - what goes over to the parser process comes back the same;
+- what serves other texts of its shape is what reading such a text gives;
 - a comment in front and blanks behind change no class, and a statement of a string has on its own the classes that it has in it.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,14 +17,19 @@ from random import Random
 
 from gateway.errors import ProtocolViolation
 from gateway.sql.catalog import Catalog
+from gateway.sql.likeness import likeness
 from gateway.sql.lineage import Lineages
 from gateway.sql.parse import read
 from gateway.sql.portable import dump, load
 from gateway.sql.preview import preview
 from gateway.sql.resolve import resolve
+from gateway.sql.shape import _CONSTANT, shape_of
 from gateway.sql.statement import Script, StatementClass
 from tests.fuzz import texts
 from tests.playbook import catalog
+
+_STRINGS = (b"''", b"'it''s'", b"'-- /* $$ '", "'é'".encode(), b"'customers'", b"'role'", b"'limit 5'")
+_NUMBERS, _DECIMALS = (b"0", b"7", b"999999999"), (b"0.0", b"12.345")
 
 PER_CASE = 20
 COST = 2.0
@@ -70,8 +77,23 @@ def _try(random: Random, text: str, known: Catalog, lineages: Lineages) -> None:
             lineages.of(each.sql, random.choice((0, 1, 3)))
         if StatementClass.WRITE in each.classes:
             preview(each.sql)
+    _with_other_constants(random, text, script, known)
     if random.random() < 0.1:
         _dressed(text, script, known)
+
+
+def _with_other_constants(random: Random, text: str, script: Script, known: Catalog) -> None:
+    like = likeness(script)
+    if like is None or shape_of(text) is None:
+        return
+
+    def other(found: re.Match[bytes]) -> bytes:
+        kind = _STRINGS if found[0].startswith(b"'") else _DECIMALS if b"." in found[0] else _NUMBERS
+        return random.choice(kind)
+
+    changed = _CONSTANT.sub(other, text.encode()).decode()
+    assert shape_of(changed) == shape_of(text), "with other constants it has another shape"
+    assert like.of(changed) == classify(changed, known), "with other constants it is another"
 
 
 def _dressed(text: str, script: Script, known: Catalog) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ProtocolViolation
-from gateway.sql.parse import MAX_BYTES, MAX_STATEMENTS, comment_depth, read, without_positions
+from gateway.sql.parse import MAX_BYTES, MAX_STATEMENTS, check_nesting, comment_depth, read, tree, without_positions
 from gateway.sql.statement import Script, StatementClass
 
 
@@ -76,6 +76,33 @@ def test_deep_nesting_never_crashes(text: str) -> None:
     script = read(text)
     assert script.too_big
     assert "deep" in script.facts["reason"]
+
+
+def test_no_tree_is_nested_deeper_than_the_limit() -> None:
+    """Compiled, who walks it would overflow the stack and not be told so."""
+    flat: object = {"a": [{"b": 1}] * 5_000}
+    deep: object = {"a": [{"b": [{"c": []}]}]}
+    check_nesting(flat, 4)
+    with pytest.raises(RecursionError):
+        check_nesting(flat, 3)
+    check_nesting(deep, 6)
+    with pytest.raises(RecursionError):
+        check_nesting(deep, 5)
+
+
+def test_the_tree_of_a_text_is_parsed_once() -> None:
+    for text in ("SELECT a FROM t WHERE b = 5;", "SELECT a FROM t WHERE b = 6"):
+        [statement] = read(text).statements
+        assert tree(text) is tree(text) is tree(statement.sql)
+
+
+def test_a_statement_that_does_not_begin_its_text_has_a_tree_of_its_own() -> None:
+    """Offsets in it are counted from its own beginning."""
+    [statement] = read("  SELECT a FROM t WHERE b = 5").statements
+    name, fields = tree(statement.sql) or ("", {})
+    assert (name, fields["fromClause"][0]["RangeVar"]["location"]) == ("SelectStmt", 14)
+    read("SELECT 1; SELECT 2")
+    assert tree("SELECT 1; SELECT 2") is None
 
 
 def test_nested_comments_are_counted_before_they_are_scanned() -> None:
