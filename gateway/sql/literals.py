@@ -3,6 +3,7 @@
 What lives here: what a card needs of the text. The exact bytes stay what is judged, digested and forwarded.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection
 
 from gateway.sql.parse import constant_tokens, pretty, string_tokens
@@ -27,6 +28,9 @@ def withheld(text: str, offsets: Collection[int], instead: str) -> str:
         return instead
     raw = text.encode("utf-8", "surrogatepass")
     starts = {len(raw[:each].decode("utf-8", "ignore")) for each in offsets}
+    begins = [start for start, _ in tokens]
+    for each in [each for each in starts if text[each : each + 1] == "-"]:  # a negative number begins at its sign
+        starts.update(begins[bisect_left(begins, each) :][:1])
     out, at = list[str](), 0
     for start, end in tokens:
         if start in starts:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sql.literals import formatted, spans, withheld
-from gateway.sql.parse import read
+from gateway.sql.parse import read, tree
+from gateway.sql.tree import constants
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,15 @@ def test_constants_are_taken_out_by_their_offsets() -> None:
     assert withheld(text, (), "?") == text
     assert withheld(text, (7, 13), "?") == "SELECT ?, ?, E'x\\'y', 1.5 -- 'é'"
     assert withheld("SELECT 'open", (7,), "?") == "?"
+
+
+def test_negative_numbers_are_taken_out_too() -> None:
+    """The parser gives the place of the sign."""
+    text = "UPDATE t SET a = -5, b = - /* so */ 77 WHERE c = -4.5 AND d = 5"
+    found = tree(text)
+    assert found is not None
+    assert withheld(text, constants(found[1])[0], "?") == "UPDATE t SET a = -?, b = - /* so */ ? WHERE c = -? AND d = ?"
+    assert (
+        withheld(text, constants(found[1]["whereClause"])[0], "?")
+        == f"{text.partition(' WHERE')[0]} WHERE c = -? AND d = ?"
+    )
