@@ -8,11 +8,13 @@ them. What must not live here: which fields an entry has (entry.py), how it is s
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
+from typing import Final
 
 from gateway.audit.entry import FIELDS, Value, canonical
 
 #: These the spool fills in: all but the last two stand first in each text.
-OF_SPOOL = ("seq", "replica", "at", "kind", "prev", "hash")
+OF_SPOOL: Final = ("seq", "replica", "at", "kind", "prev", "hash")
+_RANK: Final = {name: rank for rank, name in enumerate(FIELDS)}
 
 
 class Pattern:
@@ -29,14 +31,17 @@ class Pattern:
             raise ValueError(f"the spool itself fills in {', '.join(OF_SPOOL)}")
         if unknown := {*holes, *fields}.difference(FIELDS):
             raise ValueError(f"not a field of an audit entry: {', '.join(sorted(unknown))}")
-        self.holes = tuple(sorted(holes, key=FIELDS.index))
+        self.holes = tuple(sorted(holes, key=_RANK.__getitem__))
         between = [_quoted(kind)]
-        for name in sorted({*fields, *self.holes}, key=FIELDS.index):
+        known = dict[str, Value]()  # up to the next hole
+        for name in sorted({*fields, *self.holes}, key=_RANK.__getitem__):
             if name in self.holes:
-                between[-1] += f',"{name}":'
+                between[-1] += f'{_members(known)},"{name}":'
                 between.append("")
+                known = {}
             else:
-                between[-1] += "," + canonical({name: fields[name]})[1:-1]
+                known[name] = fields[name]
+        between[-1] += _members(known)
         self._parts = [part for each in between for part in (each.encode(), b"")][:-1]
 
     def text(self, values: Sequence[bytes]) -> bytes:
@@ -50,6 +55,11 @@ class Pattern:
         whole = canonical(fields)[1:-1]
         said = f"{_quoted(kind)},{whole}" if whole else _quoted(kind)
         return said.encode() == self.text(values)
+
+
+def _members(fields: Mapping[str, Value]) -> str:
+    """The fields as they stand behind others in an object."""
+    return f",{canonical(fields)[1:-1]}" if fields else ""
 
 
 def text_value(text: str) -> bytes:
