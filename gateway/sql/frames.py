@@ -225,25 +225,29 @@ def relation_columns(
     """The columns of a relation, in order; a partition's are its parents' too. `behind`: what a view's carry besides."""
     known = _REVEALING | _OF_SETTINGS if doubts_settings else _REVEALING
     hidden = known.get(relation.name, frozenset()) if relation.schema in _OWN else frozenset()
+    owners = [f"{schema}.{table}." for schema, table in ((relation.schema, relation.name), *relation.parents)]
     found = []
-    for at, name in enumerate(relation.columns):
-        owners = ((relation.schema, relation.name), *relation.parents)
-        carried = frozenset(f"{schema}.{table}.{name}" for schema, table in owners)
-        carried |= relation.fed.get(name, NOTHING)
+    for at, (name, number) in enumerate(relation.columns.items()):
+        carried = frozenset([owner + name for owner in owners])
+        if name in relation.fed:
+            carried |= relation.fed[name]
         if name in hidden:
             carried |= CLOSED
-        origin = (relation.oid, relation.columns[name])
-        found.append(Column(name, carried | behind[at] if behind else carried, origin=origin))
+        found.append(Column(name, carried | behind[at] if behind else carried, origin=(relation.oid, number)))
     return found
 
 
 def generated_columns(relation: Relation, columns: list[Column]) -> list[Column]:
     """Those of a relation's columns that are generated; `columns` are all of them, in order."""
+    if not relation.generated:
+        return []
     return [each for each, name in zip(columns, relation.columns, strict=True) if name in relation.generated]
 
 
 def filled_columns(relation: Relation, columns: list[Column]) -> list[Column]:
     """Those that triggers set when a row is written."""
+    if not relation.fed:
+        return []
     own = f"{relation.schema}.{relation.name}."
     by_code = {name for name, sources in relation.fed.items() if any(each.startswith(own) for each in sources)}
     return [each for each, name in zip(columns, relation.columns, strict=True) if name in by_code]
