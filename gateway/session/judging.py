@@ -509,6 +509,10 @@ class Judge:
         found = next(filter(None, (in_statement(each.sql) for each in writing)), "") or in_values(values or ())
         return self.written_back(found) if writing and found and self._hides else None
 
+    def writes_back(self, sql: str) -> bool:
+        """Does this text of a write hold a placeholder of ours?"""
+        return self._hides and bool(in_statement(sql))
+
     def watch_copy(self) -> CopyWatch | None:
         """What looks at the data of a COPY FROM STDIN, where this person is shown placeholders."""
         return CopyWatch() if self._hides else None

@@ -174,7 +174,7 @@ class PlainReads:
         body = message[_HEADER:]
         form = self._outlines.get(outline(body))
         if form is not None:
-            return self._with_its_numbers(form, message, len(message) - 1)
+            return self._with_its_constants(form, message, len(message) - 1)
         return self._queries.get(message) or self._at_length(message, body)
 
     def _at_length(self, message: bytes, body: bytes) -> Known | None:
@@ -187,12 +187,15 @@ class PlainReads:
             if form is not None:
                 if is_all_numbers(text):
                     _keep(self._outlines, outline(body), form)
-                return self._with_its_numbers(form, message, len(message) - 1)
+                return self._with_its_constants(form, message, len(message) - 1)
         return self._learnt(message, text)
 
-    def _with_its_numbers(self, form: _Form, message: bytes, end: int) -> Known:
+    def _with_its_constants(self, form: _Form, message: bytes, end: int) -> Known | None:
+        """What a text of a known shape is known as; None where it writes a placeholder of ours back."""
         judge = self._talk.judge
         sql = message[_HEADER + form.before : end - form.behind].decode()
+        if form.plain.writes and judge.writes_back(sql):
+            return None
         return Known(form.plain, text_value(judge.scrub(sql) if judge.own.suspicious(message) else sql))
 
     def _formed(self, form: bytes, text: str) -> _Form | None:

@@ -159,6 +159,24 @@ def test_a_placeholder_in_the_text_is_refused_each_time() -> None:
     assert _kinds(twins, query("UPDATE customers SET name = '[redacted]' WHERE id = 1")) == ["refused"]
 
 
+def test_a_placeholder_in_a_text_of_a_known_shape_is_refused() -> None:
+    """What was worked out of one text serves others, but each is asked whether it writes a placeholder back."""
+    twins = began(Twins(MASKED))
+    text = "UPDATE customers SET name = '{}' WHERE id = 1"
+    for value in ("Ann", "Bob"):
+        twins.known(query(text.format(value)), IN_BLOCK)
+    twins.client(query(text.format("Carol")))
+    assert twins.flying
+    twins.target(IN_BLOCK)
+    data = query(text.format("[redacted]"))
+    twins.client(data)
+    assert not twins.flying
+    twins.target(error("34000") + ready("E"))
+    twins.client(query("ROLLBACK"))
+    twins.target(complete("ROLLBACK") + ready())
+    assert _kinds(twins, data) == ["refused"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
