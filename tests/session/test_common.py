@@ -341,7 +341,7 @@ def test_a_reading_is_of_one_standing(other: Standing, commons: Commons) -> None
 def test_nothing_is_kept_of_what_is_over(commons: Commons) -> None:
     """A catalog of many tables is large: those of before aren't kept for standings that nobody has any more."""
     kept = commons.reading(POLICY_OF, CATALOG, Standing("other", "hoop", ("s0",), clear=False))
-    old = [weakref.ref(commons.reading(POLICY_OF, CATALOG, standing(number)).lineages) for number in (1, 2)]
+    old = [weakref.ref(commons.reading(POLICY_OF, CATALOG, standing(number)).lineages._known) for number in (1, 2)]
     commons.reading(POLICY_OF, replace(CATALOG), standing())
     gc.collect()
     assert [each() for each in old] == [None, None]
