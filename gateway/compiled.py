@@ -1,6 +1,7 @@
 """Which modules are compiled when a wheel is built with HOOP_COMPILE=1 (setup.py), and whether those in use are.
 
-What each statement of the short way passes through, and each login and session. They run uncompiled just as well, and the same
+What each statement of the short way passes through, each login and session, and how a text is read and judged (of gateway/sql not
+what values are made of: statement.py is made faster by the interpreter). They run uncompiled just as well, and the same
 tests run on both (`make compiled`). What mypyc (2.4) does otherwise than the interpreter, so look for it in each of these:
 - `data[a:b]` of bytes fails where a > b, instead of being empty;
 - a generator that is left before its end never runs its `with` and `finally`;
