@@ -23,6 +23,7 @@ from importlib.util import find_spec
 #: mypyc compiles them together, so that they call each other without the interpreter.
 MODULES = (
     "gateway.audit.chain",
+    "gateway.audit.entry",
     "gateway.audit.pattern",
     "gateway.audit.spool",
     "gateway.masking.cards",
@@ -35,6 +36,7 @@ MODULES = (
     "gateway.policy.oracles",
     "gateway.policy.verdicts",
     "gateway.relay.doorway",
+    "gateway.relay.relay",
     "gateway.relay.server",
     "gateway.relay.target",
     "gateway.relay.turn",

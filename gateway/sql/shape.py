@@ -2,7 +2,7 @@
 
 `shape` is a lexical step: it never decides by itself. What was worked out of one text may be used for others of its shape only if
 `constants_are_free` says so of that one: each constant that `shape` replaces is compared with a column, or put into one by INSERT or
-UPDATE, and stands nowhere else. In ORDER BY 1, a type's length, an argument of a function or a cast a constant says what the
+UPDATE (be it as a number that is added to another), and stands nowhere else. In ORDER BY 1, a type's length, an argument of a function or a cast a constant says what the
 statement does (performance.md 7); LIMIT and OFFSET stay as they are.
 Texts with double quotes, dollars, backslashes or comments have no shape, nor have those that are beyond ASCII outside of a string, or
 have strings of another kind than '...': what belongs to what takes a parser to say. The first character of any of these is seen as
@@ -38,6 +38,7 @@ _MINUS: Final = ord("-")
 _HOLE: Final = b"\x01"
 _ZEROS: Final = bytes(ord("0") if chr(each).isdigit() and each < 128 else each for each in range(256))
 _COMPARES: Final = frozenset({"=", "<>", "<", ">", "<=", ">="})
+_CALCULATES: Final = (["+"], ["-"], ["*"], ["/"])
 _LEAF: Final = "A_Const"
 _KINDS: Final = {
     "AEXPR_OP": _COMPARES,
@@ -154,8 +155,19 @@ def _put(name: str, fields: Fields) -> list[int]:
         rows = query[1].get("valuesLists") or () if query and query[0] == "SelectStmt" else ()
         values = [item for row in rows for item in row["List"].get("items") or ()]
     else:
-        values = [each["ResTarget"].get("val") for each in fields.get(_PUTS[name]) or ()]
+        values = [_addend(each["ResTarget"].get("val")) for each in fields.get(_PUTS[name]) or ()]
     return [offset for each in values if (offset := _constant(_uncast(each))) is not None]
+
+
+def _addend(node: object) -> object:
+    """What SET makes of a column by a number, as in `a = a + 1`, is that number; anything else is itself."""
+    name, fields = unwrap(node) or ("", {})
+    if name != "A_Expr" or fields.get("kind") != "AEXPR_OP" or strings(fields.get("name")) not in _CALCULATES:
+        return node
+    left, right = fields.get("lexpr"), fields.get("rexpr")
+    number = right if _is_column(left) else left if _is_column(right) else None
+    held = number.get(_LEAF) if isinstance(number, dict) else None
+    return node if not isinstance(held, dict) or "sval" in held else number
 
 
 def _uncast(node: object) -> object:

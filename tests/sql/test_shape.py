@@ -27,6 +27,7 @@ FREE = [
     "INSERT INTO t (a, b) VALUES (1, 'x'), (-2, NULL), (3.5, '2026-11-27'::date), (4, DEFAULT)",
     "INSERT INTO t (a, b) VALUES (1, date '2026-11-27') ON CONFLICT (a) DO UPDATE SET b = 'x' WHERE t.a < 7",
     "UPDATE t SET a = 1, b = 'x'::text WHERE c = 'y' AND d BETWEEN 1 AND 2 RETURNING a",
+    "UPDATE t SET a = a + 1, b = 2 * c, d = d / 1.5, e = e - -3 WHERE f = 4",
     "DELETE FROM t WHERE a = 'x' AND b > 5",
 ]
 #: The last of each pair is the same text with other numbers: it says something else, or might.
@@ -49,7 +50,14 @@ BOUND = [
     ("INSERT INTO t VALUES (f('x'))", "INSERT INTO t VALUES (f('y'))"),
     ("INSERT INTO t SELECT 'x'", "INSERT INTO t SELECT 'y'"),
     ("INSERT INTO t VALUES ('1'::numeric(5, 2))", "INSERT INTO t VALUES ('1'::numeric(9, 2))"),
-    ("UPDATE t SET a = b + 1", "UPDATE t SET a = b + 2"),
+    ("UPDATE t SET a = b + 1 + 1", "UPDATE t SET a = b + 2 + 1"),
+    ("UPDATE t SET a = f(b) + 1", "UPDATE t SET a = f(b) + 2"),
+    ("UPDATE t SET a = b - 'x'", "UPDATE t SET a = b - 'y'"),
+    ("UPDATE t SET a = b || 1", "UPDATE t SET a = b || 2"),
+    ("UPDATE t SET a = b OPERATOR(public.+) 1", "UPDATE t SET a = b OPERATOR(public.+) 2"),
+    ("UPDATE t SET (a, b) = (b + 1, 1)", "UPDATE t SET (a, b) = (b + 1, 2)"),
+    ("SELECT a + 1 FROM t", "SELECT a + 2 FROM t"),
+    ("INSERT INTO t VALUES (1 + 1)", "INSERT INTO t VALUES (1 + 2)"),
     ("SET work_mem = '1'", "SET work_mem = '2'"),
     ("EXECUTE p ('x')", "EXECUTE p ('y')"),
     ("SELECT a FROM t WHERE b = f(1)", "SELECT a FROM t WHERE b = f(2)"),
