@@ -140,6 +140,11 @@ class Judge:
         """Has this session done nothing that makes it judge or mask a text otherwise than others of the same standing?"""
         return self._shared and not (self._heirs or self._defined or self._writers)
 
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """As long as it is the same, the same is told of a statement."""
+        return self.epoch, len(self._heirs)
+
     def twin(self) -> "Judge":
         """One of the same standing that belongs to no session: what it finds holds for all that are like others."""
         login = replace(self.login, session="", agent=self.agent)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.audit.entry import Value
 from gateway.audit.pattern import Pattern, milliseconds, text_value
@@ -75,6 +75,18 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+class _Facts(NamedTuple):
+    """What is told of a statement, as of `stamp`: the next row of an executemany is the same one."""
+
+    statement: Statement
+    stamp: tuple[int, int]
+    sql: str
+    tested: tuple[str, ...]
+    copies: tuple[tuple[str, str], ...]
+    passed_on: tuple[str, ...]
+    protected: bool
+
+
 class Conversation:
     """One session's shared state. `status` is I, T or E from the last ReadyForQuery."""
 
@@ -128,6 +140,7 @@ class Conversation:
         self.failed: dict[str, tuple[str, Execution]] = {}  # approved and failed: request -> (SQLSTATE, which)
         self.unsettled: list[str] = []  # executed requests whose transaction is still open
         self.number = 0  # of the last statement
+        self._facts: _Facts | None = None
         agent = scrub_name(login.agent, judge.detectors)
         self._who = {"session": login.session, **_who(login.identity, agent, login.client, login.target.name)}
 
@@ -291,25 +304,36 @@ class Conversation:
         changes: tuple[Change, ...],
     ) -> Execution:
         """Number a statement of the client and mask what will be told about it."""
+        judge = self.judge
         self.number += 1
-        sql, shown = self.judge.told(statement, parameters)
+        facts = self._facts
+        if facts is None or facts.statement is not statement or facts.stamp != judge.stamp:
+            facts = self._facts = self._facts_of(statement)
         return Execution(
             self.number,
             statement,
             verdict,
-            sql,
-            shown,
+            facts.sql,
+            None if parameters is None else judge.told_values(statement, parameters),
             changes=changes,
-            tested=self.judge.tested(statement),
-            copies=self.judge.copies(statement),
-            passed_on=self.judge.passed_on(statement),
-            protected=self.may_quote(statement),
+            tested=facts.tested,
+            copies=facts.copies,
+            passed_on=facts.passed_on,
+            protected=facts.protected or self._may_quote_temporary(statement),
         )
+
+    def _facts_of(self, statement: Statement) -> _Facts:
+        judge = self.judge
+        sql, _ = judge.told(statement, None)
+        tested, copies, passed_on = judge.tested(statement), judge.copies(statement), judge.passed_on(statement)
+        return _Facts(statement, judge.stamp, sql, tested, copies, passed_on, judge.touches_protected(statement))
 
     def may_quote(self, statement: Statement) -> bool:
         """Whether an error of this statement could quote a protected value."""
-        judge = self.judge
-        return judge.touches_protected(statement) or (judge.protects and bool(self.temporary & unqualified(statement)))
+        return self.judge.touches_protected(statement) or self._may_quote_temporary(statement)
+
+    def _may_quote_temporary(self, statement: Statement) -> bool:
+        return self.judge.protects and bool(self.temporary & unqualified(statement))
 
     def _story(self, execution: Execution) -> dict[str, Value]:
         statement = execution.statement

@@ -11,7 +11,21 @@ from gateway.session.state import Conversation
 
 #: Of the conversation: parts that are told by themselves below, and what says nothing of the next message.
 _NOT_OF_TALK = frozenset(
-    {"login", "judge", "names", "gate", "effects", "now", "replies", "watch", "errand", "trial", "rowguard", "renewal"}
+    {
+        "login",
+        "judge",
+        "names",
+        "gate",
+        "effects",
+        "now",
+        "replies",
+        "watch",
+        "errand",
+        "trial",
+        "rowguard",
+        "renewal",
+        "_facts",
+    }
 )
 _OF_JUDGE = (
     "agent", "epoch", "search_path", "doubts_settings", "_wandered", "_copied_to", "_defined", "_heirs", "_writers"

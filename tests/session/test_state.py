@@ -215,3 +215,22 @@ def test_a_question_that_waits_behind_a_batch_dies_with_it() -> None:
     play.client(describe("P", "nobody's"), query("SELECT 1"), query("FROBNICATE 1"))
     assert play.target(error("34000")) == ["record finished", "client E34000"]
     assert play.client(SYNC, query("SELECT 2")) == ["target S", "record statement", "target Q[SELECT 2]"]
+
+
+# --- what is told of a statement ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_told_of_a_statement_follows_the_policy() -> None:
+    """It is worked out once for all rows of an executemany; a mask that comes in between counts at once."""
+    play = Playbook()
+    play.session.short.shut = True
+    play.client(parse("s", "SELECT name FROM customers WHERE card_number = 77"), SYNC)
+    play.target(PARSED, ready())
+    said = []
+    for _ in range(2):
+        play.client(bind("", "s"), execute(""), SYNC)
+        said.append(str(play.effects[0]))
+        play.target(BOUND, complete("SELECT 0"), ready())
+        masked = POLICY + "masking: {columns: [{column: '*.public.customers.card_number', mask: redact}]}\n"
+        play.send(ev.PolicyChanged(Playbook(masked).policy))
+    assert ["77" in each for each in said] == [True, False]
