@@ -22,6 +22,8 @@ from gateway.wire.frontend import Bind
 
 #: PostgreSQL keeps this many bytes of a name (NAMEDATALEN - 1), at the protocol level too and without a word.
 _KEPT = 63
+#: What gives the rows of another name, which may be another statement at the next Bind; and what can't be read.
+_ANOTHERS = frozenset({"EXECUTE", "FETCH", "UNKNOWN"})
 #: Of a Prepared that code can't change.
 NEVER_DOUBTED = sys.maxsize
 
@@ -52,6 +54,12 @@ class Prepared:
     since: int = 0
     read_as: int = 0
     rowless: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Does a description of it hold at each Bind? PostgreSQL refuses to give other rows, but behind EXECUTE and FETCH: these it
+        describes by what the name means at their Parse, and runs what it means at their Bind."""
+        return not any(each.tag in _ANOTHERS for each in self.script.statements)
 
     def again(self, columns: tuple[Column, ...] | None, read_as: int, *, rowless: bool) -> "Prepared":
         """The same text, parsed once more and described as this."""

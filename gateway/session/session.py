@@ -724,4 +724,6 @@ def _in_binary_unseen(portal: Portal, batch: Batch) -> bool:
     if portal.known_columns is not None or portal.prepared.rowless:
         return False
     replies = (each.reply for each in batch.parts if each.reply is not None and each.reply.kind == ord("D"))
+    if not portal.prepared.lasts:
+        return not any(each.portal is portal for each in replies)
     return not any((each.prepared or (each.portal and each.portal.prepared)) is portal.prepared for each in replies)

@@ -360,13 +360,14 @@ class Stream:
         body = self._talk.judge.names(body)
         columns = row_description(body)
         if head.kind == ord("D"):
-            if head.prepared is not None:
+            if head.prepared is not None and head.prepared.lasts:
                 head.prepared.columns, head.prepared.rowless = columns, False
             if head.portal is not None:
                 head.portal.columns = columns
                 # JDBC never describes the statement itself, only the first portal of it
                 prepared = head.portal.prepared
-                prepared.columns, prepared.rowless = tuple(replace(each, format=0) for each in columns), False
+                if prepared.lasts:
+                    prepared.columns, prepared.rowless = tuple(replace(each, format=0) for each in columns), False
             self._talk.replies.popleft()
         else:
             self._plan(head, columns)
@@ -376,7 +377,7 @@ class Stream:
         head = self._pop("NoData", b"D")
         prepared = head.prepared or (head.portal and head.portal.prepared)
         if prepared:
-            prepared.rowless = prepared.columns is None
+            prepared.rowless = prepared.lasts and prepared.columns is None
         return self._seen(head, body)
 
     def _command_complete(self, body: bytes) -> bytes | None:

@@ -283,6 +283,62 @@ def test_a_binary_result_that_nobody_described_is_described_to_us() -> None:
     assert described not in play.to_client()
 
 
+#: What stands for a statement or cursor of another name: how it is made, read, and made again as something else.
+OTHERS = {
+    "EXECUTE": ("PREPARE p AS {}", "EXECUTE p", "DEALLOCATE p"),
+    "FETCH": ("DECLARE p CURSOR FOR {}", "FETCH p", "CLOSE p"),
+}
+
+
+@pytest.mark.parametrize("verb", OTHERS)
+@pytest.mark.parametrize("first", ["NoData", "an integer", "an integer, by the portal"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_description_of_what_gives_anothers_rows_holds_for_no_later_ones(
+    verb: str, first: str, *, binary: bool
+) -> None:
+    """PostgreSQL describes EXECUTE and FETCH by what the name means at their Parse, and runs what it means at their Bind."""
+    made, read, dropped = OTHERS[verb]
+    play = Playbook(POLICY + "masking: {detect: [card]}\n", status="T")
+
+    def does(text: str) -> None:
+        play.client(query(text))
+        play.target(complete(text.split()[0] + " CURSOR" * (verb == "FETCH")), ready("T"))
+
+    none = first == "NoData"
+    does(made.format("SELECT length(name) FROM customers"))
+    told = NO_DATA if none else columns("length", oid=23)
+    if first == "an integer, by the portal":
+        play.client(parse("s", read), bind("", "s"), describe("P", ""), execute(""), SYNC)
+        play.target(PARSED, BOUND, told, row(b"3"), complete("SELECT 1"), ready("T"))
+    else:
+        play.client(parse("s", read), describe("S", "s"), SYNC)
+        play.target(PARSED, message(b"t", b"\0\0"), told, ready("T"))
+    does(dropped)
+    does(made.format("SELECT name FROM customers"))
+    play.client(bind("", "s", results=(1,) if binary else ()), execute(""), SYNC)
+    card = b"4000001234567899"
+    if binary:
+        assert describe("P", "") + execute("") in play.to_target()
+        described, card = columns("name", oid=20, binary=True), int(card).to_bytes(8, "big")
+    else:
+        described = b""
+    play.target(BOUND, described, row(card), complete("SELECT 1"), ready("T"))
+    assert play.to_client()
+    assert card not in play.to_client()
+
+
+@pytest.mark.parametrize("verb", OTHERS)
+def test_nor_does_one_of_the_statement_in_the_same_batch(verb: str) -> None:
+    made, read, _ = OTHERS[verb]
+    play = Playbook(POLICY + "masking: {detect: [card]}\n", status="T")
+    play.client(parse("s", read), SYNC)
+    play.target(PARSED, ready("T"))
+    play.client(query(made.format("SELECT name FROM customers")))
+    play.target(complete("SELECT"), ready("T"))
+    play.client(describe("S", "s"), bind("", "s", results=(1,)), execute(""), SYNC)
+    assert describe("P", "") + execute("") in play.to_target()
+
+
 def test_an_error_of_our_own_describe_is_the_executes() -> None:
     """The target skips the Execute then: without it the client would wait for an answer that never comes."""
     play = Playbook(POLICY + "masking: {detect: [card]}\n", status="T")
