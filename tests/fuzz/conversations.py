@@ -100,6 +100,12 @@ WRITES = (
     "INSERT INTO orders VALUES ({}) RETURNING id",
     "UPDATE customers SET name = 'x' WHERE id = {}",
     "UPDATE customers SET name = $1 WHERE id = {}",
+    "UPDATE customers SET name = $1, card_number = $2",
+    "UPDATE customers SET name = $1 RETURNING id",
+    "INSERT INTO orders SELECT id FROM orders WHERE customer IN ({}, 1)",
+    "UPDATE customers SET id = id WHERE card_number = '{}'",
+    "DELETE FROM orders WHERE id = {}",
+    "DELETE FROM orders",
     "DELETE FROM customers WHERE id = {}",
     "DELETE FROM customers WHERE id = {} RETURNING card_number",
     "UPDATE customers SET name = '[redacted]' WHERE id = {}",
@@ -244,6 +250,15 @@ def _described_before(random: Random, texts: Sequence[str]) -> list[bytes]:
     return [first, *(_bound(random, "a", values) for _ in range(random.randint(4, 12)))]
 
 
+def _read_anew(random: Random, texts: Sequence[str]) -> list[bytes]:
+    """One that is prepared, and bound over and over while settings change by which constants and values are read."""
+    first = close("S", "a") + parse("a", _plain(random, texts)) + describe("S", "a") + SYNC
+    values = random.choice(_VALUES)
+    sets = query(random.choice(("SET DateStyle = 'German'", "SET LOCAL DateStyle = 'German'", "RESET DateStyle")))
+    found = [first, *(_bound(random, "a", values) for _ in range(3)), sets, *(_bound(random, "a", values) for _ in range(3))]
+    return [query("BEGIN"), *found, query(random.choice(("COMMIT", "ROLLBACK"))), found[1]] if random.random() < 0.5 else found
+
+
 def _aside(random: Random) -> bytes:
     """What makes or drops names, or nothing."""
     alone = (describe("S", ""), describe("S", "a"), close("S", ""), close("P", ""), execute(""), b"", FLUSH)
@@ -286,6 +301,8 @@ def steady(random: Random, texts: Sequence[str] = READS) -> list[bytes]:
             found += _repeated(random)
         elif luck < 0.25:
             found += _described_before(random, texts)
+        elif luck < 0.3:
+            found += _read_anew(random, texts)
         elif luck < 0.6:
             found += _block(random, texts)
         else:

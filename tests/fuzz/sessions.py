@@ -61,11 +61,17 @@ def _policy(text: str) -> Policy:
     return load(text)
 
 
-def _catalog() -> Catalog:
-    """As the playbook's, and a table whose trigger runs the text of its rows."""
+def _catalog(random: Random | None = None) -> Catalog:
+    """As the playbook's, and a table whose trigger runs the text of its rows. `random`: somebody may have changed another table."""
     jobs = Relation(16700, "public", "jobs", "r", {"sql": 1}, unsettles=True)
     known = catalog()
-    return replace(known, relations={**known.relations, ("public", "jobs"): jobs})
+    relations = {**known.relations, ("public", "jobs"): jobs}
+    luck = random.random() if random else 1.0
+    if luck < 0.2:
+        relations["public", "customers"] = replace(relations["public", "customers"], unsettles=True)
+    elif luck < 0.4:
+        del relations["public", "orders"]
+    return replace(known, relations=relations)
 
 
 @dataclass(slots=True)
@@ -334,7 +340,8 @@ def _numbers() -> Iterator[str]:
 def case(random: Random) -> int:
     """One conversation. Returns how many messages the client has sent."""
     allowing = random.random() < 0.4
-    policy = _policy((OPEN if allowing else POLICY) + random.choice(MASKINGS))
+    writes = allowing and random.random() < 0.8
+    policy = _policy((OPEN if allowing else POLICY) + random.choice(MASKINGS[writes:]))
     login = Login("s-1", "r-1", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
     known, commons = _catalog(), Commons()
     session, earlier = (Session(login, policy, known, _numbers(), Gate(), commons=commons) for _ in range(2))
@@ -342,8 +349,7 @@ def case(random: Random) -> int:
     twin.short.shut = True
     world = World(random, session, allowing, target=Target(odd=random), twin=twin)
     world.steady = random.random() < 0.5
-    writes = allowing and random.random() < 0.7
-    said = steady(random, READS + WRITES * writes) if random.random() < 0.5 else conversation(random)
+    said = _said(random, writes=writes)
     world.lying = random.random() < 0.15
     if random.random() < 0.2:
         world.whole = False
@@ -365,6 +371,13 @@ def case(random: Random) -> int:
     return len(said)
 
 
+def _said(random: Random, *, writes: bool) -> list[bytes]:
+    luck = random.random()
+    if luck > 0.5 + 0.3 * writes:
+        return conversation(random)
+    return steady(random, READS + WRITES * 2 if writes and luck > 0.2 else READS)
+
+
 def _play(world: World, said: list[bytes]) -> None:
     random, at, unsent = world.random, 0, b""
     unlucky = random.random() < 0.2
@@ -373,7 +386,7 @@ def _play(world: World, said: list[bytes]) -> None:
         if (at < len(said) or unsent) and not world.paused:
             choices += [0, 0]
         if world.answers:
-            choices += [1] * (100 if world.steady else 3)
+            choices += [1] * (100 if world.steady and not world.session.short.owed else 3)
         if world.wait:
             choices += [2]
         if not choices and world.target.over and not world.closed:
@@ -408,7 +421,7 @@ def _play(world: World, said: list[bytes]) -> None:
                 world.give(ev.FromTarget(chunk))
             case 2:
                 world.give(world.wait.pop(random.randrange(len(world.wait)) if random.random() < 0.2 else 0)())
-        if unlucky and random.random() < 0.02:
+        if unlucky and random.random() < (0.1 if world.session.short.waits else 0.02):
             world.give(_accident(world))
     raise AssertionError(f"it has not come to rest in {STEPS} steps")
 
@@ -431,6 +444,13 @@ def _kinds(data: bytes) -> str:
     return found
 
 
+def _another(world: World) -> Policy:
+    """The same policy, or where nobody has to approve anything, any."""
+    if not world.allowing:
+        return world.session.talk.judge.policy
+    return _policy(world.random.choice((OPEN, OPEN, POLICY)) + world.random.choice(MASKINGS))
+
+
 def _accident(world: World) -> ev.Event:
     return world.random.choice(
         (
@@ -438,8 +458,8 @@ def _accident(world: World) -> ev.Event:
             ev.CancelRequested(),
             ev.Tick(),
             ev.Tick(),
-            ev.PolicyChanged(world.session.talk.judge.policy),
-            ev.CatalogChanged(_catalog()),
+            ev.PolicyChanged(_another(world)),
+            ev.CatalogChanged(_catalog(world.random)),
             ev.ClientGone(),
             ev.TargetGone(),
             ev.Ended(ev.Why.TOKEN_EXPIRED),

@@ -11,9 +11,11 @@ from gateway.metrics import Tally
 from gateway.relay.turn import Turn
 from gateway.relay.wires import ClientSide, TargetSide, Wires
 from gateway.session import events as ev
+from gateway.session.gate import CLOSE, OPEN
 from tests.fakes.stores import ListSpool
 from tests.playbook import NOW, Playbook
 from tests.session.test_shortway import ANSWER, READ
+from tests.session.test_shortway_writes import CLOSED, DONE, OPENED, UPDATE, WRITES
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +49,14 @@ class Socket:
 
 
 class Pair:
-    """Wires of a session that knows one read, and everything that they told."""
+    """Wires of a session that knows one read and one write, and everything that they told."""
 
     def __init__(self) -> None:
-        book = Playbook()
+        book = Playbook(WRITES)
         self.session = book.session
-        answered = (ev.FromClient(READ), ev.FromTarget(ANSWER))
-        for event in (ev.Tick(), *answered, *answered):
+        read = (ev.FromClient(READ), ev.FromTarget(ANSWER))
+        write = (ev.FromClient(UPDATE), *map(ev.FromTarget, (OPENED, DONE, CLOSED)))
+        for event in (ev.Tick(), *read, *read, *write, *write):
             self.session.handle(event, book.now)
         self.spool = ListSpool()
         self.later: list[Callable[[], None]] = []
@@ -90,6 +93,37 @@ def test_what_takes_the_short_way_is_sent_behind_its_record() -> None:
     pair.over()
     assert (pair.client.got, [kind for kind, _ in pair.spool.kinds()]) == ([ANSWER], ["statement", "finished"])
     assert (pair.passed.count, pair.told) == (1, [])
+
+
+def test_a_write_goes_through_the_gate_behind_its_record_and_nobody_sees_the_gate() -> None:
+    pair = Pair()
+    pair.wires.from_client(UPDATE)
+    assert (pair.target.got, [kind for kind, _ in pair.spool.kinds()]) == ([], [])
+    pair.over()
+    assert (pair.target.got, [kind for kind, _ in pair.spool.kinds()]) == ([OPEN + UPDATE + CLOSE], ["statement"])
+    for answer in (OPENED[:9], OPENED[9:], DONE, CLOSED):
+        pair.wires.from_target(answer)
+        pair.over()
+    assert (pair.client.got, [kind for kind, _ in pair.spool.kinds()]) == ([DONE], ["statement", "finished"])
+    assert (pair.passed.count, pair.told, pair.session.short.waits) == (1, [], False)
+
+
+def test_what_the_gate_does_not_say_is_the_relays() -> None:
+    """Whatever came of its answer before: the session has that."""
+    pair = Pair()
+    pair.wires.from_client(UPDATE)
+    pair.wires.from_target(OPENED)
+    pair.wires.from_target(DONE)
+    pair.wires.from_target(CLOSED[:-1] + b"T")
+    assert pair.told == [("target", CLOSED[:-1] + b"T")]
+
+
+def test_a_write_whose_record_can_not_be_written_is_not_sent() -> None:
+    pair = Pair()
+    pair.wires.from_client(UPDATE)
+    pair.spool.full = True
+    pair.over()
+    assert (pair.target.got, pair.told) == ([], ["53100"])
 
 
 def test_anything_else_is_the_relays() -> None:
