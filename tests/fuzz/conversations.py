@@ -112,10 +112,25 @@ WRITES = (
     "UPDATE customers SET card_number = '{}'",
     "UPDATE customers SET name = 'boom' WHERE id = {}",
     "UPDATE customers SET name = reader({})",
+    "UPDATE customers SET name = evil({})",
     "INSERT INTO orders SELECT card_number FROM customers WHERE id = {}",
     "INSERT INTO jobs VALUES ('rename {}')",
 )
 _BEGINS = ("BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "/* n */ BEGIN", "BEGIN READ ONLY")
+#: What the end of a block decides on, or the next statement is read or judged by.
+_SETS = (
+    "SET search_path = other",
+    "SET LOCAL search_path = other",
+    "RESET search_path",
+    "SET DateStyle = 'German'",
+    "SET LOCAL DateStyle = 'German'",
+    "SET default_transaction_read_only = on",
+    "SET default_transaction_read_only = off",
+    "SET LOCAL default_transaction_read_only = off",
+    "SET LOCAL default_transaction_read_only = on",
+    "SET hoop.reason = 'because'",
+    "SET application_name = 'another'",
+)
 _VALUES: tuple[list[bytes | None], ...] = ([], [b"1"], [None])
 _ENDS = ("COMMIT", "COMMIT", "ROLLBACK", "END", "ABORT", "COMMIT AND CHAIN")
 _TEXTS = HARMLESS * 2 + GUARDED
@@ -288,8 +303,13 @@ def _step(random: Random, texts: Sequence[str]) -> bytes:
 
 
 def _block(random: Random, texts: Sequence[str]) -> list[bytes]:
-    inside = [_step(random, texts) for _ in range(random.randint(0, 5))]
-    return [_edge(random, _BEGINS), *inside, _edge(random, _ENDS)]
+    sets = random.choice((0, 0, 0, 0.3))
+    said = [
+        query(random.choice(_SETS)) if random.random() < sets else _step(random, texts)
+        for _ in range(random.randint(0, 5))
+    ]
+    before = said[: random.choice((0, 0, 1))]
+    return [*before, _edge(random, _BEGINS), *said[len(before) :], _edge(random, _ENDS)]
 
 
 def steady(random: Random, texts: Sequence[str] = READS) -> list[bytes]:
