@@ -270,8 +270,11 @@ def _read_anew(random: Random, texts: Sequence[str]) -> list[bytes]:
     first = close("S", "a") + parse("a", _plain(random, texts)) + describe("S", "a") + SYNC
     values = random.choice(_VALUES)
     sets = query(random.choice(("SET DateStyle = 'German'", "SET LOCAL DateStyle = 'German'", "RESET DateStyle")))
-    found = [first, *(_bound(random, "a", values) for _ in range(3)), sets, *(_bound(random, "a", values) for _ in range(3))]
-    return [query("BEGIN"), *found, query(random.choice(("COMMIT", "ROLLBACK"))), found[1]] if random.random() < 0.5 else found
+    before, behind = ([_bound(random, "a", values) for _ in range(3)] for _ in range(2))
+    found = [first, *before, sets, *behind]
+    if random.random() < 0.5:
+        return found
+    return [query("BEGIN"), *found, query(random.choice(("COMMIT", "ROLLBACK"))), before[0]]
 
 
 def _aside(random: Random) -> bytes:

@@ -54,10 +54,12 @@ class Pair:
     def __init__(self) -> None:
         book = Playbook(WRITES)
         self.session = book.session
-        read = (ev.FromClient(READ), ev.FromTarget(ANSWER))
-        write = (ev.FromClient(UPDATE), *map(ev.FromTarget, (OPENED, DONE, CLOSED)))
-        for event in (ev.Tick(), *read, *read, *write, *write):
-            self.session.handle(event, book.now)
+        book.send(ev.Tick())
+        for text, answers in ((READ, (ANSWER,)), (UPDATE, (OPENED, DONE, CLOSED))):
+            for _ in range(2):
+                self.session.handle(ev.FromClient(text), book.now)
+                for answer in answers:
+                    self.session.handle(ev.FromTarget(answer), book.now)
         self.spool = ListSpool()
         self.later: list[Callable[[], None]] = []
         self.client, self.target = Socket(), Socket()
