@@ -73,6 +73,7 @@ GUARDED = (
     "CREATE TABLE t{} (id int)",
     "CREATE FUNCTION reader() RETURNS int LANGUAGE sql AS 'DELETE {}'",
     "DROP TABLE customers",
+    "CREATE TEMP TABLE customers (id int)",
     "DO 'rename {}'",
     "INSERT INTO jobs VALUES ('rename {}')",
     REFUSED,
@@ -306,13 +307,15 @@ def _step(random: Random, texts: Sequence[str]) -> bytes:
 
 
 def _block(random: Random, texts: Sequence[str]) -> list[bytes]:
-    sets = random.choice((0, 0, 0, 0.3))
-    said = [
-        query(random.choice(_SETS)) if random.random() < sets else _step(random, texts)
-        for _ in range(random.randint(0, 5))
-    ]
-    before = said[: random.choice((0, 0, 1))]
-    return [*before, _edge(random, _BEGINS), *said[len(before) :], _edge(random, _ENDS)]
+    inside = [_step(random, texts) for _ in range(random.randint(0, 5))]
+    return [_edge(random, _BEGINS), *inside, _edge(random, _ENDS)]
+
+
+def _falls_back(random: Random) -> list[bytes]:
+    """A setting, before or inside a block that holds little else, and what follows that."""
+    sets, reads = query(random.choice(_SETS)), [query(_plain(random, READS[:3])) for _ in range(2)]
+    begins, ends = _edge(random, _BEGINS[:-1]), _edge(random, _ENDS[:-1])
+    return random.choice(([begins, sets, ends], [begins, *reads, sets, ends], [sets, begins, sets, ends])) + reads
 
 
 def steady(random: Random, texts: Sequence[str] = READS) -> list[bytes]:
@@ -326,6 +329,8 @@ def steady(random: Random, texts: Sequence[str] = READS) -> list[bytes]:
             found += _described_before(random, texts)
         elif luck < 0.3:
             found += _read_anew(random, texts)
+        elif luck < 0.35:
+            found += _falls_back(random)
         elif luck < 0.6:
             found += _block(random, texts)
         else:

@@ -1,11 +1,14 @@
 """Which texts are plain reads, and how many of them are remembered. What is done with them: test_shortway.py."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gateway.session.plain import KEPT, PlainReads, is_plain
 from gateway.sql.parse import MAX_BYTES, read
+from gateway.sql.statement import Control, StatementClass
 from gateway.wire.frontend import query
 from tests.playbook import POLICY, Playbook
 
@@ -48,6 +51,31 @@ def test_a_select_is_plain(text: str) -> None:
 )
 def test_other_texts_are_not(text: str) -> None:
     assert not is_plain(read(text))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"unsettles": True},
+        {"guarded": True},
+        {"uncertain": True},
+        {"temporary": True},
+        {"unresolved": ("t",)},
+        {"inner_tags": ("DELETE",)},
+        {"settings": (("search_path", "x"),)},
+        {"configures": (1,)},
+        {"spreads": (("a", "b"),)},
+        {"untraced": True},
+        {"control": Control.BEGIN},
+        {"classes": frozenset({StatementClass.WRITE, StatementClass.OPAQUE})},
+        {"classes": frozenset({StatementClass.WRITE, StatementClass.SESSION})},
+    ],
+    ids=", ".join,
+)
+def test_nor_is_a_write_that_concerns_more_than_its_own_rows(more: dict[str, Any]) -> None:
+    script = read("UPDATE t SET a = 1")
+    assert is_plain(script)
+    assert not is_plain(replace(script, statements=(replace(script.statements[0], **more),)))
 
 
 def reads(policy: str = POLICY) -> PlainReads:

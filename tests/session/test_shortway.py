@@ -535,6 +535,9 @@ def test_an_edge_that_is_not_due_does_not_take_it() -> None:
 )
 def test_what_falls_back_with_a_block_ends_it_the_ordinary_way(text: str) -> None:
     twins = in_block(text, complete("SET"))
+    if "search_path" in text:
+        twins.target(columns("search_path") + row(b"other") + complete("SHOW") + ready("T"))
+    assert twins.one.session.short.open or "strings" in text  # that one is refused
     twins.client(ROLLBACK)
     assert not twins.flying
     twins.target(ROLLED_BACK)

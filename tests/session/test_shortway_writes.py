@@ -376,6 +376,18 @@ def test_any_other_event_is_met_on_the_ordinary_way(what: str, at: int) -> None:
         alike(twins)
 
 
+def test_who_wishes_to_read_only_opens_no_gate() -> None:
+    twins = Twins(WRITES)
+    done(twins, UPDATE, DONE)
+    twins.client(query("SET default_transaction_read_only = on"))
+    wish = message(b"S", b"hoop.default_transaction_read_only\0on\0")
+    twins.target(wish + complete("SET") + ready())
+    twins.client(UPDATE)
+    assert not twins.flying
+    twins.target(error("25006") + ready())
+    alike(twins)
+
+
 def test_a_gate_that_does_not_close_keeps_everything_waiting() -> None:
     """CLOSE was hit by a cancel: it is sent again before anything else goes."""
     twins = Twins(WRITES)

@@ -234,3 +234,45 @@ def test_what_is_told_of_a_statement_follows_the_policy() -> None:
         masked = POLICY + "masking: {columns: [{column: '*.public.customers.card_number', mask: redact}]}\n"
         play.send(ev.PolicyChanged(Playbook(masked).policy))
     assert ["77" in each for each in said] == [True, False]
+
+
+# --- at rest ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("phase", Phase.HELD),
+        ("status", "E"),
+        ("replies", [object()]),
+        ("open_batch", True),
+        ("lost", True),
+        ("changed", True),
+        ("redefined", True),
+        ("lurking", True),
+        ("path_stale", True),
+        ("path_in_transaction", True),
+        ("ending", ev.Why.TOKEN_EXPIRED),
+        ("temporary", {"t"}),
+        ("temporary_code", True),
+        ("claimed_reason", "why"),
+        ("_session_reason", "why"),
+        ("ended_as", "committed"),
+        ("broke", True),
+        ("mid_message", True),
+        ("ran", [object()]),
+        ("failed", {"R": object()}),
+        ("unsettled", ["R"]),
+        ("gate.opened", True),
+        ("gate.unsure", True),
+        ("gate.wish", True),
+        ("renewal.owed", True),
+    ],
+)
+def test_what_a_session_remembers_keeps_plain_statements_from_the_short_way(name: str, value: object) -> None:
+    """Each of these changes how the next statement is judged, sent or recorded."""
+    talk = Playbook().session.talk
+    assert talk.at_rest
+    whole, _, part = name.rpartition(".")
+    setattr(getattr(talk, whole) if whole else talk, part, value)
+    assert not talk.at_rest
