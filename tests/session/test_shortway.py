@@ -71,6 +71,21 @@ def with_statement(policy: str = POLICY, text: str = "SELECT name FROM customers
     return twins
 
 
+def test_columns_described_anew_are_looked_at_anew() -> None:
+    """Another table may stand behind the name by now."""
+    twins = with_statement(MASKED)
+    answer = row(b"Ann") + complete("SELECT 1") + ready()
+    twins.known(prepared("s", b"1"), BOUND + answer)
+    twins.client(describe("S", "s") + SYNC)
+    twins.target(message(b"t", b"\0\1\0\0\0\x17") + columns("card_number", first=3) + ready())
+    for _ in range(3):
+        twins.client(prepared("s", b"1"))
+        shown = [twins.one.session.handle(ev.FromTarget(BOUND + answer), NOW)]
+        twins.two.session.handle(ev.FromTarget(BOUND + answer), NOW)
+        assert not any(b"Ann" in each.data for effects in shown for each in effects if isinstance(each, ev.ToClient))
+        alike(twins)
+
+
 # --- what takes it ----------------------------------------------------------------------------------------------------
 
 

@@ -237,6 +237,19 @@ def test_an_error_is_met_on_the_ordinary_way(status: str) -> None:
     alike(twins)
 
 
+@pytest.mark.parametrize("block", [True, False])
+def test_another_status_behind_it_is_met_on_the_ordinary_way(*, block: bool) -> None:
+    twins = Twins(WRITES)
+    done(twins, UPDATE, DONE)
+    if block:
+        began(twins).known(UPDATE, IN_BLOCK)
+    twins.client(UPDATE)
+    assert twins.flying
+    twins.target((OPENED if not block else b"") + complete("UPDATE 1") + ready("I" if block else "T"))
+    alike(twins)
+    assert twins.one.session.talk.status == ("I" if block else "T")
+
+
 # --- through the gate -------------------------------------------------------------------------------------------------
 
 
