@@ -71,18 +71,20 @@ def with_statement(policy: str = POLICY, text: str = "SELECT name FROM customers
     return twins
 
 
-def test_columns_described_anew_are_looked_at_anew() -> None:
-    """Another table may stand behind the name by now."""
-    twins = with_statement(MASKED)
-    answer = row(b"Ann") + complete("SELECT 1") + ready()
-    twins.known(prepared("s", b"1"), BOUND + answer)
-    twins.client(describe("S", "s") + SYNC)
-    twins.target(message(b"t", b"\0\1\0\0\0\x17") + columns("card_number", first=3) + ready())
+def test_rows_in_another_format_are_looked_at_in_that() -> None:
+    """A card in a binary bigint is none to who takes it for a text."""
+    twins = Twins(MASKED)
+    twins.client(parse("s", "SELECT id FROM customers") + describe("S", "s") + SYNC)
+    twins.target(PARSED + message(b"t", b"\0\0") + columns("id", oid=20) + ready())
+    twins.known(prepared("s"), BOUND + row(b"1") + complete("SELECT 1") + ready())
+    card = (4000001234567899).to_bytes(8, "big")
+    answer = ev.FromTarget(BOUND + row(card) + complete("SELECT 1") + ready())
     for _ in range(3):
-        twins.client(prepared("s", b"1"))
-        shown = [twins.one.session.handle(ev.FromTarget(BOUND + answer), NOW)]
-        twins.two.session.handle(ev.FromTarget(BOUND + answer), NOW)
-        assert not any(b"Ann" in each.data for effects in shown for each in effects if isinstance(each, ev.ToClient))
+        twins.client(prepared("s", formats=(1,)))
+        said = b"".join(each.data for each in twins.one.session.handle(answer, NOW) if isinstance(each, ev.ToClient))
+        twins.two.session.handle(answer, NOW)
+        assert said
+        assert card not in said
         alike(twins)
 
 
