@@ -97,13 +97,14 @@ def test_what_takes_the_short_way_is_sent_behind_its_record() -> None:
     assert (pair.passed.count, pair.told) == (1, [])
 
 
-def test_a_write_goes_through_the_gate_behind_its_record_and_nobody_sees_the_gate() -> None:
+@pytest.mark.parametrize("chunks", [(OPENED[:9], OPENED[9:], DONE, CLOSED), (OPENED + DONE + CLOSED,)])
+def test_a_write_goes_through_the_gate_behind_its_record_and_nobody_sees_the_gate(chunks: tuple[bytes, ...]) -> None:
     pair = Pair()
     pair.wires.from_client(UPDATE)
     assert (pair.target.got, [kind for kind, _ in pair.spool.kinds()]) == ([], [])
     pair.over()
     assert (pair.target.got, [kind for kind, _ in pair.spool.kinds()]) == ([OPEN + UPDATE + CLOSE], ["statement"])
-    for answer in (OPENED[:9], OPENED[9:], DONE, CLOSED):
+    for answer in chunks:
         pair.wires.from_target(answer)
         pair.over()
     assert (pair.client.got, [kind for kind, _ in pair.spool.kinds()]) == ([DONE], ["statement", "finished"])
