@@ -395,8 +395,10 @@ class Session:
             return False
         self._taken()
         reply = Reply(ord("Q"))
+        # A BEGIN inside a block is warned of and nothing more; one that says READ WRITE would be an error in a block that only reads.
+        inside = talk.status == "T" and talk.drained and not self.batch.control and len(script.statements) == 1
         verdict = self.draft.judge(script, reply, None)
-        text = rewritten(script, wish=talk.gate.wish)
+        text = rewritten(script, wish=talk.gate.wish or inside)
         self.draft.add(Part(raw if text is None else frontend.query(text), reply), verdict)
         self._end_batch()
         return True

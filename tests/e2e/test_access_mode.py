@@ -153,3 +153,12 @@ async def test_a_guard_that_failed_outside_a_block_leaves_nothing_that_keeps_the
     assert await wire.ask(query("SELECT 1"), parse("", "SELECT nothing_there"), query("SELECT 2"), SYNC, count=2) == [
         "T", "D", "C[SELECT 1]", "ZI", "E42703", "ZI",
     ]  # fmt: skip
+
+
+async def test_a_second_begin_is_only_warned_of(stack: Stack, agent: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Also in a block that is to read only, behind its first read."""
+    await agent.execute("BEGIN READ ONLY")
+    assert await agent.fetchval("SELECT 1") == 1
+    await agent.execute("BEGIN")
+    assert await agent.fetchval("SHOW transaction_read_only") == "on"
+    await agent.execute("COMMIT")

@@ -451,3 +451,28 @@ def test_the_wish_may_be_set_by_bound_values() -> None:
     assert sent(play, one) == OPEN + one + CLOSE
     play.target(ready(), PARSED, BOUND, row(b"on"), complete("SELECT 1"), ready(), ready())
     assert sent(play, query("BEGIN")) == query("BEGIN")
+
+
+def test_a_begin_inside_a_block_goes_as_it_is() -> None:
+    """The target warns of it; READ WRITE would be an error behind a read of a block that is READ ONLY."""
+    play = shown()
+    assert sent(play, query("BEGIN READ ONLY")) == query("BEGIN READ ONLY")
+    play.target(complete("BEGIN"), ready("T"))
+    assert sent(play, query("BEGIN")) == query("BEGIN")
+    play.target(complete("BEGIN"), ready("T"))
+    assert query("COMMIT\n;BEGIN READ WRITE") in sent(play, query("COMMIT; BEGIN")), "behind its end it begins one"
+
+
+def test_a_begin_behind_an_end_that_was_not_answered_begins_a_block() -> None:
+    play = shown()
+    play.client(query("BEGIN"))
+    play.target(complete("BEGIN"), ready("T"))
+    assert sent(play, query("COMMIT"), query("BEGIN")) == query("COMMIT") + query("BEGIN READ WRITE")
+
+
+def test_a_begin_in_a_batch_behind_an_end_begins_a_block() -> None:
+    play = shown()
+    play.client(query("BEGIN"))
+    play.target(complete("BEGIN"), ready("T"))
+    ended = parse("", "COMMIT") + bind("", "") + execute("")
+    assert sent(play, ended, query("BEGIN")).endswith(query("BEGIN READ WRITE"))
