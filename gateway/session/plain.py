@@ -39,6 +39,8 @@ _CLASSES: Final = {"SELECT": (_READ,)} | dict.fromkeys(("INSERT", "UPDATE", "DEL
 _HOUSE: Final = frozenset({StatementClass.HOUSEKEEPING})
 #: The transaction status behind what begins or ends a block.
 _BEHIND: Final = {Control.BEGIN: "T", Control.COMMIT: "I", Control.ROLLBACK: "I"}
+#: Settings of one transaction, which BEGIN may say.
+_MODES: Final = frozenset({"transaction_isolation", "transaction_read_only", "transaction_deferrable"})
 _HEADER: Final = 5  # bytes of a message before its body
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
@@ -335,16 +337,18 @@ class PlainReads:
 def is_plain(script: Script) -> bool:
     """Does the text hold one SELECT, INSERT, UPDATE or DELETE and nothing that concerns more than its own rows?"""
     one = _alone(script)
-    if one is None or one.control or one.classes not in _CLASSES.get(one.tag, ()):
+    if one is None or one.control or one.settings or one.classes not in _CLASSES.get(one.tag, ()):
         return False
     return rewritten(script, wish=False) is None and not _concerns_more(one)
 
 
 def edge_of(script: Script) -> Edge | None:
-    """What this text is, where it is one BEGIN, COMMIT or ROLLBACK without a word more."""
+    """What this text is, where it is one BEGIN, COMMIT or ROLLBACK that says no more than how its transaction is to be."""
     one = _alone(script)
     status = _BEHIND.get(one.control) if one is not None and one.control is not None else None
-    if one is None or status is None or one.chain or one.classes != _HOUSE or _concerns_more(one):
+    if one is None or status is None or one.chain or one.classes != _HOUSE:
+        return None
+    if _concerns_more(one) or not {name for name, _ in one.settings} <= _MODES:
         return None
     tag = message(b"C", one.tag.encode() + b"\0")
     return Edge(status, tag + message(b"Z", status.encode()), rewritten(script, wish=False) or "")
@@ -360,7 +364,7 @@ def _alone(script: Script) -> Statement | None:
 def _concerns_more(one: Statement) -> bool:
     concerns = (
         *(one.names, one.copies, one.shows),
-        *(one.settings, one.tells, one.configures, one.inner_tags, one.unresolved, one.spreads),
+        *(one.tells, one.configures, one.inner_tags, one.unresolved, one.spreads),
         *(one.guarded, one.temporary, one.unsettles, one.uncertain, one.holdable, one.untraced, one.reason),
     )
     return any(concerns)

@@ -313,6 +313,7 @@ class ShortWay:
         self.shown = data
         talk.status = edge.status
         self._note(flight, None)
+        talk.wrote_settings(flight.plain.statement)
         if edge.status == "I":
             talk.names.transaction_ended()
             self._stream.forget_block()

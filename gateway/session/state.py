@@ -463,6 +463,10 @@ class Conversation:
             self.role_moved = self.path_stale = self.path_in_transaction = True
         if self.moves_path(statement):
             self.path_stale = self.path_in_transaction = True
+        self.wrote_settings(statement)
+
+    def wrote_settings(self, statement: Statement) -> None:
+        """Note what the client itself has set by it."""
         for name, value in statement.settings:
             if value is not None and len(self.own_settings) < _SETTINGS_KEPT:
                 self.own_settings.add((name.lower(), value.lower()))

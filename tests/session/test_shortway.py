@@ -524,7 +524,7 @@ def test_the_target_is_asked_for_a_block_that_may_write() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["BEGIN READ ONLY", "BEGIN ISOLATION LEVEL SERIALIZABLE", "COMMIT AND CHAIN", "BEGIN; SELECT 1", "SAVEPOINT s"],
+    ["COMMIT AND CHAIN", "BEGIN; SELECT 1", "SAVEPOINT s"],
 )
 def test_what_says_more_does_not_take_it(text: str) -> None:
     twins = with_block() if text.startswith(("COMMIT", "SAVEPOINT")) else Twins()
@@ -532,6 +532,29 @@ def test_what_says_more_does_not_take_it(text: str) -> None:
         twins.client(query(text))
         assert not twins.flying
         twins.target(complete(text.partition(";")[0]) + ready("T"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("BEGIN TRANSACTION READ ONLY", "BEGIN TRANSACTION READ ONLY"),
+        ("BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN READ WRITE, ISOLATION LEVEL SERIALIZABLE"),
+        ("START TRANSACTION READ WRITE", "START TRANSACTION READ WRITE"),
+    ],
+)
+def test_a_block_that_says_how_it_is_to_be_takes_it(text: str, sent: str) -> None:
+    twins = Twins()
+    tag = "BEGIN" if text.startswith("BEGIN") else "START TRANSACTION"
+    for _ in range(3):
+        twins.client(query(text))
+        taken = twins.flying
+        assert twins.one.session.short.last.sent == query(sent) or not taken
+        twins.target(complete(tag) + ready("T"))
+        alike(twins)
+        twins.client(query("ROLLBACK"))
+        twins.target(ROLLED_BACK)
+        alike(twins)
+    assert taken
 
 
 def test_an_edge_that_is_not_due_does_not_take_it() -> None:
