@@ -31,6 +31,8 @@ CHARTS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
             "prepared,\n8 clients": lambda way: _W("W2", 8, "", way),
             "prepared,\n1 client": lambda way: _W("W2", 1, "", way),
             "prepared, 8,\nTLS": lambda way: _W("W2", 8, " TLS", way),
+            "UPDATE,\n8 clients": lambda way: _W("write", 8, "", way),
+            "UPDATE and SELECT\nin a block, 8": lambda way: _W("change", 8, "", way),
         },
     ),
     "streams": (
