@@ -67,8 +67,9 @@ BACKLOG = 512
 #: Seconds that what runs gets to end when the gateway stops, and then that its target gets to answer a cancel.
 DRAIN = 5.0
 CANCELLED = 2.0
-#: Seconds that the kernel keeps a client which says nothing.
+#: Seconds that the kernel keeps a client which says nothing; only Linux does.
 _DEFERRED = 1
+_DEFER: int | None = getattr(socket, "TCP_DEFER_ACCEPT", None)
 #: Seconds until the next client is taken when one couldn't be.
 _PAUSE = 0.1
 _PASSWORD = 64 << 10
@@ -160,7 +161,8 @@ class Server:
         sock = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
         sock.setblocking(False)
         # A client speaks first: it is met when it does, and once less is waited for. One that says nothing comes behind this time.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFERRED)
+        if _DEFER is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, _DEFER, _DEFERRED)
         self._listening = sock
         asyncio.get_running_loop().add_reader(sock, self._accept, sock)
         bound: int = sock.getsockname()[1]
