@@ -36,7 +36,6 @@ MODULES = (
     "gateway.policy.oracles",
     "gateway.policy.verdicts",
     "gateway.relay.doorway",
-    "gateway.relay.relay",
     "gateway.relay.server",
     "gateway.relay.target",
     "gateway.relay.turn",
