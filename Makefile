@@ -24,7 +24,7 @@ test: $(VENV)/.ready
 
 # The same tests on the compiled build: of the compiled modules and what calls them, and those of safety. A copy, so that no compiled
 # file stays in the tree. Takes a C compiler and Python's headers.
-SAFETY := tests/test_compiled.py tests/audit tests/masking tests/wire tests/session tests/relay tests/sql/test_shape.py tests/fuzz tests/corpus/test_bypass.py
+SAFETY := tests/test_compiled.py tests/audit tests/masking tests/wire tests/session tests/relay tests/sql tests/policy tests/fuzz tests/corpus/test_bypass.py
 COPY = rm -rf build/compiled && mkdir -p build/compiled && git ls-files -z | xargs -0 cp --parents -t build/compiled && \
   cd build/compiled && HOOP_COMPILE=1 $(abspath $(BIN))/python setup.py -q build_ext --inplace
 compiled: $(VENV)/.ready
