@@ -36,10 +36,10 @@ from gateway.relay.cancel import CancelKeys, Forwarding
 from gateway.relay.catalogs import Catalogs, key
 from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
-from gateway.relay.target import TargetLink, connect
+from gateway.relay.target import Ask, TargetLink, connect
 from gateway.session import events as ev
 from gateway.session.common import Commons
-from gateway.session.errands import ASK_PATH, told_path
+from gateway.session.errands import ASK_PATH, PATH, schemas, told_path
 from gateway.session.gate import SETTING, Gate, read_bool
 from gateway.session.judging import Login
 from gateway.session.meaning import REPORTED
@@ -81,6 +81,7 @@ _SAYS = {"claimed": "user", "target": "database", "agent": "application_name"}
 _LONGEST_SAID = 256
 _REFUSED = "login refused: unknown token, user or target"
 _HINT = "The password is a token (`hoop token`), the database is a target's name."
+_ASK_PATH = Ask(ASK_PATH, unless=PATH)
 _GROUPLESS = "the token names no groups"
 _NO_GROUPS = "Your token names no groups: if rules go by them, its issuer has to put them into it."
 
@@ -397,7 +398,7 @@ class Server:
         wish = read_bool(chosen.pop(SETTING, "off")) is True
         link = await self._reach(target, chosen)
         try:
-            path = told_path(link.answer, target.user)
+            path = _path(link)
             await self._saw(identity)
             catalog = await self._catalogs.get(target)  # the last wait: a newer one is told to those that are there
             login = Login(
@@ -444,7 +445,7 @@ class Server:
         try:
             await self._catalogs.get(target)  # a target that is new is read before anybody waits there
             password = await self._password(target, target.password)
-            return await connect(target, password, {**chosen, SETTING: "on"}, ASK_PATH)
+            return await connect(target, password, {**chosen, SETTING: "on"}, _ASK_PATH)
         except GatewayError:
             self._shell.metrics.connects_failed.labels(target.name).inc()
             raise
@@ -484,6 +485,12 @@ def settings(parameters: Mapping[str, str]) -> dict[str, str]:
         elif setting_class(name, value)[0] is not StatementClass.HOUSEKEEPING:
             raise SettingRefused(f'startup setting "{name}" is not allowed through the gateway')
     return found
+
+
+def _path(link: TargetLink) -> tuple[str, ...] | None:
+    """The search_path that a session begins with; servers from version 18 on report it by themselves."""
+    reported = link.parameters.get(PATH)
+    return told_path(link.answer, link.target.user) if reported is None else schemas(reported, link.target.user)
 
 
 def _start(who: Identity, agent: str, client: str, target: str, login: str, policy: str) -> dict[str, Value]:

@@ -49,7 +49,7 @@ class TargetLink:
     """A logged-in connection to a target, idle. `parameters` are its ParameterStatus reports; pid and secret its cancel key.
 
     `notices`: bodies of the NoticeResponses of the login (a collation that doesn't fit, a login trigger's words). `answer`: what
-    was answered to what it was asked right behind the login, as (type, body).
+    was answered to what it was asked right behind the login, as (type, body); empty where nothing was.
     """
 
     door: Doorway
@@ -76,11 +76,20 @@ class TargetLink:
                 door.close()
 
 
-async def connect(target: Target, password: str, parameters: Mapping[str, str], ask: bytes = b"") -> TargetLink:
-    """Dial, encrypt as `sslmode` asks, log in, and `ask` what is answered up to one ReadyForQuery.
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question right behind the login: bytes that are answered up to one ReadyForQuery. Not asked where the target has reported this
+    parameter by itself."""
 
-    Raises TargetUnavailable with a text that is safe to show.
-    """
+    question: bytes = b""
+    unless: str = ""
+
+
+_NOTHING = Ask()
+
+
+async def connect(target: Target, password: str, parameters: Mapping[str, str], ask: Ask = _NOTHING) -> TargetLink:
+    """Dial, encrypt as `sslmode` asks, log in, and ask. Raises TargetUnavailable with a text that is safe to show."""
     try:
         async with asyncio.timeout(LOGIN):
             door = await _dial(target)
@@ -161,7 +170,7 @@ def tls_context(target: Target) -> ssl.SSLContext:
 
 
 async def _log_in(
-    door: Doorway, target: Target, password: str, parameters: Mapping[str, str], ask: bytes
+    door: Doorway, target: Target, password: str, parameters: Mapping[str, str], ask: Ask
 ) -> TargetLink:
     wanted = {"user": target.user, "database": target.database, **parameters, **PINNED}
     login = _Login(door, target, password, ask)
@@ -173,7 +182,7 @@ async def _log_in(
 class _Login:
     """What to say to each message of the target, and what it has told. First it proves who it is, then it greets, then it is asked."""
 
-    def __init__(self, door: Doorway, target: Target, password: str, ask: bytes) -> None:
+    def __init__(self, door: Doorway, target: Target, password: str, ask: Ask) -> None:
         self.link = TargetLink(door, target, {}, 0, b"")
         self._stage = self._authenticate
         self._exchange = scram.Scram(password, secrets.token_urlsafe(24))
@@ -206,8 +215,10 @@ class _Login:
     def _greeted(self, kind: int, raw: bytes) -> bytes | None:
         link = self.link
         if kind == _Z:
+            if not self._ask.question or self._ask.unless in link.parameters:
+                return None
             self._stage = self._answered
-            return self._ask or None
+            return self._ask.question
         if kind == _K:
             link.pid, link.secret = int.from_bytes(raw[5:9], "big"), raw[9:]
         elif kind != _V and not self._told(kind, raw):

@@ -100,15 +100,16 @@ _NAMES = """SELECT 's', name, statement, from_sql::text FROM pg_catalog.pg_prepa
 _ROLES = "SHOW role; SHOW session_authorization"
 
 
-#: What asks for search_path; SHOW takes no snapshot.
-ASK_PATH = query("SHOW search_path")
+PATH = "search_path"
+#: What asks for it; SHOW takes no snapshot.
+ASK_PATH = query(f"SHOW {PATH}")
 
 
 def told_path(messages: Messages, role: str) -> tuple[str, ...] | None:
     """What was answered to ASK_PATH, `role` standing for "$user"; None where the target did not say. Raises TargetUnavailable."""
     try:
         shown = rows(messages)
-        return _schemas((shown[0][0] or b"").decode(), role) if shown else None
+        return schemas((shown[0][0] or b"").decode(), role) if shown else None
     except (ValueError, LookupError) as error:
         raise TargetUnavailable(_UNREADABLE) from error
 
@@ -139,8 +140,8 @@ def standing_question(role: str, *, names: bool, roles: bool = False) -> Questio
 
 
 @lru_cache(maxsize=64)
-def _schemas(text: str, role: str) -> tuple[str, ...]:
-    """Split a search_path as SHOW prints it: names, quoted where needed, separated by commas."""
+def schemas(text: str, role: str) -> tuple[str, ...]:
+    """Split a search_path as SHOW and ParameterStatus have it (names, quoted where needed, separated by commas), `role` standing for "$user"."""
     names: list[str] = []
     at = 0
     while at < len(text):

@@ -13,9 +13,17 @@ def stack(each_version: Stack) -> Stack:
     return each_version
 
 
-async def archive(stack: Stack, person: str) -> "psycopg.AsyncConnection[tuple[object, ...]]":
+async def archive(
+    stack: Stack, person: str, options: str | None = None
+) -> "psycopg.AsyncConnection[tuple[object, ...]]":
     return await psycopg.AsyncConnection.connect(
-        host="127.0.0.1", port=stack.port, user="hoop", password=stack.token(person), dbname="archive", autocommit=True
+        host="127.0.0.1",
+        port=stack.port,
+        user="hoop",
+        password=stack.token(person),
+        dbname="archive",
+        options=options,
+        autocommit=True,
     )
 
 
@@ -63,6 +71,28 @@ async def test_its_search_path_is_read_as_its_own(stack: Stack) -> None:
             assert statement["tables"] == [table]
     finally:
         stack.do("DROP SCHEMA hidden CASCADE")
+
+
+async def test_a_session_begins_with_the_path_of_its_login(stack: Stack) -> None:
+    """Servers from 18 on report it, older ones are asked: names are read by it from the first statement on."""
+    stack.do(
+        "CREATE SCHEMA hoop; CREATE TABLE hoop.ledger AS SELECT 7 AS amount; GRANT USAGE ON SCHEMA hoop TO hoop;"
+        " GRANT SELECT ON hoop.ledger TO hoop"
+    )
+    try:
+        for path, options, found in (
+            ('"$user", public', None, "hoop.ledger"),
+            ("public", None, "public.ledger"),
+            ("public", '-c search_path="$user",public', "hoop.ledger"),
+        ):
+            stack.do(f"ALTER ROLE hoop SET search_path = {path}")
+            async with await archive(stack, "ann", options=options) as connection:
+                await stack.on(stack.reload("archive"))
+                await asked(connection, "SELECT min(amount) FROM ledger")
+            statement = stack.entries(kind="statement", target="archive", user="ann@example.com")[-1]
+            assert statement["tables"] == [found]
+    finally:
+        stack.do("ALTER ROLE hoop RESET search_path; DROP SCHEMA hoop CASCADE")
 
 
 async def test_an_old_server_without_a_reader_is_named(stack: Stack) -> None:

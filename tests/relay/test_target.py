@@ -11,7 +11,7 @@ import pytest
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.errors import TargetUnavailable
 from gateway.policy.model import Secret, Target
-from gateway.relay.target import PINNED, connect, tls_context
+from gateway.relay.target import PINNED, Ask, connect, tls_context
 from gateway.wire.backend import AUTHENTICATION_CLEARTEXT_PASSWORD, AUTHENTICATION_OK, ready_for_query
 from gateway.wire.frontend import message, query
 
@@ -37,7 +37,7 @@ async def test_a_login_by_scram(postgres: EmbeddedPostgres) -> None:
 
 async def test_what_is_asked_right_behind_the_login_is_answered(postgres: EmbeddedPostgres) -> None:
     chosen = {"search_path": "a, b"}
-    link = await connect(target(postgres), postgres.password, chosen, query("SHOW search_path"))
+    link = await connect(target(postgres), postgres.password, chosen, Ask(query("SHOW search_path")))
     assert bytes(kind for kind, _ in link.answer) == b"TDCZ"
     assert link.answer[1][1] == b"\0\1\0\0\0\4a, b"
     link.door.write(query("SELECT nothing"))
@@ -46,8 +46,23 @@ async def test_what_is_asked_right_behind_the_login_is_answered(postgres: Embedd
     link.door.close()
 
 
+async def test_what_the_target_reports_by_itself_is_not_asked(postgres: EmbeddedPostgres) -> None:
+    chosen = {"search_path": 'a, "B c"', "application_name": "told"}
+    link = await connect(
+        target(postgres), postgres.password, chosen, Ask(query("SHOW application_name"), "application_name")
+    )
+    assert link.answer == []
+    assert link.parameters["application_name"] == "told"
+    newer = int(link.parameters["server_version"].split(".")[0]) >= 18
+    assert link.parameters.get("search_path") == ('a, "B c"' if newer else None)
+    link.door.write(query("SELECT nothing"))
+    async with asyncio.timeout(5):
+        assert (await link.door.message(1 << 20))[0] == ord("E"), "and no more than that"
+    link.door.close()
+
+
 async def test_an_error_is_an_answer_too_and_what_is_told_beside_it_is_taken_out(postgres: EmbeddedPostgres) -> None:
-    asked = query("SET application_name = 'told'; DO $$ BEGIN RAISE NOTICE 'hello'; END $$; SELECT nothing")
+    asked = Ask(query("SET application_name = 'told'; DO $$ BEGIN RAISE NOTICE 'hello'; END $$; SELECT nothing"))
     link = await connect(target(postgres), postgres.password, {}, asked)
     assert bytes(kind for kind, _ in link.answer) == b"CCEZ"
     assert [b"hello" in each for each in link.notices] == [True]
