@@ -63,12 +63,17 @@ class Wires:
             return
         try:
             now, short = time.time(), self._short
-            alike = short.send(data, now) if short.flight is None else None
-            if alike is None:
+            if short.flight is not None:
                 self._client_at_length(data, now)
                 return
-            self._record(alike[0], alike[1])
-            self._passed.count += 1
+            alike = short.send(data, now)
+            if alike is None:
+                if not short.took:
+                    self._client_at_length(data, now)
+                return
+            for pattern, values in alike:
+                self._record(pattern, values)
+            self._passed.count += len(alike)
             self._turn.add(self._to_target, self._broken, short.last.sent)
         except Exception as error:
             self._failed(error)
@@ -87,7 +92,8 @@ class Wires:
                 if not short.took:
                     self._target_at_length(data, now)
                 return
-            self._record(alike[0], alike[1])
+            for pattern, values in alike:
+                self._record(pattern, values)
             self._turn.add(self._to_client, self._broken, short.shown)
         except Exception as error:
             self._failed(error)

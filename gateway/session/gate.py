@@ -76,6 +76,10 @@ _BACK = ("ROLLBACK TO SAVEPOINT hoop_guard", "RELEASE SAVEPOINT hoop_guard")
 TRIES = 10
 
 
+#: What a block may end by, or be in doubt behind.
+_LEAVES = frozenset({Control.COMMIT, Control.ROLLBACK, Control.PREPARE, Control.OTHER})
+
+
 @dataclass(slots=True)
 class Gate:
     """`opened`: the batch that goes on now runs through it. `unsure`: it may still be open behind what went before.
@@ -125,7 +129,7 @@ class Gate:
             return False
         if not ends(batch):
             return True  # it goes on before its end is known, and nothing can be put in between later
-        return any(may_write(each.statement) for each in _executions(batch)) or _begins_in_a_string(batch)
+        return _writes_outside_a_block(batch) or _begins_in_a_string(batch)
 
     def leaves(self, batch: Batch, *, alone: bool) -> bool:
         """The end of a batch that went through the open gate was sent. True: CLOSE may go right behind it.
@@ -223,6 +227,21 @@ def _writes_behind_a_commit(batch: Batch) -> bool:
     """Also a block: in a string its BEGIN goes unchanged."""
     behind = itertools.dropwhile(lambda each: each.statement.control is not Control.COMMIT, _executions(batch))
     return any(each.statement.control is Control.BEGIN or may_write(each.statement) for each in behind)
+
+
+def _writes_outside_a_block(batch: Batch) -> bool:
+    """BEGIN in a message of its own goes as one of a block that may write (`rewritten`): what stands behind it needs no open gate, as JDBC
+    sends it. Only the block's end may be followed by what does."""
+    inside = False
+    for each in _executions(batch):
+        control = each.statement.control
+        if control is Control.BEGIN:
+            inside = True
+        elif control in _LEAVES:
+            inside = False
+        elif may_write(each.statement) and not inside:
+            return True
+    return False
 
 
 def _begins_in_a_string(batch: Batch) -> bool:

@@ -70,14 +70,15 @@ class Begun:
 
 
 class Edge:
-    """The beginning or the end of a transaction block. `status`: behind it. `answer`: all that the target says to a Query of it. `text`: what
-    goes in its place (gate.py), "" for nothing else; `sent`: as a Query."""
+    """The beginning or the end of a transaction block. `status`: behind it. `answer`: all that the target says to a Query of it, `tag` without
+    ReadyForQuery. `text`: what goes in its place (gate.py), "" for nothing else; `sent`: as a Query."""
 
-    __slots__ = ("answer", "sent", "status", "text")
+    __slots__ = ("answer", "sent", "status", "tag", "text")
 
-    def __init__(self, status: str, answer: bytes, text: str) -> None:
+    def __init__(self, status: str, tag: bytes, text: str) -> None:
         self.status = status
-        self.answer = answer
+        self.tag = tag
+        self.answer = tag + message(b"Z", status.encode())
         self.text = text
         self.sent = query(text) if text else b""
 
@@ -351,7 +352,7 @@ def edge_of(script: Script) -> Edge | None:
     if _concerns_more(one) or not {name for name, _ in one.settings} <= _MODES:
         return None
     tag = message(b"C", one.tag.encode() + b"\0")
-    return Edge(status, tag + message(b"Z", status.encode()), rewritten(script, wish=False) or "")
+    return Edge(status, tag, rewritten(script, wish=False) or "")
 
 
 def _alone(script: Script) -> Statement | None:

@@ -15,6 +15,11 @@ from gateway.policy.decide import Verdict
 from gateway.session.names import Change, Portal, Prepared
 from gateway.sql.statement import Statement
 
+#: What is judged of a batch goes on when this much of it has gathered (architecture.md: executemany of 20,000 rows before one Sync).
+OPEN_AT = 64 << 10
+#: Messages taken in one turn of the loop, which all sessions share; GoOn takes the next.
+PER_TURN = 500
+
 
 class Masker(Protocol):
     """What a result's rows pass through: masking.rows.RowMasker, telling.Teller."""

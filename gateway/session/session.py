@@ -31,7 +31,7 @@ from gateway.session.guard import not_utf8, sure_fail
 from gateway.session.holding import Holding
 from gateway.session.judging import Judge, Login
 from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
-from gateway.session.replies import Batch, Mode, Part, Reply
+from gateway.session.replies import OPEN_AT, PER_TURN, Batch, Mode, Part, Reply
 from gateway.session.secondtry import SecondTry
 from gateway.session.shortway import ShortWay
 from gateway.session.state import GOODBYE, Conversation, Phase
@@ -42,15 +42,11 @@ from gateway.wire import frontend
 from gateway.wire.backend import error_response
 from gateway.wire.frames import Frames
 
-#: What is judged goes on when this much has gathered (architecture.md: executemany of 20,000 rows before one Sync).
-OPEN_AT = 64 << 10
 #: Behind a held or waiting batch this much is read; then the client is paused.
 READ_AHEAD = 1 << 20
 #: Messages of a held batch: each costs about 2 kB here, however small it is, and all are recorded in one turn.
 HELD_MESSAGES = 50_000
 _STOPPING = "the gateway is shutting down"
-#: Messages taken in one turn of the loop, which all sessions share; GoOn takes the next.
-PER_TURN = 500
 
 
 class Session:
@@ -101,10 +97,12 @@ class Session:
         short = self.short
         if isinstance(event, ev.FromClient) and short.flight is None:
             if (alike := short.send(event.data, now)) is not None:
-                return [ev.RecordAlike(*alike), ev.ToTarget(short.last.sent)]
+                return [*(ev.RecordAlike(*each) for each in alike), ev.ToTarget(short.last.sent)]
+            if short.took:
+                return []
         elif isinstance(event, ev.FromTarget) and short.waits:
             if (alike := short.answered(event.data, now)) is not None:
-                return [ev.RecordAlike(*alike), ev.ToClient(short.shown)]
+                return [*(ev.RecordAlike(*each) for each in alike), ev.ToClient(short.shown)]
             if short.took:
                 return []
         return self.at_length(event, now)
@@ -123,13 +121,13 @@ class Session:
 
     def _read_again(self) -> list[ev.Effect]:
         """What took the short way takes the ordinary one, as of when it came: its effects have been performed already. Returns those
-        of what has come of its answer, of which nothing went on."""
-        short, flight = self.short, self.short.flight
+        of what has come since and didn't go on: of its answer, or of what the client says."""
+        short, flight, kept = self.short, self.short.flight, self.short.kept
         if short.owed or (flight is not None and flight.behind):
             self.forwarding.closing()  # it was sent
-        short.owed, short.flight = False, None
+        short.owed, short.flight, short.kept = False, None, b""
         if flight is None:
-            return []
+            return self._handle(ev.FromClient(kept), short.kept_at) if kept else []
         self.talk.number = flight.number - 1
         again = self._handle(ev.FromClient(flight.data), flight.at)
         if not flight.is_what(again):

@@ -311,6 +311,35 @@ def _block(random: Random, texts: Sequence[str]) -> list[bytes]:
     return [_edge(random, _BEGINS), *inside, _edge(random, _ENDS)]
 
 
+def _pipeline(random: Random, texts: Sequence[str]) -> bytes:
+    """Several that end in one Sync: parsed each, or bound to one statement that was prepared; a block may begin or end with it."""
+    edges = [random.choice(_BEGINS)] if random.random() < 0.3 else []
+    ends = [random.choice(_ENDS)] if random.random() < 0.2 else []
+    if random.random() < 0.1:
+        edges, ends = ends, edges
+    plain = [_plain(random, texts)] * random.choice((1, 2, 3)) + [_plain(random, texts)] * random.choice((0, 1))
+    parsed = random.random() < 0.5
+    values = random.choice(_VALUES)
+    named = b"".join([_bound(random, "a", values)[: -len(SYNC)] for _ in plain])
+    once = [_parsed(random, text, described=random.random() < 0.8) for text in plain]
+    middle = b"".join(once) if parsed else named
+    extra = random.choice((*[b""] * 8, bind("", "") + execute(""), parse("", plain[0]), describe("S", "a"), FLUSH))
+    return (
+        b"".join([_parsed(random, each) for each in edges])
+        + middle
+        + extra
+        + b"".join([_parsed(random, each) for each in ends])
+        + SYNC
+    )
+
+
+def _parsed(random: Random, text: str, *, described: bool = False) -> bytes:
+    """One that is parsed, bound to a value where it has a place for one, and executed."""
+    wanted = random.choice(((), (), (), (1,)))
+    values = [b"1"] * text.count("$")
+    return parse("", text) + bind("", "", values, (), wanted) + (describe("P", "") if described else b"") + execute("")
+
+
 def _falls_back(random: Random) -> list[bytes]:
     """A setting, before or inside a block that holds little else, and what follows that."""
     sets, reads = query(random.choice(_SETS)), [query(_plain(random, READS[:3])) for _ in range(2)]
@@ -331,8 +360,10 @@ def steady(random: Random, texts: Sequence[str] = READS) -> list[bytes]:
             found += _read_anew(random, texts)
         elif luck < 0.35:
             found += _falls_back(random)
-        elif luck < 0.6:
+        elif luck < 0.55:
             found += _block(random, texts)
+        elif luck < 0.7:
+            found += [_pipeline(random, texts)] * random.choice((1, 4, 8))
         else:
             found += [_step(random, texts)] * random.choice((1, 1, 3))
     return found

@@ -31,7 +31,7 @@ _OF_JUDGE = (
     "agent", "epoch", "search_path", "doubts_settings", "_wandered", "_copied_to", "_defined", "_heirs", "_writers"
 )  # fmt: skip
 _OF_STREAM = (
-    "_tail", "_held", "_passing", "_passed", "_parts", "_touched", "_reached", "_within"
+    "_held", "_passing", "_passed", "_parts", "_touched", "_reached", "_within"
 )  # fmt: skip
 _OF_PREPARED = ("sql", "script", "types", "columns", "shown", "from_sql", "since", "read_as", "rowless")
 _OF_PORTAL = ("script", "bind", "columns", "released", "shown", "since", "read_as", "under")
@@ -57,6 +57,7 @@ def stands(session: Session) -> dict[str, object]:
         found |= {f"portal {name!r}.{each}": getattr(portal, each) for each in _OF_PORTAL}
     return found | {
         "stream._copy": session.stream._copy is None,
+        "stream._tail": b"".join(session.stream._tail),  # in however many chunks it came
         "replies": [(each.kind, each.mode, each.at, len(each.executions), each.planned) for each in talk.replies],
         "gate": repr(talk.gate),
         "busy with": (talk.errand is None, talk.trial is None or talk.trial.stage, talk.rowguard is None),

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.approvals.request import State
 from gateway.session import events as ev
-from gateway.session.session import HELD_MESSAGES, OPEN_AT, PER_TURN
+from gateway.session.replies import OPEN_AT, PER_TURN
+from gateway.session.session import HELD_MESSAGES
 from gateway.sql.statement import Script
 from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
 from tests.playbook import BOUND, NOW, PARSED, POLICY, READS, Playbook, catalog, complete, error, parsed, ready, row
