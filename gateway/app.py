@@ -36,12 +36,13 @@ from bots.status import Look, Status
 from bots.web.app import CALLBACK, WebFront
 from bots.weekly import Weekly
 from gateway import http
-from gateway.approvals.desk import LAPSE, Desk
+from gateway.approvals.desk import Desk
 from gateway.approvals.health import ChatHealth
 from gateway.approvals.outbox import Below, Front, Outbox
 from gateway.approvals.pace import LIMITS, Limit
 from gateway.approvals.people import Directory
 from gateway.approvals.request import ApprovalRequest, Person
+from gateway.approvals.upkeep import LAPSE
 from gateway.audit import tail
 from gateway.audit.files import is_live, spooled
 from gateway.audit.log import AuditLog

@@ -46,8 +46,9 @@ from bots.slack.home import REVIEW_ACTION, REVOKE_ACTION, home_view, notice_home
 from bots.slack.sender import error_of
 from bots.texts import in_utc, uncurled
 from gateway.approvals import glass
-from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, RequestChanges, Withdraw
-from gateway.approvals.desk import Refused as DeskRefused
+from gateway.approvals.decisions import Approve, Ask, BreakGlass, Decided, Decision, Deny, RequestChanges, Withdraw
+from gateway.approvals.decisions import Refused as DeskRefused
+from gateway.approvals.desk import Desk
 from gateway.approvals.grants import Scope
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, refusal_of, said, same_person
 from gateway.errors import ChatRefused, GatewayError

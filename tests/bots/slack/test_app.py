@@ -36,7 +36,7 @@ from bots.slack.sender import open_client
 from bots.workspace import Workspace
 from bots.workspace.limits import elements_of
 from bots.workspace.state import Person, View
-from gateway.approvals.desk import Approve, Deny
+from gateway.approvals.decisions import Approve, Deny
 from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.outbox import Outbox
 from gateway.approvals.request import Refusal, State
