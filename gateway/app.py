@@ -2,9 +2,9 @@
 
     store -> spool -> audit log -> desk -> issuers -> chats -> HTTP -> outbox -> server
 
-What lives here: what is started after what, and what is handed to whom; a new policy is handed on here, too. What is started
-last is stopped first, so that no hold is left without somebody to withdraw it and no entry without a shipper. What must not:
-deciding anything; what a part of it does by itself while it runs (gateway.running).
+What lives here: what is started after what, and what is handed to whom; a new policy is handed on here, too. What is
+started last is stopped first, so that no hold is left without somebody to withdraw it and no entry without a shipper.
+What must not: deciding anything; what a part of it does by itself while it runs (gateway.running).
 """
 
 import asyncio

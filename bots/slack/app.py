@@ -3,9 +3,9 @@
     Slack --POST /slack/events--> Edge (raw bytes) --> slack_bolt --> a listener of clicks, tab --> members --> Desk.decide
                                                                       or commanding |--> ack within 3 s, then replies
 
-What lives here: the way in, and that every listener gives an answer with the truth, whatever happens in it. bolt takes an ack
-back when its listener fails after it. What must not live here: what a listener does (clicks, tab, commanding), who clicks
-(members), the way out (replies), sending cards (sender, driven by the outbox).
+What lives here: the way in, and that every listener gives an answer with the truth, whatever happens in it. bolt takes
+an ack back when its listener fails after it. What must not live here: what a listener does (clicks, tab, commanding),
+who clicks (members), the way out (replies), sending cards (sender, driven by the outbox).
 """
 
 import asyncio

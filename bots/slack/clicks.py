@@ -1,8 +1,9 @@
 """What a click on a card, or a form that comes back, decides in Slack.
 
 What lives here: the order of things. A click is decided first (one compare-and-set in the store), acknowledged second;
-everything else happens after it (replies). Whatever needs words, a look or a name opens its modal first, for the trigger lives
-3 s. What must not: who clicked (members), what they may do (the desk), texts (bots.commands.told), layout (blocks).
+everything else happens after it (replies). Whatever needs words, a look or a name opens its modal first, for the
+trigger lives 3 s. What must not: who clicked (members), what they may do (the desk), texts (bots.commands.told), layout
+(blocks).
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """`/hoop ...` in Slack, and the pages of an answer.
 
-What lives here: acknowledging in time, reading what was typed. What must not: what is answered (bots.commands), layout (blocks).
+What lives here: acknowledging in time, reading what was typed. What must not: what is answered (bots.commands), layout
+(blocks).
 """
 
 import asyncio

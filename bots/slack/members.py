@@ -1,7 +1,8 @@
 """Who is behind an account of Slack's, asked afresh at each click: never taken from a cache or from metadata.
 
-What lives here: who we are ourselves, and who can't be relied on to be a member of this workspace with a proven address.
-What must not: what they may do (the desk's to say), which link or directory knows them (gateway.approvals.people).
+What lives here: who we are ourselves, and who can't be relied on to be a member of this workspace with a proven
+address. What must not: what they may do (the desk's to say), which link or directory knows them
+(gateway.approvals.people).
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """The way out: what a person is told, and where, after their click or command was acknowledged.
 
 What lives here: tasks that are kept, the response_url and what stands in for it, modals, and what is said of a failure.
-What must not: what is said otherwise (clicks, tab, commanding), posting and updating cards (sender, driven by the outbox).
+What must not: what is said otherwise (clicks, tab, commanding), posting and updating cards (sender, driven by the
+outbox).
 """
 
 import asyncio

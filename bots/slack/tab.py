@@ -1,6 +1,7 @@
 """Slack's home tab: shown when somebody opens it, and what its buttons do.
 
-What must not live here: what is shown to whom (bots.home), layout (home), deciding (clicks: the dialog has the card's buttons).
+What must not live here: what is shown to whom (bots.home), layout (home), deciding (clicks: the dialog has the card's
+buttons).
 """
 
 from collections.abc import Callable

@@ -116,8 +116,9 @@ def change(
     link_max_age: float,
     scrub: Callable[[str], str],
 ) -> ApprovalRequest | Refusal:
-    """The request as this decision leaves it. `rev` is the one that the card showed, None where no card was involved; `scrub`
-    masks what detectors find in what was typed; `link_max_age` (seconds): how long a grant lasts at most, as Desk has it."""
+    """The request as this decision leaves it. `rev` is the one that the card showed, None where no card was involved;
+    `scrub` masks what detectors find in what was typed; `link_max_age` (seconds): how long a grant lasts at most, as
+    Desk has it."""
 
     def typed(text: str) -> str:
         return scrub(rules.said(text))

@@ -1,8 +1,8 @@
 """Every change of a request in the store: compare-and-set, audit entries and wake-up in one transaction, or nothing.
 
-What lives here: the record that goes with a change, and what is said of it afterwards: to who waits, to its timer, to who
-counts. When a transaction fails after its entries were written to the spool, the next entry voids them, so that the log is
-true. What must not: what a change may be (request.py), who asks for it (desk.py, upkeep.py).
+What lives here: the record that goes with a change, and what is said of it afterwards: to who waits, to its timer, to
+who counts. When a transaction fails after its entries were written to the spool, the next entry voids them, so that the
+log is true. What must not: what a change may be (request.py), who asks for it (desk.py, upkeep.py).
 """
 
 import contextlib

@@ -68,7 +68,8 @@ class Watches:
 
     @contextlib.contextmanager
     def moving(self, request_id: str) -> Iterator[None]:
-        """While this process moves it, a wake-up leads to no read: who moves it tells what came of it, or calls `doubt`."""
+        """While this process moves it, a wake-up leads to no read: who moves it tells what came of it, or calls
+        `doubt`."""
         self._moving[request_id] += 1
         try:
             yield

@@ -1,7 +1,7 @@
 """The chats that the settings name, and the pages: made, started, and what they leave to be stopped.
 
-What lives here: which keys and addresses each is given. What must not: what they do (bots), what `/hoop` answers (verbs.py), when
-cards are sent (gateway.approvals.outbox).
+What lives here: which keys and addresses each is given. What must not: what they do (bots), what `/hoop` answers
+(verbs.py), when cards are sent (gateway.approvals.outbox).
 """
 
 import secrets
@@ -31,8 +31,9 @@ Stop = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Chats:
-    """`record` writes an audit entry; `public_url` is how browsers reach us by now; `on_stop` takes what ends a part, in the order in
-    which they are started. From `start` on `fronts` has each by its chat's name, and `routes` are those of all."""
+    """`record` writes an audit entry; `public_url` is how browsers reach us by now; `on_stop` takes what ends a part,
+    in the order in which they are started. From `start` on `fronts` has each by its chat's name, and `routes` are those
+    of all."""
 
     def __init__(
         self,
@@ -57,8 +58,8 @@ class Chats:
         self.slack: SlackFront | None = None
 
     async def start(self, commands: Callable[[], Commands], policy: Policy) -> None:
-        """Start the pages and each chat with commands of its own. Raises ChatRefused, also where others read along in one of the
-        policy's channels and nobody said that they may."""
+        """Start the pages and each chat with commands of its own. Raises ChatRefused, also where others read along in
+        one of the policy's channels and nobody said that they may."""
         self._start_web()
         self.fronts |= {**await self._start_slack(commands, policy), **await self._start_teams(commands)}
 

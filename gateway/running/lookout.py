@@ -1,7 +1,8 @@
-"""What operators are warned of: what a policy says and nothing enforces, reviewers whom nobody hears, channels in which others read
-along, logins that may do too much, masks that mask nothing. Nothing waits for it.
+"""What operators are warned of: what a policy says and nothing enforces, reviewers whom nobody hears, channels in which
+others read along, logins that may do too much, masks that mask nothing. Nothing waits for it.
 
-What must not live here: refusing anything (gateway.policy does, and chats.py a channel at the start), `hoop doctor` (gateway.cli).
+What must not live here: refusing anything (gateway.policy does, and chats.py a channel at the start), `hoop doctor`
+(gateway.cli).
 """
 
 import asyncio

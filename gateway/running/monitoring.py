@@ -1,7 +1,7 @@
 """What monitoring asks of a running gateway: is it ready, and what has it counted?
 
-What lives here: what `/readyz` and `/metrics` answer, of all workers, and how chats and cards are counted. What must not: the
-routes (gateway.http), how workers ask each other (gateway.siblings), what is counted (gateway.metrics).
+What lives here: what `/readyz` and `/metrics` answer, of all workers, and how chats and cards are counted. What must
+not: the routes (gateway.http), how workers ask each other (gateway.siblings), what is counted (gateway.metrics).
 """
 
 import asyncio
@@ -26,7 +26,8 @@ _STORELESS = "reads and logins go on, nothing is held or released"
 
 
 class Monitoring:
-    """`background` keeps a task until the gateway stops; `worker` and `siblings` are None where there is one process."""
+    """`background` keeps a task until the gateway stops; `worker` and `siblings` are None where there is one
+    process."""
 
     def __init__(
         self,

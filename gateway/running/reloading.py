@@ -1,4 +1,5 @@
-"""What is read again while the gateway runs: its policies file and its certificate. What can't be used is refused, the old one stays.
+"""What is read again while the gateway runs: its policies file and its certificate. What can't be used is refused, the
+old one stays.
 
 What must not live here: who is told of a new policy (gateway.app), what a policy is (gateway.policy).
 """
@@ -34,8 +35,8 @@ class Reloading:
         self._certificate = certificate, file
 
     def again(self, current: Policy, web: Web | None) -> Policy | None:
-        """Read the policies file, and the certificate if it was renewed. Returns `current` itself where it says the same; None for one
-        that can't be used, as the log says. `web` is where reviewers could sign in."""
+        """Read the policies file, and the certificate if it was renewed. Returns `current` itself where it says the
+        same; None for one that can't be used, as the log says. `web` is where reviewers could sign in."""
         self._renew_certificate()
         self._seen = _stamp(self._policies)
         try:

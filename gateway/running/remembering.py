@@ -33,8 +33,9 @@ class Remembering:
         self._stored: dict[tuple[str, str], tuple[Person, float]] = {}
 
     async def saw(self, identity: Identity) -> None:
-        """Remember who logged in, as of when the token was issued, however late it comes. What the same token said before is stored
-        already, or something newer is: pools connect often. The store being away hinders nobody, and one that hangs nobody for long."""
+        """Remember who logged in, as of when the token was issued, however late it comes. What the same token said
+        before is stored already, or something newer is: pools connect often. The store being away hinders nobody, and
+        one that hangs nobody for long."""
         person = Person(identity.issuer, identity.subject, identity.user, identity.email, identity.groups)
         who, at = (identity.issuer, identity.subject), min(time.time(), identity.issued_at or time.time())
         if self._stored.get(who) == (person, at):

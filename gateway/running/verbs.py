@@ -1,7 +1,7 @@
 """What `/hoop` answers over a running gateway: each verb is handed what it asks of the parts.
 
-What lives here: who is an auditor, and how the log, the replicas and the chats stand when somebody asks. What must not: words
-and order of the answers (bots), which chat asks (chats.py).
+What lives here: who is an auditor, and how the log, the replicas and the chats stand when somebody asks. What must not:
+words and order of the answers (bots), which chat asks (chats.py).
 """
 
 import time
@@ -35,8 +35,8 @@ _CLOCK_HINT = "set this machine's clock: from 300 s on Slack's clicks are refuse
 
 
 class Verbs:
-    """`policy` is the one in force, `catalog` a target's where it is known, `health` how each chat takes what is sent; `record` writes an
-    audit entry; `scrub` masks what somebody typed; `public_url` is how browsers reach us."""
+    """`policy` is the one in force, `catalog` a target's where it is known, `health` how each chat takes what is sent;
+    `record` writes an audit entry; `scrub` masks what somebody typed; `public_url` is how browsers reach us."""
 
     def __init__(
         self,
