@@ -1,7 +1,7 @@
 """`/hoop ...` as an Answer, for every front: what is asked, who may see it, what is written down about it.
 
 What lives here: words and order of the answers, paging, who sees whose records. What does not: the query grammar
-(gateway.audit.query), decisions (gateway.approvals.desk), any chat's format. An Answer's texts are literal and safe to
+(gateway.audit.query), decisions (gateway.approvals.decisions), any chat's format. An Answer's texts are literal and safe to
 look at, as a Card's.
 
 Who sees what: auditors see every record; anybody else sees their own, and the requests that they may review. The rest is
@@ -25,7 +25,8 @@ from bots.exporting import exported
 from bots.outcomes import broken, lasting, yours
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment, span, visible
-from gateway.approvals.desk import Approve, Ask, BreakGlass, Decided, Decision, Deny, Desk, Refused, Withdraw
+from gateway.approvals.decisions import Approve, Ask, BreakGlass, Decided, Decision, Deny, Refused, Withdraw
+from gateway.approvals.desk import Desk
 from gateway.approvals.glass import as_seen_by, may_look, to_type
 from gateway.approvals.request import BY_REQUESTER, ApprovalRequest, Person, Refusal, State, same_person
 from gateway.audit.exposure import exposure

@@ -9,7 +9,8 @@ from bots.answers import Answer, Verb, Viewer
 from bots.cards import title
 from bots.commands import told
 from bots.texts import line
-from gateway.approvals.desk import Decided, Desk, Lift
+from gateway.approvals.decisions import Decided, Lift
+from gateway.approvals.desk import Desk
 
 HELP = (
     "/hoop lift ID - after repeated denials: who asked may ask the same again before the cool-down ends by itself.",

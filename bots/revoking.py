@@ -11,7 +11,8 @@ from bots.cards import title
 from bots.commands import no_groups, told
 from bots.previews import Cell, Table
 from bots.texts import count, line, moment
-from gateway.approvals.desk import Decided, Desk, Refused, Revoke, RevokeGrant
+from gateway.approvals.decisions import Decided, Refused, Revoke, RevokeGrant
+from gateway.approvals.desk import Desk
 from gateway.approvals.entries import name_of
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, may_review, said, same_person
 from gateway.audit.entry import Value

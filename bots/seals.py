@@ -1,6 +1,6 @@
 """The seal on a button: it binds a click to the content that was shown (chat.md, decision 5). Pure.
 
-What lives here: making and checking `rid.rev.mac`. What does not: what the click decides (gateway.approvals.desk), and who
+What lives here: making and checking `rid.rev.mac`. What does not: what the click decides (gateway.approvals.decisions), and who
 clicked (each front).
 """
 

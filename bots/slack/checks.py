@@ -1,6 +1,7 @@
 """What Slack tells of itself before anything is sent: whose clock is off, which channels others read along in.
 
-What lives here: reading Slack's answers. What does not: what follows from them (bots.slack.app, gateway.app, gateway.cli.surroundings).
+What lives here: reading Slack's answers. What does not: what follows from them (bots.slack.members, gateway.running,
+gateway.cli.surroundings).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Slack's home tab, and the dialog in which one of its requests is looked at and decided. Pure: layout only.
 
 What lives here: Block Kit for surfaces that are no message. They take no tables, so rows stand as literal text. What does not: what
-is shown to whom (bots.home), clicks (bots.slack.app).
+is shown to whom (bots.home), clicks (bots.slack.tab).
 """
 
 from collections.abc import Callable, Sequence

@@ -48,18 +48,18 @@ from bots.teams.tokens import LoginAway, LoginRefused, Tokens
 from bots.teams.transport import ConnectorError, Sent, Transport
 from bots.texts import uncurled
 from gateway.approvals import glass
-from gateway.approvals.desk import (
+from gateway.approvals.decisions import (
     Approve,
     Ask,
     BreakGlass,
     Decided,
     Decision,
     Deny,
-    Desk,
     Refused,
     RequestChanges,
     Withdraw,
 )
+from gateway.approvals.desk import Desk
 from gateway.approvals.grants import Scope
 from gateway.approvals.request import (
     LONGEST_QUESTION,

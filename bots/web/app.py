@@ -32,8 +32,9 @@ from bots.web import pages
 from bots.web.attempts import Attempts, source
 from bots.web.pages import HEADERS, Choices, Page
 from gateway.approvals import glass
-from gateway.approvals.desk import Approve, BreakGlass, Decided, Decision, Deny, Desk
-from gateway.approvals.desk import Refused as DeskRefused
+from gateway.approvals.decisions import Approve, BreakGlass, Decided, Decision, Deny
+from gateway.approvals.decisions import Refused as DeskRefused
+from gateway.approvals.desk import Desk
 from gateway.approvals.request import ApprovalRequest, Person, Refusal, identity, refusal_of, said, same_person
 from gateway.errors import GatewayError
 from gateway.identity.accounts import from_values

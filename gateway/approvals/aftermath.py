@@ -1,8 +1,8 @@
-"""What a dead replica left behind, read off its audit entries. Pure; the desk makes the store and the log say so.
+"""What a dead replica left behind, read off its audit entries. Pure; upkeep.py makes the store and the log say so.
 
 An entry is in the spool before what it tells of is in the store. So a process that dies in between leaves two kinds of
 untruth: a step that its log tells and that was never taken (`took_effect`), and an end that its log tells and that the
-store doesn't know (`end_told`). What must not live here: where entries come from, what is written of it (desk.py).
+store doesn't know (`end_told`). What must not live here: where entries come from, what is written of it (upkeep.py).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,7 @@
 """What a request's audit entries say: held, each decision, released. Pure; field names are those of interface.md.
 
-What must not live here: when an entry is written (desk.py), its chain (gateway.audit). SQL and values are masked already.
+What must not live here: when an entry is written (moves.py, desk.py), its chain (gateway.audit). SQL and values are masked
+already.
 """
 
 from datetime import UTC, datetime

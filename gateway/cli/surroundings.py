@@ -19,7 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.slack.checks import SHARED, ahead, header, is_shared, skew_text
 from bots.slack.sender import HINTS, error_of, open_client
 from bots.texts import count
-from gateway.approvals.desk import LAPSE
+from gateway.approvals.upkeep import LAPSE
 from gateway.cli.manifest import SCOPES
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.identity.documents import Documents, IssuerError

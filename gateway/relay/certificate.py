@@ -1,7 +1,8 @@
 """The gateway's certificate: what clients are met with, renewed without a restart.
 
 Certificates of today live for weeks or days and something replaces their files. A pair that can't be used is refused and the old
-one stays. Sessions that are open keep the one that they began with. What must not live here: who asks for the renewal (app.py).
+one stays. Sessions that are open keep the one that they began with. What must not live here: who asks for the renewal
+(gateway.running.reloading).
 """
 
 import ssl

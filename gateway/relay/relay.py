@@ -19,7 +19,8 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from gateway.approvals.desk import Answer, AtMost, Decided, Desk, Refused
+from gateway.approvals.decisions import Answer, Decided, Refused
+from gateway.approvals.desk import AtMost, Desk
 from gateway.approvals.request import TRANSITIONS, ApprovalRequest, Refusal, State
 from gateway.approvals.seen import Seen
 from gateway.errors import DeniedAgain, GatewayError, StoreUnavailable

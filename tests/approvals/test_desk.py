@@ -3,75 +3,36 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.approvals import request as rules
 from gateway.approvals.cooldown import CoolDown
-from gateway.approvals.desk import (
+from gateway.approvals.decisions import (
     Answer,
     Approve,
     Ask,
-    AtMost,
     Decided,
     Decision,
     Deny,
-    Desk,
     Refused,
     RequestChanges,
     Revoke,
     RevokeGrant,
-    Withdraw,
 )
+from gateway.approvals.desk import AtMost, Desk
 from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.request import OPEN_STATES, TRANSITIONS, ApprovalRequest, Person, Refusal, State, Wire
-from gateway.audit.chain import verify_chain
 from gateway.audit.entry import Value, together
 from gateway.audit.query import parse
-from gateway.audit.spool import Spool
-from gateway.errors import GatewayError, NotPermitted, StoreUnavailable, TooManyRequests
+from gateway.errors import NotPermitted, StoreUnavailable, TooManyRequests
 from gateway.store.memory import MemoryStore
-from gateway.store.port import Change, Record
-from gateway.store.postgres import PostgresStore
-from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, PLAIN, UPDATE
+from tests.approvals.desks import DEADLINE, DIGEST, Replica, decided, refused
+from tests.bots.samples import ANN, BOB, CAROL, DELETE, EVE, UPDATE
 from tests.fakes.clock import Clock
-from tests.fakes.stores import KEY, ListSpool, fresh, postgres_store
-
-DEADLINE = 15.0
-DIGEST = PLAIN.release_digest
-
-
-@pytest.fixture
-def spool() -> ListSpool:
-    return ListSpool()
-
-
-@pytest.fixture
-def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is heard is then not the poll's merit."""
-    monkeypatch.setattr("gateway.approvals.desk.POLL_EVERY", 3600.0)
-
-
-@pytest.fixture
-async def desk(store: MemoryStore, spool: ListSpool, clock: Clock) -> AsyncIterator[Desk]:
-    desk = Desk(store, spool, clock=clock, link_max_age=3600.0)
-    await desk.start("gate-1")
-    yield desk
-    await desk.close()
-
-
-def decided(answer: Answer) -> ApprovalRequest:
-    assert isinstance(answer, Decided), answer
-    return answer.request
-
-
-def refused(answer: Answer) -> Refusal:
-    assert isinstance(answer, Refused), answer
-    return answer.refusal
+from tests.fakes.stores import ListSpool, fresh
 
 
 class TestRecord:
@@ -349,301 +310,6 @@ class TestRelease:
         assert refused(await desk.release(request.id, DIGEST)) is Refusal.EXPIRED
 
 
-class TestWatch:
-    async def test_each_change_is_heard_once_in_order(self, no_poll: None, desk: Desk) -> None:
-        request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
-        desk.watch(request.id, heard.put_nowait)
-        await desk.open(request)
-        await desk.decide(request.id, 1, BOB, Approve(), "slack")
-        await desk.release(request.id, DIGEST)
-        async with asyncio.timeout(DEADLINE):
-            assert [(await heard.get()).rev for _ in range(2)] == [2, 3]
-        await desk.finish(request.id, 1, "", 1.0, "committed")
-        async with asyncio.timeout(DEADLINE):
-            assert (await heard.get()).state is State.EXECUTED
-        assert heard.empty()
-
-    async def test_what_happened_before_is_heard_at_once(self, no_poll: None, desk: Desk) -> None:
-        request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
-        await desk.open(request)
-        await desk.withdraw(request.id, "cancelled")
-        for _ in range(5):
-            await asyncio.sleep(0)  # its wake-up has come and gone
-        desk.watch(request.id, heard.put_nowait)
-        async with asyncio.timeout(DEADLINE):
-            assert (await heard.get()).state is State.WITHDRAWN
-
-    async def test_nothing_is_heard_after_the_end_of_the_watch(self, desk: Desk) -> None:
-        request = fresh()
-        first, second = asyncio.Queue[ApprovalRequest](), asyncio.Queue[ApprovalRequest]()
-        unwatch = desk.watch(request.id, first.put_nowait)
-        desk.watch(request.id, second.put_nowait)
-        await desk.open(request)
-        await desk.decide(request.id, 1, BOB, Approve(), "slack")
-        unwatch()
-        unwatch()
-        async with asyncio.timeout(DEADLINE):
-            await second.get()
-        assert first.empty()
-
-    async def test_another_replica_wakes_us(self, no_poll: None, desk: Desk, store: MemoryStore, clock: Clock) -> None:
-        other = Desk(store, ListSpool("gate-2"), clock=clock, link_max_age=3600.0)
-        request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
-        desk.watch(request.id, heard.put_nowait)
-        await desk.open(request)
-        for _ in range(5):
-            await asyncio.sleep(0)  # the look that a new watch takes is over
-        await other.decide(request.id, 1, BOB, Approve(), "slack")
-        async with asyncio.timeout(DEADLINE):
-            assert (await heard.get()).state is State.APPROVED
-
-    async def test_a_change_of_our_own_is_told_without_a_read(self, clock: Clock) -> None:
-        class Counting(MemoryStore):
-            reads = 0
-
-            async def get(self, request_id: str) -> ApprovalRequest | None:
-                self.reads += 1
-                return await super().get(request_id)
-
-        store = Counting(clock)
-        desk = Desk(store, ListSpool(), clock=clock, link_max_age=3600.0)
-        await desk.start("gate-1")
-        request = fresh()
-        await desk.open(request)
-        heard: asyncio.Queue[ApprovalRequest] = asyncio.Queue()
-        desk.watch(request.id, heard.put_nowait)
-        for _ in range(5):
-            await asyncio.sleep(0)  # the looks that opening and watching lead to are over
-        before = store.reads
-        await desk.decide(request.id, 1, BOB, Approve(), "slack")
-        async with asyncio.timeout(DEADLINE):
-            assert (await heard.get()).state is State.APPROVED
-        for _ in range(5):
-            await asyncio.sleep(0)  # the wake-up of our own change has arrived
-        assert store.reads == before
-        await desk.close()
-
-    @pytest.mark.parametrize("fails", [False, True], ids=["our move is refused", "our move fails"])
-    async def test_what_another_replica_did_during_our_own_move_is_heard(self, fails: bool, clock: Clock) -> None:
-        class Overtaken(MemoryStore):
-            """A denial from elsewhere is stored, and told, while a move of ours is under way; the poll sees nothing."""
-
-            async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
-                await super().move(
-                    request_id, lambda stored, now: rules.deny(stored, BOB, "slack", "no", now), lambda _: []
-                )
-                await asyncio.sleep(0)  # the wake-up arrives
-                if fails:
-                    raise StoreUnavailable("away")
-                return await super().move(request_id, change, record)
-
-            async def revisions(self, request_ids: Sequence[str]) -> Mapping[str, int]:
-                return {}
-
-        desk = Desk(Overtaken(clock), ListSpool(), clock=clock, link_max_age=3600.0)
-        await desk.start("gate-1")
-        request = fresh()
-        await desk.open(request)
-        heard: asyncio.Queue[ApprovalRequest] = asyncio.Queue()
-        desk.watch(request.id, heard.put_nowait)
-        for _ in range(5):
-            await asyncio.sleep(0)  # the looks that opening and watching lead to are over
-        if fails:
-            with pytest.raises(StoreUnavailable):
-                await desk.withdraw(request.id, "gone")
-        else:
-            assert refused(await desk.withdraw(request.id, "gone")) is Refusal.ALREADY_DECIDED
-        async with asyncio.timeout(DEADLINE):
-            assert (await heard.get()).state is State.DENIED
-        await desk.close()
-
-    async def test_the_poll_finds_what_no_wake_up_told(self, store: MemoryStore, clock: Clock) -> None:
-        class Deaf(MemoryStore):
-            async def listen(self, heard: Callable[[str, str], None]) -> None:
-                """A store whose notifications are all lost."""
-
-        deaf = Deaf(clock)
-        desk, other = (Desk(deaf, ListSpool(name), clock=clock, link_max_age=1.0) for name in ("gate-1", "gate-2"))
-        await desk.start("gate-1")
-        request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
-        desk.watch(request.id, heard.put_nowait)
-        await desk.open(request)
-        for _ in range(5):
-            await asyncio.sleep(0)  # the look that a new watch takes is over
-        await other.decide(request.id, 1, BOB, Approve(), "slack")
-        async with asyncio.timeout(DEADLINE):
-            assert (await heard.get()).state is State.APPROVED
-        await desk.close()
-
-
-class TestTime:
-    async def test_a_timer_ends_a_request(self, no_poll: None, desk: Desk, clock: Clock) -> None:
-        request, heard = fresh(expires_at=clock.now - 1), asyncio.Queue[ApprovalRequest]()
-        desk.watch(request.id, heard.put_nowait)
-        await desk.open(request)
-        async with asyncio.timeout(DEADLINE):
-            assert (await heard.get()).state is State.EXPIRED
-
-    async def test_not_before_its_time(self, desk: Desk) -> None:
-        request = fresh()
-        await desk.open(request)
-        assert refused(await desk.expire(request.id)) is Refusal.STALE
-
-    async def test_any_replica_ends_what_no_timer_did(self, desk: Desk, store: MemoryStore, clock: Clock) -> None:
-        request = fresh(expires_at=clock.now - 1)
-        heard = asyncio.Queue[ApprovalRequest]()
-        desk.watch(request.id, heard.put_nowait)
-        await store.open(request, lambda _: [])
-        async with asyncio.timeout(DEADLINE):
-            assert (await heard.get()).state is State.EXPIRED
-
-
-class TestDeadReplicas:
-    async def test_a_former_runs_requests_end_before_we_start(self, store: MemoryStore, clock: Clock) -> None:
-        pending, approved, running, ours = (fresh(replica=name) for name in ("old", "old", "old", "new"))
-        before = Desk(store, ListSpool("old"), clock=clock, link_max_age=1.0)
-        for each in (pending, approved, running, ours):
-            await before.open(each)
-        for each in (approved, running):
-            await before.decide(each.id, 1, BOB, Approve(), "slack")
-        await before.release(running.id, DIGEST)
-        desk = Desk(store, ListSpool("new"), clock=clock, link_max_age=1.0)
-        await desk.start("new", gone=["old", "new"])
-        states = {each.id: each for each in await desk.find()}
-        assert states[pending.id].state is states[approved.id].state is State.WITHDRAWN
-        assert states[pending.id].reason.startswith("gateway gone")
-        assert states[running.id].state is State.UNKNOWN
-        assert states[ours.id].state is State.PENDING
-        assert refused(await desk.decide(pending.id, 1, BOB, Approve(), "slack")) is Refusal.ALREADY_DECIDED
-        await desk.close()
-        await before.close()
-
-    async def test_steps_that_were_recorded_and_never_stored_are_voided_once(
-        self, store: MemoryStore, clock: Clock
-    ) -> None:
-        """A process that is killed inside a transaction has told of what then never was."""
-        request, never = fresh(replica="old"), fresh(replica="old")
-        spool = ListSpool("old")
-        before = Desk(store, spool, clock=clock, link_max_age=1.0)
-        await before.open(request)
-        spool.record("held", request=never.id)
-        spool.record("decided", request=request.id, outcome="approved", decided_by="bob@example.com")
-        spool.record("released", request=request.id)
-        spool.flush()
-        await store.append(together(spool.written))
-        for name in ("new", "newer"):
-            store._buried.clear()  # as if the first of them had been killed before it was through
-            after = ListSpool(name)
-            desk = Desk(store, after, clock=clock, link_max_age=1.0)
-            await desk.start(name, gone=["old"])
-            await store.append(together(after.written))
-            await desk.close()
-        voided = [each for each in await store.story(request.id) if each["kind"] == "voided"]
-        assert [str(each["reason"]).partition(":")[0] for each in voided] == ["old #3", "old #4"]
-        [held] = [each for each in await store.story(never.id) if each["kind"] == "voided"]
-        assert held["reason"] == "old #2: its process ended before the store confirmed it; what the store holds counts"
-        assert (held["replica"], held["request"]) == ("new", never.id)
-        await before.close()
-
-    async def test_what_ran_ends_as_the_dead_ones_log_tells(self, store: MemoryStore, clock: Clock) -> None:
-        told, silent, open_ = (fresh(replica="old") for _ in range(3))
-        spool = ListSpool("old")
-        before = Desk(store, spool, clock=clock, link_max_age=1.0)
-        for each in (told, silent, open_):
-            await before.open(each)
-            await before.decide(each.id, 1, BOB, Approve(), "slack")
-            await before.release(each.id, DIGEST)
-        await before.finish(open_.id, 2, "", 1.0, "open")
-        spool.record("finished", request=told.id, outcome="executed", rows=42, duration_ms=3.5)
-        spool.flush()
-        await store.append(together(spool.written))
-        after = ListSpool("new")
-        desk = Desk(store, after, clock=clock, link_max_age=1.0)
-        await desk.start("new", gone=["old"])
-        ends = {each.id: (each.state, each.rows, each.transaction) for each in await desk.find()}
-        assert ends == {
-            told.id: (State.EXECUTED, 42, "its end was not seen"),
-            silent.id: (State.UNKNOWN, None, ""),
-            open_.id: (State.EXECUTED, 2, "its end was not seen"),
-        }
-        [entry] = after.written
-        assert (entry.kind, entry.body["request"], entry.body["outcome"]) == ("finished", silent.id, "unknown")
-        await desk.close()
-        await before.close()
-
-    async def test_a_replica_without_a_sign_of_life_is_buried(
-        self, desk: Desk, store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("gateway.approvals.desk.BEAT_EVERY", 0.01)
-        living = Desk(store, ListSpool("gate-2"), clock=clock, link_max_age=1.0)
-        await store.heartbeat("dead")
-        mine, lost = fresh(replica="gate-2"), fresh(replica="dead")
-        heard = asyncio.Queue[ApprovalRequest]()
-        for each in (mine, lost):
-            living.watch(each.id, heard.put_nowait)
-            await store.open(each, lambda _: [])
-        clock.now += 16.0
-        await living.start("gate-2")
-        async with asyncio.timeout(DEADLINE):
-            told = await heard.get()
-        assert (told.id, told.state) == (lost.id, State.WITHDRAWN)
-        stored = await store.get(mine.id)
-        assert stored is not None
-        assert stored.state is State.PENDING
-        await living.close()
-
-
-class TestFailure:
-    async def test_a_full_spool_decides_nothing(self, desk: Desk, spool: ListSpool) -> None:
-        request = fresh()
-        await desk.open(request)
-        spool.full = True
-        with pytest.raises(GatewayError) as caught:
-            await desk.decide(request.id, 1, BOB, Approve(), "slack")
-        assert caught.value.sqlstate == "53100"
-        stored = await desk.show(request.id)
-        assert stored == request
-
-    async def test_entries_whose_transaction_failed_are_voided(self, spool: ListSpool, clock: Clock) -> None:
-        class Breaking(MemoryStore):
-            async def move(self, request_id: str, change: Change, record: Record) -> ApprovalRequest | Refusal:
-                """The connection is lost after the entries were written and before the commit."""
-                request = await self.get(request_id)
-                assert request is not None
-                moved = change(request, self.clock())
-                assert isinstance(moved, ApprovalRequest)
-                record(moved)
-                raise StoreUnavailable("gone")
-
-        desk = Desk(Breaking(clock), spool, clock=clock, link_max_age=1.0)
-        request = fresh()
-        await desk.open(request)
-        with pytest.raises(StoreUnavailable):
-            await desk.decide(request.id, 1, BOB, Approve(), "slack")
-        assert [entry.kind for entry in spool.written] == ["held", "decided", "voided"]
-        void = spool.written[-1].body
-        assert void["request"] == request.id
-        assert str(void["reason"]).startswith("#2: not confirmed by the store")
-        await desk.close()
-
-    async def test_a_store_that_is_away_refuses_all_and_leaves_no_entry(
-        self, desk: Desk, store: MemoryStore, spool: ListSpool
-    ) -> None:
-        request = fresh()
-        await desk.open(request)
-        store.away = True
-        for call in (
-            desk.open(fresh()),
-            desk.decide(request.id, 1, BOB, Approve(), "slack"),
-            desk.release(request.id, DIGEST),
-            desk.withdraw(request.id, "cancelled"),
-            desk.show(request.id),
-        ):
-            with pytest.raises(StoreUnavailable):
-                await call
-        assert spool.kinds() == [("held", None)]
-
-
 class TestReviewer:
     async def test_without_a_directory_the_last_token_counts_while_it_is_fresh(
         self, desk: Desk, store: MemoryStore, clock: Clock
@@ -688,23 +354,6 @@ async def test_pending_is_what_waits(desk: Desk) -> None:
 
 
 # Races, on PostgreSQL -----------------------------------------------------------------------------------------------
-
-
-class Replica:
-    """A desk with connections and a chain of its own; not started, so that no poll takes part in a race."""
-
-    def __init__(self, store: PostgresStore, name: str) -> None:
-        self.store, self.spool = store, ListSpool(name)
-        self.desk = Desk(store, self.spool, clock=time.time, link_max_age=3600.0)
-
-
-@pytest.fixture
-async def replicas(store_dsn: str) -> AsyncIterator[tuple[Replica, Replica]]:
-    async with postgres_store(store_dsn) as one, postgres_store(store_dsn) as two:
-        both = Replica(one, "gate-1"), Replica(two, "gate-2")
-        yield both
-        for each in both:
-            await each.desk.close()
 
 
 def outcomes(replicas: tuple[Replica, Replica]) -> list[Value]:
@@ -803,19 +452,6 @@ async def test_two_replicas_expire_once(replicas: tuple[Replica, Replica]) -> No
     assert outcomes(replicas) == ["expired"]
 
 
-async def test_a_click_on_one_replica_wakes_the_wire_on_the_other(
-    no_poll: None, replicas: tuple[Replica, Replica]
-) -> None:
-    one, two = replicas
-    await one.desk.start("gate-1")
-    request, heard = fresh(), asyncio.Queue[ApprovalRequest]()
-    one.desk.watch(request.id, heard.put_nowait)
-    await one.desk.open(request)
-    clicked = decided(await two.desk.decide(request.id, 1, BOB, Approve(), "slack"))
-    async with asyncio.timeout(DEADLINE):
-        assert await heard.get() == clicked
-
-
 async def test_a_quorum_of_two_counts_two_at_once(replicas: tuple[Replica, Replica]) -> None:
     one, two = replicas
     request = replace(fresh(), approvals_needed=2)
@@ -832,23 +468,6 @@ async def test_a_quorum_of_two_counts_two_at_once(replicas: tuple[Replica, Repli
     stored = await two.desk.show(request.id)
     assert stored is not None
     assert {given.by for given in stored.approvals} == {BOB, CAROL}
-
-
-async def test_the_real_spool_and_the_store_hold_one_good_chain(store_dsn: str, tmp_path: Path) -> None:
-    async with postgres_store(store_dsn) as store:
-        spool = Spool.open(tmp_path, "gate-1", KEY, time.time)
-        desk = Desk(store, spool, clock=time.time, link_max_age=3600.0)
-        one, two = fresh(agent="nul \0 in it"), fresh()
-        for request in (one, two):
-            await desk.open(request)
-            await desk.decide(request.id, 1, BOB, Approve(), "slack")
-        await desk.release(one.id, DIGEST)
-        await desk.withdraw(two.id, "client gone")
-        chain = await store.chain("gate-1", 0, 100)
-        assert verify_chain(KEY, "gate-1", chain) == []
-        assert [entry["kind"] for entry in chain] == ["held", "decided", "held", "decided", "released", "decided"]
-        await desk.close()
-        spool.close()
 
 
 async def test_a_flood_of_one_person_is_stopped_at_the_limit_however_many_come_at_once(
@@ -880,48 +499,6 @@ async def test_a_flood_is_told_to_reviewers_once_in_a_while(store: MemoryStore, 
         clock.now += 250.0
     assert {each.id for each in told} == {newer.id}
     await desk.close()
-
-
-async def test_the_requester_withdraws_and_nobody_else(desk: Desk, spool: ListSpool) -> None:
-    request = fresh()
-    await desk.open(request)
-    answer = await desk.decide(request.id, 1, BOB, Withdraw(), "slack")
-    assert isinstance(answer, Refused)
-    assert answer.refusal is Refusal.NOT_YOURS
-    assert decided(await desk.decide(request.id, 1, ANN, Withdraw(), "slack")).state is State.WITHDRAWN
-    refused, ended = (entry.body for entry in spool.written[1:])
-    assert (refused["kind"], refused["reason"]) == ("refused", "not the requester")
-    said = {name: ended[name] for name in ("kind", "outcome", "decided_by", "via", "reason", "sqlstate")}
-    assert said == {
-        "kind": "decided", "outcome": "withdrawn", "decided_by": "ann@example.com", "via": "slack",
-        "reason": "by its requester", "sqlstate": "57014",
-    }  # fmt: skip
-
-
-async def test_a_question_is_recorded_and_decides_nothing(desk: Desk, spool: ListSpool) -> None:
-    request = fresh()
-    await desk.open(request)
-    asked = decided(await desk.decide(request.id, 1, BOB, Ask("why all?"), "teams"))
-    assert (asked.state, [each.text for each in asked.questions]) == (State.PENDING, ["why all?"])
-    entry = spool.written[-1].body
-    assert [entry[name] for name in ("kind", "decided_by", "via", "reason")] == ["asked", BOB.user, "teams", "why all?"]
-    assert "outcome" not in entry
-    answer = await desk.decide(request.id, 1, EVE, Ask("may I?"), "slack")
-    assert isinstance(answer, Refused)
-    assert spool.kinds()[-1] == ("refused", None)
-    assert decided(await desk.decide(request.id, 1, CAROL, Approve(), "slack")).state is State.APPROVED
-
-
-@pytest.mark.parametrize("decision", [Deny, RequestChanges, Ask])
-async def test_what_reviewers_type_is_masked(
-    store: MemoryStore, spool: ListSpool, clock: Clock, decision: Callable[[str], Decision]
-) -> None:
-    desk = Desk(store, spool, clock=clock, link_max_age=60.0, scrub=lambda text: text.replace("4711", "[pin]"))
-    request = fresh()
-    await desk.open(request)
-    stored = decided(await desk.decide(request.id, 1, BOB, decision("not\n4711"), "slack"))
-    assert [stored.reason, stored.changes, *(each.text for each in stored.questions)].count("not [pin]") == 1
-    assert str(spool.written[-1].body["reason"]).endswith("not [pin]")
 
 
 class TestKept:

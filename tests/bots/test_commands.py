@@ -10,7 +10,8 @@ import pytest
 
 from bots.commands import REFUSALS, Answer, Commands, Viewer, owner_of
 from bots.texts import in_utc
-from gateway.approvals.desk import Approve, Deny, Desk, Lift
+from gateway.approvals.decisions import Approve, Deny, Lift
+from gateway.approvals.desk import Desk
 from gateway.approvals.request import Person, Refusal, State
 from gateway.approvals.risk import is_high
 from gateway.audit.entry import Entry, Value

@@ -8,7 +8,8 @@ import pytest
 from bots.answers import Viewer
 from bots.home import SHOWN, Home, Item, Part
 from bots.texts import in_utc
-from gateway.approvals.desk import Approve, Deny, Desk
+from gateway.approvals.decisions import Approve, Deny
+from gateway.approvals.desk import Desk
 from gateway.approvals.grants import Scope, Terms
 from gateway.approvals.request import Person
 from gateway.store.memory import MemoryStore

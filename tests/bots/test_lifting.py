@@ -8,7 +8,8 @@ import pytest
 from bots.answers import Viewer
 from bots.lifting import Lifting
 from gateway.approvals.cooldown import CoolDown
-from gateway.approvals.desk import Deny, Desk
+from gateway.approvals.decisions import Deny
+from gateway.approvals.desk import Desk
 from gateway.errors import NotPermitted
 from gateway.store.memory import MemoryStore
 from tests.bots.samples import ANN, BOB, EVE

@@ -9,7 +9,8 @@ import pytest
 
 from bots.answers import Answer, Viewer
 from bots.revoking import GRANTS_HELP, REVOKE_HELP, Revoking
-from gateway.approvals.desk import Approve, Decided, Desk
+from gateway.approvals.decisions import Approve, Decided
+from gateway.approvals.desk import Desk
 from gateway.approvals.grants import Scope
 from gateway.approvals.request import ApprovalRequest, Person, State
 from gateway.audit.entry import together

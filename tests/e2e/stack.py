@@ -162,7 +162,7 @@ class Stack:
     async def _begin(self) -> Stage:
         stage = Stage(self._binaries)
         await stage.start()
-        front = stage.gateway._slack
+        front = stage.gateway.chats.slack
         assert front is not None
         for listener in front._bolt._async_listeners:  # slack_bolt gives them up after 3 s, and answers 404
             listener.ack_timeout = int(START)

@@ -23,7 +23,7 @@ from tests.e2e.wire import Wire
 
 UPDATE = "UPDATE ledger SET amount = amount + 1 WHERE id = {}"
 #: Without the look at all watched rows each second only NOTIFY can wake a wire.
-NO_POLL = "import gateway.approvals.desk as desk; desk.POLL_EVERY = 3600.0"
+NO_POLL = "import gateway.approvals.upkeep as upkeep; upkeep.POLL_EVERY = 3600.0"
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.approvals.desk import Approve, Decided, Deny, Desk
+from gateway.approvals.decisions import Approve, Decided, Deny
+from gateway.approvals.desk import Desk
 from gateway.approvals.request import ApprovalRequest, Refusal, State
 from gateway.approvals.seen import Seen
 from gateway.errors import GatewayError, StoreUnavailable, TargetUnavailable

@@ -57,6 +57,7 @@ class Office:
     desk: Desk
     client: AsyncWebClient
     sender: SlackSender
+    commands: Commands
     front: SlackFront
     channel: Channel
     ann: Person
@@ -77,11 +78,12 @@ class Office:
         spool = Spool.open(spool_at, "gate-1", b"k" * 32, time.time)
         desk = Desk(store, spool, clock=time.time, link_max_age=3600.0)
         client = open_client(workspace.bot_token, workspace.api_url)
+        commands = cls._commands(desk, store, spool)
         front = SlackFront(
             client,
             workspace.signing_secret,
             desk,
-            cls._commands(desk, store, spool),
+            commands,
             button_key=BUTTON_KEY,
             clock=time.time,
             app_token=workspace.app_token if socket else None,
@@ -95,7 +97,7 @@ class Office:
         await front.start()
         sender = SlackSender(client, BUTTON_KEY, time.time)
         ann, bob, carol, eve = people
-        return cls(workspace, store, spool, desk, client, sender, front, channel, ann, bob, carol, eve)
+        return cls(workspace, store, spool, desk, client, sender, commands, front, channel, ann, bob, carol, eve)
 
     @staticmethod
     def _commands(desk: Desk, store: MemoryStore, spool: Spool) -> Commands:

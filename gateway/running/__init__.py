@@ -1,0 +1,1 @@
+"""What a running gateway does beside its sessions; gateway.app puts the parts together."""
