@@ -108,7 +108,7 @@ class RowGuard:
 
     @property
     def _most(self) -> int:
-        return self._talk.judge.policy.limits.max_held_bytes
+        return self._talk.grounds.policy.limits.max_held_bytes
 
     def counted(self, body: bytes) -> bytes | None:
         """CommandComplete: the body to go on with; None while, or because, the client gets none."""

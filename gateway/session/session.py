@@ -27,9 +27,10 @@ from gateway.session.draft import RESERVED, Draft
 from gateway.session.errands import Errand, Unreadable, standing_question, syntax_question
 from gateway.session.forwarding import Forwarding
 from gateway.session.gate import Gate, rewritten
+from gateway.session.grounds import Login
 from gateway.session.guard import not_utf8, sure_fail
 from gateway.session.holding import Holding
-from gateway.session.judging import Judge, Login
+from gateway.session.judging import Judge
 from gateway.session.names import NEVER_DOUBTED, Change, Names, Portal, Prepared, Space, kept
 from gateway.session.replies import Batch, Mode, Part, Reply
 from gateway.session.secondtry import SecondTry
@@ -148,7 +149,7 @@ class Session:
                     if talk.lost:
                         self.holding.cancelled("what went before it in its batch failed")
                 case ev.Answered(sql, script):
-                    talk.judge.answered(sql, script)
+                    talk.reader.answered(sql, script)
                     talk.asking = False
                 case ev.SideAnswered(data, problem):
                     self.holding.side_answered(data, problem)
@@ -170,11 +171,11 @@ class Session:
                     self.holding.tick()
                     talk.renew()
                 case ev.PolicyChanged(policy):
-                    talk.judge.adopt(policy)
+                    talk.grounds.adopt(policy)
                     self.draft.judge_again()
                     self.holding.policy_changed()
                 case ev.CatalogChanged(catalog):
-                    talk.judge.refresh(catalog)
+                    talk.grounds.refresh(catalog)
                 case ev.CatalogReloaded(catalog):
                     talk.reloaded(catalog)
                 case ev.GoOn():
@@ -377,7 +378,7 @@ class Session:
             self.forwarding.forward(batch)
             self.batch = batch.rest()
             self.talk.open_batch = self.spilled = True
-        elif batch.size > self.talk.judge.policy.limits.max_held_bytes or len(batch.parts) > HELD_MESSAGES:
+        elif batch.size > self.talk.grounds.policy.limits.max_held_bytes or len(batch.parts) > HELD_MESSAGES:
             self._refuse_oversize(batch)
 
     # --- readers: one a message type; each returns False to wait ------------------------------------------------------
@@ -429,7 +430,7 @@ class Session:
             parse.sql,
             script,
             parse.parameter_types,
-            read_under=self.talk.judge.under,
+            read_under=self.talk.grounds.under,
             shown=text or parse.sql,
             since=since,
             read_as=read_as,
@@ -603,7 +604,7 @@ class Session:
             found = talk.watch.found(raw[5:]) if kind == ord("d") else talk.watch.end()
         if not found:
             return raw
-        reply.refusal = talk.judge.written_back(found)
+        reply.refusal = talk.hiding.written_back(found)
         return frontend.copy_fail(reply.refusal.reason)
 
     # --- texts that our grammar refuses -------------------------------------------------------------------------------
@@ -633,7 +634,7 @@ class Session:
                 return
             self._taken()
             talk.record(
-                "refused", sql=talk.judge.scrub(sql), sqlstate=refusal.sqlstate, reason="the target can't read it"
+                "refused", sql=talk.hiding.scrub(sql), sqlstate=refusal.sqlstate, reason="the target can't read it"
             )
             if kind == ord("Q"):
                 talk.emit(ev.ToClient(refusal.error + refusal.ready))
@@ -641,7 +642,7 @@ class Session:
                 talk.emit(ev.ToClient(refusal.error))
                 talk.phase = Phase.SKIPPING  # up to Sync, as the target would
 
-        talk.errand = Errand(syntax_question(sql, talk.judge, talk.status), then)
+        talk.errand = Errand(syntax_question(sql, talk.hiding, talk.status), then)
         return False
 
     # --- ending a batch -----------------------------------------------------------------------------------------------
@@ -664,7 +665,7 @@ class Session:
         """Refuse it now and read to its Sync without keeping anything: the target skips all that behind the error."""
         text = error_response(
             "54000",
-            f"a held batch may have {self.talk.judge.policy.limits.max_held_bytes} bytes and {HELD_MESSAGES} messages",
+            f"a held batch may have {self.talk.grounds.policy.limits.max_held_bytes} bytes and {HELD_MESSAGES} messages",
             hint="Send fewer rows in one batch.",
         )
         for part in batch.parts:
@@ -687,9 +688,9 @@ class Session:
 
     def _stands(self, found: object) -> None:
         """What has been read of a batch was judged by the path of before: it can't go on by another, so the session ends."""
-        before = self.talk.judge.search_path
+        before = self.talk.grounds.search_path
         self.talk.stands(found)
-        if self.batch.parts and self.talk.judge.search_path != before:
+        if self.batch.parts and self.talk.grounds.search_path != before:
             raise GatewayError(
                 "search_path was changed on the target while a batch was being read",
                 sqlstate="57P03",

@@ -119,6 +119,7 @@ class ShortWay:
 
     def __init__(self, talk: Conversation, stream: Stream) -> None:
         self._talk = talk
+        self._grounds, self._hiding = talk.grounds, talk.hiding
         self._stream = stream
         self._reads = PlainReads(talk)
         self._texts = self._reads  # where texts are looked up: in what sessions have in common, if it may
@@ -252,13 +253,13 @@ class ShortWay:
         for each in shown:
             if each is not None and "\0" in each:
                 return None
-        plain, judge = flight.plain, self._talk.judge
-        if plain.writes and judge.masked_write((plain.statement,), shown) is not None:
+        plain, hiding = flight.plain, self._hiding
+        if plain.writes and hiding.masked_write((plain.statement,), shown) is not None:
             return None
         if (
-            any(codes) or plain.hides or judge.own.suspicious(raw)
+            any(codes) or plain.hides or self._grounds.own.suspicious(raw)
         ):  # what is shown of binary values is not what stands there
-            return list_value(judge.told_values(plain.statement, shown))
+            return list_value(hiding.told_values(plain.statement, shown))
         return list_value(shown)
 
     def answered(self, data: bytes, now: float) -> Alike | None:

@@ -17,13 +17,13 @@ from gateway.masking.rows import RowMasker
 from gateway.session import events as ev
 from gateway.session.gate import SETTING
 from gateway.session.guard import NO_PORTAL, refused_by_policy
-from gateway.session.judging import fires_deferred
 from gateway.session.meaning import REPORTED
 from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.rowguard import RowGuard
 from gateway.session.state import Conversation, Phase
 from gateway.session.telling import Teller, told
+from gateway.session.traits import fires_deferred
 from gateway.session.trial import ANY_TIME, READ_ONLY
 from gateway.sql.statement import Control
 from gateway.wire.backend import (
@@ -234,7 +234,7 @@ class Stream:
         formats = bind.result_formats if bind else ()
         shown = tuple(format_of(formats, at, each) for at, each in enumerate(columns))
         talk = self._talk
-        masker = talk.judge.masker(statement, columns, shown, approved=_approved(reply))
+        masker = talk.hiding.masker(statement, columns, shown, approved=_approved(reply))
         status = self._within or talk.status
         telling = told(statement, bind.parameters if bind else (), status, wish=talk.gate.wish)
         reply.masker = Teller(telling, masker) if telling else masker
@@ -242,8 +242,8 @@ class Stream:
     def _showing(self, execution: Execution | None) -> None:
         """A result begins: note what of it goes out as it is."""
         if execution is not None:
-            judge = self._talk.judge
-            execution.clear, execution.unscanned = judge.seen_clear(execution.statement), judge.unscanned
+            hiding = self._talk.hiding
+            execution.clear, execution.unscanned = hiding.seen_clear(execution.statement), hiding.unscanned
 
     def _rows(self, raw: bytes) -> None:
         head = self._head("DataRow")
@@ -357,7 +357,7 @@ class Stream:
 
     def _row_description(self, body: bytes) -> bytes | None:
         head = self._head("RowDescription")
-        body = self._talk.judge.names(body)
+        body = self._talk.hiding.names(body)
         columns = row_description(body)
         if head.kind == ord("D"):
             if head.prepared is not None and head.prepared.lasts:
@@ -459,7 +459,7 @@ class Stream:
         talk.target_said_fatal = talk.target_said_fatal or fatal
         talk.trial = None if fatal else talk.trial
         if not talk.replies:
-            return talk.judge.diagnostics(body, protected=False)
+            return talk.hiding.diagnostics(body, protected=False)
         head = talk.replies[0]
         guard = self._guarding(head)
         if guard is not None and guard.undoing and not fatal:
@@ -472,7 +472,7 @@ class Stream:
         denial, mode = head.denial, head.mode
         if head.refusal is not None:
             sqlstate = head.refusal.sqlstate
-        protected = talk.judge.protects and self._may_quote(head, execution)
+        protected = talk.grounds.protects and self._may_quote(head, execution)
         if head.stands_for is not None:
             body = body.replace(NO_PORTAL.encode(), head.stands_for.encode())
         if execution is not None and not denial:
@@ -497,7 +497,7 @@ class Stream:
         if denial is not None and not fatal:
             talk.emit(ev.ToClient(denial))
             return None
-        shown = talk.judge.diagnostics(body, protected=protected)
+        shown = talk.hiding.diagnostics(body, protected=protected)
         # The Describe that we put before an Execute fails for it: the target skips the Execute.
         ours = mode is not Mode.EXPECT and head.kind != ord("D")
         return None if ours and not talk.flushed and not fatal else shown
@@ -590,7 +590,7 @@ class Stream:
         elif len(talk.replies) > 1:
             raise TargetUnavailable("a message was sent behind COPY FROM STDIN, in the place of its data")
         talk.phase, talk.copying = Phase.COPY_IN, False
-        talk.watch = talk.judge.watch_copy()
+        talk.watch = talk.hiding.watch_copy()
         return self._seen(head, body)
 
     def _copy_out(self, body: bytes) -> bytes | None:
@@ -598,7 +598,7 @@ class Stream:
         head = self._head("CopyOutResponse")
         statement = head.execution.statement if head.execution else None
         self._showing(head.execution)
-        self._copy = talk.judge.copier(statement, body, approved=_approved(head))
+        self._copy = talk.hiding.copier(statement, body, approved=_approved(head))
         return self._seen(head, body)
 
     def _copy_both(self, _body: bytes) -> bytes | None:
@@ -626,12 +626,12 @@ class Stream:
         if talk.replies and talk.replies[0].mode is not Mode.EXPECT:
             return None
         head = talk.replies[0] if talk.replies else None
-        protected = talk.judge.protects and head is not None and self._may_quote(head, head.execution)
-        return talk.judge.diagnostics(body, protected=protected)
+        protected = talk.grounds.protects and head is not None and self._may_quote(head, head.execution)
+        return talk.hiding.diagnostics(body, protected=protected)
 
     def _notification(self, body: bytes) -> bytes | None:
         talk = self._talk
-        return scrub_notification(body, talk.judge.detectors, talk.channels if talk.judge.protects else None)
+        return scrub_notification(body, talk.grounds.detectors, talk.channels if talk.grounds.protects else None)
 
     def _parameter_status(self, body: bytes) -> bytes | None:
         name, value = read_parameter_status(body)
@@ -648,10 +648,10 @@ class Stream:
             if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
                 self._talk.gate.reported(value)
             return None  # the gate opens and closes; the client's own wish is told when it changes
-        doubtful = (self._touched or self._talk.judge.doubts_settings) and may_hold_values(name, value)
+        doubtful = (self._touched or self._talk.grounds.doubts_settings) and may_hold_values(name, value)
         if doubtful and (name.lower(), value.lower()) not in self._talk.own_settings:
             return None  # a statement may have set it to what it read
-        return scrub_parameter(body, self._talk.judge.detectors)
+        return scrub_parameter(body, self._talk.grounds.detectors)
 
 
 #: What is done with a message, by its type. Behind the class, because no compiled class can name its methods inside it.

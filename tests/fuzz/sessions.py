@@ -23,8 +23,9 @@ from gateway.policy.model import Policy, load
 from gateway.session import events as ev
 from gateway.session.common import Commons
 from gateway.session.gate import Gate
-from gateway.session.judging import UNREADABLE, Login
+from gateway.session.grounds import Login
 from gateway.session.session import Session
+from gateway.session.traits import UNREADABLE
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.parse import read
 from gateway.sql.tree import words
@@ -447,7 +448,7 @@ def _kinds(data: bytes) -> str:
 def _another(world: World) -> Policy:
     """The same policy, or where nobody has to approve anything, any."""
     if not world.allowing:
-        return world.session.talk.judge.policy
+        return world.session.talk.grounds.policy
     return _policy(world.random.choice((OPEN, OPEN, POLICY)) + world.random.choice(MASKINGS))
 
 

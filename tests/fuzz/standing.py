@@ -14,6 +14,10 @@ _NOT_OF_TALK = frozenset(
     {
         "login",
         "judge",
+        "grounds",
+        "reader",
+        "spreading",
+        "hiding",
         "names",
         "gate",
         "effects",
@@ -27,9 +31,9 @@ _NOT_OF_TALK = frozenset(
         "_facts",
     }
 )
-_OF_JUDGE = (
-    "agent", "epoch", "search_path", "doubts_settings", "_wandered", "_copied_to", "_defined", "_heirs", "_writers"
-)  # fmt: skip
+_OF_JUDGE = ("agent", "_writers")
+_OF_GROUNDS = ("epoch", "search_path", "doubts_settings", "wandered", "copied")
+_OF_SPREADING = ("_defined", "_heirs")
 _OF_STREAM = (
     "_tail", "_held", "_passing", "_passed", "_parts", "_touched", "_reached", "_within"
 )  # fmt: skip
@@ -46,6 +50,8 @@ def stands(session: Session) -> dict[str, object]:
     for of, what, wanted in (
         ("talk", talk, _of_talk(talk)),
         ("judge", talk.judge, _OF_JUDGE),
+        ("grounds", talk.grounds, _OF_GROUNDS),
+        ("spreading", talk.spreading, _OF_SPREADING),
         ("stream", session.stream, _OF_STREAM),
         ("renewal", talk.renewal, _OF_RENEWAL),
     ):

@@ -167,7 +167,7 @@ def test_the_digest_is_made_again_at_the_release() -> None:
     play = Playbook()
     held(play, query(DELETE))
     first = play.requests[-1].release_digest
-    play.session.talk.judge.moved(("other",))
+    play.session.talk.grounds.moved(("other",))
     play.send(ruled(play, State.APPROVED))
     play.recheck()
     (release,) = [each for each in play.effects if isinstance(each, ev.Release)]
@@ -409,7 +409,7 @@ def test_a_temporary_table_is_shown_as_one_and_judged_by_the_name_it_stands_in_f
 
 def test_a_path_that_begins_with_pg_temp_makes_temporary_tables() -> None:
     play = Playbook(ALLOW_DDL)
-    play.session.talk.judge.moved(("pg_temp", "public"))
+    play.session.talk.grounds.moved(("pg_temp", "public"))
     passed(play, "CREATE TABLE orders (id int)", "CREATE TABLE")
     assert play.client(query("SELECT id FROM orders")) == ["reloadcatalog"]
     assert play.send(ev.CatalogReloaded(catalog()))
@@ -491,7 +491,7 @@ def test_the_users_schema_on_the_path_is_that_of_the_role_that_was_set(chosen: b
         "target Q[SHOW role; SHOW session_authorization]"
     ]
     play.target(row(chosen), complete("SHOW"), row(b"boss"), complete("SHOW"), ready())
-    assert play.session.talk.judge.search_path == (schema, "public")
+    assert play.session.talk.grounds.search_path == (schema, "public")
 
 
 ALONE = ("SELECT evil()", "DELETE FROM customers WHERE id = evil()")

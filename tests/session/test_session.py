@@ -691,7 +691,7 @@ def test_search_path_is_asked_for_again_after_it_was_set() -> None:
     assert lines[-1] == "target Q[SHOW search_path]"
     assert play.client(query("SELECT 1")) == [], "nothing is judged by a path that is not known"
     assert play.target(row(b'other, "$user"'), complete("SHOW"), ready()) == ["record statement", "target Q[SELECT 1]"]
-    assert play.session.talk.judge.search_path == ("other", "hoop")
+    assert play.session.talk.grounds.search_path == ("other", "hoop")
 
 
 def test_standard_conforming_strings_off_ends_the_session() -> None:

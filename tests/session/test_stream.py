@@ -201,7 +201,7 @@ def test_a_reported_search_path_is_asked_for_before_anything_is_judged_by_it() -
     assert play.target(parameter("search_path", "other")) == ["client S", "target Q[SHOW search_path]"]
     assert play.client(query("SELECT 1")) == []
     assert play.target(row(b"other"), complete("SHOW"), ready()) == ["record statement", "target Q[SELECT 1]"]
-    assert play.session.talk.judge.search_path == ("other",)
+    assert play.session.talk.grounds.search_path == ("other",)
 
 
 @pytest.mark.parametrize(("path", "goes_on"), [(b"public", True), (b"other", False)])
