@@ -1,7 +1,7 @@
 """The batch that is being read: what the names in it mean, and what each of its messages is judged to be. Pure.
 
 A batch's own names count at once: if the target refuses one of them, it skips what follows. What must not live here: taking
-messages (session.py), sending them (forwarding.py), what a verdict is (judging.py, gateway.policy).
+messages (intake.py), sending them (forwarding.py), what a verdict is (judging.py, gateway.policy).
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """What the parts of one session share: who, names, transaction status, replies owed, effects so far. No decisions.
 
-session.py reads the client, stream.py the target, holding.py waits for people; all three change this and nothing else.
+intake.py reads the client, stream.py the target, holding.py waits for people; all three change this and nothing else.
 """
 
 from collections import deque

@@ -81,19 +81,6 @@ class Stream:
         """The transaction is over, and nothing of it is owed."""
         self._reached = False
 
-    def abandon(self) -> None:
-        """The conversation ends here: say of everything on its way that its end was not seen."""
-        talk = self._talk
-        in_flight = False
-        for reply in talk.replies:
-            for execution in reply.executions[reply.at :]:
-                in_flight = True
-                talk.record("finished", statement=execution.number, request=execution.request, outcome="unknown")
-                if execution.request:
-                    talk.emit(ev.Unknown(execution.request))
-            reply.executions = []
-        talk.broken_off(in_flight=in_flight)
-
     def passes(self, data: bytes) -> bool:
         """Is this chunk nothing but rows that go on as they are, behind such ones? Then it can be written at once: nothing else
         changes by it."""

@@ -232,7 +232,7 @@ class World:
         """Nothing is on its way any more."""
         if self.closed or self.lying:
             return
-        assert not self.session.inbox, f"{len(self.session.inbox)} messages were never read"
+        assert not self.session.intake.inbox, f"{len(self.session.intake.inbox)} messages were never read"
         assert not self.session.talk.replies, f"waiting for answers to {self.session.talk.replies}"
         assert self.target.default or self.target.status != "I", "the gate stayed open"
         if self.whole:

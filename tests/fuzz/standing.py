@@ -67,8 +67,14 @@ def stands(session: Session) -> dict[str, object]:
         "gate": repr(talk.gate),
         "busy with": (talk.errand is None, talk.trial is None or talk.trial.stage, talk.rowguard is None),
         "names": (names.doubts, names.asked_at, names.readings, {k: v for k, v in names._on_the_way.items() if v}),
-        "inbox": (list(session.inbox), session.waiting, session.frames.partial),
-        "reading": (session.paused, session.going_on, session.spilled, session.draft.begun, session.holding.active),
+        "inbox": (list(session.intake.inbox), session.intake.waiting, session.intake.frames.partial),
+        "reading": (
+            session.paused,
+            session.going_on,
+            session.intake.spilled,
+            session.draft.begun,
+            session.holding.active,
+        ),
     }
 
 

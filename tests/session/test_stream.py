@@ -18,7 +18,7 @@ from tests.playbook import (
     row,
     split,
 )
-from tests.session.test_session import DELETE, approve, held
+from tests.session.test_session import DELETE, approve
 
 MASKED = POLICY + "masking: {columns: [{column: shop.public.customers.card_number, mask: redact}]}\n"
 ROWS = columns("name", "card_number", first=2) + row(b"Ann", b"4000") * 3 + complete("SELECT 3") + ready()
@@ -411,18 +411,6 @@ def test_syncs_behind_a_copy_in_are_owed_nothing() -> None:
     assert play.client(message(b"d", b"1\n"), message(b"c", b""), SYNC) == ["target d c S"]
     assert play.target(complete("COPY 1"), ready())[-1] == "client C[COPY 1] ZI"
     assert play.session.talk.drained
-
-
-# --- the end ---------------------------------------------------------------------------------------------------------------
-
-
-def test_what_was_on_its_way_when_it_ended_is_unknown() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    approve(play)
-    lines = play.send(ev.TargetGone())
-    assert lines[:2] == ["record finished", "unknown REQ1"]
-    assert play.recorded("finished")[0]["outcome"] == "unknown"
 
 
 # --- a target that lies ----------------------------------------------------------------------------------------------------
