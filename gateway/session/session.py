@@ -1,7 +1,8 @@
 """One client's conversation with one target, judged. Pure: `handle(event, now)` returns effects in order.
 
-Read it top-down: what happens to a DELETE is `handle`, then Intake in intake.py (`feed`, `read_some`, `_read_query` or `_read_execute`; judged:
-draft.py; `_end_batch`) -> held (holding.py) or forwarded (forwarding.py); its answer comes back through stream.py and answers.py.
+Read it top-down: what happens to a DELETE is `handle` -> `_advance` -> intake.py: `read_some` -> `_pull` -> `_read_query` or `_read_execute`
+(judged: draft.py) -> `_end_batch` -> held (holding.py) or forwarded (forwarding.py); its answer comes back through stream.py, and
+answers.py says what it changes.
 What was taken for a read and writes comes back too, and is judged again (secondtry.py).
 
 Rules:

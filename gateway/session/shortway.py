@@ -120,7 +120,7 @@ class ShortWay:
     def __init__(self, talk: Conversation, stream: Stream) -> None:
         self._talk = talk
         self._grounds, self._hiding = talk.grounds, talk.hiding
-        self._stream = stream
+        self._stream, self._answers = stream, stream.answers
         self._reads = PlainReads(talk)
         self._texts = self._reads  # where texts are looked up: in what sessions have in common, if it may
         self._session = text_value(talk.login.session)
@@ -317,7 +317,7 @@ class ShortWay:
         talk.wrote_settings(flight.plain.statement)
         if edge.status == "I":
             talk.names.transaction_ended()
-            self._stream.forget_block()
+            self._answers.forget_block()
         return flight.plain.over, (*flight.values, b"0", milliseconds_value(now - flight.at))
 
     def _walk(self, flight: Flight, data: bytes, ready: i64) -> bytes | None:
@@ -357,7 +357,7 @@ class ShortWay:
         rows = _rows(data[at + 5 : ready])
         if rows is not None:
             if self._talk.status != "I":
-                self._stream.reached(protected=flight.plain.protected)
+                self._answers.ran(protected=flight.plain.protected)
             self._note(flight, result)
         return rows
 

@@ -35,8 +35,9 @@ _OF_JUDGE = ("agent", "_writers")
 _OF_GROUNDS = ("epoch", "search_path", "doubts_settings", "wandered", "copied")
 _OF_SPREADING = ("_defined", "_heirs")
 _OF_STREAM = (
-    "_tail", "_held", "_passing", "_passed", "_parts", "_touched", "_reached", "_within"
+    "_tail", "_held", "_passing", "_passed", "_parts"
 )  # fmt: skip
+_OF_ANSWERS = ("touched", "reached")
 _OF_PREPARED = ("sql", "script", "types", "columns", "shown", "from_sql", "since", "read_as", "rowless")
 _OF_PORTAL = ("script", "bind", "columns", "released", "shown", "since", "read_as", "under")
 _OF_RENEWAL = ("owed", "_readings", "_names", "_made", "_everything")
@@ -53,6 +54,8 @@ def stands(session: Session) -> dict[str, object]:
         ("grounds", talk.grounds, _OF_GROUNDS),
         ("spreading", talk.spreading, _OF_SPREADING),
         ("stream", session.stream, _OF_STREAM),
+        ("answers", session.stream.answers, _OF_ANSWERS),
+        ("results", session.stream.results, ("within",)),
         ("renewal", talk.renewal, _OF_RENEWAL),
     ):
         found |= {f"{of}.{name}": getattr(what, name) for name in wanted}
@@ -62,7 +65,7 @@ def stands(session: Session) -> dict[str, object]:
         found |= _prepared(f"portal {name!r}: its statement", portal.prepared)
         found |= {f"portal {name!r}.{each}": getattr(portal, each) for each in _OF_PORTAL}
     return found | {
-        "stream._copy": session.stream._copy is None,
+        "results.copy": session.stream.results.copy is None,
         "replies": [(each.kind, each.mode, each.at, len(each.executions), each.planned) for each in talk.replies],
         "gate": repr(talk.gate),
         "busy with": (talk.errand is None, talk.trial is None or talk.trial.stage, talk.rowguard is None),

@@ -7,7 +7,6 @@ import pytest
 from gateway.approvals.request import ApprovalRequest, Person, State
 from gateway.policy.model import load
 from gateway.session import events as ev
-from gateway.session.state import Phase
 from gateway.wire.backend import fields
 from gateway.wire.frontend import SYNC, bind, describe, execute, message, parse, query
 from tests.playbook import (
@@ -347,18 +346,6 @@ def test_prepare_and_execute_in_one_string() -> None:
     assert play.is_held
 
 
-# --- COPY --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("end", [complete("COPY 1"), ready()])
-def test_a_target_that_ends_a_copy_before_its_data_does_ends_the_session(end: bytes) -> None:
-    play = Playbook()
-    play.client(query("SELECT 1"))
-    play.target(message(b"G", b"\0\0\0"))
-    assert play.target(end)[-1] == "close"
-    assert play.session.talk.phase is Phase.CLOSED
-
-
 # --- what changes while it is read ---------------------------------------------------------------------------------------
 
 
@@ -385,12 +372,6 @@ def test_search_path_is_asked_for_again_after_it_was_set() -> None:
     assert play.client(query("SELECT 1")) == [], "nothing is judged by a path that is not known"
     assert play.target(row(b'other, "$user"'), complete("SHOW"), ready()) == ["record statement", "target Q[SELECT 1]"]
     assert play.session.talk.grounds.search_path == ("other", "hoop")
-
-
-def test_standard_conforming_strings_off_ends_the_session() -> None:
-    play = Playbook()
-    lines = play.target(message(b"S", b"standard_conforming_strings\0off\0"))
-    assert lines[-1] == "close"
 
 
 def test_a_prepared_statement_is_judged_by_the_search_path_of_its_execution() -> None:
