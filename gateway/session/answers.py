@@ -1,7 +1,7 @@
 """What the target's messages say, one handler a type: answers that were owed, names, status, errors, settings. Pure.
 
-What lives here: matching each message with the reply that is owed, and what it changes. What must not: rows (results.py), cutting the
-stream into messages (stream.py), sending anything to the target.
+What lives here: matching each message with the reply that is owed, and what it changes. What must not: rows
+(results.py), cutting the stream into messages (stream.py), sending anything to the target.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,8 +41,8 @@ _FATES = {"ROLLBACK": "rolled back", "PREPARE TRANSACTION": "prepared"}
 
 
 class Answers:
-    """Of one session. `touched`: since the last ReadyForQuery a statement ran that may show protected values; `reached`: likewise in this
-    transaction, whose deferred constraints and triggers may quote them."""
+    """Of one session. `touched`: since the last ReadyForQuery a statement ran that may show protected values;
+    `reached`: likewise in this transaction, whose deferred constraints and triggers may quote them."""
 
     def __init__(self, talk: Conversation, results: Results) -> None:
         self._talk = talk

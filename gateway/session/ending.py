@@ -1,7 +1,7 @@
-"""How a session ends: what waits is withdrawn, what runs is told of as far as it was seen, and the client hears why. Pure.
+"""How a session ends: what waits is withdrawn, what runs is told as far as it was seen, the client hears why. Pure.
 
-What lives here: every end, whoever wants it. What must not: what makes one end (session.py), a token that is over (intake.py), the texts
-and records of a hold (holding.py).
+What lives here: every end, whoever wants it. What must not: what makes one end (session.py), a token that is over
+(intake.py), the texts and records of a hold (holding.py).
 """
 
 from gateway.approvals.request import GATEWAY_GONE, SESSION_ENDED, TARGET_GONE

@@ -1,8 +1,8 @@
-"""What a session judges by: who asks, policy, catalog and search_path, and which columns are protected under them. Pure.
+"""What a session judges by: who asks, policy, catalog, search_path, and which columns are protected under them. Pure.
 
-What lives here: all that changes it (a policy, a catalog, a path, what the session has copied), and which relations and statements touch
-protected columns. What must not: texts (reader.py), where values are copied to (spreading.py), what is shown (hiding.py), verdicts
-(judging.py).
+What lives here: all that changes it (a policy, a catalog, a path, what the session has copied), and which relations and
+statements touch protected columns. What must not: texts (reader.py), where values are copied to (spreading.py), what is
+shown (hiding.py), verdicts (judging.py).
 """
 
 from collections.abc import Iterator
@@ -45,11 +45,11 @@ class Login:
 
 
 class Grounds:
-    """Of one session; its reader, hiding, spreading and judge look at the same one, so that what changes here changes for all at once.
+    """Of one session. Reader, hiding, spreading and judge look at the same one: what changes here changes for all at once.
 
-    `epoch` goes on whenever a text may be judged, or its result masked, otherwise than before. `reading`: what is known of texts under
-    it. `protects`: is any column of the target protected from this person? `clear`: this person sees them all. `copied`: masks of columns
-    that this session has copied protected ones to.
+    `epoch` goes on whenever a text may be judged, or its result masked, otherwise than before. `reading`: what is known
+    of texts under it. `protects`: is any column of the target protected from this person? `clear`: this person sees
+    them all. `copied`: masks of columns that this session has copied protected ones to.
     """
 
     def __init__(

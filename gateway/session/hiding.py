@@ -1,7 +1,8 @@
-"""What must not be seen: masks of results and of COPY, texts and values as people are told of them, what errors may quote. Pure.
+"""What must not be seen: masks of results and of COPY, texts and values as people are told them, what errors may quote.
 
-What lives here: from a result's columns to a masker, from a statement to what cards and the audit may show of it, and placeholders of
-ours that come back in a write. What must not: how a value is masked (gateway.masking), what is protected (grounds.py).
+What lives here: from a result's columns to a masker, from a statement to what cards and the audit may show of it, and
+placeholders of ours that come back in a write. What must not: how a value is masked (gateway.masking), what is
+protected (grounds.py).
 """
 
 from collections.abc import Sequence

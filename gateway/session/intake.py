@@ -1,7 +1,7 @@
-"""The client's side of one conversation: its messages, read one by one into a batch until that ends and goes, or is held. Pure.
+"""The client's side of one conversation: its messages, read one by one into a batch that goes or is held. Pure.
 
-What lives here: one reader a message type, what of COPY FROM STDIN goes on, and how much is read. What must not: what the names in a
-message mean and what it is judged to be (draft.py), sending (forwarding.py), holds (holding.py).
+What lives here: one reader a message type, what of COPY FROM STDIN goes on, and how much is read. What must not: what
+the names in a message mean and what it is judged to be (draft.py), sending (forwarding.py), holds (holding.py).
 """
 
 from collections import deque
@@ -35,7 +35,8 @@ PER_TURN = 500
 
 
 class Intake:
-    """Of one session. `frames` cuts what comes into messages; `inbox`: those that were not taken yet, by type; `waiting`: their bytes."""
+    """Of one session. `frames` cuts what comes into messages; `inbox`: those that were not taken yet, by type;
+    `waiting`: their bytes."""
 
     def __init__(
         self,
@@ -413,9 +414,10 @@ class Intake:
 
     def _refuse_oversize(self, batch: Batch) -> None:
         """Refuse it now and read to its Sync without keeping anything: the target skips all that behind the error."""
+        most = self._talk.grounds.policy.limits.max_held_bytes
         text = error_response(
             "54000",
-            f"a held batch may have {self._talk.grounds.policy.limits.max_held_bytes} bytes and {HELD_MESSAGES} messages",
+            f"a held batch may have {most} bytes and {HELD_MESSAGES} messages",
             hint="Send fewer rows in one batch.",
         )
         for part in batch.parts:

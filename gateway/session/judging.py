@@ -1,8 +1,8 @@
 """May it go? What a session's policy says of its statements, and which of them run code or write. Pure.
 
-What lives here: verdicts, and the parts that they are found with: grounds.py (what it is judged by), reader.py (what a text means),
-spreading.py (where values go), hiding.py (what is seen of them). How a verdict changes the conversation is in draft.py. What must not:
-anything that keeps a verdict (rules may look at the clock).
+What lives here: verdicts, and the parts that they are found with: grounds.py (what it is judged by), reader.py (what a
+text means), spreading.py (where values go), hiding.py (what is seen of them). How a verdict changes the conversation is
+in draft.py. What must not: anything that keeps a verdict (rules may look at the clock).
 """
 
 from collections import OrderedDict

@@ -1,7 +1,8 @@
-"""From a text to what it means to the target: read, its names resolved, and again when a name or a bound value says more. Pure.
+"""From a text to what it means to the target: read, its names resolved, and again when a name or a value says more. Pure.
 
-What lives here: texts, prepared statements and the names of EXECUTE, FETCH and MOVE. Reading a text is cached, for all sessions that read
-alike (common.py). What must not: the grammar (gateway.sql), what names a client has given (names.py), verdicts (judging.py).
+What lives here: texts, prepared statements and the names of EXECUTE, FETCH and MOVE. Reading a text is cached, for all
+sessions that read alike (common.py). What must not: the grammar (gateway.sql), what names a client has given
+(names.py), verdicts (judging.py).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""The result that is coming from the target: whether its rows pass as they are, what masks them, and whom they are shown. Pure.
+"""The result that is coming from the target: whether its rows pass as they are, what masks them, when they show. Pure.
 
-What lives here: the mask plan of the reply that is at the head, and its rows and COPY data. What must not: where a row begins and ends
-(stream.py), all other messages (answers.py), how a value is masked (gateway.masking).
+What lives here: the mask plan of the reply that is at the head, and its rows and COPY data. What must not: where a row
+begins and ends (stream.py), all other messages (answers.py), how a value is masked (gateway.masking).
 """
 
 from gateway.errors import TargetUnavailable
@@ -20,8 +20,8 @@ DATA_ROW, COPY_DATA = ord("D"), ord("d")
 
 
 class Results:
-    """Of one session. `copy`: the masker of the COPY TO STDOUT at hand. `within`: the transaction status behind a BEGIN or COMMIT that no
-    ReadyForQuery has told yet (answers.py says so); a result may tell of it."""
+    """Of one session. `copy`: the masker of the COPY TO STDOUT at hand. `within`: the transaction status behind a BEGIN
+    or COMMIT that no ReadyForQuery has told yet (answers.py says so); a result may tell of it."""
 
     def __init__(self, talk: Conversation) -> None:
         self._talk = talk
@@ -128,7 +128,7 @@ class Results:
 
 
 def due(talk: Conversation, what: str) -> Reply:
-    """The reply that the target is at. Raises TargetUnavailable where it owes none, as it does not for `what` it sent."""
+    """The reply that the target is at. Raises TargetUnavailable where it sent `what` and owes none."""
     if not talk.replies:
         raise TargetUnavailable(f"the target sent {what} and nothing was asked")
     return talk.replies[0]

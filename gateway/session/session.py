@@ -1,9 +1,9 @@
 """One client's conversation with one target, judged. Pure: `handle(event, now)` returns effects in order.
 
-Read it top-down: what happens to a DELETE is `handle` -> `_advance` -> intake.py: `read_some` -> `_pull` -> `_read_query` or `_read_execute`
-(judged: draft.py) -> `_end_batch` -> held (holding.py) or forwarded (forwarding.py); its answer comes back through stream.py, and
-answers.py says what it changes.
-What was taken for a read and writes comes back too, and is judged again (secondtry.py).
+Read it top-down: what happens to a DELETE is `handle` -> `_advance` -> intake.py: `read_some` -> `_pull` ->
+`_read_query` or `_read_execute` (judged: draft.py) -> `_end_batch` -> held (holding.py) or forwarded (forwarding.py);
+its answer comes back through stream.py, and answers.py says what it changes. What was taken for a read and writes comes
+back too, and is judged again (secondtry.py).
 
 Rules:
 - Nothing of a batch is forwarded before it is judged; from the first HOLD on the rest of it is kept (architecture.md).
@@ -11,8 +11,8 @@ Rules:
 - Record comes before the ToTarget it belongs to. Released bytes go only after the release is committed.
 - ReadyForQuery is never invented.
 
-What lives here: the table of events, and what comes next once one was taken. What must not: sockets, clocks, ids (they arrive), SQL
-parsing (gateway.sql), who decides (gateway.approvals), what a message does (intake.py, answers.py).
+What lives here: the table of events, and what comes next once one was taken. What must not: sockets, clocks, ids (they
+arrive), SQL parsing (gateway.sql), who decides (gateway.approvals), what a message does (intake.py, answers.py).
 """
 
 from collections.abc import Iterator
@@ -43,8 +43,8 @@ READ_AHEAD = 1 << 20
 
 
 class Session:
-    """See the module. `request_ids` gives a new id for each approval request. `search_path`: what the target has just said; None
-    has it asked. `commons`: what the sessions of this process know in common."""
+    """See the module. `request_ids` gives a new id for each approval request. `search_path`: what the target has just
+    said; None has it asked. `commons`: what the sessions of this process know in common."""
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class Session:
             talk.emit(ev.CancelTarget())
         self.holding.interrupted()  # last: the sure-fail of a hold that ends here needs no cancel
 
-    # --- what comes next -----------------------------------------------------------------------------------------------
+    # --- what comes next ----------------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
         """Take messages from the inbox until something must be waited for, be it only the others' turn."""

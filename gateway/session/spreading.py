@@ -1,7 +1,7 @@
-"""Where a statement takes protected values to: columns that it copies them into, settings, tables of the session's own. Pure.
+"""Where statements take protected values to: columns that they copy them into, settings, tables of their own. Pure.
 
-What lives here: what a write copies where, and what a session remembers of what it has run. What must not: what is protected
-(grounds.py), the masks of what was copied (hiding.py), whether a copy may go (gateway.policy).
+What lives here: what a write copies where, and what a session remembers of what it has run. What must not: what is
+protected (grounds.py), the masks of what was copied (hiding.py), whether a copy may go (gateway.policy).
 """
 
 from gateway.session.grounds import Grounds, Place

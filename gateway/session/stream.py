@@ -1,8 +1,8 @@
 """Walking the target's byte stream: headers first, then untouched runs in one slice (architecture.md, Server chunks).
 
-What lives here: where messages begin and end, and what passes as it came. DataRow and CopyData that need no mask pass as slices, an
-incomplete one included; everything else is handled whole. What must not: which rows pass (results.py), what the other messages say
-(answers.py), sending anything to the target.
+What lives here: where messages begin and end, and what passes as it came. DataRow and CopyData that need no mask pass
+as slices, an incomplete one included; everything else is handled whole. What must not: which rows pass (results.py),
+what the other messages say (answers.py), sending anything to the target.
 """
 
 from gateway.errors import TargetUnavailable

@@ -1,7 +1,7 @@
 """What can be said of one statement by itself: what running it may change, what its meaning rests on. Pure functions.
 
-What lives here: predicates of a statement, and the statement as one of which nothing is known for certain. What must not: what a catalog
-or a policy says of it (grounds.py, judging.py), what its text means (gateway.sql).
+What lives here: predicates of a statement, and the statement as one of which nothing is known for certain. What must
+not: what a catalog or a policy says of it (grounds.py, judging.py), what its text means (gateway.sql).
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is masked of a result, told of a statement, and refused because it was masked: lineage, and the origin that the target itself names."""
+"""What is masked of a result (by lineage, and the origin that the target names), told of a statement, and refused."""
 
 import pytest
 

@@ -346,7 +346,7 @@ def test_prepare_and_execute_in_one_string() -> None:
     assert play.is_held
 
 
-# --- what changes while it is read ---------------------------------------------------------------------------------------
+# --- what changes while it is read -------------------------------------------------------------------------------------
 
 
 def test_a_batch_that_is_being_read_is_judged_by_the_policy_of_its_end() -> None:

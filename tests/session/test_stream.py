@@ -1,4 +1,4 @@
-"""The target's bytes: however they are split, the same reaches the client, and a length that can't be ends the session."""
+"""The target's bytes: however they are split, the same reaches the client; a length that can't be ends the session."""
 
 import pytest
 
