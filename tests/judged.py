@@ -1,7 +1,7 @@
 """A judge of its own, without a session: what its tests ask it, and what a client would see."""
 
 from gateway.policy.model import load
-from gateway.session.grounds import Login
+from gateway.session.grounds import Grounds, Login
 from gateway.session.judging import Judge
 from gateway.sql.statement import Statement
 from gateway.wire.backend import Column
@@ -29,7 +29,7 @@ def masking_judge() -> Judge:
     """Under MASKED, for Ann."""
     policy = load(MASKED)
     login = Login("s", "r", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
-    return Judge(login, policy, catalog())
+    return Judge(Grounds(login, policy, catalog()))
 
 
 def statement(judge: Judge, sql: str) -> Statement:

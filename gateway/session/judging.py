@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.policy.decide import Answer, Circumstances, Verdict, judge, strictest
-from gateway.policy.model import Policy
-from gateway.session.common import Commons
-from gateway.session.grounds import Grounds, Login
+from gateway.session.grounds import Grounds
 from gateway.session.hiding import Hiding
 from gateway.session.reader import Reader
 from gateway.session.spreading import Spreading
 from gateway.session.traits import UNREADABLE, text_of
-from gateway.sql.catalog import Catalog
 from gateway.sql.restarts import calls_beside_from
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.sql.tree import parts
@@ -31,22 +28,14 @@ _GIVES_NONE = frozenset({"TRUNCATE TABLE", "LOCK TABLE", "NOTIFY", "MOVE", "DO"}
 
 
 class Judge:
-    """Judges statements for one login under one policy, catalog and search_path."""
+    """Judges statements on these grounds. `agent`: the application's name, as the client says it now."""
 
-    def __init__(
-        self,
-        login: Login,
-        policy: Policy,
-        catalog: Catalog | None,
-        search_path: tuple[str, ...] = ("public",),
-        commons: Commons | None = None,
-    ) -> None:
-        """`commons`: of the sessions of this process; without them it shares nothing."""
-        self.agent = login.agent
-        self.grounds = Grounds(login, policy, catalog, search_path, commons)
-        self.reader = Reader(self.grounds)
-        self.spreading = Spreading(self.grounds, self.reader)
-        self.hiding = Hiding(self.grounds, self.reader)
+    def __init__(self, grounds: Grounds) -> None:
+        self.grounds = grounds
+        self.agent = grounds.login.agent
+        self.reader = Reader(grounds)
+        self.spreading = Spreading(grounds, self.reader)
+        self.hiding = Hiding(grounds, self.reader)
         self._writers: OrderedDict[str, None] = OrderedDict()
 
     @property
@@ -63,7 +52,7 @@ class Judge:
         """One of the same standing that belongs to no session: what it finds holds for all that are like others."""
         grounds = self.grounds
         login = replace(grounds.login, session="", agent=self.agent)
-        return Judge(login, grounds.policy, grounds.catalog, grounds.search_path, grounds.commons)
+        return Judge(Grounds(login, grounds.policy, grounds.catalog, grounds.search_path, grounds.commons))
 
     def verdict(self, statements: Sequence[Statement], now: float, rows: int | None = None) -> Verdict:
         """The strictest verdict over the statements of one message; the first of the strictest names the rule."""

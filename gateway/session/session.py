@@ -27,7 +27,7 @@ from gateway.session.ending import Ending
 from gateway.session.errands import Errand, standing_question
 from gateway.session.forwarding import Forwarding
 from gateway.session.gate import Gate
-from gateway.session.grounds import Login
+from gateway.session.grounds import Grounds, Login
 from gateway.session.holding import Holding
 from gateway.session.intake import Intake
 from gateway.session.judging import Judge
@@ -58,7 +58,8 @@ class Session:
         commons: Commons | None = None,
     ) -> None:
         path = ("public",) if search_path is None else search_path
-        self.talk = Conversation(login, Judge(login, policy, catalog, path, commons), Names(), gate, status)
+        judge = Judge(Grounds(login, policy, catalog, path, commons))
+        self.talk = Conversation(login, judge, Names(), gate, status)
         self.talk.path_stale = search_path is None
         self.paused = False
         self.going_on = False  # GoOn is on its way

@@ -10,7 +10,7 @@ from gateway.approvals.request import Preview
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import load
 from gateway.session.errands import Messages
-from gateway.session.grounds import Login
+from gateway.session.grounds import Grounds, Login
 from gateway.session.judging import Judge
 from gateway.session.meaning import names_of
 from gateway.session.names import Prepared
@@ -29,9 +29,8 @@ KEY = b"sk_live_" + b"abcdefghijkl"
 @pytest.fixture
 def judge() -> Judge:
     policy = load(MASKED)
-    return Judge(
-        Login("s", "r", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32), policy, catalog()
-    )
+    login = Login("s", "r", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
+    return Judge(Grounds(login, policy, catalog()))
 
 
 def subject(judge: Judge, sql: str, *values: bytes) -> Subject:
