@@ -169,7 +169,9 @@ def tls_context(target: Target) -> ssl.SSLContext:
     return context
 
 
-async def _log_in(door: Doorway, target: Target, password: str, parameters: Mapping[str, str], ask: Ask) -> TargetLink:
+async def _log_in(
+    door: Doorway, target: Target, password: str, parameters: Mapping[str, str], ask: Ask
+) -> TargetLink:
     wanted = {"user": target.user, "database": target.database, **parameters, **PINNED}
     login = _Login(door, target, password, ask)
     door.write(startup.startup_message(wanted))
