@@ -16,7 +16,7 @@ from gateway.policy.model import Policy, load
 from gateway.session import events as ev
 from gateway.session.common import Commons
 from gateway.session.gate import CLOSE, GUARD, OPEN, UNGUARD, Gate
-from gateway.session.judging import Login
+from gateway.session.grounds import Login
 from gateway.session.session import Session
 from gateway.sql.catalog import Catalog, Relation
 from gateway.wire import frontend

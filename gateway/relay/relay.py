@@ -380,7 +380,7 @@ class Relay:
         self._metrics.held.labels(self.target_name).inc()
         self._unwatch[request.id] = self._shell.desk.watch(request.id, self._ruled)
         try:
-            limits = self._session.talk.judge.policy.limits
+            limits = self._session.talk.grounds.policy.limits
             request = replace(request, seen=await self._seen(request))
             at_most = AtMost(limits.open_requests_per_user, limits.open_requests_per_session)
             stored = await self._shell.desk.open(request, at_most, limits.cool_down)

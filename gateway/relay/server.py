@@ -41,7 +41,7 @@ from gateway.session import events as ev
 from gateway.session.common import Commons
 from gateway.session.errands import ASK_PATH, PATH, schemas, told_path
 from gateway.session.gate import SETTING, Gate, read_bool
-from gateway.session.judging import Login
+from gateway.session.grounds import Login
 from gateway.session.meaning import REPORTED
 from gateway.session.session import Session
 from gateway.sql.settings import encoding_key, setting_class
@@ -428,7 +428,7 @@ class Server:
         session.talk.reported = {name: value for name, value in link.parameters.items() if name in REPORTED}
         relay.ongoing = self._ongoing
         relay.forget_key = lambda: self._keys.forget(link.pid, secret)
-        notices = [session.talk.judge.diagnostics(each, protected=False) for each in link.notices]
+        notices = [session.talk.hiding.diagnostics(each, protected=False) for each in link.notices]
         guest.door.write(_welcome(link, notices, secret))
         relay.start(guest.door)
 

@@ -8,7 +8,7 @@ of these share what was found:
     PlainReads beside these the person with groups and address, the application's name, the client's address (plain.py)
 
 What a session has done itself is in none of them: temporary relations, a role that was set, copied columns, texts that met 25006,
-hours, rows and grants stay with the session (judging.py asks `Reading` for one of its own as soon as it differs). A verdict is
+hours, rows and grants stay with the session (grounds.py asks `Reading` for one of its own as soon as it differs). A verdict is
 never kept here: plain.py keeps those that rest on nothing else.
 
 All is bounded by estimated bytes: what nobody asked for in a whole generation is forgotten. Texts over 8 kB, which are read in
@@ -105,7 +105,7 @@ class Standing:
 
 
 class Reading:
-    """What is known of texts under one policy and catalog. `beside`: see Judge; `plains`: plain reads by who asks (plain.py)."""
+    """What is known of texts under one policy and catalog. `beside`: see Hiding; `plains`: plain reads by who asks (plain.py)."""
 
     __slots__ = (
         "beside",

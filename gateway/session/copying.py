@@ -1,6 +1,6 @@
 """What a COPY TO STDOUT sends: its options and its columns, from the statement and CopyOutResponse. Pure.
 
-What lives here: the vocabulary of COPY on its way to gateway.masking.copy. Which columns are masked is Judge's part.
+What lives here: the vocabulary of COPY on its way to gateway.masking.copy. Which columns are masked is hiding.py's part.
 
 CopyOutResponse (manual, 54.7) says how many columns there are and their formats, never their types. In the text formats a
 value shows what it is; in binary only a table's own columns have a known type, others are masked as unknown.

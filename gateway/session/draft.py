@@ -1,7 +1,7 @@
 """The batch that is being read: what the names in it mean, and what each of its messages is judged to be. Pure.
 
 A batch's own names count at once: if the target refuses one of them, it skips what follows. What must not live here: taking
-messages (session.py), sending them (forwarding.py), what a verdict is (judging.py, gateway.policy).
+messages (intake.py), sending them (forwarding.py), what a verdict is (judging.py, gateway.policy).
 """
 
 from collections.abc import Callable
@@ -11,9 +11,12 @@ from gateway.errors import ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
 from gateway.session.gate import HELPER, guardable, rewritten
 from gateway.session.guard import NO_PORTAL, refused_by_policy
-from gateway.session.judging import (
+from gateway.session.judging import WRITES
+from gateway.session.names import Change, Names, Portal, Prepared, Space
+from gateway.session.replies import Batch, Part, Reply
+from gateway.session.state import UNDOING, Conversation
+from gateway.session.traits import (
     UNREADABLE,
-    WRITES,
     fires_deferred,
     needs_catalog,
     needs_path,
@@ -23,9 +26,6 @@ from gateway.session.judging import (
     uncertain,
     unsettles,
 )
-from gateway.session.names import Change, Names, Portal, Prepared, Space
-from gateway.session.replies import Batch, Part, Reply
-from gateway.session.state import UNDOING, Conversation
 from gateway.session.values import values
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import string_tokens
@@ -117,7 +117,7 @@ class Draft:
         if names.doubtful(prepared):
             script = _script_of(prepared.script, "its name was given before code ran that may have changed it")
         else:
-            script = self.known(self._talk.judge.bound(prepared, bind))
+            script = self.known(self._talk.reader.bound(prepared, bind))
         return Portal(prepared, script, bind, shown=prepared.shown, since=names.doubts, read_as=names.readings)
 
     def judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
@@ -133,10 +133,10 @@ class Draft:
         for each in script.statements:
             if each.names is not None and each.names.name in RESERVED:
                 raise ProtocolViolation("this name is reserved")
-            meant = talk.doubted(self._known_one(judge.expand(each, self.batch, talk.names)))
+            meant = talk.doubted(self._known_one(talk.reader.expand(each, self.batch, talk.names)))
             meant = self._as_read(self._tried(meant, portal), portal)
             statements.append(meant)
-            changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names, judge.catalog)))
+            changes.append(tuple(_sql_changes(each, script.sql, self.known, talk.names, talk.grounds.catalog)))
             for change in changes[-1]:
                 self.note(change)
             late = fires_deferred(meant) and (talk.lurking or self.batch.doubts)
@@ -160,7 +160,7 @@ class Draft:
             verdict = Verdict(Answer.ALLOW, None, "the transaction is aborted: the target refuses it itself")
         elif refused is not None:
             verdict = Verdict(Answer.DENY, None, refused[0], message=refused[1], sqlstate="22023")
-        elif (masked := judge.masked_write(statements, parameters)) is not None:
+        elif (masked := talk.hiding.masked_write(statements, parameters)) is not None:
             verdict = masked
         elif portal is not None and portal.released and not doubtful:
             verdict = Verdict(Answer.ALLOW, None, "going on with a portal that was approved")

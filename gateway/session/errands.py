@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gateway.errors import TargetUnavailable
-from gateway.session.judging import Judge
+from gateway.session.hiding import Hiding
 from gateway.wire.backend import data_row, fields
 from gateway.wire.frontend import SYNC, message, parse, query
 
@@ -189,7 +189,7 @@ def _misspelt(read: dict[str, str] | None) -> bool:
     return read is not None and read.get("C") == "42601"
 
 
-def syntax_question(sql: str, judge: Judge, status: str) -> Questions:
+def syntax_question(sql: str, hiding: Hiding, status: str) -> Questions:
     """Let the target's own parser read a text; returns None if it takes it, else an Unreadable."""
     if status == "T":
         yield query(_ASIDE[0])
@@ -206,5 +206,5 @@ def syntax_question(sql: str, judge: Judge, status: str) -> Questions:
     if told is None:
         return None
     said = {kind: body for kind, body in answer if kind in b"EZ"}
-    error = message(b"E", judge.diagnostics(said[ord("E")], protected=False))
+    error = message(b"E", hiding.diagnostics(said[ord("E")], protected=False))
     return Unreadable(told.get("C", "XX000"), error, message(b"Z", said[ord("Z")]))

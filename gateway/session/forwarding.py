@@ -1,6 +1,6 @@
 """From a judged batch to bytes for the target: recorded first, with sure-fails for what is refused, and helpers round it. Pure.
 
-What must not live here: verdicts (draft.py), when a batch may go (session.py, holding.py), what the helpers are (gate.py).
+What must not live here: verdicts (draft.py), when a batch may go (intake.py, holding.py), what the helpers are (gate.py).
 """
 
 from collections.abc import Callable, Iterable

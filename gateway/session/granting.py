@@ -37,7 +37,7 @@ def grantable(talk: Conversation, held: Held, request: ApprovalRequest) -> Appro
     if held.cap is None or rows is None or found.preview.kind != "exact":
         return request
     asked_inside = found.meaning is not None and bool(found.meaning.settings) and not held.side
-    statement, catalog = _alone(held), talk.judge.catalog
+    statement, catalog = _alone(held), talk.grounds.catalog
     if statement is None or catalog is None or not asked_inside or talk.open_batch:
         return request
     if cascades(statement, catalog):

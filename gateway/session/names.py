@@ -39,7 +39,7 @@ class Prepared:
     """A prepared statement: its text as judged, its parameter types, and its columns once they were described.
 
     `rowless`: it was described as one that gives no rows (NoData).
-    `read_under` is what its names were resolved by (Judge.fresh): the target resolves them again at each Bind.
+    `read_under` is what its names were resolved by (Reader.fresh): the target resolves them again at each Bind.
     `shown` is its text in pg_prepared_statements: for PREPARE the whole query string. `since`, `read_as`: see Names.doubts and
     Names.readings.
     """
@@ -48,7 +48,7 @@ class Prepared:
     script: Script
     types: tuple[int, ...] = ()
     columns: tuple[Column, ...] | None = None
-    read_under: Any = None  # what it is compared by: its type is Judge's affair
+    read_under: Any = None  # what it is compared by: its type is Reader's affair
     shown: str = ""
     from_sql: bool = False
     since: int = 0

@@ -3,7 +3,7 @@
 A plain one is one SELECT, INSERT, UPDATE or DELETE that calls no code of the user's, sets nothing, uses no name of the SQL level,
 and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK. Its judgement rests on its text
 (or its shape, gateway/sql/shape.py), the policy, the catalog, search_path and the application's name: when one of these changes
-(Judge.epoch), all is forgotten.
+(Grounds.epoch), all is forgotten.
 
 Sessions that stand alike share those of their texts (`common`): all that they rest on is in the key, and what a session has
 done itself keeps it to its own.
@@ -132,12 +132,12 @@ def common(talk: Conversation) -> "PlainReads | None":
     judge, login = talk.judge, talk.login
     if not judge.like_others or talk.role_moved:
         return None
-    who, plains = login.identity, judge.reading.plains
+    who, plains = login.identity, talk.grounds.reading.plains
     key = who.issuer, who.subject, who.user, who.email, who.groups, judge.agent, login.client, login.mask_key
     found: PlainReads | None = plains.get(key)
     if found is None:
         twin = judge.twin()
-        found = PlainReads(Conversation(twin.login, twin, Names(), Gate(), "I"), plains.grew)
+        found = PlainReads(Conversation(twin.grounds.login, twin, Names(), Gate(), "I"), plains.grew)
         found.refresh()
         plains.put(key, found, cost(""))
     return found
@@ -148,6 +148,7 @@ class PlainReads:
 
     def __init__(self, talk: Conversation, grew: Callable[[int], None] = lambda _: None) -> None:
         self._talk = talk
+        self._grounds, self._hiding = talk.grounds, talk.hiding
         self._grew = grew
         self._stamp: object = None
         self._queries: dict[bytes, Known] = {}
@@ -160,8 +161,7 @@ class PlainReads:
 
     def refresh(self) -> None:
         """Forget everything if it may be judged otherwise by now."""
-        judge = self._talk.judge
-        stamp = judge.epoch, judge.agent
+        stamp = self._grounds.epoch, self._talk.judge.agent
         if stamp != self._stamp:
             self._stamp = stamp
             self._queries.clear()
@@ -195,18 +195,18 @@ class PlainReads:
 
     def _with_its_constants(self, form: _Form, message: bytes, end: int) -> Known | None:
         """What a text of a known shape is known as; None where it writes a placeholder of ours back."""
-        judge = self._talk.judge
+        hiding = self._hiding
         sql = message[_HEADER + form.before : end - form.behind].decode()
-        if form.plain.writes and judge.writes_back(sql):
+        if form.plain.writes and hiding.writes_back(sql):
             return None
-        return Known(form.plain, text_value(judge.scrub(sql) if judge.own.suspicious(message) else sql))
+        return Known(form.plain, text_value(hiding.scrub(sql) if self._grounds.own.suspicious(message) else sql))
 
     def _formed(self, form: bytes, text: str) -> _Form | None:
         """What holds for all texts of this shape; None where another number could make a difference."""
-        script = self._talk.judge.read(text)
+        script = self._talk.reader.read(text)
         plain = self._plain(script) if script else None
         found = None
-        if plain and constants_are_free(text) and not self._talk.judge.compares_protected(plain.statement):
+        if plain and constants_are_free(text) and not self._hiding.compares_protected(plain.statement):
             before = text.find(plain.statement.sql)
             found = _Form(plain, before, len(text) - before - len(plain.statement.sql))
         _keep(self._forms, form, found)
@@ -215,13 +215,13 @@ class PlainReads:
 
     def _learnt(self, message: bytes, text: bytes) -> Known | None:
         try:
-            script = self._talk.judge.read(text.decode())
+            script = self._talk.reader.read(text.decode())
         except UnicodeDecodeError:
             return None
         plain = self._plain(script) if script else None
         if plain is None:
             return None
-        known = Known(plain, text_value(self._talk.judge.told(plain.statement, None)[0]))
+        known = Known(plain, text_value(self._hiding.told(plain.statement, None)[0]))
         _keep(self._queries, message, known)
         self._grew(cost(known.sql))
         return known
@@ -262,11 +262,11 @@ class PlainReads:
             parse = read_parse(message)
         except GatewayError:
             return None
-        script = self._talk.judge.read(parse.sql) if len(message) <= LONGEST else None
+        script = self._talk.reader.read(parse.sql) if len(message) <= LONGEST else None
         if script is None:
             return None
         text = rewritten(script, wish=False) or ""
-        types, under = parse.parameter_types, self._talk.judge.under
+        types, under = parse.parameter_types, self._grounds.under
         prepared = Prepared(parse.sql, script, types, read_under=under, shown=text or parse.sql, since=NEVER_DOUBTED)
         known = self._bindable(prepared, values=values)
         if known is None:
@@ -276,14 +276,13 @@ class PlainReads:
         return found
 
     def _bindable(self, prepared: Prepared, *, values: bool) -> Known | None:
-        judge = self._talk.judge
-        script, catalog = judge.fresh(prepared), judge.catalog
+        script, catalog = self._talk.reader.fresh(prepared), self._grounds.catalog
         plain = self._plain(script, values=values)
         if plain is None or catalog is None or (plain.edge is not None and values):
             return None
         if not catalog.user_type_oids.isdisjoint(prepared.types):
             return None
-        return Known(plain, text_value(judge.told(plain.statement, None)[0]))
+        return Known(plain, text_value(self._hiding.told(plain.statement, None)[0]))
 
     # --- what they need -----------------------------------------------------------------------------------------------
 
@@ -296,26 +295,26 @@ class PlainReads:
         verdict = talk.judge.verdict(script.statements, talk.now)
         if verdict.answer is not Answer.ALLOW or verdict.rests_on or talk.judge.has_written(statement):
             return None
-        if talk.judge.copies(statement):  # the session has to remember that
+        if talk.spreading.copies(statement):  # the session has to remember that
             return None
         writes = edge is None and StatementClass.WRITE in statement.classes
-        if writes and talk.judge.masked_write(script.statements, None) is not None:
+        if writes and talk.hiding.masked_write(script.statements, None) is not None:
             return None
         number = talk.number
         execution = talk.execution(statement, verdict, ("",) if values else None, ())
         talk.number = number
         begun, bare = talk.patterns(execution)
         if edge is None:
-            execution.clear, execution.unscanned = talk.judge.seen_clear(statement), talk.judge.unscanned
+            execution.clear, execution.unscanned = talk.hiding.seen_clear(statement), talk.hiding.unscanned
         _, over = talk.patterns(execution)
-        hides = talk.judge.hides_values(statement)
+        hides = talk.hiding.hides_values(statement)
         return Plain(statement, execution.protected, hides, begun, over, bare, edge=edge, writes=writes)
 
     def described(self, plain: Plain, body: bytes, formats: bytes) -> Result | None:
         """The result that this RowDescription describes; None the first time, when it is learnt. `formats`: as in Bind."""
         key = body, formats
         result = plain.results.get(key)
-        if result is None and self._talk.judge.names(body) is body:
+        if result is None and self._hiding.names(body) is body:
             self._learn_result(plain, key, row_description(body))
         return result
 
@@ -331,7 +330,7 @@ class PlainReads:
         codes = formats_read(key[1])
         shown = tuple(format_of(codes, at, each) for at, each in enumerate(columns))
         of_statement = tuple(replace(each, format=0) for each in columns)
-        masker = self._talk.judge.masker(plain.statement, columns, shown)
+        masker = self._hiding.masker(plain.statement, columns, shown)
         _keep(plain.results, key, Result(columns, of_statement, masker))
 
 

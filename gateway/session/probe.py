@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from gateway.approvals.request import Preview
 from gateway.masking.rows import RowMasker
 from gateway.session.errands import Messages, failure, rows
+from gateway.session.grounds import Grounds
+from gateway.session.hiding import Hiding
 from gateway.session.judging import Judge
 from gateway.session.meaning import Meaning, meaning_question
 from gateway.session.names import Prepared
@@ -89,7 +91,7 @@ def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
     meaning = yield from meaning_question(subject.names, aside=bool(side))
     refusal = None
     if statement.classes <= _HARMLESS:
-        refusal, types = yield from _read(subject, judge, "I" if side else status)
+        refusal, types = yield from _read(subject, judge.hiding, "I" if side else status)
         shown = Preview()
         if refusal is None:
             shown = yield from _ask(preview(statement.sql), subject, judge, types)
@@ -103,7 +105,7 @@ def probe(subject: Subject, judge: Judge, status: str, side: str = "") -> Probe:
 
 
 def _read(
-    subject: Subject, judge: Judge, status: str
+    subject: Subject, hiding: Hiding, status: str
 ) -> Generator[bytes, Messages, tuple[Refusal | None, tuple[int, ...]]]:
     """Let the target prepare the statement itself, which runs nothing of it and reads no row: does it find what is named, and
     of which types are the parameters?"""
@@ -112,7 +114,7 @@ def _read(
         return None, ()
     sql, types = (prepared.sql, prepared.types) if prepared else (subject.execution.statement.sql, ())
     answer = yield parse("", sql, types) + describe("S", "") + SYNC
-    wrong = _wrong(answer, subject, judge)
+    wrong = _wrong(answer, subject, hiding)
     if wrong is None:
         return None, next((parameter_description(body) for kind, body in answer if kind == ord("t")), ())
     if subject.unread and wrong.get("C") in _NOT_THERE:
@@ -126,12 +128,12 @@ def _ask(
 ) -> Generator[bytes, Messages, Preview]:
     """Count, then sample; the first failure ends it and becomes the note (masked)."""
     shown = Preview(relation=plan.relation, note=plan.note)
-    count_sql = _count_of(plan, judge)
+    count_sql = _count_of(plan, judge.grounds)
     if count_sql is None and plan.count_sql:
         shown = replace(shown, note=_BY_TRIGGERS)
     if count_sql:
         answer = yield _question(count_sql, subject.bind, types)
-        wrong = _wrong(answer, subject, judge)
+        wrong = _wrong(answer, subject, judge.hiding)
         if wrong is not None:
             return replace(shown, note=_why(wrong))
         shown = replace(shown, rows=int(rows(answer)[0][0] or b"0"))
@@ -139,22 +141,22 @@ def _ask(
         shown = replace(shown, rows=plan.rows)
     if plan.sample_sql:
         answer = yield _question(plan.sample_sql, subject.bind, types)
-        wrong = _wrong(answer, subject, judge)
+        wrong = _wrong(answer, subject, judge.hiding)
         if wrong is not None:
             return replace(shown, note=_why(wrong))
         shown = _sampled(shown, plan, answer, judge)
     return shown
 
 
-def _count_of(plan: PreviewPlan, judge: Judge) -> str | None:
+def _count_of(plan: PreviewPlan, grounds: Grounds) -> str | None:
     """The question for the count; None where none is right: a trigger of a view runs for each row of a join, however often it
     meets the same row, and may do anything else."""
-    if plan.place is None or judge.catalog is None:
+    if plan.place is None or grounds.catalog is None:
         return plan.count_sql
-    relation = judge.catalog.find(*plan.place, judge.search_path)
+    relation = grounds.catalog.find(*plan.place, grounds.search_path)
     if relation is None or relation.kind != "v":
         return plan.count_sql
-    return plan.view_count_sql if _writes_through(relation, judge.catalog) else None
+    return plan.view_count_sql if _writes_through(relation, grounds.catalog) else None
 
 
 def _writes_through(view: Relation, catalog: Catalog) -> bool:
@@ -170,12 +172,12 @@ def _writes_through(view: Relation, catalog: Catalog) -> bool:
     return True
 
 
-def _wrong(answer: Messages, subject: Subject, judge: Judge) -> dict[str, str] | None:
+def _wrong(answer: Messages, subject: Subject, hiding: Hiding) -> dict[str, str] | None:
     """The first error's fields as the client may see them, or None: an error may quote what stands in a masked column."""
     body = next((body for kind, body in answer if kind == ord("E")), None)
     if body is None:
         return None
-    return fields(judge.diagnostics(body, protected=subject.execution.protected))
+    return fields(hiding.diagnostics(body, protected=subject.execution.protected))
 
 
 def _why(wrong: dict[str, str]) -> str:
@@ -197,45 +199,46 @@ def _sampled(shown: Preview, plan: PreviewPlan, answer: Messages, judge: Judge) 
     width = len(columns) - len(plan.changes)
     names = [each.name for each in columns[:width]]
     changed = {names.index(name): width + at for at, name in enumerate(plan.changes) if name in names}
-    script = judge.read(plan.sample_sql or "")
+    script = judge.reader.read(plan.sample_sql or "")
     statement = script.statements[0] if script and script.statements else None
-    masker = judge.masker(statement, _as_stored(columns, changed, plan, judge), [0] * len(columns), columns)
+    stored = _as_stored(columns, changed, plan, judge.grounds)
+    masker = judge.hiding.masker(statement, stored, [0] * len(columns), columns)
     found = [_masked(values, masker) for values in rows(answer)[:SHOWN_ROWS]]
     return replace(
         shown,
-        columns=_becoming(plan, judge)[:width] or tuple(names),
+        columns=_becoming(plan, judge.grounds)[:width] or tuple(names),
         before=tuple(row[:width] for row in found),
         after=tuple(tuple(row[changed.get(at, at)] for at in range(width)) for row in found) if changed else (),
     )
 
 
 def _as_stored(
-    columns: tuple[Column, ...], changed: dict[int, int], plan: PreviewPlan, judge: Judge
+    columns: tuple[Column, ...], changed: dict[int, int], plan: PreviewPlan, grounds: Grounds
 ) -> tuple[Column, ...]:
     """Say of a new value which column it will be in, so that the column's own mask covers it."""
     found = list(columns)
     for old, new in changed.items():
         found[new] = replace(columns[new], table_oid=columns[old].table_oid, attnum=columns[old].attnum)
-    relation = _relation(plan, judge)
+    relation = _relation(plan, grounds)
     if relation is not None:
-        for at, column in enumerate(_becoming(plan, judge)[: len(found)]):
+        for at, column in enumerate(_becoming(plan, grounds)[: len(found)]):
             found[at] = replace(found[at], table_oid=relation.oid, attnum=relation.columns.get(column, 0))
     return tuple(found)
 
 
-def _becoming(plan: PreviewPlan, judge: Judge) -> tuple[str, ...]:
+def _becoming(plan: PreviewPlan, grounds: Grounds) -> tuple[str, ...]:
     """The columns that an INSERT fills, in the order of its values; () for other statements or where it isn't known."""
     if plan.stands_for != ("*",):
         return plan.stands_for
-    relation = _relation(plan, judge)
+    relation = _relation(plan, grounds)
     return tuple(relation.columns) if relation else ()
 
 
-def _relation(plan: PreviewPlan, judge: Judge) -> Relation | None:
+def _relation(plan: PreviewPlan, grounds: Grounds) -> Relation | None:
     schema, _, name = plan.relation.rpartition(".")
-    if judge.catalog is None or not plan.stands_for:
+    if grounds.catalog is None or not plan.stands_for:
         return None
-    return judge.catalog.find(schema or None, name, judge.search_path)
+    return grounds.catalog.find(schema or None, name, grounds.search_path)
 
 
 def _masked(values: tuple[bytes | None, ...], masker: RowMasker | None) -> tuple[str | None, ...]:

@@ -11,12 +11,12 @@ from gateway.policy.decide import Verdict
 from gateway.policy.model import HoldTerms, Reviewers
 from gateway.session import events as ev
 from gateway.session.guard import digest
-from gateway.session.judging import shown_writes
 from gateway.session.meaning import Meaning, bytes_of, content_of, known
 from gateway.session.probe import Findings
 from gateway.session.replies import Batch, Execution, Part
 from gateway.session.rowguard import cap
 from gateway.session.state import Conversation
+from gateway.session.traits import shown_writes
 from gateway.sql.alike import alike
 from gateway.sql.behind import passed_on
 from gateway.sql.catalog import Catalog
@@ -84,7 +84,7 @@ def request_of(talk: Conversation, held: Held) -> ApprovalRequest:
     held.cap, uncapped = cap(held.batch, held.findings.preview, held.terms, open_batch=talk.open_batch)
     if held.terms.keep_for is not None and _can_be_sent_again(talk, held):
         held.kept_until = max(held.until, talk.now + held.terms.keep_for)
-    wire, statements = wire_of(talk), _statements(held, talk.judge.catalog)
+    wire, statements = wire_of(talk), _statements(held, talk.grounds.catalog)
     glass = held.terms.break_glass or NOBODY
     expires_at = held.until if held.kept_until is None else held.kept_until
     after = reviewers.escalation.delay(expires_at - talk.now) if reviewers.escalation is not None else None
@@ -136,8 +136,8 @@ def _can_be_sent_again(talk: Conversation, held: Held) -> bool:
 
 def wire_of(talk: Conversation) -> Wire:
     """This session, as a request names it."""
-    login, judge = talk.login, talk.judge
-    return Wire(login.session, login.replica, judge.scrub(judge.agent), login.client)
+    login = talk.login
+    return Wire(login.session, login.replica, talk.hiding.scrub(talk.judge.agent), login.client)
 
 
 def release_digest(talk: Conversation, held: Held) -> str:
@@ -178,7 +178,7 @@ def circumstances(talk: Conversation, held: Held) -> list[bytes | str | int | No
         target.user,
         target.database,
         "|path",
-        *talk.judge.search_path,
+        *talk.grounds.search_path,
         "|oids",
         *meaning.oids,
         "|settings",

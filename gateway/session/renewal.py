@@ -2,12 +2,12 @@
 
 DDL that adds something and changes no name but those in it holds up only what uses one of these: a migration of 1,000
 CREATE TABLE neither waits for 1,000 readings nor causes them. After all other DDL everything waits. What must not live here: reading the
-catalog (gateway.relay), what a statement means (judging.py).
+catalog (gateway.relay), what a statement means (reader.py).
 """
 
 from collections.abc import Iterable
 
-from gateway.session.judging import needs_catalog
+from gateway.session.traits import needs_catalog
 from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, parts

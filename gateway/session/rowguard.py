@@ -11,7 +11,7 @@ own last savepoint, and that is older than the statement. Rows (RETURNING) are k
 PostgreSQL runs such a statement to its end before the first row, and what nobody approved shall not be read either.
 A limit of rows in the Execute is kept here and not on the target: it would hide the count.
 
-What must not live here: when a batch goes (holding.py), reading the target's messages (stream.py).
+What must not live here: when a batch goes (holding.py), reading the target's messages (answers.py).
 """
 
 from enum import Enum
@@ -108,7 +108,7 @@ class RowGuard:
 
     @property
     def _most(self) -> int:
-        return self._talk.judge.policy.limits.max_held_bytes
+        return self._talk.grounds.policy.limits.max_held_bytes
 
     def counted(self, body: bytes) -> bytes | None:
         """CommandComplete: the body to go on with; None while, or because, the client gets none."""

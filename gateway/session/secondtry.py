@@ -16,10 +16,11 @@ from gateway.session.draft import BEHIND, UNGUARDED, stopped
 from gateway.session.forwarding import Forwarding
 from gateway.session.gate import TRIES
 from gateway.session.holding import Holding
-from gateway.session.judging import WRITES, needs_catalog, opaque
+from gateway.session.judging import WRITES
 from gateway.session.names import Portal, Space
 from gateway.session.replies import Batch, Part
 from gateway.session.state import Conversation, Phase
+from gateway.session.traits import needs_catalog, opaque
 from gateway.session.trial import Stage, Trial, reads_only
 from gateway.session.values import values as values_of
 from gateway.sql.statement import Statement, StatementClass

@@ -162,7 +162,8 @@ class ShortWay:
 
     def __init__(self, talk: Conversation, stream: Stream) -> None:
         self._talk = talk
-        self._stream = stream
+        self._grounds, self._hiding = talk.grounds, talk.hiding
+        self._stream, self._answers = stream, stream.answers
         self._reads = PlainReads(talk)
         self._texts = self._reads  # where texts are looked up: in what sessions have in common, if it may
         self._session = text_value(talk.login.session)
@@ -389,13 +390,13 @@ class ShortWay:
         for each in shown:
             if each is not None and "\0" in each:
                 return None
-        plain, judge = flight.plain, self._talk.judge
-        if plain.writes and judge.masked_write((plain.statement,), shown) is not None:
+        plain, hiding = flight.plain, self._hiding
+        if plain.writes and hiding.masked_write((plain.statement,), shown) is not None:
             return None
         if (
-            any(codes) or plain.hides or judge.own.suspicious(raw)
+            any(codes) or plain.hides or self._grounds.own.suspicious(raw)
         ):  # what is shown of binary values is not what stands there
-            return list_value(judge.told_values(plain.statement, shown))
+            return list_value(hiding.told_values(plain.statement, shown))
         return list_value(shown)
 
     def answered(self, data: bytes, now: float) -> Sequence[Alike] | None:
@@ -494,7 +495,7 @@ class ShortWay:
         talk.wrote_settings(flight.plain.statement)
         if edge.status == "I":
             talk.names.transaction_ended()
-            self._stream.forget_block()
+            self._answers.forget_block()
 
     def _walk(self, flight: Flight, data: bytes, ready: int) -> bytes | None:
         """The number of rows that the tag says, as JSON; None where a message isn't the one that is due. `_result` and `_bare` are set with it."""
@@ -570,7 +571,7 @@ class ShortWay:
         """What the answers would have changed on the ordinary way. `result` None: it gives no rows."""
         talk, prepared = self._talk, flight.prepared
         if talk.status != "I" and flight.plain.edge is None:
-            self._stream.reached(protected=flight.plain.protected)
+            self._answers.ran(protected=flight.plain.protected)
         if prepared is None:
             talk.names.query()
         elif flight.parsed:

@@ -1,6 +1,6 @@
 """What the parts of one session share: who, names, transaction status, replies owed, effects so far. No decisions.
 
-session.py reads the client, stream.py the target, holding.py waits for people; all three change this and nothing else.
+intake.py reads the client, stream.py the target, holding.py waits for people; all three change this and nothing else.
 """
 
 from collections import deque
@@ -19,9 +19,12 @@ from gateway.policy.decide import Verdict
 from gateway.session import events as ev
 from gateway.session.errands import Errand, Standing
 from gateway.session.gate import Gate
-from gateway.session.judging import (
-    Judge,
-    Login,
+from gateway.session.grounds import Login
+from gateway.session.judging import Judge
+from gateway.session.names import Change, Names
+from gateway.session.renewal import SOON, Renewal
+from gateway.session.replies import Execution, Mode, Reply
+from gateway.session.traits import (
     changes_catalog,
     moves_path,
     moves_role,
@@ -32,9 +35,6 @@ from gateway.session.judging import (
     unqualified,
     unsettles,
 )
-from gateway.session.names import Change, Names
-from gateway.session.renewal import SOON, Renewal
-from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.trial import Stage, Trial
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import MAX_BYTES
@@ -93,6 +93,8 @@ class Conversation:
     def __init__(self, login: Login, judge: Judge, names: Names, gate: Gate, status: str) -> None:
         self.login = login
         self.judge = judge
+        self.grounds, self.reader = judge.grounds, judge.reader
+        self.spreading, self.hiding = judge.spreading, judge.hiding
         self.names = names
         self.gate = gate
         self.status = status
@@ -141,7 +143,7 @@ class Conversation:
         self.unsettled: list[str] = []  # executed requests whose transaction is still open
         self.number = 0  # of the last statement
         self._facts: _Facts | None = None
-        agent = scrub_name(login.agent, judge.detectors)
+        agent = scrub_name(login.agent, self.grounds.detectors)
         self._who = {"session": login.session, **_who(login.identity, agent, login.client, login.target.name)}
 
     # --- what can happen now ------------------------------------------------------------------------------------------
@@ -271,19 +273,19 @@ class Conversation:
         if self.renewal.under_way and len(sql) > MAX_BYTES:  # else the parser process would be asked anew each time
             self.renew()
             return None
-        script = self.judge.read(sql)
+        script = self.reader.read(sql)
         if script is not None and self.stale(script):
             return None
         if script is None:
             self.asking = True
             self.emit(ev.Ask(sql))
         else:
-            self.claimed_reason = self.judge.scrub(script.claimed_reason) or self._session_reason
+            self.claimed_reason = self.hiding.scrub(script.claimed_reason) or self._session_reason
         return script
 
     def stale(self, script: Script) -> bool:
         """Does it wait for the catalog, which this session has changed?"""
-        waits = self.renewal.stops(script, self.judge.catalog, self.judge.search_path)
+        waits = self.renewal.stops(script, self.grounds.catalog, self.grounds.search_path)
         if waits:
             self.renew()
         return waits
@@ -314,7 +316,7 @@ class Conversation:
             statement,
             verdict,
             facts.sql,
-            None if parameters is None else judge.told_values(statement, parameters),
+            None if parameters is None else self.hiding.told_values(statement, parameters),
             changes=changes,
             tested=facts.tested,
             copies=facts.copies,
@@ -323,17 +325,21 @@ class Conversation:
         )
 
     def _facts_of(self, statement: Statement) -> _Facts:
-        judge = self.judge
-        sql, _ = judge.told(statement, None)
-        tested, copies, passed_on = judge.tested(statement), judge.copies(statement), judge.passed_on(statement)
-        return _Facts(statement, judge.stamp, sql, tested, copies, passed_on, judge.touches_protected(statement))
+        grounds, spreading = self.grounds, self.spreading
+        sql, _ = self.hiding.told(statement, None)
+        tested, copies, passed_on = (
+            grounds.tested(statement),
+            spreading.copies(statement),
+            spreading.passed_on(statement),
+        )
+        return _Facts(statement, self.judge.stamp, sql, tested, copies, passed_on, grounds.touches_protected(statement))
 
     def may_quote(self, statement: Statement) -> bool:
         """Whether an error of this statement could quote a protected value."""
-        return self.judge.touches_protected(statement) or self._may_quote_temporary(statement)
+        return self.grounds.touches_protected(statement) or self._may_quote_temporary(statement)
 
     def _may_quote_temporary(self, statement: Statement) -> bool:
-        return self.judge.protects and bool(self.temporary & unqualified(statement))
+        return self.grounds.protects and bool(self.temporary & unqualified(statement))
 
     def _story(self, execution: Execution) -> dict[str, Value]:
         statement = execution.statement
@@ -358,7 +364,7 @@ class Conversation:
             "unscanned": execution.unscanned,
             "predicates": [*execution.tested],
             "copies": [{"from": source, "to": to} for source, to in execution.copies[:_COLUMNS_KEPT]],
-            "policy": self.judge.policy.version,
+            "policy": self.grounds.policy.version,
         }
 
     def record_statements(self, reply: Reply) -> None:
@@ -432,7 +438,7 @@ class Conversation:
         names = self.temporary & unqualified(statement)
         if not names or not statement.classes & _ACTS:
             return statement
-        catalog, path = self.judge.catalog, self.judge.search_path
+        catalog, path = self.grounds.catalog, self.grounds.search_path
         if self.temporary_code or any(catalog and catalog.find(None, name, path) for name in names):
             return uncertain(
                 statement, "it uses a temporary relation in the place of another, or one that may run code"
@@ -441,11 +447,11 @@ class Conversation:
 
     def _path_is_temporary(self) -> bool:
         """CREATE TABLE without TEMP makes a temporary one where pg_temp stands first on the path."""
-        return any(each.startswith("pg_temp") for each in self.judge.search_path)
+        return any(each.startswith("pg_temp") for each in self.grounds.search_path)
 
     def _watch(self, statement: Statement) -> None:
         """Note what this statement may change behind our back once it runs."""
-        self.judge.runs(statement)
+        self.spreading.runs(statement)
         use = statement.names
         if use is not None and use.verb == "LISTEN" and use.name and len(self.channels) < _CHANNELS_KEPT:
             self.channels.add(use.name.encode())
@@ -472,9 +478,9 @@ class Conversation:
                 self.own_settings.add((name.lower(), value.lower()))
             if name.lower() == "application_name" and value is not None:
                 self.judge.agent = value[:_TEXT_SHOWN]
-                self._who["agent"] = self.judge.scrub(self.judge.agent)
+                self._who["agent"] = self.hiding.scrub(self.judge.agent)
             elif name.lower() == "hoop.reason":
-                self._session_reason = self.judge.scrub((value or "")[:_TEXT_SHOWN])
+                self._session_reason = self.hiding.scrub((value or "")[:_TEXT_SHOWN])
                 self.claimed_reason = self._session_reason
 
     def status_is(self, status: str) -> None:
@@ -519,7 +525,7 @@ class Conversation:
 
     def reloaded(self, catalog: Catalog | None) -> None:
         """The catalog has been read since what changed it was over."""
-        self.judge.refresh(catalog)
+        self.grounds.refresh(catalog)
         self.renewal.answered(settled=not self.changed)
 
     def transaction_over(self, fate: str) -> None:
@@ -583,7 +589,7 @@ class Conversation:
         if not isinstance(found, Standing):
             return  # it failed (a cancel, a short statement_timeout): nothing is judged by the old path, we ask again
         self.path_stale = False
-        self.judge.moved(found.search_path)
+        self.grounds.moved(found.search_path)
         if found.redefined and self.status == "T":
             self.changed = self.redefined = True
             self.renewal.ran_code()

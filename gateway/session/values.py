@@ -1,4 +1,4 @@
-"""Bound values as text, for people. What lives here: which binary formats can be read. What must not: what is masked (judging.py)."""
+"""Bound values as text, for people. What lives here: which binary formats can be read. What must not: what is masked (hiding.py)."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -2,7 +2,7 @@
 
 What lives here: where that code writes to in its turn, and whether it may change what names, settings or texts mean, as a
 trigger that executes text does: then the session goes on as behind code that people approved
-(gateway.session.judging.unsettles). A pure look at sources, by their words as in contained.py and copies.py, so it says too
+(gateway.session.traits.unsettles). A pure look at sources, by their words as in contained.py and copies.py, so it says too
 much rather than too little, but for what code makes of words at run time. What must not: reading the catalog (gateway.relay).
 """
 

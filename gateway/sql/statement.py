@@ -138,7 +138,7 @@ class Statement:
     )
     holdable: bool = False  # a cursor WITH HOLD: its query runs at COMMIT, whatever was round its DECLARE
     untraced: bool = False  # what its result carries isn't known, beside protected columns (gateway.session.judging)
-    spreads: tuple[tuple[str, str], ...] = ()  # protected columns and where it copies them (gateway.session.judging)
+    spreads: tuple[tuple[str, str], ...] = ()  # protected columns and where it copies them (gateway.session.spreading)
     fingerprint: str = ""  # libpg_query's: to find its like in the record, never to decide anything
     written: Written = Written()
 

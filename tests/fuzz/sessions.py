@@ -23,8 +23,9 @@ from gateway.policy.model import Policy, load
 from gateway.session import events as ev
 from gateway.session.common import Commons
 from gateway.session.gate import Gate
-from gateway.session.judging import UNREADABLE, Login
+from gateway.session.grounds import Login
 from gateway.session.session import Session
+from gateway.session.traits import UNREADABLE
 from gateway.sql.catalog import Catalog, Relation
 from gateway.sql.parse import read
 from gateway.sql.tree import words
@@ -231,7 +232,7 @@ class World:
         """Nothing is on its way any more."""
         if self.closed or self.lying:
             return
-        assert not self.session.inbox, f"{len(self.session.inbox)} messages were never read"
+        assert not self.session.intake.inbox, f"{len(self.session.intake.inbox)} messages were never read"
         assert not self.session.talk.replies, f"waiting for answers to {self.session.talk.replies}"
         assert self.target.default or self.target.status != "I", "the gate stayed open"
         if self.whole:
@@ -447,7 +448,7 @@ def _kinds(data: bytes) -> str:
 def _another(world: World) -> Policy:
     """The same policy, or where nobody has to approve anything, any."""
     if not world.allowing:
-        return world.session.talk.judge.policy
+        return world.session.talk.grounds.policy
     return _policy(world.random.choice((OPEN, OPEN, POLICY)) + world.random.choice(MASKINGS))
 
 

@@ -14,6 +14,10 @@ _NOT_OF_TALK = frozenset(
     {
         "login",
         "judge",
+        "grounds",
+        "reader",
+        "spreading",
+        "hiding",
         "names",
         "gate",
         "effects",
@@ -27,12 +31,13 @@ _NOT_OF_TALK = frozenset(
         "_facts",
     }
 )
-_OF_JUDGE = (
-    "agent", "epoch", "search_path", "doubts_settings", "_wandered", "_copied_to", "_defined", "_heirs", "_writers"
-)  # fmt: skip
+_OF_JUDGE = ("agent", "_writers")
+_OF_GROUNDS = ("epoch", "search_path", "doubts_settings", "wandered", "copied")
+_OF_SPREADING = ("_defined", "_heirs")
 _OF_STREAM = (
-    "_held", "_passing", "_passed", "_parts", "_touched", "_reached", "_within"
+    "_held", "_passing", "_passed", "_parts"
 )  # fmt: skip
+_OF_ANSWERS = ("touched", "reached")
 _OF_PREPARED = ("sql", "script", "types", "columns", "shown", "from_sql", "since", "read_as", "rowless")
 _OF_PORTAL = ("script", "bind", "columns", "released", "shown", "since", "read_as", "under")
 _OF_RENEWAL = ("owed", "_readings", "_names", "_made", "_everything")
@@ -46,7 +51,11 @@ def stands(session: Session) -> dict[str, object]:
     for of, what, wanted in (
         ("talk", talk, _of_talk(talk)),
         ("judge", talk.judge, _OF_JUDGE),
+        ("grounds", talk.grounds, _OF_GROUNDS),
+        ("spreading", talk.spreading, _OF_SPREADING),
         ("stream", session.stream, _OF_STREAM),
+        ("answers", session.stream.answers, _OF_ANSWERS),
+        ("results", session.stream.results, ("within",)),
         ("renewal", talk.renewal, _OF_RENEWAL),
     ):
         found |= {f"{of}.{name}": getattr(what, name) for name in wanted}
@@ -56,14 +65,20 @@ def stands(session: Session) -> dict[str, object]:
         found |= _prepared(f"portal {name!r}: its statement", portal.prepared)
         found |= {f"portal {name!r}.{each}": getattr(portal, each) for each in _OF_PORTAL}
     return found | {
-        "stream._copy": session.stream._copy is None,
+        "results.copy": session.stream.results.copy is None,
         "stream._tail": b"".join(session.stream._tail),  # in however many chunks it came
         "replies": [(each.kind, each.mode, each.at, len(each.executions), each.planned) for each in talk.replies],
         "gate": repr(talk.gate),
         "busy with": (talk.errand is None, talk.trial is None or talk.trial.stage, talk.rowguard is None),
         "names": (names.doubts, names.asked_at, names.readings, {k: v for k, v in names._on_the_way.items() if v}),
-        "inbox": (list(session.inbox), session.waiting, session.frames.partial),
-        "reading": (session.paused, session.going_on, session.spilled, session.draft.begun, session.holding.active),
+        "inbox": (list(session.intake.inbox), session.intake.waiting, session.intake.frames.partial),
+        "reading": (
+            session.paused,
+            session.going_on,
+            session.intake.spilled,
+            session.draft.begun,
+            session.holding.active,
+        ),
     }
 
 

@@ -23,7 +23,7 @@ from gateway.relay.target import TargetLink
 from gateway.relay.turn import Turn
 from gateway.session import events as ev
 from gateway.session.gate import CLOSE, OPEN, Gate
-from gateway.session.judging import Login
+from gateway.session.grounds import Login
 from gateway.session.session import Session
 from gateway.session.state import Conversation
 from gateway.sql.catalog import Catalog
@@ -523,12 +523,12 @@ async def test_nothing_is_said_into_a_row_that_was_cut(room: Room) -> None:
 
 async def test_a_catalog_that_can_not_be_read_leaves_the_session_going(room: Room) -> None:
     room.reloaded = None
-    room.session.talk.judge.adopt(load(POLICY.replace("[read]", "[read, ddl]").replace("[write, ddl,", "[write,")))
+    room.session.talk.grounds.adopt(load(POLICY.replace("[read]", "[read, ddl]").replace("[write, ddl,", "[write,")))
     await room.client.send(query("ALTER TABLE t ADD c int"), query("SELECT 1"))
     assert (await room.target.get())[0] == "Q"
     await room.target.send(complete("ALTER TABLE"), ready())
     assert await room.target.get() == ("Q", b"SELECT 1\0")
-    assert room.session.talk.judge.catalog is None
+    assert room.session.talk.grounds.catalog is None
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------------

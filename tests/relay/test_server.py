@@ -329,7 +329,7 @@ async def test_a_session_begins_by_the_catalog_of_the_moment_it_begins(
     async with asyncio.timeout(10):
         await reader.readuntil(ready_for_query("I"))
         [session] = server._relays.values()
-        known = session.talk.judge.catalog
+        known = session.talk.grounds.catalog
         await server.close()
     assert known is await catalogs.get(target)
     writer.close()

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.approvals.request import State
 from gateway.session import events as ev
+from gateway.session.intake import HELD_MESSAGES
 from gateway.session.replies import OPEN_AT, PER_TURN
-from gateway.session.session import HELD_MESSAGES
 from gateway.sql.statement import Script
 from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
 from tests.playbook import BOUND, NOW, PARSED, POLICY, READS, Playbook, catalog, complete, error, parsed, ready, row
@@ -106,7 +106,7 @@ def test_a_held_batch_over_the_limit_is_refused_at_once_and_no_longer_kept() -> 
     lines: list[str] = []
     for _ in range(100):
         lines += play.client(bind("", "", [b"x" * 60_000]), execute(""))
-        assert play.session.batch.size < 2 << 20
+        assert play.session.draft.batch.size < 2 << 20
     assert all("DELETE" not in line or "P[" in line for line in lines), "its Parse may go, its Execute may not"
     assert play.client(SYNC) == ["target S"]
     play.target(PARSED, *[BOUND] * 1)
@@ -118,7 +118,7 @@ def test_executes_of_unknown_portals_do_not_pile_up() -> None:
     play = Playbook()
     for _ in range(2000):
         play.client(execute("x" * 200))
-        assert len(play.session.batch.parts) < 1000
+        assert len(play.session.draft.batch.parts) < 1000
 
 
 def test_copy_data_sent_before_the_target_asks_for_it_is_kept() -> None:
@@ -168,7 +168,7 @@ def test_the_digest_is_made_again_at_the_release() -> None:
     play = Playbook()
     held(play, query(DELETE))
     first = play.requests[-1].release_digest
-    play.session.talk.judge.moved(("other",))
+    play.session.talk.grounds.moved(("other",))
     play.send(ruled(play, State.APPROVED))
     play.recheck()
     (release,) = [each for each in play.effects if isinstance(each, ev.Release)]
@@ -410,7 +410,7 @@ def test_a_temporary_table_is_shown_as_one_and_judged_by_the_name_it_stands_in_f
 
 def test_a_path_that_begins_with_pg_temp_makes_temporary_tables() -> None:
     play = Playbook(ALLOW_DDL)
-    play.session.talk.judge.moved(("pg_temp", "public"))
+    play.session.talk.grounds.moved(("pg_temp", "public"))
     passed(play, "CREATE TABLE orders (id int)", "CREATE TABLE")
     assert play.client(query("SELECT id FROM orders")) == ["reloadcatalog"]
     assert play.send(ev.CatalogReloaded(catalog()))
@@ -433,10 +433,10 @@ def test_a_flood_of_messages_leaves_other_sessions_their_turn() -> None:
     play = Playbook()
     effects = play.session.handle(ev.FromClient(query("SELECT 1") * (PER_TURN + 7)), NOW)
     assert effects[-2:] == [ev.GoOn(), ev.PauseClient()]
-    assert len(play.session.inbox) == 7
+    assert len(play.session.intake.inbox) == 7
     assert play.session.handle(ev.FromClient(b""), NOW) == [], "the turn is the others'"
     assert play.session.handle(ev.GoOn(), NOW)[-1] == ev.ResumeClient()
-    assert not play.session.inbox
+    assert not play.session.intake.inbox
 
 
 def test_a_long_batch_goes_on_when_the_target_could_answer_its_first_part() -> None:
@@ -447,13 +447,13 @@ def test_a_long_batch_goes_on_when_the_target_could_answer_its_first_part() -> N
     row_of_values = bind("", "s", (b"x" * (OPEN_AT // 2),)) + execute("")
     effects = play.session.handle(ev.FromClient(row_of_values * 8), NOW)
     assert effects[-2:] == [ev.GoOn(), ev.PauseClient()]
-    left = len(play.session.inbox)
+    left = len(play.session.intake.inbox)
     assert left == 13, "three messages are 64 KiB"
-    while play.session.inbox:
+    while play.session.intake.inbox:
         assert play.to_target() == b""
         play.effects = play.session.handle(ev.GoOn(), NOW)
-        assert left - 4 <= len(play.session.inbox) < left
-        left = len(play.session.inbox)
+        assert left - 4 <= len(play.session.intake.inbox) < left
+        left = len(play.session.intake.inbox)
         play.effects = []
 
 
@@ -462,7 +462,7 @@ def test_a_held_batch_of_too_many_small_messages_is_refused() -> None:
     play.client(parse("", DELETE), bind("", ""), execute(""))
     play.client((bind("", "") + execute("")) * (HELD_MESSAGES // 2))
     play.client((bind("", "") + execute("")) * 1000)
-    assert len(play.session.batch.parts) <= HELD_MESSAGES + 2
+    assert len(play.session.draft.batch.parts) <= HELD_MESSAGES + 2
     play.client(SYNC)
     play.target(PARSED, BOUND, error("34000"))
     assert b"C54000\0" in play.to_client()
@@ -492,7 +492,7 @@ def test_the_users_schema_on_the_path_is_that_of_the_role_that_was_set(chosen: b
         "target Q[SHOW role; SHOW session_authorization]"
     ]
     play.target(row(chosen), complete("SHOW"), row(b"boss"), complete("SHOW"), ready())
-    assert play.session.talk.judge.search_path == (schema, "public")
+    assert play.session.talk.grounds.search_path == (schema, "public")
 
 
 ALONE = ("SELECT evil()", "DELETE FROM customers WHERE id = evil()")

@@ -135,26 +135,26 @@ def test_it_is_recorded_as_its_own(commons: Commons) -> None:
 def test_a_text_is_read_once_for_all(commons: Commons) -> None:
     one, two = (Playbook(POLICY_OF, knows=CATALOG, commons=commons).session.talk.judge for _ in range(2))
     text = "DELETE FROM customers WHERE id = 1"
-    assert one.read(text) is two.read(text)
+    assert one.reader.read(text) is two.reader.read(text)
 
 
 def test_texts_of_one_shape_are_read_once(commons: Commons) -> None:
     one, two = (Playbook(POLICY_OF, knows=CATALOG, commons=commons).session.talk.judge for _ in range(2))
-    one.read("DELETE FROM customers WHERE name = 'Ann'")
-    assert len(one.reading.likes._young) == 1
+    one.reader.read("DELETE FROM customers WHERE name = 'Ann'")
+    assert len(one.grounds.reading.likes._young) == 1
     other = "DELETE FROM customers WHERE name = 'Bob''s'"
-    assert two.read(other) == one._resolved(read(other))
-    assert len(one.reading.texts._young) == 1
+    assert two.reader.read(other) == one.reader._resolved(read(other))
+    assert len(one.grounds.reading.texts._young) == 1
 
 
 def test_a_long_text_is_not_kept(commons: Commons) -> None:
     one, two = (Playbook(POLICY_OF, knows=CATALOG, commons=commons).session.talk.judge for _ in range(2))
     text = f"SELECT name FROM customers WHERE name = '{'x' * LONGEST}'"
     for judge in (one, two):
-        judge.answered(text, read(text, max_bytes=2 * len(text)))
-        assert judge.read(text) is not None
-    assert one.read(text) is None
-    assert one.reading.most == 0
+        judge.reader.answered(text, read(text, max_bytes=2 * len(text)))
+        assert judge.reader.read(text) is not None
+    assert one.reader.read(text) is None
+    assert one.grounds.reading.most == 0
 
 
 # --- what is not ------------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_masks_and_holds_are_what_the_cases_differ_by(commons: Commons) -> None:
     assert b"4111" not in all_reads(Alone(commons, GROUPS, CATALOG))
     assert b"4111" in all_reads(Alone(commons, GROUPS, CATALOG, who=TRUSTED))
     trusted, ann = (Playbook(GROUPS, who, knows=CATALOG, commons=commons).session.talk.judge for who in (TRUSTED, ANN))
-    assert (trusted.protects, ann.protects) == (False, True)
+    assert (trusted.grounds.protects, ann.grounds.protects) == (False, True)
     guest = Playbook(GROUPS, GUEST, knows=CATALOG, path=("public",), commons=commons)
     guest.client(query(READS[0]))
     assert not guest.recorded("statement")
@@ -273,14 +273,14 @@ def test_what_a_session_has_done_stays_with_it(what: str, commons: Commons) -> N
 
 def test_a_session_that_has_copied_what_is_protected_reads_for_itself(commons: Commons) -> None:
     judge = Playbook(OPEN, knows=CATALOG, path=("public",), commons=commons).session.talk.judge
-    shared = judge.reading
+    shared = judge.grounds.reading
     assert judge.like_others
-    script = judge.read("CREATE TABLE copied AS SELECT card_number AS name FROM customers")
+    script = judge.reader.read("CREATE TABLE copied AS SELECT card_number AS name FROM customers")
     assert script is not None
-    judge.runs(script.statements[0])
-    assert judge.reading is not shared
+    judge.spreading.runs(script.statements[0])
+    assert judge.grounds.reading is not shared
     assert not judge.like_others
-    assert judge.reading.masks != shared.masks
+    assert judge.grounds.reading.masks != shared.masks
 
 
 @pytest.mark.parametrize("what", ["a role", "a writer", "a child", "a copy", "settings"])
@@ -288,7 +288,7 @@ def test_a_session_that_differs_looks_plain_reads_up_in_its_own(what: str, commo
     talk = Playbook(OPEN, knows=CATALOG, path=("public",), commons=commons).session.talk
     shared = common(talk)
     assert shared is common(Playbook(OPEN, knows=CATALOG, path=("public",), commons=commons).session.talk)
-    script = talk.judge.read("SELECT name FROM customers")
+    script = talk.reader.read("SELECT name FROM customers")
     assert script is not None
     if what == "a role":
         talk.role_moved = True
@@ -300,9 +300,9 @@ def test_a_session_that_differs_looks_plain_reads_up_in_its_own(what: str, commo
             "a copy": "CREATE TABLE copied AS SELECT card_number AS name FROM customers",
             "settings": "SELECT set_config('x.y', card_number, false) FROM customers",
         }[what]
-        script = talk.judge.read(text)
+        script = talk.reader.read(text)
         assert script is not None
-        talk.judge.runs(script.statements[0])
+        talk.spreading.runs(script.statements[0])
     assert common(talk) is None
 
 

@@ -17,7 +17,7 @@ from tests.session.test_session import DELETE, held
 EVENTS: tuple[ev.Event, ...] = (
     ev.FromClient(b""),
     ev.FromTarget(b""),
-    ev.Answered("SELECT 1", Playbook().session.talk.judge.read("SELECT 1")),  # type: ignore[arg-type] # it is small
+    ev.Answered("SELECT 1", Playbook().session.talk.reader.read("SELECT 1")),  # type: ignore[arg-type] # it is small
     ev.SideAnswered(None, "away"),
     ev.Opened("other"),
     ev.Joined("other", PLAIN),

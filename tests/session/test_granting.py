@@ -127,7 +127,7 @@ def test_bound_values_vary_where_the_rule_says_so_and_types_never() -> None:
 def test_what_the_session_knows_of_its_settings_counts(change: str) -> None:
     play = Playbook(GRANTED)
     if change == "search_path":
-        play.session.talk.judge.search_path = ("other", "public")
+        play.session.talk.grounds.search_path = ("other", "public")
     else:
         play.session.talk.reported["DateStyle"] = "German"
     found = asked(play=play).grantable

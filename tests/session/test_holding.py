@@ -107,7 +107,7 @@ def held_request(
 ) -> tuple[str, str]:
     """(content digest, release digest) of a held statement."""
     play = Playbook(status=status)
-    play.session.talk.judge.search_path = path
+    play.session.talk.grounds.search_path = path
     login = play.session.talk.login
     play.session.talk.login = replace(login, **changes)  # type: ignore[arg-type] # texts
     held(play, query(sql), status=status)

@@ -294,7 +294,7 @@ def test_what_says_nothing_of_the_statement_changes_nothing() -> None:
 
 
 def _path(play: Playbook) -> None:
-    play.session.talk.judge.search_path = ("other", "public")
+    play.session.talk.grounds.search_path = ("other", "public")
 
 
 def _status(play: Playbook) -> None:

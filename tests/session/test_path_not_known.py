@@ -11,7 +11,7 @@ def _runs(name: str, sql: str) -> bytes:
 def test_what_follows_a_held_flush_in_the_same_batch_is_judged_by_the_path_set_in_it() -> None:
     play = Playbook()
     play.client(_runs("a", "DELETE FROM customers WHERE id = 1"), _runs("b", "SET search_path = other"), FLUSH)
-    assert play.session.batch.repaths
+    assert play.session.draft.batch.repaths
 
 
 def test_a_question_for_the_path_that_failed_is_asked_again() -> None:

@@ -10,7 +10,8 @@ from gateway.approvals.request import Preview
 from gateway.policy.decide import Answer, Verdict
 from gateway.policy.model import load
 from gateway.session.errands import Messages
-from gateway.session.judging import Judge, Login
+from gateway.session.grounds import Grounds, Login
+from gateway.session.judging import Judge
 from gateway.session.meaning import names_of
 from gateway.session.names import Prepared
 from gateway.session.probe import Findings, Refusal, Subject, probe
@@ -28,13 +29,12 @@ KEY = b"sk_live_" + b"abcdefghijkl"
 @pytest.fixture
 def judge() -> Judge:
     policy = load(MASKED)
-    return Judge(
-        Login("s", "r", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32), policy, catalog()
-    )
+    login = Login("s", "r", ANN, policy.targets["shop"], "psql", "127.0.0.1", b"m" * 32, b"d" * 32)
+    return Judge(Grounds(login, policy, catalog()))
 
 
 def subject(judge: Judge, sql: str, *values: bytes) -> Subject:
-    script = judge.read(sql)
+    script = judge.reader.read(sql)
     assert script is not None
     execution = Execution(1, script.statements[0], Verdict(Answer.HOLD, "r", ""), sql, None)
     names = tuple(names_of([execution]))
@@ -196,7 +196,7 @@ def test_a_joined_write_of_a_view_is_counted_where_no_trigger_decides(
     )
     seen = replace(customers, oid=1, name="seen", kind="v", triggers=triggers, shows=((("public", "lower"), ("id",)),))
     relations = {**known.relations, ("public", "lower"): lower, ("public", "seen"): seen}
-    judge.refresh(replace(known, version=2, relations=relations))
+    judge.grounds.refresh(replace(known, version=2, relations=relations))
     asks = [row(b"2") + complete("SELECT 1") + ready("T")] if counted else []
     shown = found(judge, JOINED, *asks, columns("id") + complete("SELECT 0") + ready("T")).preview
     assert shown.rows == (2 if counted else None)
@@ -206,7 +206,7 @@ def test_a_joined_write_of_a_view_is_counted_where_no_trigger_decides(
 def test_a_joined_write_of_a_view_is_counted_without_its_ctid(judge: Judge) -> None:
     known = catalog()
     seen = replace(known.relations["public", "customers"], oid=1, name="seen", kind="v")
-    judge.refresh(replace(known, version=2, relations={**known.relations, ("public", "seen"): seen}))
+    judge.grounds.refresh(replace(known, version=2, relations={**known.relations, ("public", "seen"): seen}))
     begun = complete("BEGIN") + complete("SET") * 2 + ready("T")
     counts = row(b"2") + complete("SELECT 1") + ready("T")
     sample = columns("id") + complete("SELECT 0") + ready("T")

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.session.draft import _READ_OTHERWISE
-from gateway.session.judging import sets_reading
+from gateway.session.traits import sets_reading
 from gateway.sql.parse import read
 from gateway.sql.statement import StatementClass
 from gateway.wire.frontend import SYNC, bind, execute, parse, query

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.approvals.request import ApprovalRequest, Person, State, sqlstate_of
+from gateway.approvals.request import ApprovalRequest, Person, State
 from gateway.policy.model import load
 from gateway.session import events as ev
-from gateway.session.state import Phase
 from gateway.wire.backend import fields
-from gateway.wire.frontend import FLUSH, SYNC, TERMINATE, bind, describe, execute, message, parse, query
+from gateway.wire.frontend import SYNC, bind, describe, execute, message, parse, query
 from tests.playbook import (
     ANN,
     BOUND,
@@ -21,7 +20,6 @@ from tests.playbook import (
     columns,
     complete,
     error,
-    parsed,
     ready,
     row,
     split,
@@ -84,39 +82,6 @@ def test_an_extended_batch_goes_as_one() -> None:
     assert play.to_target() == b"".join(batch)
 
 
-def test_nothing_is_forwarded_before_the_batch_has_ended() -> None:
-    play = Playbook()
-    assert play.client(parse("", "SELECT 1"), bind("", "")) == []
-    assert play.client(execute("")) == []
-    assert play.client(SYNC) == ["record statement", "target P[SELECT 1] B E S"]
-
-
-def test_an_allowed_batch_opens_at_64_kib() -> None:
-    play = Playbook()
-    play.client(parse("i", "SELECT $1::text"), SYNC)
-    play.target(PARSED, ready())
-    lines = play.client(*[bind("", "i", [b"x" * 100]) + execute("") for _ in range(1000)])
-    assert any(line.startswith("target") for line in lines)
-    assert len(play.to_target()) >= 64 << 10
-
-
-def test_parse_describe_flush_goes_with_sync_in_the_place_of_flush() -> None:
-    play = Playbook()
-    assert play.client(parse("s", "SELECT 1"), describe("S", "s"), FLUSH) == ["target P[SELECT 1] D S"]
-    assert play.client(bind("", "s"), execute(""), SYNC) == [], "nothing goes behind it before its ReadyForQuery"
-    lines = play.target(PARSED, message(b"t", b"\0\0"), columns("a"), ready())
-    assert lines == ["client 1 t T", "record statement", "target B E S"]
-
-
-def test_an_error_behind_such_a_flush_skips_to_the_clients_own_sync() -> None:
-    play = Playbook()
-    play.client(parse("s", "SELECT nonsense"), describe("S", "s"), FLUSH)
-    assert play.target(error("42703"), ready()) == ["client E42703"]
-    assert play.client(bind("", "s"), execute("")) == []
-    assert play.client(SYNC) == ["target S"]
-    assert play.target(ready()) == ["client ZI"]
-
-
 # --- denials -----------------------------------------------------------------------------------------------------------
 
 
@@ -147,21 +112,6 @@ def test_three_executes_with_the_middle_one_denied_are_what_postgresql_sends_for
         "record finished",
         "client E42501 ZI",
     ]
-
-
-def test_a_function_call_is_refused() -> None:
-    play = Playbook()
-    lines = play.client(message(b"F", (1).to_bytes(4, "big") + b"\0\0\0\0\0\0"))
-    assert lines[-1] == "target F"
-    assert play.target(error("42883"), ready()) == ["client E0A000 ZI"]
-    assert fields(split(play.to_client())[0][1])["H"] == "Call the function in a SELECT."
-
-
-def test_execute_of_an_unknown_portal_is_not_forwarded() -> None:
-    play = Playbook()
-    play.client(execute("mystery"), SYNC)
-    assert b"mystery" not in play.to_target()
-    assert play.target(error("34000"), ready()) == ["client E34000 ZI"]
 
 
 # --- holds -------------------------------------------------------------------------------------------------------------
@@ -268,15 +218,6 @@ def test_repeatable_read_is_previewed_on_a_side_connection() -> None:
     assert "no connection" in play.requests[0].preview.note
 
 
-def test_a_flush_behind_a_held_execute_holds_at_once() -> None:
-    play = Playbook()
-    play.client(parse("", DELETE), bind("", ""), execute(""), FLUSH)
-    assert play.is_held
-    play.preview()
-    opened(play)
-    assert approve(play)[-1] == f"target P[{DELETE}] B E H"
-
-
 def test_cancel_while_held_withdraws_and_answers_57014() -> None:
     play = Playbook()
     held(play, query(DELETE))
@@ -292,20 +233,6 @@ def test_cancel_before_the_request_is_stored_withdraws_it_when_it_is() -> None:
     lines = play.preview()
     assert "target Q[\x01]" in lines
     assert play.requests == [], "nobody is asked"
-
-
-def test_a_client_that_goes_away_withdraws_and_closes() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    assert play.send(ev.ClientGone()) == ["withdraw REQ1", "record session_ended", "close"]
-    assert play.send(ruled(play, State.APPROVED)) == []
-
-
-def test_a_target_that_goes_away_withdraws_and_says_57p01() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    lines = play.send(ev.TargetGone())
-    assert lines == ["withdraw REQ1", "client E57P01", "record session_ended", "close"]
 
 
 def test_a_release_after_the_token_expired_is_withdrawn() -> None:
@@ -338,134 +265,11 @@ def test_while_held_the_client_is_told_every_30_seconds() -> None:
     assert play.send(ev.Tick()) == ["client N"]
 
 
-def test_draining_withdraws_and_says_57p01() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    lines = play.send(ev.Ended(ev.Why.DRAINING))
-    assert lines == ["withdraw REQ1", "client E57P01", "record session_ended", "close"]
-
-
-def test_draining_lets_what_runs_end_and_begins_nothing_more() -> None:
-    play = Playbook()
-    play.client(query("SELECT 1"))
-    assert play.send(ev.Ended(ev.Why.DRAINING)) == []
-    assert play.client(query("SELECT 3")) == []
-    lines = play.target(complete("SELECT 1"), ready())
-    assert lines == ["record finished", "client C[SELECT 1] ZI E57P01", "record session_ended", "close"]
-    assert play.recorded("finished")[0]["outcome"] == "executed"
-
-
-def test_draining_ends_a_transaction_in_which_nothing_runs() -> None:
-    play = Playbook(status="T")
-    assert play.send(ev.Ended(ev.Why.DRAINING)) == ["client E57P01", "record session_ended", "close"]
-
-
-def test_draining_hears_the_end_of_a_batch_that_has_begun() -> None:
-    play = Playbook()
-    play.client(parse("", "SELECT 1"), bind("", ""), execute(""), FLUSH)
-    play.send(ev.Ended(ev.Why.DRAINING))
-    assert play.client(SYNC) == ["target S"]
-    assert play.target(PARSED, BOUND, complete("SELECT 1"), ready())[-1] == "close"
-
-
-def test_what_still_runs_is_cancelled_and_its_end_is_what_the_target_says() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    approve(play)
-    play.send(ev.Ended(ev.Why.DRAINING))
-    assert play.send(ev.Ended(ev.Why.OVERDUE)) == ["record cancelled", "canceltarget"]
-    lines = play.target(error("57014"), ready())
-    assert "finished REQ1 57014 rolled back" in lines
-    assert lines[-3:] == ["client ZI E57P01", "record session_ended", "close"]
-    [entry] = play.recorded("finished")
-    assert (entry["outcome"], entry["sqlstate"]) == ("failed", "57014")
-
-
-def test_a_cancel_that_comes_too_late_leaves_it_executed() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    approve(play)
-    play.send(ev.Ended(ev.Why.DRAINING))
-    play.send(ev.Ended(ev.Why.OVERDUE))
-    lines = play.target(complete("DELETE 1"), ready())
-    assert "finished REQ1 1 committed" in lines
-    assert play.recorded("finished")[0]["outcome"] == "executed"
-
-
-def test_what_does_not_answer_the_cancel_either_has_no_known_end() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    approve(play)
-    for why in (ev.Why.DRAINING, ev.Why.OVERDUE):
-        play.send(ev.Ended(why))
-    lines = play.send(ev.Ended(ev.Why.STOPPED))
-    assert lines == ["record finished", "unknown REQ1", "client E57P01", "record session_ended", "close"]
-
-
-def test_a_copy_that_waits_for_its_data_is_failed() -> None:
-    play = Playbook(EVERYTHING_GOES)
-    play.client(query("COPY customers (id) FROM STDIN"))
-    play.target(message(b"G", b"\0\0\1\0\0"))
-    assert play.send(ev.Ended(ev.Why.DRAINING)) == []
-    assert play.client(message(b"d", b"1\n")) == ["target d"]
-    assert play.send(ev.Ended(ev.Why.OVERDUE)) == ["record cancelled", "target f", "canceltarget"]
-    assert play.client(message(b"d", b"2\n")) == []
-    lines = play.target(error("57014"), ready())
-    assert lines == ["record finished", "client E57014 ZI E57P01", "record session_ended", "close"]
-
-
-def test_what_is_to_be_judged_again_is_not_begun_again_while_it_drains() -> None:
-    play = Playbook()
-    play.client(query("SELECT writer()"))
-    play.send(ev.Ended(ev.Why.DRAINING))
-    lines = play.target(error("25006"), ready())
-    assert lines[-3:] == ["client E57P01", "record session_ended", "close"]
-    assert not play.is_held
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        ev.Ended(ev.Why.DRAINING),
-        ev.Ended(ev.Why.STOPPED),
-        ev.Ended(ev.Why.REVOKED, "bob"),
-        ev.TargetGone(),
-        ev.FromTarget(message(b"?", b"")),
-    ],
-)
-def test_behind_a_fatal_of_the_target_the_client_gets_no_other(end: ev.Event) -> None:
-    play = Playbook()
-    play.client(query("SELECT 1"))
-    assert play.target(FATAL) == ["record finished", "client E57P01"]
-    lines = play.send(end)
-    assert lines == ["record session_ended", "close"]
-
-
 def test_a_fatal_in_answer_to_what_was_denied_is_told_as_it_is() -> None:
     play = Playbook()
     play.client(query("DROP TABLE customers"))
     play.target(FATAL)
     assert play.to_client() == FATAL
-
-
-def test_somebody_who_ends_it_is_named_to_the_client_and_in_the_record() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    lines = play.send(ev.Ended(ev.Why.REVOKED, "bob@example.com: a runaway agent"))
-    assert lines == ["withdraw REQ1", "client E57P01", "record session_ended", "close"]
-    (said,) = [fields(body) for kind, body in split(play.to_client()) if kind == "E"]
-    assert (said["S"], said["M"]) == ("FATAL", "this session was ended by bob@example.com: a runaway agent")
-    assert play.recorded("session_ended")[0]["reason"] == "ended by bob@example.com: a runaway agent"
-
-
-def test_what_runs_when_it_is_ended_is_cancelled_and_its_end_unknown() -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    approve(play)
-    lines = play.send(ev.Ended(ev.Why.REVOKED, "bob@example.com"))
-    assert lines[:3] == ["canceltarget", "record finished", "unknown REQ1"]
-    assert lines[-3:] == ["client E57P01", "record session_ended", "close"]
-    assert play.send(ev.Ended(ev.Why.REVOKED, "carol@example.com")) == []
 
 
 def test_two_batches_sent_at_once_the_second_waits_behind_the_hold() -> None:
@@ -509,13 +313,6 @@ def test_a_refused_parse_renames_nothing() -> None:
     assert play.is_held
 
 
-def test_a_name_that_is_on_its_way_is_waited_for() -> None:
-    play = Playbook()
-    play.client(parse("s1", "SELECT 1"), SYNC)
-    assert play.client(bind("", "s1"), execute(""), SYNC) == []
-    assert play.target(PARSED, ready()) == ["client 1 ZI", "record statement", "target B E S"]
-
-
 def test_sql_execute_of_a_protocol_statement_is_judged_by_what_it_is() -> None:
     play = Playbook()
     play.client(parse("s4", DELETE), SYNC)
@@ -549,117 +346,7 @@ def test_prepare_and_execute_in_one_string() -> None:
     assert play.is_held
 
 
-def test_a_reserved_portal_name_ends_the_session() -> None:
-    play = Playbook()
-    lines = play.client(parse("", "SELECT 1"), bind("\x01hoop refused", ""), SYNC)
-    assert lines == ["client E08P01", "record session_ended", "close"]
-
-
-# --- COPY --------------------------------------------------------------------------------------------------------------
-
-COPY = "COPY customers FROM STDIN"
-
-
-def test_copy_from_stdin_is_held_at_the_statement() -> None:
-    play = Playbook()
-    assert play.client(query(COPY))
-    assert play.is_held
-
-
-@pytest.mark.parametrize("end", [complete("COPY 1"), ready()])
-def test_a_target_that_ends_a_copy_before_its_data_does_ends_the_session(end: bytes) -> None:
-    play = Playbook()
-    play.client(query("SELECT 1"))
-    play.target(message(b"G", b"\0\0\0"))
-    assert play.target(end)[-1] == "close"
-    assert play.session.talk.phase is Phase.CLOSED
-
-
-def test_copy_data_flows_after_the_release_and_stray_copy_messages_are_dropped() -> None:
-    play = Playbook()
-    assert play.client(message(b"d", b"stray")) == []
-    play.client(query(COPY))
-    play.target(complete("BEGIN"), complete("SET"), ready("T"))
-    play.target(row(b"public.customers", b"16400"), complete("SELECT 1"), ready("T"))
-    play.target(parsed(), ready("T"))
-    play.target(complete("ROLLBACK"), ready())
-    opened(play)
-    approve(play)
-    assert play.target(message(b"G", b"\0\0\0")) == ["client G"]
-    assert play.client(message(b"d", b"1\tx\ty\n"), message(b"c", b"")) == ["target d c"]
-    assert "finished REQ1 1 committed" in play.target(complete("COPY 1"), ready())
-
-
-def test_a_query_inside_copy_ends_the_session() -> None:
-    play = Playbook()
-    play.client(query("BEGIN"))
-    play.target(complete("BEGIN"), ready("T"))
-    play.client(query("SELECT 1"))
-    play.target(message(b"G", b"\0\0\0"))
-    assert play.client(query("SELECT 2"))[-3:] == ["client E08P01", "record session_ended", "close"]
-
-
-# --- ends --------------------------------------------------------------------------------------------------------------
-
-
-def test_terminate() -> None:
-    play = Playbook()
-    assert play.client(TERMINATE) == ["target X", "record session_ended", "close"]
-
-
-def test_terminate_waits_for_the_answers_to_what_went_before() -> None:
-    play = Playbook()
-    assert play.client(query("SELECT 1"), TERMINATE)[-1] == "target Q[SELECT 1]"
-    lines = play.target(complete("SELECT 1"), ready())
-    assert lines[-4:] == ["client C[SELECT 1] ZI", "target X", "record session_ended", "close"]
-
-
-def test_terminate_without_a_sync_says_that_the_end_of_what_was_approved_was_not_seen() -> None:
-    play = Playbook()
-    play.client(parse("", DELETE), bind("", ""), execute(""), FLUSH)
-    play.preview()
-    opened(play)
-    approve(play)
-    play.target(PARSED, BOUND, complete("DELETE 1"))
-    assert play.client(TERMINATE) == ["unknown REQ1", "target X", "record session_ended", "close"]
-
-
-def test_an_expired_token_ends_the_session_at_its_next_statement_outside_a_transaction() -> None:
-    play = Playbook(status="T")
-    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
-    assert play.client(query("COMMIT"))[-1] == "target Q[COMMIT]"
-    play.target(complete("COMMIT"), ready())
-    lines = play.client(query("SELECT 1"))
-    assert lines == ["client E28000", "record session_ended", "close"]
-
-
-def test_a_batch_that_was_begun_in_time_does_not_outlive_the_token() -> None:
-    """Nothing of it ran, so nothing is lost; else a Parse that waits for its Sync kept the session for ever."""
-    play = Playbook()
-    play.client(parse("", "SELECT 1"), bind("", ""))
-    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
-    assert play.client(execute(""), SYNC) == ["client E28000", "record session_ended", "close"]
-
-
-def test_who_always_sends_the_next_before_the_last_was_answered_does_not_outlive_the_token() -> None:
-    play = Playbook()
-    play.client(query("SELECT 1"))
-    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
-    assert play.client(query("SELECT 2")) == []
-    assert play.target(complete("SELECT 1"), ready())[-3:] == [
-        "client C[SELECT 1] ZI E28000",
-        "record session_ended",
-        "close",
-    ]
-
-
-def test_a_batch_that_is_under_way_ends_before_the_token_does_it() -> None:
-    play = Playbook()
-    play.client(parse("", "SELECT 1"), bind("", ""), execute(""), FLUSH)
-    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
-    assert play.client(execute(""), SYNC)[-1] == "target E S"
-    play.target(PARSED, BOUND, complete("SELECT 1"), complete("SELECT 0"), ready())
-    assert play.client(query("SELECT 1"))[0] == "client E28000"
+# --- what changes while it is read -------------------------------------------------------------------------------------
 
 
 def test_a_batch_that_is_being_read_is_judged_by_the_policy_of_its_end() -> None:
@@ -677,13 +364,6 @@ def test_a_policy_that_denies_a_part_that_was_not_held_supersedes_what_is() -> N
     assert play.send(ev.PolicyChanged(load(denies))) == ["supersede REQ1"]
 
 
-def test_a_text_that_postgresql_refuses_gets_its_own_syntax_error() -> None:
-    play = Playbook()
-    assert play.client(query("SELEC 1")) == ["target P[SELEC 1\n;SELECT 1] S"]
-    play.target(error("42601", 'near ";"'), ready())
-    assert play.target(error("42601", "syntax error"), ready()) == ["record refused", "client E42601 ZI"]
-
-
 def test_search_path_is_asked_for_again_after_it_was_set() -> None:
     play = Playbook()
     play.client(query("SET search_path = other"))
@@ -691,13 +371,7 @@ def test_search_path_is_asked_for_again_after_it_was_set() -> None:
     assert lines[-1] == "target Q[SHOW search_path]"
     assert play.client(query("SELECT 1")) == [], "nothing is judged by a path that is not known"
     assert play.target(row(b'other, "$user"'), complete("SHOW"), ready()) == ["record statement", "target Q[SELECT 1]"]
-    assert play.session.talk.judge.search_path == ("other", "hoop")
-
-
-def test_standard_conforming_strings_off_ends_the_session() -> None:
-    play = Playbook()
-    lines = play.target(message(b"S", b"standard_conforming_strings\0off\0"))
-    assert lines[-1] == "close"
+    assert play.session.talk.grounds.search_path == ("other", "hoop")
 
 
 def test_a_prepared_statement_is_judged_by_the_search_path_of_its_execution() -> None:
@@ -815,37 +489,6 @@ def test_an_approval_that_is_heard_before_opened_counts() -> None:
     assert play.recheck() == ["release REQ1"]
 
 
-@pytest.mark.parametrize(
-    ("event", "sqlstate"),
-    [
-        (ev.TargetGone(), "57P01"),
-        (ev.Ended(ev.Why.DRAINING), "57P01"),
-        (ev.Ended(ev.Why.REVOKED, "bob"), "57P01"),
-        (ev.ClientGone(), "57014"),
-    ],
-    ids=["target", "gateway", "revoked", "client"],
-)
-def test_the_reason_of_a_withdrawal_says_what_the_client_was_told(event: ev.Event, sqlstate: str) -> None:
-    play = Playbook()
-    held(play, query(DELETE))
-    play.send(event)
-    [withdrawn] = [each for each in play.effects if isinstance(each, ev.Withdraw)]
-    assert sqlstate_of(State.WITHDRAWN, withdrawn.why) == sqlstate
-
-
-@pytest.mark.parametrize(
-    ("event", "sqlstate"),
-    [(ev.TargetGone(), "57P01"), (ev.Ended(ev.Why.DRAINING), "57P01"), (ev.ClientGone(), "57014")],
-    ids=["target", "gateway", "client"],
-)
-def test_what_ends_before_anybody_is_asked_is_recorded(event: ev.Event, sqlstate: str) -> None:
-    play = Playbook()
-    play.client(query(DELETE))
-    assert "withdraw REQ1" not in play.send(event)
-    [entry] = play.recorded("refused")
-    assert (entry["sql"], entry["sqlstate"]) == (DELETE, sqlstate)
-
-
 def test_what_is_cancelled_before_anybody_is_asked_is_recorded_as_the_client_was_told() -> None:
     play = Playbook()
     play.client(query(DELETE))
@@ -862,32 +505,6 @@ def test_what_can_not_be_stored_is_recorded() -> None:
     play.preview()
     assert play.send(ev.NotOpened("REQ1", "57P03", "the store is away")) == ["record refused", "target Q[\x01]"]
     assert play.recorded("refused")[0]["sqlstate"] == "57P03"
-
-
-# --- texts that are not UTF-8 ------------------------------------------------------------------------------------------
-
-
-def _sent(play: Playbook, *messages: bytes) -> bytes:
-    """What goes to the target; no transcript can show it."""
-    play.effects = play.session.handle(ev.FromClient(b"".join(messages)), NOW)
-    return play.to_target()
-
-
-def test_a_query_that_is_not_utf8_is_refused_by_the_target_and_the_session_goes_on() -> None:
-    """Nothing of it is forwarded but the bad bytes, so that the target's own error names them."""
-    play = Playbook()
-    assert _sent(play, message(b"Q", b"DELETE FROM customers; SELECT '\xe4 and more'\0")) == message(b"Q", b"\xe4 an\0")
-    assert [each["sqlstate"] for each in play.recorded("refused")] == ["22021"]
-    assert play.target(error("22021"), ready()) == ["client E22021 ZI"]
-    assert play.client(query("SELECT 1"))[-1] == "target Q[SELECT 1]"
-
-
-def test_a_statement_that_is_not_utf8_makes_the_target_skip_its_batch() -> None:
-    play = Playbook()
-    sent = _sent(play, message(b"P", b"\0SELECT '\xff'\0\0\0"), bind("", ""), execute(""), SYNC)
-    assert sent.startswith(message(b"P", b"\xff'\0\0\0\0"))
-    assert sent.endswith(SYNC)
-    assert play.target(error("22021"), ready()) == ["client E22021 ZI"]
 
 
 # --- COPY behind what the gateway has a question about -----------------------------------------------------------------

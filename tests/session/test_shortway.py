@@ -451,7 +451,7 @@ def test_protected_values_may_be_quoted_at_commit() -> None:
     assert not twins.flying
     twins.client(query("COMMIT"))
     twins.target(error("P0001", "Ann") + ready())
-    assert twins.one.session.stream._reached is twins.two.session.stream._reached is False
+    assert twins.one.session.stream.answers.reached is twins.two.session.stream.answers.reached is False
 
 
 # --- BEGIN and COMMIT -------------------------------------------------------------------------------------------------
@@ -620,7 +620,7 @@ def test_what_a_block_leaves_is_forgotten_with_it() -> None:
     twins.client(parse("", "SELECT name FROM customers") + bind("c", "") + execute("c", 1) + SYNC)
     twins.target(PARSED + BOUND + row(b"Ann") + message(b"s", b"") + ready("T"))
     assert twins.one.session.talk.names.portals.keys() == {"c"}
-    assert twins.one.session.stream._reached
+    assert twins.one.session.stream.answers.reached
     twins.client(COMMIT)
     assert twins.flying
     twins.target(COMMITTED)

@@ -206,7 +206,7 @@ def test_what_copies_a_protected_column_does_not_take_it() -> None:
     assert not twins.flying
     twins.target(complete("INSERT 0 1") + ready("T"))
     alike(twins)
-    assert twins.one.session.talk.judge._copied_to
+    assert twins.one.session.talk.grounds.copied
 
 
 def test_a_write_that_is_held_never_takes_it() -> None:

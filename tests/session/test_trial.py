@@ -111,6 +111,6 @@ def test_of_a_read_without_user_code_nothing_waits() -> None:
 def test_reading() -> None:
     play = Playbook(POLICY)
     play.client(parse("", CODE))
-    assert not reads_only(play.session.batch), "nothing is executed"
+    assert not reads_only(play.session.draft.batch), "nothing is executed"
     play.client(bind("", ""), execute(""))
-    assert reads_only(play.session.batch)
+    assert reads_only(play.session.draft.batch)
