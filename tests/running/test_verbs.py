@@ -12,8 +12,8 @@ from gateway.approvals.request import Person
 from tests.running.gateways import gateway, with_slack
 
 
-async def test_the_further_commands_ask_the_running_gateway(file: Path, store_dsn: str) -> None:
-    made = gateway(file, store_dsn)
+async def test_the_further_commands_ask_the_running_gateway(file: Path, own_store: str) -> None:
+    made = gateway(file, own_store)
     dba = Viewer(
         Person("https://issuer.test", "bob-1", "bob@example.com", "bob@example.com", frozenset({"dba"})), "slack"
     )
@@ -25,7 +25,7 @@ async def test_the_further_commands_ask_the_running_gateway(file: Path, store_ds
         commands = made.verbs.commands()
         await made.audit.ship()
         status = await commands.answer("status", dba)
-        assert status.title.endswith("issuers"), "issuer.test is nowhere; the store is that of all tests"
+        assert status.title.endswith("issuers"), "issuer.test is nowhere"
         assert "Running: " in "".join(status.lines)
         assert made.spool.replica in (await made.verbs._look()).replicas
         assert "are intact" in status.lines[-1]
