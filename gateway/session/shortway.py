@@ -15,26 +15,26 @@ decides nothing. As soon as anything else comes while one is under way - another
 that needs a mask, a cancel, a new policy - what was sent is read once more on the ordinary way, as of the time when it came, and what
 that would record and send is compared with what was, and dropped. The session then stands where it would stand without this
 module, and goes on with what came. The client has seen nothing of the answer before.
+
+What must not live here: what is under way (flight.py), how its answer is looked at (landing.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from gateway.audit.pattern import Pattern, list_value, milliseconds_value, number_value, text_value
-from gateway.errors import GatewayError, ProtocolViolation
-from gateway.session import events as ev
+from gateway.audit.pattern import list_value, number_value, text_value
+from gateway.errors import GatewayError
+from gateway.session.flight import Alike, Flight, Gathered
 from gateway.session.gate import CLOSE, OPEN
-from gateway.session.names import Portal, Prepared
-from gateway.session.plain import Begun, Edge, Found, Plain, PlainReads, Result, common
-from gateway.session.replies import OPEN_AT, PER_TURN
+from gateway.session.landing import Landing
+from gateway.session.plain import Edge, Found, PlainReads, common
+from gateway.session.replies import OPEN_AT
 from gateway.session.state import Conversation
 from gateway.session.stream import Stream
 from gateway.session.values import shown_values
 from gateway.wire import frontend
-from gateway.wire.backend import Column, command_tag, tag_rows
 from gateway.wire.walk import int16, int32
 
 if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
@@ -44,110 +44,12 @@ _EXECUTES: Final = frontend.execute("")
 _DESCRIBES: Final = frontend.describe("P", "") + _EXECUTES
 _EXECUTE: Final = _EXECUTES + frontend.SYNC
 _DESCRIBE_EXECUTE: Final = _DESCRIBES + frontend.SYNC
-_BOUND: Final = b"2\0\0\0\x04"
-_PARSED: Final = b"1\0\0\0\x04" + _BOUND
-_NO_DATA: Final = b"n\0\0\0\x04"
-_READY: Final = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
-_T: Final = 0x54
 _D: Final = 0x44
-_C: Final = 0x43
-_COMPLETE: Final = b"C"
-_ANSWERS: Final = b"12TnDC"
 _Q: Final = 0x51
 _S: Final = 0x53
 _B: Final = 0x42
 _P: Final = 0x50
 _UNNAMED: Final = 5  # where the portal's name ends that is none
-
-#: An audit entry: its pattern, and JSON for its holes.
-Alike = tuple[Pattern, tuple[bytes, ...]]
-
-
-class Flight:
-    """A plain statement that is under way. `number` and `values` are those of its entry; `at`: when it was sent (Unix seconds).
-
-    `data`: what came; `sent`: what goes to the target. `bind`: its Bind; `parsed`: a Parse of `prepared` stood
-    before it; `asked`: a Describe stands in it. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no
-    RowDescription. `gated`: it goes through the gate; `behind`: CLOSE was owed when it came. `before`: the answers of ours that come
-    before its own, `came`: what has come of them. `steps`: those of a pipeline, in order, of which this is the whole. One object serves
-    a session, again and again.
-    """
-
-    __slots__ = (
-        "asked",
-        "at",
-        "before",
-        "behind",
-        "bind",
-        "came",
-        "data",
-        "described",
-        "formats",
-        "gated",
-        "number",
-        "parsed",
-        "plain",
-        "prepared",
-        "sent",
-        "steps",
-        "values",
-    )
-
-    def __init__(self) -> None:
-        self.data = self.sent = self.before = self.came = b""
-        self.gated = self.behind = self.asked = False
-        self.at = 0.0
-        self.number = 0
-        self.bind = b""
-        self.parsed = False
-        self.plain: Plain
-        self.values: tuple[bytes, ...] = ()
-        self.formats = b""
-        self.described: tuple[Column, ...] | None = None
-        self.prepared: Prepared | None = None
-        self.steps: Sequence[Flight] = ()
-
-    def is_what(self, effects: list[ev.Effect]) -> bool:
-        """Is this what was recorded and sent?"""
-        steps = self.steps or (self,)
-        sent = effects[-1] if len(effects) == len(steps) + 1 else None
-        return isinstance(sent, ev.ToTarget) and sent.data == self.sent and all(map(_fits, steps, effects))
-
-
-class _Gathered:
-    """The statements of a pipeline as far as they have come: `at` is where the next begins, `sent` what goes to the target. `status` and
-    `number`: behind them. `size` is in bytes. `parsed`: one of them was; `over`: the last has ended a block."""
-
-    def __init__(self, status: str, number: int) -> None:
-        self.at = 0
-        self.steps = list[Flight]()
-        self.sent = list[bytes]()
-        self.status = status
-        self.number = number
-        self.size, self.messages = len(frontend.SYNC), 1  # its end counts
-        self.parsed = self.over = False
-
-    @property
-    def fills_a_turn(self) -> bool:
-        """Is it so long that the ordinary way would take it in parts?"""
-        return self.size >= OPEN_AT or self.messages >= PER_TURN
-
-    def add(self, step: Flight, sent: tuple[bytes, bytes, bytes]) -> None:
-        edge = step.plain.edge
-        if edge is not None:
-            self.status = edge.status
-            self.over = edge.status == "I"
-        self.steps.append(step)
-        self.sent += sent
-        self.size += sum(map(len, sent))
-        self.messages += 2 + step.parsed + step.asked
-        self.number += 1
-        self.parsed = self.parsed or step.parsed
-
-
-def _fits(step: Flight, effect: ev.Effect) -> bool:
-    """Is this its first entry?"""
-    return isinstance(effect, ev.Record) and step.plain.begun.fits(effect.kind, effect.fields, step.values)
 
 
 class ShortWay:
@@ -163,18 +65,18 @@ class ShortWay:
     def __init__(self, talk: Conversation, stream: Stream) -> None:
         self._talk = talk
         self._grounds, self._hiding = talk.grounds, talk.hiding
-        self._stream, self._answers = stream, stream.answers
+        self._stream = stream
         self._reads = PlainReads(talk)
         self._texts = self._reads  # where texts are looked up: in what sessions have in common, if it may
         self._session = text_value(talk.login.session)
         self._until = talk.login.identity.expires_at
         self.last = Flight()
-        self.open = self.shut = self.owed = self.took = self._bare = False
+        self.open = self.shut = self.owed = self.took = False
         self.flight: Flight | None = None
         self.shown = b""
         self.kept, self.kept_at = b"", 0.0
-        self._gathered = _Gathered("", 0)
-        self._result: Result | None = None  # of the answer that was looked at last
+        self._gathered = Gathered("", 0)
+        self._landing = Landing(talk, self._reads, stream.answers)
         self._opened, self._closed = talk.gate.answers
 
     @property
@@ -187,7 +89,7 @@ class ShortWay:
         self.open = idle and not self.shut and self._talk.at_rest and self._stream.at_rest
         if self.open:
             self._reads.refresh()
-            self._texts = common(self._talk) or self._reads
+            self._texts = self._landing.texts = common(self._talk) or self._reads
 
     def send(self, data: bytes, now: float) -> Sequence[Alike] | None:
         """Take a chunk of the client's, while nothing is under way."""
@@ -222,7 +124,7 @@ class ShortWay:
         flight.before = self._closed if flight.behind else b""
         flight.came = b""
         steps = flight.steps
-        if talk.status == "I" and (_opens(steps) if steps else flight.plain.writes):
+        if talk.status == "I" and (self._gathered.opens if steps else flight.plain.writes):
             flight.gated = True
             flight.before += self._opened
             flight.sent = OPEN + flight.sent + CLOSE
@@ -272,7 +174,7 @@ class ShortWay:
         """Take several that come together and end in one Sync. BEGIN may be the first, COMMIT or ROLLBACK the last."""
         talk = self._talk
         if not self.kept:
-            self._gathered = _Gathered(talk.status, talk.number)
+            self._gathered = Gathered(talk.status, talk.number)
         gathered, steps = self._gathered, self._gathered.steps
         whole = self._gather(gathered, data)
         if whole is None or gathered.fills_a_turn or (whole and len(steps) < 2):
@@ -285,7 +187,7 @@ class ShortWay:
         flight.sent = b"".join((*gathered.sent, frontend.SYNC))
         return True
 
-    def _gather(self, gathered: _Gathered, data: bytes) -> bool | None:
+    def _gather(self, gathered: Gathered, data: bytes) -> bool | None:
         """Take its statements from where it stands: True where it ends in a Sync, False where more of it has to come. None where it has to take
         the ordinary way."""
         end: i64 = len(data)
@@ -325,7 +227,7 @@ class ShortWay:
         reads = self._reads
         return reads.parsed(parse, values=False) is not None or reads.parsed(parse, values=True) is not None
 
-    def _of_pipeline(self, gathered: _Gathered, step: Flight, parse: bytes, bind: bytes) -> bytes | None:
+    def _of_pipeline(self, gathered: Gathered, step: Flight, parse: bytes, bind: bytes) -> bytes | None:
         """As `_bound`, behind what was gathered."""
         if gathered.over:
             return None
@@ -401,7 +303,7 @@ class ShortWay:
 
     def answered(self, data: bytes, now: float) -> Sequence[Alike] | None:
         """Take a chunk of the target's, while something is under way or owed: its whole answer, as expected."""
-        flight, talk = self.flight, self._talk
+        flight = self.flight
         self.took = False
         if flight is None:
             if data == self._closed:
@@ -413,60 +315,22 @@ class ShortWay:
                 return None
         edge = flight.plain.edge
         if edge is not None and not flight.steps:
-            return self._turned(flight, edge, data, now)
+            return self._over(data, self._landing.turned(flight, edge, data, now))
         closed = flight.gated and data.endswith(self._closed)
         if closed:
             data = data[: -len(self._closed)]
-        over = self._each(flight, data, now) if flight.steps else self._alone(flight, data, now)
-        if over is None:
-            return None
-        if flight.gated:
-            talk.gate.openings += 1
+        landing = self._landing
+        over = landing.each(flight, data, now) if flight.steps else landing.alone(flight, data, now)
+        if over is not None and flight.gated:
+            self._talk.gate.openings += 1
             self.owed = not closed
-        self.flight = None
-        self.shown = data
-        return over
+        return self._over(data, over)
 
-    def _alone(self, flight: Flight, data: bytes, now: float) -> Sequence[Alike] | None:
-        """The answer to one."""
-        talk = self._talk
-        if not data.endswith(_READY[talk.status]):
-            return None
-        rows = self._walk(flight, data, len(data) - 6)
-        if rows is None:
-            return None
-        self._note(flight, self._result)
-        over = flight.plain.bare if self._bare else flight.plain.over
-        return ((over, (*flight.values, rows, milliseconds_value(now - flight.at))),)
-
-    def _each(self, flight: Flight, data: bytes, now: float) -> Sequence[Alike] | None:
-        """The answers to those of a pipeline: all are looked at before anything is noted."""
-        steps = flight.steps
-        last = steps[-1].plain.edge or steps[0].plain.edge
-        ready = _READY[self._talk.status if last is None else last.status]
-        ends = _answers(data, len(data) - len(ready)) if data.endswith(ready) else None
-        if ends is None or len(ends) != len(steps):
-            return None
-        over, results, at = list[Alike](), list[Result | None](), 0
-        took = milliseconds_value(now - flight.at)
-        for step, end in zip(steps, ends, strict=True):
-            edge, answer = step.plain.edge, data[at:end]
-            if edge is None:
-                rows = self._walk(step, answer, len(answer))
-                pattern = step.plain.bare if self._bare else step.plain.over
-            else:
-                rows = b"0" if answer == _head(step) + edge.tag else None
-                pattern, self._result = step.plain.over, None
-            if rows is None:
-                return None
-            over.append((pattern, (*step.values, rows, took)))
-            results.append(self._result)
-            at = end
-        for step, result in zip(steps, results, strict=True):
-            if step.plain.edge is None:
-                self._note(step, result)
-            else:
-                self._turn(step, step.plain.edge)
+    def _over(self, data: bytes, over: Sequence[Alike] | None) -> Sequence[Alike] | None:
+        """This was the answer, unless there is nothing to be recorded."""
+        if over is not None:
+            self.flight = None
+            self.shown = data
         return over
 
     def _behind_ours(self, flight: Flight, data: bytes) -> bytes:
@@ -478,127 +342,6 @@ class ShortWay:
                 flight.before = b""
         return came[len(before) :] if came.startswith(before) else b""
 
-    def _turned(self, flight: Flight, edge: Edge, data: bytes, now: float) -> Sequence[Alike] | None:
-        """Has the block begun or ended?"""
-        if data != _head(flight) + edge.answer:
-            return None
-        self.flight = None
-        self.shown = data
-        self._turn(flight, edge)
-        return ((flight.plain.over, (*flight.values, b"0", milliseconds_value(now - flight.at))),)
-
-    def _turn(self, flight: Flight, edge: Edge) -> None:
-        """It has."""
-        talk = self._talk
-        talk.status = edge.status
-        self._note(flight, None)
-        talk.wrote_settings(flight.plain.statement)
-        if edge.status == "I":
-            talk.names.transaction_ended()
-            self._answers.forget_block()
-
-    def _walk(self, flight: Flight, data: bytes, ready: int) -> bytes | None:
-        """The number of rows that the tag says, as JSON; None where a message isn't the one that is due. `_result` and `_bare` are set with it."""
-        try:
-            return self._walked(flight, data, ready)
-        except ProtocolViolation:
-            return None  # a row that doesn't fit: the ordinary way says so
-
-    def _walked(self, flight: Flight, data: bytes, ready: i64) -> bytes | None:
-        begun = flight.plain.latest
-        if (
-            begun is None
-            or not data.startswith(begun.head)
-            or begun.columns is not flight.described
-            or begun.formats != flight.formats
-        ):
-            begun = self._begun(flight, data, ready)
-            if begun is None:
-                return None
-        start: i64 = len(begun.head)
-        at: i64 = start
-        if at >= ready:
-            return None
-        while data[at] == _D:
-            length = int32(data, at + 1)
-            at += 1 + length
-            if at >= ready or length < 4:
-                return None
-        result = begun.result
-        if result is None and at > start:
-            return None
-        self._bare = result is None or (at == start and flight.prepared is not None)  # nothing was shown
-        masker = result.masker if result is not None else None
-        if masker is not None and at > start:
-            run = data[start:at]
-            if masker.rows(run) is not run:
-                flight.plain.results.clear()  # its masker has counted
-                flight.plain.latest = None
-                return None
-        if data[at] != _C or at + 5 > ready or at + 1 + int32(data, at + 1) != ready:
-            return None
-        self._result = result
-        return _rows(data[at + 5 : ready])
-
-    def _begun(self, flight: Flight, data: bytes, ready: int) -> Begun | None:
-        """How this answer begins; None the first time, or where it can't be taken."""
-        plain, head = flight.plain, _head(flight)
-        if plain.writes and flight.described is None and data.startswith(head + _COMPLETE):
-            plain.latest = Begun(head, flight.formats, None, None)
-            return plain.latest
-        at = 0
-        if flight.prepared is not None:
-            head = _PARSED if flight.parsed else _BOUND
-            if not data.startswith(head):
-                return None
-            at = len(head)
-        if flight.described is not None:
-            result = self._reads.undescribed(plain, flight.described, flight.formats)
-        elif flight.prepared is not None and not flight.asked:
-            return None  # it was described as one without rows
-        else:
-            start, at = at + 5, _end(data, at)
-            if data[start - 5] != _T or at > ready:
-                return None
-            reads = self._texts if flight.prepared is None else self._reads
-            result = reads.described(plain, data[start:at], flight.formats)
-        if result is None:
-            return None
-        plain.latest = Begun(data[:at], flight.formats, flight.described, result)
-        return plain.latest
-
-    def _note(self, flight: Flight, result: Result | None) -> None:
-        """What the answers would have changed on the ordinary way. `result` None: it gives no rows."""
-        talk, prepared = self._talk, flight.prepared
-        if talk.status != "I" and flight.plain.edge is None:
-            self._answers.ran(protected=flight.plain.protected)
-        if prepared is None:
-            talk.names.query()
-        elif flight.parsed:
-            columns, rowless = (None, flight.asked) if result is None else (result.of_statement, False)
-            talk.names.statements[""] = prepared = prepared.again(columns, talk.names.readings, rowless=rowless)
-        elif flight.asked:  # the table may be another one since the statement was described
-            if result is not None:
-                prepared.columns = result.of_statement
-            prepared.rowless = prepared.columns is None
-        if talk.status == "I":
-            return
-        if prepared is not None:
-            talk.names.portals[""] = Portal(
-                prepared,
-                prepared.script,
-                frontend.read_bind(flight.bind),
-                result.columns if result is not None and flight.described is None else None,
-                shown=prepared.shown,
-                since=talk.names.doubts,
-                read_as=talk.names.readings,
-            )
-
-
-def _opens(steps: Sequence[Flight]) -> bool:
-    """Does a pipeline that begins outside a block go through the gate? Not where it begins one."""
-    return steps[0].plain.edge is None and any(each.plain.writes for each in steps)
-
 
 def _behind(data: bytes, at: i64) -> i64:
     """Where the message at `at` ends, beyond the data where not all of it is there; negative where it is none that is kept."""
@@ -606,27 +349,6 @@ def _behind(data: bytes, at: i64) -> i64:
         return len(data) + 1
     length = int32(data, at + 1)
     return at + 1 + length if 6 <= length < OPEN_AT else -1
-
-
-def _answers(data: bytes, end: i64) -> list[int] | None:
-    """Where the answer of each statement of a pipeline ends: behind its CommandComplete. None where other messages come between."""
-    found = list[int]()
-    at: i64 = 0
-    while at < end:
-        kind = data[at]
-        if at + 5 > end or kind not in _ANSWERS:
-            return None
-        at += 1 + int32(data, at + 1)
-        if kind == _C:
-            found.append(at)
-    return found if at == end and found and found[-1] == at else None
-
-
-def _head(flight: Flight) -> bytes:
-    """The answer's beginning, where no rows come."""
-    if flight.prepared is None:
-        return b""
-    return (_PARSED if flight.parsed else _BOUND) + (_NO_DATA if flight.asked else b"")
 
 
 #: What is bound: values, their format codes (none: all are text), and the result formats as they stand there.
@@ -661,16 +383,3 @@ def _anything(raw: bytes) -> _Bound | None:
     except GatewayError:
         return None
     return bind.parameters, bind.parameter_formats, frontend.formats_written(bind.result_formats)
-
-
-@lru_cache(maxsize=256)
-def _rows(tag: bytes) -> bytes | None:
-    """The row count of a CommandComplete's body, as JSON; None where it has none."""
-    rows = tag_rows(command_tag(tag))
-    return None if rows is None else number_value(rows)
-
-
-def _end(data: bytes, at: int) -> int:
-    """The end of the message at `at`, beyond the data where it says something impossible."""
-    length = int.from_bytes(data[at + 1 : at + 5], "big")
-    return at + 1 + length if length >= 4 else len(data)

@@ -314,6 +314,7 @@ FIRST = PARSED + BOUND + GIVEN
         [FIRST + PARSED + BOUND + columns("name", first=3) + row(b"Ann") + complete("SELECT 1") + ready()],
         [FIRST + PARSED + BOUND + message(b"I", b"") + ready()],
         [FIRST + BOUND + GIVEN + ready()],
+        [FIRST + b"C\0\0\0\0" + ready()],
         [FIRST + PARSED + BOUND + NAMED + message(b"D", b"\0\1\0\0\0\7") + complete("SELECT 1") + ready()],
     ],
     ids=lambda chunks: " ".join(str(len(each)) for each in chunks),

@@ -1,0 +1,239 @@
+"""How the answer to what took the short way is looked at, and what it leaves behind in the session. Pure.
+
+All of an answer is looked at before anything is noted: where it isn't the one that is due, None is returned, nothing has changed and
+the ordinary way takes it. What must not live here: answers to the gateway's own messages, what is shown (shortway.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from gateway.audit.pattern import milliseconds_value, number_value
+from gateway.errors import ProtocolViolation
+from gateway.session.answers import Answers
+from gateway.session.flight import Alike, Flight
+from gateway.session.names import Portal
+from gateway.session.plain import Begun, Edge, PlainReads, Result
+from gateway.session.state import Conversation
+from gateway.wire import frontend
+from gateway.wire.backend import command_tag, tag_rows
+from gateway.wire.walk import int32
+
+if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
+    from mypy_extensions import i64
+
+_BOUND: Final = b"2\0\0\0\x04"
+_PARSED: Final = b"1\0\0\0\x04" + _BOUND
+_NO_DATA: Final = b"n\0\0\0\x04"
+_READY: Final = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
+_T: Final = 0x54
+_D: Final = 0x44
+_C: Final = 0x43
+_COMPLETE: Final = b"C"
+_OF_STATEMENTS: Final = b"12TnDC"
+
+
+class Landing:
+    """Of one session. `texts`: where texts are looked up, as what is `reads` unless sessions have them in common."""
+
+    def __init__(self, talk: Conversation, reads: PlainReads, answers: Answers) -> None:
+        self._talk = talk
+        self._reads = self.texts = reads
+        self._answers = answers
+        self._bare = False  # nothing was shown of the answer that was looked at last
+        self._result: Result | None = None  # of the same
+
+    def turned(self, flight: Flight, edge: Edge, data: bytes, now: float) -> Sequence[Alike] | None:
+        """Has the block begun or ended?"""
+        if data != _head(flight) + edge.answer:
+            return None
+        self._turn(flight, edge)
+        return ((flight.plain.over, (*flight.values, b"0", milliseconds_value(now - flight.at))),)
+
+    def _turn(self, flight: Flight, edge: Edge) -> None:
+        """It has."""
+        talk = self._talk
+        talk.status = edge.status
+        self._note(flight, None)
+        talk.wrote_settings(flight.plain.statement)
+        if edge.status == "I":
+            talk.names.transaction_ended()
+            self._answers.forget_block()
+
+    def alone(self, flight: Flight, data: bytes, now: float) -> Sequence[Alike] | None:
+        """The answer to one."""
+        talk = self._talk
+        if not data.endswith(_READY[talk.status]):
+            return None
+        rows = self._walk(flight, data, len(data) - 6)
+        if rows is None:
+            return None
+        self._note(flight, self._result)
+        over = flight.plain.bare if self._bare else flight.plain.over
+        return ((over, (*flight.values, rows, milliseconds_value(now - flight.at))),)
+
+    def each(self, flight: Flight, data: bytes, now: float) -> Sequence[Alike] | None:
+        """The answers to those of a pipeline: all are looked at before anything is noted."""
+        steps = flight.steps
+        last = steps[-1].plain.edge or steps[0].plain.edge
+        ready = _READY[self._talk.status if last is None else last.status]
+        ends = _ends(data, len(data) - len(ready)) if data.endswith(ready) else None
+        if ends is None or len(ends) != len(steps):
+            return None
+        over, results, at = list[Alike](), list[Result | None](), 0
+        took = milliseconds_value(now - flight.at)
+        for step, end in zip(steps, ends, strict=True):
+            edge, answer = step.plain.edge, data[at:end]
+            if edge is None:
+                rows = self._walk(step, answer, len(answer))
+                pattern = step.plain.bare if self._bare else step.plain.over
+            else:
+                rows = b"0" if answer == _head(step) + edge.tag else None
+                pattern, self._result = step.plain.over, None
+            if rows is None:
+                return None
+            over.append((pattern, (*step.values, rows, took)))
+            results.append(self._result)
+            at = end
+        for step, result in zip(steps, results, strict=True):
+            if step.plain.edge is None:
+                self._note(step, result)
+            else:
+                self._turn(step, step.plain.edge)
+        return over
+
+    def _walk(self, flight: Flight, data: bytes, ready: int) -> bytes | None:
+        """The number of rows that the tag says, as JSON; None where a message isn't the one that is due. `_result` and `_bare` are set with it."""
+        try:
+            return self._walked(flight, data, ready)
+        except ProtocolViolation:
+            return None  # a row that doesn't fit: the ordinary way says so
+
+    def _walked(self, flight: Flight, data: bytes, ready: i64) -> bytes | None:
+        begun = flight.plain.latest
+        if (
+            begun is None
+            or not data.startswith(begun.head)
+            or begun.columns is not flight.described
+            or begun.formats != flight.formats
+        ):
+            begun = self._begun(flight, data, ready)
+            if begun is None:
+                return None
+        start: i64 = len(begun.head)
+        at: i64 = start
+        if at >= ready:
+            return None
+        while data[at] == _D:
+            length = int32(data, at + 1)
+            at += 1 + length
+            if at >= ready or length < 4:
+                return None
+        result = begun.result
+        if result is None and at > start:
+            return None
+        self._bare = result is None or (at == start and flight.prepared is not None)  # nothing was shown
+        masker = result.masker if result is not None else None
+        if masker is not None and at > start:
+            run = data[start:at]
+            if masker.rows(run) is not run:
+                flight.plain.results.clear()  # its masker has counted
+                flight.plain.latest = None
+                return None
+        if data[at] != _C or at + 5 > ready or at + 1 + int32(data, at + 1) != ready:
+            return None
+        self._result = result
+        return _rows(data[at + 5 : ready])
+
+    def _begun(self, flight: Flight, data: bytes, ready: int) -> Begun | None:
+        """How this answer begins; None the first time, or where it can't be taken."""
+        plain, head = flight.plain, _head(flight)
+        if plain.writes and flight.described is None and data.startswith(head + _COMPLETE):
+            plain.latest = Begun(head, flight.formats, None, None)
+            return plain.latest
+        at = 0
+        if flight.prepared is not None:
+            head = _PARSED if flight.parsed else _BOUND
+            if not data.startswith(head):
+                return None
+            at = len(head)
+        if flight.described is not None:
+            result = self._reads.undescribed(plain, flight.described, flight.formats)
+        elif flight.prepared is not None and not flight.asked:
+            return None  # it was described as one without rows
+        else:
+            start, at = at + 5, _end(data, at)
+            if data[start - 5] != _T or at > ready:
+                return None
+            reads = self.texts if flight.prepared is None else self._reads
+            result = reads.described(plain, data[start:at], flight.formats)
+        if result is None:
+            return None
+        plain.latest = Begun(data[:at], flight.formats, flight.described, result)
+        return plain.latest
+
+    def _note(self, flight: Flight, result: Result | None) -> None:
+        """What the answers would have changed on the ordinary way. `result` None: it gives no rows."""
+        talk, prepared = self._talk, flight.prepared
+        if talk.status != "I" and flight.plain.edge is None:
+            self._answers.ran(protected=flight.plain.protected)
+        if prepared is None:
+            talk.names.query()
+        elif flight.parsed:
+            columns, rowless = (None, flight.asked) if result is None else (result.of_statement, False)
+            talk.names.statements[""] = prepared = prepared.again(columns, talk.names.readings, rowless=rowless)
+        elif flight.asked:  # the table may be another one since the statement was described
+            if result is not None:
+                prepared.columns = result.of_statement
+            prepared.rowless = prepared.columns is None
+        if talk.status == "I":
+            return
+        if prepared is not None:
+            talk.names.portals[""] = Portal(
+                prepared,
+                prepared.script,
+                frontend.read_bind(flight.bind),
+                result.columns if result is not None and flight.described is None else None,
+                shown=prepared.shown,
+                since=talk.names.doubts,
+                read_as=talk.names.readings,
+            )
+
+
+def _ends(data: bytes, end: i64) -> list[int] | None:
+    """Where the answer of each statement of a pipeline ends: behind its CommandComplete. None where other messages come between."""
+    found = list[int]()
+    at: i64 = 0
+    while at < end:
+        kind = data[at]
+        if at + 5 > end or kind not in _OF_STATEMENTS:
+            return None
+        length = int32(data, at + 1)
+        if length < 4:
+            return None
+        at += 1 + length
+        if kind == _C:
+            found.append(at)
+    return found if at == end and found and found[-1] == at else None
+
+
+def _head(flight: Flight) -> bytes:
+    """The answer's beginning, where no rows come."""
+    if flight.prepared is None:
+        return b""
+    return (_PARSED if flight.parsed else _BOUND) + (_NO_DATA if flight.asked else b"")
+
+
+@lru_cache(maxsize=256)
+def _rows(tag: bytes) -> bytes | None:
+    """The row count of a CommandComplete's body, as JSON; None where it has none."""
+    rows = tag_rows(command_tag(tag))
+    return None if rows is None else number_value(rows)
+
+
+def _end(data: bytes, at: int) -> int:
+    """The end of the message at `at`, beyond the data where it says something impossible."""
+    length = int.from_bytes(data[at + 1 : at + 5], "big")
+    return at + 1 + length if length >= 4 else len(data)
