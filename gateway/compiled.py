@@ -65,6 +65,7 @@ MODULES = (
     "gateway.session.shortway",
     "gateway.session.spreading",
     "gateway.session.state",
+    "gateway.session.story",
     "gateway.session.stream",
     "gateway.session.traits",
     "gateway.session.trial",

@@ -8,7 +8,8 @@ from gateway.approvals.request import GATEWAY_GONE, SESSION_ENDED, TARGET_GONE
 from gateway.errors import GatewayError
 from gateway.session import events as ev
 from gateway.session.holding import Holding
-from gateway.session.state import GOODBYE, Conversation, Phase
+from gateway.session.state import Conversation, Phase
+from gateway.session.story import GOODBYE
 from gateway.wire import frontend
 
 _STOPPING = "the gateway is shutting down"
@@ -121,7 +122,7 @@ class Ending:
             talk.phase = Phase.CLOSED
             talk.renew()  # for others
             if reason is GOODBYE:
-                talk.record_goodbye()
+                talk.emit(talk.story.goodbye())
             else:
                 talk.record("session_ended", reason=reason)
             talk.emit(ev.Close(goodbye=reason is GOODBYE))

@@ -303,10 +303,10 @@ class PlainReads:
         number = talk.number
         execution = talk.execution(statement, verdict, ("",) if values else None, ())
         talk.number = number
-        begun, bare = talk.patterns(execution)
+        begun, bare = talk.story.patterns(execution)
         if edge is None:
             execution.clear, execution.unscanned = talk.hiding.seen_clear(statement), talk.hiding.unscanned
-        _, over = talk.patterns(execution)
+        _, over = talk.story.patterns(execution)
         hides = talk.hiding.hides_values(statement)
         return Plain(statement, execution.protected, hides, begun, over, bare, edge=edge, writes=writes)
 

@@ -101,9 +101,7 @@ class ShortWay:
             return None
         talk.now = now
         flight = self.last
-        flight.sent = data
-        flight.gated = False
-        flight.steps = ()
+        flight.begin(data)
         kind = data[0]
         end: i64 = 1 + int32(data, 1)
         taken = False

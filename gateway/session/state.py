@@ -4,16 +4,12 @@ intake.py reads the client, stream.py the target, holding.py waits for people; a
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping
 from enum import Enum
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gateway.audit.entry import Value
-from gateway.audit.pattern import Pattern, milliseconds, text_value
+from gateway.audit.pattern import milliseconds
 from gateway.errors import GatewayError
-from gateway.identity.claims import Identity
-from gateway.masking.diagnostics import scrub_name
 from gateway.masking.placeholders import CopyWatch
 from gateway.policy.decide import Verdict
 from gateway.session import events as ev
@@ -24,13 +20,13 @@ from gateway.session.judging import Judge
 from gateway.session.names import Change, Names
 from gateway.session.renewal import SOON, Renewal
 from gateway.session.replies import Execution, Mode, Reply
+from gateway.session.story import Story
 from gateway.session.traits import (
     changes_catalog,
     moves_path,
     moves_role,
     opaque,
     redefines,
-    shown_writes,
     uncertain,
     unqualified,
     unsettles,
@@ -47,8 +43,6 @@ if TYPE_CHECKING:  # it works on the conversation
 
 #: Characters kept of what a client says of itself.
 _TEXT_SHOWN = 1000
-#: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
-_COLUMNS_KEPT = 50
 #: Settings of the client's own that are remembered, by name and value.
 _SETTINGS_KEPT = 256
 #: Channels likewise; the name of one more is redacted where anything is.
@@ -63,8 +57,6 @@ UNDOING = frozenset({Control.COMMIT, Control.ROLLBACK, Control.ROLLBACK_TO, Cont
 _KEEPS = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
 _OPEN = "open"
 _DRAINING = frozenset({ev.Why.DRAINING, ev.Why.OVERDUE})
-#: Why most sessions end.
-GOODBYE = "the client said goodbye"
 
 
 class Phase(Enum):
@@ -73,18 +65,6 @@ class Phase(Enum):
     SKIPPING = "skipping"  # to the client's Sync: the target has already been synchronised by us
     COPY_IN = "copy in"
     CLOSED = "closed"
-
-
-class _Facts(NamedTuple):
-    """What is told of a statement, as of `stamp`: the next row of an executemany is the same one."""
-
-    statement: Statement
-    stamp: tuple[int, int]
-    sql: str
-    tested: tuple[str, ...]
-    copies: tuple[tuple[str, str], ...]
-    passed_on: tuple[str, ...]
-    protected: bool
 
 
 class Conversation:
@@ -142,9 +122,7 @@ class Conversation:
         self.failed: dict[str, tuple[str, Execution]] = {}  # approved and failed: request -> (SQLSTATE, which)
         self.unsettled: list[str] = []  # executed requests whose transaction is still open
         self.number = 0  # of the last statement
-        self._facts: _Facts | None = None
-        agent = scrub_name(login.agent, self.grounds.detectors)
-        self._who = {"session": login.session, **_who(login.identity, agent, login.client, login.target.name)}
+        self.story = Story(login, judge)
 
     # --- what can happen now ------------------------------------------------------------------------------------------
 
@@ -253,20 +231,7 @@ class Conversation:
 
     def record(self, kind: str, **fields: Value) -> None:
         """Put an audit entry among the effects, with who and where."""
-        self.emit(ev.Record(kind, self._known(fields)))
-
-    def record_goodbye(self) -> None:
-        """Record that the client is done: most sessions end so, and alike."""
-        login = self.login
-        try:
-            ended = _goodbye(login.identity, str(self._who["agent"]), login.client, login.target.name)
-        except ValueError:  # U+0000 in a name: the spool cleans it
-            self.record("session_ended", reason=GOODBYE)
-        else:
-            self.emit(ev.RecordAlike(ended, (text_value(login.session),)))
-
-    def _known(self, fields: Mapping[str, Value]) -> dict[str, Value]:
-        return self._who | {name: value for name, value in fields.items() if value not in (None, "", [])}
+        self.emit(ev.Record(kind, self.story.told(fields)))
 
     def read(self, sql: str) -> Script | None:
         """Read a text; None where the parser process was asked and has not answered, or where it waits for the catalog."""
@@ -306,11 +271,8 @@ class Conversation:
         changes: tuple[Change, ...],
     ) -> Execution:
         """Number a statement of the client and mask what will be told about it."""
-        judge = self.judge
         self.number += 1
-        facts = self._facts
-        if facts is None or facts.statement is not statement or facts.stamp != judge.stamp:
-            facts = self._facts = self._facts_of(statement)
+        facts = self.story.facts(statement)
         return Execution(
             self.number,
             statement,
@@ -324,16 +286,6 @@ class Conversation:
             protected=facts.protected or self._may_quote_temporary(statement),
         )
 
-    def _facts_of(self, statement: Statement) -> _Facts:
-        grounds, spreading = self.grounds, self.spreading
-        sql, _ = self.hiding.told(statement, None)
-        tested, copies, passed_on = (
-            grounds.tested(statement),
-            spreading.copies(statement),
-            spreading.passed_on(statement),
-        )
-        return _Facts(statement, self.judge.stamp, sql, tested, copies, passed_on, grounds.touches_protected(statement))
-
     def may_quote(self, statement: Statement) -> bool:
         """Whether an error of this statement could quote a protected value."""
         return self.grounds.touches_protected(statement) or self._may_quote_temporary(statement)
@@ -341,69 +293,29 @@ class Conversation:
     def _may_quote_temporary(self, statement: Statement) -> bool:
         return self.grounds.protects and bool(self.temporary & unqualified(statement))
 
-    def _story(self, execution: Execution) -> dict[str, Value]:
-        statement = execution.statement
-        return {
-            "statement": execution.number,
-            "tag": statement.tag,
-            "tables": [*sorted({*shown_writes(statement), *statement.reads})],
-            "passed_on": [*execution.passed_on[:_COLUMNS_KEPT]],
-            "columns": [*statement.columns[:_COLUMNS_KEPT]],
-            "sql": execution.sql,
-            "fingerprints": [statement.fingerprint] if statement.fingerprint else [],
-            "risk": execution.risk,
-            "parameters": list(execution.parameters) if execution.parameters else None,
-            "verdict": execution.verdict.answer.value,
-            "rule": execution.verdict.rule,
-            "request": execution.request,
-            "decided_by": execution.decided_by,
-            "via": execution.via,
-            "break_glass": execution.broken,
-            "masked": [*execution.masked],
-            "clear": [*execution.clear],
-            "unscanned": execution.unscanned,
-            "predicates": [*execution.tested],
-            "copies": [{"from": source, "to": to} for source, to in execution.copies[:_COLUMNS_KEPT]],
-            "policy": self.grounds.policy.version,
-        }
-
     def record_statements(self, reply: Reply) -> None:
         """Record what is about to be forwarded, and start its clock."""
         for each in reply.executions:
             each.started = self.now
-            self.record("statement", **self._story(each), reason=self.claimed_reason)
-
-    def patterns(self, execution: Execution) -> tuple[Pattern, Pattern]:
-        """The entries "statement" and "finished" of a statement that is repeated and asked for of nobody; the holes are the
-        session, its number, text and parameters, and then rows and duration too."""
-        holes = ["session", "statement", "sql", *(["parameters"] if execution.parameters else [])]
-        story = self._story(execution)
-        before = {**story, "clear": [], "unscanned": ""}  # known once its result has begun
-        begun = Pattern("statement", _without(self._known(before), holes), holes)
-        holes += ["rows", "duration_ms"]
-        over = Pattern("finished", _without(self._known({**story, "outcome": "executed"}), holes), holes)
-        return begun, over
+            self.emit(self.story.begun(each, self.claimed_reason))
 
     def record_refused(self, reply: Reply, sqlstate: str = "", reason: str = "", outcome: str = "") -> None:
         """Record what policy refused, or what never came to a decision (then why, and what people had decided of its like);
         a request's end is recorded by the desk, if it was stored."""
         for each in reply.executions:
             if each.request is None or sqlstate:
-                story = {**self._story(each), "sqlstate": sqlstate or each.verdict.sqlstate, "outcome": outcome}
+                story = {**self.story.of(each), "sqlstate": sqlstate or each.verdict.sqlstate, "outcome": outcome}
                 self.record("refused", **story, reason=reason or each.verdict.reason)
         reply.executions = []
 
     def finish(self, execution: Execution, sqlstate: str = "", rows: int | None = None, reason: str = "") -> None:
         """Record the end of one statement."""
-        story = self._story(execution)
-        story["rows"] = execution.rows if rows is None else rows
-        story["outcome"] = "failed" if sqlstate else "executed"
         took = milliseconds(self.now - execution.started)
-        self.record("finished", **story, sqlstate=sqlstate, reason=reason, duration_ms=took)
+        self.emit(self.story.over(execution, execution.rows if rows is None else rows, took, sqlstate, reason))
 
     def skipped(self, execution: Execution) -> None:
         """Record that an earlier error made the target skip it: it did not run."""
-        self.record("finished", **self._story(execution), outcome="failed", reason="skipped after an error")
+        self.record("finished", **self.story.of(execution), outcome="failed", reason="skipped after an error")
 
     # --- replies ------------------------------------------------------------------------------------------------------
 
@@ -478,7 +390,7 @@ class Conversation:
                 self.own_settings.add((name.lower(), value.lower()))
             if name.lower() == "application_name" and value is not None:
                 self.judge.agent = value[:_TEXT_SHOWN]
-                self._who["agent"] = self.hiding.scrub(self.judge.agent)
+                self.story.renamed(self.hiding.scrub(self.judge.agent))
             elif name.lower() == "hoop.reason":
                 self._session_reason = self.hiding.scrub((value or "")[:_TEXT_SHOWN])
                 self.claimed_reason = self._session_reason
@@ -603,29 +515,6 @@ class Conversation:
         if self.errand is not None:
             self.errand.answer(messages)
             self.run_errand()
-
-
-def _who(identity: Identity, agent: str, client: str, target: str) -> dict[str, Value]:
-    return {
-        "issuer": identity.issuer,
-        "subject": identity.subject,
-        "user": identity.user,
-        "groups": [*sorted(identity.groups)],
-        "agent": agent,
-        "client": client,
-        "target": target,
-    }
-
-
-@lru_cache(maxsize=256)
-def _goodbye(identity: Identity, agent: str, client: str, target: str) -> Pattern:
-    """The entry of a session that its client has ended, but for the session."""
-    fields = {name: value for name, value in _who(identity, agent, client, target).items() if value not in ("", [])}
-    return Pattern("session_ended", {**fields, "reason": GOODBYE}, ["session"])
-
-
-def _without(fields: Mapping[str, Value], names: Collection[str]) -> dict[str, Value]:
-    return {name: value for name, value in fields.items() if name not in names}
 
 
 def _by_request(executions: list[Execution]) -> dict[str, list[Execution]]:

@@ -28,7 +28,7 @@ _NOT_OF_TALK = frozenset(
         "trial",
         "rowguard",
         "renewal",
-        "_facts",
+        "story",
     }
 )
 _OF_JUDGE = ("agent", "_writers")
