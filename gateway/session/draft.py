@@ -5,7 +5,7 @@ messages (intake.py), sending them (forwarding.py), what a verdict is (judging.p
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.errors import ProtocolViolation
 from gateway.policy.decide import Answer, Verdict
@@ -36,6 +36,7 @@ from gateway.wire import frontend
 #: Names that only the gateway gives.
 RESERVED = frozenset({NO_PORTAL, HELPER})
 _NOT_TRIED = "it calls code that writes, in a cursor or a portal that goes on: it can't be tried as a read first"
+_OF_ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _FETCHES = frozenset({"FETCH", "MOVE"})
 _GOES_ON = _FETCHES | {"DECLARE"}
 _RESTARTS = "it goes on with a function that this server would begin anew if it were kept to reading"
@@ -45,12 +46,25 @@ BEHIND = "code ran before it in the same batch that may have changed what its na
 UNGUARDED = "it calls user code beside what writes, or before its end is known: the code can't be kept to reading"
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """An Execute of a plain statement as it was judged, and all that this rested on."""
+
+    script: Script
+    prepared: Prepared
+    standing: tuple[object, ...]
+    verdict: Verdict
+
+
 class Draft:
-    """See the module. `batch` is set anew by whoever has sent or dropped it."""
+    """See the module. `batch` is set anew by whoever has sent or dropped it. `forgets`: each Execute is judged anew, as if none like it
+    had been before."""
 
     def __init__(self, talk: Conversation) -> None:
         self._talk = talk
         self.batch = Batch()
+        self.forgets = False
+        self._judged: _Judged | None = None
 
     @property
     def begun(self) -> bool:
@@ -122,6 +136,16 @@ class Draft:
 
     def judge(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
         """Judge a query string or an Execute, and put its executions into the reply."""
+        if portal is None:
+            return self._judge_anew(script, reply, None)
+        known = self._judged_before(script, portal)
+        if known is not None:
+            return self._judge_again(known, reply, portal)
+        verdict = self._judge_anew(script, reply, portal)
+        self._keep(script, reply, portal, verdict)
+        return verdict
+
+    def _judge_anew(self, script: Script, reply: Reply, portal: Portal | None) -> Verdict:
         talk = self._talk
         judge = talk.judge
         doubtful = portal is not None and talk.names.doubtful(portal)
@@ -169,6 +193,44 @@ class Draft:
         reply.executions = [
             talk.execution(each, verdict, parameters, change) for each, change in zip(statements, changes, strict=True)
         ]
+        return verdict
+
+    def _keep(self, script: Script, reply: Reply, portal: Portal, verdict: Verdict) -> None:
+        """Remember this for the next row of an executemany, if the statement concerns nothing but its own rows."""
+        meant = [each.statement for each in reply.executions]
+        if verdict.answer is not Answer.ALLOW or portal.released or meant != [*script.statements] or len(meant) != 1:
+            return
+        one = meant[0]
+        more = one.names or one.control or one.settings or one.guarded or one.unsettles or reply.executions[0].changes
+        if not (more or self.forgets) and self._undisturbed and one.tag in _OF_ROWS:
+            self._judged = _Judged(script, portal.prepared, self._standing(portal), verdict)
+
+    @property
+    def _undisturbed(self) -> bool:
+        """Is nothing known of the batch that what follows would be judged by?"""
+        batch = self.batch
+        flags = batch.repaths or batch.redefines or batch.control or batch.guards
+        return not (flags or batch.writes or batch.doubts or batch.rereads)
+
+    def _standing(self, portal: Portal) -> tuple[object, ...]:
+        """What a plain statement is judged by, besides its text and its values."""
+        talk, names = self._talk, self._talk.names
+        of_session = (talk.now, talk.status, talk.judge.stamp, talk.judge.agent, talk.gate.wish, talk.open_batch)
+        of_code = (talk.lurking, talk.redefined, talk.temporary_code, len(talk.temporary), talk.path_in_transaction)
+        return (*of_session, *of_code, names.doubts, names.readings, portal.since, portal.read_as, portal.released)
+
+    def _judged_before(self, script: Script, portal: Portal) -> _Judged | None:
+        known = self._judged
+        if known is None or known.script is not script or known.prepared is not portal.prepared:
+            return None
+        same = self._undisturbed and self._talk.status != "E" and known.standing == self._standing(portal)
+        return known if same else None
+
+    def _judge_again(self, known: _Judged, reply: Reply, portal: Portal) -> Verdict:
+        """As `judge`, where the values alone can make a difference."""
+        talk, statements, parameters = self._talk, known.script.statements, values(portal)
+        verdict = talk.hiding.masked_write(statements, parameters) or known.verdict
+        reply.executions = [talk.execution(statements[0], verdict, parameters, ())]
         return verdict
 
     def _tried(self, statement: Statement, portal: Portal | None) -> Statement:

@@ -170,6 +170,8 @@ class Hiding:
     def told_values(self, statement: Statement, values: Sequence[str | None]) -> tuple[str | None, ...]:
         """Its bound values alone: see `told`."""
         _, numbers = self._of_protected(statement)
+        if not numbers and not self._grounds.own.suspicious("\0".join(filter(None, values)).encode("utf-8", "replace")):
+            return tuple(values)
         return tuple(
             REDACTED if each is not None and at in numbers else each and self.scrub(each)
             for at, each in enumerate(values, 1)

@@ -15,6 +15,7 @@ from gateway.session.hiding import Hiding
 from gateway.session.reader import Reader
 from gateway.session.spreading import Spreading
 from gateway.session.traits import UNREADABLE, text_of
+from gateway.sql.catalog import Catalog
 from gateway.sql.restarts import calls_beside_from
 from gateway.sql.statement import Script, Statement, StatementClass
 from gateway.sql.tree import parts
@@ -37,6 +38,7 @@ class Judge:
         self.spreading = Spreading(grounds, self.reader)
         self.hiding = Hiding(grounds, self.reader)
         self._writers: OrderedDict[str, None] = OrderedDict()
+        self._at_bind: tuple[Script | None, Catalog | None, bool] = (None, None, False)
 
     @property
     def like_others(self) -> bool:
@@ -103,9 +105,15 @@ class Judge:
     def runs_at_bind(self, script: Script) -> bool:
         """May Bind alone run user code? The planner calls functions of constants; a parameter may take the type of the column
         that it is written to, and then a domain's CHECK reads its value."""
-        return any(
-            StatementClass.OPAQUE in each.classes or any(map(self._checks, each.writes)) for each in script.statements
-        )
+        catalog = self.grounds.catalog
+        asked, before, found = self._at_bind
+        if asked is not script or before is not catalog:  # one look for all rows of an executemany
+            found = any(
+                StatementClass.OPAQUE in each.classes or any(map(self._checks, each.writes))
+                for each in script.statements
+            )
+            self._at_bind = script, catalog, found
+        return found
 
     def runs_at_parse(self, script: Script) -> bool:
         """May Parse alone run user code? A constant that is cast to an array or row over a domain meets its CHECK there.

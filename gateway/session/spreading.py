@@ -34,6 +34,8 @@ class Spreading:
         # names of tables in this session's DDL, perhaps too short-lived for any catalog
         self._defined: set[str] = set()
         self._heirs: list[tuple[Relative, Relative]] = []  # tables that this session has made of others: child, parent
+        self._ran: Statement | None = None
+        self._ran_under = self._standing
 
     @property
     def heirs(self) -> int:
@@ -47,8 +49,18 @@ class Spreading:
 
     def runs(self, statement: Statement) -> None:
         """It is on its way to the target: note what it may do with protected values that later statements could show."""
-        if not self._grounds.protects:
+        if not self._grounds.protects or (statement is self._ran and self._standing == self._ran_under):
             return
+        self._note(statement)
+        self._ran, self._ran_under = statement, self._standing  # the next row of an executemany does no more than this
+
+    @property
+    def _standing(self) -> tuple[int, int, int, int, bool]:
+        """What running a statement may change, and what this rests on."""
+        grounds = self._grounds
+        return grounds.epoch, len(self._heirs), len(grounds.copied), len(self._defined), grounds.doubts_settings
+
+    def _note(self, statement: Statement) -> None:
         if not self._grounds.doubts_settings and may_set(statement) and self._grounds.touches_protected(statement):
             self._grounds.doubts_settings = True
             self._grounds.read_anew()

@@ -2,16 +2,21 @@
 
 import pytest
 
+from gateway.policy.model import load
+from gateway.session import events as ev
 from gateway.session.draft import RESERVED, Draft
 from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.session import Session
 from gateway.session.stream import Stream
 from gateway.sql.parse import read
 from gateway.sql.statement import StatementClass
-from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
-from tests.playbook import PARSED, POLICY, Playbook, ready
+from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
+from tests.playbook import BOUND, PARSED, POLICY, Playbook, complete, ready
+from tests.session.test_shortway import Twins
+from tests.session.test_shortway_writes import CLOSED, MASKED, OPENED
 
 READ = "SELECT id FROM orders"
+READ_BY_NAME = "SELECT id FROM customers WHERE name = $1"
 
 
 def prepared(sql: str) -> Prepared:
@@ -91,3 +96,98 @@ def test_user_code_beside_a_write_is_judged_anew_as_what_it_may_do() -> None:
     assert held is not None
     assert held.executions[0].statement.guarded is False
     assert StatementClass.OPAQUE in held.executions[0].statement.classes
+
+
+# --- rows of an executemany: the judgement of the first holds for the next, as long as nothing else happens ---------------
+
+ROW = bind("", "s", [b"7"]) + execute("")
+UPDATE = "UPDATE customers SET name = $1 WHERE id = 1"
+
+
+def rows(policy: str = MASKED, text: str = UPDATE) -> Twins:
+    """A prepared statement, executed once: twice as many rows as go the short way in one turn follow."""
+    twins = Twins(policy)
+    twins.one.session.short.shut = True
+    twins.client(parse("s", text) + SYNC)
+    twins.target(PARSED + ready())
+    return twins
+
+
+def once(text: str) -> bytes:
+    return parse("", text) + bind("", "") + execute("")
+
+
+def test_it_is_judged_once() -> None:
+    twins = rows()
+    twins.client(ROW * 5 + SYNC)
+    verdicts = [
+        [each.verdict for reply in side.session.talk.replies for each in reply.executions]
+        for side in (twins.one, twins.two)
+    ]
+    assert [len(each) for each in verdicts] == [5, 5]
+    assert [len(set(map(id, each))) for each in verdicts] == [1, 5]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        once("SET search_path = other"),
+        once("SET DateStyle = 'German'"),
+        once("SET application_name = 'x'"),
+        once("SET default_transaction_read_only = on"),
+        once("SET hoop.reason = 'because'"),
+        once("BEGIN"),
+        once("COMMIT"),
+        once("ROLLBACK"),
+        once("CREATE TEMP TABLE customers (id int)"),
+        once("CREATE TABLE fresh AS SELECT card_number AS name FROM customers"),
+        once("DO 'BEGIN END'"),
+        once("SELECT reader(1)"),
+        once("SELECT evil(1)"),
+        once("DELETE FROM orders"),
+        once(""),
+        query("SELECT 1"),
+        parse("s2", UPDATE) + bind("", "s2", [b"7"]) + execute(""),
+        bind("", "s", [b"[redacted]"]) + execute(""),
+        bind("", "s", [b"4111111111111111"]) + execute(""),
+        bind("p", "s", [b"7"]) + execute("p", 1) + execute("p"),
+        message(b"C", b"Ss\0"),
+        FLUSH,
+        SYNC,
+    ],
+    ids=lambda data: data[6:50].decode("ascii", "replace").replace("\0", " "),
+)
+@pytest.mark.parametrize("policy", ["allowed", "held"])
+def test_what_comes_between_two_rows_counts_for_the_second(between: bytes, policy: str) -> None:
+    twins = rows(MASKED if policy == "allowed" else POLICY, UPDATE if policy == "allowed" else READ_BY_NAME)
+    twins.client(ROW * 2 + between + ROW * 2 + SYNC)
+
+
+@pytest.mark.parametrize("event", [ev.PolicyChanged(load(POLICY)), ev.CatalogChanged(None), ev.Tick()])
+def test_what_happens_between_two_rows_counts_for_the_second(event: ev.Event) -> None:
+    twins = rows()
+    twins.client(ROW * 2)
+    twins.give(event)
+    twins.client(ROW * 2 + SYNC)
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("SET DateStyle = 'German'", "SET"),
+        ("SET application_name = 'psql'", "SET"),
+        ("SET search_path = other", "SET"),
+        ("BEGIN", "BEGIN"),
+        ("CREATE TEMP TABLE customers (id int)", "CREATE TABLE"),
+    ],
+)
+def test_what_comes_between_two_batches_counts_for_the_second(text: str, tag: str) -> None:
+    """However fast: by the clock nothing has passed."""
+    twins = rows(MASKED, "UPDATE customers SET name = 'x' WHERE id = $1")
+    data, answer = ROW * 2 + SYNC, (BOUND + complete("UPDATE 1")) * 2 + ready()
+    twins.client(data)
+    for chunk in (OPENED, answer, CLOSED):
+        twins.target(chunk)
+    twins.client(query(text))
+    twins.target(complete(tag) + ready("T" if text == "BEGIN" else "I"))
+    twins.client(data)
