@@ -145,12 +145,13 @@ class Landing:
         if data[at] != _C or at + 5 > ready or at + 1 + int32(data, at + 1) != ready:
             return None
         self._result = result
-        return _rows(data[at + 5 : ready])
+        rows = _rows(data[at + 5 : ready])
+        return b"0" if rows is None and flight.plain.mute else rows
 
     def _begun(self, flight: Flight, data: bytes, ready: int) -> Begun | None:
         """How this answer begins; None the first time, or where it can't be taken."""
         plain, head = flight.plain, _head(flight)
-        if plain.writes and flight.described is None and data.startswith(head + _COMPLETE):
+        if (plain.writes or plain.mute) and flight.described is None and data.startswith(head + _COMPLETE):
             plain.latest = Begun(head, flight.formats, None, None)
             return plain.latest
         at = 0

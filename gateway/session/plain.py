@@ -1,7 +1,7 @@
 """Plain statements: texts of which all that is to be decided can be worked out once, and used each time they come again. Pure.
 
 A plain one is one SELECT, INSERT, UPDATE or DELETE that calls no code of the user's, sets nothing, uses no name of the SQL level,
-and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK. Its judgement rests on its text
+and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK, SAVEPOINT or RELEASE. Its judgement rests on its text
 (or its shape, gateway/sql/shape.py), the policy, the catalog, search_path and the application's name: when one of these changes
 (Grounds.epoch), all is forgotten.
 
@@ -11,6 +11,7 @@ done itself keeps it to its own.
 What must not live here: whether the session is in a state in which the short way may be taken (shortway.py).
 """
 
+import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -34,9 +35,19 @@ from gateway.wire.frontend import parse as write_parse
 KEPT = 256
 _READ: Final = frozenset({StatementClass.READ})
 _WRITE: Final = frozenset({StatementClass.WRITE})
-#: The classes that a plain one of a tag may have.
-_CLASSES: Final = {"SELECT": (_READ,)} | dict.fromkeys(("INSERT", "UPDATE", "DELETE"), (_WRITE, _WRITE | _READ))
 _HOUSE: Final = frozenset({StatementClass.HOUSEKEEPING})
+#: The classes that a plain one of a tag may have.
+_CLASSES: Final = (
+    {"SELECT": (_READ,)}
+    | dict.fromkeys(("INSERT", "UPDATE", "DELETE"), (_WRITE, _WRITE | _READ))
+    | dict.fromkeys(("SAVEPOINT", "RELEASE"), (_HOUSE,))
+)
+#: What a plain one may do to its transaction.
+_WITHIN: Final = frozenset({None, Control.SAVEPOINT, Control.RELEASE})
+#: A Query's text that says no more than that, under a name that is no key word: those with an underscore end in letters.
+_SAVEPOINT: Final = re.compile(
+    rb'(SAVEPOINT|RELEASE SAVEPOINT|RELEASE) (?:[a-z_]+[0-9][a-z0-9_]*|"[a-z0-9_]+")(;?)\0', re.IGNORECASE
+)
 #: The transaction status behind what begins or ends a block.
 _BEHIND: Final = {Control.BEGIN: "T", Control.COMMIT: "I", Control.ROLLBACK: "I"}
 #: Settings of one transaction, which BEGIN may say.
@@ -89,7 +100,8 @@ class Plain:
     it may quote a protected value.
 
     `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
-    before) and result formats; `latest`: how the last answer began. `edge`: it begins or ends a block. `writes`: it is no read.
+    before) and result formats; `latest`: how the last answer began. `edge`: it begins or ends a block. `writes`: it changes rows.
+    `mute`: it gives none, and its tag says no number.
     """
 
     statement: Statement
@@ -102,6 +114,7 @@ class Plain:
     latest: Begun | None = None
     edge: Edge | None = None
     writes: bool = False
+    mute: bool = False
 
 
 class Known:
@@ -181,6 +194,10 @@ class PlainReads:
         return self._queries.get(message) or self._at_length(message, body)
 
     def _at_length(self, message: bytes, body: bytes) -> Known | None:
+        savepoint = _SAVEPOINT.fullmatch(body)
+        if savepoint is not None:
+            form = self._savepoint(savepoint)
+            return self._with_its_constants(form, message, len(message) - 1) if form is not None else None
         text = body[:-1]
         if len(text) > LONGEST or body[-1:] != b"\0" or b"\0" in text:
             return None
@@ -192,6 +209,15 @@ class PlainReads:
                     _keep(self._outlines, outline(body), form)
                 return self._with_its_constants(form, message, len(message) - 1)
         return self._learnt(message, text)
+
+    def _savepoint(self, found: re.Match[bytes]) -> _Form | None:
+        """What holds for any name of a savepoint: drivers make up new ones."""
+        key = b"\0".join(found.groups(b""))
+        if key not in self._forms:
+            script = self._talk.reader.read(found[0][:-1].decode())
+            plain = self._plain(script) if script is not None else None
+            _keep(self._forms, key, _Form(plain, 0, len(found[2])) if plain is not None else None)
+        return self._forms[key]
 
     def _with_its_constants(self, form: _Form, message: bytes, end: int) -> Known | None:
         """What a text of a known shape is known as; None where it writes a placeholder of ours back."""
@@ -308,7 +334,8 @@ class PlainReads:
             execution.clear, execution.unscanned = talk.hiding.seen_clear(statement), talk.hiding.unscanned
         _, over = talk.story.patterns(execution)
         hides = talk.hiding.hides_values(statement)
-        return Plain(statement, execution.protected, hides, begun, over, bare, edge=edge, writes=writes)
+        mute = edge is None and statement.control is not None
+        return Plain(statement, execution.protected, hides, begun, over, bare, edge=edge, writes=writes, mute=mute)
 
     def described(self, plain: Plain, body: bytes, formats: bytes) -> Result | None:
         """The result that this RowDescription describes; None the first time, when it is learnt. `formats`: as in Bind."""
@@ -335,9 +362,10 @@ class PlainReads:
 
 
 def is_plain(script: Script) -> bool:
-    """Does the text hold one SELECT, INSERT, UPDATE or DELETE and nothing that concerns more than its own rows?"""
+    """Does the text hold one SELECT, INSERT, UPDATE or DELETE and nothing that concerns more than its own rows? Or a savepoint, which the
+    next only may fall back to."""
     one = _alone(script)
-    if one is None or one.control or one.settings or one.classes not in _CLASSES.get(one.tag, ()):
+    if one is None or one.settings or one.control not in _WITHIN or one.classes not in _CLASSES.get(one.tag, ()):
         return False
     return rewritten(script, wish=False) is None and not _concerns_more(one)
 

@@ -235,7 +235,9 @@ class ShortWay:
         if written is None:
             return None
         edge = step.plain.edge
-        return None if edge is not None and edge.status == "T" and gathered.steps else written
+        if step.plain.mute or (edge is not None and edge.status == "T" and gathered.steps):
+            return None  # of control in the middle of a batch the ordinary way knows less
+        return written
 
     def _bound(self, flight: Flight, bind: bytes, parse: bytes, status: str, number: int) -> bytes | None:
         """Take a whole Bind in this status, whose Execute, with a Describe or without (`flight.asked`), stands behind it. Returns the Parse that
@@ -279,7 +281,8 @@ class ShortWay:
         if flight.asked or prepared.columns is not None or prepared.rowless:
             return found
         # Nobody has described it: there must be no rows, nor such as the ordinary way would have described.
-        return found if (known.plain.writes or known.plain.edge is not None) and not any(flight.formats) else None
+        plain = known.plain
+        return found if (plain.writes or plain.mute or plain.edge is not None) and not any(flight.formats) else None
 
     def _shown(
         self, flight: Flight, raw: bytes, parameters: Sequence[bytes | None], codes: tuple[int, ...]

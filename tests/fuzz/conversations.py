@@ -281,6 +281,10 @@ def _read_anew(random: Random, texts: Sequence[str]) -> list[bytes]:
 def _aside(random: Random) -> bytes:
     """What makes or drops names, or nothing."""
     alone = (describe("S", ""), describe("S", "a"), close("S", ""), close("P", ""), execute(""), b"", FLUSH)
+    if random.random() < 0.5:
+        return query(
+            f"{random.choice(('SAVEPOINT', 'RELEASE', 'RELEASE SAVEPOINT', 'ROLLBACK TO'))} s{random.randint(1, 2)}"
+        )
     return random.choice((*(each + SYNC for each in alone), query("DEALLOCATE ALL"), query("DISCARD ALL"), query("")))
 
 

@@ -529,3 +529,84 @@ def test_values_for_a_block_are_met_on_the_ordinary_way() -> None:
     twins = Twins(WRITES)
     twins.client(once("BEGIN", b"1"))
     assert not twins.flying
+
+
+# --- savepoints -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["SAVEPOINT", "RELEASE SAVEPOINT", "RELEASE", "savepoint", "Release"])
+@pytest.mark.parametrize("name", ["{}_{}", '"{}{}"', '"_{}_{}";', "{}{}_x;"])
+def test_a_savepoint_takes_it_whatever_its_name(verb: str, name: str) -> None:
+    twins = began(Twins(WRITES))
+    tag = complete(verb.partition(" ")[0].upper())
+    for number in range(3):
+        twins.client(query(f"{verb} {name.format('sa', number)}"))
+        assert twins.flying
+        twins.target(tag + ready("T"))
+        assert not twins.flying
+        alike(twins)
+        twins.known(UPDATE, IN_BLOCK)
+    twins.client(COMMIT)
+    twins.target(COMMITTED)
+    alike(twins)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [once("SAVEPOINT s1"), parse("", "RELEASE s1") + bind("", "") + execute("") + SYNC],
+    ids=["described", "not"],
+)
+def test_so_does_one_that_is_parsed(data: bytes) -> None:
+    twins = began(Twins(WRITES))
+    described = describe("P", "") in data
+    for _ in range(2):
+        twins.client(data)
+        assert twins.flying
+        tag = "SAVEPOINT" if described else "RELEASE"
+        twins.target(PARSED + BOUND + (NO_DATA if described else b"") + complete(tag) + ready("T"))
+        assert not twins.flying
+        alike(twins)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SAVEPOINT current_date",
+        "SAVEPOINT select",
+        "SAVEPOINT 1a",
+        'SAVEPOINT "a',
+        "SAVEPOINT a1 b1",
+        "SAVEPOINT a1; DELETE FROM customers",
+        "ROLLBACK TO a1",
+        "/* SAVEPOINT */ RELEASE a1; SAVEPOINT b1",
+    ],
+)
+def test_what_only_looks_like_one_does_not(text: str) -> None:
+    twins = began(Twins(WRITES))
+    for number in range(3):  # however well the others are known
+        twins.known(query(f"SAVEPOINT a{number}"), complete("SAVEPOINT") + ready("T"))
+    twins.client(query(text))
+    assert not twins.flying
+    alike(twins)
+
+
+@pytest.mark.parametrize(
+    "chunks", [[error("3B001") + ready("E")], [complete("SAVEPOINT") + ready("E")], [complete("SAVEPOINT"), ready("T")]]
+)
+def test_any_other_answer_to_it_is_met_on_the_ordinary_way(chunks: list[bytes]) -> None:
+    twins = began(Twins(WRITES))
+    twins.known(query("SAVEPOINT a1"), complete("SAVEPOINT") + ready("T"))
+    twins.client(query("SAVEPOINT a2"))
+    assert twins.flying
+    for chunk in chunks:
+        twins.target(chunk)
+    assert not twins.flying
+    alike(twins)
+
+
+def test_outside_of_a_block_the_target_says_what_is_wrong() -> None:
+    twins = Twins(WRITES)
+    for _ in range(2):
+        twins.client(query("SAVEPOINT a1"))
+        twins.target(error("25P01") + ready())
+        alike(twins)
