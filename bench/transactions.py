@@ -1,7 +1,9 @@
 """W1 and W2: `pgbench -S`, simple and prepared, 1, 8 and 64 clients, plain and over TLS: CPU of the process in between a transaction.
 
 Besides, plain and with 8 clients: "once", the same SELECT parsed anew each time (Parse, Bind, Describe, Execute, Sync, as many drivers
-send it); "block", one between BEGIN and COMMIT; "write", an UPDATE by itself; "change", an UPDATE and a SELECT in a block.
+send it); "block", one between BEGIN and COMMIT; "write", an UPDATE by itself; "change", an UPDATE and a SELECT in a block; "begins", the
+same where BEGIN comes with the UPDATE, as JDBC sends it; "savepoint", an UPDATE between SAVEPOINT and RELEASE in a block; "batch", ten
+UPDATEs that end in one Sync.
 
 Server, ways and pgbench are on one CPU, and the ways take turns. The gateway is as shipped: full judgement, audit to the
 spool, the detectors on.
@@ -26,6 +28,9 @@ _SCRIPTS = {
     "change": ("change.sql", "prepared"),
     "change, simple": ("change.sql", "simple"),
     "change once": ("change.sql", "extended"),
+    "begins": ("begins.sql", "prepared"),
+    "savepoint": ("savepoint.sql", "simple"),
+    "batch": ("batch.sql", "prepared"),
 }
 PLAIN = (
     ("W1", "simple", 1),
