@@ -312,6 +312,10 @@ def _step(random: Random, texts: Sequence[str]) -> bytes:
 
 def _block(random: Random, texts: Sequence[str]) -> list[bytes]:
     inside = [_step(random, texts) for _ in range(random.randint(0, 5))]
+    if random.random() < 0.4:
+        name = f"s{random.randint(1, 9)}"
+        ends = random.choice(("RELEASE", "RELEASE", "RELEASE SAVEPOINT", "ROLLBACK TO"))
+        inside = [query(f"SAVEPOINT {name}"), *inside[:2], query(f"{ends} {name}"), *inside[2:]]
     return [_edge(random, _BEGINS), *inside, _edge(random, _ENDS)]
 
 
