@@ -86,6 +86,7 @@ class ShortWay:
 
     def look(self, *, idle: bool) -> None:
         """The ordinary way has come to a rest. `idle`: nothing of the client's is left to be read."""
+        self._forget_pipeline()
         self.open = idle and not self.shut and self._talk.at_rest and self._stream.at_rest
         if self.open:
             self._reads.refresh()
@@ -332,7 +333,13 @@ class ShortWay:
         if over is not None:
             self.flight = None
             self.shown = data
+            self._forget_pipeline()
         return over
+
+    def _forget_pipeline(self) -> None:
+        """A session that is idle behind one should not hold all of its statements."""
+        if self.flight is None and self.last.steps:
+            self.last, self._gathered = Flight(), Gathered("", 0)
 
     def _behind_ours(self, flight: Flight, data: bytes) -> bytes:
         """What comes behind the answers of ours that are due; empty where nothing does yet (`took`), or something else came."""

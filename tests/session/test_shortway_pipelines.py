@@ -49,8 +49,9 @@ def kinds(effects: Sequence[ev.Effect]) -> list[type]:
     return [type(each) for each in effects]
 
 
+FIRST = PARSED + BOUND + GIVEN
 READS = step(READ, b"1") + step(READ, b"2") + SYNC
-READS_ANSWER = (PARSED + BOUND + GIVEN) * 2 + ready()
+READS_ANSWER = FIRST + FIRST + ready()
 
 
 def test_reads_take_it() -> None:
@@ -67,6 +68,18 @@ def test_rows_of_an_executemany_take_it_through_the_gate_once() -> None:
     effects = twins.one.session.handle(ev.FromClient(data), twins.one.now)
     assert kinds(effects) == [ev.RecordAlike] * 5 + [ev.ToTarget]
     assert effects[-1] == ev.ToTarget(OPEN + data + CLOSE)
+
+
+@pytest.mark.parametrize("answer", [READS_ANSWER, FIRST + PARSED + BOUND + error("22012") + ready()])
+def test_what_is_over_is_not_held(answer: bytes) -> None:
+    twins = Twins()
+    taken(twins, READS, READS_ANSWER)
+    twins.client(READS)
+    short = twins.one.session.short
+    assert len(short.last.steps) == len(short._gathered.steps) == 2
+    twins.target(answer)
+    assert not short.last.steps
+    assert not short._gathered.steps
 
 
 def test_the_next_may_come_while_the_gate_is_still_to_be_closed() -> None:
@@ -294,8 +307,6 @@ def test_as_much_as_the_ordinary_way_takes_in_one_turn(value: bytes, count: int,
 
 
 # --- what comes of it -------------------------------------------------------------------------------------------------
-
-FIRST = PARSED + BOUND + GIVEN
 
 
 @pytest.mark.parametrize(
