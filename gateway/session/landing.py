@@ -116,6 +116,7 @@ class Landing:
         if (
             begun is None
             or not data.startswith(begun.head)
+            or begun.asked is not flight.asked
             or begun.columns is not flight.described
             or begun.formats != flight.formats
         ):
@@ -152,7 +153,7 @@ class Landing:
         """How this answer begins; None the first time, or where it can't be taken."""
         plain, head = flight.plain, _head(flight)
         if (plain.writes or plain.mute) and flight.described is None and data.startswith(head + _COMPLETE):
-            plain.latest = Begun(head, flight.formats, None, None)
+            plain.latest = Begun(head, flight.formats, None, None, asked=flight.asked)
             return plain.latest
         at = 0
         if flight.prepared is not None:
@@ -172,7 +173,7 @@ class Landing:
             result = reads.described(plain, data[start:at], flight.formats)
         if result is None:
             return None
-        plain.latest = Begun(data[:at], flight.formats, flight.described, result)
+        plain.latest = Begun(data[:at], flight.formats, flight.described, result, asked=flight.asked)
         return plain.latest
 
     def _note(self, flight: Flight, result: Result | None) -> None:

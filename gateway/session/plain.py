@@ -68,13 +68,16 @@ class Result:
 
 
 class Begun:
-    """How an answer began: the bytes before its rows, the result formats (as in Bind) and the columns known before (else None).
-    `result` None: no rows can come."""
+    """How an answer began: the bytes before its rows, whether a Describe `asked` for a part of them, the result formats (as in Bind) and the
+    columns known before (else None). `result` None: no rows can come."""
 
-    __slots__ = ("columns", "formats", "head", "result")
+    __slots__ = ("asked", "columns", "formats", "head", "result")
 
-    def __init__(self, head: bytes, formats: bytes, columns: tuple[Column, ...] | None, result: Result | None) -> None:
+    def __init__(
+        self, head: bytes, formats: bytes, columns: tuple[Column, ...] | None, result: Result | None, *, asked: bool
+    ) -> None:
         self.head = head
+        self.asked = asked
         self.formats = formats
         self.columns = columns
         self.result = result

@@ -155,8 +155,8 @@ class ShortWay:
 
     def _execute(self, flight: Flight, data: bytes, end: i64, parse: bytes) -> bool:
         """Take a Bind, which ends at `end`, and what is behind it; `parse` stood before it."""
-        if end > len(data):
-            return False
+        if end > len(data) or len(parse) + len(data) >= OPEN_AT:
+            return False  # of so much the ordinary way sends the beginning before it has seen the end
         tail = data[end:]
         if tail != _DESCRIBE_EXECUTE and tail != _EXECUTE:  # noqa: PLR1714 - a tuple of both costs more
             return False
@@ -243,9 +243,9 @@ class ShortWay:
     def _bound(self, flight: Flight, bind: bytes, parse: bytes, status: str, number: int) -> bytes | None:
         """Take a whole Bind in this status, whose Execute, with a Describe or without (`flight.asked`), stands behind it. Returns the Parse that
         goes before it; None where it may not take this way."""
-        if bind[_UNNAMED]:
-            return None
         end = len(bind)
+        if end <= _UNNAMED or bind[_UNNAMED]:
+            return None
         at = bind.find(b"\0", _UNNAMED + 1)
         if at < 0:
             return None

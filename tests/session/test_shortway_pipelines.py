@@ -175,6 +175,10 @@ def test_a_whole_block_takes_it() -> None:
         step(READ, b"1") + message(b"B", b"\0\0") + execute("") + SYNC,
         step(READ, b"1") + message(b"B", b"\0") + execute("") + SYNC,
         step(READ, b"1") + b"B\0\0\0\0" + execute("") + SYNC,
+        b"B\0\0\0\x04" + execute("") + SYNC,
+        b"B\0\0\0\x04" + describe("P", "") + execute("") + SYNC,
+        parse("", READ) + b"B\0\0\0\x04" + execute("") + SYNC,
+        parse("", READ) + b"B\0\0\0\x05\0" + execute("") + SYNC,
         b"P\0\0\0\0" + step(READ, b"1") + SYNC,
         step(READ, b"1") + b"P\xff\xff\xff\xff" + bind("", "", [b"1"]) + execute("") + SYNC,
     ],
@@ -306,6 +310,17 @@ def test_as_much_as_the_ordinary_way_takes_in_one_turn(value: bytes, count: int,
         twins = with_update()
 
 
+def test_one_alone_of_so_many_bytes_is_met_as_on_the_ordinary_way() -> None:
+    """That sends the beginning of them through the gate, before it has seen the end."""
+    for more in (0, 1):
+        twins = with_update()
+        value = b"1" * (OPEN_AT - 1 - len(prepared("s", b"")) + more)
+        twins.client(prepared("s", value))
+        assert twins.flying is not bool(more)
+        twins.target(OPENED + BOUND + error("22P02") + ready() + CLOSED)
+        alike(twins)
+
+
 # --- what comes of it -------------------------------------------------------------------------------------------------
 
 
@@ -338,6 +353,22 @@ def test_any_other_answer_is_met_on_the_ordinary_way(chunks: list[bytes]) -> Non
     for chunk in chunks:
         twins.target(chunk)
         assert not twins.flying
+    alike(twins)
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_a_description_that_was_not_asked_for_or_is_missing_is_met_on_the_ordinary_way(*, described: bool) -> None:
+    twins = began(with_update())
+    update = bind("", "s", [b"1"])
+
+    def said(*, described: bool) -> bytes:
+        return update + (describe("P", "") if described else b"") + execute("") + SYNC
+
+    answer = BOUND + (NO_DATA if described else b"") + complete("UPDATE 1") + ready("T")
+    taken(twins, said(described=described), answer)
+    twins.client(said(described=not described))
+    assert twins.flying
+    twins.target(answer)  # as to the one before
     alike(twins)
 
 
