@@ -527,7 +527,7 @@ def test_the_target_is_asked_for_a_block_that_may_write() -> None:
     ["COMMIT AND CHAIN", "BEGIN; SELECT 1", "ROLLBACK TO s1"],
 )
 def test_what_says_more_does_not_take_it(text: str) -> None:
-    twins = with_block() if text.startswith(("COMMIT", "SAVEPOINT")) else Twins()
+    twins = with_block() if text.startswith(("COMMIT", "ROLLBACK")) else Twins()
     for _ in range(3):
         twins.client(query(text))
         assert not twins.flying
