@@ -79,7 +79,22 @@ def told_otherwise(each: Execution) -> None:
     each.sql = f"{each.sql} "
 
 
-@pytest.mark.parametrize("change", [held, masked, denied, with_nul, with_surrogate, told_otherwise])
+def under_another_policy(each: Execution) -> None:
+    each.tested = ()
+
+
+def copied(each: Execution) -> None:
+    each.copies = (("public.customers.card_number", "public.orders.note"),)
+
+
+def passed_on(each: Execution) -> None:
+    each.passed_on = ("public.orders",)
+
+
+_OTHERWISE = [held, masked, denied, with_nul, with_surrogate, told_otherwise, under_another_policy, copied, passed_on]
+
+
+@pytest.mark.parametrize("change", _OTHERWISE)
 def test_what_differs_by_more_is_put_together(change: Callable[[Execution], None]) -> None:
     play = Playbook(MASKED)
     statement = read(play)
