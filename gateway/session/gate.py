@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.errors import TargetUnavailable
-from gateway.session.replies import Batch, Execution
+from gateway.session.replies import Batch, Execution, Reply
 from gateway.sql.settings import becomes_utf8
 from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
 from gateway.wire.frontend import SYNC, bind, close, execute, message, parse
@@ -78,6 +78,7 @@ TRIES = 10
 
 #: What a block may end by, or be in doubt behind.
 _LEAVES = frozenset({Control.COMMIT, Control.ROLLBACK, Control.PREPARE, Control.OTHER})
+_ENDS = frozenset({Control.COMMIT, Control.ROLLBACK})
 
 
 @dataclass(slots=True)
@@ -230,18 +231,36 @@ def _writes_behind_a_commit(batch: Batch) -> bool:
 
 
 def _writes_outside_a_block(batch: Batch) -> bool:
-    """BEGIN in a message of its own goes as one of a block that may write (`rewritten`): what stands behind it needs no open gate, as JDBC
-    sends it. Only the block's end may be followed by what does."""
-    inside = False
-    for each in _executions(batch):
-        control = each.statement.control
-        if control is Control.BEGIN:
-            inside = True
-        elif control in _LEAVES:
-            inside = False
-        elif may_write(each.statement) and not inside:
-            return True
+    """A BEGIN in a message of its own, before anything else of its transaction, goes as one of a block that may write (`rewritten`): what
+    stands behind it needs no open gate, as JDBC sends it. Only the block's end may be followed by what does."""
+    inside, fresh = False, True
+    for reply in (each.reply for each in batch.parts if each.reply is not None and each.denied is None):
+        fresh = fresh and _takes_no_snapshot(reply)
+        for each in reply.executions:
+            control = each.statement.control
+            if control is Control.BEGIN:
+                inside = inside or (fresh and _says_how_it_writes(reply, each.statement))
+            elif control in _LEAVES:
+                inside = False
+                fresh = control in _ENDS and not each.statement.chain
+            elif may_write(each.statement) and not inside:
+                return True
     return False
+
+
+def _takes_no_snapshot(reply: Reply) -> bool:
+    """Does the target take it without one? Behind the first of a transaction BEGIN READ WRITE fails in it (25001), be it that of a Parse."""
+    meant = reply.change.value if reply.change else reply.prepared or reply.portal
+    statements = [each.statement for each in reply.executions] or (meant.script.statements if meant else ())
+    if reply.kind in b"PBD":
+        return bool(statements) and all(each.control is not None for each in statements)
+    return all(each.control is not None for each in statements)
+
+
+def _says_how_it_writes(reply: Reply, begin: Statement) -> bool:
+    """Is it one that was rewritten, or that says itself whether it may? One that was parsed under another wish takes the default."""
+    prepared = reply.portal.prepared if reply.portal else None
+    return OF_NOW in dict(begin.settings) or prepared is None or prepared.shown != prepared.sql
 
 
 def _begins_in_a_string(batch: Batch) -> bool:

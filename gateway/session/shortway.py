@@ -238,6 +238,8 @@ class ShortWay:
         edge = step.plain.edge
         if step.plain.mute or (edge is not None and edge.status == "T" and gathered.steps):
             return None  # of control in the middle of a batch the ordinary way knows less
+        if edge is not None and edge.text and step.prepared is not None and step.prepared.shown == step.prepared.sql:
+            return None  # it was parsed under another wish: what is behind it may need the gate
         return written
 
     def _bound(self, flight: Flight, bind: bytes, parse: bytes, status: str, number: int) -> bytes | None:

@@ -90,6 +90,7 @@ COPY_DONE = message(b"c", b"")
 BINARY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 SELECT_THINGS = "SELECT id, name, amount FROM things ORDER BY id"
 BY_ID = "SELECT name FROM things WHERE id = $1"
+CHANGE = "UPDATE things SET name = name || '!' WHERE id = 1"
 RANGE = "SELECT id FROM things ORDER BY id LIMIT 10"
 
 _MODES = "SELECT current_setting('transaction_read_only'), pg_catalog.current_setting('DEFAULT_transaction_read_only', false)"
@@ -524,6 +525,24 @@ TRANSACTIONS = [
     ),
     talk("deferred constraints", *queries("BEGIN", "SET CONSTRAINTS ALL DEFERRED", "COMMIT")),
     talk("begin in a batch", run("BEGIN") + run("SELECT 1") + SYNC, run("COMMIT") + SYNC),
+    talk(
+        "begin in a batch behind a read, or what is parsed",
+        run("SELECT 1") + run("BEGIN") + run(CHANGE) + SYNC,
+        run("COMMIT") + SYNC,
+        parse("w", CHANGE) + run("BEGIN") + bind("", "w") + execute("") + run("COMMIT") + SYNC,
+        describe("S", "w") + run("BEGIN") + bind("", "w") + execute("") + run("COMMIT") + SYNC,
+        run("BEGIN") + run("COMMIT") + run("BEGIN") + run(CHANGE) + run("COMMIT") + run(CHANGE) + SYNC,
+        run("BEGIN") + run("COMMIT AND CHAIN") + run(CHANGE) + run("COMMIT") + SYNC,
+        query("SELECT name FROM things WHERE id = 1"),
+    ),
+    talk(
+        "begin in a batch, parsed while it was to read only",
+        query("SET default_transaction_read_only = on"),
+        parse("b", "BEGIN") + SYNC,
+        query("SET default_transaction_read_only = off"),
+        *[bind("", "b") + execute("") + run(CHANGE) + run("COMMIT") + SYNC] * 3,
+        query("SELECT name FROM things WHERE id = 1"),
+    ),
     talk(
         "begin and an error in a batch",
         run("BEGIN") + run("SELECT 1/0") + run("SELECT 2") + SYNC,

@@ -6,7 +6,7 @@ from gateway.session import events as ev
 from gateway.session.gate import CLOSE, GUARD, OPEN, SETTING, UNGUARD, read_bool, rewritten
 from gateway.sql.parse import read
 from gateway.wire.backend import parameter_status
-from gateway.wire.frontend import FLUSH, SYNC, bind, describe, execute, message, parse, query
+from gateway.wire.frontend import FLUSH, SYNC, bind, close, describe, execute, message, parse, query
 from tests.playbook import BOUND, PARSED, POLICY, Playbook, columns, complete, error, ready, row
 
 ALLOWED = POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba", "")
@@ -146,6 +146,62 @@ def test_inside_a_block_nothing_is_added(extended: bool) -> None:
     assert sent(play, query(INSERT)) == query(INSERT)
     play.target(complete("INSERT 0 1"), ready("T"))
     assert sent(play, query("COMMIT")) == query("COMMIT")
+
+
+def _step(text: str) -> bytes:
+    return parse("", text) + bind("", "") + describe("P", "") + execute("")
+
+
+_BEGUN = parse("b", "BEGIN") + bind("", "b") + execute("")
+_READ_PARSED = parse("r", "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        (b"", _step(INSERT)),
+        (b"", _step("SAVEPOINT a") + _step("SELECT 1") + _step(INSERT)),
+        (b"", _step("COMMIT") + _BEGUN + _step(INSERT)),
+        (parse("c", "COMMIT") + describe("S", "c"), _step(INSERT)),
+        (close("S", "r"), _step(INSERT)),
+    ],
+    ids=lambda each: f"{len(each)} bytes",
+)
+def test_behind_a_begin_in_its_batch_a_write_needs_no_open_gate(before: bytes, behind: bytes) -> None:
+    assert OPEN not in sent(shown(), before + _BEGUN + behind + SYNC)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        _step("SELECT 1"),
+        _step("SET work_mem = '5MB'"),
+        _READ_PARSED,
+        _READ_PARSED + bind("p", "r"),
+        _READ_PARSED + describe("S", "r"),
+        parse("", INSERT),
+        parse("", READ) + bind("", "", (b"1",)) + execute("", 1),
+        describe("S", "unknown"),
+        _step("BEGIN") + _step("COMMIT AND CHAIN"),
+        _step("BEGIN") + _step("COMMIT") + _step("SELECT 1"),
+    ],
+    ids=lambda each: f"{len(each)} bytes",
+)
+def test_behind_one_that_is_not_the_first_of_its_transaction_it_does(before: bytes) -> None:
+    """There BEGIN READ WRITE fails where the transaction was begun to read only (25001)."""
+    assert sent(shown(), before + _BEGUN + _step(INSERT) + SYNC).startswith(OPEN)
+
+
+@pytest.mark.parametrize(("text", "opens"), [("BEGIN", True), ("BEGIN READ WRITE", False), ("BEGIN READ ONLY", False)])
+def test_behind_one_that_was_parsed_under_a_wish_to_read_only_it_does_too(text: str, *, opens: bool) -> None:
+    play = shown()
+    for wish, then in (("on", parse("w", text) + describe("S", "w") + SYNC), ("off", b"")):
+        sent(play, query(f"SET {SETTING} = {wish}"))
+        play.target(complete("SET"), ready())
+        if then:
+            sent(play, then)
+            play.target(PARSED, message(b"t", b"\0\0"), message(b"n", b""), ready())
+    assert sent(play, bind("", "w") + execute("") + _step(INSERT) + SYNC).startswith(OPEN) is opens
 
 
 def test_behind_a_string_with_a_block_of_its_own_the_gate_is_closed_when_the_block_is_over() -> None:

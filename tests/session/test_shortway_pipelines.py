@@ -131,6 +131,27 @@ def test_a_block_may_begin_with_it_as_jdbc_does(text: str, begin: str) -> None:
         assert sent.sent == data.replace(parse("", begin), parse("", f"{begin} READ WRITE"))
 
 
+def test_a_block_that_was_parsed_under_a_wish_to_read_only_does_not_begin_with_it() -> None:
+    """It takes the session's own default: what is behind it needs the open gate."""
+    twins = with_update()
+    for wish in ("on", "off"):
+        twins.client(query(f"SET default_transaction_read_only = {wish}"))
+        twins.target(complete("SET") + ready())
+        if wish == "on":
+            twins.client(parse("b", "BEGIN") + SYNC)
+            twins.target(PARSED + ready())
+    data = bind("", "b") + execute("") + bound("s", b"1") + SYNC
+    answer = BOUND + complete("BEGIN") + BOUND + complete("UPDATE 1") + ready("T")
+    for _ in range(3):
+        twins.client(data)
+        assert not twins.flying
+        twins.target(OPENED + answer)
+        twins.client(query("COMMIT"))
+        twins.target(complete("COMMIT") + ready())
+        twins.target(CLOSED)
+        alike(twins)
+
+
 @pytest.mark.parametrize(("end", "tag"), [("COMMIT", "COMMIT"), ("ROLLBACK", "ROLLBACK"), ("END", "COMMIT")])
 def test_a_block_may_end_with_it(end: str, tag: str) -> None:
     twins = Twins(WRITES)
