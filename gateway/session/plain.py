@@ -282,6 +282,10 @@ class PlainReads:
         _keep(self._prepared, name, (prepared, prepared.types, known))
         return prepared, known, b""
 
+    def is_plain(self, message: bytes) -> bool:
+        """May binding what this whole Parse message says be plain, with values or without?"""
+        return message in self._parsed or any(self.parsed(message, values=each) for each in (False, True))
+
     def parsed(self, message: bytes, *, values: bool) -> Found | None:
         """What a whole Parse message of the unnamed statement is known as, where binding it in the same breath is plain."""
         found = self._parsed.get(message)

@@ -176,7 +176,7 @@ class ShortWay:
             self._gathered = Gathered(talk.status, talk.number)
         gathered, steps = self._gathered, self._gathered.steps
         whole = self._gather(gathered, data)
-        if whole is None or gathered.fills_a_turn or (whole and len(steps) < 2):
+        if whole is None or (whole and len(steps) < 2):
             return False
         if not whole:
             if len(data) < OPEN_AT:
@@ -205,7 +205,7 @@ class ShortWay:
             if tail < 0:
                 return None
             if tail > end:
-                return False if not parse or self._is_plain(parse) else None
+                return False if not parse or self._reads.is_plain(parse) else None
             said = _DESCRIBES if tail == end or data[tail] == _D else _EXECUTES
             whole = data.startswith(said, tail)
             if not whole and not said.startswith(data[tail:]):
@@ -218,13 +218,10 @@ class ShortWay:
             if not whole:
                 return False
             gathered.add(step, (written, data[bind:tail], said))
+            if gathered.fills_a_turn:
+                return None
             at = gathered.at = tail + len(said)
         return False
-
-    def _is_plain(self, parse: bytes) -> bool:
-        """May what it is bound to take this way, whatever is bound?"""
-        reads = self._reads
-        return reads.parsed(parse, values=False) is not None or reads.parsed(parse, values=True) is not None
 
     def _of_pipeline(self, gathered: Gathered, step: Flight, parse: bytes, bind: bytes) -> bytes | None:
         """As `_bound`, behind what was gathered."""

@@ -233,7 +233,9 @@ def test_however_it_is_cut(at: int) -> None:
     twins.client(READS[at:])
     assert twins.flying
     assert twins.one.session.short.kept == b""
-    twins.target(READS_ANSWER)
+    effects = twins.one.session.handle(ev.FromTarget(READS_ANSWER), twins.one.now)
+    assert kinds(effects) == [ev.RecordAlike, ev.RecordAlike, ev.ToClient], "what was learnt is known"
+    twins.two.session.handle(ev.FromTarget(READS_ANSWER), twins.two.now)
     alike(twins)
 
 
