@@ -46,7 +46,7 @@ class Facts:
 
 
 class Story:
-    """Of one session, as `judge` sees it."""
+    """Of one session, as `judge` sees it. `forgets`: each entry is put together anew, as if none like it had been before."""
 
     def __init__(self, login: Login, judge: Judge) -> None:
         self._login = login
@@ -55,6 +55,7 @@ class Story:
         self._who = {"session": login.session, **_who(login.identity, agent, login.client, login.target.name)}
         self._session = text_value(login.session)
         self._facts: Facts | None = None
+        self.forgets = False
 
     def renamed(self, agent: str) -> None:
         """The client calls itself so from now on."""
@@ -140,7 +141,7 @@ class Story:
         """The patterns of its entries and what fills those of the first; None for one that isn't like the one before, or that
         people or masks have something to do with."""
         facts = self._facts
-        if facts is None or facts.uses < 2 or facts.statement is not execution.statement:
+        if facts is None or facts.uses < 2 or facts.statement is not execution.statement or self.forgets:
             return None
         if execution.request is not None or execution.masked or execution.verdict.answer is not Answer.ALLOW:
             return None

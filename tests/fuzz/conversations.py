@@ -6,6 +6,7 @@ What must not live here: what comes of them (sessions.py), what the target makes
 from collections.abc import Callable, Sequence
 from random import Random
 
+from gateway.session.replies import OPEN_AT, PER_TURN
 from gateway.sql.parse import MAX_BYTES
 from gateway.wire.frontend import FLUSH, SYNC, bind, close, describe, execute, message, parse, query
 from tests.fuzz.target import CARD
@@ -326,8 +327,12 @@ def _pipeline(random: Random, texts: Sequence[str]) -> bytes:
     if random.random() < 0.1:
         edges, ends = ends, edges
     plain = [_plain(random, texts)] * random.choice((1, 2, 3)) + [_plain(random, texts)] * random.choice((0, 1))
+    if random.random() < 0.01:  # around what the ordinary way takes in one turn
+        plain = plain[:1] * (PER_TURN // random.choice((2, 3, 4, 5)) + random.randint(-2, 2))
     parsed = random.random() < 0.5
     values = random.choice(_VALUES)
+    if random.random() < 0.01:  # around what it sends at once
+        values = [b"x" * (OPEN_AT // random.choice((1, 1, len(plain))) - random.randint(0, 100))]
     named = b"".join([_bound(random, "a", values)[: -len(SYNC)] for _ in plain])
     once = [_parsed(random, text, described=random.random() < 0.8) for text in plain]
     middle = b"".join(once) if parsed else named

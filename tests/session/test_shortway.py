@@ -23,11 +23,11 @@ MASKED = POLICY + "masking: {columns: [{column: '*.public.customers.card_number'
 
 
 class Twins:
-    """Two sessions that are given the same. The second never takes the short way, and remembers no judgement."""
+    """Two sessions that are given the same. The second never takes the short way, and remembers no judgement and no entry."""
 
     def __init__(self, policy: str = POLICY) -> None:
         self.one, self.two = Playbook(policy), Playbook(policy)
-        self.two.session.short.shut = self.two.session.draft.forgets = True
+        self.two.session.short.shut = self.two.session.draft.forgets = self.two.session.talk.story.forgets = True
         self.give(ev.Tick())
 
     @property
