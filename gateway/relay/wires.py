@@ -94,7 +94,7 @@ class Wires:
                 return
             for pattern, values in alike:
                 self._record(pattern, values)
-            self._turn.add(self._to_client, self._broken, short.shown)
+            self._turn.add(self._to_client, self._broken, short.take_answer())
         except Exception as error:
             self._failed(error)
 

@@ -70,6 +70,11 @@ class Flight:
         self.gated = False
         self.steps = ()
 
+    def done(self) -> None:
+        """It is over: of the object that serves again nothing is kept but what costs nothing."""
+        self.data = self.sent = self.bind = self.came = b""
+        self.steps = ()
+
     def is_what(self, effects: list[ev.Effect]) -> bool:
         """Is this what was recorded and sent?"""
         steps = self.steps or (self,)

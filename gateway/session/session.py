@@ -83,7 +83,7 @@ class Session:
                 return []
         elif isinstance(event, ev.FromTarget) and short.waits:
             if (alike := short.answered(event.data, now)) is not None:
-                return [*(ev.RecordAlike(*each) for each in alike), ev.ToClient(short.shown)]
+                return [*(ev.RecordAlike(*each) for each in alike), ev.ToClient(short.take_answer())]
             if short.took:
                 return []
         return self.at_length(event, now)

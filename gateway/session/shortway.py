@@ -57,7 +57,7 @@ class ShortWay:
     not answered CLOSE yet.
 
     `last`: what took it last. `shut`: nothing ever takes it. `kept`: the beginning of what may take it, and when its newest part came.
-    `send` and `answered` give the entries that are to be recorded before `last.sent` or `shown` go on, one a statement. They give None
+    `send` and `answered` give the entries that are to be recorded before `last.sent` or what `take_answer` gives go on, one a statement. They give None
     for what has to take the ordinary way, but where `took` says that it was taken: a beginning, or an answer of ours. Of that nothing
     goes on.
     """
@@ -86,7 +86,7 @@ class ShortWay:
 
     def look(self, *, idle: bool) -> None:
         """The ordinary way has come to a rest. `idle`: nothing of the client's is left to be read."""
-        self._forget_pipeline()
+        self._forget()
         self.open = idle and not self.shut and self._talk.at_rest and self._stream.at_rest
         if self.open:
             self._reads.refresh()
@@ -332,13 +332,20 @@ class ShortWay:
         if over is not None:
             self.flight = None
             self.shown = data
-            self._forget_pipeline()
+            self._forget()
         return over
 
-    def _forget_pipeline(self) -> None:
-        """A session that is idle behind one should not hold all of its statements."""
-        if self.flight is None and self.last.steps:
-            self.last, self._gathered = Flight(), Gathered("", 0)
+    def take_answer(self) -> bytes:
+        """What was to be shown, once."""
+        shown, self.shown = self.shown, b""
+        return shown
+
+    def _forget(self) -> None:
+        """What is over needs no memory any more: a session may be idle for hours."""
+        if self.flight is None and not self.kept:
+            self.last.done()
+            if self._gathered.steps:
+                self._gathered = Gathered("", 0)
 
     def _behind_ours(self, flight: Flight, data: bytes) -> bytes:
         """What comes behind the answers of ours that are due; empty where nothing does yet (`took`), or something else came."""

@@ -424,6 +424,22 @@ def test_whatever_comes_meanwhile_finds_it_as_if_it_had_taken_the_ordinary_way(e
     alike(twins)
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_nothing_of_one_that_is_over_is_kept(*, answered: bool) -> None:
+    """A session may be idle for hours behind it."""
+    twins = Twins()
+    taken(twins, READS, READS_ANSWER)
+    twins.client(READS[:50])
+    twins.client(READS[50:])
+    twins.target(READS_ANSWER if answered else error("22012") + ready())
+    short = twins.one.session.short
+    kept = [short.kept, short.shown, short.last.data, short.last.sent, short.last.bind, short.last.came]
+    assert not any(kept)
+    assert not short.last.steps
+    assert not short._gathered.steps
+    alike(twins)
+
+
 def test_values_are_recorded_of_each_and_a_placeholder_is_refused() -> None:
     twins = Twins(MASKED)
     text = "UPDATE customers SET name = $1 WHERE id = 1"
