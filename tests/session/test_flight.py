@@ -18,6 +18,7 @@ STEP = (b"", bind("", "s", [b"1"]), execute(""))
 def flown() -> tuple[Twins, Flight]:
     """A pipeline under way, and what the session that never takes the short way made of the same."""
     twins = with_update()
+    twins.two.session.talk.story.forgets = False
     data = b"".join(STEP) * 2 + SYNC
     for _ in range(2):
         twins.client(data)
