@@ -147,7 +147,11 @@ class Story:
             return None
         if facts.stamp != self._judge.stamp or execution.sql is not facts.sql:
             return None
-        if execution.tested != facts.tested or execution.copies != facts.copies or execution.passed_on != facts.passed_on:
+        if (
+            execution.tested != facts.tested
+            or execution.copies != facts.copies
+            or execution.passed_on != facts.passed_on
+        ):
             return None  # it was told of under another policy or catalog, and its text is the same
         values = _filled(execution.parameters)
         if values is None:
