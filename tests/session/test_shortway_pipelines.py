@@ -82,6 +82,17 @@ def test_what_is_over_is_not_held(answer: bytes) -> None:
     assert not short._gathered.steps
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_write_among_reads_takes_it_through_the_gate(at: int) -> None:
+    twins, said, given = Twins(WRITES), [step(READ, b"1")] * 2, [FIRST] * 2
+    said.insert(at, step(WRITE))
+    given.insert(at, PARSED + BOUND + NO_DATA + complete("UPDATE 1"))
+    data = b"".join(said) + SYNC
+    taken(twins, data, OPENED, b"".join(given) + ready(), CLOSED)
+    effects = twins.one.session.handle(ev.FromClient(data), twins.one.now)
+    assert effects[-1] == ev.ToTarget(OPEN + data + CLOSE)
+
+
 def test_the_next_may_come_while_the_gate_is_still_to_be_closed() -> None:
     twins = with_update()
     data, answer = bound("s", b"1") * 2 + SYNC, (BOUND + complete("UPDATE 1")) * 2 + ready()
