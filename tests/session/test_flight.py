@@ -56,18 +56,19 @@ def test_it_is_what_was_recorded_and_sent_and_nothing_else() -> None:
     assert not any(map(flight.is_what, wrong))
 
 
+@pytest.mark.parametrize("asked", [False, True])
 @pytest.mark.parametrize("parsed", [False, True])
-def test_a_pipeline_fills_a_turn_by_messages_or_by_bytes(*, parsed: bool) -> None:
+def test_a_pipeline_fills_a_turn_by_messages_or_by_bytes(*, parsed: bool, asked: bool) -> None:
     _, flight = flown()
     step = flight.steps[0]
-    step.parsed = parsed
+    step.parsed, step.asked = parsed, asked
     said = (parse("", "SELECT 1") if parsed else b"", *STEP[1:])
     gathered = Gathered("I", 7)
     messages, size = 1, len(SYNC)
     while messages < PER_TURN and size < OPEN_AT:
         assert not gathered.fills_a_turn
         gathered.add(step, said)
-        messages, size = messages + 2 + parsed, size + sum(map(len, said))
+        messages, size = messages + 2 + parsed + asked, size + sum(map(len, said))
     assert gathered.fills_a_turn
     assert gathered.number == 7 + len(gathered.steps)
     assert gathered.parsed is parsed

@@ -62,3 +62,18 @@ def test_bind_runs_code_of_what_is_opaque_and_parse_casts_to_types_of_the_users(
     assert cast is not None
     assert [judge.runs_at_bind(each) for each in (plain, opaque)] == [False, True]
     assert [judge.runs_at_parse(each) for each in (plain, cast)] == [False, True]
+
+
+def test_bind_is_asked_anew_where_a_column_has_another_type_by_now(judge: Judge) -> None:
+    script = judge.reader.read("UPDATE customers SET name = $1")
+    assert script is not None
+    known = catalog()
+    checked = replace(known.relations["public", "customers"], types={"name": "public.checked"})
+    changed = replace(
+        known,
+        user_types=frozenset({"checked"}),
+        relations={**known.relations, ("public", "customers"): checked},
+    )
+    for facts, runs in ((known, False), (changed, True), (known, False)):
+        judge.grounds.refresh(facts)
+        assert [judge.runs_at_bind(script) for _ in range(2)] == [runs, runs]

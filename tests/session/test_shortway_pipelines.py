@@ -42,6 +42,7 @@ def taken(twins: Twins, data: bytes, *answer: bytes) -> list[ev.Effect]:
         found += twins.one.session.handle(ev.FromTarget(chunk), twins.one.now)
         twins.two.session.handle(ev.FromTarget(chunk), twins.two.now)
     alike(twins)
+    assert {*kinds(found[:-1])} == {ev.RecordAlike}, "its answer too"
     return found
 
 
@@ -52,6 +53,10 @@ def kinds(effects: Sequence[ev.Effect]) -> list[type]:
 FIRST = PARSED + BOUND + GIVEN
 READS = step(READ, b"1") + step(READ, b"2") + SYNC
 READS_ANSWER = FIRST + FIRST + ready()
+
+
+UPDATED = PARSED + BOUND + NO_DATA + complete("UPDATE 1")
+ENDED = PARSED + BOUND + NO_DATA
 
 
 def test_reads_take_it() -> None:
@@ -179,7 +184,8 @@ def test_a_block_may_end_with_it(end: str, tag: str) -> None:
 
 
 def test_a_whole_block_takes_it() -> None:
-    twins = Twins(WRITES)
+    """What may be quoted of a protected column at its end is forgotten behind that."""
+    twins = Twins(MASKED)
     data = step("BEGIN", described=False) + step(WRITE) + step("COMMIT", described=False) + SYNC
     head, tail = PARSED + BOUND + complete("BEGIN"), PARSED + BOUND + complete("COMMIT") + ready()
     taken(twins, data, head + PARSED + BOUND + NO_DATA + complete("UPDATE 1") + tail)
@@ -193,6 +199,7 @@ def test_a_whole_block_takes_it() -> None:
     [
         step(READ, b"1") + step("COMMIT") + step(READ, b"1") + SYNC,
         step(READ, b"1") + step("BEGIN") + SYNC,
+        step(READ, b"1") + step("SAVEPOINT a1") + SYNC,
         step("COMMIT") + step(READ, b"1") + SYNC,
         step(READ, b"1") + step("SELECT evil(1)") + SYNC,
         step(READ, b"1") + step("DELETE FROM customers") + SYNC,
@@ -222,6 +229,22 @@ def test_what_is_more_than_that_takes_the_ordinary_way(data: bytes) -> None:
     twins.client(data)
     assert not twins.flying
     alike(twins)
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+@pytest.mark.parametrize("behind", [step(READ, b"1"), step(WRITE), step("BEGIN"), step("COMMIT")])
+def test_what_goes_on_behind_the_end_of_a_block_takes_the_ordinary_way(end: str, behind: bytes) -> None:
+    """A write there needs the gate."""
+    twins = Twins(WRITES)
+    taken(
+        twins,
+        step("BEGIN") + step(WRITE) + step(end) + SYNC,
+        ENDED + complete("BEGIN") + UPDATED + ENDED + complete(end) + ready(),
+    )
+    taken(twins, READS, READS_ANSWER)
+    began(twins)
+    twins.client(step(READ, b"1") + step(end) + behind + SYNC)
+    assert not twins.flying
 
 
 def test_unknown_columns_of_a_named_one_are_asked_for_on_the_ordinary_way() -> None:
@@ -324,19 +347,23 @@ def test_a_message_that_is_too_long_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "count"),
+    ("value", "count", "described"),
     [
-        (b"1", (PER_TURN - 1) // 2),
-        (b"1" * 1000, (OPEN_AT - len(SYNC) - 1) // len(bound("s", b"1" * 1000))),
+        (b"1", (PER_TURN - 1) // 2, False),
+        (b"1", (PER_TURN - 1) // 3, True),
+        (b"1" * 1000, (OPEN_AT - len(SYNC) - 1) // len(bound("s", b"1" * 1000)), False),
     ],
-    ids=["messages", "bytes"],
+    ids=["messages", "messages with Describe", "bytes"],
 )
 @pytest.mark.parametrize("kept", [False, True])
-def test_as_much_as_the_ordinary_way_takes_in_one_turn(value: bytes, count: int, *, kept: bool) -> None:
+def test_as_much_as_the_ordinary_way_takes_in_one_turn(
+    value: bytes, count: int, *, described: bool, kept: bool
+) -> None:
     twins = with_update()
     taken(twins, bound("s", b"1") * 2 + SYNC, OPENED, (BOUND + complete("UPDATE 1")) * 2 + ready(), CLOSED)
     for more in (0, 1):
-        data = bound("s", value) * (count + more) + SYNC
+        one = bind("", "s", [value]) + (describe("P", "") if described else b"") + execute("")
+        data = one * (count + more) + SYNC
         for chunk in [data[:-600], data[-600:]] if kept else [data]:
             twins.client(chunk)
         assert twins.flying is not bool(more)

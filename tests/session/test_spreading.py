@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.policy.model import load
 from gateway.session.judging import Judge
 from gateway.sql.catalog import Spread
 from gateway.wire.frontend import message, query
@@ -146,3 +147,15 @@ def test_where_settings_are_doubted_the_clients_own_are_reported_and_others_are_
     play.client(query("SELECT 1"))
     play.target(columns("x"), complete("SELECT 0"), message(b"S", b"application_name\0secret\0"), ready("I"))
     assert b"secret" not in play.to_client()
+
+
+def test_the_same_statement_is_looked_at_anew_under_another_policy() -> None:
+    judge = masking_judge()
+    judge.grounds.adopt(load(MASKED.replace("customers.card_number", "customers.name")))
+    copies = statement(judge, "INSERT INTO orders (customer) SELECT card_number FROM customers")
+    for _ in range(2):
+        judge.spreading.runs(copies)
+    assert not judge.grounds.copied
+    judge.grounds.adopt(load(MASKED))
+    judge.spreading.runs(copies)
+    assert any("orders" in each for each, _ in judge.grounds.copied)
