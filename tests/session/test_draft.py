@@ -11,7 +11,7 @@ from gateway.session.stream import Stream
 from gateway.sql.parse import read
 from gateway.sql.statement import StatementClass
 from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
-from tests.playbook import BOUND, PARSED, POLICY, Playbook, complete, ready
+from tests.playbook import BOUND, PARSED, POLICY, Playbook, complete, error, ready
 from tests.session.test_shortway import Twins
 from tests.session.test_shortway_writes import CLOSED, MASKED, OPENED
 
@@ -191,3 +191,25 @@ def test_what_comes_between_two_batches_counts_for_the_second(text: str, tag: st
     twins.client(query(text))
     twins.target(complete(tag) + ready("T" if text == "BEGIN" else "I"))
     twins.client(data)
+
+
+def test_what_an_aborted_transaction_lets_go_is_judged_anew_behind_its_end() -> None:
+    """There the target refuses it itself; behind a ROLLBACK that was not answered yet people are asked."""
+    twins = rows(POLICY)
+    for text, answer in (
+        ("BEGIN", complete("BEGIN") + ready("T")),
+        ("SELECT 1/0", error("22012") + ready("E")),
+    ):
+        twins.client(query(text))
+        twins.target(answer)
+    twins.client(ROW + ROW + SYNC)
+    twins.target(error("25P02") + ready("E"))
+    twins.client(query("ROLLBACK") + ROW + SYNC)
+    twins.target(complete("ROLLBACK") + ready())
+    assert twins.one.session.holding.active
+
+
+def test_a_portal_that_goes_on_behind_another_path_is_judged_anew() -> None:
+    twins = rows(text=READ_BY_NAME)
+    goes_on = bind("p", "s", [b"7"]) + execute("p", 1) + execute("p", 1)
+    twins.client(goes_on + once("SET search_path = other") + execute("p") + SYNC)
