@@ -193,6 +193,16 @@ def test_what_comes_between_two_batches_counts_for_the_second(text: str, tag: st
     twins.client(data)
 
 
+@pytest.mark.parametrize("event", [ev.PolicyChanged(load(POLICY)), ev.CatalogChanged(None)])
+def test_what_happens_between_two_batches_counts_for_the_second(event: ev.Event) -> None:
+    twins = rows()
+    twins.client(ROW * 2 + SYNC)
+    for chunk in (OPENED, (BOUND + complete("UPDATE 1")) * 2 + ready(), CLOSED):
+        twins.target(chunk)
+    twins.give(event)
+    twins.client(ROW * 2 + SYNC)
+
+
 def test_what_an_aborted_transaction_lets_go_is_judged_anew_behind_its_end() -> None:
     """There the target refuses it itself; behind a ROLLBACK that was not answered yet people are asked."""
     twins = rows(POLICY)
