@@ -335,6 +335,8 @@ def _pipeline(random: Random, texts: Sequence[str]) -> bytes:
         values = [b"x" * (OPEN_AT // random.choice((1, 1, len(plain))) - random.randint(0, 100))]
     named = b"".join([_bound(random, "a", values)[: -len(SYNC)] for _ in plain])
     once = [_parsed(random, text, described=random.random() < 0.8) for text in plain]
+    if ends and random.random() < 0.2:  # it goes on behind the block's end
+        once.insert(random.randrange(len(once)), _parsed(random, ends.pop()))
     middle = b"".join(once) if parsed else named
     extra = random.choice((*[b""] * 8, bind("", "") + execute(""), parse("", plain[0]), describe("S", "a"), FLUSH))
     return (
