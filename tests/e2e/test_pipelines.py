@@ -73,6 +73,31 @@ async def test_the_first_two_writes_of_a_batch_are_undone_by_a_denial(stack: Sta
     assert await wire.ask(query("ROLLBACK")) == await direct.ask(query("ROLLBACK"))
 
 
+BLOCKS = {
+    "first": b"",
+    "behind a read": run(READ.format(1)),
+    "behind what is parsed": parse("w", READ.format(1)),
+}
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "in its batch"])
+@pytest.mark.parametrize("before", BLOCKS)
+async def test_a_block_that_begins_in_its_batch_holds_an_approved_write(
+    stack: Stack, wire: Wire, direct: Wire, before: str, end: str
+) -> None:
+    """As JDBC sends it, and wherever BEGIN stands."""
+    first = stack.ids()
+    ends = run("COMMIT") if end == "in its batch" else b""
+    native = await direct.ask(BLOCKS[before], run("BEGIN"), run(HELD.format(first + 1)), ends, SYNC)
+    wire.send(BLOCKS[before], run("BEGIN"), run(HELD.format(first)), ends, SYNC)
+    await stack.approve("Bob", await stack.card())
+    assert await wire.lines() == native
+    assert native[-1] == ("ZI" if ends else "ZT")
+    if not ends:
+        assert await wire.ask(query(end)) == await direct.ask(query(end))
+    assert stack.ask("SELECT amount FROM ledger WHERE id = %s", first) == [(100 + (end != "ROLLBACK"),)]
+
+
 async def test_two_batches_and_the_first_is_denied(stack: Stack, wire: Wire, direct: Wire) -> None:
     """Each has its Sync: the second runs as if nothing had been."""
     first = stack.ids()
