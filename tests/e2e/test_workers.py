@@ -285,7 +285,7 @@ async def test_while_one_is_down_the_rest_is_ready_and_says_so(site: Site) -> No
             started = await it.served.logged("gateway.started")
             ready: dict[str, str] = {}
             async with asyncio.timeout(30):
-                while "workers" not in ready:  # the one that is asked may have to find its sibling first
+                while "workers" not in ready:  # on a slow machine the probe gives up before it is told who is silent
                     ready = json.loads((await answered(started["http"], "/readyz"))[1])
             assert ready["workers"] == "ok; no answer from 2"
             _, text = await answered(started["http"], "/metrics")
