@@ -46,6 +46,7 @@ from gateway.relay.parser import Parsers
 from gateway.relay.relay import Shell
 from gateway.relay.server import Doors, Farewell, Server
 from gateway.relay.side import CatalogReader
+from gateway.relay.spares import Spares
 from gateway.relay.turn import Turn
 from gateway.running.chats import Chats
 from gateway.running.lookout import Lookout
@@ -308,7 +309,10 @@ class Gateway:
             derive(settings.secret, "cancel keys"),
         )
         saw = self._remembering.saw
-        self.server = Server(doors, self.policy, self.issuers, shell, catalogs, password, saw, self.store.cancel)
+        spares = Spares(settings.target_keep)
+        self.server = Server(
+            doors, self.policy, self.issuers, shell, catalogs, password, saw, self.store.cancel, spares
+        )
         await self.store.listen(self.server.heard)
         server = self.server
         endings = Endings(server.session_ids, self.store.endings, server.end_session, self._background)

@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 #: NIST SP 800-107: a key of HMAC-SHA-256 and HKDF-SHA-256 has no use for less than the hash's strength.
 MIN_SECRET: Final = 32
+#: Seconds that a connection to a target is kept for the next session of the same person: DROP DATABASE waits 5 s for others to leave
+#: (CountOtherDBBackends).
+KEEP: Final = 2
 #: Slack, "Using Socket Mode": connections that an app may have at the same time.
 MOST_SOCKETS: Final = 10
 #: What to do about a certificate and a key that can't be used.
@@ -132,6 +135,7 @@ class Settings:
     log: str = "json"
     spool: Path = Path("spool")
     workers: int = 1
+    target_keep: int = KEEP
     slack: Slack | None = None
     teams: Teams | None = None
     web: Web | None = None
@@ -164,6 +168,7 @@ def _made(values: "_Values") -> Settings:
         log=values.choice("HOOP_LOG", ("json", "console")),
         spool=Path(values.get("HOOP_SPOOL") or "spool"),
         workers=values.count("HOOP_WORKERS", 1),
+        target_keep=values.count("HOOP_TARGET_KEEP", KEEP, range(31)),
         slack=values.slack(),
         teams=values.teams(),
         web=values.web(),
@@ -312,12 +317,12 @@ class _Values:
             self.wrong(name, f'"{found}" is none of {", ".join(choices)}')
         return found
 
-    def count(self, name: str, default: int) -> int:
+    def count(self, name: str, default: int, among: range = range(1, 257)) -> int:
         found = self.get(name)
         if not found:
             return default
-        if not found.isdecimal() or not 1 <= int(found) <= 256:
-            self.wrong(name, f'"{found}" is no number from 1 to 256')
+        if not found.isdecimal() or int(found) not in among:
+            self.wrong(name, f'"{found}" is no number from {among[0]} to {among[-1]}')
             return default
         return int(found)
 

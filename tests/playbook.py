@@ -256,6 +256,8 @@ def _lines(effect: ev.Effect) -> list[str]:
             return [f"settled {request} {transaction}"]
         case ev.WakeAt():
             return []
+        case ev.Close(spare=True):
+            return ["close spare"]
     return [type(effect).__name__.lower()]
 
 

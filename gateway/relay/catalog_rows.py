@@ -82,6 +82,7 @@ def _catalog(parts: Parts) -> Catalog:
         user_types=frozenset(types),
         user_type_oids=frozenset(each["oid"] for each in typed),
         schemas=frozenset(each["name"] for each in parts["schemas"]),
+        greets=bool(parts["greeting"]),
     )
 
 

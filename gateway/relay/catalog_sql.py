@@ -377,6 +377,11 @@ SELECT f.conrelid::pg_catalog.int8 AS relation, f.confrelid::pg_catalog.int8 AS 
  WHERE f.contype = 'f' GROUP BY f.oid, f.conrelid, f.confrelid, f.confdeltype, f.confupdtype
 """
 
+# Code that runs at each login (from 17 on).
+_GREETING = """
+SELECT e.evtname AS name FROM pg_catalog.pg_event_trigger e WHERE e.evtevent = 'login' AND e.evtenabled <> 'D'
+"""
+
 
 PARTS = {
     "relations": _RELATIONS,
@@ -403,6 +408,7 @@ PARTS = {
     "copying": _COPYING,
     "filling": _FILLING,
     "references": _REFERENCES,
+    "greeting": _GREETING,
 }
 EVERYTHING = "SELECT {}, pg_catalog.to_json(pg_catalog.current_setting('server_version_num')::pg_catalog.int4) AS version".format(
     ", ".join(

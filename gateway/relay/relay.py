@@ -36,6 +36,7 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
 from gateway.store.port import REMINDED_FROM
 from gateway.wire.backend import error_response
+from gateway.wire.frontend import TERMINATE
 
 log = structlog.get_logger()
 
@@ -88,6 +89,7 @@ class Relay:
         self._ended = ended
         self.ongoing: Callable[[asyncio.Task[None]], None] = lambda _: None
         self.forget_key: Callable[[], None] = lambda: None
+        self.give_on: Callable[[TargetLink], None] = _end  # a connection to the target that is as new
         self._why_paused: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -226,7 +228,7 @@ class Relay:
         if to_client:
             self._wires.say(b"".join(to_client) if len(to_client) > 1 else to_client[0])
         if closing is not None:
-            self._close(goodbye=closing.goodbye)
+            self._close(goodbye=closing.goodbye, spare=closing.spare)
 
     def _later(self, effect: ev.Effect) -> None:  # noqa: PLR0912 - the table of effects
         match effect:
@@ -548,17 +550,26 @@ class Relay:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _close(self, *, goodbye: bool = False) -> None:
+    def _close(self, *, goodbye: bool = False, spare: bool = False) -> None:
         if self._wires.closed:
             return
         self._open.dec()
         for timer in (self._timer, self._watch, self._expiry, *self._looks):
             if timer is not None:
                 timer.cancel()
-        self._wires.close(goodbye=goodbye)
+        spare = spare and not self._wires.keeps_back
+        self._wires.close(goodbye=goodbye, target=not spare)
+        if spare:
+            self.give_on(self._link)
         self._close_side()
         self.forget_key()
         self._ended(self)
+
+
+def _end(link: TargetLink) -> None:
+    """Nobody takes it."""
+    link.door.write(TERMINATE)
+    link.door.close()
 
 
 async def _to_ready(door: Doorway) -> bytes:

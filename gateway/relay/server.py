@@ -24,7 +24,13 @@ import structlog
 
 from gateway.audit.entry import Value
 from gateway.audit.pattern import Pattern, text_value
-from gateway.errors import AuthenticationFailed, GatewayError, ProtocolViolation, SettingRefused
+from gateway.errors import (
+    AuthenticationFailed,
+    GatewayError,
+    ProtocolViolation,
+    SettingRefused,
+    TargetUnavailable,
+)
 from gateway.identity.claims import Identity
 from gateway.identity.issuers import Issuers
 from gateway.masking.detectors import Detectors
@@ -36,6 +42,7 @@ from gateway.relay.cancel import CancelKeys, Forwarding
 from gateway.relay.catalogs import Catalogs, key
 from gateway.relay.doorway import Doorway
 from gateway.relay.relay import Relay, Shell
+from gateway.relay.spares import Spares, Terms
 from gateway.relay.target import Ask, TargetLink, connect
 from gateway.session import events as ev
 from gateway.session.common import Commons
@@ -82,6 +89,8 @@ _LONGEST_SAID = 256
 _REFUSED = "login refused: unknown token, user or target"
 _HINT = "The password is a token (`hoop token`), the database is a target's name."
 _ASK_PATH = Ask(ASK_PATH, unless=PATH)
+#: too_many_connections, also of a role's or database's own limit.
+_TOO_MANY = "53300"
 _GROUPLESS = "the token names no groups"
 _NO_GROUPS = "Your token names no groups: if rules go by them, its issuer has to put them into it."
 
@@ -132,6 +141,7 @@ class Server:
         password: Callable[[Target, Secret], Coroutine[Any, Any, str]],
         saw: Callable[[Identity], Coroutine[Any, Any, None]],
         tell: Callable[[Sequence[str]], Awaitable[None]],
+        spares: Spares | None = None,
     ) -> None:
         self._doors = doors
         self.policy = policy
@@ -143,6 +153,7 @@ class Server:
         self._keys = CancelKeys(doors.cancel_key)
         self._tell = tell
         self._forwarding = Forwarding(tell)
+        self._spares = spares or Spares(0)
         self._relays: dict[Relay, Session] = {}
         self._empty = asyncio.Event()  # set by the last session that ends
         self._meetings: set[asyncio.Task[None]] = set()
@@ -180,6 +191,7 @@ class Server:
             listening.close()
         for meeting in list(self._meetings):
             meeting.cancel()
+        self._spares.close()
         await self._forwarding.close()
         self._empty.clear()
         ended = await self._end(ev.Why.DRAINING, 0)
@@ -396,7 +408,7 @@ class Server:
         target = login_of(self.policy, identity, target)
         chosen = settings(guest.hello.parameters)
         wish = read_bool(chosen.pop(SETTING, "off")) is True
-        link = await self._reach(target, chosen)
+        link, terms = await self._reach(identity, target, chosen)
         try:
             path = _path(link)
             await self._saw(identity)
@@ -427,6 +439,8 @@ class Server:
         secret = self._keys.give(relay.cancel, link.pid, 32 if minor == _NEWEST_MINOR else 4)
         session.talk.reported = {name: value for name, value in link.parameters.items() if name in REPORTED}
         relay.ongoing = self._ongoing
+        if catalog is not None and not catalog.greets:
+            relay.give_on = partial(self._spares.keep, terms)
         relay.forget_key = lambda: self._keys.forget(link.pid, secret)
         notices = [session.talk.hiding.diagnostics(each, protected=False) for each in link.notices]
         guest.door.write(_welcome(link, notices, secret))
@@ -441,14 +455,25 @@ class Server:
         else:
             self._shell.spool.record_alike(started, (text_value(login.session),))
 
-    async def _reach(self, target: Target, chosen: Mapping[str, str]) -> TargetLink:
+    async def _reach(self, who: Identity, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Terms]:
+        """A connection to the target, logged in or as if it were, and the terms on which it may be given on."""
         try:
             await self._catalogs.get(target)  # a target that is new is read before anybody waits there
             password = await self._password(target, target.password)
-            return await connect(target, password, {**chosen, SETTING: "on"}, _ASK_PATH)
+            terms = Terms(who.issuer, who.subject, target, password, (*chosen.items(), (SETTING, "on")))
+            return self._spares.take(terms) or await self._log_in(terms), terms
         except GatewayError:
             self._shell.metrics.connects_failed.labels(target.name).inc()
             raise
+
+    async def _log_in(self, terms: Terms) -> TargetLink:
+        new = partial(connect, terms.target, terms.password, dict(terms.parameters), _ASK_PATH)
+        try:
+            return await new()
+        except TargetUnavailable as error:  # those that are kept must be in nobody's way
+            if error.sqlstate != _TOO_MANY or not await self._spares.make_room(terms.target):
+                raise
+        return await new()
 
     async def _aside(self, target: Target) -> TargetLink:
         return await connect(

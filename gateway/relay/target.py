@@ -49,7 +49,8 @@ class TargetLink:
     """A logged-in connection to a target, idle. `parameters` are its ParameterStatus reports; pid and secret its cancel key.
 
     `notices`: bodies of the NoticeResponses of the login (a collation that doesn't fit, a login trigger's words). `answer`: what
-    was answered to what it was asked right behind the login, as (type, body); empty where nothing was.
+    was answered to what it was asked right behind the login, as (type, body); empty where nothing was. `since`: when it logged in,
+    by the loop's clock.
     """
 
     door: Doorway
@@ -59,6 +60,7 @@ class TargetLink:
     secret: bytes
     notices: list[bytes] = field(default_factory=list)
     answer: list[tuple[int, bytes]] = field(default_factory=list)
+    since: float = 0.0
 
     async def cancel(self) -> None:
         """Send a CancelRequest and wait until the target has closed that connection, so that it can't hit what follows."""
@@ -181,7 +183,7 @@ class _Login:
     """What to say to each message of the target, and what it has told. First it proves who it is, then it greets, then it is asked."""
 
     def __init__(self, door: Doorway, target: Target, password: str, ask: Ask) -> None:
-        self.link = TargetLink(door, target, {}, 0, b"")
+        self.link = TargetLink(door, target, {}, 0, b"", since=asyncio.get_running_loop().time())
         self._stage = self._authenticate
         self._exchange = scram.Scram(password, secrets.token_urlsafe(24))
         self._proved = False

@@ -117,14 +117,16 @@ class Wires:
         for data in kept:
             self.send(data)
 
-    def close(self, *, goodbye: bool = False) -> None:
-        """Take nothing any more, and close both behind what was sent. `goodbye`: the client waits for nothing, TLS's end neither."""
+    def close(self, *, goodbye: bool = False, target: bool = True) -> None:
+        """Take nothing any more, and close both behind what was sent, or the client's side alone. `goodbye`: the client waits for nothing,
+        TLS's end neither."""
         self.closed = True
         if goodbye and not self.client.get_write_buffer_size():
             self.client.abort()
         else:
             self.client.close()
-        self.target.close()
+        if target:
+            self.target.close()
 
 
 class Side:

@@ -411,6 +411,7 @@ class Answers:
             raise ProtocolViolation(
                 f"{name} was changed to {value}: statements could then be read in two ways", sqlstate="42501"
             )
+        self._talk.as_new = False
         if name == "search_path":
             self._talk.path_stale = True
         if name in REPORTED:

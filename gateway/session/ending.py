@@ -70,9 +70,11 @@ class Ending:
 
     def goodbye(self) -> None:
         """The client is done (Terminate)."""
+        spare = self._talk.is_spare
         self._abandon()
-        self._talk.emit(ev.ToTarget(frontend.TERMINATE))
-        self._close(GOODBYE)
+        if not spare:
+            self._talk.emit(ev.ToTarget(frontend.TERMINATE))
+        self._close(GOODBYE, spare=spare)
 
     def _cut_short(self) -> None:
         """The gateway waits no longer for what runs: the target is asked to stop it, and its answer is still heard."""
@@ -116,7 +118,7 @@ class Ending:
             reply.executions = []
         talk.broken_off(in_flight=in_flight)
 
-    def _close(self, reason: str) -> None:
+    def _close(self, reason: str, *, spare: bool = False) -> None:
         talk = self._talk
         if talk.phase is not Phase.CLOSED:
             talk.phase = Phase.CLOSED
@@ -125,4 +127,4 @@ class Ending:
                 talk.emit(talk.story.goodbye())
             else:
                 talk.record("session_ended", reason=reason)
-            talk.emit(ev.Close(goodbye=reason is GOODBYE))
+            talk.emit(ev.Close(goodbye=reason is GOODBYE, spare=spare))

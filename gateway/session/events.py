@@ -335,9 +335,11 @@ class ReloadCatalog:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close both sides, after what was sent has left. `goodbye`: the client has said that it is done, and reads nothing more."""
+    """Close both sides, after what was sent has left. `goodbye`: the client has said that it is done, and reads nothing more.
+    `spare`: the target's side is as good as new, and may serve the person's next session (spare.py)."""
 
     goodbye: bool = False
+    spare: bool = False
 
 
 Effect = (

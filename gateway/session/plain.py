@@ -24,6 +24,7 @@ from gateway.policy.decide import Answer
 from gateway.session.common import LONGEST, cost
 from gateway.session.gate import Gate, rewritten
 from gateway.session.names import NEVER_DOUBTED, Names, Prepared
+from gateway.session.spare import leaves_nothing
 from gateway.session.state import Conversation
 from gateway.sql.shape import constants_are_free, is_all_numbers, outline, shape
 from gateway.sql.statement import Control, Script, Statement, StatementClass
@@ -104,7 +105,7 @@ class Plain:
 
     `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
     before) and result formats; `latest`: how the last answer began. `edge`: it begins or ends a block. `writes`: it changes rows.
-    `mute`: it gives none, and its tag says no number.
+    `mute`: it gives none, and its tag says no number. `leaves`: something that stays (spare.py).
     """
 
     statement: Statement
@@ -118,6 +119,7 @@ class Plain:
     edge: Edge | None = None
     writes: bool = False
     mute: bool = False
+    leaves: bool = False
 
 
 class Known:
@@ -342,7 +344,13 @@ class PlainReads:
         _, over = talk.story.patterns(execution)
         hides = talk.hiding.hides_values(statement)
         mute = edge is None and statement.control is not None
-        return Plain(statement, execution.protected, hides, begun, over, bare, edge=edge, writes=writes, mute=mute)
+        return Plain(
+            *(statement, execution.protected, hides, begun, over, bare),
+            edge=edge,
+            writes=writes,
+            mute=mute,
+            leaves=not leaves_nothing(statement),
+        )
 
     def described(self, plain: Plain, body: bytes, formats: bytes) -> Result | None:
         """The result that this RowDescription describes; None the first time, when it is learnt. `formats`: as in Bind."""

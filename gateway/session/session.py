@@ -178,6 +178,7 @@ class Session:
     def _cancel(self) -> None:
         talk = self.talk
         talk.record("cancelled", request=self.holding.request_id)
+        talk.as_new = False  # it may hit what comes next
         self.second.interrupted()
         if talk.runs:
             talk.emit(ev.CancelTarget())

@@ -128,8 +128,10 @@ class ShortWay:
             flight.before += self._opened
             flight.sent = OPEN + flight.sent + CLOSE
         if steps:
+            talk.as_new = talk.as_new and not any(each.plain.leaves for each in steps)
             talk.number = steps[-1].number
             return [(each.plain.begun, each.values) for each in steps]
+        talk.as_new = talk.as_new and not flight.plain.leaves
         talk.number = flight.number
         return ((flight.plain.begun, flight.values),)
 

@@ -20,6 +20,7 @@ from gateway.session.judging import Judge
 from gateway.session.names import Change, Names
 from gateway.session.renewal import SOON, Renewal
 from gateway.session.replies import Execution, Mode, Reply
+from gateway.session.spare import leaves_nothing
 from gateway.session.story import Story
 from gateway.session.traits import (
     changes_catalog,
@@ -121,6 +122,7 @@ class Conversation:
         self.ran: list[Execution] = []  # approved and executed since the last ReadyForQuery
         self.failed: dict[str, tuple[str, Execution]] = {}  # approved and failed: request -> (SQLSTATE, which)
         self.unsettled: list[str] = []  # executed requests whose transaction is still open
+        self.as_new = True  # nothing has come to the target that DISCARD ALL may not take back
         self.number = 0  # of the last statement
         self.story = Story(login, judge)
 
@@ -203,6 +205,11 @@ class Conversation:
             or self.gate.unsure
             or self.gate.wish
         )
+
+    @property
+    def is_spare(self) -> bool:
+        """May its connection to the target serve another session, once it is reset?"""
+        return self.as_new and self.status == "I" and self.at_rest
 
     def still_copying(self) -> None:
         """Something was answered: is a COPY FROM STDIN still on its way? It may be one of a later batch."""
@@ -363,6 +370,7 @@ class Conversation:
 
     def _watch(self, statement: Statement) -> None:
         """Note what this statement may change behind our back once it runs."""
+        self.as_new = self.as_new and leaves_nothing(statement)
         self.spreading.runs(statement)
         use = statement.names
         if use is not None and use.verb == "LISTEN" and use.name and len(self.channels) < _CHANNELS_KEPT:

@@ -78,6 +78,7 @@ class Catalog:
     `restarting_functions`: the user's own that begin anew where they are fetched from behind a savepoint (gateway.sql.restarts).
     `user_operators`, `user_types`: likewise; `user_type_oids`: those types by OID, as Parse gives them.
     `builtin_functions`: every function name in pg_catalog; with it a name that exists nowhere can be told apart (empty: it can't).
+    `greets`: code of the user's runs at each login (an event trigger).
     `schemas`: those that exist and that the gateway's login may use; others on a search_path don't count (empty: not known).
     """
 
@@ -96,6 +97,7 @@ class Catalog:
     function_reads: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     function_writes: Mapping[str, Spread] = field(default_factory=dict)
     restarting_functions: frozenset[str] = frozenset()
+    greets: bool = False
     #: OID -> (schema, table, {attnum: column}). Made once a snapshot, which all sessions share: each result asks for it.
     tables: Mapping[int, tuple[str, str, Mapping[int, str]]] = field(init=False, repr=False, compare=False)
 

@@ -112,14 +112,14 @@ def test_a_query_inside_copy_ends_the_session() -> None:
 
 def test_terminate() -> None:
     play = Playbook()
-    assert play.client(TERMINATE) == ["target X", "record session_ended", "close"]
+    assert play.client(TERMINATE) == ["record session_ended", "close spare"]
 
 
 def test_terminate_waits_for_the_answers_to_what_went_before() -> None:
     play = Playbook()
     assert play.client(query("SELECT 1"), TERMINATE)[-1] == "target Q[SELECT 1]"
     lines = play.target(complete("SELECT 1"), ready())
-    assert lines[-4:] == ["client C[SELECT 1] ZI", "target X", "record session_ended", "close"]
+    assert lines[-3:] == ["client C[SELECT 1] ZI", "record session_ended", "close spare"]
 
 
 def test_an_expired_token_ends_the_session_at_its_next_statement_outside_a_transaction() -> None:
