@@ -303,6 +303,17 @@ class Stack:
         assert found is not None
         return found
 
+    async def forget_spares(self) -> None:
+        """End the connections to targets that are kept for who comes again."""
+        spares = self.demo.gateway.server._spares
+
+        async def drop() -> None:
+            seconds = spares._seconds
+            spares.close()
+            spares._seconds = seconds
+
+        await self.on(drop())
+
     async def reload(self, target: str) -> None:
         """Have the catalogs of a target read again, of every login there; to be run on the stack's loop."""
         server = self.demo.gateway.server

@@ -86,6 +86,7 @@ async def test_a_session_begins_with_the_path_of_its_login(stack: Stack) -> None
             ("public", '-c search_path="$user",public', "hoop.ledger"),
         ):
             stack.do(f"ALTER ROLE hoop SET search_path = {path}")
+            await stack.forget_spares()
             async with await archive(stack, "ann", options=options) as connection:
                 await stack.on(stack.reload("archive"))
                 await asked(connection, "SELECT min(amount) FROM ledger")

@@ -56,22 +56,11 @@ async def _been(stack: Stack, *messages: bytes, who: str = "ann", **more: str) -
     return await _leave(stack, wire)
 
 
-async def _forget(stack: Stack) -> Stack:
-    """Nothing is kept of former tests."""
-    spares = stack.demo.gateway.server._spares
-
-    async def drop() -> None:
-        seconds = spares._seconds
-        spares.close()
-        spares._seconds = seconds
-
-    await stack.on(drop())
-    return stack
-
-
 @pytest.fixture
 async def fresh(each_version: Stack) -> Stack:
-    return await _forget(each_version)
+    """Nothing is kept of former tests."""
+    await each_version.forget_spares()
+    return each_version
 
 
 READS = [
@@ -183,7 +172,7 @@ async def test_what_is_kept_is_in_nobodys_way(fresh: Stack) -> None:
 
 async def test_none_is_kept_where_code_runs_at_each_login(stack: Stack) -> None:
     """Event triggers ON login: from 17 on."""
-    await _forget(stack)
+    await stack.forget_spares()
     stack.do("CREATE FUNCTION greet() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")
     stack.do("CREATE EVENT TRIGGER greet ON login EXECUTE FUNCTION greet()")
     try:
