@@ -439,8 +439,7 @@ class Server:
         secret = self._keys.give(relay.cancel, link.pid, 32 if minor == _NEWEST_MINOR else 4)
         session.talk.reported = {name: value for name, value in link.parameters.items() if name in REPORTED}
         relay.ongoing = self._ongoing
-        if catalog is not None and not catalog.greets:
-            relay.give_on = partial(self._spares.keep, terms)
+        relay.give_on = partial(self._spares.keep, terms)
         relay.forget_key = lambda: self._keys.forget(link.pid, secret)
         notices = [session.talk.hiding.diagnostics(each, protected=False) for each in link.notices]
         guest.door.write(_welcome(link, notices, secret))
@@ -458,10 +457,11 @@ class Server:
     async def _reach(self, who: Identity, target: Target, chosen: Mapping[str, str]) -> tuple[TargetLink, Terms]:
         """A connection to the target, logged in or as if it were, and the terms on which it may be given on."""
         try:
-            await self._catalogs.get(target)  # a target that is new is read before anybody waits there
+            catalog = await self._catalogs.get(target)  # a target that is new is read before anybody waits there
             password = await self._password(target, target.password)
             terms = Terms(who.issuer, who.subject, target, password, (*chosen.items(), (SETTING, "on")))
-            return self._spares.take(terms) or await self._log_in(terms), terms
+            spare = None if catalog is None or catalog.greets else self._spares.take(terms)
+            return spare or await self._log_in(terms), terms
         except GatewayError:
             self._shell.metrics.connects_failed.labels(target.name).inc()
             raise

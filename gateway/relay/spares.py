@@ -24,7 +24,7 @@ from gateway.wire.frontend import TERMINATE, message, query
 OLDEST: Final = 30.0
 #: So many at once in this process: each is a connection of the target's `max_connections`.
 MOST: Final = 16
-#: For how long those are waited for that make room.
+#: Those that make room are cut off if the target has not let them go so much later.
 _LEAVING: Final = 1.0
 
 _RESET: Final = query("DISCARD ALL")
@@ -49,6 +49,7 @@ class Spares:
         self._seconds = seconds
         self._kept: dict[Terms, list[_Spare]] = {}
         self._count = 0
+        self._leaving: dict[asyncio.Future[None], tuple[str, int]] = {}  # what makes room, and on which server
 
     def keep(self, terms: Terms, link: TargetLink) -> None:
         """Take a connection over that nobody owns any more and to which nothing is owed: keep it, or end it."""
@@ -61,18 +62,19 @@ class Spares:
         spare = _Spare(link, transport, lambda: self._gone(terms, spare))
         self._kept.setdefault(terms, []).append(spare)
         self._count += 1
-        spare.begin(self._seconds)
+        spare.begin(min(self._seconds, link.since + OLDEST - now))
 
     def take(self, terms: Terms) -> TargetLink | None:
         """A connection on these terms that is as new, if one is kept; the last that came."""
         for spare in reversed(self._kept.get(terms, ())):
-            if spare.ready:
+            if spare.ready and not spare.transport.is_closing():
                 self._gone(terms, spare)
                 return spare.give()
         return None
 
     async def make_room(self, target: Target) -> bool:
-        """End those on this target's server, and wait until it has let them go. False: there were none."""
+        """End those on this target's server, and wait until it has let them go, and those that others have ended there. False: there were
+        none."""
         place = target.host, target.port
         leaving = [
             each
@@ -80,9 +82,13 @@ class Spares:
             if (terms.target.host, terms.target.port) == place
             for each in kept
         ]
-        ends = [each.leave() for each in leaving]
+        for each in leaving:
+            lost = each.leave()
+            self._leaving[lost] = place
+            lost.add_done_callback(self._leaving.pop)
+        ends = [lost for lost, where in self._leaving.items() if where == place]
         if ends:
-            await asyncio.wait(ends, timeout=_LEAVING)
+            await asyncio.wait(ends)  # each ends within _LEAVING
         return bool(ends)
 
     def close(self) -> None:
@@ -106,7 +112,7 @@ class _Spare:
     def __init__(self, link: TargetLink, transport: asyncio.Transport, gone: Callable[[], None]) -> None:
         self.ready = False
         self._link = link
-        self._transport = transport
+        self.transport = transport
         self._gone = gone
         self._said = b""
         self._timer: asyncio.TimerHandle | None = None
@@ -114,32 +120,34 @@ class _Spare:
 
     def begin(self, seconds: float) -> None:
         """Reset it, and end it after so many seconds."""
-        self._transport.set_protocol(cast(asyncio.Protocol, self))
-        self._transport.write(_RESET)
+        self.transport.set_protocol(cast(asyncio.Protocol, self))
+        self.transport.write(_RESET)
         self._timer = asyncio.get_running_loop().call_later(seconds, self.end)
 
     def give(self) -> TargetLink:
         """The connection, as if its login had just been answered."""
         self._stop()
         door = Doorway()
-        door.connection_made(self._transport)
-        self._transport.set_protocol(door.protocol())
+        door.connection_made(self.transport)
+        self.transport.set_protocol(door.protocol())
         self._link.door = door
         return self._link
 
     def end(self) -> None:
         """Say goodbye to the target."""
         self._stop()
-        if not self._transport.is_closing():
-            self._transport.write(TERMINATE)
-            self._transport.close()
+        if not self.transport.is_closing():
+            self.transport.write(TERMINATE)
+            self.transport.close()
         self._gone()
 
     def leave(self) -> "asyncio.Future[None]":
-        """As `end`, and done once the target has closed it."""
+        """As `end`, and done once the target has closed it, or has not within _LEAVING."""
         self._stop()
-        self._lost = asyncio.get_running_loop().create_future()
-        self._transport.write(TERMINATE)
+        loop = asyncio.get_running_loop()
+        self._lost = loop.create_future()
+        self._timer = loop.call_later(_LEAVING, self.transport.abort)
+        self.transport.write(TERMINATE)
         self._gone()
         return self._lost
 
@@ -154,13 +162,16 @@ class _Spare:
         """Never called: it takes over a connection that is there."""
 
     def data_received(self, data: bytes) -> None:
+        if self._lost is not None:
+            return  # whatever it says: it leaves
         self._said += data
-        self.ready = self._said == _DONE and self._lost is None
+        self.ready = self._said == _DONE
         if not _DONE.startswith(self._said):  # a new setting, a notice, an error, the target's last word: not as new
             self.end()
 
     def eof_received(self) -> None:
-        """The loop closes the connection then."""
+        """The loop closes the connection then; until it says so nobody may get it."""
+        self.ready = False
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._stop()

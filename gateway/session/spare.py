@@ -11,6 +11,7 @@ What must not live here: how it is reset and given on (gateway/relay/spares.py).
 
 from typing import Final
 
+from gateway.sql.functions import seeds
 from gateway.sql.statement import Control, Statement, StatementClass
 
 _QUIET: Final = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
@@ -19,12 +20,11 @@ _BLOCKS: Final = frozenset(
 )
 #: What BEGIN may say of its transaction, and SHOW of a setting; no other statement of housekeeping is taken.
 _OF_TRANSACTION: Final = frozenset({"transaction_isolation", "transaction_read_only", "transaction_deferrable"})
-_SEEDS: Final = frozenset({"setseed", "pg_catalog.setseed"})
 
 
 def leaves_nothing(statement: Statement) -> bool:
     """Is the target's session the same behind it as before, but for what DISCARD ALL resets?"""
-    if not statement.classes <= _QUIET or not _SEEDS.isdisjoint(statement.functions):
+    if not statement.classes <= _QUIET or seeds(statement):
         return False
     if StatementClass.HOUSEKEEPING in statement.classes and statement.control not in _BLOCKS and not statement.shows:
         return False

@@ -11,7 +11,7 @@ from gateway.sql.behind import passed_on
 from gateway.sql.catalog import Spread
 from gateway.sql.copies import fits, spread_by
 from gateway.sql.frames import UNKNOWN
-from gateway.sql.functions import special_class
+from gateway.sql.functions import seeds, special_class
 from gateway.sql.lineage_expressions import Copy
 from gateway.sql.severing import concerned, severs
 from gateway.sql.statement import Statement, StatementClass
@@ -21,8 +21,6 @@ from gateway.sql.tree import parts
 Relative = tuple[str | None, str]
 #: What puts no value anywhere.
 _KEEP = frozenset({StatementClass.HOUSEKEEPING, StatementClass.READ})
-#: A read that random() tells of later.
-_SEEDS = frozenset({"setseed", "pg_catalog.setseed"})
 
 
 class Spreading:
@@ -104,7 +102,7 @@ class Spreading:
         meant = self._reader.meant(statement)
         catalog = self._grounds.catalog
         spread = spread_by(meant or statement, catalog) if catalog else []
-        if statement.classes <= _KEEP and not spread and _SEEDS.isdisjoint(statement.functions):
+        if statement.classes <= _KEEP and not spread and not seeds(statement):
             return []
         given = self._reader.given(statement)
         copies = self._grounds.lineages.copies(meant.sql, given) if meant and given is not None else None

@@ -209,7 +209,9 @@ class Conversation:
     @property
     def is_spare(self) -> bool:
         """May its connection to the target serve another session, once it is reset?"""
-        return self.as_new and self.status == "I" and self.at_rest
+        catalog = self.grounds.catalog
+        greets = catalog is None or catalog.greets  # code runs at each login, or may: each session is owed it
+        return self.as_new and self.status == "I" and self.at_rest and not greets
 
     def still_copying(self) -> None:
         """Something was answered: is a COPY FROM STDIN still on its way? It may be one of a later batch."""

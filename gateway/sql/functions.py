@@ -133,9 +133,16 @@ def special_class(name: str) -> Kind | None:
     return None
 
 
+#: A read by its effects, and what random() gives is told by it.
+SEED = "setseed"
 #: What they give is chosen, or may be, by who sends the statement: settings of one's own, comments, locks, seeds ...
 _OF_SESSION = words("current_setting current_query currval lastval random random_normal array_sample array_shuffle")
 _OF_SESSION_PREFIXES = ("pg_", "txid_", "inet_client_")
+
+
+def seeds(statement: Statement) -> bool:
+    """Does it seed random(), which then tells of it for as long as the backend lives? A name may stand behind its database's too."""
+    return any(SEED in each and parts(each)[-1] == SEED for each in statement.functions)
 
 
 def depends_on_session(statement: Statement) -> bool:

@@ -44,6 +44,12 @@ CREATE VIEW casting AS SELECT 1::calling AS x;
 CREATE VIEW checking AS SELECT 1::positive AS x;
 CREATE SEQUENCE public.numbers;
 CREATE VIEW counting AS SELECT nextval('numbers') AS x;
+CREATE VIEW seeding AS SELECT setseed(0.5) IS NULL AS x;
+CREATE DOMAIN public.sown AS int CHECK (setseed(0.5) IS NOT NULL);
+CREATE TABLE public.sown_rows (id int);
+CREATE POLICY sown ON public.sown_rows USING (setseed(0.5) IS NOT NULL);
+ALTER TABLE public.sown_rows ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.sown_rows FORCE ROW LEVEL SECURITY;
 CREATE VIEW timing AS SELECT clock_timestamp() AS x, extract(year FROM now()) AS y;
 CREATE TABLE public.rows (id int);
 CREATE POLICY mine ON public.rows USING (evil() = id);
@@ -222,6 +228,12 @@ def test_types_made_of_a_domain_whose_check_runs_code_are_user_types_too(catalog
 def test_views_that_cast_to_code_or_call_what_is_no_read_say_so(catalog: Catalog) -> None:
     told = {name: catalog.relations["public", name].calls_user_code for name in VIEWS}
     assert told == VIEWS
+
+
+def test_a_seed_for_random_in_code_that_no_statement_names_is_no_read(catalog: Catalog) -> None:
+    assert "setseed" in catalog.safe_functions, "where a statement says it"
+    assert "sown" in catalog.user_types
+    assert catalog.relations["public", "seeding"].calls_user_code
 
 
 def test_relations_whose_columns_are_cast_by_user_code_without_a_word_say_so(catalog: Catalog) -> None:

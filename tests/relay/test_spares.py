@@ -179,6 +179,32 @@ async def test_one_that_the_target_ends_is_forgotten() -> None:
     assert spares.take(TERMS) is None
 
 
+async def test_one_whose_end_has_been_heard_is_not_given_on() -> None:
+    """Between the end of the stream and the end of the connection is a turn of the loop."""
+    spares = Spares(LONG)
+    await kept(spares)
+    spares._kept[TERMS][0].eof_received()
+    assert spares.take(TERMS) is None
+    spares.close()
+
+
+async def test_one_that_closes_is_not_given_on() -> None:
+    spares = Spares(LONG)
+    link, _ = await kept(spares)
+    transport = spares._kept[TERMS][0].transport
+    transport.abort()
+    assert spares.take(TERMS) is None
+    assert link.door.transport is transport
+
+
+async def test_none_waits_until_it_is_too_old() -> None:
+    spares = Spares(LONG)
+    link, peer = await linked(asyncio.get_running_loop().time() - OLDEST + 0.01)
+    spares.keep(TERMS, link)
+    assert await peer.rest() == RESET + TERMINATE
+    assert not spares._kept
+
+
 async def test_it_is_ended_when_its_time_is_over() -> None:
     spares = Spares(0.001)
     link, peer = await linked()
@@ -231,6 +257,43 @@ async def test_room_is_made_on_this_server_and_is_there_once_it_has_let_go() -> 
     assert spares.take(replace(TERMS, target=replace(SHOP, host="elsewhere"))) is elsewhere
     assert not await spares.make_room(SHOP)
     elsewhere.door.close()
+
+
+async def test_who_comes_while_room_is_made_waits_for_it_too() -> None:
+    spares = Spares(LONG)
+    _, peer = await kept(spares)
+    both = [asyncio.create_task(spares.make_room(SHOP)) for _ in range(2)]
+    assert await peer.hears(5) == TERMINATE
+    assert not any(each.done() for each in both)
+    peer.close()
+    assert await asyncio.gather(*both) == [True, True]
+    assert not await spares.make_room(SHOP)
+
+
+async def test_a_target_that_does_not_let_go_is_cut_off() -> None:
+    spares = Spares(LONG)
+    link, peer = await kept(spares)
+    transport = spares._kept[TERMS][0].transport
+    assert await spares.make_room(SHOP)
+    assert transport.is_closing()
+    assert await peer.rest() == TERMINATE
+
+
+async def test_places_of_those_that_have_gone_are_free_again() -> None:
+    spares = Spares(LONG)
+    for _ in range(MOST):
+        _, peer = await kept(spares)
+        peer.close()
+
+        async def forgotten() -> bool:
+            return not spares._kept
+
+        await until(forgotten)
+    for _ in range(MOST):
+        await kept(spares)
+        assert spares.take(TERMS) is not None
+    await kept(spares)
+    assert spares.take(TERMS) is not None
 
 
 async def test_the_password_is_not_shown() -> None:

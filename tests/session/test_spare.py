@@ -1,12 +1,15 @@
 """Which sessions leave their connection to the target as good as new, and which don't."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.session import events as ev
 from gateway.session.spare import leaves_nothing
+from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
 from gateway.wire.frontend import SYNC, TERMINATE, bind, execute, message, parse, query
-from tests.playbook import BOUND, PARSED, Playbook, complete, error, ready
+from tests.playbook import BOUND, PARSED, Playbook, catalog, complete, error, ready
 from tests.session.test_session import EVERYTHING_GOES
 
 ENDS = ["target X", "record session_ended", "close"]
@@ -41,6 +44,8 @@ def test_what_leaves_nothing(sql: str) -> None:
     [
         "SELECT setseed(0.5)",
         "SELECT pg_catalog.setseed(0.5)",
+        'SELECT shop.pg_catalog."setseed"(0.5)',
+        "SELECT 1 FROM pg_catalog.setseed(0.5)",
         "SELECT set_config('my.name', 'x', false)",
         "SELECT pg_advisory_lock(1)",
         "SELECT nextval('s')",
@@ -102,6 +107,13 @@ def test_one_that_did_more_is_not(sql: str, times: int) -> None:
     for said, status in (("BEGIN", "T"), *[(sql, "T")] * times, ("COMMIT", "I")):
         play.client(query(said))
         play.target(complete(f"{said.split()[0]} 1" if said == sql else said), ready(status))
+    assert _said(play) == ENDS
+
+
+@pytest.mark.parametrize("found", [None, replace(catalog(), greets=True)], ids=["not read", "code runs at each login"])
+def test_none_is_where_code_may_run_at_each_login(found: Catalog | None) -> None:
+    play = Playbook()
+    play.send(ev.CatalogChanged(found))
     assert _said(play) == ENDS
 
 

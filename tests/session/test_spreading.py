@@ -51,6 +51,7 @@ def judge() -> Judge:
         ("INSERT INTO scratch (a, b) SELECT id, card_number FROM customers", ("*.scratch.b",)),
         ("UPDATE scratch SET b = card_number FROM customers", ("*.scratch.b",)),
         ("SELECT setseed(card_number::float8) FROM customers", ("pg_catalog.random.value",)),
+        ("SELECT shop.pg_catalog.setseed(card_number::float8) FROM customers", ("pg_catalog.random.value",)),
         ("SELECT pg_create_physical_replication_slot(card_number) FROM customers", ("*.*.*",)),
         ("ALTER TYPE t RENAME ATTRIBUTE card_number TO harmless", ("*.*.harmless",)),
         ("COPY orders TO '/x'", ()),
