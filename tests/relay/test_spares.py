@@ -272,7 +272,7 @@ async def test_who_comes_while_room_is_made_waits_for_it_too() -> None:
 
 async def test_a_target_that_does_not_let_go_is_cut_off() -> None:
     spares = Spares(LONG)
-    link, peer = await kept(spares)
+    _, peer = await kept(spares)
     transport = spares._kept[TERMS][0].transport
     assert await spares.make_room(SHOP)
     assert transport.is_closing()
