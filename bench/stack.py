@@ -91,15 +91,17 @@ async def running(
     fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None = None,
     rules: str = "",
     workers: int = 1,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stack]:
-    """Start everything, take it away again. `command` goes between the interpreter and `serve`, `fill` makes tables of its own
+    """Start everything, take it away again. `environment` is the gateway's besides what it needs; `command` goes between the interpreter and `serve`, `fill` makes tables of its own
     before the gateway reads the catalog, `rules` (YAML) stand before those of policies.yaml; with several `workers` `pid` is their supervisor's. Raises NotStarted."""
     base = Path(tempfile.mkdtemp(prefix="hoop-bench-"))
     base.chmod(0o711)  # as root the database runs as another user and must reach its own directory
     try:
         async with _postgres(base / "target", settings) as postgres, _postgres(base / "store", settings) as store:
             machine.elsewhere(store.pid)
-            async with _served(base, postgres, store, command, fill, rules, workers) as stack:
+            more = {**(environment or {}), "HOOP_WORKERS": str(workers)}
+            async with _served(base, postgres, store, command, fill, rules, workers, more) as stack:
                 yield stack
     finally:
         shutil.rmtree(base, ignore_errors=True)
@@ -124,6 +126,7 @@ async def _served(
     fill: Callable[[EmbeddedPostgres], Awaitable[None]] | None,
     rules: str,
     workers: int,
+    more: Mapping[str, str],
 ) -> AsyncIterator[Stack]:
     loaded, stored = await sample.load(postgres), await sample.load(store_server)
     await postgres.psql(_TABLE, sample.SHOP)
@@ -137,7 +140,7 @@ async def _served(
     certificate = Certificate.write(base)
     policies = _policy(base, issuer.url, postgres.port, loaded.shop_password, rules)
     environment = _environment(base, workspace, stored.store_dsn, policies, certificate)
-    environment["HOOP_WORKERS"] = str(workers)
+    environment |= more
     with (base / "gateway.log").open("wb") as log:
         gateway = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", env=environment, stderr=log)
     try:

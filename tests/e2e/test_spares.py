@@ -107,6 +107,7 @@ LEAVES = [
     "SET work_mem = '5MB'",
     "SET TimeZone = 'Asia/Tokyo'",
     "SELECT setseed(0.25)",
+    "SELECT shop.pg_catalog.setseed(0.25)",
     "PREPARE a AS SELECT 1",
     "BEGIN; DECLARE c CURSOR FOR SELECT 1; COMMIT",
     "SELECT 1; SELECT set_config('search_path', 'public', false)",
