@@ -1,15 +1,18 @@
 """Which sessions leave their connection to the target as good as new, and which don't."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gateway.session import events as ev
+from gateway.session.common import Commons
 from gateway.session.spare import leaves_nothing
 from gateway.sql.catalog import Catalog
 from gateway.sql.parse import read
-from gateway.wire.frontend import SYNC, TERMINATE, bind, execute, message, parse, query
-from tests.playbook import BOUND, PARSED, Playbook, catalog, complete, error, ready
+from gateway.sql.statement import NameUse, StatementClass
+from gateway.wire.frontend import SYNC, TERMINATE, bind, describe, execute, message, parse, query
+from tests.playbook import BOUND, PARSED, Playbook, catalog, columns, complete, error, ready, row
 from tests.session.test_session import EVERYTHING_GOES
 
 ENDS = ["target X", "record session_ended", "close"]
@@ -54,6 +57,9 @@ def test_what_leaves_nothing(sql: str) -> None:
         "SET my.name = 'x'",
         "SET seed = 0.5",
         "SET ROLE other",
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET CONSTRAINTS ALL DEFERRED",
+        "COMMIT PREPARED 'a'",
         "SET work_mem = '1MB'",
         "RESET ALL",
         "PREPARE a AS SELECT 1",
@@ -78,6 +84,31 @@ def test_what_leaves_nothing(sql: str) -> None:
 )
 def test_what_may_leave_something(sql: str) -> None:
     assert not leaves_nothing(read(sql).statements[0])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"settings": (("work_mem", "1MB"),)},
+        {"names": NameUse("FETCH", "c")},
+        {"copies": "out"},
+        {"configures": (1,)},
+        {"inner_tags": ("SELECT",)},
+        {"unresolved": ("public.made_since",)},
+        {"spreads": (("public.customers.card_number", "*.*.*"),)},
+        {"guarded": True},
+        {"temporary": True},
+        {"unsettles": True},
+        {"uncertain": True},
+        {"holdable": True},
+        {"untraced": True},
+        {"reason": "it may be anything"},
+        {"classes": frozenset({StatementClass.READ, StatementClass.SESSION})},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_a_read_of_which_anything_more_is_known_may_leave_something(more: dict[str, Any]) -> None:
+    assert not leaves_nothing(replace(read("SELECT 1").statements[0], **more))
 
 
 def _said(play: Playbook, *messages: bytes) -> list[str]:
@@ -115,6 +146,41 @@ def test_none_is_where_code_may_run_at_each_login(found: Catalog | None) -> None
     play = Playbook()
     play.send(ev.CatalogChanged(found))
     assert _said(play) == ENDS
+
+
+def test_one_that_did_more_before_it_read_is_not() -> None:
+    play = Playbook()
+    for sql in ("SET work_mem = '1MB'", "SELECT 1"):
+        play.client(query(sql))
+        play.target(complete(sql.split()[0]), ready())
+    assert _said(play) == ENDS
+
+
+def test_one_whose_token_is_over_is_not() -> None:
+    play = Playbook()
+    play.send(ev.Ended(ev.Why.TOKEN_EXPIRED))
+    assert "close spare" not in _said(play)
+
+
+@pytest.mark.parametrize("sql", ["SELECT setseed(0.5)", "SELECT 1"])
+@pytest.mark.parametrize("count", [1, 2], ids=["alone", "together"])
+def test_one_that_did_more_in_what_others_have_met_is_not(sql: str, count: int) -> None:
+    """Its first of this kind takes the short way, several in a pipeline too, and no statement is looked at there."""
+    knows = replace(catalog(), safe_functions=catalog().safe_functions | {"setseed"})
+    commons = Commons()
+    plays = [Playbook(EVERYTHING_GOES, knows=knows, path=("public",), commons=commons) for _ in range(2)]
+    one = parse("", sql) + bind("", "") + describe("P", "") + execute("")
+    answer = PARSED + BOUND + columns("x") + row(b"") + complete("SELECT 1")
+    for play in plays:
+        for times in (1, 1, count):
+            play.client(one * times + SYNC)
+            play.target(answer * times, ready())
+    last = plays[1]
+    last.session.talk.as_new = True  # as if it had said no more than the last
+    last.client(one * count + SYNC)
+    assert last.session.short.flight is not None
+    last.target(answer * count, ready())
+    assert _said(last) == (ENDS if "setseed" in sql else SPARE)
 
 
 def test_one_that_left_a_block_open_is_not() -> None:
