@@ -6,10 +6,10 @@ import asyncio
 import psycopg
 import pytest
 
-from gateway.wire.frontend import SYNC, TERMINATE, bind, describe, execute, parse, query
-from gateway.wire.startup import cancel_request
+from gateway.wire.frontend import SYNC, TERMINATE, bind, describe, execute, parse, password, query
+from gateway.wire.startup import PROTOCOL_3_0, cancel_request
 from tests.e2e.stack import STEP, Stack
-from tests.e2e.wire import Wire
+from tests.e2e.wire import Wire, startup
 from tests.fakes.stores import until
 
 READ = "SELECT count(*) FROM ledger"
@@ -157,6 +157,38 @@ async def test_nobody_else_does(fresh: Stack, other: dict[str, str]) -> None:
     assert await _been(fresh) == first
 
 
+@pytest.mark.parametrize("minor", [0, 2])
+@pytest.mark.parametrize("wish", [{}, {"options": "-c default_transaction_read_only=on"}], ids=["none", "read only"])
+async def test_it_is_greeted_as_at_a_login(fresh: Stack, minor: int, wish: dict[str, str]) -> None:
+    """Message by message, but for the secret's bytes."""
+    _, new = await _greeted(fresh, minor, wish)
+    first = await _been(fresh, query(READ))
+    pid, again = await _greeted(fresh, minor, wish)
+    assert pid == first
+    assert again == new
+
+
+async def _greeted(stack: Stack, minor: int, wish: dict[str, str]) -> tuple[int, list[tuple[str, bytes]]]:
+    wire = await Wire.open(stack.port)
+    wire.send(startup({"user": "hoop", "database": "shop", "application_name": "spares", **wish}, PROTOCOL_3_0 + minor))
+    await wire.message()
+    wire.send(password(stack.token("ann")))
+    found: list[tuple[str, bytes]] = []
+    while not found or found[-1][0] != "Z":
+        kind, body = await wire.message()
+        found.append((kind, bytes(len(body)) if kind == "K" else body))
+    await wire.reset()
+    return wire.key[0], found
+
+
+async def test_a_login_that_fails_for_another_reason_takes_nobodys(fresh: Stack) -> None:
+    first = await _been(fresh, query(READ))
+    wire = await Wire.open(fresh.port)
+    lines = await wire.log_in(fresh.token("ann"), {"user": "hoop", "database": "shop", "options": "-c work_mem=none"})
+    assert lines[-2:] == ["E22023", "closed"]
+    assert await _been(fresh) == first
+
+
 async def test_what_is_kept_is_in_nobodys_way(fresh: Stack) -> None:
     """A login that the role's own limit refuses ends what is kept, and comes in then."""
     postgres = fresh.demo.postgres
@@ -177,7 +209,9 @@ async def test_none_is_kept_where_code_runs_at_each_login(stack: Stack) -> None:
     stack.do("CREATE FUNCTION greet() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")
     stack.do("CREATE EVENT TRIGGER greet ON login EXECUTE FUNCTION greet()")
     try:
-        await _read_again(stack)
+        first = await _been(stack)
+        await stack.on(stack.reload("shop"))
+        assert await _been(stack) != first, "it was kept before the code was there"
         assert await _been(stack) != await _been(stack)
     finally:
         stack.do("DROP EVENT TRIGGER greet")

@@ -92,8 +92,10 @@ async def kept(spares: Spares, terms: Terms = TERMS) -> tuple[TargetLink, Peer]:
 async def test_what_was_reset_is_given_on_once() -> None:
     spares = Spares(LONG)
     link, peer = await kept(spares)
-    former = link.door
+    former, timer = link.door, spares._kept[TERMS][0]._timer
     assert spares.take(TERMS) is link
+    assert timer is not None
+    assert timer.cancelled(), "it would end what is another's then"
     assert spares.take(TERMS) is None
     assert link.door is not former
     link.door.write(b"hello")

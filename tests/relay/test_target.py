@@ -23,7 +23,10 @@ def target(postgres: EmbeddedPostgres) -> Target:
 
 
 async def test_a_login_by_scram(postgres: EmbeddedPostgres) -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.time()
     link = await connect(target(postgres), postgres.password, {"application_name": "psql"})
+    assert before <= link.since <= loop.time()
     assert link.parameters["client_encoding"] == "UTF8"
     assert link.parameters["standard_conforming_strings"] == "on"
     assert link.parameters["application_name"] == "psql"
