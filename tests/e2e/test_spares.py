@@ -206,10 +206,11 @@ async def test_what_is_kept_is_in_nobodys_way(fresh: Stack) -> None:
 async def test_none_is_kept_where_code_runs_at_each_login(stack: Stack) -> None:
     """Event triggers ON login: from 17 on."""
     await stack.forget_spares()
+    other = await _meet(stack, options="-c work_mem=3MB")  # whose target is in use, so that its catalog is read again
+    first = await _been(stack)
     stack.do("CREATE FUNCTION greet() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")
     stack.do("CREATE EVENT TRIGGER greet ON login EXECUTE FUNCTION greet()")
     try:
-        first = await _been(stack)
         await stack.on(stack.reload("shop"))
         assert await _been(stack) != first, "it was kept before the code was there"
         assert await _been(stack) != await _been(stack)
@@ -217,6 +218,7 @@ async def test_none_is_kept_where_code_runs_at_each_login(stack: Stack) -> None:
         stack.do("DROP EVENT TRIGGER greet")
         stack.do("DROP FUNCTION greet()")
         await _read_again(stack)
+    await other.reset()
     assert await _been(stack) == await _been(stack)
 
 
