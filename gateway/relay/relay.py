@@ -36,7 +36,6 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.statement import Script
 from gateway.store.port import REMINDED_FROM
 from gateway.wire.backend import error_response
-from gateway.wire.frontend import TERMINATE
 
 log = structlog.get_logger()
 
@@ -89,7 +88,7 @@ class Relay:
         self._ended = ended
         self.ongoing: Callable[[asyncio.Task[None]], None] = lambda _: None
         self.forget_key: Callable[[], None] = lambda: None
-        self.give_on: Callable[[TargetLink], None] = _end  # a connection to the target that is as new
+        self.give_on: Callable[[TargetLink], None] = TargetLink.leave  # a connection to the target that is as new
         self._why_paused: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -559,17 +558,11 @@ class Relay:
                 timer.cancel()
         spare = spare and not self._wires.keeps_back
         self._wires.close(goodbye=goodbye, target=not spare)
-        if spare:
-            self.give_on(self._link)
         self._close_side()
         self.forget_key()
         self._ended(self)
-
-
-def _end(link: TargetLink) -> None:
-    """Nobody takes it."""
-    link.door.write(TERMINATE)
-    link.door.close()
+        if spare:  # last: whatever comes of it, this session has ended
+            self.give_on(self._link)
 
 
 async def _to_ready(door: Doorway) -> bytes:

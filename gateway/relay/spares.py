@@ -56,8 +56,7 @@ class Spares:
         now, transport = asyncio.get_running_loop().time(), link.door.transport
         assert transport is not None  # noqa: S101 - it is connected
         if not self._seconds or self._count >= MOST or now - link.since > OLDEST or not _is_quiet(transport):
-            transport.write(TERMINATE)
-            transport.close()
+            link.leave()
             return
         spare = _Spare(link, transport, lambda: self._gone(terms, spare))
         self._kept.setdefault(terms, []).append(spare)
@@ -136,9 +135,7 @@ class _Spare:
     def end(self) -> None:
         """Say goodbye to the target."""
         self._stop()
-        if not self.transport.is_closing():
-            self.transport.write(TERMINATE)
-            self.transport.close()
+        self._link.leave()
         self._gone()
 
     def leave(self) -> "asyncio.Future[None]":

@@ -62,6 +62,11 @@ class TargetLink:
     answer: list[tuple[int, bytes]] = field(default_factory=list)
     since: float = 0.0
 
+    def leave(self) -> None:
+        """Say goodbye and close; nothing where it is closed already."""
+        self.door.write(frontend.TERMINATE)
+        self.door.close()
+
     async def cancel(self) -> None:
         """Send a CancelRequest and wait until the target has closed that connection, so that it can't hit what follows."""
         door: Doorway | None = None

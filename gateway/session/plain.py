@@ -24,7 +24,7 @@ from gateway.policy.decide import Answer
 from gateway.session.common import LONGEST, cost
 from gateway.session.gate import Gate, rewritten
 from gateway.session.names import NEVER_DOUBTED, Names, Prepared
-from gateway.session.spare import leaves_nothing
+from gateway.session.spare import MODES, leaves_nothing
 from gateway.session.state import Conversation
 from gateway.sql.shape import constants_are_free, is_all_numbers, outline, shape
 from gateway.sql.statement import Control, Script, Statement, StatementClass
@@ -51,8 +51,6 @@ _SAVEPOINT: Final = re.compile(
 )
 #: The transaction status behind what begins or ends a block.
 _BEHIND: Final = {Control.BEGIN: "T", Control.COMMIT: "I", Control.ROLLBACK: "I"}
-#: Settings of one transaction, which BEGIN may say.
-_MODES: Final = frozenset({"transaction_isolation", "transaction_read_only", "transaction_deferrable"})
 _HEADER: Final = 5  # bytes of a message before its body
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
@@ -391,7 +389,7 @@ def edge_of(script: Script) -> Edge | None:
     status = _BEHIND.get(one.control) if one is not None and one.control is not None else None
     if one is None or status is None or one.chain or one.classes != _HOUSE:
         return None
-    if _concerns_more(one) or not {name for name, _ in one.settings} <= _MODES:
+    if _concerns_more(one) or not {name for name, _ in one.settings} <= MODES:
         return None
     tag = message(b"C", one.tag.encode() + b"\0")
     return Edge(status, tag, rewritten(script, wish=False) or "")

@@ -18,8 +18,8 @@ _QUIET: Final = frozenset({StatementClass.READ, StatementClass.HOUSEKEEPING})
 _BLOCKS: Final = frozenset(
     {Control.BEGIN, Control.COMMIT, Control.ROLLBACK, Control.SAVEPOINT, Control.RELEASE, Control.ROLLBACK_TO}
 )
-#: What BEGIN may say of its transaction, and SHOW of a setting; no other statement of housekeeping is taken.
-_OF_TRANSACTION: Final = frozenset({"transaction_isolation", "transaction_read_only", "transaction_deferrable"})
+#: Settings of one transaction, which BEGIN may say.
+MODES: Final = frozenset({"transaction_isolation", "transaction_read_only", "transaction_deferrable"})
 
 
 def leaves_nothing(statement: Statement) -> bool:
@@ -28,7 +28,7 @@ def leaves_nothing(statement: Statement) -> bool:
         return False
     if StatementClass.HOUSEKEEPING in statement.classes and statement.control not in _BLOCKS and not statement.shows:
         return False
-    if not {name for name, _ in statement.settings} <= _OF_TRANSACTION:
+    if not {name for name, _ in statement.settings} <= MODES:
         return False
     return not any(
         (
