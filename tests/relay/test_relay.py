@@ -32,7 +32,7 @@ from gateway.sql.statement import Script
 from gateway.store.memory import MemoryStore
 from gateway.store.port import Change, Record
 from gateway.wire.backend import fields
-from gateway.wire.frontend import query
+from gateway.wire.frontend import TERMINATE, query
 from tests.bots.samples import BOB
 from tests.fakes.stores import ListSpool
 from tests.playbook import (
@@ -567,6 +567,30 @@ async def test_what_the_session_leaves_is_counted_down(room: Room) -> None:
         await room.ended.wait()
     assert _counted(room)["hoop_sessions_open"] == 0.0
     assert forgotten == [True]
+
+
+async def test_a_goodbye_is_handed_on_to_the_target_where_nobody_takes_its_connection(room: Room) -> None:
+    await room.client.send(TERMINATE)
+    assert await room.target.get() == ("X", b"")
+    assert await room.target.get() == ("", b"")
+    assert room.ended.is_set()
+
+
+async def test_a_session_has_ended_whatever_comes_of_its_connection(room: Room) -> None:
+    """One that can't be given on leaves nothing behind in the server's books."""
+    forgotten: list[bool] = []
+    room.relay.forget_key = lambda: forgotten.append(True)
+
+    def fails(link: TargetLink) -> None:
+        link.leave()
+        raise OSError("no")
+
+    room.relay.give_on = fails
+    await room.client.send(TERMINATE)
+    assert await room.target.get() == ("X", b"")
+    assert room.ended.is_set()
+    assert forgotten == [True]
+    assert _counted(room)["hoop_sessions_open"] == 0.0
 
 
 # --- cancel ----------------------------------------------------------------------------------------------------------------
