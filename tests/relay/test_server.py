@@ -24,14 +24,15 @@ from gateway.relay import server as server_module
 from gateway.relay.catalogs import Catalogs
 from gateway.relay.relay import Relay, Shell
 from gateway.relay.server import Doors, Farewell, Server, _request_ids, settings
-from gateway.relay.spares import Terms
+from gateway.relay.spares import Spares, Terms
 from gateway.relay.turn import Turn
 from gateway.sql.catalog import Catalog
 from gateway.wire.backend import ready_for_query
-from gateway.wire.frontend import password, query
+from gateway.wire.frontend import TERMINATE, password, query
 from gateway.wire.startup import startup_message
 from tests.playbook import ANN, POLICY, catalog, complete, error, ready
 from tests.relay.test_relay import STEP, Room
+from tests.relay.test_spares import kept
 
 NOBODY: Any = None  # behind the door: none of these clients gets that far
 
@@ -337,24 +338,14 @@ async def test_a_session_begins_by_the_catalog_of_the_moment_it_begins(
     spool.close()
 
 
-class _Keeping:
-    """Spares with one connection for whoever asks."""
-
-    def __init__(self) -> None:
-        self.link = object()
-        self.closed = False
-
-    def take(self, _: Terms) -> object:
-        return self.link
-
-    def close(self) -> None:
-        self.closed = True
-
-
 async def test_a_kept_connection_is_asked_for_by_all_that_a_login_rests_on() -> None:
     """Two issuers may give the same subject to two people."""
-    spares: Any = _Keeping()
     shop = load(POLICY).targets["shop"]
+    settings = (("application_name", "psql"), ("default_transaction_read_only", "on"))
+    terms = Terms(ANN.issuer, ANN.subject, shop, "secret", settings)
+    spares = Spares(600)
+    link, peer = await kept(spares, terms)
+    _, strangers = await kept(spares, replace(terms, issuer="https://other.test"))
 
     async def read(_: Target) -> Catalog:
         return catalog()
@@ -365,12 +356,14 @@ async def test_a_kept_connection_is_asked_for_by_all_that_a_login_rests_on() -> 
     doors = Doors(None, True, "gate-1", b"m" * 32, b"d" * 32, b"c" * 32)
     catalogs = Catalogs(read, 3600, lambda *_: None)
     server = Server(doors, load(POLICY), NOBODY, NOBODY, catalogs, password_of, NOBODY, NOBODY, spares)
-    link, terms = await server._reach(ANN, shop, {"application_name": "psql"})
-    settings = (("application_name", "psql"), ("default_transaction_read_only", "on"))
-    assert terms == Terms(ANN.issuer, ANN.subject, shop, "secret", settings)
-    assert link is spares.link
+    assert await server._reach(ANN, shop, {"application_name": "psql"}) == (link, terms)
+    assert spares.take(terms) is None
     await server.close()
-    assert spares.closed
+    assert await strangers.rest() == TERMINATE, "what is kept ends with the gateway"
+    link.door.close()
+    assert await peer.rest() == b"", "and what was given on does not"
+    peer.close()
+    strangers.close()
 
 
 async def test_without_a_file_descriptor_left_clients_wait_until_there_is_one() -> None:
