@@ -91,10 +91,10 @@ _LONGEST: Final = 19
 _E164_LONGEST: Final = 15  # digits of a phone number: behind a "+" these are no cards
 _HEX: Final = frozenset(b"0123456789ABCDEFabcdef")
 _ALNUM: Final = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-_LONGEST_WORD: Final = 64  # bytes looked at beside a run: a sha256 in hex
+LONGEST_WORD: Final = 64  # bytes looked at beside a run: a sha256 in hex
 _DOUBLED: Final = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))  # the digit sum of twice the digit
 _ASCII_SEPARATORS: Final = b" \t._-"
-_GAP: Final = 3  # separators between two digits of a run
+GAP: Final = 3  # separators between two digits of a run
 
 #: How people group card numbers, beside equal groups with a shorter last one.
 _GROUPINGS: Final = frozenset(
@@ -189,6 +189,12 @@ def find(data: bytes, m: Match) -> list[Span]:
     return _within(data, m.start(), m.end())
 
 
+def holds(run: bytes) -> bool:
+    """Whether there is a card in a run of ASCII digits and separators, whatever stands beside it; it begins and ends with a digit."""
+    groups = _ascii_groups(run, 0)
+    return bool(_cards(run, 0, groups, 0, len(groups.starts)))
+
+
 def spans(data: bytes) -> list[Span]:
     """The cards in all runs of a value: what `find` says of each match of RUN."""
     found: list[Span] = []
@@ -220,7 +226,7 @@ def _run(data: bytes, at: i64, size: i64) -> tuple[i64, i64]:
         else:
             width = _separator(data, at, size)
             gap += 1
-            if width == 0 or gap > _GAP:
+            if width == 0 or gap > GAP:
                 break
         at += width
     return end, count
@@ -329,7 +335,7 @@ def _word_before(data: bytes, start: i64) -> bytes:
     if not glued_left(data, start) or (start >= 2 and data[start - 2] == 0x25 and data[start - 1] == 0x42):
         return b""
     at: i64 = start
-    stop: i64 = max(0, start - _LONGEST_WORD)
+    stop: i64 = max(0, start - LONGEST_WORD)
     while at > stop and data[at - 1] in _ALNUM:
         at -= 1
     return data[at:start]
@@ -337,7 +343,7 @@ def _word_before(data: bytes, start: i64) -> bytes:
 
 def _word_behind(data: bytes, end: i64) -> bytes:
     at: i64 = end
-    stop: i64 = min(len(data), end + _LONGEST_WORD)
+    stop: i64 = min(len(data), end + LONGEST_WORD)
     while at < stop and data[at] in _ALNUM:
         at += 1
     return data[end:at]

@@ -156,12 +156,10 @@ class Detectors:
         """Find the secrets in one value (UTF-8 as far as it goes), in order, never overlapping."""
         if self.glances and glance.suspect(value, 0, len(value), cards=False) < 0:
             return [Hit(start, end, mask, "card") for start, end, mask in cards.spans(value)] if self._cards else []
-        tried = self._which.Match(value) if self._which else []
-        if not tried:  # none, or its memory is used up
-            if self.first(value) < 0:
-                return []
-            tried = range(len(self._rules))
-        rules = [self._rules[i] for i in tried]
+        if self.first(value) < 0:
+            return []
+        tried = self._which.Match(value) if self._which else []  # none: its memory is used up
+        rules = [self._rules[i] for i in tried or range(len(self._rules))]
         found = [Hit(*span, rule.name) for rule in rules for span in _spans(value, rule)]
         found.sort(key=lambda hit: (hit.start, -hit.end))
         return _apart(found)

@@ -54,8 +54,9 @@ class FieldMasker:
         kinds = {(kind_of(c.type_oid, c.format), c.format) for _, c in scanned}
         #: Binary numbers may be candidates: where they are ids, most are.
         self.numbers = any(code == BINARY_FORMAT and kind in _HOLDS_NUMBERS for kind, code in kinds)
-        #: Hex hides a secret from every look at raw bytes: such columns are read value by value.
-        self.hidden = (Kind.BYTEA, TEXT_FORMAT) in kinds
+        #: Hex hides a secret from every look at raw bytes, and so does a record, where the type id of the next field stands right
+        #: behind a value and may look like a part of it: such columns are read value by value.
+        self.hidden = bool(kinds & {(Kind.BYTEA, TEXT_FORMAT), (Kind.RECORD, BINARY_FORMAT)})
 
     def first(self, data: bytes, start: int, end: int) -> int:
         """Offset of the first candidate of the scanned columns in the raw bytes data[start:end], -1 for none."""

@@ -14,11 +14,14 @@ from __future__ import annotations
 from string import ascii_letters, ascii_lowercase, digits
 from typing import TYPE_CHECKING, Final
 
+from gateway.masking import cards as numbers
+
 if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
     from collections.abc import Iterable
 
     from mypy_extensions import i64
 
+_LOWER_HEX: Final = "0123456789abcdef"
 #: Rule.what -> what each of its matches holds, in a word of _WORD bytes or more; three bytes at least. None: see the functions.
 SIGNS: Final[dict[str, tuple[str, ...] | None]] = {
     "payment card, all brands": None,
@@ -51,7 +54,7 @@ SIGNS: Final[dict[str, tuple[str, ...] | None]] = {
     "npm token": ("npm_",),
     "PyPI token": ("pypi-",),
     "SendGrid key": ("SG.",),
-    "Twilio key": tuple(f"SK{each}" for each in "0123456789abcdef"),
+    "Twilio key": tuple(f"SK{each}{one}" for each in _LOWER_HEX for one in _LOWER_HEX),
     "Mailgun key": ("key-",),
     "prefixed token of another vendor": (
         *("dop_v1_", "hf_", "glsa_", "dapi", "hvs.", "lin_api_", "sq0csp-", "rubygems_", "pul-", "dckr_pat_", "PMAK-"),
@@ -81,15 +84,14 @@ _LONGEST_NAME: Final = 3 * max(map(len, NAMES))  # (?i) takes a Kelvin sign for 
 
 _WORD: Final = 12  # the value of an option; a card has 13 bytes, and is looked for at the same places
 _SMALL: Final = 1 << 24  # bytes: in there the first of a length's four is 0
-_LONG: Final = 512  # bytes: longer words RE2 looks at
 _DIGITS: Final = 13
-_GAP: Final = (
-    11  # bytes between two digits of a card: three separators, and what a full-width digit has beside its second byte
-)
-_WINDOW: Final = (
-    200 * _WORD
-)  # what one kind of look goes through before the next kind, so that nothing is looked at twice
-_NEAR: Final = 32  # bytes that are looked through here before the C library is asked
+#: Bytes between two digits of a card: three separators, and what a full-width digit has beside its second byte.
+_GAP: Final = 11
+#: Bytes that one kind of look goes through before the next kind, so that nothing is looked at twice.
+_WINDOW: Final = 200 * _WORD
+#: Bytes behind an operator that are looked through here for the next one, before the C library is asked.
+_NEAR: Final = 256
+_LONGEST_RUN: Final = 128  # bytes of digits and separators; what is in a longer one is not asked here
 
 _OPERATORS: Final[tuple[i64, ...]] = tuple(b":=>V")
 _ALNUM: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -104,30 +106,44 @@ def _set(chars: bytes) -> bytes:
     return bytes(char in chars for char in range(256))
 
 
-def _pairs(pairs: Iterable[bytes]) -> bytes:
-    """1 for each of these pairs of bytes, as a table by first << 8 | second."""
-    table = bytearray(1 << 16)
-    for first, second in pairs:
-        table[first << 8 | second] = 1
-    return bytes(table)
+def _threes(known: dict[bytes, int]) -> tuple[bytes, bytes]:
+    """Two tables for three bytes: by first << 8 | second a number, and by that << 8 | third what is known of them; 0 for none."""
+    pairs = {pair: n for n, pair in enumerate(dict.fromkeys(each[:2] for each in known), 1)}
+    by_two, by_three = bytearray(1 << 16), bytearray(1 << 16)
+    for (first, second), n in pairs.items():
+        by_two[first << 8 | second] = n
+    for each, what in known.items():
+        by_three[pairs[each[:2]] << 8 | each[2]] = what
+    return bytes(by_two), bytes(by_three)
 
 
-def _ends() -> set[bytes]:
-    """The last two bytes of NAMES in any case, the last letter folded too."""
-    found = set()
+def _ends() -> Iterable[bytes]:
+    """The last two bytes of NAMES in any case, the last letter folded too, each with what may stand before them."""
     for name in NAMES:
-        one, two = chr(name[-2]), chr(name[-1])
-        found |= {(a + b).encode() for a in (one, one.upper()) for b in (two, two.upper())}
-        if two == "s":
-            found |= {bytes((0xC5, 0xBF))}
-        if one == "s":
-            found |= {bytes((0xBF, ord(b))) for b in (two, two.upper())}
-        if one == "k":
-            found |= {bytes((0xAA, ord(b))) for b in (two, two.upper())}
-    return found
+        before, one, two = map(chr, name[-3:])
+        ends = {(a + b).encode() for a in (one, one.upper()) for b in (two, two.upper())}
+        folded = {bytes((0xC5, 0xBF))} if two == "s" else set[bytes]()
+        if one in "sk":
+            folded |= {bytes((0xBF if one == "s" else 0xAA, ord(b))) for b in (two, two.upper())}
+        yield from (
+            end + bytes((char,)) for end in ends for char in (ord(before), ord(before.upper()), *range(0x80, 0x100))
+        )
+        yield from (end + bytes((char,)) for end in folded for char in range(0x100))
 
 
-_LITERALS: Final = tuple(sorted({each.encode() for signs in SIGNS.values() for each in signs or ()}))
+_LITERALS: Final = sorted({each.encode() for signs in SIGNS.values() for each in signs or ()})
+_BEGINNINGS: Final = sorted({each[:3] for each in _LITERALS})
+_OF_SIGNS: Final = _threes({each: n for n, each in enumerate(_BEGINNINGS, 1)})
+_HEAD: Final = _OF_SIGNS[0]
+_BEGINNING: Final = _OF_SIGNS[1]
+#: Of each of _BEGINNINGS, from 1 on, the signs; none where it is one itself.
+_BEGUN: Final = tuple(
+    () if each in _LITERALS else tuple(sign for sign in _LITERALS if sign.startswith(each))
+    for each in (b"", *_BEGINNINGS)
+)
+_OF_NAMES: Final = _threes(dict.fromkeys(_ends(), 1))
+_NAME_END: Final = _OF_NAMES[0]
+_NAME_BEFORE: Final = _OF_NAMES[1]
 #: A full-width digit is EF BC 90 to 99: its second byte counts as the digit.
 _IS_DIGIT: Final = _set(b"0123456789\xbc")
 _IS_SEPARATOR: Final = _set(bytes({*_SEPARATORS.encode(), *"０１２３４５６７８９".encode()} - {0xBC}))
@@ -137,14 +153,13 @@ _IS_OF_WORD: Final = _set(_ALNUM + b"_.-/+=~%" + _FOLDED)
 _IS_OF_NUMBER: Final = bytes(map(max, _IS_DIGIT, _IS_SEPARATOR))
 #: 1 of a number, 2 of a word, 3 of both.
 _KINDS: Final = bytes(_IS_OF_NUMBER[char] + 2 * _IS_OF_WORD[char] for char in range(256))
-_FIRST: Final = _pairs(each[:2] for each in _LITERALS)
-_SECOND: Final = _pairs(each[1:3] for each in _LITERALS)
+_OF_SIGN: Final = {pair for each in _BEGINNINGS for pair in (each[:2], each[1:])}
 #: Of two bytes: 0 one is of no word, 1 both are, 2 they are two of a sign's first three.
 _IN_WORD: Final = bytes(
-    (_IS_OF_WORD[pair >> 8] & _IS_OF_WORD[pair & 255]) * (1 + max(_FIRST[pair], _SECOND[pair]))
-    for pair in range(1 << 16)
+    (_IS_OF_WORD[first] & _IS_OF_WORD[second]) * (2 if bytes((first, second)) in _OF_SIGN else 1)
+    for first in range(256)
+    for second in range(256)
 )
-_NAME_ENDS: Final = _pairs(_ends())
 _BETWEEN: Final = _set(b" \t\n\r\x0b\x0c\"'\\")  # a name and its : or =
 _NO_HOST: Final = _set(b" \t\n\r\x0c:/'\"\0")
 _NO_PASSWORD: Final = _set(b" \t\n\r\x0c'\"/?#")
@@ -167,24 +182,26 @@ def suspect(data: bytes, at: i64, end: i64, cards: bool = True) -> i64:
     Not `cards`: where one of another rule may be.
     """
     begin = at
+    looked: i64 = at
     while at < end:
         stop: i64 = at + _WINDOW if at + _WINDOW < end else end
         named: i64 = _operators(data, at, stop, begin, end)  # first, as it is the cheaper one to do again from a hit on
-        found: i64 = _words(data, at, stop if named < 0 else named, begin, end, cards)
+        found: i64 = _words(data, at, stop if named < 0 else named, begin, end, looked, cards)
+        looked = -1 - found  # where nothing is
         if found >= 0 or named >= 0:
             return found if found >= 0 else named
         at = stop
     return -1
 
 
-def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64, cards: bool) -> i64:
+def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64, looked: i64, cards: bool) -> i64:
     """Look at one byte in _WORD for what is part of a number or a word. Windows are multiples of it, so none falls between.
 
+    Answers the offset of what may be a secret; else -1 - `looked` for the next window: words up to there were looked at.
     Of the eleven bytes around it that are of the same word six are on one side. They are asked all at once: what a branch each
     costs where it is guessed wrong is more.
     """
     kinds = _KINDS
-    looked: i64 = at  # the word that ends here was looked at
     at += _WORD - 1
     while at < stop:
         kind: i64 = kinds[data[at]]
@@ -211,7 +228,7 @@ def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64, cards: bool) -
                     if looked < 0:
                         return at
         at += _WORD
-    return -1
+    return -1 - looked
 
 
 def _digits(data: bytes, at: i64, begin: i64, end: i64) -> bool:
@@ -240,7 +257,52 @@ def _digits(data: bytes, at: i64, begin: i64, end: i64) -> bool:
         else:
             break
         i -= 1
-    return count >= _DIGITS and not _of_hash(data, at, begin, end)
+    return count >= _DIGITS and not _of_hash(data, at, begin, end) and not _no_card(data, at, begin, end)
+
+
+def _no_card(data: bytes, at: i64, begin: i64, end: i64) -> bool:
+    """Does the run that `at` is in hold no card, whatever stands beside it? Most are ids, times and parts of UUIDs.
+
+    What a run is glued to only rules out more. Its first bytes may be a length's last ones: there is a NUL shortly before
+    then, as in no text, and the run is asked without them as well.
+    """
+    if end - begin > _SMALL:
+        return False
+    first: i64 = _reach(data, at, begin - 1, -1)
+    last: i64 = _reach(data, at, end, 1)
+    if first < 0 or last < 0 or last - first > _LONGEST_RUN or (first > begin and data[first - 1] == 0x25):
+        return False  # there is more than digits and ASCII; or a %20 of a URL, which the number stands behind
+    starts: i64 = 4 if b"\0" in data[max(begin, first - 3) : first] else 1
+    while starts > 0 and last - first >= _DIGITS - 1:
+        if 0x30 <= data[first] <= 0x39:
+            if numbers.holds(data[first : last + 1]):
+                return False
+            starts -= 1
+        elif starts > 1:
+            starts -= 1
+        first += 1
+    return True
+
+
+def _reach(data: bytes, at: i64, stop: i64, step: i64) -> i64:
+    """The last digit of the run around `at` in this direction, `at` itself where there is none; -1 where not all of it is ASCII."""
+    found: i64 = at
+    gap: i64 = 0
+    while at != stop:
+        char: i64 = data[at]
+        if 0x30 <= char <= 0x39:
+            found = at
+            gap = 0
+        elif not _IS_SEPARATOR[char]:
+            return -1 if _IS_DIGIT[char] else found
+        elif char >= 0x80:
+            return -1
+        else:
+            gap += 1
+            if gap > numbers.GAP:
+                break
+        at += step
+    return found
 
 
 def _of_hash(data: bytes, at: i64, begin: i64, end: i64) -> bool:
@@ -260,14 +322,14 @@ def _of_hash(data: bytes, at: i64, begin: i64, end: i64) -> bool:
     if right == at or end - begin > _SMALL or _goes_on(data, left, begin, -1) or _goes_on(data, right, end, 1):
         return False
     i: i64 = left
-    while i >= begin and alnum[data[i]]:
-        if not is_hex[data[i]] or left - i > _LONG:
+    while i >= begin and alnum[data[i]] and left - i < numbers.LONGEST_WORD:
+        if not is_hex[data[i]]:
             return False
         i -= 1
     beside = left - i >= 4 or (right < end and 0x61 <= data[right] <= 0x66)
     i = right
-    while i < end and alnum[data[i]]:
-        if not is_hex[data[i]] or i - right > _LONG:
+    while i < end and alnum[data[i]] and i - right < numbers.LONGEST_WORD:
+        if not is_hex[data[i]]:
             return False
         i += 1
     return beside
@@ -284,15 +346,13 @@ def _goes_on(data: bytes, at: i64, stop: i64, step: i64) -> bool:
 
 
 def _key(data: bytes, at: i64, begin: i64, end: i64) -> i64:
-    """The end of the word around `at`; -1 where it may be a key: too long to say, with a sign in it, or behind a name.
+    """The end of the word around `at`; -1 where it may be a key: with a sign in it, or behind a name.
 
     Two bytes at a time: of three that are a sign there are two among them.
     """
     in_word, of_word = _IN_WORD, _IS_OF_WORD
-    low: i64 = at - _LONG if at - _LONG > begin else begin
-    high: i64 = at + _LONG if at + _LONG < end else end
     last: i64 = at
-    while last + 1 < high:
+    while last + 1 < end:
         one: i64 = data[last]
         two: i64 = data[last + 1]
         pair: i64 = in_word[one << 8 | two]
@@ -302,10 +362,10 @@ def _key(data: bytes, at: i64, begin: i64, end: i64) -> i64:
             if _sign(data, last, begin, end):
                 return -1
         last += 2
-    if last < high and of_word[data[last]]:
+    if last < end and of_word[data[last]]:
         last += 1
     first: i64 = at
-    while first - 1 > low:
+    while first - 1 > begin:
         one = data[first - 2]
         two = data[first - 1]
         pair = in_word[one << 8 | two]
@@ -315,13 +375,11 @@ def _key(data: bytes, at: i64, begin: i64, end: i64) -> i64:
             if _sign(data, first - 2, begin, end):
                 return -1
         first -= 2
-    if first > low and of_word[data[first - 1]]:
+    if first > begin and of_word[data[first - 1]]:
         first -= 1
-    if last - first < _WORD:
-        return last
-    if (first <= low + 1 and low > begin) or (last >= high - 1 and high < end):
+    if last - first >= _WORD and _named(data, first, begin):
         return -1
-    return -1 if _named(data, first, begin) else last
+    return last
 
 
 def _sign(data: bytes, at: i64, begin: i64, end: i64) -> bool:
@@ -335,23 +393,32 @@ def _begins(data: bytes, at: i64) -> bool:
     one: i64 = data[at]
     two: i64 = data[at + 1]
     three: i64 = data[at + 2]
-    return bool(_FIRST[one << 8 | two]) and bool(_SECOND[two << 8 | three]) and data.startswith(_LITERALS, at)
+    head: i64 = _HEAD[one << 8 | two]
+    if head == 0:
+        return False
+    begun: i64 = _BEGINNING[head << 8 | three]
+    if begun == 0:
+        return False
+    signs = _BEGUN[begun]
+    return not signs or data.startswith(signs, at)
 
 
 def _operators(data: bytes, at: i64, stop: i64, begin: i64, end: i64) -> i64:
     """Offset of the first : = or > in data[at:stop] behind a name, or in a URL with a password, or of a private key's V."""
     found: i64 = -1
     for operator in _OPERATORS:
-        i: i64 = _next(data, operator, at, stop)
+        i: i64 = data.find(operator, at, stop)
         while i >= 0:
             if operator == 0x56:
-                here = data.startswith(b"PRIVATE KEY", i - 3) and i - 3 >= begin
+                here = i - 3 >= begin and data[i - 1] == 0x49 and data.startswith(b"PRIVATE KEY", i - 3)
             else:
                 here = _named(data, i, begin)
                 if operator == 0x3A:
-                    here = here or _login(data, i + 1, end)
+                    here = here or (i + 1 < end and data[i + 1] == 0x2F and _login(data, i + 1, end))
                 elif operator == 0x3D:  # token value="..."
-                    here = here or (i - 5 >= begin and data[i - 5 : i].lower() == b"value")
+                    here = here or (
+                        i - 5 >= begin and data[i - 1] | 0x20 == 0x65 and data[i - 5 : i].lower() == b"value"
+                    )
             if here:
                 found = stop = i
                 break
@@ -360,13 +427,15 @@ def _operators(data: bytes, at: i64, stop: i64, begin: i64, end: i64) -> i64:
 
 
 def _next(data: bytes, char: i64, at: i64, end: i64) -> i64:
-    """Offset of the next such byte in data[at:end], -1 for none. Those that are close are found without a call."""
+    """Offset of the next such byte in data[at:end], -1 for none. Where one was there is soon another, found without a call."""
     close: i64 = at + _NEAR if at + _NEAR < end else end
     while at < close:
         if data[at] == char:
             return at
         at += 1
-    return data.find(char, at, end) if at < end else -1
+    if at < end:
+        return data.find(char, at, end)
+    return -1
 
 
 def _named(data: bytes, at: i64, begin: i64) -> bool:
@@ -374,11 +443,15 @@ def _named(data: bytes, at: i64, begin: i64) -> bool:
     i: i64 = at - 1
     while i > begin and _BETWEEN[data[i]] and at - i < _WORD:
         i -= 1
-    if i <= begin:
+    if i <= begin + 1:
         return False
     one: i64 = data[i - 1]
     two: i64 = data[i]
-    if not _NAME_ENDS[one << 8 | two]:
+    name_end: i64 = _NAME_END[one << 8 | two]
+    if name_end == 0:
+        return False
+    third: i64 = data[i - 2]
+    if not _NAME_BEFORE[name_end << 8 | third]:
         return False
     word = data[max(begin, i + 1 - _LONGEST_NAME) : i + 1].lower()
     return word.replace(b"\xc5\xbf", b"s").replace(b"\xe2\x84\xaa", b"k").endswith(NAMES)

@@ -180,6 +180,71 @@ def test_it_does_not_stop_at_hashes_uuids_and_prose() -> None:
     assert stops < len(values) / 100
 
 
+PIECES = st.one_of(
+    st.text("0123456789", min_size=1, max_size=20),
+    st.integers(0, 10**9).map(card),
+    st.integers(0, 10**9).map(lambda seed: " ".join(card(seed)[at : at + 4] for at in range(0, 16, 4))),
+    st.sampled_from([*SEPARATORS, "%20", "%", "+", ",", ":", '"', "\\n", "a", "D", "x", "DE", "４", "4111-1111-"]),
+    st.text("0123456789abcdef-", max_size=40),
+)
+#: Sizes of values whose length ends in bytes that look like digits, separators and what stands before a number.
+SIZES = st.sampled_from((None, *range(0x20, 0x3A), 0x5F, 0x61, 0x3030, 0x3139, 0x2D30, 0x312D, 0x0D35, 0x2231, 0x2535))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.lists(PIECES, max_size=6).map("".join), SIZES), min_size=1, max_size=6))
+def test_numbers_are_masked_as_without_it_whatever_their_lengths_look_like(
+    values: list[tuple[str, int | None]],
+) -> None:
+    padded = [value.encode().ljust(size, b"x") if size else value.encode() for value, size in values]
+    run = b"".join(message([each, b"7"]) for each in padded)
+    with_it, without = RowMasker(scans(25, 25), WITH, KEY), RowMasker(scans(25, 25), WITHOUT, KEY)
+    assert with_it.rows(run) == without.rows(run)
+
+
+@pytest.mark.parametrize("length", [0x3030, 0x3139, 0x313233, 0x2D3130, 0x0D3130, 0x302D30])
+def test_a_length_that_looks_like_digits_hides_no_card_behind_it(length: int) -> None:
+    value = card().encode() + b" is the number"
+    assert seen(length.to_bytes(4), value, b"x" * 100)
+    assert seen(b"\0\1" + length.to_bytes(4), value, b"x" * 100)
+
+
+def test_a_blank_of_a_url_is_no_part_of_the_number_behind_it() -> None:
+    value = f"?pay=%20{card()}".encode()
+    assert WITHOUT.hits(value)
+    assert seen(b"\0\0\0\x1a", value, b"\0")
+
+
+def test_a_length_of_four_digits_hides_no_card_either() -> None:
+    value = card().encode() + b" is the number" + b"\0" * (1 << 24)
+    assert seen(b"x" + b"\x01012", value, b"")
+
+
+@pytest.mark.parametrize("times", [1, 40, 400, 4000])
+def test_it_goes_through_a_word_of_any_length_once(times: int) -> None:
+    """Base64 without a sign is none that it stops at; with one in it, wherever it is, it stops."""
+    word = (b"QUJD" * 5 + b"/+") * times
+    assert glance.suspect(word, 0, len(word)) < 0
+    for sign in (b"AKIA", b"ghp_", b"eyJ", b"SK0a"):
+        for at in {0, 1, 11, len(word) // 2, max(0, len(word) - 2400), len(word) - 1, len(word)}:
+            assert seen(b"", word[:at] + sign + b"A2BC3DE4FG5HJ6KL" + word[at:], b"")
+    assert seen(b"--password ", word + b"0", b"")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1764246600000", "9007199254740993", '{"id": 1234567890123456789, "at": 1764246600000}', "+49 30 1234567 8901",
+        "2026-11-27 12:31:11.123456", "4254-403520967bee", "8561-6622857405cc", "0000 0000 0000 0000", "1 20 300 4000 50000 600000",
+        "class=\"a\" data-id=\"1234567890123\"", "took=12ms customer=1234 order=77 user=12345678 auth=ok", "ranger: 1 border: 2",
+    ],
+)  # fmt: skip
+def test_it_does_not_stop_at_numbers_and_names_that_are_none(text: str) -> None:
+    assert not WITHOUT.hits(text.encode())
+    for run in (message([text.encode()]) * 2, message([text.encode(), b"1", None, b"x"]) * 2):
+        assert glance.suspect(run, 0, len(run)) < 0
+
+
 @pytest.mark.parametrize("behind", [": ", ">", '" value="', " value=", "\"'   => '", ":="])
 def test_it_stops_at_basic_authorization_however_it_is_assigned(behind: str) -> None:
     """Short enough to be no word that it would look at by itself."""
