@@ -15,6 +15,7 @@ from bench import (
     bombs,
     click_to_resume,
     connects,
+    contents,
     goals,
     growth,
     held_1000,
@@ -37,6 +38,7 @@ from bench.result import Result, save, table
 MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
     "transactions": transactions.measure,
     "streams": streams.measure,
+    "contents": contents.measure,
     "sessions": sessions.measure,
     "connects": connects.measure,
     "noticed": noticed.measure,
@@ -55,7 +57,7 @@ MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Result]]] = {
     "workers": workers.measure,
 }
 #: What `make bench` runs, then the table of goals; the others are for whoever works on what they measure.
-USUAL = tuple(MEASUREMENTS)[:11]
+USUAL = tuple(MEASUREMENTS)[:12]
 TABLE = "table"
 RESULTS = Path(__file__).parent / "results"
 

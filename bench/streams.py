@@ -4,7 +4,7 @@ Plain and over TLS, everything on one CPU, the ways in turn. The client counts b
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from bench import ratios
@@ -61,10 +61,9 @@ async def fill(postgres: EmbeddedPostgres) -> None:
 
 
 async def interleaved(
-    tls: str, ways: Sequence[Way], names: Sequence[str] = tuple(WORKLOADS)
+    tls: str, ways: Sequence[Way], workloads: Mapping[str, str] = WORKLOADS
 ) -> list[dict[str, Figure]]:
-    """A row of each workload of these names and way, the ways in turn."""
-    workloads = {name: WORKLOADS[name] for name in names}
+    """A row of each workload and way, the ways in turn."""
     drains = {way: await asyncio.to_thread(Drain.connect, way) for way in ways}
     costs: dict[str, dict[str, list[float]]] = {}
     speeds: dict[tuple[str, str], list[float]] = {}

@@ -28,7 +28,7 @@ async def measure() -> Result:
             all_ways(stack) as ways,
         ):
             rows = await transactions.interleaved("", (("W2", "prepared", 8),), ways.of(BOUNCER, GATEWAY))
-            rows += await streams.interleaved("", ways.of(BOUNCER, CLEAR), ("W3",))
+            rows += await streams.interleaved("", ways.of(BOUNCER, CLEAR), {"W3": streams.WORKLOADS["W3"]})
     return Result("uncompiled", rows, [f"{transactions.ROUNDS} rounds in turn on one CPU, the median", *ways.missing])
 
 

@@ -133,6 +133,9 @@ def _lengths() -> tuple[bytes, dict[int, int]]:
 
 _BY_FOUR: Final = _lengths()[0]
 _BY_SIX: Final = _lengths()[1]
+_LONGER: Final = {prefix // 100 for prefix in _BY_SIX}
+#: By the first four digits: 1 where six of them say more.
+_ASKS_SIX: Final = bytes(four in _LONGER for four in range(10_000))
 
 
 def luhn(digits: str) -> bool:
@@ -164,10 +167,16 @@ def issued(digits: str) -> bool:
 
 def _issued(digits: bytes, first: i64) -> i64:
     """How long the numbers are that some issuer begins with these digits, six at least: bit 0 is _SHORTEST."""
-    prefix = int(digits[first : first + 6])
-    by_four: i64 = _BY_FOUR[prefix // 100]
-    by_six: i64 = _BY_SIX.get(prefix, 0)
-    return by_four | by_six
+    a: i64 = digits[first]
+    b: i64 = digits[first + 1]
+    c: i64 = digits[first + 2]
+    d: i64 = digits[first + 3]
+    four: i64 = 1000 * a + 100 * b + 10 * c + d - 1111 * 0x30
+    lengths: i64 = _BY_FOUR[four]
+    if _ASKS_SIX[four]:
+        by_six: i64 = _BY_SIX.get(int(digits[first : first + 6]), 0)
+        lengths |= by_six
+    return lengths
 
 
 def mask(digits: str) -> str:
@@ -189,10 +198,53 @@ def find(data: bytes, m: Match) -> list[Span]:
     return _within(data, m.start(), m.end())
 
 
-def holds(run: bytes) -> bool:
-    """Whether there is a card in a run of ASCII digits and separators, whatever stands beside it; it begins and ends with a digit."""
+def holds(data: bytes, first: i64, end: i64) -> bool:
+    """Whether there is a card in the run data[first:end], whatever stands beside it: ASCII digits and separators, digits at its ends."""
+    at: i64 = first
+    while at < end and 0x30 <= data[at] <= 0x39:
+        at += 1
+    if at == end:  # most are ids and times: nothing has to be taken apart
+        size: i64 = end - first
+        if size < _SHORTEST or size > _LONGEST:
+            return False
+        return (_issued(data, first) >> (size - _SHORTEST)) & 1 == 1 and _luhn(data, first, end)
+    if not _begins_as_one(data, first, end):
+        return False
+    run = data[first:end]
     groups = _ascii_groups(run, 0)
     return bool(_cards(run, 0, groups, 0, len(groups.starts)))
+
+
+def _begins_as_one(data: bytes, first: i64, end: i64) -> bool:
+    """Does a group of the run begin as an issuer's numbers do? As _card_at has it, the fraction of a decimal number doesn't."""
+    inside = False
+    at: i64 = first
+    while at < end:
+        if not 0x30 <= data[at] <= 0x39:
+            inside = False
+        elif not inside:
+            inside = True
+            fraction = at - 1 > first and data[at - 1] == 0x2E and 0x30 <= data[at - 2] <= 0x39
+            four = _first_four(data, at, end)
+            if not fraction and (_BY_FOUR[four] or _ASKS_SIX[four]):
+                return True
+        at += 1
+    return False
+
+
+def _first_four(data: bytes, at: i64, end: i64) -> i64:
+    """The first four digits of data[at:end] as a number, whatever is between them; 0 where there are fewer."""
+    four: i64 = 0
+    digits: i64 = 0
+    while at < end:
+        char: i64 = data[at]
+        if 0x30 <= char <= 0x39:
+            four = 10 * four + char - 0x30
+            digits += 1
+            if digits == 4:
+                return four
+        at += 1
+    return 0
 
 
 def spans(data: bytes) -> list[Span]:

@@ -272,10 +272,15 @@ def _no_card(data: bytes, at: i64, begin: i64, end: i64) -> bool:
     last: i64 = _reach(data, at, end, 1)
     if first < 0 or last < 0 or last - first > _LONGEST_RUN or (first > begin and data[first - 1] == 0x25):
         return False  # there is more than digits and ASCII; or a %20 of a URL, which the number stands behind
-    starts: i64 = 4 if b"\0" in data[max(begin, first - 3) : first] else 1
+    starts: i64 = 1
+    i: i64 = first - 1
+    while i >= begin and i >= first - 3:
+        if data[i] == 0:
+            starts = 4
+        i -= 1
     while starts > 0 and last - first >= _DIGITS - 1:
         if 0x30 <= data[first] <= 0x39:
-            if numbers.holds(data[first : last + 1]):
+            if numbers.holds(data, first, last + 1):
                 return False
             starts -= 1
         elif starts > 1:

@@ -229,3 +229,18 @@ def test_bytes_that_are_no_text_hide_no_card_from_either_look(before: bytes, tex
     value = before + text.encode()
     value = value[:at] + within + value[at:]
     assert cards.spans(value) == [span for run in RUNS.finditer(value) for span in cards.find(value, run)]
+
+
+RUNS = st.lists(st.text("0123456789", min_size=1, max_size=20), min_size=1, max_size=6)
+
+
+@given(RUNS, st.lists(st.text(" \t._-", min_size=1, max_size=3), min_size=5, max_size=5), st.integers(0, 5))
+@example(["1764246600000"], [" "] * 5, 5)
+@example(["0", "4111111111111111"], ["."] * 5, 5)
+@example(["4111111111111111", "5"], ["."] * 5, 5)
+@example(["56", "4182", "0000", "0000", "03"], [" "] * 5, 5)
+def test_a_run_is_said_to_hold_a_card_where_one_is_found(groups: list[str], between: list[str], place: int) -> None:
+    groups.insert(min(place, len(groups)), card("4", 16))
+    for some in (groups, [each for each in groups if not issued(each)]):
+        run = "".join(a + b for a, b in zip(some, [*between, *between], strict=False)).strip(" \t._-").encode()
+        assert cards.holds(b"4" + run + b"4", 1, 1 + len(run)) == bool(cards.spans(run))
