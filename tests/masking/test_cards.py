@@ -231,10 +231,10 @@ def test_bytes_that_are_no_text_hide_no_card_from_either_look(before: bytes, tex
     assert cards.spans(value) == [span for run in RUNS.finditer(value) for span in cards.find(value, run)]
 
 
-RUNS = st.lists(st.text("0123456789", min_size=1, max_size=20), min_size=1, max_size=6)
+GROUPS = st.lists(st.text("0123456789", min_size=1, max_size=20), min_size=1, max_size=6)
 
 
-@given(RUNS, st.lists(st.text(" \t._-", min_size=1, max_size=3), min_size=5, max_size=5), st.integers(0, 5))
+@given(GROUPS, st.lists(st.text(" \t._-", min_size=1, max_size=3), min_size=5, max_size=5), st.integers(0, 5))
 @example(["1764246600000"], [" "] * 5, 5)
 @example(["0", "4111111111111111"], ["."] * 5, 5)
 @example(["4111111111111111", "5"], ["."] * 5, 5)
