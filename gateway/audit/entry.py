@@ -63,6 +63,11 @@ def together(entries: Iterable[Entry]) -> bytes:
     return "".join([f"{entry.text}\n" for entry in entries]).encode()
 
 
+def nested(value: Value) -> str:
+    """The one JSON text of a field's value that is no text, number or list of texts. Raises as `canonical` does for such a value."""
+    return _nested(value)
+
+
 def canonical(body: Mapping[str, Value]) -> str:
     """The one JSON text of `body`, no line end.
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import Final
 
-from gateway.audit.entry import FIELDS, Value, canonical
+from gateway.audit.entry import FIELDS, Value, canonical, nested
 
 #: These the spool fills in: all but the last two stand first in each text.
 OF_SPOOL: Final = ("seq", "replica", "at", "kind", "prev", "hash")
@@ -86,6 +86,11 @@ def milliseconds_value(seconds: float) -> bytes:
 def _milliseconds(micros: int) -> bytes:
     """Most statements take as long as others did, and writing a fraction costs as much as a seal's tenth."""
     return repr(micros / 1000).encode()
+
+
+def nested_value(value: Value) -> bytes:
+    """A list of objects as JSON. Raises UnicodeEncodeError for a lone surrogate."""
+    return nested(value).encode()
 
 
 def list_value(texts: Sequence[str | None]) -> bytes:

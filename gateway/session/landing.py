@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from gateway.audit.pattern import milliseconds_value, number_value
+from gateway.audit.entry import Value
+from gateway.audit.pattern import milliseconds_value, nested_value, number_value
 from gateway.errors import ProtocolViolation
+from gateway.masking.fields import Counts
 from gateway.session.answers import Answers
 from gateway.session.flight import Alike, Flight
 from gateway.session.names import Portal
@@ -42,14 +44,17 @@ class Landing:
         self._talk = talk
         self._reads = self.texts = reads
         self._answers = answers
-        self._bare = False  # nothing was shown of the answer that was looked at last
-        self._result: Result | None = None  # of the same
+        self.shown = b""  # of the answer that was looked at last: what the client gets
+        self._bare = False  # nothing was shown of it
+        self._masked = b""  # what was masked in it, as its entries say it; empty for nothing
+        self._result: Result | None = None
 
     def turned(self, flight: Flight, edge: Edge, data: bytes, now: float) -> Sequence[Alike] | None:
         """Has the block begun or ended?"""
         if data != _head(flight) + edge.answer:
             return None
         self._turn(flight, edge)
+        self.shown = data
         return ((flight.plain.over, (*flight.values, b"0", milliseconds_value(now - flight.at))),)
 
     def _turn(self, flight: Flight, edge: Edge) -> None:
@@ -71,8 +76,20 @@ class Landing:
         if rows is None:
             return None
         self._note(flight, self._result)
-        over = flight.plain.bare if self._bare else flight.plain.over
-        return ((over, (*flight.values, rows, milliseconds_value(now - flight.at))),)
+        return self._entries(flight, rows, milliseconds_value(now - flight.at))
+
+    def _entries(self, flight: Flight, rows: bytes, took: bytes) -> Sequence[Alike]:
+        """Those of the answer that was looked at last: what was masked in it comes first."""
+        plain = flight.plain
+        if self._masked:
+            if plain.masks is None:
+                plain.masks = self._talk.story.masked_patterns(plain.execution)
+            masked, over = plain.masks
+            return (
+                (masked, (*flight.values[:2], self._masked)),
+                (over, (*flight.values, rows, took, self._masked)),
+            )
+        return ((plain.bare if self._bare else plain.over, (*flight.values, rows, took)),)
 
     def each(self, flight: Flight, data: bytes, now: float) -> Sequence[Alike] | None:
         """The answers to those of a pipeline: all are looked at before anything is noted."""
@@ -82,21 +99,22 @@ class Landing:
         ends = _ends(data, len(data) - len(ready)) if data.endswith(ready) else None
         if ends is None or len(ends) != len(steps):
             return None
-        over, results, at = list[Alike](), list[Result | None](), 0
+        over, results, shown, at = list[Alike](), list[Result | None](), list[bytes](), 0
         took = milliseconds_value(now - flight.at)
         for step, end in zip(steps, ends, strict=True):
             edge, answer = step.plain.edge, data[at:end]
             if edge is None:
                 rows = self._walk(step, answer, len(answer))
-                pattern = step.plain.bare if self._bare else step.plain.over
             else:
                 rows = b"0" if answer == _head(step) + edge.tag else None
-                pattern, self._result = step.plain.over, None
+                self.shown, self._masked, self._bare, self._result = answer, b"", False, None
             if rows is None:
                 return None
-            over.append((pattern, (*step.values, rows, took)))
+            over += self._entries(step, rows, took)
             results.append(self._result)
+            shown.append(self.shown)
             at = end
+        self.shown = b"".join((*shown, ready))
         for step, result in zip(steps, results, strict=True):
             if step.plain.edge is None:
                 self._note(step, result)
@@ -105,11 +123,16 @@ class Landing:
         return over
 
     def _walk(self, flight: Flight, data: bytes, ready: int) -> bytes | None:
-        """The number of rows that the tag says, as JSON; None where a message isn't the one that is due. `_result` and `_bare` are set with it."""
+        """The number of rows that the tag says, as JSON; None where a message isn't the one that is due. What is kept of it is set with it."""
         try:
             return self._walked(flight, data, ready)
-        except ProtocolViolation:
-            return None  # a row that doesn't fit: the ordinary way says so
+        except (
+            ProtocolViolation,
+            UnicodeEncodeError,
+        ):  # a row that doesn't fit, a name that no entry can hold: the ordinary way says so
+            flight.plain.results.clear()  # its masker has counted
+            flight.plain.latest = None
+            return None
 
     def _walked(self, flight: Flight, data: bytes, ready: i64) -> bytes | None:
         begun = flight.plain.latest
@@ -136,13 +159,14 @@ class Landing:
         if result is None and at > start:
             return None
         self._bare = result is None or (at == start and flight.prepared is not None)  # nothing was shown
+        self.shown, self._masked = data, b""
         masker = result.masker if result is not None else None
         if masker is not None and at > start:
             run = data[start:at]
-            if masker.rows(run) is not run:
-                flight.plain.results.clear()  # its masker has counted
-                flight.plain.latest = None
-                return None
+            rows_shown = masker.rows(run)
+            if rows_shown is not run:
+                self.shown = b"".join((data[:start], rows_shown, data[at:]))
+                self._masked = _taken(masker.counts)
         if data[at] != _C or at + 5 > ready or at + 1 + int32(data, at + 1) != ready:
             return None
         self._result = result
@@ -202,6 +226,17 @@ class Landing:
                 since=talk.names.doubts,
                 read_as=talk.names.readings,
             )
+
+
+def _taken(counts: Counts) -> bytes:
+    """What was masked, as entries say it, and no longer counted; empty for nothing."""
+    if not counts:
+        return b""
+    said: list[Value] = [
+        {"column": column, "detector": detector, "count": count} for (column, detector), count in sorted(counts.items())
+    ]
+    counts.clear()
+    return nested_value(said)
 
 
 def _ends(data: bytes, end: i64) -> list[int] | None:

@@ -24,6 +24,7 @@ from gateway.policy.decide import Answer
 from gateway.session.common import LONGEST, cost
 from gateway.session.gate import Gate, rewritten
 from gateway.session.names import NEVER_DOUBTED, Names, Prepared
+from gateway.session.replies import Execution
 from gateway.session.spare import MODES, leaves_nothing
 from gateway.session.state import Conversation
 from gateway.sql.shape import constants_are_free, is_all_numbers, outline, shape
@@ -103,7 +104,8 @@ class Plain:
 
     `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
     before) and result formats; `latest`: how the last answer began. `edge`: it begins or ends a block. `writes`: it changes rows.
-    `mute`: it gives none, and its tag says no number. `leaves`: something that stays (spare.py).
+    `mute`: it gives none, and its tag says no number. `leaves`: something that stays (spare.py). `execution`: what its entries are made
+    of; `masks`: those of a result of which something was masked, once there was one.
     """
 
     statement: Statement
@@ -112,12 +114,14 @@ class Plain:
     begun: Pattern
     over: Pattern
     bare: Pattern
+    execution: Execution
     results: dict[tuple[object, bytes], Result] = field(default_factory=dict)
     latest: Begun | None = None
     edge: Edge | None = None
     writes: bool = False
     mute: bool = False
     leaves: bool = False
+    masks: tuple[Pattern, Pattern] | None = None
 
 
 class Known:
@@ -343,7 +347,7 @@ class PlainReads:
         hides = talk.hiding.hides_values(statement)
         mute = edge is None and statement.control is not None
         return Plain(
-            *(statement, execution.protected, hides, begun, over, bare),
+            *(statement, execution.protected, hides, begun, over, bare, execution),
             edge=edge,
             writes=writes,
             mute=mute,

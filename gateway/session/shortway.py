@@ -3,7 +3,7 @@
     Query, or (Parse) Bind (Describe) Execute Sync, alone in its chunk, in a session where nothing else is going on
         -> "statement" recorded, the bytes sent
     its whole answer in one chunk: (ParseComplete) (BindComplete) (RowDescription or NoData) rows CommandComplete ReadyForQuery, the status as before
-        -> "finished" recorded, the bytes shown
+        -> "finished" recorded (and "masked" before it, where something was), the bytes shown
 
     several of these that end in one Sync (a pipeline) likewise, each with entries of its own
     BEGIN, COMMIT or ROLLBACK, where nothing falls back or comes to light with it: the status is another behind it
@@ -11,8 +11,8 @@
         or a part of one; CLOSE's may be owed while the next statement comes
 
 It is the ordinary way (session.py) with everything left out that is known to change nothing for a plain one (plain.py), and it
-decides nothing. As soon as anything else comes while one is under way - another message, an error, half of an answer, a row
-that needs a mask, a cancel, a new policy - what was sent is read once more on the ordinary way, as of the time when it came, and what
+decides nothing. As soon as anything else comes while one is under way - another message, an error, half of an answer,
+a cancel, a new policy - what was sent is read once more on the ordinary way, as of the time when it came, and what
 that would record and send is compared with what was, and dropped. The session then stands where it would stand without this
 module, and goes on with what came. The client has seen nothing of the answer before.
 
@@ -318,7 +318,7 @@ class ShortWay:
                 return None
         edge = flight.plain.edge
         if edge is not None and not flight.steps:
-            return self._over(data, self._landing.turned(flight, edge, data, now))
+            return self._over(self._landing.turned(flight, edge, data, now))
         closed = flight.gated and data.endswith(self._closed)
         if closed:
             data = data[: -len(self._closed)]
@@ -327,13 +327,13 @@ class ShortWay:
         if over is not None and flight.gated:
             self._talk.gate.openings += 1
             self.owed = not closed
-        return self._over(data, over)
+        return self._over(over)
 
-    def _over(self, data: bytes, over: Sequence[Alike] | None) -> Sequence[Alike] | None:
+    def _over(self, over: Sequence[Alike] | None) -> Sequence[Alike] | None:
         """This was the answer, unless there is nothing to be recorded."""
         if over is not None:
             self.flight = None
-            self.shown = data
+            self.shown = self._landing.shown
             self._forget()
         return over
 

@@ -112,6 +112,14 @@ class Story:
         over = Pattern("finished", _without(self.told({**story, "outcome": "executed"}), holes), holes)
         return begun, over
 
+    def masked_patterns(self, execution: Execution) -> tuple[Pattern, Pattern]:
+        """As `patterns`, where something of its result is masked: the entry "masked", whose holes are the session, its number and what was
+        masked; and "finished", with that behind its other holes."""
+        _, over = self.patterns(execution)
+        said = _without(self.told(self.of(execution)), over.holes)
+        masked = Pattern("masked", _without(self._who, ["session"]), ["session", "statement", "masked"])
+        return masked, Pattern(over.kind, {**said, "outcome": "executed"}, [*over.holes, "masked"])
+
     def begun(self, execution: Execution, reason: str) -> ev.Effect:
         """Its entry before it goes to the target; `reason` is what the client says."""
         if not reason and (known := self._alike(execution)) is not None:

@@ -353,6 +353,63 @@ def test_a_mask_that_comes_counts_at_once() -> None:
     assert b"4111" not in said
 
 
+CARDS = columns("name", "card_number", first=2)
+CARD_ROWS = row(b"4000 0012 3456 7899", b"4111111111111111") + row(None, b"1") + row(b"Ann", None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kinds"),
+    [
+        (CARD_ROWS, ["masked", "finished"]),
+        (row(b"Ann", b"1") * 3, ["masked", "finished"]),
+        (row(b"4111 1111 1111 1111", None), ["masked", "finished"]),
+        (row(b"Ann", None), ["finished"]),
+        (b"", ["finished"]),
+    ],
+)
+def test_rows_are_masked_on_it_and_recorded_so(rows: bytes, kinds: list[str]) -> None:
+    twins = Twins(MASKED)
+    data = query("SELECT name, card_number FROM customers WHERE id = 1")
+    answer = CARDS + rows + complete("SELECT 3") + ready()
+    twins.known(data, answer)
+    for _ in range(3):
+        twins.client(data)
+        assert twins.flying
+        effects = twins.one.session.handle(ev.FromTarget(answer), NOW)
+        assert [each.pattern.kind for each in effects if isinstance(each, ev.RecordAlike)] == kinds
+        twins.one.session.handle(ev.FromClient(data), NOW)  # and as the twin says it
+        twins.two.session.handle(ev.FromTarget(answer), NOW)
+        twins.two.session.handle(ev.FromClient(data), NOW)
+        twins.target(answer)
+
+
+def test_prepared_rows_are_masked_on_it_by_their_format() -> None:
+    twins = Twins(MASKED)
+    twins.client(parse("s", "SELECT name, card_number FROM customers WHERE id = $1") + describe("S", "s") + SYNC)
+    twins.target(PARSED + message(b"t", b"\0\1\0\0\0\x17") + CARDS + ready())
+    for formats in ((), (1,), (0, 1), ()):
+        answer = BOUND + CARD_ROWS + complete("SELECT 3") + ready()
+        twins.known(prepared("s", b"1", formats=formats), answer)
+        twins.client(prepared("s", b"1", formats=formats))
+        assert twins.flying
+        twins.target(answer)
+
+
+def test_what_was_masked_in_an_answer_that_breaks_off_counts_for_no_other() -> None:
+    twins = Twins(MASKED)
+    data = query("SELECT name, card_number FROM customers WHERE id = 1")
+    answer = CARDS + CARD_ROWS + complete("SELECT 3") + ready()
+    twins.known(data, answer)
+    for broken in (CARDS + CARD_ROWS + error("22012") + ready(), CARDS + CARD_ROWS + row(b"1") + ready()):
+        twins.client(data)
+        assert twins.flying
+        try:
+            twins.target(broken)
+        except ProtocolViolation:
+            return
+        twins.known(data, answer)
+
+
 def test_a_name_with_another_meaning_counts_at_once() -> None:
     twins = with_statement()
     twins.known(prepared("s", b"1"), BOUND + row(b"Ann") + complete("SELECT 1") + ready())

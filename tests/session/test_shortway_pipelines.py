@@ -447,6 +447,21 @@ def test_a_row_of_the_last_that_needs_a_mask_is_masked() -> None:
     alike(twins)
 
 
+def test_each_answer_is_masked_by_itself() -> None:
+    twins = Twins(MASKED)
+    text = "SELECT card_number FROM customers WHERE id = $1"
+    data = step(text, b"1") + step(READ, b"1") + step(text, b"1") + SYNC
+    one, read = columns("card_number", first=3), columns("name", first=2)
+    head = PARSED + BOUND
+    some = one + row(b"4111111111111111") * 2 + complete("SELECT 2")
+    answer = head + some + head + read + row(b"4111 1111 1111 1111") + complete("SELECT 1") + head + one
+    for _ in range(4):
+        twins.client(data)
+        flying = twins.flying
+        twins.target(answer + complete("SELECT 0") + ready())
+    assert flying
+
+
 @pytest.mark.parametrize(
     "event", [ev.CancelRequested(), ev.Tick(), ev.ClientGone(), ev.TargetGone(), ev.FromClient(SYNC)]
 )
