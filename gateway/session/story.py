@@ -1,6 +1,6 @@
 """What the record says of a session: who and where, and of each statement what was judged of it and what came of it. Pure.
 
-A statement that comes again, as the rows of an executemany do, differs from the one before in its number, values, rows and duration
+A statement that comes again, as the rows of an executemany do, differs from what it was before in its number, values, rows and duration
 only; then the entry is made by a pattern (audit/pattern.py), and says the same. What must not live here: when something is recorded
 (state.py), what is judged.
 """
@@ -22,6 +22,8 @@ from gateway.sql.statement import Statement
 
 #: Columns named in an entry; a `SELECT *` over a wide join would make entries of many kB.
 _COLUMNS_KEPT = 50
+#: Statements of which it is kept what is told: some kB each. Drivers that clear a session up send four in turn.
+_KEPT = 8
 #: Why most sessions end.
 GOODBYE = "the client said goodbye"
 
@@ -54,13 +56,13 @@ class Story:
         agent = scrub_name(login.agent, judge.grounds.detectors)
         self._who = {"session": login.session, **_who(login.identity, agent, login.client, login.target.name)}
         self._session = text_value(login.session)
-        self._facts: Facts | None = None
+        self._facts: dict[int, Facts] = {}  # by the id of the statement, which they keep
         self.forgets = False
 
     def renamed(self, agent: str) -> None:
         """The client calls itself so from now on."""
         self._who["agent"] = agent
-        self._facts = None
+        self._facts.clear()
 
     def told(self, fields: Mapping[str, Value]) -> dict[str, Value]:
         """The fields of an entry, with who and where, and without those that say nothing."""
@@ -68,9 +70,11 @@ class Story:
 
     def facts(self, statement: Statement) -> Facts:
         """What is told of a statement that is about to be executed."""
-        facts = self._facts
-        if facts is None or facts.statement is not statement or facts.stamp != self._judge.stamp:
-            facts = self._facts = Facts(statement, self._judge)
+        facts = self._facts.get(id(statement))
+        if facts is None or facts.stamp != self._judge.stamp:
+            if len(self._facts) >= _KEPT:
+                self._facts.clear()
+            facts = self._facts[id(statement)] = Facts(statement, self._judge)
         facts.uses += 1
         return facts
 
@@ -146,10 +150,10 @@ class Story:
         return ev.RecordAlike(ended, (self._session,))
 
     def _alike(self, execution: Execution) -> tuple[tuple[Pattern, Pattern], tuple[bytes, ...]] | None:
-        """The patterns of its entries and what fills those of the first; None for one that isn't like the one before, or that
-        people or masks have something to do with."""
-        facts = self._facts
-        if facts is None or facts.uses < 2 or facts.statement is not execution.statement or self.forgets:
+        """The patterns of its entries and what fills those of the first; None for one that comes for the first time, or that people or
+        masks have something to do with."""
+        facts = self._facts.get(id(execution.statement))
+        if facts is None or facts.uses < 2 or self.forgets:
             return None
         if execution.request is not None or execution.masked or execution.verdict.answer is not Answer.ALLOW:
             return None

@@ -14,6 +14,8 @@ ALL = "all"
 class StatementClass(Enum):
     """PostgreSQL's own division where it has one; the table is in interface.md (Statement classes)."""
 
+    __hash__ = object.__hash__  # Enum's own is the interpreter's, and each statement asks a dozen times
+
     HOUSEKEEPING = "housekeeping"
     READ = "read"
     WRITE = "write"

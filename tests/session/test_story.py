@@ -8,7 +8,7 @@ import pytest
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
 from gateway.session.replies import Execution
-from gateway.session.story import Story
+from gateway.session.story import _KEPT, Story
 from gateway.sql.statement import Statement
 from tests.playbook import POLICY, Playbook, whole
 
@@ -132,13 +132,22 @@ def test_another_statement_another_policy_and_another_name_begin_anew() -> None:
     entry = whole(alike)
     assert isinstance(entry, ev.Record)
     assert entry.fields["agent"] == "another"
-    told(play, replace(statement), 3, "7")
-    assert isinstance(story.begun(execution, ""), ev.Record), "what is known is of another statement"
-    told(play, statement, 4, "7")
-    assert isinstance(story.begun(execution, ""), ev.Record), "it was met once since"
-    told(play, statement, 5, "7")
+    other = told(play, replace(statement), 3, "7")
+    assert isinstance(story.begun(other, ""), ev.Record), "what is known is of another statement"
+    assert isinstance(story.begun(execution, ""), ev.RecordAlike), "both are known"
     play.session.talk.judge.grounds.epoch += 1
     assert isinstance(story.begun(execution, ""), ev.Record), "it may be told otherwise"
+
+
+def test_statements_in_turn_are_told_alike_and_as_many_others_push_them_out() -> None:
+    play = Playbook(MASKED)
+    story = play.session.talk.story
+    statements = [replace(read(play)) for _ in range(_KEPT)]
+    for _ in range(2):
+        executions = [told(play, each, number, str(number)) for number, each in enumerate(statements)]
+    assert {type(story.begun(each, "")) for each in executions} == {ev.RecordAlike}
+    more = told(play, replace(read(play)), 99, "7")
+    assert {type(story.begun(each, "")) for each in (more, *executions)} == {ev.Record}
 
 
 @pytest.mark.parametrize("name", ["cursor", "cursor\0"])
