@@ -1,6 +1,6 @@
 """Plain statements: texts of which all that is to be decided can be worked out once, and used each time they come again. Pure.
 
-A plain one is one SELECT, INSERT, UPDATE or DELETE that calls no code of the user's, sets nothing, uses no name of the SQL level,
+A plain one is one SELECT (FOR UPDATE and nextval too), INSERT, UPDATE or DELETE that calls no code of the user's, sets nothing, uses no name of the SQL level,
 and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK, SAVEPOINT or RELEASE. Its judgement rests on its text
 (or its shape, gateway/sql/shape.py), the policy, the catalog, search_path and the application's name: when one of these changes
 (Grounds.epoch), all is forgotten.
@@ -40,7 +40,7 @@ _WRITE: Final = frozenset({StatementClass.WRITE})
 _HOUSE: Final = frozenset({StatementClass.HOUSEKEEPING})
 #: The classes that a plain one of a tag may have.
 _CLASSES: Final = (
-    {"SELECT": (_READ,)}
+    {"SELECT": (_READ, _WRITE, _WRITE | _READ)}
     | dict.fromkeys(("INSERT", "UPDATE", "DELETE"), (_WRITE, _WRITE | _READ))
     | dict.fromkeys(("SAVEPOINT", "RELEASE"), (_HOUSE,))
 )

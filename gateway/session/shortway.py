@@ -284,7 +284,8 @@ class ShortWay:
             return found
         # Nobody has described it: there must be no rows, nor such as the ordinary way would have described.
         plain = known.plain
-        return found if (plain.writes or plain.mute or plain.edge is not None) and not any(flight.formats) else None
+        rowless = plain.mute or plain.edge is not None or (plain.writes and plain.statement.tag != "SELECT")
+        return found if rowless and not any(flight.formats) else None
 
     def _shown(
         self, flight: Flight, raw: bytes, parameters: Sequence[bytes | None], codes: tuple[int, ...]

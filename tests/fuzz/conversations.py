@@ -117,6 +117,9 @@ WRITES = (
     "UPDATE customers SET name = evil({})",
     "INSERT INTO orders SELECT card_number FROM customers WHERE id = {}",
     "INSERT INTO jobs VALUES ('rename {}')",
+    "SELECT name FROM customers WHERE id = {} FOR UPDATE",
+    "SELECT card_number FROM customers WHERE id = $1 FOR UPDATE SKIP LOCKED",
+    "SELECT nextval('orders_id')",
 )
 _BEGINS = ("BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "/* n */ BEGIN", "BEGIN READ ONLY")
 #: What the end of a block decides on, or the next statement is read or judged by.

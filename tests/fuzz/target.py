@@ -571,7 +571,8 @@ def _decoded(raw: bytes) -> str:
 
 
 def _writes(text: str) -> bool:
-    return word(text) in _WRITES or ("COPY" in text and "STDIN" in text) or "DELETE" in text.partition("(")[2]
+    locks = "FOR UPDATE" in text or "nextval" in text
+    return word(text) in _WRITES or locks or ("COPY" in text and "STDIN" in text) or "DELETE" in text.partition("(")[2]
 
 
 def _returns(text: str) -> bool:

@@ -21,6 +21,9 @@ from tests.playbook import POLICY, Playbook
         "WITH q AS (SELECT 1) SELECT * FROM q",
         "SELECT a FROM t;",
         "VALUES (1)",
+        "SELECT a FROM t FOR UPDATE",
+        "SELECT a FROM t WHERE b = 1 ORDER BY c LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+        "SELECT nextval('s')",
     ],
 )
 def test_a_select_is_plain(text: str) -> None:
@@ -38,7 +41,6 @@ def test_a_select_is_plain(text: str) -> None:
         "SELECT set_config('work_mem', '1', false)",
         "SELECT current_setting('work_mem')",
         "SELECT a INTO b FROM t",
-        "SELECT a FROM t FOR UPDATE",
         "WITH d AS (DELETE FROM t RETURNING a) SELECT a FROM d",
         "EXPLAIN SELECT 1",
         "COPY t TO STDOUT",

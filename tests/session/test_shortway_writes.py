@@ -610,3 +610,47 @@ def test_outside_of_a_block_the_target_says_what_is_wrong() -> None:
         twins.client(query("SAVEPOINT a1"))
         twins.target(error("25P01") + ready())
         alike(twins)
+
+
+# --- reads that lock, and sequences -----------------------------------------------------------------------------------
+
+LOCKS = "SELECT name FROM customers WHERE id = $1 FOR UPDATE"
+LOCKED = DESCRIBED + row(b"Ann") + complete("SELECT 1")
+
+
+@pytest.mark.parametrize("text", [LOCKS.replace("$1", "1"), "SELECT nextval('orders_id')"])
+def test_what_locks_rows_or_takes_a_number_goes_through_the_gate(text: str) -> None:
+    twins = Twins(WRITES)
+    done(twins, query(text), LOCKED + ready(), times=3)
+    twins.client(query(text))
+    assert twins.flying
+    assert twins.one.session.short.last.sent.startswith(OPEN)
+    for chunk in (OPENED, LOCKED + ready(), CLOSED):
+        twins.target(chunk)
+    alike(twins)
+
+
+def test_rows_that_are_locked_in_a_block_are_masked_there() -> None:
+    twins = began(Twins(MASKED))
+    data = once("SELECT card_number FROM customers WHERE id = $1 FOR UPDATE SKIP LOCKED", b"1")
+    head = PARSED + BOUND + columns("card_number", first=3)
+    twins.known(data, head + complete("SELECT 0") + ready("T"))
+    twins.client(data)
+    assert twins.flying
+    twins.one.to_client()
+    twins.target(head + row(b"4111111111111111") + complete("SELECT 1") + ready("T"))
+    assert b"4111" not in twins.one.to_client()
+    assert not twins.flying
+    alike(twins)
+
+
+@pytest.mark.parametrize("rows", [LOCKED.removeprefix(DESCRIBED), complete("SELECT 0")])
+def test_whose_rows_nobody_has_described_takes_the_ordinary_way(rows: bytes) -> None:
+    twins = began(Twins(WRITES))
+    twins.client(parse("l", LOCKS) + SYNC)
+    twins.target(PARSED + ready("T"))
+    for _ in range(2):
+        twins.client(prepared("l", b"1"))
+        assert not twins.flying
+        twins.target(BOUND + rows + ready("T"))
+        alike(twins)
