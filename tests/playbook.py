@@ -55,7 +55,7 @@ def catalog() -> Catalog:
             ("public", "orders"): other,
             ("other", "orders"): Relation(16600, "other", "orders", "r", {"id": 1}),
         },
-        frozenset({"count", "now", "lower", "length", "nextval"}),
+        frozenset({"count", "now", "lower", "length", "nextval", "set_config", "pg_advisory_xact_lock"}),
         frozenset({"evil", "reader", "writer"}),
         contained_functions=frozenset({"reader", "writer"}),
         writing_functions=frozenset({"writer"}),

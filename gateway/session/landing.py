@@ -203,6 +203,8 @@ class Landing:
     def _note(self, flight: Flight, result: Result | None) -> None:
         """What the answers would have changed on the ordinary way. `result` None: it gives no rows."""
         talk, prepared = self._talk, flight.prepared
+        if flight.plain.statement.settings and flight.plain.edge is None:
+            talk.wrote_settings(flight.plain.statement)
         if talk.status != "I" and flight.plain.edge is None:
             self._answers.ran(protected=flight.plain.protected)
         if prepared is None:

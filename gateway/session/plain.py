@@ -1,7 +1,8 @@
 """Plain statements: texts of which all that is to be decided can be worked out once, and used each time they come again. Pure.
 
-A plain one is one SELECT (FOR UPDATE and nextval too), INSERT, UPDATE or DELETE that calls no code of the user's, sets nothing, uses no name of the SQL level,
-and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK, SAVEPOINT or RELEASE. Its judgement rests on its text
+A plain one is one SELECT (FOR UPDATE and nextval too), INSERT, UPDATE or DELETE that calls no code of the user's, uses no name of the SQL level,
+and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK, SAVEPOINT or RELEASE, or SET of what the
+gateway does not go by. Its judgement rests on its text
 (or its shape, gateway/sql/shape.py), the policy, the catalog, search_path and the application's name: when one of these changes
 (Grounds.epoch), all is forgotten.
 
@@ -22,11 +23,13 @@ from gateway.errors import GatewayError
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer
 from gateway.session.common import LONGEST, cost
-from gateway.session.gate import Gate, rewritten
+from gateway.session.gate import Gate, may_write, rewritten
 from gateway.session.names import NEVER_DOUBTED, Names, Prepared
 from gateway.session.replies import Execution
 from gateway.session.spare import MODES, leaves_nothing
 from gateway.session.state import Conversation
+from gateway.session.traits import may_set
+from gateway.sql.settings import is_of_no_account
 from gateway.sql.shape import constants_are_free, is_all_numbers, outline, shape
 from gateway.sql.statement import Control, Script, Statement, StatementClass
 from gateway.wire.backend import Column, format_of, row_description
@@ -35,15 +38,17 @@ from gateway.wire.frontend import parse as write_parse
 
 #: Texts, shapes, names and results that are remembered, each; with one more the older half is forgotten.
 KEPT = 256
-_READ: Final = frozenset({StatementClass.READ})
-_WRITE: Final = frozenset({StatementClass.WRITE})
 _HOUSE: Final = frozenset({StatementClass.HOUSEKEEPING})
-#: The classes that a plain one of a tag may have.
+_CHANGES: Final = frozenset({StatementClass.READ, StatementClass.WRITE})
+_SETS: Final = frozenset({StatementClass.SESSION, StatementClass.HOUSEKEEPING})
+#: The classes that a plain one of a tag may be of.
 _CLASSES: Final = (
-    {"SELECT": (_READ, _WRITE, _WRITE | _READ)}
-    | dict.fromkeys(("INSERT", "UPDATE", "DELETE"), (_WRITE, _WRITE | _READ))
-    | dict.fromkeys(("SAVEPOINT", "RELEASE"), (_HOUSE,))
+    {"SELECT": _CHANGES | _SETS}
+    | dict.fromkeys(("INSERT", "UPDATE", "DELETE"), _CHANGES)
+    | dict.fromkeys(("SAVEPOINT", "RELEASE"), _HOUSE)
+    | dict.fromkeys(("SET", "RESET"), _SETS)
 )
+_NONE: Final = frozenset[StatementClass]()
 #: What a plain one may do to its transaction.
 _WITHIN: Final = frozenset({None, Control.SAVEPOINT, Control.RELEASE})
 #: A Query's text that says no more than that, under a name that is no key word: those with an underscore end in letters.
@@ -332,9 +337,9 @@ class PlainReads:
         verdict = talk.judge.verdict(script.statements, talk.now)
         if verdict.answer is not Answer.ALLOW or verdict.rests_on or talk.judge.has_written(statement):
             return None
-        if talk.spreading.copies(statement):  # the session has to remember that
-            return None
-        writes = edge is None and StatementClass.WRITE in statement.classes
+        if talk.spreading.copies(statement) or (may_set(statement) and talk.grounds.touches_protected(statement)):
+            return None  # the session has to remember that
+        writes = edge is None and may_write(statement)
         if writes and talk.hiding.masked_write(script.statements, None) is not None:
             return None
         number = talk.number
@@ -345,7 +350,7 @@ class PlainReads:
             execution.clear, execution.unscanned = talk.hiding.seen_clear(statement), talk.hiding.unscanned
         _, over = talk.story.patterns(execution)
         hides = talk.hiding.hides_values(statement)
-        mute = edge is None and statement.control is not None
+        mute = edge is None and (statement.control is not None or statement.tag in ("SET", "RESET"))
         return Plain(
             *(statement, execution.protected, hides, begun, over, bare, execution),
             edge=edge,
@@ -380,9 +385,11 @@ class PlainReads:
 
 def is_plain(script: Script) -> bool:
     """Does the text hold one SELECT, INSERT, UPDATE or DELETE and nothing that concerns more than its own rows? Or a savepoint, which the
-    next only may fall back to."""
+    next only may fall back to; or settings on which nothing rests that is decided here."""
     one = _alone(script)
-    if one is None or one.settings or one.control not in _WITHIN or one.classes not in _CLASSES.get(one.tag, ()):
+    if one is None or one.control not in _WITHIN or not one.classes <= _CLASSES.get(one.tag, _NONE):
+        return False
+    if not all(is_of_no_account(name) for name, _ in one.settings):
         return False
     return rewritten(script, wish=False) is None and not _concerns_more(one)
 
@@ -409,7 +416,7 @@ def _alone(script: Script) -> Statement | None:
 def _concerns_more(one: Statement) -> bool:
     concerns = (
         *(one.names, one.copies, one.shows),
-        *(one.tells, one.configures, one.inner_tags, one.unresolved, one.spreads),
+        *(one.tells, one.configures and not one.settings, one.inner_tags, one.unresolved, one.spreads),
         *(one.guarded, one.temporary, one.unsettles, one.uncertain, one.holdable, one.untraced, one.reason),
     )
     return any(concerns)

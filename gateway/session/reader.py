@@ -12,7 +12,7 @@ from gateway.session.common import LONGEST, cost
 from gateway.session.grounds import Grounds
 from gateway.session.names import Names, Portal, Prepared, Space
 from gateway.session.replies import Batch
-from gateway.session.traits import opaque, uncertain, unreadable, without_catalog
+from gateway.session.traits import opaque, sets_nothing_of_account, uncertain, unreadable, without_catalog
 from gateway.sql.bound import PLAIN_TYPES, read_bound
 from gateway.sql.catalog import Catalog
 from gateway.sql.effects import named
@@ -104,8 +104,11 @@ class Reader:
         return replace(script, statements=tuple(opaque(each, reason) for each in script.statements))
 
     def _configured(self, script: Script, types: Sequence[int], bind: Bind) -> Script:
-        """With the values that set_config() is bound with: they say as much as literals. Not what another type may change."""
-        wanted = {number for each in script.statements for number in each.configures}
+        """With the values that set_config() is bound with: they say as much as literals, but for settings that nothing here goes by.
+        Not what another type may change."""
+        wanted = {
+            number for each in script.statements if not sets_nothing_of_account(each) for number in each.configures
+        }
         values = {number: text[0] for number in wanted if (text := _bound_text(number, types, bind)) is not None}
         read_again = read_bound(script.statements[0].sql, values) if values and len(script.statements) == 1 else None
         if read_again is None:

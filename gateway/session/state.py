@@ -396,7 +396,7 @@ class Conversation:
     def wrote_settings(self, statement: Statement) -> None:
         """Note what the client itself has set by it."""
         for name, value in statement.settings:
-            if value is not None and len(self.own_settings) < _SETTINGS_KEPT:
+            if value is not None and "." not in name and len(self.own_settings) < _SETTINGS_KEPT:
                 self.own_settings.add((name.lower(), value.lower()))
             if name.lower() == "application_name" and value is not None:
                 self.judge.agent = value[:_TEXT_SHOWN]

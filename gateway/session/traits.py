@@ -6,6 +6,7 @@ not: what a catalog or a policy says of it (grounds.py, judging.py), what its te
 
 from dataclasses import replace
 
+from gateway.sql.settings import is_of_no_account
 from gateway.sql.statement import ALL, Control, Statement, StatementClass
 from gateway.sql.tree import UNQUALIFIED, dotted, parts
 
@@ -155,6 +156,12 @@ def moves_path(statement: Statement) -> bool:
 def sets_reading(statement: Statement) -> bool:
     """Does it change a setting by which constants are read?"""
     return statement.tag == "DISCARD ALL" or any(name.lower() in _READ_BY for name, _ in statement.settings)
+
+
+def sets_nothing_of_account(statement: Statement) -> bool:
+    """Does it set no more than what the gateway doesn't go by, whatever it is bound to? Not where a name is not known."""
+    names = [name for name, _ in statement.settings]
+    return bool(names) and not statement.reason and all(map(is_of_no_account, names))
 
 
 def may_set(statement: Statement) -> bool:

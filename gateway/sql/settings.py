@@ -55,6 +55,7 @@ _INSTEAD = {
     "client_encoding": "Set PGCLIENTENCODING=UTF8.",
     "standard_conforming_strings": "Write strings with backslash escapes as E'...'.",
 }
+_LIMITS = words("statement_timeout lock_timeout idle_in_transaction_session_timeout work_mem jit")
 # set_config() of these can't be kept as the client's wish: the call sits inside a query. NULL resets (enforcement.md 1.2).
 ACCESS_MODES = frozenset({"transaction_read_only", "default_transaction_read_only"})
 # Back to the login itself: drivers' pools do so (Npgsql: SET SESSION AUTHORIZATION DEFAULT).
@@ -101,6 +102,16 @@ def holds_any_value(name: str) -> bool:
     """Can what a statement reads be put into this setting, and read from it again?"""
     name = name.lower()
     return name not in FIXED_VALUES and not name.startswith("enable_")
+
+
+def is_applications(name: str) -> bool:
+    """Is it a setting that an application has made up (`app.tenant`)? Only its own code goes by it."""
+    return "." in name and not name.lower().startswith("hoop.")
+
+
+def is_of_no_account(name: str) -> bool:
+    """Does nothing that the gateway reads, judges or shows rest on this setting? Nor on limits."""
+    return is_applications(name) or name.lower() in _LIMITS
 
 
 def setting_class(name: str, value: str | None, *, reset: bool = False) -> tuple[StatementClass, str]:

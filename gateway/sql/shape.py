@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.sql.parse import tree
+from gateway.sql.settings import is_applications
 from gateway.sql.tree import Fields, strings, unwrap
 
 #: (What each begins with is looked at first: that takes half of the time.)
@@ -137,6 +138,8 @@ def _gather(node: object, found: list[int]) -> None:
             if isinstance(fields, dict):
                 if name == "A_Expr":
                     found += _of_comparison(fields)
+                elif name == "VariableSetStmt":
+                    found += _set(fields)
                 elif name in _PUTS:
                     found += _put(name, fields)
                 _gather(fields, found)
@@ -157,6 +160,12 @@ def _put(name: str, fields: Fields) -> list[int]:
     else:
         values = [_addend(each["ResTarget"].get("val")) for each in fields.get(_PUTS[name]) or ()]
     return [offset for each in values if (offset := _constant(_uncast(each))) is not None]
+
+
+def _set(fields: Fields) -> list[int]:
+    """What SET puts into an application's own setting, which nothing goes by."""
+    own = is_applications(str(fields.get("name")))
+    return [offset for each in fields.get("args") or () if own and (offset := _constant(each)) is not None]
 
 
 def _addend(node: object) -> object:

@@ -120,6 +120,13 @@ WRITES = (
     "SELECT name FROM customers WHERE id = {} FOR UPDATE",
     "SELECT card_number FROM customers WHERE id = $1 FOR UPDATE SKIP LOCKED",
     "SELECT nextval('orders_id')",
+    "SET LOCAL app.tenant = '{}'",
+    "SET statement_timeout = '{}s'",
+    "SELECT set_config('app.tenant', '{}', true)",
+    "SELECT set_config('app.tenant', $1, true)",
+    "SELECT pg_advisory_xact_lock({})",
+    "SELECT set_config('app.tenant', card_number, false) FROM customers WHERE id = {}",
+    "SELECT set_config('app.tenant', 'x', false), card_number FROM customers WHERE id = {}",
 )
 _BEGINS = ("BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "/* n */ BEGIN", "BEGIN READ ONLY")
 #: What the end of a block decides on, or the next statement is read or judged by.

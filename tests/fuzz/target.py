@@ -477,14 +477,14 @@ class Target:
         return b"RESET\0"
 
     def _prepare(self, text: str) -> bytes:
-        name = text.split(maxsplit=2)[1]
+        name = _named(text)
         if name in self.statements:
             raise Refused("42P05")
         self.statements[name] = Statement(text.partition(" AS ")[2], by_sql=True, shown=self._source)
         return b"PREPARE\0"
 
     def _execute_sql(self, text: str) -> bytes:
-        found = self.statements.get(text.split(maxsplit=2)[1])
+        found = self.statements.get(_named(text))
         if found is None:
             raise Refused("26000")
         body = found.text
@@ -494,7 +494,7 @@ class Target:
         return f"{word(body)} 1\0".encode()
 
     def _deallocate(self, text: str) -> bytes:
-        name = text.split(maxsplit=2)[1]
+        name = _named(text)
         if name.upper() == "ALL":
             self.statements.clear()
         elif self.statements.pop(name, None) is None:
@@ -502,7 +502,7 @@ class Target:
         return b"DEALLOCATE\0"
 
     def _declare(self, text: str) -> bytes:
-        name = text.split(maxsplit=2)[1]
+        name = _named(text)
         held = "WITH HOLD" in text
         if self.status == "I" and not held:
             raise Refused("25P01")
@@ -573,6 +573,14 @@ def _decoded(raw: bytes) -> str:
 def _writes(text: str) -> bool:
     locks = "FOR UPDATE" in text or "nextval" in text
     return word(text) in _WRITES or locks or ("COPY" in text and "STDIN" in text) or "DELETE" in text.partition("(")[2]
+
+
+def _named(text: str) -> str:
+    """The word behind the first."""
+    found = text.split(maxsplit=2)[1:2]
+    if not found:
+        raise Refused("42601", "scanner_yyerror")
+    return found[0]
 
 
 def _returns(text: str) -> bool:

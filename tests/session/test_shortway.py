@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ProtocolViolation
 from gateway.session import events as ev
+from gateway.session.gate import Gate
 from gateway.session.session import Session
 from gateway.session.shortway import _texts
 from gateway.wire.backend import notice_response
@@ -20,6 +21,9 @@ READ = query("SELECT name FROM customers WHERE id = 1")
 DESCRIBED = columns("name", first=2)
 ANSWER = DESCRIBED + row(b"Ann") + complete("SELECT 1") + ready()
 MASKED = POLICY + "masking: {columns: [{column: '*.public.customers.card_number', mask: redact}], detect: [card]}\n"
+
+
+OPENED, CLOSED = Gate().answers
 
 
 class Twins:
@@ -205,7 +209,7 @@ NOT = {
     "a write": query("DELETE FROM customers WHERE id = 1"),
     "two statements": query("SELECT 1; SELECT 2"),
     "code": query("SELECT reader(1)"),
-    "a setting": query("SELECT set_config('work_mem', '1MB', false)"),
+    "a setting": query("SELECT set_config('search_path', 'a', false)"),
     "told settings": query("SELECT current_setting('default_transaction_read_only')"),
     "SHOW": query("SHOW search_path"),
     "FOR UPDATE": query("SELECT name FROM customers FOR UPDATE"),
@@ -381,6 +385,21 @@ def test_rows_are_masked_on_it_and_recorded_so(rows: bytes, kinds: list[str]) ->
         twins.two.session.handle(ev.FromTarget(answer), NOW)
         twins.two.session.handle(ev.FromClient(data), NOW)
         twins.target(answer)
+
+
+def test_what_may_put_a_protected_value_into_a_setting_does_not_take_it() -> None:
+    twins = Twins(MASKED.replace("[read]", "[read, session]").replace("ddl, session,", "ddl,"))
+    for table, takes in (("orders", True), ("customers", False)):
+        data = query(f"SELECT set_config('app.x', 'y', false), id FROM {table}")
+        answer = columns("set_config", "id") + complete("SELECT 0") + ready()
+        for _ in range(3):
+            twins.client(data)
+            flying = twins.flying
+            for chunk in (OPENED, answer, CLOSED):
+                twins.target(chunk)
+        assert flying is takes
+        alike(twins)
+    assert twins.one.session.talk.grounds.doubts_settings
 
 
 def test_prepared_rows_are_masked_on_it_by_their_format() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.session import events as ev
 from gateway.session.gate import CLOSE, OPEN, Gate
+from gateway.wire.backend import notice_response
 from gateway.wire.frontend import SYNC, bind, describe, execute, message, parse, query
 from tests.playbook import BOUND, NOW, PARSED, POLICY, columns, complete, error, ready, row, whole
 from tests.session.test_shortway import ANSWER, BEGIN, BEGUN, COMMIT, COMMITTED, DESCRIBED, READ, Twins, alike, prepared
@@ -653,4 +654,59 @@ def test_whose_rows_nobody_has_described_takes_the_ordinary_way(rows: bytes) -> 
         twins.client(prepared("l", b"1"))
         assert not twins.flying
         twins.target(BOUND + rows + ready("T"))
+        alike(twins)
+
+
+# --- settings that nothing here goes by ---------------------------------------------------------------------------------
+
+SETS = MASKED.replace("[read, write]", "[read, write, session]").replace("ddl, session,", "ddl,")
+SET = complete("SET")
+
+
+@pytest.mark.parametrize("text", ["SET LOCAL app.tenant = '{}'", "SET statement_timeout = '5s'", "RESET app.tenant"])
+def test_a_setting_of_an_application_takes_it_in_a_block(text: str) -> None:
+    twins = began(Twins(SETS))
+    tag = complete(text.split(maxsplit=1)[0])
+    twins.known(query(text.format(1)), tag + ready("T"))
+    for tenant in (2, 30):
+        twins.client(query(text.format(tenant)))
+        assert twins.flying
+        twins.target(tag + ready("T"))
+        alike(twins)
+    twins.client(READ)
+    twins.target(ANSWER[:-1] + b"T")
+    twins.client(COMMIT)
+    twins.target(COMMITTED)
+    alike(twins)
+
+
+def test_a_session_s_setting_goes_through_the_gate_outside_a_block() -> None:
+    twins = Twins(SETS)
+    data = query("SET app.tenant = '7'")
+    done(twins, data, SET + ready(), times=3)
+    twins.client(data)
+    assert twins.flying
+    assert twins.one.session.short.last.sent == OPEN + data + CLOSE
+
+
+def test_set_config_of_a_bound_value_takes_it() -> None:
+    twins = began(Twins(SETS))
+    text = "SELECT set_config('app.tenant', $1, true)"
+    head, described = PARSED + BOUND, columns("set_config")
+    twins.known(once(text, b"1"), head + described + row(b"1") + complete("SELECT 1") + ready("T"))
+    for value in (b"2", b"4111111111111111"):
+        twins.client(once(text, value))
+        assert twins.flying
+        twins.target(head + described + row(value) + complete("SELECT 1") + ready("T"))
+        alike(twins)
+
+
+@pytest.mark.parametrize("text", ["SET LOCAL app.tenant = '1'", "SET work_mem = '1MB'"])
+def test_what_the_target_says_of_a_setting_besides_takes_the_ordinary_way(text: str) -> None:
+    twins = Twins(SETS)
+    warned = notice_response("no block")
+    for _ in range(3):
+        twins.client(query(text))
+        for chunk in (OPENED, warned + SET + ready(), CLOSED) if "app" in text else (warned + SET + ready(),):
+            twins.target(chunk)
         alike(twins)
