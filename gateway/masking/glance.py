@@ -319,11 +319,13 @@ def _of_hash(data: bytes, at: i64, begin: i64, end: i64) -> bool:
     """
     alnum, is_hex = _IS_ALNUM, _IS_HEX
     left: i64 = at
-    while left >= begin and 0x30 <= data[left] <= 0x39:
+    while left >= begin and at - left <= _LONGEST_RUN and 0x30 <= data[left] <= 0x39:
         left -= 1
     right: i64 = at
-    while right < end and 0x30 <= data[right] <= 0x39:
+    while right < end and right - at <= _LONGEST_RUN and 0x30 <= data[right] <= 0x39:
         right += 1
+    if right - left > _LONGEST_RUN:
+        return False  # else each of its bytes would be looked at from each step on
     if right == at or end - begin > _SMALL or _goes_on(data, left, begin, -1) or _goes_on(data, right, end, 1):
         return False
     i: i64 = left

@@ -231,6 +231,12 @@ def test_it_goes_through_a_word_of_any_length_once(times: int) -> None:
     assert seen(b"--password ", word + b"0", b"")
 
 
+def test_digits_without_end_are_not_gone_through_from_each_step_on() -> None:
+    """They would be, were they taken for a part of a hash."""
+    for value in (b"a" + b"1" * 400 + b"a", b"1" * 4000 + b"a", b"1 " * 4000 + b"a"):
+        assert glance.suspect(value, 0, len(value)) >= 0
+
+
 @pytest.mark.parametrize(
     "text",
     [
