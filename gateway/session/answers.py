@@ -413,7 +413,7 @@ class Answers:
             )
         self._talk.as_new = False
         if name == "search_path":
-            self._talk.path_stale = True
+            self._talk.path_stale = self._talk.path_moved = True
         if name in REPORTED:
             self._talk.reported[name] = value
         if name == SETTING:

@@ -28,6 +28,7 @@ from gateway.session.traits import (
     moves_role,
     opaque,
     redefines,
+    resets_path,
     uncertain,
     unqualified,
     unsettles,
@@ -106,6 +107,7 @@ class Conversation:
         self.ending: ev.Why | None = None
         self.path_stale = True  # search_path is not known (any more): ask the target before judging by it
         self.path_in_transaction = False
+        self.path_moved = False  # something may have changed it since the session began
         self.reread_inside = False  # a setting by which constants are read may fall back with the transaction
         self.role_moved = False  # SET ROLE: "$user" on the path may stand for another now
         self.target_said_fatal = False
@@ -347,8 +349,11 @@ class Conversation:
             self.copying = self.copying or execution.statement.copies == "in"
 
     def moves_path(self, statement: Statement) -> bool:
-        """May it change search_path, be it by taking back what its transaction did to it?"""
-        return moves_path(statement) or (self.path_in_transaction and statement.control in UNDOING)
+        """May it change search_path, be it by taking back what its transaction or the session did to it?"""
+        back = (self.path_in_transaction and statement.control in UNDOING) or (
+            self.path_moved and resets_path(statement)
+        )
+        return back or moves_path(statement)
 
     def doubted(self, statement: Statement) -> Statement:
         """The statement, opaque where it uses a temporary relation that stands for another, or that may run code."""
@@ -391,6 +396,7 @@ class Conversation:
             self.role_moved = self.path_stale = self.path_in_transaction = True
         if self.moves_path(statement):
             self.path_stale = self.path_in_transaction = True
+        self.path_moved = self.path_moved or moves_path(statement)
         self.wrote_settings(statement)
 
     def wrote_settings(self, statement: Statement) -> None:

@@ -145,12 +145,13 @@ def moves_role(statement: Statement) -> bool:
 
 
 def moves_path(statement: Statement) -> bool:
-    """May running it change search_path? By name, by resetting everything, or by code that can't be seen through."""
-    return (
-        moves_role(statement)
-        or statement.tag == "DISCARD ALL"
-        or any(name.lower() in ("search_path", ALL) for name, _ in statement.settings)
-    )
+    """May running it change search_path from whatever it is? By name, or by code that can't be seen through."""
+    return moves_role(statement) or any(name.lower() == "search_path" for name, _ in statement.settings)
+
+
+def resets_path(statement: Statement) -> bool:
+    """Does it take search_path back to what it was at the session's beginning, with everything?"""
+    return statement.tag == "DISCARD ALL" or any(name.lower() == ALL for name, _ in statement.settings)
 
 
 def sets_reading(statement: Statement) -> bool:
