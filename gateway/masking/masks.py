@@ -8,7 +8,6 @@ strings as they are. A value whose type has no placeholder becomes NULL. Type id
 """
 
 import binascii
-import hashlib
 import hmac
 import json
 from collections.abc import Callable
@@ -65,6 +64,7 @@ _STRICT = frozenset({
 })  # fmt: skip
 _KINDS = {oid: kind for kind, oids in _OIDS.items() for oid in oids}
 _BPCHAR = 1042
+_DIGITS = b"0123456789"
 _SHORT = 8  # fewer characters than this and four of them would tell too much
 
 
@@ -83,14 +83,15 @@ def _redact(_text: str, _key: bytes) -> str:
 
 def _last4(text: str, _key: bytes) -> str:
     """The last four characters; the groups of a card for 12 digits or more; nothing of a short value."""
-    if sum(c.isdecimal() for c in text) >= 12:
+    others = text.encode().translate(None, _DIGITS) if text.isascii() else [c for c in text if not c.isdecimal()]
+    if len(text) - len(others) >= 12:
         return f"**** **** **** {text[-4:]}"
     return "****" if len(text) < _SHORT else f"****{text[-4:]}"
 
 
 def _hash(text: str, key: bytes) -> str:
     """64 bits of HMAC-SHA-256: stable for one key, so that masked columns can still be joined and grouped."""
-    return f"hash:{hmac.new(key, text.encode('utf-8', 'surrogateescape'), hashlib.sha256).hexdigest()[:16]}"
+    return f"hash:{hmac.digest(key, text.encode('utf-8', 'surrogateescape'), 'sha256').hex()[:16]}"
 
 
 def _partial(text: str, _key: bytes) -> str:
@@ -118,18 +119,28 @@ def apply(mask: str, value: bytes | None, type_oid: int, format_code: int, key: 
     bytes). Types without a placeholder give None. Raises ValueError for a mask that isn't one of MASKS, and for an
     empty key.
     """
+    replace = replacer(mask, type_oid, format_code, key)
+    return None if value is None else replace(value)
+
+
+def replacer(mask: str, type_oid: int, format_code: int, key: bytes) -> Callable[[bytes], bytes | None]:
+    """What `apply` does to each value of a column. Raises as it does."""
     if mask not in MASKS:
         raise ValueError(f"mask {mask} is not known; known are {', '.join(sorted(MASKS))}")
     if mask == "hash" and not key:
         raise ValueError("a hash mask needs a key")
-    if value is None or mask == "null":
-        return None
-    replace = _BY_KIND.get(kind_of(type_oid, format_code))
-    return (
-        None
-        if replace is None
-        else replace(mask, value.rstrip(b" ") if type_oid == _BPCHAR else value, format_code, key)
-    )
+    replace = None if mask == "null" else _BY_KIND.get(kind_of(type_oid, format_code))
+    if replace is None:
+        return lambda _value: None
+    if type_oid == _BPCHAR:
+        return lambda value: replace(mask, value.rstrip(b" "), format_code, key)
+    return lambda value: replace(mask, value, format_code, key)
+
+
+def is_fixed(mask: str, type_oid: int, format_code: int) -> bool:
+    """Does `apply` give the same for each value?"""
+    kind = kind_of(type_oid, format_code)
+    return mask == "null" or kind not in _BY_KIND or (mask == "redact" and kind is Kind.TEXT)
 
 
 def _text(mask: str, value: bytes, _format: int, key: bytes) -> bytes:

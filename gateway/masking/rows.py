@@ -8,15 +8,22 @@ from row boundary to row boundary, so what one row looks like never hides the ne
 the scan over what is left, so that a masked column of cards doesn't make every row a candidate.
 """
 
+from __future__ import annotations
+
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from gateway.errors import ProtocolViolation
 from gateway.masking.columns import ColumnPlan, MaskPlan, plan
 from gateway.masking.detectors import Detectors
-from gateway.masking.fields import Change, Counts, FieldMasker, Replace, replace_candidates, replace_fields
+from gateway.masking.fields import Change, Counts, FieldMasker, length_at, packed, replace_candidates
 from gateway.wire import walk
 
+if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
+    from mypy_extensions import i64
+
 _HEAD = Struct("!cih")  # DataRow: 'D', length (itself included), number of columns
+_START = Struct("!ci")
 _DATA_ROW = ord("D")
 #: Bytes looked at in one go where binary numbers may be candidates, and each row then is: what is behind them is looked at again
 #: from each on, to the next secret, which may be far.
@@ -80,11 +87,18 @@ class RowMasker:
         return behind if behind > at else self._end(data, at, end)
 
     def _every(self, run: bytes) -> bytes:
-        out, at = [], 0
-        while at < len(run):
-            end = self._end(run, at, len(run))
-            out.append(self._row(run, at, end, self._fields.masked) or run[at:end])
+        """Each row with its masked columns replaced."""
+        out: list[bytes] = []
+        tally = [0] * self._width
+        at: i64 = 0
+        size: i64 = len(run)
+        while at < size:
+            end: i64 = self._end(run, at, size)
+            self._row(run, at, end, out, tally)
             at = end
+        for column, times in enumerate(tally):
+            if times:
+                self._fields.count_masked(column, times)
         return b"".join(out)
 
     def _end(self, run: bytes, row: int, size: int) -> int:
@@ -97,12 +111,36 @@ class RowMasker:
             raise ProtocolViolation("the target sent a row that does not fit its description")
         return end
 
-    def _row(self, run: bytes, row: int, end: int, replacers: dict[int, Replace]) -> bytes | None:
-        """The message with its fields replaced, None when it stays as it is."""
-        fields, behind = replace_fields(run, row + _HEAD.size, end, self._width, replacers)
-        if behind != end:
+    def _row(self, run: bytes, row: i64, end: i64, out: list[bytes], tally: list[int]) -> None:
+        """Append the message's parts, its masked fields replaced; the hot loop of masked columns."""
+        fixed, replacers = self._fields.fixed, self._fields.replacers
+        head = len(out)
+        out.append(b"")
+        copied: i64 = row + 5  # the number of columns stays
+        at: i64 = row + 7
+        grown: i64 = 0
+        for i in range(self._width):
+            length: i64 = length_at(run, at, end)
+            start: i64 = at + 4
+            if length < 0:
+                at = start
+                continue
+            at = start + length
+            field = fixed[i]
+            if not field:
+                replace = replacers[i]
+                if replace is None:
+                    continue
+                field = packed(replace(run[start:at]))
+            tally[i] += 1
+            out.append(run[copied : start - 4])
+            out.append(field)
+            grown += len(field) - 4 - length
+            copied = at
+        if at != end:
             raise ProtocolViolation("the target sent a row with bytes behind its last field")
-        return None if fields is None else self._packed(fields)
+        out[head] = _START.pack(b"D", end - row - 1 + grown)
+        out.append(run[copied:end])
 
     def _packed(self, fields: bytes) -> bytes:
         return _HEAD.pack(b"D", 6 + len(fields), self._width) + fields
