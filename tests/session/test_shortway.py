@@ -429,6 +429,25 @@ def test_what_was_masked_in_an_answer_that_breaks_off_counts_for_no_other() -> N
         twins.known(data, answer)
 
 
+@pytest.mark.parametrize("value", [b"*", b"x"])
+def test_a_value_that_looks_like_its_mask_is_recorded_as_masked(value: bytes) -> None:
+    """The mask of a "char" is a star; the one row that holds it already goes on as it is."""
+    twins = Twins(MASKED)
+    data = query("SELECT card_number FROM customers WHERE id = 1")
+    answer = columns("card_number", first=3, oid=18) + row(value) + complete("SELECT 1") + ready()
+    twins.known(data, answer)
+    for _ in range(3):
+        twins.client(data)
+        assert twins.flying
+        effects = twins.one.session.handle(ev.FromTarget(answer), NOW)
+        said = [whole(each) for each in effects if isinstance(each, ev.RecordAlike)]
+        assert [(each.kind, each.fields["masked"][0]["count"]) for each in said] == [("masked", 1), ("finished", 1)]
+        twins.one.session.handle(ev.FromClient(data), NOW)
+        twins.two.session.handle(ev.FromTarget(answer), NOW)
+        twins.two.session.handle(ev.FromClient(data), NOW)
+        twins.target(answer)
+
+
 def test_a_name_with_another_meaning_counts_at_once() -> None:
     twins = with_statement()
     twins.known(prepared("s", b"1"), BOUND + row(b"Ann") + complete("SELECT 1") + ready())
