@@ -319,12 +319,14 @@ def _of_hash(data: bytes, at: i64, begin: i64, end: i64) -> bool:
     """
     alnum, is_hex = _IS_ALNUM, _IS_HEX
     left: i64 = at
-    while left >= begin and 0x30 <= data[left] <= 0x39:
+    while left >= begin and 0x30 <= data[left] <= 0x39 and at - left < _LONGEST_RUN:
         left -= 1
     right: i64 = at
-    while right < end and 0x30 <= data[right] <= 0x39:
+    while right < end and 0x30 <= data[right] <= 0x39 and right - at < _LONGEST_RUN:
         right += 1
-    if right == at or end - begin > _SMALL or _goes_on(data, left, begin, -1) or _goes_on(data, right, end, 1):
+    if right == at or right - left > _LONGEST_RUN or end - begin > _SMALL:  # asked at each twelfth of its digits
+        return False
+    if _goes_on(data, left, begin, -1) or _goes_on(data, right, end, 1):
         return False
     i: i64 = left
     while i >= begin and alnum[data[i]] and left - i < numbers.LONGEST_WORD:
