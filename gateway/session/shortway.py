@@ -336,6 +336,7 @@ class ShortWay:
             self.flight = None
             self.shown = self._landing.shown
             self._forget()
+        self._landing.shown = b""
         return over
 
     def take_answer(self) -> bytes:

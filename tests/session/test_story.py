@@ -155,7 +155,7 @@ def test_of_long_statements_the_last_is_kept() -> None:
     """A session may be idle for hours behind an import."""
     play = Playbook(MASKED)
     story = play.session.talk.story
-    long = [read(play, f"SELECT name FROM customers WHERE id = {number} --" + "x" * LONGEST) for number in range(3)]
+    long = [replace(read(play), sql=f"SELECT {number} --" + "x" * LONGEST) for number in range(3)]
     for each in (*long, read(play)):
         story.facts(each)
     assert [each.statement in long for each in story._facts.values()] == [True, False]
