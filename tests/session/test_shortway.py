@@ -429,6 +429,15 @@ def test_what_was_masked_in_an_answer_that_breaks_off_counts_for_no_other() -> N
         twins.known(data, answer)
 
 
+def test_no_number_of_result_formats_hides_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands behind the last value, and looks like letters where it is absurd: the target refuses that, but it is recorded first."""
+    twins = with_statement(MASKED)
+    monkeypatch.setattr(twins.one.session.talk.grounds.own, "glances_unquoted", True)
+    twins.known(prepared("s", b"1"), BOUND + row(b"Ann") + complete("SELECT 1") + ready())
+    twins.client(prepared("s", b"4111111111111111", formats=(0,) * 0x6161))
+    twins.target(error("08P01") + ready())
+
+
 @pytest.mark.parametrize("value", [b"*", b"x"])
 def test_a_value_that_looks_like_its_mask_is_recorded_as_masked(value: bytes) -> None:
     """The mask of a "char" is a star; the one row that holds it already goes on as it is."""
