@@ -164,9 +164,9 @@ class Landing:
         if masker is not None and at > start:
             run = data[start:at]
             rows_shown = masker.rows(run)
+            self._masked = _taken(masker.counts)  # a "char" that is * stays as it is, and counts
             if rows_shown is not run:
                 self.shown = b"".join((data[:start], rows_shown, data[at:]))
-                self._masked = _taken(masker.counts)
         if data[at] != _C or at + 5 > ready or at + 1 + int32(data, at + 1) != ready:
             return None
         self._result = result

@@ -265,7 +265,8 @@ class ShortWay:
         flight.number, flight.plain, flight.prepared = number, known.plain, prepared
         flight.values = self._session, number_value(number), known.sql
         if parameters:
-            shown = self._shown(flight, bind[at:], parameters, codes)
+            values = bind[at : end - 2 - len(flight.formats)]  # a number of formats behind the last may look like letters
+            shown = self._shown(flight, values, parameters, codes)
             if shown is None:
                 return None
             flight.values = (*flight.values, shown)
@@ -336,6 +337,7 @@ class ShortWay:
             self.flight = None
             self.shown = self._landing.shown
             self._forget()
+        self._landing.shown = b""
         return over
 
     def take_answer(self) -> bytes:

@@ -14,6 +14,7 @@ from gateway.identity.claims import Identity
 from gateway.masking.diagnostics import scrub_name
 from gateway.policy.decide import Answer
 from gateway.session import events as ev
+from gateway.session.common import LONGEST
 from gateway.session.grounds import Login
 from gateway.session.judging import Judge
 from gateway.session.replies import Execution
@@ -72,7 +73,7 @@ class Story:
         """What is told of a statement that is about to be executed."""
         facts = self._facts.get(id(statement))
         if facts is None or facts.stamp != self._judge.stamp:
-            if len(self._facts) >= _KEPT:
+            if len(self._facts) >= _KEPT or len(statement.sql) > LONGEST:  # of long ones that is one at most
                 self._facts.clear()
             facts = self._facts[id(statement)] = Facts(statement, self._judge)
         facts.uses += 1

@@ -429,6 +429,34 @@ def test_what_was_masked_in_an_answer_that_breaks_off_counts_for_no_other() -> N
         twins.known(data, answer)
 
 
+def test_no_number_of_result_formats_hides_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands behind the last value, and looks like letters where it is absurd: the target refuses that, but it is recorded first."""
+    twins = with_statement(MASKED)
+    monkeypatch.setattr(twins.one.session.talk.grounds.own, "glances_unquoted", True)
+    twins.known(prepared("s", b"1"), BOUND + row(b"Ann") + complete("SELECT 1") + ready())
+    twins.client(prepared("s", b"4111111111111111", formats=(0,) * 0x6161))
+    twins.target(error("08P01") + ready())
+
+
+@pytest.mark.parametrize("value", [b"*", b"x"])
+def test_a_value_that_looks_like_its_mask_is_recorded_as_masked(value: bytes) -> None:
+    """The mask of a "char" is a star; the one row that holds it already goes on as it is."""
+    twins = Twins(MASKED)
+    data = query("SELECT card_number FROM customers WHERE id = 1")
+    answer = columns("card_number", first=3, oid=18) + row(value) + complete("SELECT 1") + ready()
+    twins.known(data, answer)
+    for _ in range(3):
+        twins.client(data)
+        assert twins.flying
+        effects = twins.one.session.handle(ev.FromTarget(answer), NOW)
+        said = [str(whole(each)) for each in effects if isinstance(each, ev.RecordAlike)]
+        assert ["'count': 1" in each for each in said] == [True, True]
+        twins.one.session.handle(ev.FromClient(data), NOW)
+        twins.two.session.handle(ev.FromTarget(answer), NOW)
+        twins.two.session.handle(ev.FromClient(data), NOW)
+        twins.target(answer)
+
+
 def test_a_name_with_another_meaning_counts_at_once() -> None:
     twins = with_statement()
     twins.known(prepared("s", b"1"), BOUND + row(b"Ann") + complete("SELECT 1") + ready())

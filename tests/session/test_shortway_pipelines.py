@@ -487,6 +487,7 @@ def test_nothing_of_one_that_is_over_is_kept(*, answered: bool) -> None:
     twins.target(READS_ANSWER if answered else error("22012") + ready())
     short = twins.one.session.short
     kept = [short.kept, short.shown, short.last.data, short.last.sent, short.last.bind, short.last.came]
+    kept.append(short._landing.shown)
     assert not any(kept)
     assert not short.last.steps
     assert not short._gathered.steps

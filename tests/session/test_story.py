@@ -7,6 +7,7 @@ import pytest
 
 from gateway.policy.decide import Answer, Verdict
 from gateway.session import events as ev
+from gateway.session.common import LONGEST
 from gateway.session.replies import Execution
 from gateway.session.story import _KEPT, Story
 from gateway.sql.statement import Statement
@@ -148,6 +149,16 @@ def test_statements_in_turn_are_told_alike_and_as_many_others_push_them_out() ->
     assert {type(story.begun(each, "")) for each in executions} == {ev.RecordAlike}
     more = told(play, replace(read(play)), 99, "7")
     assert {type(story.begun(each, "")) for each in (more, *executions)} == {ev.Record}
+
+
+def test_of_long_statements_the_last_is_kept() -> None:
+    """A session may be idle for hours behind an import."""
+    play = Playbook(MASKED)
+    story = play.session.talk.story
+    long = [replace(read(play), sql=f"SELECT {number} --" + "x" * LONGEST) for number in range(3)]
+    for each in (*long, read(play)):
+        story.facts(each)
+    assert [each.statement in long for each in story._facts.values()] == [True, False]
 
 
 @pytest.mark.parametrize("name", ["cursor", "cursor\0"])
