@@ -202,6 +202,7 @@ def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64, looked: i64, c
     costs where it is guessed wrong is more.
     """
     kinds = _KINDS
+    asked: i64 = at  # numbers up to there hold no card
     at += _WORD - 1
     while at < stop:
         kind: i64 = kinds[data[at]]
@@ -221,8 +222,10 @@ def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64, looked: i64, c
                 z: i64 = kinds[data[at + 6]]
                 kind &= (a & b & c & d & e & f) | (u & v & w & x & y & z)
             if kind != 0:
-                if kind != 2 and cards and _digits(data, at, begin, end):
-                    return at
+                if kind != 2 and cards and at >= asked:
+                    asked = _digits(data, at, begin, end)
+                    if asked < 0:
+                        return at
                 if kind > 1 and at >= looked:
                     looked = _key(data, at, begin, end)
                     if looked < 0:
@@ -231,8 +234,9 @@ def _words(data: bytes, at: i64, stop: i64, begin: i64, end: i64, looked: i64, c
     return -1 - looked
 
 
-def _digits(data: bytes, at: i64, begin: i64, end: i64) -> bool:
-    """Is the byte at `at` among 13 digits with no more than separators between them, and that no part of a hash?"""
+def _digits(data: bytes, at: i64, begin: i64, end: i64) -> i64:
+    """-1 where the byte at `at` is among 13 digits with no more than separators between them that may be a card's. Else an offset
+    up to which there is none: beyond `at` where that was dear to say."""
     digit, separator = _IS_DIGIT, _IS_SEPARATOR
     count: i64 = 0
     gap: i64 = 0
@@ -257,21 +261,22 @@ def _digits(data: bytes, at: i64, begin: i64, end: i64) -> bool:
         else:
             break
         i -= 1
-    return count >= _DIGITS and not _of_hash(data, at, begin, end) and not _no_card(data, at, begin, end)
+    return at if count < _DIGITS or _of_hash(data, at, begin, end) else _no_card(data, at, begin, end)
 
 
-def _no_card(data: bytes, at: i64, begin: i64, end: i64) -> bool:
-    """Does the run that `at` is in hold no card, whatever stands beside it? Most are ids, times and parts of UUIDs.
+def _no_card(data: bytes, at: i64, begin: i64, end: i64) -> i64:
+    """The end of the run that `at` is in, where it holds no card, whatever stands beside it; else -1. Most are ids, times and parts of
+    UUIDs.
 
     What a run is glued to only rules out more. Its first bytes may be a length's last ones: there is a NUL shortly before
     then, as in no text, and the run is asked without them as well.
     """
     if end - begin > _SMALL:
-        return False
+        return -1
     first: i64 = _reach(data, at, begin - 1, -1)
     last: i64 = _reach(data, at, end, 1)
     if first < 0 or last < 0 or last - first > _LONGEST_RUN or (first > begin and data[first - 1] == 0x25):
-        return False  # there is more than digits and ASCII; or a %20 of a URL, which the number stands behind
+        return -1  # there is more than digits and ASCII; or a %20 of a URL, which the number stands behind
     starts: i64 = 1
     i: i64 = first - 1
     while i >= begin and i >= first - 3:
@@ -281,12 +286,12 @@ def _no_card(data: bytes, at: i64, begin: i64, end: i64) -> bool:
     while starts > 0 and last - first >= _DIGITS - 1:
         if 0x30 <= data[first] <= 0x39:
             if numbers.holds(data, first, last + 1):
-                return False
+                return -1
             starts -= 1
         elif starts > 1:
             starts -= 1
         first += 1
-    return True
+    return last + 1
 
 
 def _reach(data: bytes, at: i64, stop: i64, step: i64) -> i64:

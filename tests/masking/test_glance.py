@@ -231,6 +231,15 @@ def test_it_goes_through_a_word_of_any_length_once(times: int) -> None:
     assert seen(b"--password ", word + b"0", b"")
 
 
+@pytest.mark.parametrize("between", ["x", " x ", "     ", ":", "\n"])
+def test_numbers_without_a_card_hide_none_behind_them(between: str) -> None:
+    """They are asked once, up to their end."""
+    for count in range(5, 45):
+        value = f"{'40 ' * count}40{between}{card()}".encode()
+        assert WITHOUT.hits(value)
+        assert seen(b"\0\0\0\x20", value, b"")
+
+
 @pytest.mark.parametrize(("digits", "stops"), [(60, False), (128, False), (130, True), (4000, True)])
 def test_it_goes_through_the_digits_of_a_hash_once(digits: int, *, stops: bool) -> None:
     """Digits that are more than any hash has are not asked at each twelfth of them whether they are a part of one."""
