@@ -265,9 +265,7 @@ class ShortWay:
         flight.number, flight.plain, flight.prepared = number, known.plain, prepared
         flight.values = self._session, number_value(number), known.sql
         if parameters:
-            values = bind[
-                at : end - 2 - len(flight.formats)
-            ]  # a number of formats behind the last may look like letters
+            values = bind[at : end - 2 - len(flight.formats)]  # how many formats come then may look like letters
             shown = self._shown(flight, values, parameters, codes)
             if shown is None:
                 return None
