@@ -4,7 +4,8 @@ What RE2 finds with all patterns at once at 3 ns a byte this rules out at a fift
 every card has 13 bytes of digits and separators, every key a word of twelve or more, so that one byte in twelve tells whether there
 can be one; a password stands behind a name and one of : = >, and the C library finds those. It never misses what the rules'
 patterns find in a value, whatever bytes stand around (the tests compare them, rule by rule); what it stops at is for RE2 to
-judge, row by row. To the interpreter it is slower than RE2, so it is used compiled only.
+judge, row by row. Numbers that are no card for sure (cards.holds) it passes, for most rows hold ids and times. To the interpreter it
+is slower than RE2, so it is used compiled only.
 
 What must not live here: what a secret is (rules.py). A rule that is not in SIGNS is none that this knows of, and then RE2 looks.
 """
