@@ -5,6 +5,7 @@ One process, or with --workers several of them under a supervisor (supervisor.py
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -134,6 +135,20 @@ def _collect_seldom() -> None:
     gc.set_threshold(_NEW_OBJECTS, 20, 50)
 
 
+#: For glibc's mallopt (malloc.h): below this many bytes nothing gets a mapping of its own (M_MMAP_THRESHOLD), and so many free ones stay
+#: at the heap's end (M_TRIM_THRESHOLD).
+_MALLOC = {-3: 8 << 20, -1: 16 << 20}
+
+
+def _keep_memory() -> None:
+    """Do not give back what a big value took: the next one would get pages that have to be found and cleared, two fifths of what a
+    megabyte costs. Another libc than glibc has no such function."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for what, size in _MALLOC.items():
+            mallopt(what, size)
+
+
 def _ended(lifeline: socket.socket, stopping: asyncio.Event) -> None:
     """Nothing is ever sent to a worker, so what can be read is the end."""
     asyncio.get_running_loop().remove_reader(lifeline)
@@ -156,6 +171,7 @@ async def run(gateway: "Gateway", lifeline: socket.socket | None = None) -> int:
         typer.echo(_said(error), err=True)
         return USAGE
     _collect_seldom()
+    _keep_memory()
     if lifeline is not None:
         with contextlib.suppress(OSError):  # it is gone: that is heard already
             lifeline.send(STARTED)

@@ -120,3 +120,25 @@ async def test_what_keeps_it_from_starting_is_said_with_its_hint(capsys: pytest.
     assert capsys.readouterr().err == "hoop serve: the store is away; look at HOOP_STORE\n"
     assert await ended(Running(OSError(98, "Address already in use"))) == 2
     assert "Address already in use" in capsys.readouterr().err
+
+
+_FAULTS = """
+import resource, sys
+from gateway.cli.serve import _keep_memory
+if "keep" in sys.argv:
+    _keep_memory()
+for turn in range(60):
+    if turn == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    values = [b"x" * (1 << 20) for _ in range(4)]
+    del values
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_what_big_values_took_serves_the_next_ones() -> None:
+    def faults(*arguments: str) -> int:
+        done = subprocess.run([sys.executable, "-c", _FAULTS, *arguments], check=True, capture_output=True, text=True)
+        return int(done.stdout)
+
+    assert faults("keep") * 10 < faults()
