@@ -70,3 +70,4 @@ async def test_rows_of_a_table_that_was_made_anew(stack: Stack, wire: Wire) -> N
         answered = b"".join(body for _, body in await answer(wire, text))
         assert b"card_number" in answered
         assert b"not 4 cards" not in answered
+    stack.do("DROP TABLE again")
