@@ -126,11 +126,9 @@ class Landing:
         """The number of rows that the tag says, as JSON; None where a message isn't the one that is due. What is kept of it is set with it."""
         try:
             return self._walked(flight, data, ready)
-        except (
-            ProtocolViolation,
-            UnicodeEncodeError,
-        ):  # a row that doesn't fit, a name that no entry can hold: the ordinary way says so
-            flight.plain.results.clear()  # its masker has counted
+        except (ProtocolViolation, UnicodeEncodeError):
+            # A row that doesn't fit, or a name that no entry can hold: the ordinary way says so. The masker here has counted.
+            flight.plain.results.clear()
             flight.plain.latest = None
             return None
 
