@@ -56,6 +56,7 @@ MODULES = (
     "gateway.session.judging",
     "gateway.session.landing",
     "gateway.session.names",
+    "gateway.session.naming",
     "gateway.session.plain",
     "gateway.session.reader",
     "gateway.session.renewal",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from gateway.audit.pattern import Pattern
 from gateway.session import events as ev
 from gateway.session.names import Prepared
+from gateway.session.naming import Naming
 from gateway.session.plain import Plain
 from gateway.session.replies import OPEN_AT, PER_TURN
 from gateway.wire import frontend
@@ -26,13 +27,14 @@ class Flight:
     `data`: what came; `sent`: what goes to the target. `bind`: its Bind; `parsed`: a Parse of `prepared` stood
     before it; `asked`: a Describe stands in it. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no
     RowDescription. `gated`: it goes through the gate; `behind`: CLOSE was owed when it came. `before`: the answers of ours that come
-    before its own, `came`: what has come of them. `steps`: those of a pipeline, in order, of which this is the whole. One object serves
-    a session, again and again.
+    before its own, `came`: what has come of them. `steps`: those of a pipeline, in order, of which this is the whole. `naming`: what it does
+    to names; `bare`: nothing else, so that nothing is recorded. One object serves a session, again and again.
     """
 
     __slots__ = (
         "asked",
         "at",
+        "bare",
         "before",
         "behind",
         "bind",
@@ -41,6 +43,7 @@ class Flight:
         "described",
         "formats",
         "gated",
+        "naming",
         "number",
         "parsed",
         "plain",
@@ -63,21 +66,25 @@ class Flight:
         self.described: tuple[Column, ...] | None = None
         self.prepared: Prepared | None = None
         self.steps: Sequence[Flight] = ()
+        self.naming: Naming | None = None
+        self.bare = False
 
     def begin(self, data: bytes) -> None:
         """Another one, alone and outside of the gate as far as is known. Set here, or the compiler takes them for what they were set to."""
         self.sent = data
-        self.gated = False
+        self.gated = self.bare = False
         self.steps = ()
+        self.naming = None
 
     def done(self) -> None:
         """It is over: of the object that serves again nothing is kept but what costs nothing."""
         self.data = self.sent = self.bind = self.came = b""
         self.steps = ()
+        self.naming = None
 
     def is_what(self, effects: list[ev.Effect]) -> bool:
         """Is this what was recorded and sent?"""
-        steps = self.steps or (self,)
+        steps = () if self.bare else self.steps or (self,)
         sent = effects[-1] if len(effects) == len(steps) + 1 else None
         return isinstance(sent, ev.ToTarget) and sent.data == self.sent and all(map(_fits, steps, effects))
 

@@ -69,14 +69,41 @@ class Landing:
 
     def alone(self, flight: Flight, data: bytes, now: float) -> Sequence[Alike] | None:
         """The answer to one."""
-        talk = self._talk
-        if not data.endswith(_READY[talk.status]):
-            return None
-        rows = self._walk(flight, data, len(data) - 6)
-        if rows is None:
-            return None
+        talk, naming = self._talk, flight.naming
+        end = _READY[talk.status]
+        if naming is None:
+            if not data.endswith(end):
+                return None
+            rows = self._walk(flight, data, len(data) - 6)
+            if rows is None:
+                return None
+        else:
+            at, end = naming.of_parse(data, talk.hiding), naming.closed + end
+            if at < 0 or len(data) < at + len(end) or not data.endswith(end):
+                return None
+            if naming.asked and naming.prepared is not None and not flight.asked:
+                flight.described = naming.prepared.columns
+            rows = self._walk(flight, data[at:], len(data) - len(end) - at)
+            if rows is None:
+                return None
+            self.shown = data[:at] + self.shown
+            naming.gives(talk.names)
         self._note(flight, self._result)
+        if naming is not None:
+            naming.takes(talk.names)
         return self._entries(flight, rows, milliseconds_value(now - flight.at))
+
+    def named(self, flight: Flight, data: bytes) -> Sequence[Alike] | None:
+        """The answer to what does nothing but give and take names: no entry."""
+        talk, naming = self._talk, flight.naming
+        ready = _READY[talk.status]
+        at = naming.of_parse(data, talk.hiding) if naming is not None else -1
+        if naming is None or at < 0 or data[at:] != naming.closed + ready:
+            return None
+        naming.gives(talk.names)
+        naming.takes(talk.names)
+        self.shown = data[: -len(ready)] if naming.flushed else data
+        return ()
 
     def _entries(self, flight: Flight, rows: bytes, took: bytes) -> Sequence[Alike]:
         """Those of the answer that was looked at last: what was masked in it comes first."""

@@ -1,6 +1,6 @@
 """Plain statements: texts of which all that is to be decided can be worked out once, and used each time they come again. Pure.
 
-A plain one is one SELECT (FOR UPDATE and nextval too), INSERT, UPDATE or DELETE that calls no code of the user's, uses no name of the SQL level,
+A plain one is one SELECT (FOR UPDATE and nextval too), INSERT, UPDATE or DELETE that calls no code of the user's, uses no name of the SQL level but to give it up,
 and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK, SAVEPOINT or RELEASE, or SET of what the
 gateway does not go by. Its judgement rests on its text
 (or its shape, gateway/sql/shape.py), the policy, the catalog, search_path and the application's name: when one of these changes
@@ -25,6 +25,7 @@ from gateway.policy.decide import Answer
 from gateway.session.common import LONGEST, cost
 from gateway.session.gate import Gate, may_write, rewritten
 from gateway.session.names import NEVER_DOUBTED, Names, Prepared
+from gateway.session.naming import Given
 from gateway.session.replies import Execution
 from gateway.session.spare import MODES, leaves_nothing
 from gateway.session.state import Conversation
@@ -45,15 +46,18 @@ _SETS: Final = frozenset({StatementClass.SESSION, StatementClass.HOUSEKEEPING})
 _CLASSES: Final = (
     {"SELECT": _CHANGES | _SETS}
     | dict.fromkeys(("INSERT", "UPDATE", "DELETE"), _CHANGES)
-    | dict.fromkeys(("SAVEPOINT", "RELEASE"), _HOUSE)
+    | dict.fromkeys(("SAVEPOINT", "RELEASE", "DEALLOCATE"), _HOUSE)
     | dict.fromkeys(("SET", "RESET"), _SETS)
 )
 _NONE: Final = frozenset[StatementClass]()
+#: Tags that say no number, though rows and control of transactions are none of theirs.
+_MUTE: Final = frozenset({"SET", "RESET", "DEALLOCATE"})
 #: What a plain one may do to its transaction.
 _WITHIN: Final = frozenset({None, Control.SAVEPOINT, Control.RELEASE})
 #: A Query's text that says no more than that, under a name that is no key word: those with an underscore end in letters.
-_SAVEPOINT: Final = re.compile(
-    rb'(SAVEPOINT|RELEASE SAVEPOINT|RELEASE) (?:[a-z_]+[0-9][a-z0-9_]*|"[a-z0-9_]+")(;?)\0', re.IGNORECASE
+_OF_NAME: Final = re.compile(
+    rb'(SAVEPOINT|RELEASE SAVEPOINT|RELEASE|DEALLOCATE|DEALLOCATE PREPARE) (?:[a-z_]+[0-9][a-z0-9_]*|"[a-z0-9_]+")(;?)\0',
+    re.IGNORECASE,
 )
 #: The transaction status behind what begins or ends a block.
 _BEHIND: Final = {Control.BEGIN: "T", Control.COMMIT: "I", Control.ROLLBACK: "I"}
@@ -183,6 +187,8 @@ class PlainReads:
             str, tuple[Prepared, tuple[int, ...], Known]
         ] = {}  # with its types, which a Describe may change
         self._parsed: dict[bytes, Found] = {}
+        self._given: dict[bytes, Given | None] = {}  # by what stands in a Parse behind the name
+        self._bindables: dict[tuple[str, tuple[int, ...], bool], tuple[Script, Known]] = {}
 
     def refresh(self) -> None:
         """Forget everything if it may be judged otherwise by now."""
@@ -194,6 +200,8 @@ class PlainReads:
             self._outlines.clear()
             self._prepared.clear()
             self._parsed.clear()
+            self._given.clear()
+            self._bindables.clear()
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -206,9 +214,9 @@ class PlainReads:
         return self._queries.get(message) or self._at_length(message, body)
 
     def _at_length(self, message: bytes, body: bytes) -> Known | None:
-        savepoint = _SAVEPOINT.fullmatch(body)
-        if savepoint is not None:
-            form = self._savepoint(savepoint)
+        of_name = _OF_NAME.fullmatch(body)
+        if of_name is not None:
+            form = self._of_name(of_name)
             return self._with_its_constants(form, message, len(message) - 1) if form is not None else None
         text = body[:-1]
         if len(text) > LONGEST or body[-1:] != b"\0" or b"\0" in text:
@@ -222,8 +230,8 @@ class PlainReads:
                 return self._with_its_constants(form, message, len(message) - 1)
         return self._learnt(message, text)
 
-    def _savepoint(self, found: re.Match[bytes]) -> _Form | None:
-        """What holds for any name of a savepoint: drivers make up new ones."""
+    def _of_name(self, found: re.Match[bytes]) -> _Form | None:
+        """What holds for any name of a savepoint, or of a statement that is given up: drivers make up new ones."""
         key = b"\0".join(found.groups(b""))
         if key not in self._forms:
             script = self._talk.reader.read(found[0][:-1].decode())
@@ -285,7 +293,7 @@ class PlainReads:
             and not (found[2].plain.writes and prepared.read_as < talk.names.readings)
         ):
             return prepared, found[2], b""
-        known = self._bindable(prepared, values=values)
+        known = self.bindable(prepared, values=values)
         if known is None or (known.plain.writes and prepared.read_as < talk.names.readings):
             return None  # the target may have read its constants under other settings than those of now (draft.py)
         _keep(self._prepared, name, (prepared, prepared.types, known))
@@ -310,17 +318,53 @@ class PlainReads:
         text = rewritten(script, wish=False) or ""
         types, under = parse.parameter_types, self._grounds.under
         prepared = Prepared(parse.sql, script, types, read_under=under, shown=text or parse.sql, since=NEVER_DOUBTED)
-        known = self._bindable(prepared, values=values)
+        known = self.bindable(prepared, values=values)
         if known is None:
             return None
         found = prepared, known, write_parse("", text, types) if text else b""
         _keep(self._parsed, message, found)
         return found
 
-    def _bindable(self, prepared: Prepared, *, values: bool) -> Known | None:
-        script, catalog = self._talk.reader.fresh(prepared), self._grounds.catalog
+    def given(self, body: bytes) -> Given | None:
+        """What a Parse gives a name to, `body` behind that name, where binding it may be plain, with values or without. Not a BEGIN or its
+        like: those are parsed otherwise as the client wishes."""
+        if body in self._given:
+            return self._given[body]
+        try:
+            parse = read_parse(message(b"P", b"\0" + body))
+        except GatewayError:
+            return None
+        script = self._talk.reader.read(parse.sql) if len(body) <= LONGEST else None
+        if script is None:
+            return None
+        meant = Prepared(
+            parse.sql,
+            script,
+            parse.parameter_types,
+            read_under=self._grounds.under,
+            shown=parse.sql,
+            since=NEVER_DOUBTED,
+        )
+        known = (self.bindable(meant, values=each) for each in (False, True))
+        found = Given(meant) if any(each is not None and each.plain.edge is None for each in known) else None
+        _keep(self._given, body, found)
+        return found
+
+    def bindable(self, prepared: Prepared, *, values: bool) -> Known | None:
+        """What executing this prepared statement is known as, bound with values or without; None where that isn't plain."""
+        key = prepared.sql, prepared.types, values
+        before, script = self._bindables.get(key), self._talk.reader.fresh(prepared)
+        if before is not None and before[0] is script:
+            return before[1]
+        known = self._bindable(prepared, script, values=values)
+        if known is not None:
+            _keep(self._bindables, key, (script, known))
+        return known
+
+    def _bindable(self, prepared: Prepared, script: Script, *, values: bool) -> Known | None:
+        catalog = self._grounds.catalog
         plain = self._plain(script, values=values)
-        if plain is None or catalog is None or (plain.edge is not None and values):
+        if plain is None or catalog is None or (plain.edge is not None and values) or plain.statement.names:
             return None
         if not catalog.user_type_oids.isdisjoint(prepared.types):
             return None
@@ -350,7 +394,7 @@ class PlainReads:
             execution.clear, execution.unscanned = talk.hiding.seen_clear(statement), talk.hiding.unscanned
         _, over = talk.story.patterns(execution)
         hides = talk.hiding.hides_values(statement)
-        mute = edge is None and (statement.control is not None or statement.tag in ("SET", "RESET"))
+        mute = edge is None and (statement.control is not None or statement.tag in _MUTE)
         return Plain(
             *(statement, execution.protected, hides, begun, over, bare, execution),
             edge=edge,
@@ -385,7 +429,7 @@ class PlainReads:
 
 def is_plain(script: Script) -> bool:
     """Does the text hold one SELECT, INSERT, UPDATE or DELETE and nothing that concerns more than its own rows? Or a savepoint, which the
-    next only may fall back to; or settings on which nothing rests that is decided here."""
+    next only may fall back to; a name of a statement that is given up; or settings on which nothing rests that is decided here."""
     one = _alone(script)
     if one is None or one.control not in _WITHIN or not one.classes <= _CLASSES.get(one.tag, _NONE):
         return False
@@ -415,7 +459,7 @@ def _alone(script: Script) -> Statement | None:
 
 def _concerns_more(one: Statement) -> bool:
     concerns = (
-        *(one.names, one.copies, one.shows),
+        *(one.names and one.tag != "DEALLOCATE", one.copies, one.shows),
         *(one.tells, one.configures and not one.settings, one.inner_tags, one.unresolved, one.spreads),
         *(one.guarded, one.temporary, one.unsettles, one.uncertain, one.holdable, one.untraced, one.reason),
     )

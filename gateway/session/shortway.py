@@ -2,6 +2,7 @@
 
     Query, or (Parse) Bind (Describe) Execute Sync, alone in its chunk, in a session where nothing else is going on
         -> "statement" recorded, the bytes sent
+    what gives a plain statement a name, or takes one, by itself or round these (naming.py): of that nothing is recorded
     its whole answer in one chunk: (ParseComplete) (BindComplete) (RowDescription or NoData) rows CommandComplete ReadyForQuery, the status as before
         -> "finished" recorded (and "masked" before it, where something was), the bytes shown
 
@@ -29,6 +30,7 @@ from gateway.errors import GatewayError
 from gateway.session.flight import Alike, Flight, Gathered
 from gateway.session.gate import CLOSE, OPEN
 from gateway.session.landing import Landing
+from gateway.session.naming import Naming, asked, closes, deallocated, name_of
 from gateway.session.plain import Edge, Found, PlainReads, common
 from gateway.session.replies import OPEN_AT
 from gateway.session.state import Conversation
@@ -49,6 +51,8 @@ _Q: Final = 0x51
 _S: Final = 0x53
 _B: Final = 0x42
 _P: Final = 0x50
+_C: Final = 0x43
+_HEADER: Final = 5
 _UNNAMED: Final = 5  # where the portal's name ends that is none
 
 
@@ -103,25 +107,16 @@ class ShortWay:
         talk.now = now
         flight = self.last
         flight.begin(data)
-        kind = data[0]
-        end: i64 = 1 + int32(data, 1)
-        taken = False
-        if kind == _Q:
-            taken = end == len(data) and self._query(flight, data)
-        elif kind == _B:
-            taken = self._execute(flight, data, end, b"")
-        elif kind == _P and end + 5 < len(data) and data[end] == _B and not data[_UNNAMED]:
-            rest = data[end:]
-            taken = self._execute(flight, rest, 1 + int32(rest, 1), data[:end])
-        elif kind != _P:
-            return None
-        if not taken and (kind == _Q or not self._pipeline(flight, data, now)):
+        if not self._takes(flight, data, now):
             return None
         self.kept = b""
         flight.data, flight.at, self.flight = data, now, flight
         flight.behind, self.owed = self.owed, False
         flight.before = self._closed if flight.behind else b""
         flight.came = b""
+        if flight.bare:
+            flight.number = talk.number + 1  # of the next: it has none
+            return ()
         steps = flight.steps
         if talk.status == "I" and (self._gathered.opens if steps else flight.plain.writes):
             flight.gated = True
@@ -135,6 +130,25 @@ class ShortWay:
         talk.number = flight.number
         return ((flight.plain.begun, flight.values),)
 
+    def _takes(self, flight: Flight, data: bytes, now: float) -> bool:
+        """Is it one of what may take this way, as a whole? `flight` says then what."""
+        kind = data[0]
+        end: i64 = 1 + int32(data, 1)
+        if kind == _Q:
+            return end == len(data) and self._query(flight, data)
+        if kind == _C:
+            return self._closes(flight, data)
+        if kind == _B:
+            return self._execute(flight, data, end, b"") or self._pipeline(flight, data, now)
+        if kind != _P:
+            return False
+        if end + 5 < len(data) and data[end] == _B and not data[_UNNAMED]:
+            rest = data[end:]
+            taken = self._execute(flight, rest, 1 + int32(rest, 1), data[:end])
+        else:
+            taken = end < len(data) and self._named_first(flight, data, end)
+        return taken or self._pipeline(flight, data, now)
+
     def _query(self, flight: Flight, data: bytes) -> bool:
         known = self._texts.query(data)
         if known is None:
@@ -144,6 +158,11 @@ class ShortWay:
             if not self._may_turn(edge, self._talk.status):
                 return False
             flight.sent = edge.sent or data
+        if known.plain.statement.names is not None:
+            gone = deallocated(data)
+            if gone is None:
+                return False
+            flight.naming = Naming(closes=gone, by_sql=True)
         flight.number = self._talk.number + 1
         flight.plain, flight.values = known.plain, (self._session, number_value(flight.number), known.sql)
         flight.formats, flight.described, flight.prepared, flight.asked = b"", None, None, False
@@ -161,8 +180,10 @@ class ShortWay:
             return False  # of so much the ordinary way sends the beginning before it has seen the end
         tail = data[end:]
         if tail != _DESCRIBE_EXECUTE and tail != _EXECUTE:  # noqa: PLR1714 - a tuple of both costs more
-            return False
-        flight.asked = len(tail) == len(_DESCRIBE_EXECUTE)
+            if not self._gives_up(flight, tail):
+                return False
+        else:
+            flight.asked = len(tail) == len(_DESCRIBE_EXECUTE)
         talk = self._talk
         written = self._bound(flight, data[:end], parse, talk.status, talk.number + 1)
         if written is None:
@@ -170,6 +191,55 @@ class ShortWay:
         if written is not parse:
             flight.sent = written + data
         return True
+
+    def _gives_up(self, flight: Flight, tail: bytes) -> bool:
+        """Take an Execute, or Describe and Execute, behind which names are closed."""
+        flight.asked = tail.startswith(_DESCRIBES)
+        said = _DESCRIBES if flight.asked else _EXECUTES
+        closed = closes(tail[len(said) :]) if tail.startswith(said) else None
+        if closed is None:
+            return False
+        flight.naming = Naming(closes=closed)
+        return True
+
+    def _closes(self, flight: Flight, data: bytes) -> bool:
+        """Take what gives names up and does nothing else."""
+        closed = closes(data)
+        if closed is None:
+            return False
+        flight.naming, flight.bare = Naming(closes=closed), True
+        return True
+
+    def _named_first(self, flight: Flight, data: bytes, end: int) -> bool:
+        """Take a Parse that ends at `end`, and is described, executed at once, or left at that."""
+        behind = data.find(b"\0", _HEADER, end) + 1
+        name = name_of(data[_HEADER : behind - 1]) if behind else None
+        if name is None or len(data) >= OPEN_AT:
+            return False
+        asks = asked(name)
+        described = data.startswith(asks, end)
+        rest = data[end + len(asks) :] if described else data[end:]
+        flushed = rest == frontend.FLUSH
+        flight.bare = flushed or rest == frontend.SYNC
+        given = self._reads.given(data[behind:end]) if flight.bare or described else None
+        if given is None:
+            return False
+        flight.naming = Naming(given, name, given.named(name, self._talk.names), asked=described, flushed=flushed)
+        if flushed:
+            flight.sent = data[: -len(rest)] + frontend.SYNC
+        return flight.bare or self._bound_at_once(flight, rest)
+
+    def _bound_at_once(self, flight: Flight, rest: bytes) -> bool:
+        """Take the Bind and Execute of what was parsed and described just before it."""
+        if len(rest) <= _UNNAMED or rest[0] != _B or rest[_UNNAMED]:
+            return False
+        end: i64 = 1 + int32(rest, 1)
+        tail = rest[end:] if end < len(rest) else b""
+        flight.asked = tail == _DESCRIBE_EXECUTE
+        if not flight.asked and tail != _EXECUTE:
+            return False
+        talk = self._talk
+        return self._bound(flight, rest[:end], b"", talk.status, talk.number + 1) is not None
 
     def _pipeline(self, flight: Flight, data: bytes, now: float) -> bool:
         """Take several that come together and end in one Sync. BEGIN may be the first, COMMIT or ROLLBACK the last."""
@@ -277,6 +347,11 @@ class ShortWay:
         """What is bound, where it may take this way."""
         if parse and name:
             return None
+        naming = flight.naming
+        if naming is not None and naming.prepared is not None:  # it has just been parsed and described
+            meant = naming.prepared
+            known_now = self._reads.bindable(meant, values=values) if name == naming.name.encode() else None
+            return None if known_now is None else (meant, known_now, b"")
         found = self._reads.parsed(parse, values=values) if parse else self._reads.prepared(name, values=values)
         if found is None:
             return None
@@ -318,6 +393,8 @@ class ShortWay:
             data = self._behind_ours(flight, data)
             if not data:
                 return None
+        if flight.bare:
+            return self._over(self._landing.named(flight, data))
         edge = flight.plain.edge
         if edge is not None and not flight.steps:
             return self._over(self._landing.turned(flight, edge, data, now))

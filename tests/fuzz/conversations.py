@@ -308,9 +308,59 @@ def _edge(random: Random, texts: Sequence[str]) -> bytes:
     return random.choice((query(text), query(text), parse("", text) + bound, named, given + named))
 
 
+def _given(random: Random, texts: Sequence[str]) -> bytes:
+    """What drivers say of a name by itself, or round one that is executed: parsed, described, flushed, closed."""
+    name = random.choice(("", "", "g", "g", "h"))
+    types = random.choice(((), (), (), (25,), (23,)))
+    given = parse(name, _plain(random, texts), types) + random.choice((*[describe("S", name)] * 4, b""))
+    used = _bound(random, name, random.choice(_VALUES))[: -len(SYNC)]
+    gone = random.choice((close("S", name), close("P", ""), close("S", "h") + close("P", ""), b""))
+    before = close("S", name) + SYNC if name and random.random() < 0.8 else b""
+    return random.choice(
+        (
+            before + given + random.choice((SYNC, SYNC, FLUSH)),
+            before + given + used + SYNC,
+            used + gone + SYNC,
+            gone + SYNC,
+            given + gone + SYNC,
+            query(f"DEALLOCATE {name or 'h'}"),
+        )
+    )
+
+
+def _as_drivers(random: Random, texts: Sequence[str]) -> list[bytes]:
+    """One read as drivers send it that keep no statement: given a name, described, bound, closed, each by itself, over and over."""
+    name, text = random.choice(("", "g", "h")), _plain(random, texts)
+    types = random.choice(((), (), (25,)))
+    values: list[bytes | None] = [b"1"] * text.count("$")
+    ends = random.choice((SYNC, SYNC, FLUSH))
+    described = random.choice((describe("S", name), describe("S", name), b""))
+    more = random.choice((b"", close("S", name), close("P", "")))
+    found = list[bytes]()
+    for _ in range(random.randint(3, 6)):
+        used = _bound(random, name, values)[: -len(SYNC)]
+        if random.random() < 0.3:
+            found += [parse(name, text, types) + described + used + more + SYNC]
+        else:
+            found += [parse(name, text, types) + described + ends, used + more + SYNC]
+        found += [] if more[5:6] == b"S" or not name else [close("S", name) + SYNC]
+    if name and random.random() < 0.3:
+        gone = random.choice(
+            (
+                f"DEALLOCATE {name}1",
+                f'deallocate prepare "{name}"',
+                f"DEALLOCATE {name.upper()}1;",
+                f"DEALLOCATE {name}",
+            )
+        )
+        found = [parse(f"{name}1", text, types) + described + SYNC, _bound(random, f"{name}1", values), query(gone)] * 4
+    return [close("S", name) + SYNC, *found]
+
+
 def _step(random: Random, texts: Sequence[str]) -> bytes:
     kinds: tuple[tuple[float, Callable[[Random, Sequence[str]], bytes]], ...] = (
-        (0.40, _breath),
+        (0.33, _breath),
+        (0.40, _given),
         (0.55, _again),
         (0.75, lambda random, texts: query(_plain(random, texts))),
         (0.80, lambda random, _: _aside(random)),
@@ -385,7 +435,9 @@ def steady(random: Random, texts: Sequence[str] = READS) -> list[bytes]:
             found += _read_anew(random, texts)
         elif luck < 0.35:
             found += _falls_back(random)
-        elif luck < 0.55:
+        elif luck < 0.45:
+            found += _as_drivers(random, texts)
+        elif luck < 0.6:
             found += _block(random, texts)
         elif luck < 0.7:
             found += [_pipeline(random, texts)] * random.choice((1, 4, 8))

@@ -787,7 +787,6 @@ def test_a_statement_of_one_breath_takes_it(status: str) -> None:
         once()[:-5] + describe("P", "") + SYNC,
         once("DELETE FROM customers WHERE id = $1"),
         once("SELECT evil($1)"),
-        parse("", "SELECT 1") + SYNC,
         parse("", "SELECT 1") + b"B\0\0\0\x7f",
     ],
 )

@@ -1,0 +1,184 @@
+"""What a chunk of the client's does to names beside executing something, where it takes the short way. Pure.
+
+    Parse (Describe) Sync | Flush                a text is given a name, and described: lib/pq, tokio-postgres, asyncpg ... before each use of it
+    Parse Describe Bind (Describe) Execute Sync  all at once (postgres.js)
+    ... Execute Close Sync, Close Sync           names are given up; DEALLOCATE of one, which is a statement like others, does the same
+
+Nothing of it runs, so nothing of it is recorded. A text is given here only if binding and executing it may be plain; with any other the
+ordinary way is taken (intake.py), which also says what is wrong with a name. What must not live here: who may take the short way, and
+when (shortway.py); what a name means (names.py).
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from gateway.errors import GatewayError
+from gateway.session.draft import RESERVED
+from gateway.session.hiding import Hiding
+from gateway.session.names import NEVER_DOUBTED, Change, Names, Prepared, Space, kept
+from gateway.wire.backend import Column, parameter_description, row_description
+from gateway.wire.frontend import SYNC, describe, read_named
+
+_PARSED: Final = b"1\0\0\0\x04"
+_CLOSED: Final = b"3\0\0\0\x04"
+_NO_DATA: Final = b"n\0\0\0\x04"
+_HEADER: Final = 5
+_DEALLOCATE: Final = re.compile(rb'DEALLOCATE (?:PREPARE )?(?:([a-z0-9_]+)|"([a-z0-9_]+)");?\0', re.IGNORECASE)
+
+
+class Described:
+    """What the target has said of a statement: `answer` as it came, from ParameterDescription on; the types of its parameters; its columns,
+    None for NoData."""
+
+    __slots__ = ("answer", "columns", "types")
+
+    def __init__(self, answer: bytes, types: tuple[int, ...], columns: tuple[Column, ...] | None) -> None:
+        self.answer = answer
+        self.types = types
+        self.columns = columns
+
+
+class Given:
+    """A text that may be given names, with the types that come with it: `meant` is what such a name means. `latest`: its last description."""
+
+    __slots__ = ("latest", "meant")
+
+    def __init__(self, meant: Prepared) -> None:
+        self.meant = meant
+        self.latest: Described | None = None
+
+    def named(self, name: str, names: Names) -> Prepared:
+        """What this name means once the target has parsed it."""
+        meant, since = self.meant, names.doubts if name else NEVER_DOUBTED
+        return Prepared(
+            *(meant.sql, meant.script, meant.types),
+            read_under=meant.read_under,
+            shown=meant.shown,
+            since=since,
+            read_as=names.readings,
+        )
+
+
+class Naming:
+    """Of one chunk. `given` is what it parses, which then is `prepared` under `name`; `asked`: it is described. `closes`: the names that it
+    gives up behind all else, by messages that are answered with `closed`, or `by_sql`. `flushed`: a Sync of ours stands in the place of its
+    Flush."""
+
+    __slots__ = ("asked", "closed", "closes", "flushed", "given", "name", "prepared")
+
+    def __init__(
+        self,
+        given: Given | None = None,
+        name: str = "",
+        prepared: Prepared | None = None,
+        closes: Sequence[Change] = (),
+        *,
+        asked: bool = False,
+        flushed: bool = False,
+        by_sql: bool = False,
+    ) -> None:
+        self.given = given
+        self.name = name
+        self.prepared = prepared
+        self.closes = closes
+        self.closed = b"" if by_sql else _CLOSED * len(closes)
+        self.asked = asked
+        self.flushed = flushed
+
+    def of_parse(self, data: bytes, hiding: Hiding) -> int:
+        """The bytes of an answer that belong to its Parse and Describe; -1 where these are not what is due. `prepared` is then what was
+        described."""
+        given, prepared = self.given, self.prepared
+        if given is None or prepared is None:
+            return 0
+        if not data.startswith(_PARSED):
+            return -1
+        if not self.asked:
+            return len(_PARSED)
+        found = given.latest
+        if found is None or not data.startswith(found.answer, len(_PARSED)):
+            found = given.latest = _described(data, len(_PARSED), hiding)
+            if found is None:
+                return -1
+        prepared.types = found.types
+        prepared.columns, prepared.rowless = found.columns, found.columns is None
+        return len(_PARSED) + len(found.answer)
+
+    def gives(self, names: Names) -> None:
+        """The target has parsed it."""
+        if self.prepared is not None:
+            names.statements[self.name] = self.prepared
+
+    def takes(self, names: Names) -> None:
+        """The target has closed what it closes."""
+        for each in self.closes:
+            names.apply(each)
+
+
+def _described(data: bytes, at: int, hiding: Hiding) -> Described | None:
+    """The description of a statement at `at`; None where it is none, not all of it has come, or the client may not see it as it is."""
+    types = _end(data, at)
+    end = _end(data, types)
+    if not types < end <= len(data) or data[at : at + 1] != b"t":
+        return None
+    body = data[types + _HEADER : end]
+    rowless = data[types:end] == _NO_DATA
+    if not rowless and (data[types : types + 1] != b"T" or hiding.names(body) is not body):
+        return None
+    try:
+        columns = None if rowless else row_description(body)
+        return Described(data[at:end], parameter_description(data[at + _HEADER : types]), columns)
+    except GatewayError:
+        return None
+
+
+def _end(data: bytes, at: int) -> int:
+    """Where the message at `at` ends; beyond the data where it says something impossible."""
+    length = int.from_bytes(data[at + 1 : at + _HEADER], "big")
+    return at + 1 + length if length >= 4 else len(data) + 1
+
+
+@lru_cache(maxsize=256)
+def name_of(raw: bytes) -> str | None:
+    """The name, if the target keeps it as it is and it is none of ours."""
+    try:
+        name = raw.decode()
+    except UnicodeDecodeError:
+        return None
+    return name if kept(name) == name and name not in RESERVED else None
+
+
+@lru_cache(maxsize=256)
+def asked(name: str) -> bytes:
+    """The Describe of a statement."""
+    return describe("S", name)
+
+
+@lru_cache(maxsize=256)
+def deallocated(message: bytes) -> tuple[Change, ...] | None:
+    """What a DEALLOCATE of one name gives up, as a Query; None where the text says it otherwise."""
+    found = _DEALLOCATE.fullmatch(message, _HEADER)
+    name = name_of(found[2] or found[1].lower()) if found is not None else None
+    return None if name is None else (Change(Space.STATEMENT, name),)
+
+
+@lru_cache(maxsize=256)
+def closes(data: bytes) -> tuple[Change, ...] | None:
+    """What is given up by these messages, of which a Sync is the last; None where they are others."""
+    found, at = list[Change](), 0
+    while data[at:] != SYNC:
+        end = _end(data, at)
+        if data[at : at + 1] != b"C" or end > len(data):
+            return None
+        try:
+            named = read_named(data[at:end])
+        except GatewayError:
+            return None
+        name = name_of(named.name.encode())
+        if name is None:
+            return None
+        found.append(Change(Space.STATEMENT if named.kind == "S" else Space.PORTAL, name))
+        at = end
+    return tuple(found)

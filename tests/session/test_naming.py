@@ -1,0 +1,241 @@
+"""Names that are given and given up on the short way: which messages take it, and that nobody can tell.
+
+tests/fuzz/sessions.py plays them in any order; here are the forms that drivers send, and what chance doesn't meet.
+"""
+
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.session import events as ev
+from gateway.session.draft import RESERVED
+from gateway.session.naming import closes, deallocated, name_of
+from gateway.session.plain import PlainReads
+from gateway.wire.backend import notice_response
+from gateway.wire.frontend import FLUSH, SYNC, bind, close, describe, execute, message, parse, query
+from tests.playbook import BOUND, NOW, PARSED, columns, complete, error, ready, row
+from tests.session.test_shortway import MASKED, Twins, alike, with_block
+
+TEXT = "SELECT name FROM customers WHERE id = $1"
+TYPES = message(b"t", b"\0\1\0\0\0\x17")
+DESCRIBED = columns("name", first=2)
+CLOSED = message(b"3", b"")
+NO_DATA = message(b"n", b"")
+ROWS = row(b"Ann") + complete("SELECT 1")
+USED = bind("", "s1", [b"1"]) + execute("")
+GIVEN = parse("s1", TEXT) + describe("S", "s1")
+ANSWERED = PARSED + TYPES + DESCRIBED
+
+#: What is said at once, and its whole answer.
+Said = tuple[bytes, bytes]
+FREED: Said = (close("S", "s1") + SYNC, CLOSED + ready())
+FORMS: dict[str, Sequence[Said]] = {
+    "tokio-postgres": [(GIVEN + SYNC, ANSWERED + ready()), (USED + SYNC, BOUND + ROWS + ready()), FREED],
+    "lib/pq": [
+        (parse("", TEXT) + describe("S", "") + SYNC, ANSWERED + ready()),
+        (bind("", "", [b"1"]) + execute("") + SYNC, BOUND + ROWS + ready()),
+    ],
+    "asyncpg": [(GIVEN + FLUSH, ANSWERED + ready()), (USED + SYNC, BOUND + ROWS + ready()), FREED],
+    "Postgrex": [
+        (GIVEN + FLUSH, ANSWERED + ready()),
+        (USED + close("S", "s1") + SYNC, BOUND + ROWS + CLOSED + ready()),
+    ],
+    "sqlx": [
+        (GIVEN + SYNC, ANSWERED + ready()),
+        (USED + close("P", "") + SYNC, BOUND + ROWS + CLOSED + ready()),
+        (USED + close("P", "") + close("S", "s1") + SYNC, BOUND + ROWS + CLOSED * 2 + ready()),
+    ],
+    "postgres.js": [
+        (
+            parse("", TEXT) + describe("S", "") + bind("", "", [b"1"]) + execute("") + SYNC,
+            ANSWERED + BOUND + ROWS + ready(),
+        )
+    ],
+    "PDO": [
+        (parse("s1", TEXT) + SYNC, PARSED + ready()),
+        (bind("", "s1", [b"1"]) + describe("P", "") + execute("") + SYNC, BOUND + DESCRIBED + ROWS + ready()),
+        (query("DEALLOCATE s1"), complete("DEALLOCATE") + ready()),
+    ],
+    "a write, described at once": [
+        (
+            parse("", "SET statement_timeout = '5s'") + describe("S", "") + bind("", "") + execute("") + SYNC,
+            PARSED + message(b"t", b"\0\0") + NO_DATA + BOUND + complete("SET") + ready(),
+        )
+    ],
+}
+
+
+def lands(twins: Twins, answer: bytes) -> None:
+    """The whole answer is taken on the short way by the one, and both show the same."""
+    short = twins.one.session.short
+    entries = short.answered(answer, NOW)
+    assert entries is not None
+    shown = short.take_answer()
+    other = twins.two.session.handle(ev.FromTarget(answer), NOW)
+    assert shown == b"".join(each.data for each in other if isinstance(each, ev.ToClient))
+    assert len(entries) == sum(isinstance(each, ev.Record | ev.RecordAlike) for each in other)
+    twins.one.session.short.look(idle=True)
+    alike(twins)
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("status", ["I", "T"])
+def test_what_drivers_send_takes_it_to_its_end(name: str, status: str) -> None:
+    twins = with_block() if status == "T" else Twins()
+    forms = [(data, answer.replace(ready(), ready(status))) for data, answer in FORMS[name]]
+    for _ in range(2):  # the first time everything is learnt
+        for data, answer in forms:
+            twins.client(data)
+            twins.target(answer)
+    for data, answer in forms:
+        twins.client(data)
+        assert twins.flying, data
+        lands(twins, answer)
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("status", ["I", "T"])
+def test_an_answer_that_is_another_is_taken_on_the_ordinary_way(name: str, status: str) -> None:
+    """An error, a notice, a half, a lie, a cancel: both do the same, and stand alike behind it."""
+    forms = [(data, answer.replace(ready(), ready(status))) for data, answer in FORMS[name]]
+    for at, (data, answer) in enumerate(forms):
+        half = len(answer) // 2
+        failed = error("42P05") + ready("E" if status == "T" else "I")
+        others: list[list[bytes]] = [
+            [failed],
+            [PARSED + failed],
+            [notice_response("so") + answer],
+            [answer[:half], answer[half:]],
+            [answer[:-6], answer[-6:]],
+            [answer.replace(b"name\0", b"eman\0")],
+        ]
+        for chunks in others:
+            twins = with_block() if status == "T" else Twins()
+            for before in [*forms * 2, *forms[:at]]:
+                twins.client(before[0])
+                twins.target(before[1])
+            twins.client(data)
+            for chunk in chunks:
+                twins.target(chunk)
+            assert not twins.flying
+            alike(twins)
+
+
+def test_a_flush_shows_no_ready_for_query() -> None:
+    twins = Twins()
+    for _ in range(2):
+        twins.client(GIVEN + FLUSH)
+        twins.target(ANSWERED + ready())
+        twins.client(close("S", "s1") + SYNC)
+        twins.target(CLOSED + ready())
+    effects = twins.one.session.handle(ev.FromClient(GIVEN + FLUSH), NOW)
+    assert twins.one.session.short.flight is not None
+    assert effects == [ev.ToTarget(GIVEN + SYNC)]
+    assert twins.one.session.handle(ev.FromTarget(ANSWERED + ready()), NOW) == [ev.ToClient(ANSWERED)]
+
+
+LONG = "n" * 63
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(parse(each, TEXT) + describe("S", each) + SYNC for each in sorted(RESERVED)),
+        parse(LONG + "n", TEXT) + SYNC,
+        parse("s1", TEXT) + describe("S", "s2") + SYNC,
+        parse("s1", TEXT) + describe("P", "s1") + SYNC,
+        parse("s1", TEXT) + bind("", "s1", [b"1"]) + execute("") + SYNC,
+        GIVEN + bind("", "s2", [b"1"]) + execute("") + SYNC,
+        GIVEN + bind("p", "s1", [b"1"]) + execute("p") + SYNC,
+        GIVEN + bind("", "s1", [b"1"]) + execute("", 5) + SYNC,
+        GIVEN + USED + FLUSH,
+        GIVEN + USED + close("S", "s1") + SYNC,
+        GIVEN + GIVEN + SYNC,
+        GIVEN + SYNC + SYNC,
+        GIVEN[:-3] + SYNC,
+        parse("s1", "BEGIN") + SYNC,
+        parse("s1", "SELECT evil($1)") + SYNC,
+        parse("s1", "DELETE FROM customers WHERE id = $1") + SYNC,
+        parse("s1", "SELECT 1; SELECT 2") + SYNC,
+        parse("s1", "nonsense") + SYNC,
+        parse("s1", "DEALLOCATE s2") + SYNC,
+        parse("s1", TEXT)[:-2] + b"\0\1" + SYNC,
+        close("S", "hoop_gate") + SYNC,
+        close("S", LONG + "n") + SYNC,
+        close("S", "a") + execute("") + SYNC,
+        close("S", "a") + FLUSH,
+        close("S", "a")[:-1] + b"x" + SYNC,
+        close("S", "a") + SYNC + SYNC,
+        message(b"C", b"X\0") + SYNC,
+        message(b"C", b"S\xff\0") + SYNC,
+        query("DEALLOCATE ALL"),
+        query('DEALLOCATE "hoop_gate"'),
+        query(f'DEALLOCATE "{LONG}n1"'),
+        query("DEALLOCATE /* so */ s1"),
+    ],
+)
+def test_what_is_anything_else_does_not_take_it(data: bytes) -> None:
+    twins = Twins()
+    for _ in range(2):
+        for said, answer in FORMS["PDO"]:
+            twins.client(said)
+            twins.target(answer)
+    twins.client(data)
+    assert not twins.flying
+
+
+def test_a_name_of_63_bytes_is_kept_as_it_is() -> None:
+    twins = Twins()
+    for _ in range(3):
+        twins.client(parse(LONG, TEXT) + SYNC)
+        twins.target(PARSED + ready())
+        twins.client(close("S", LONG) + SYNC)
+        assert twins.flying
+        twins.target(CLOSED + ready())
+        alike(twins)
+
+
+def test_a_card_in_a_columns_name_is_not_shown() -> None:
+    """Nobody can give a column such a name on purpose and have the gateway pass it on."""
+    twins = Twins(MASKED)
+    named = PARSED + TYPES + columns("4000001234567899") + ready()
+    for _ in range(3):
+        twins.client(GIVEN + SYNC)
+        said = twins.one.session.handle(ev.FromTarget(named), NOW)
+        twins.two.session.handle(ev.FromTarget(named), NOW)
+        shown = b"".join(each.data for each in said if isinstance(each, ev.ToClient))
+        assert shown
+        assert b"4000001234567899" not in shown
+        alike(twins)
+
+
+def test_what_was_parsed_under_another_meaning_is_judged_anew() -> None:
+    """The same text and types, and its names mean something else."""
+    twins = Twins()
+    reads = PlainReads(twins.one.session.talk)
+    given = reads.given(parse("", TEXT)[6:])
+    assert given is not None
+    meant = given.named("s1", twins.one.session.talk.names)
+    known = reads.bindable(meant, values=True)
+    assert known is not None
+    assert reads.bindable(meant, values=True) is known
+    other = twins.one.session.talk.reader.read("SELECT evil($1)")
+    assert other is not None
+    meant.script = other
+    assert reads.bindable(meant, values=True) is None
+
+
+def test_names_of_messages() -> None:
+    assert name_of(b"s1") == "s1"
+    assert name_of(b"\xff") is None
+    assert closes(close("S", "a") + close("P", "") + SYNC) == closes(close("S", "a") + close("P", "") + SYNC)
+    assert closes(SYNC) == ()
+    assert closes(close("S", "a")) is None
+    for text, name in (
+        ("DEALLOCATE a1", "a1"),
+        ("deallocate prepare A1;", "a1"),
+        ('DEALLOCATE "A1"', "A1"),
+        ('DEALLOCATE "a1"', "a1"),
+    ):
+        found = deallocated(query(text))
+        assert (found and found[0].name) == name
