@@ -108,6 +108,7 @@ def rows(policy: str = MASKED, text: str = UPDATE) -> Twins:
     """A prepared statement, executed once: twice as many rows as go the short way in one turn follow."""
     twins = Twins(policy)
     twins.one.session.short.shut = True
+    twins.give(ev.Tick())
     twins.client(parse("s", text) + SYNC)
     twins.target(PARSED + ready())
     return twins
