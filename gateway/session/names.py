@@ -21,7 +21,7 @@ from gateway.wire.backend import Column
 from gateway.wire.frontend import Bind
 
 #: PostgreSQL keeps this many bytes of a name (NAMEDATALEN - 1), at the protocol level too and without a word.
-_KEPT = 63
+KEPT = 63
 #: What gives the rows of another name, which may be another statement at the next Bind; and what can't be read.
 _ANOTHERS = frozenset({"EXECUTE", "FETCH", "UNKNOWN"})
 #: Of a Prepared that code can't change.
@@ -31,7 +31,7 @@ NEVER_DOUBTED = sys.maxsize
 def kept(name: str) -> str:
     """The name as the target keeps it: two longer ones may be one name to it. A cut inside a character stays a cut."""
     raw = name.encode()
-    return name if len(raw) <= _KEPT else raw[:_KEPT].decode("utf-8", "surrogateescape")
+    return name if len(raw) <= KEPT else raw[:KEPT].decode("utf-8", "surrogateescape")
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from typing import Final
 from gateway.errors import GatewayError
 from gateway.session.draft import RESERVED
 from gateway.session.hiding import Hiding
-from gateway.session.names import NEVER_DOUBTED, Change, Names, Prepared, Space, kept
+from gateway.session.names import KEPT, NEVER_DOUBTED, Change, Names, Prepared, Space
 from gateway.wire.backend import Column, parameter_description, row_description
 from gateway.wire.frontend import SYNC, describe, read_named
 
@@ -25,6 +25,10 @@ _PARSED: Final = b"1\0\0\0\x04"
 _CLOSED: Final = b"3\0\0\0\x04"
 _NO_DATA: Final = b"n\0\0\0\x04"
 _HEADER: Final = 5
+#: What gives up names and is longer takes the ordinary way: it has a turn's messages (replies.PER_TURN) and costs memory. Bytes.
+_LONGEST_CLOSES: Final = 2048
+#: A longer description is read anew each time: a session that is idle would keep it.
+_LONGEST_KEPT: Final = 4096
 _DEALLOCATE: Final = re.compile(rb'DEALLOCATE (?:PREPARE )?(?:([a-z0-9_]+)|"([a-z0-9_]+)");?\0', re.IGNORECASE)
 
 
@@ -99,9 +103,10 @@ class Naming:
             return len(_PARSED)
         found = given.latest
         if found is None or not data.startswith(found.answer, len(_PARSED)):
-            found = given.latest = _described(data, len(_PARSED), hiding)
+            found = _described(data, len(_PARSED), hiding)
             if found is None:
                 return -1
+            given.latest = found if len(found.answer) <= _LONGEST_KEPT else None
         prepared.types = found.types
         prepared.columns, prepared.rowless = found.columns, found.columns is None
         return len(_PARSED) + len(found.answer)
@@ -125,9 +130,11 @@ def _described(data: bytes, at: int, hiding: Hiding) -> Described | None:
         return None
     body = data[types + _HEADER : end]
     rowless = data[types:end] == _NO_DATA
-    if not rowless and (data[types : types + 1] != b"T" or hiding.names(body) is not body):
+    if not rowless and data[types : types + 1] != b"T":
         return None
     try:
+        if not rowless and hiding.names(body) is not body:
+            return None
         columns = None if rowless else row_description(body)
         return Described(data[at:end], parameter_description(data[at + _HEADER : types]), columns)
     except GatewayError:
@@ -140,14 +147,18 @@ def _end(data: bytes, at: int) -> int:
     return at + 1 + length if length >= 4 else len(data) + 1
 
 
-@lru_cache(maxsize=256)
 def name_of(raw: bytes) -> str | None:
     """The name, if the target keeps it as it is and it is none of ours."""
+    return _name_of(raw) if len(raw) <= KEPT else None
+
+
+@lru_cache(maxsize=256)
+def _name_of(raw: bytes) -> str | None:
     try:
         name = raw.decode()
     except UnicodeDecodeError:
         return None
-    return name if kept(name) == name and name not in RESERVED else None
+    return name if name not in RESERVED else None
 
 
 @lru_cache(maxsize=256)
@@ -156,17 +167,25 @@ def asked(name: str) -> bytes:
     return describe("S", name)
 
 
-@lru_cache(maxsize=256)
 def deallocated(message: bytes) -> tuple[Change, ...] | None:
     """What a DEALLOCATE of one name gives up, as a Query; None where the text says it otherwise."""
+    return _deallocated(message) if len(message) <= _LONGEST_CLOSES else None
+
+
+@lru_cache(maxsize=256)
+def _deallocated(message: bytes) -> tuple[Change, ...] | None:
     found = _DEALLOCATE.fullmatch(message, _HEADER)
     name = name_of(found[2] or found[1].lower()) if found is not None else None
     return None if name is None else (Change(Space.STATEMENT, name),)
 
 
-@lru_cache(maxsize=256)
 def closes(data: bytes) -> tuple[Change, ...] | None:
-    """What is given up by these messages, of which a Sync is the last; None where they are others."""
+    """What is given up by these messages, of which a Sync is the last; None where they are others, or too many."""
+    return _closes(data) if len(data) <= _LONGEST_CLOSES else None
+
+
+@lru_cache(maxsize=256)
+def _closes(data: bytes) -> tuple[Change, ...] | None:
     found, at = list[Change](), 0
     while data[at:] != SYNC:
         end = _end(data, at)

@@ -11,6 +11,7 @@ from gateway.session import events as ev
 from gateway.session.draft import RESERVED
 from gateway.session.naming import closes, deallocated, name_of
 from gateway.session.plain import PlainReads
+from gateway.session.replies import PER_TURN
 from gateway.wire.backend import notice_response
 from gateway.wire.frontend import FLUSH, SYNC, bind, close, describe, execute, message, parse, query
 from tests.playbook import BOUND, NOW, PARSED, columns, complete, error, ready, row
@@ -223,6 +224,59 @@ def test_what_was_parsed_under_another_meaning_is_judged_anew() -> None:
     assert other is not None
     meant.script = other
     assert reads.bindable(meant, values=True) is None
+
+
+@pytest.mark.parametrize("count", [PER_TURN - 2, PER_TURN - 1, PER_TURN, PER_TURN + 1])
+@pytest.mark.parametrize("before", [(b"", b""), (USED, BOUND + ROWS)])
+def test_names_are_given_up_by_many_messages(before: Said, count: int) -> None:
+    """So many have a turn's end among them on the ordinary way: should they be read once more, the session must not end for it."""
+    twins = Twins()
+    for said, answer in (*FORMS["tokio-postgres"], *FORMS["tokio-postgres"][:2] * 2):
+        twins.client(said)
+        twins.target(answer)
+    answer = before[1] + CLOSED * count + ready()
+    twins.client(before[0] + close("S", "x") * count + SYNC)
+    while twins.two.session.going_on:
+        twins.give(ev.GoOn())
+    twins.target(answer[:9])
+    twins.target(answer[9:])
+    alike(twins)
+
+
+def test_long_messages_are_not_kept() -> None:
+    """They would be for the life of the process, each with its names."""
+    long = close("S", "x") * 1000 + SYNC
+    for found in (closes(long), name_of(b"x" * 64), deallocated(query(f'DEALLOCATE "{"x" * 3000}"'))):
+        assert found is None
+
+
+def test_a_session_keeps_no_long_descriptions() -> None:
+    twins = Twins()
+    wide = columns(*(f"column_{at}" for at in range(300)), first=2)
+    reads = twins.one.session.short._reads
+    for _ in range(3):
+        twins.client(close("S", "s1") + SYNC)
+        twins.target(CLOSED + ready())
+        twins.client(GIVEN + SYNC)
+        twins.target(PARSED + TYPES + wide + ready())
+        alike(twins)
+    given = reads.given(parse("", TEXT)[6:])
+    assert given is not None
+    assert given.latest is None
+
+
+def test_a_malformed_row_description_ends_it_as_on_the_ordinary_way() -> None:
+    """What looks like a card in it has its names looked at one by one, which fails."""
+    twins = Twins(MASKED)
+    said, answer = FORMS["postgres.js"][0]
+    for _ in range(2):
+        twins.client(said)
+        twins.target(answer)
+    twins.client(said)
+    assert twins.flying
+    cut = message(b"T", b"\0\1" + b"4000001234567899" + b"x" * 19)  # no name ends in it
+    twins.target(answer.replace(DESCRIBED, cut))
+    alike(twins)
 
 
 def test_names_of_messages() -> None:
