@@ -9,12 +9,13 @@ import pytest
 
 from gateway.session import events as ev
 from gateway.session.draft import RESERVED
+from gateway.session.gate import Gate
 from gateway.session.naming import closes, deallocated, name_of
 from gateway.session.plain import PlainReads
-from gateway.session.replies import PER_TURN
+from gateway.session.replies import OPEN_AT, PER_TURN
 from gateway.wire.backend import notice_response
 from gateway.wire.frontend import FLUSH, SYNC, bind, close, describe, execute, message, parse, query
-from tests.playbook import BOUND, NOW, PARSED, columns, complete, error, ready, row
+from tests.playbook import BOUND, NOW, PARSED, POLICY, columns, complete, error, ready, row
 from tests.session.test_shortway import MASKED, Twins, alike, with_block
 
 TEXT = "SELECT name FROM customers WHERE id = $1"
@@ -50,6 +51,12 @@ FORMS: dict[str, Sequence[Said]] = {
         (
             parse("", TEXT) + describe("S", "") + bind("", "", [b"1"]) + execute("") + SYNC,
             ANSWERED + BOUND + ROWS + ready(),
+        )
+    ],
+    "described twice": [
+        (
+            parse("", TEXT) + describe("S", "") + bind("", "", [b"1"]) + describe("P", "") + execute("") + SYNC,
+            ANSWERED + BOUND + DESCRIBED + ROWS + ready(),
         )
     ],
     "PDO": [
@@ -277,6 +284,48 @@ def test_a_malformed_row_description_ends_it_as_on_the_ordinary_way() -> None:
     cut = message(b"T", b"\0\1" + b"4000001234567899" + b"x" * 19)  # no name ends in it
     twins.target(answer.replace(DESCRIBED, cut))
     alike(twins)
+
+
+def test_the_same_text_with_other_types_is_another() -> None:
+    twins = Twins()
+    for types, oid in [((25,), 25), ((), 23)] * 3:
+        answer = PARSED + message(b"t", b"\0\1" + oid.to_bytes(4, "big")) + DESCRIBED + ready()
+        twins.client(parse("", TEXT, types) + describe("S", "") + SYNC)
+        twins.target(answer)
+        twins.client(parse("", TEXT, types) + SYNC)
+        twins.target(PARSED + ready())
+        assert twins.one.session.talk.names.statements[""].types == types
+        alike(twins)
+
+
+@pytest.mark.parametrize("spare", [0, 1, 200])
+def test_what_is_sent_in_parts_does_not_take_it(spare: int) -> None:
+    """Of so much the ordinary way sends the beginning before it has seen the end."""
+    twins = Twins()
+    answer = FORMS["postgres.js"][0][1]
+    given = parse("", TEXT) + describe("S", "")
+    rest = OPEN_AT - len(given + bind("", "", [b""]) + execute("") + SYNC)
+    for size in (1, 1, rest - spare):
+        twins.client(given + bind("", "", [b"1" * size]) + execute("") + SYNC)
+        twins.target(answer[:9])
+        twins.target(answer[9:])
+        alike(twins)
+
+
+def test_a_name_is_given_up_while_the_gate_is_not_closed_yet() -> None:
+    twins = Twins(POLICY.replace("effect: hold", "effect: allow").replace(", reviewers: dba}", "}"))
+    opened, shut = Gate().answers
+    write = query("INSERT INTO orders VALUES (1)")
+    for _ in range(2):
+        twins.client(write)
+        twins.target(opened + complete("INSERT 0 1") + ready() + shut)
+    twins.client(write)
+    assert twins.flying
+    twins.target(opened + complete("INSERT 0 1") + ready())
+    twins.client(close("S", "s1") + SYNC)
+    assert twins.flying
+    twins.target(shut)
+    lands(twins, CLOSED + ready())
 
 
 def test_names_of_messages() -> None:
