@@ -298,7 +298,7 @@ def test_the_same_text_with_other_types_is_another() -> None:
         alike(twins)
 
 
-@pytest.mark.parametrize("spare", [0, 1, 200])
+@pytest.mark.parametrize("spare", [-200, 0, 1, 200])
 def test_what_is_sent_in_parts_does_not_take_it(spare: int) -> None:
     """Of so much the ordinary way sends the beginning before it has seen the end."""
     twins = Twins()
