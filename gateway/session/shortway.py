@@ -329,7 +329,7 @@ class ShortWay:
             return None
         prepared, known, written = found
         edge = known.plain.edge
-        if edge is not None and not self._may_turn(edge, status):
+        if edge is not None and (flight.naming is not None or not self._may_turn(edge, status)):
             return None
         flight.bind, flight.parsed = bind, bool(parse)
         flight.number, flight.plain, flight.prepared = number, known.plain, prepared

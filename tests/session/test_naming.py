@@ -238,7 +238,7 @@ def test_what_was_parsed_under_another_meaning_is_judged_anew() -> None:
 def test_names_are_given_up_by_many_messages(before: Said, count: int) -> None:
     """So many have a turn's end among them on the ordinary way: should they be read once more, the session must not end for it."""
     twins = Twins()
-    for said, answer in (*FORMS["tokio-postgres"], *FORMS["tokio-postgres"][:2] * 2):
+    for said, answer in [*FORMS["tokio-postgres"], *FORMS["tokio-postgres"][:2]]:
         twins.client(said)
         twins.target(answer)
     answer = before[1] + CLOSED * count + ready()
@@ -326,6 +326,18 @@ def test_a_name_is_given_up_while_the_gate_is_not_closed_yet() -> None:
     assert twins.flying
     twins.target(shut)
     lands(twins, CLOSED + ready())
+
+
+def test_a_block_begins_beside_no_name_that_is_given_up() -> None:
+    """Else its answer would pass that says nothing of the name."""
+    begins = parse("", "BEGIN") + bind("", "") + execute("") + close("P", "") + SYNC
+    twins = Twins()
+    for closed in (CLOSED, CLOSED, b""):
+        twins.client(begins)
+        assert not twins.flying
+        twins.target(PARSED + BOUND + complete("BEGIN") + closed + ready("T"))
+        twins.client(query("ROLLBACK"))
+        twins.target(complete("ROLLBACK") + ready())
 
 
 def test_names_of_messages() -> None:
