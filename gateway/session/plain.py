@@ -39,6 +39,8 @@ from gateway.wire.frontend import parse as write_parse
 
 #: Texts, shapes, names and results that are remembered, each; with one more the older half is forgotten.
 KEPT = 256
+#: Columns of all their results, some 200 bytes each; with one more everything is forgotten.
+COLUMNS_KEPT = 1 << 15
 _HOUSE: Final = frozenset({StatementClass.HOUSEKEEPING})
 _CHANGES: Final = frozenset({StatementClass.READ, StatementClass.WRITE})
 _SETS: Final = frozenset({StatementClass.SESSION, StatementClass.HOUSEKEEPING})
@@ -180,6 +182,7 @@ class PlainReads:
         self._grounds, self._hiding = talk.grounds, talk.hiding
         self._grew = grew
         self._stamp: object = None
+        self._described = 0  # columns of results
         self._queries: dict[bytes, Known] = {}
         self._forms: dict[bytes, _Form | None] = {}
         self._outlines: dict[bytes, _Form] = {}  # of bodies of Query messages
@@ -195,13 +198,17 @@ class PlainReads:
         stamp = self._grounds.epoch, self._talk.judge.agent
         if stamp != self._stamp:
             self._stamp = stamp
-            self._queries.clear()
-            self._forms.clear()
-            self._outlines.clear()
-            self._prepared.clear()
-            self._parsed.clear()
-            self._given.clear()
-            self._bindables.clear()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._described = 0
+        self._queries.clear()
+        self._forms.clear()
+        self._outlines.clear()
+        self._prepared.clear()
+        self._parsed.clear()
+        self._given.clear()
+        self._bindables.clear()
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -424,6 +431,9 @@ class PlainReads:
         shown = tuple(format_of(codes, at, each) for at, each in enumerate(columns))
         of_statement = tuple(replace(each, format=0) for each in columns)
         masker = self._hiding.masker(plain.statement, columns, shown)
+        self._described += len(columns)
+        if self._described > COLUMNS_KEPT:
+            self._forget()
         _keep(plain.results, key, Result(columns, of_statement, masker))
 
 

@@ -11,7 +11,7 @@ from gateway.session import events as ev
 from gateway.session.draft import RESERVED
 from gateway.session.gate import Gate
 from gateway.session.naming import closes, deallocated, name_of
-from gateway.session.plain import PlainReads
+from gateway.session.plain import COLUMNS_KEPT, PlainReads
 from gateway.session.replies import OPEN_AT, PER_TURN
 from gateway.wire.backend import notice_response
 from gateway.wire.frontend import FLUSH, SYNC, bind, close, describe, execute, message, parse, query
@@ -270,6 +270,22 @@ def test_a_session_keeps_no_long_descriptions() -> None:
     given = reads.given(parse("", TEXT)[6:])
     assert given is not None
     assert given.latest is None
+
+
+def test_what_is_kept_of_results_has_an_end() -> None:
+    """Hundreds of texts with a thousand columns each, in a session that is idle behind that."""
+    twins = Twins()
+    reads = twins.one.session.short._reads
+    wide = columns(*(f"c{at}" for at in range(1000)), first=2)
+    for number in range(COLUMNS_KEPT // 1000 + 3):
+        text = f"SELECT name FROM customers WHERE id = {number}"
+        said = parse("", text) + bind("", "") + describe("P", "") + execute("") + SYNC
+        for _ in range(3):
+            twins.client(said)
+            twins.target(PARSED + BOUND + wide + complete("SELECT 0") + ready())
+        kept = [known.plain.results.values() for _, known in reads._bindables.values()]
+        assert sum(len(each.columns) for results in kept for each in results) <= COLUMNS_KEPT
+    assert len(reads._bindables) < 5, "it began anew"
 
 
 def test_a_malformed_row_description_ends_it_as_on_the_ordinary_way() -> None:
