@@ -28,10 +28,11 @@ class Flight:
     before it; `asked`: a Describe stands in it. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no
     RowDescription. `gated`: it goes through the gate; `behind`: CLOSE was owed when it came. `before`: the answers of ours that come
     before its own, `came`: what has come of them. `steps`: those of a pipeline, in order, of which this is the whole. `naming`: what it does
-    to names; `bare`: nothing else, so that nothing is recorded. One object serves a session, again and again.
+    to names; `bare`: nothing else, so that nothing is recorded. `adds`: the Describe in it is ours. One object serves a session, again and again.
     """
 
     __slots__ = (
+        "adds",
         "asked",
         "at",
         "bare",
@@ -67,12 +68,12 @@ class Flight:
         self.prepared: Prepared | None = None
         self.steps: Sequence[Flight] = ()
         self.naming: Naming | None = None
-        self.bare = False
+        self.bare = self.adds = False
 
     def begin(self, data: bytes) -> None:
         """Another one, alone and outside of the gate as far as is known. Set here, or the compiler takes them for what they were set to."""
         self.sent = data
-        self.gated = self.bare = False
+        self.gated = self.bare = self.adds = False
         self.steps = ()
         self.naming = None
 

@@ -88,6 +88,8 @@ class Landing:
                 return None
             self.shown = data[:at] + self.shown
             naming.gives(talk.names)
+        if flight.adds:
+            self.shown = _undescribed(self.shown, len(_PARSED if flight.parsed else _BOUND))
         self._note(flight, self._result)
         if naming is not None:
             naming.takes(talk.names)
@@ -295,6 +297,11 @@ def _rows(tag: bytes) -> bytes | None:
     """The row count of a CommandComplete's body, as JSON; None where it has none."""
     rows = tag_rows(command_tag(tag))
     return None if rows is None else number_value(rows)
+
+
+def _undescribed(data: bytes, at: int) -> bytes:
+    """Without the description at `at`, which the client hasn't asked for."""
+    return data[:at] + data[_end(data, at) :]
 
 
 def _end(data: bytes, at: int) -> int:

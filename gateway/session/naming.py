@@ -1,7 +1,7 @@
 """What a chunk of the client's does to names beside executing something, where it takes the short way. Pure.
 
     Parse (Describe) Sync | Flush                a text is given a name, and described: lib/pq, tokio-postgres, asyncpg ... before each use of it
-    Parse Describe Bind (Describe) Execute Sync  all at once (postgres.js)
+    Parse Describe Bind (Describe) Execute Sync  all at once (postgres.js, where no value needs a type)
     ... Execute Close Sync, Close Sync           names are given up; DEALLOCATE of one, which is a statement like others, does the same
 
 Nothing of it runs, so nothing of it is recorded. A text is given here only if binding and executing it may be plain; with any other the

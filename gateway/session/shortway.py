@@ -188,7 +188,9 @@ class ShortWay:
         written = self._bound(flight, data[:end], parse, talk.status, talk.number + 1)
         if written is None:
             return False
-        if written is not parse:
+        if flight.adds:
+            flight.sent = b"".join((written, data[:end], _DESCRIBES, tail[len(_EXECUTES) :]))
+        elif written is not parse:
             flight.sent = written + data
         return True
 
@@ -358,10 +360,15 @@ class ShortWay:
         prepared, known, _ = found
         if flight.asked or prepared.columns is not None or prepared.rowless:
             return found
-        # Nobody has described it: there must be no rows, nor such as the ordinary way would have described.
+        # Nobody has described it: there must be no rows, or it is described here, as the ordinary way has it, where they may come in binary.
         plain = known.plain
+        if any(flight.formats):
+            if flight is not self.last or plain.edge is not None:
+                return None  # one of a pipeline
+            flight.asked = flight.adds = True
+            return found
         rowless = plain.mute or plain.edge is not None or (plain.writes and plain.statement.tag != "SELECT")
-        return found if rowless and not any(flight.formats) else None
+        return found if rowless else None
 
     def _shown(
         self, flight: Flight, raw: bytes, parameters: Sequence[bytes | None], codes: tuple[int, ...]

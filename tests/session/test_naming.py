@@ -64,6 +64,20 @@ FORMS: dict[str, Sequence[Said]] = {
         (bind("", "s1", [b"1"]) + describe("P", "") + execute("") + SYNC, BOUND + DESCRIBED + ROWS + ready()),
         (query("DEALLOCATE s1"), complete("DEALLOCATE") + ready()),
     ],
+    "asyncpg without its cache": [
+        (parse("", TEXT) + describe("S", "") + FLUSH, ANSWERED + ready()),
+        (
+            parse("", TEXT) + bind("", "", [b"1"], (), (1,)) + execute("") + SYNC,
+            PARSED + BOUND + columns("name", first=2, binary=True) + ROWS + ready(),
+        ),
+    ],
+    "nobody described it": [
+        (parse("s1", TEXT) + SYNC, PARSED + ready()),
+        (
+            bind("", "s1", [b"1"], (), (1,)) + execute("") + close("S", "s1") + SYNC,
+            BOUND + columns("name", first=2, binary=True) + ROWS + CLOSED + ready(),
+        ),
+    ],
     "a write, described at once": [
         (
             parse("", "SET statement_timeout = '5s'") + describe("S", "") + bind("", "") + execute("") + SYNC,
@@ -127,6 +141,32 @@ def test_an_answer_that_is_another_is_taken_on_the_ordinary_way(name: str, statu
                 twins.target(chunk)
             assert not twins.flying
             alike(twins)
+
+
+def test_a_description_that_nobody_has_asked_for_is_not_shown() -> None:
+    """It says of what type the rows in binary are, which nothing else does."""
+    twins = Twins(MASKED)
+    said = parse("", TEXT) + bind("", "", [b"1"], (), (1,)) + execute("") + SYNC
+    answer = (
+        PARSED
+        + BOUND
+        + columns("name", first=2, binary=True)
+        + row(b"4000001234567899")
+        + complete("SELECT 1")
+        + ready()
+    )
+    for _ in range(2):
+        twins.client(said)
+        twins.target(answer)
+    effects = twins.one.session.handle(ev.FromClient(said), NOW)
+    assert twins.one.session.short.flight is not None
+    sent = b"".join(each.data for each in effects if isinstance(each, ev.ToTarget))
+    assert sent == said.replace(execute(""), describe("P", "") + execute(""))
+    shown = b"".join(
+        each.data for each in twins.one.session.handle(ev.FromTarget(answer), NOW) if isinstance(each, ev.ToClient)
+    )
+    assert shown.startswith(PARSED + BOUND + b"D")
+    assert b"4000001234567899" not in shown
 
 
 def test_a_flush_shows_no_ready_for_query() -> None:

@@ -95,7 +95,7 @@ def test_what_nobody_has_described_is_when_binary_is_wanted() -> None:
     twins = began(with_update(described=False))
     for _ in range(2):
         twins.client(prepared("s", b"1", formats=(1,)))
-        assert not twins.flying
+        assert twins.flying
         twins.target(BOUND + NO_DATA + IN_BLOCK)
         alike(twins)
         twins = began(with_update(described=False))
