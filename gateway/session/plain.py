@@ -352,7 +352,8 @@ class PlainReads:
             shown=parse.sql,
             since=NEVER_DOUBTED,
         )
-        known = (self.bindable(meant, values=each) for each in (False, True))
+        likely = "$" in parse.sql  # what it will be bound with is worked out here once, and the other seldom
+        known = (self.bindable(meant, values=each) for each in (likely, not likely))
         found = Given(meant) if any(each is not None and each.plain.edge is None for each in known) else None
         _keep(self._given, body, found)
         return found
