@@ -16,11 +16,11 @@ from gateway.errors import ProtocolViolation
 from gateway.masking.fields import Counts
 from gateway.session.answers import Answers
 from gateway.session.flight import Alike, Flight
-from gateway.session.names import Portal
+from gateway.session.names import Portal, Prepared
 from gateway.session.plain import Begun, Edge, PlainReads, Result
 from gateway.session.state import Conversation
 from gateway.wire import frontend
-from gateway.wire.backend import command_tag, tag_rows
+from gateway.wire.backend import Column, command_tag, tag_rows
 from gateway.wire.walk import int32
 
 if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
@@ -129,6 +129,7 @@ class Landing:
         if ends is None or len(ends) != len(steps):
             return None
         over, results, shown, at = list[Alike](), list[Result | None](), list[bytes](), 0
+        described: tuple[Prepared, tuple[Column, ...]] | None = None
         took = milliseconds_value(now - flight.at)
         for step, end in zip(steps, ends, strict=True):
             edge, answer = step.plain.edge, data[at:end]
@@ -139,6 +140,10 @@ class Landing:
                 self.shown, self._masked, self._bare, self._result = answer, b"", False, None
             if rows is None:
                 return None
+            if step.asked and step.prepared is not None and self._result is not None:
+                described = step.prepared, self._result.of_statement
+            elif described is not None and step.prepared is described[0] and step.described != described[1]:
+                return None  # it was looked at as what it was described as before
             over += self._entries(step, rows, took)
             results.append(self._result)
             shown.append(self.shown)

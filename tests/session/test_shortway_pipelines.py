@@ -504,3 +504,18 @@ def test_values_are_recorded_of_each_and_a_placeholder_is_refused() -> None:
     twins.client(bound("w", b"a") + bound("w", b"[redacted]") + SYNC)
     assert not twins.flying
     alike(twins)
+
+
+def test_what_is_described_as_another_on_the_way_is_looked_at_as_that() -> None:
+    """The target describes it for the first, and the others, which nobody has asked about, are the same statement."""
+    twins = Twins(MASKED)
+    twins.client(parse("s", READ) + describe("S", "s") + SYNC)
+    twins.target(PARSED + message(b"t", b"\0\1\0\0\0\x17") + NAMED + ready())
+    data = bind("", "s", [b"1"]) + describe("P", "") + execute("") + bound("s", b"2") + SYNC
+    rest = row(b"Ann") + complete("SELECT 1") + BOUND + row(b"Ann") + complete("SELECT 1") + ready()
+    taken(twins, data, BOUND + NAMED + rest)
+    for described in (columns("card_number", first=3), NAMED) * 3:
+        twins.client(data)
+        assert twins.flying
+        twins.target(BOUND + described + rest)
+        alike(twins)
