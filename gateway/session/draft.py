@@ -22,7 +22,6 @@ from gateway.session.traits import (
     needs_path,
     opaque,
     redefines,
-    sets_reading,
     uncertain,
     unsettles,
 )
@@ -268,7 +267,7 @@ class Draft:
     def _rereads(self, statement: Statement, *, late: bool) -> None:
         """Note where constants behind it, or behind the end of its transaction, may be read otherwise."""
         talk = self._talk
-        sets = sets_reading(statement) or unsettles(statement) or late
+        sets = talk.rereads(statement) or late
         falls_back = talk.reread_inside and statement.control in UNDOING
         if sets or falls_back:
             self.batch.rereads = True

@@ -27,7 +27,8 @@ class Flight:
     `data`: what came; `sent`: what goes to the target. `bind`: its Bind; `parsed`: a Parse of `prepared` stood
     before it; `asked`: a Describe stands in it. `formats`: of its result, as in Bind. `described`: its columns, where its answer has no
     RowDescription. `gated`: it goes through the gate; `behind`: CLOSE was owed when it came. `before`: the answers of ours that come
-    before its own, `came`: what has come of them. `steps`: those of a pipeline, in order, of which this is the whole. `naming`: what it does
+    before its own, `came`: what has come of them. `steps`: those of a pipeline or of a query string, in order, of which this is the
+    whole; `opens`: outside a block they go through the gate. `naming`: what it does
     to names; `bare`: nothing else, so that nothing is recorded. `adds`: the Describe in it is ours. One object serves a session, again and again.
     """
 
@@ -46,6 +47,7 @@ class Flight:
         "gated",
         "naming",
         "number",
+        "opens",
         "parsed",
         "plain",
         "prepared",
@@ -68,7 +70,7 @@ class Flight:
         self.prepared: Prepared | None = None
         self.steps: Sequence[Flight] = ()
         self.naming: Naming | None = None
-        self.bare = self.adds = False
+        self.bare = self.adds = self.opens = False
 
     def begin(self, data: bytes) -> None:
         """Another one, alone and outside of the gate as far as is known. Set here, or the compiler takes them for what they were set to."""
@@ -76,6 +78,11 @@ class Flight:
         self.gated = self.bare = self.adds = False
         self.steps = ()
         self.naming = None
+
+    def stands_for(self, steps: Sequence[Flight], *, opens: bool) -> None:
+        """It is the whole of these."""
+        self.steps, self.opens = steps, opens
+        self.plain, self.number = steps[0].plain, steps[0].number
 
     def done(self) -> None:
         """It is over: of the object that serves again nothing is kept but what costs nothing."""

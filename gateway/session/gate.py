@@ -114,6 +114,11 @@ class Gate:
         """Is it closed, and the client's wish what it was at login: no end of a transaction changes it?"""
         return not (self.opened or self.unsure or self.wish or self._before or self._local or self._told)
 
+    @property
+    def as_at_login(self) -> bool:
+        """Is it closed, and has the client never wished to read only: RESET ALL changes nothing?"""
+        return self.settled and not self._initial
+
     def needed(self, batch: Batch, status: str) -> bool:
         """Must it be opened before this batch? `status` "" where it isn't known.
 

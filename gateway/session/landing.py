@@ -16,7 +16,7 @@ from gateway.errors import ProtocolViolation
 from gateway.masking.fields import Counts
 from gateway.session.answers import Answers
 from gateway.session.flight import Alike, Flight
-from gateway.session.names import Portal, Prepared
+from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.plain import Begun, Edge, PlainReads, Result
 from gateway.session.state import Conversation
 from gateway.wire import frontend
@@ -30,6 +30,7 @@ _BOUND: Final = b"2\0\0\0\x04"
 _PARSED: Final = b"1\0\0\0\x04" + _BOUND
 _NO_DATA: Final = b"n\0\0\0\x04"
 _READY: Final = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
+_CURSORS: Final = Change(Space.PORTAL, None)  # of CLOSE ALL
 _T: Final = 0x54
 _D: Final = 0x44
 _C: Final = 0x43
@@ -237,6 +238,8 @@ class Landing:
         talk, prepared = self._talk, flight.prepared
         if flight.plain.statement.settings and flight.plain.edge is None:
             talk.wrote_settings(flight.plain.statement)
+        if flight.plain.resets and flight.plain.statement.names is not None:
+            talk.names.apply(_CURSORS)
         if talk.status != "I" and flight.plain.edge is None:
             self._answers.ran(protected=flight.plain.protected)
         if prepared is None:

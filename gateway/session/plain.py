@@ -2,7 +2,8 @@
 
 A plain one is one SELECT (FOR UPDATE and nextval too), INSERT, UPDATE or DELETE that calls no code of the user's, uses no name of the SQL level but to give it up,
 and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK, SAVEPOINT or RELEASE, or SET of what the
-gateway does not go by. Its judgement rests on its text
+gateway does not go by. Or several of these in one
+text, less what begins, ends or falls back, and among them what pools send to take a session back. The judgement rests on the text
 (or its shape, gateway/sql/shape.py), the policy, the catalog, search_path and the application's name: when one of these changes
 (Grounds.epoch), all is forgotten.
 
@@ -13,7 +14,7 @@ What must not live here: whether the session is in a state in which the short wa
 """
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
@@ -31,8 +32,8 @@ from gateway.session.spare import MODES, leaves_nothing
 from gateway.session.state import Conversation
 from gateway.session.traits import may_set
 from gateway.sql.settings import is_of_no_account
-from gateway.sql.shape import constants_are_free, is_all_numbers, outline, shape
-from gateway.sql.statement import Control, Script, Statement, StatementClass
+from gateway.sql.shape import constants_are_free, is_all_numbers, outline, shape, statements
+from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
 from gateway.wire.backend import Column, format_of, row_description
 from gateway.wire.frontend import formats_read, message, query, read_parse
 from gateway.wire.frontend import parse as write_parse
@@ -53,7 +54,9 @@ _CLASSES: Final = (
 )
 _NONE: Final = frozenset[StatementClass]()
 #: Tags that say no number, though rows and control of transactions are none of theirs.
-_MUTE: Final = frozenset({"SET", "RESET", "DEALLOCATE"})
+_MUTE: Final = frozenset({"SET", "RESET", "DEALLOCATE", "CLOSE CURSOR ALL", "UNLISTEN"})
+#: What takes the session back to how it began, but for what it has prepared.
+_RESETS: Final = frozenset({"RESET", "CLOSE CURSOR ALL", "UNLISTEN"})
 #: What a plain one may do to its transaction.
 _WITHIN: Final = frozenset({None, Control.SAVEPOINT, Control.RELEASE})
 #: A Query's text that says no more than that, under a name that is no key word: those with an underscore end in letters.
@@ -115,7 +118,8 @@ class Plain:
 
     `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
     before) and result formats; `latest`: how the last answer began. `edge`: it begins or ends a block. `writes`: it changes rows.
-    `mute`: it gives none, and its tag says no number. `leaves`: something that stays (spare.py). `execution`: what its entries are made
+    `mute`: it gives none, and its tag says no number. `resets`: it takes something of the session back. `leaves`: something that stays
+    (spare.py). `execution`: what its entries are made
     of; `masks`: those of a result of which something was masked, once there was one.
     """
 
@@ -131,6 +135,7 @@ class Plain:
     edge: Edge | None = None
     writes: bool = False
     mute: bool = False
+    resets: bool = False
     leaves: bool = False
     masks: tuple[Pattern, Pattern] | None = None
 
@@ -186,6 +191,7 @@ class PlainReads:
         self._queries: dict[bytes, Known] = {}
         self._forms: dict[bytes, _Form | None] = {}
         self._outlines: dict[bytes, _Form] = {}  # of bodies of Query messages
+        self._several: dict[bytes, Sequence[Known]] = {}  # by whole messages that hold no constants
         self._prepared: dict[
             str, tuple[Prepared, tuple[int, ...], Known]
         ] = {}  # with its types, which a Describe may change
@@ -205,6 +211,7 @@ class PlainReads:
         self._queries.clear()
         self._forms.clear()
         self._outlines.clear()
+        self._several.clear()
         self._prepared.clear()
         self._parsed.clear()
         self._given.clear()
@@ -278,6 +285,33 @@ class PlainReads:
         _keep(self._queries, message, known)
         self._grew(cost(known.sql))
         return known
+
+    def several(self, message: bytes) -> Sequence[Known] | None:
+        """What the statements of a whole Query message of more than one are known as. None where one is not plain, where a block begins,
+        ends or falls back in it, where a name is given up, or where they are not all allowed by the same rule: it would be the first that names it."""
+        known = self._several.get(message)
+        if known is not None:
+            return known
+        text = message[_HEADER:-1]
+        parts = statements(text) if len(text) <= LONGEST and message[-1:] == b"\0" and b"\0" not in text else None
+        if parts is None or len(parts) < 2:
+            return None
+        found = list[Known]()
+        for part in parts:
+            one = self.query(b"Q%b%b\0" % ((len(part) + 5).to_bytes(4, "big"), part))
+            if one is None or one.plain.edge is not None or one.plain.statement.control is not None:
+                return None
+            if one.plain.statement.names is not None and not one.plain.resets:
+                return None
+            found.append(one)
+        first = found[0].plain.execution.verdict
+        if any(each.plain.execution.verdict != first for each in found):
+            return None
+        if any(each.plain.writes for each in found) and any(each.plain.resets for each in found):
+            return None
+        if shape(text) == text:
+            _keep(self._several, message, found)
+        return found
 
     # --- prepared statements ------------------------------------------------------------------------------------------
 
@@ -372,7 +406,9 @@ class PlainReads:
     def _bindable(self, prepared: Prepared, script: Script, *, values: bool) -> Known | None:
         catalog = self._grounds.catalog
         plain = self._plain(script, values=values)
-        if plain is None or catalog is None or (plain.edge is not None and values) or plain.statement.names:
+        if plain is None or catalog is None or (plain.edge is not None and values):
+            return None
+        if plain.statement.names or plain.resets:
             return None
         if not catalog.user_type_oids.isdisjoint(prepared.types):
             return None
@@ -408,6 +444,7 @@ class PlainReads:
             edge=edge,
             writes=writes,
             mute=mute,
+            resets=_resets(statement),
             leaves=not leaves_nothing(statement),
         )
 
@@ -442,6 +479,8 @@ def is_plain(script: Script) -> bool:
     """Does the text hold one SELECT, INSERT, UPDATE or DELETE and nothing that concerns more than its own rows? Or a savepoint, which the
     next only may fall back to; a name of a statement that is given up; or settings on which nothing rests that is decided here."""
     one = _alone(script)
+    if one is not None and _resets(one):
+        return True
     if one is None or one.control not in _WITHIN or not one.classes <= _CLASSES.get(one.tag, _NONE):
         return False
     if not all(is_of_no_account(name) for name, _ in one.settings):
@@ -459,6 +498,13 @@ def edge_of(script: Script) -> Edge | None:
         return None
     tag = message(b"C", one.tag.encode() + b"\0")
     return Edge(status, tag, rewritten(script, wish=False) or "")
+
+
+def _resets(one: Statement) -> bool:
+    """RESET ALL, CLOSE ALL or UNLISTEN."""
+    if one.classes != _HOUSE or one.tag not in _RESETS:
+        return False
+    return one.tag != "RESET" or one.settings == ((ALL, None),)
 
 
 def _alone(script: Script) -> Statement | None:

@@ -59,8 +59,9 @@ class Session:
     ) -> None:
         path = ("public",) if search_path is None else search_path
         judge = Judge(Grounds(login, policy, catalog, path, commons))
-        self.talk = Conversation(login, judge, Names(), gate, status)
-        self.talk.path_stale = search_path is None
+        greeted = catalog is None or catalog.greets  # code ran at the login, or may have: RESET ALL goes back behind it
+        self.talk = Conversation(login, judge, Names(readings=int(greeted)), gate, status)
+        self.talk.path_stale, self.talk.path_moved = search_path is None, greeted
         self.paused = False
         self.going_on = False  # GoOn is on its way
         self.draft = Draft(self.talk)

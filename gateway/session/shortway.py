@@ -6,7 +6,8 @@
     its whole answer in one chunk: (ParseComplete) (BindComplete) (RowDescription or NoData) rows CommandComplete ReadyForQuery, the status as before
         -> "finished" recorded (and "masked" before it, where something was), the bytes shown
 
-    several of these that end in one Sync (a pipeline) likewise, each with entries of its own
+    several of these that end in one Sync (a pipeline), or in one Query, likewise, each with entries of its own
+    what takes a session back (RESET ALL, CLOSE ALL, UNLISTEN, as pools send it), where nothing has changed
     BEGIN, COMMIT or ROLLBACK, where nothing falls back or comes to light with it: the status is another behind it
     a write outside a block goes through the open gate (gate.py): OPEN and CLOSE round it, whose answers are ours, each a chunk
         or a part of one; CLOSE's may be owed while the next statement comes
@@ -118,7 +119,7 @@ class ShortWay:
             flight.number = talk.number + 1  # of the next: it has none
             return ()
         steps = flight.steps
-        if talk.status == "I" and (self._gathered.opens if steps else flight.plain.writes):
+        if talk.status == "I" and (flight.opens if steps else flight.plain.writes):
             flight.gated = True
             flight.before += self._opened
             flight.sent = OPEN + flight.sent + CLOSE
@@ -152,13 +153,15 @@ class ShortWay:
     def _query(self, flight: Flight, data: bytes) -> bool:
         known = self._texts.query(data)
         if known is None:
+            return self._several(flight, data)
+        if known.plain.resets and not self._may_reset():
             return False
         edge = known.plain.edge
         if edge is not None:
             if not self._may_turn(edge, self._talk.status):
                 return False
             flight.sent = edge.sent or data
-        if known.plain.statement.names is not None:
+        if known.plain.statement.names is not None and not known.plain.resets:
             gone = deallocated(data)
             if gone is None:
                 return False
@@ -167,6 +170,25 @@ class ShortWay:
         flight.plain, flight.values = known.plain, (self._session, number_value(flight.number), known.sql)
         flight.formats, flight.described, flight.prepared, flight.asked = b"", None, None, False
         return True
+
+    def _several(self, flight: Flight, data: bytes) -> bool:
+        """Take a Query of several statements."""
+        found = self._texts.several(data)
+        if found is None or (any(each.plain.resets for each in found) and not self._may_reset()):
+            return False
+        steps, number = list[Flight](), self._talk.number
+        for known in found:
+            number += 1
+            step = Flight()
+            step.number, step.plain, step.values = number, known.plain, (self._session, number_value(number), known.sql)
+            steps.append(step)
+        flight.stands_for(steps, opens=any(each.plain.writes for each in steps))
+        return True
+
+    def _may_reset(self) -> bool:
+        """Is it all as it was when the session began, so that what takes that back changes nothing but names of cursors?"""
+        talk = self._talk
+        return talk.status == "I" and talk.gate.as_at_login and not (talk.path_moved or talk.names.readings)
 
     def _may_turn(self, edge: Edge, status: str) -> bool:
         """Is it the edge that is due in this status, and does nothing fall back or become known by it?"""
@@ -256,7 +278,7 @@ class ShortWay:
             if len(data) < OPEN_AT:
                 self.kept, self.kept_at, self.took = data, now, True
             return False
-        flight.steps, flight.plain, flight.number = steps, steps[0].plain, steps[0].number
+        flight.stands_for(steps, opens=gathered.opens)
         flight.sent = b"".join((*gathered.sent, frontend.SYNC))
         return True
 

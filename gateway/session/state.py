@@ -28,7 +28,8 @@ from gateway.session.traits import (
     moves_role,
     opaque,
     redefines,
-    resets_path,
+    resets_all,
+    sets_reading,
     uncertain,
     unqualified,
     unsettles,
@@ -351,9 +352,15 @@ class Conversation:
     def moves_path(self, statement: Statement) -> bool:
         """May it change search_path, be it by taking back what its transaction or the session did to it?"""
         back = (self.path_in_transaction and statement.control in UNDOING) or (
-            self.path_moved and resets_path(statement)
+            self.path_moved and resets_all(statement)
         )
         return back or moves_path(statement)
+
+    def rereads(self, statement: Statement) -> bool:
+        """May it change a setting by which constants are read? RESET ALL where one may have been changed before: pools send it each time
+        that a connection is given back, and what was prepared before goes on meaning what it did."""
+        moved = self.names.readings > 0
+        return sets_reading(statement) or unsettles(statement) or (moved and resets_all(statement))
 
     def doubted(self, statement: Statement) -> Statement:
         """The statement, opaque where it uses a temporary relation that stands for another, or that may run code."""

@@ -24,7 +24,6 @@ _READ_BY = frozenset(
         "xmloption",
         "array_nulls",
         "transform_null_equals",
-        ALL,
     }
 )
 #: DDL that gives no function, operator, type or view another meaning: what follows in its transaction reads as before.
@@ -149,14 +148,14 @@ def moves_path(statement: Statement) -> bool:
     return moves_role(statement) or any(name.lower() == "search_path" for name, _ in statement.settings)
 
 
-def resets_path(statement: Statement) -> bool:
-    """Does it take search_path back to what it was at the session's beginning, with everything?"""
+def resets_all(statement: Statement) -> bool:
+    """Does it take every setting back to what it was when the target's session began?"""
     return statement.tag == "DISCARD ALL" or any(name.lower() == ALL for name, _ in statement.settings)
 
 
 def sets_reading(statement: Statement) -> bool:
-    """Does it change a setting by which constants are read?"""
-    return statement.tag == "DISCARD ALL" or any(name.lower() in _READ_BY for name, _ in statement.settings)
+    """Does it change a setting by which constants are read, by its name? With all of them: `resets_all`."""
+    return any(name.lower() in _READ_BY for name, _ in statement.settings)
 
 
 def sets_nothing_of_account(statement: Statement) -> bool:

@@ -63,6 +63,28 @@ def shape(text: bytes) -> bytes | None:
     return _NUMBER.sub(b"0", text)
 
 
+def statements(text: bytes) -> list[bytes] | None:
+    """The text at the semicolons outside of its strings, less what is empty; None where that can't be told by characters.
+
+    Where each of the parts is a statement by itself, the text is these: PostgreSQL's grammar knows no other reading. A part of a rule's
+    actions or of a function's body is none.
+    """
+    if b";" not in text or shape(text) is None:
+        return None
+    masked = _STRING.sub(_blotted, text) if b"'" in text else text
+    found, start = list[bytes](), 0
+    for part in masked.split(b";"):
+        end = start + len(part)
+        if not part.isspace() and part:
+            found.append(text[start:end])
+        start = end + 1
+    return found
+
+
+def _blotted(string: re.Match[bytes]) -> bytes:
+    return _HOLE * len(string[0])
+
+
 @lru_cache(maxsize=8)  # one statement's text is asked about from several sides
 def shape_of(text: str) -> bytes | None:
     """The same of a text that may be none (lone surrogates)."""

@@ -128,6 +128,16 @@ WRITES = (
     "SELECT set_config('app.tenant', card_number, false) FROM customers WHERE id = {}",
     "SELECT set_config('app.tenant', 'x', false), card_number FROM customers WHERE id = {}",
 )
+#: What pools send when a connection is given back, and parts of it.
+_RESETS = (
+    "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
+    "RESET ALL",
+    "CLOSE ALL;",
+    "UNLISTEN *",
+    "CLOSE ALL; SELECT pg_advisory_unlock_all()",
+    "RESET ALL; SELECT {}",
+    "UPDATE customers SET name = 'x' WHERE id = {}; RESET ALL",
+)
 _BEGINS = ("BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "/* n */ BEGIN", "BEGIN READ ONLY")
 #: What the end of a block decides on, or the next statement is read or judged by.
 _SETS = (
@@ -363,12 +373,24 @@ def _step(random: Random, texts: Sequence[str]) -> bytes:
         (0.40, _given),
         (0.55, _again),
         (0.75, lambda random, texts: query(_plain(random, texts))),
-        (0.80, lambda random, _: _aside(random)),
+        (0.78, lambda random, texts: query(_several(random, texts))),
+        (0.82, lambda random, _: _aside(random)),
         (0.87, lambda random, _: query(random.choice(HARMLESS).format(random.randint(118, 126)))),
         (1.0, lambda random, _: _edge(random, _BEGINS + _ENDS)),
     )
     luck = random.random()
     return next(make for below, make in kinds if luck < below)(random, texts)
+
+
+def _several(random: Random, texts: Sequence[str]) -> str:
+    """A query string of more than one, mostly, or what takes a session back."""
+    if random.random() < 0.3:
+        return random.choice(_RESETS).format(random.randint(100, 130))
+    edges = (random.choice(_BEGINS), random.choice(_ENDS), random.choice(_SETS))
+    found = [_plain(random, random.choice((texts, READS[:3]))) for _ in range(random.choice((2, 2, 2, 3, 4)))]
+    if random.random() < 0.1:
+        found[random.randrange(len(found))] = random.choice(edges)
+    return random.choice(("; ", ";", ";\n", " ;; ")).join(found) + random.choice(("", "", ";", "; "))
 
 
 def _block(random: Random, texts: Sequence[str]) -> list[bytes]:
@@ -437,6 +459,8 @@ def steady(random: Random, texts: Sequence[str] = READS) -> list[bytes]:
             found += _falls_back(random)
         elif luck < 0.45:
             found += _as_drivers(random, texts)
+        elif luck < 0.52:
+            found += [query(_several(random, texts))] * random.choice((1, 3, 3))
         elif luck < 0.6:
             found += _block(random, texts)
         elif luck < 0.7:

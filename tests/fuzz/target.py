@@ -33,7 +33,7 @@ _READS = frozenset({"SELECT", "TABLE", "VALUES", "SHOW", "EXPLAIN", "FETCH", "MO
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE", "CREATE", "DROP", "ALTER"})
 _OTHER_TEXT = (
     "BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE SET RESET PREPARE EXECUTE DEALLOCATE DECLARE CLOSE"
-    " DISCARD DO CALL LOCK WITH VACUUM FROBNICATE"
+    " DISCARD DO CALL LOCK WITH VACUUM FROBNICATE UNLISTEN"
 )
 _OTHER = frozenset(_OTHER_TEXT.split())
 _WORDS = _READS | _WRITES | _OTHER
@@ -474,7 +474,12 @@ class Target:
 
     def _reset(self, text: str) -> bytes:
         self.path = "public"
+        if text.upper().endswith("ALL"):
+            self.default = True
         return b"RESET\0"
+
+    def _unlisten(self, text: str) -> bytes:
+        return b"UNLISTEN\0"
 
     def _prepare(self, text: str) -> bytes:
         name = _named(text)
@@ -512,6 +517,9 @@ class Target:
         return b"DECLARE CURSOR\0"
 
     def _close_sql(self, text: str) -> bytes:
+        if text.upper() == "CLOSE ALL":
+            self.portals = {name: each for name, each in self.portals.items() if not name}
+            return b"CLOSE CURSOR ALL\0"
         if self.portals.pop(text.rsplit(maxsplit=1)[-1], None) is None:
             raise Refused("34000")
         return b"CLOSE CURSOR\0"
@@ -558,6 +566,7 @@ _COMMANDS: dict[str, Callable[[Target, str], bytes]] = {
     "DEALLOCATE": Target._deallocate,
     "DECLARE": Target._declare,
     "CLOSE": Target._close_sql,
+    "UNLISTEN": Target._unlisten,
     "DISCARD": Target._discard,
     "DO": Target._do,
 }

@@ -29,6 +29,10 @@ from tests.playbook import POLICY, Playbook
         "SET work_mem = 1",
         "RESET statement_timeout",
         "SELECT set_config('app.tenant', $1, true)",
+        "RESET ALL",
+        "CLOSE ALL;",
+        "UNLISTEN *",
+        "unlisten c",
     ],
 )
 def test_a_select_is_plain(text: str) -> None:
@@ -46,7 +50,9 @@ def test_a_select_is_plain(text: str) -> None:
         "SET LOCAL search_path = a",
         "SET default_transaction_read_only = on",
         "SET hoop.reason = 'x'",
-        "RESET ALL",
+        "RESET search_path",
+        "CLOSE c",
+        "DISCARD ALL",
         "SELECT set_config('search_path', 'a', false)",
         "SELECT set_config($1, 'a', false)",
         "SELECT current_setting('work_mem')",

@@ -41,6 +41,17 @@ def test_a_constant_that_was_read_before_a_setting(setting: str) -> None:
     assert is_doubted(play, bind("", "s"), execute(""), SYNC)
 
 
+@pytest.mark.parametrize("doubted", [True, False], ids=["set before", "nothing set"])
+def test_everything_that_is_taken_back(doubted: bool) -> None:
+    """A pool does it each time that a connection is given back."""
+    play = Playbook()
+    if doubted:
+        said(play, SET, "SET")
+    prepared(play, DATED)
+    said(play, "RESET ALL", "RESET")
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC) is doubted
+
+
 def test_what_was_prepared_behind_the_setting_is_known() -> None:
     play = Playbook()
     said(play, SET, "SET")
@@ -114,8 +125,8 @@ def test_a_setting_in_front_of_it_in_one_batch() -> None:
 @pytest.mark.parametrize(
     ("text", "sets"),
     [
-        ("RESET ALL", True),
-        ("DISCARD ALL", True),
+        ("RESET ALL", False),
+        ("DISCARD ALL", False),
         ("RESET TimeZone", True),
         ("SET work_mem = 1", False),
         ("SELECT 1", False),

@@ -183,7 +183,7 @@ def test_a_placeholder_in_a_text_of_a_known_shape_is_refused() -> None:
     [
         "UPDATE customers SET name = reader(1) WHERE id = 1",
         "WITH d AS (DELETE FROM customers RETURNING 1) UPDATE orders SET id = 1",
-        "UPDATE customers SET name = 'x' WHERE id = 1; SELECT 1",
+        "UPDATE customers SET name = 'x' WHERE id = 1; SELECT reader(1)",
         "UPDATE nowhere SET name = 'x'",
         "MERGE INTO orders USING customers ON false WHEN MATCHED THEN DELETE",
         "/* reason: because */ DELETE FROM customers WHERE id = 1",

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.session.judging import Judge
-from gateway.session.traits import moves_path, resets_path, shown_writes
+from gateway.session.traits import moves_path, resets_all, shown_writes
 from gateway.sql.parse import read
 from tests.judged import (
     masking_judge,
@@ -24,13 +24,13 @@ def test_what_may_change_the_search_path(sql: str) -> None:
 
 @pytest.mark.parametrize("sql", ["RESET ALL", "DISCARD ALL"])
 def test_what_takes_everything_back_changes_it_only_where_it_was_changed(sql: str) -> None:
-    assert resets_path(read(sql).statements[0])
+    assert resets_all(read(sql).statements[0])
     assert not moves_path(read(sql).statements[0])
 
 
 def test_another_reset_does_not() -> None:
     assert not moves_path(read("RESET work_mem").statements[0])
-    assert not resets_path(read("RESET work_mem").statements[0])
+    assert not resets_all(read("RESET work_mem").statements[0])
 
 
 @pytest.mark.parametrize(
