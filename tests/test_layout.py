@@ -26,6 +26,7 @@ UNMIRRORED: dict[str, str] = {
     "tests/session/test_names_behind.py": "what code that ran does to names: a conversation of state, errands and session",
     "tests/session/test_read_otherwise.py": "settings between Parse, Bind and Execute: a conversation of draft, names and state",
     "tests/session/test_shortway_pipelines.py": "the short way of several that end in one Sync: a conversation of plain, shortway, gate and stream",
+    "tests/session/test_shortway_several.py": "the short way of query strings and of what pools send: a conversation of plain, shortway and stream",
     "tests/session/test_shortway_writes.py": "the short way of writes and of blocks: a conversation of plain, shortway, gate and stream",
     "tests/session/test_untraced.py": "masking.unresolved: hold, a conversation of judging, holding and stream",
     "tests/test_docs.py": "pages against what they tell of: keys, settings, metrics, SQL",
