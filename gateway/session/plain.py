@@ -2,7 +2,7 @@
 
 A plain one is one SELECT (FOR UPDATE and nextval too), INSERT, UPDATE or DELETE that calls no code of the user's, uses no name of the SQL level but to give it up,
 and that a rule allows whatever the time and the number of rows; or one BEGIN, COMMIT or ROLLBACK, SAVEPOINT or RELEASE, or SET of what the
-gateway does not go by. Or several of these in one
+gateway does not go by, and SHOW. Or several of these in one
 text, less what begins, ends or falls back, and among them what pools send to take a session back. The judgement rests on the text
 (or its shape, gateway/sql/shape.py), the policy, the catalog, search_path and the application's name: when one of these changes
 (Grounds.epoch), all is forgotten.
@@ -24,14 +24,14 @@ from gateway.errors import GatewayError
 from gateway.masking.rows import RowMasker
 from gateway.policy.decide import Answer
 from gateway.session.common import LONGEST, cost
-from gateway.session.gate import Gate, may_write, rewritten
+from gateway.session.gate import OF_NOW, SETTING, Gate, may_write, rewritten
 from gateway.session.names import NEVER_DOUBTED, Names, Prepared
 from gateway.session.naming import Given
 from gateway.session.replies import Execution
 from gateway.session.spare import MODES, leaves_nothing
 from gateway.session.state import Conversation
 from gateway.session.traits import may_set
-from gateway.sql.settings import is_of_no_account
+from gateway.sql.settings import is_applications, is_of_no_account
 from gateway.sql.shape import constants_are_free, is_all_numbers, outline, shape, statements
 from gateway.sql.statement import ALL, Control, Script, Statement, StatementClass
 from gateway.wire.backend import Column, format_of, row_description
@@ -49,12 +49,12 @@ _SETS: Final = frozenset({StatementClass.SESSION, StatementClass.HOUSEKEEPING})
 _CLASSES: Final = (
     {"SELECT": _CHANGES | _SETS}
     | dict.fromkeys(("INSERT", "UPDATE", "DELETE"), _CHANGES)
-    | dict.fromkeys(("SAVEPOINT", "RELEASE", "DEALLOCATE"), _HOUSE)
+    | dict.fromkeys(("SAVEPOINT", "RELEASE", "DEALLOCATE", "SHOW"), _HOUSE)
     | dict.fromkeys(("SET", "RESET"), _SETS)
 )
 _NONE: Final = frozenset[StatementClass]()
-#: Tags that say no number, though rows and control of transactions are none of theirs.
-_MUTE: Final = frozenset({"SET", "RESET", "DEALLOCATE", "CLOSE CURSOR ALL", "UNLISTEN"})
+#: Tags that say no number, and are not of control of transactions.
+_MUTE: Final = frozenset({"SET", "RESET", "DEALLOCATE", "SHOW", "CLOSE CURSOR ALL", "UNLISTEN"})
 #: What takes the session back to how it began, but for what it has prepared.
 _RESETS: Final = frozenset({"RESET", "CLOSE CURSOR ALL", "UNLISTEN"})
 #: What a plain one may do to its transaction.
@@ -118,7 +118,7 @@ class Plain:
 
     `hides`: some of its parameters are never shown. `results`: what has come so far, by RowDescription (or the columns known
     before) and result formats; `latest`: how the last answer began. `edge`: it begins or ends a block. `writes`: it changes rows.
-    `mute`: it gives none, and its tag says no number. `resets`: it takes something of the session back. `leaves`: something that stays
+    `mute`: its tag says no number. `resets`: it takes something of the session back. `leaves`: something that stays
     (spare.py). `execution`: what its entries are made
     of; `masks`: those of a result of which something was masked, once there was one.
     """
@@ -516,11 +516,16 @@ def _alone(script: Script) -> Statement | None:
 
 def _concerns_more(one: Statement) -> bool:
     concerns = (
-        *(one.names and one.tag != "DEALLOCATE", one.copies, one.shows),
+        *(one.names and one.tag != "DEALLOCATE", one.copies, one.shows and not _shows_as_it_is(one.shows)),
         *(one.tells, one.configures and not one.settings, one.inner_tags, one.unresolved, one.spreads),
         *(one.guarded, one.temporary, one.unsettles, one.uncertain, one.holdable, one.untraced, one.reason),
     )
     return any(concerns)
+
+
+def _shows_as_it_is(name: str) -> bool:
+    """Is what SHOW answers the server's own truth (telling.py), and no application's value?"""
+    return name.lower() not in (ALL, SETTING, OF_NOW) and not is_applications(name)
 
 
 def _keep(known: dict[_K, _V], key: _K, value: _V) -> None:

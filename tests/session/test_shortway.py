@@ -211,7 +211,7 @@ NOT = {
     "code": query("SELECT reader(1)"),
     "a setting": query("SELECT set_config('search_path', 'a', false)"),
     "told settings": query("SELECT current_setting('default_transaction_read_only')"),
-    "SHOW": query("SHOW search_path"),
+    "SHOW of a setting that is told otherwise": query("SHOW transaction_read_only"),
     "FOR UPDATE": query("SELECT name FROM customers FOR UPDATE"),
     "a reason": query("/* reason: look */ SELECT name FROM customers"),
     "COPY": query("COPY customers TO STDOUT"),

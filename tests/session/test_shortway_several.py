@@ -308,3 +308,48 @@ def test_a_prepared_write_goes_on_behind_it() -> None:
 def test_where_a_text_is_parted(text: str, parts: list[str] | None) -> None:
     found = statements(text.encode())
     assert (None if found is None else [each.decode().strip() for each in found]) == parts
+
+
+# --- SHOW -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", [POLICY, MASKED], ids=["open", "masked"])
+def test_what_a_setting_is(policy: str) -> None:
+    data = query("SHOW TRANSACTION ISOLATION LEVEL")
+    answer = columns("transaction_isolation", table=0) + row(b"read committed") + complete("SHOW") + ready()
+    twins = Twins(policy)
+    twins.known(data, answer)
+    twins.client(data)
+    assert twins.flying
+    twins.target(answer)
+    assert not twins.flying
+    alike(twins)
+
+
+def test_what_a_setting_is_asked_as_jdbc_asks() -> None:
+    data = parse("", "SHOW TRANSACTION ISOLATION LEVEL") + bind("", "") + describe("P", "") + execute("", 1) + SYNC
+    once = data.replace(execute("", 1), execute(""))
+    described = columns("transaction_isolation", table=0)
+    answer = PARSED + BOUND + described + row(b"read committed") + complete("SHOW") + ready()
+    twins = Twins(MASKED)
+    twins.known(once, answer)
+    twins.client(once)
+    assert twins.flying
+    twins.target(answer)
+    twins.client(data)
+    twins.target(answer)
+    alike(twins)
+
+
+def test_a_card_in_a_setting_is_masked() -> None:
+    twins = Twins(MASKED)
+    answer = columns("search_path", table=0) + row(b"4111111111111111") + complete("SHOW") + ready()
+    for _ in range(3):
+        twins.client(query("SHOW search_path"))
+        said = b"".join(
+            each.data for each in twins.one.session.handle(ev.FromTarget(answer), NOW) if isinstance(each, ev.ToClient)
+        )
+        twins.two.session.handle(ev.FromTarget(answer), NOW)
+        assert said
+        assert b"4111111111111111" not in said
+        alike(twins)
