@@ -34,7 +34,7 @@ from gateway.session.question import Held, Stage, content_digest, release_digest
 from gateway.session.replies import Batch
 from gateway.session.state import Conversation, Phase
 from gateway.sql.statement import Script
-from gateway.wire.backend import error_response, notice_response
+from gateway.wire.backend import cut, error_response, notice_response
 
 #: Time between NoticeResponses while a client waits (interface.md).
 NOTICE_EVERY = 30.0
@@ -560,9 +560,4 @@ def _clock(at: float) -> str:
 
 def split(data: bytes) -> Messages:
     """Cut whole backend messages into (type, body)."""
-    at, found = 0, []
-    while at < len(data):
-        end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-        found.append((data[at], data[at + 5 : end]))
-        at = end
-    return found
+    return [(each[0], each[5:]) for each in cut(data)]

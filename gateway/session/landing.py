@@ -20,15 +20,13 @@ from gateway.session.names import Change, Portal, Prepared, Space
 from gateway.session.plain import Begun, Edge, PlainReads, Result
 from gateway.session.state import Conversation
 from gateway.wire import frontend
-from gateway.wire.backend import Column, command_tag, tag_rows
+from gateway.wire.backend import BIND_COMPLETE, NO_DATA, PARSE_COMPLETE, Column, command_tag, end_of, tag_rows
 from gateway.wire.walk import int32
 
 if TYPE_CHECKING:  # for the compiler alone: nothing needs it at run time
     from mypy_extensions import i64
 
-_BOUND: Final = b"2\0\0\0\x04"
-_PARSED: Final = b"1\0\0\0\x04" + _BOUND
-_NO_DATA: Final = b"n\0\0\0\x04"
+_PARSED: Final = PARSE_COMPLETE + BIND_COMPLETE
 _READY: Final = {status: b"Z\0\0\0\x05" + status.encode() for status in "IT"}
 _CURSORS: Final = Change(Space.PORTAL, None)  # of CLOSE ALL
 _T: Final = 0x54
@@ -90,7 +88,7 @@ class Landing:
             self.shown = data[:at] + self.shown
             naming.gives(talk.names)
         if flight.adds:
-            self.shown = _undescribed(self.shown, len(_PARSED if flight.parsed else _BOUND))
+            self.shown = _undescribed(self.shown, len(_PARSED if flight.parsed else BIND_COMPLETE))
         self._note(flight, self._result)
         if naming is not None:
             naming.takes(talk.names)
@@ -214,7 +212,7 @@ class Landing:
             return plain.latest
         at = 0
         if flight.prepared is not None:
-            head = _PARSED if flight.parsed else _BOUND
+            head = _PARSED if flight.parsed else BIND_COMPLETE
             if not data.startswith(head):
                 return None
             at = len(head)
@@ -223,7 +221,7 @@ class Landing:
         elif flight.prepared is not None and not flight.asked:
             return None  # it was described as one without rows
         else:
-            start, at = at + 5, _end(data, at)
+            start, at = at + 5, end_of(data, at)
             if data[start - 5] != _T or at > ready:
                 return None
             reads = self.texts if flight.prepared is None else self._reads
@@ -297,7 +295,7 @@ def _head(flight: Flight) -> bytes:
     """The answer's beginning, where no rows come."""
     if flight.prepared is None:
         return b""
-    return (_PARSED if flight.parsed else _BOUND) + (_NO_DATA if flight.asked else b"")
+    return (_PARSED if flight.parsed else BIND_COMPLETE) + (NO_DATA if flight.asked else b"")
 
 
 @lru_cache(maxsize=256)
@@ -309,10 +307,4 @@ def _rows(tag: bytes) -> bytes | None:
 
 def _undescribed(data: bytes, at: int) -> bytes:
     """Without the description at `at`, which the client hasn't asked for."""
-    return data[:at] + data[_end(data, at) :]
-
-
-def _end(data: bytes, at: int) -> int:
-    """The end of the message at `at`, beyond the data where it says something impossible."""
-    length = int.from_bytes(data[at + 1 : at + 5], "big")
-    return at + 1 + length if length >= 4 else len(data)
+    return data[:at] + data[end_of(data, at) :]

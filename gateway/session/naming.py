@@ -18,12 +18,17 @@ from gateway.errors import GatewayError
 from gateway.session.draft import RESERVED
 from gateway.session.hiding import Hiding
 from gateway.session.names import KEPT, NEVER_DOUBTED, Change, Names, Prepared, Space
-from gateway.wire.backend import Column, parameter_description, row_description
+from gateway.wire.backend import (
+    CLOSE_COMPLETE,
+    NO_DATA,
+    PARSE_COMPLETE,
+    Column,
+    end_of,
+    parameter_description,
+    row_description,
+)
 from gateway.wire.frontend import SYNC, describe, read_named
 
-_PARSED: Final = b"1\0\0\0\x04"
-_CLOSED: Final = b"3\0\0\0\x04"
-_NO_DATA: Final = b"n\0\0\0\x04"
 _HEADER: Final = 5
 #: What gives up names and is longer takes the ordinary way: it has a turn's messages (replies.PER_TURN) and costs memory. Bytes.
 _LONGEST_CLOSES: Final = 2048
@@ -87,7 +92,7 @@ class Naming:
         self.name = name
         self.prepared = prepared
         self.closes = closes
-        self.closed = b"" if by_sql else _CLOSED * len(closes)
+        self.closed = b"" if by_sql else CLOSE_COMPLETE * len(closes)
         self.asked = asked
         self.flushed = flushed
 
@@ -97,19 +102,19 @@ class Naming:
         given, prepared = self.given, self.prepared
         if given is None or prepared is None:
             return 0
-        if not data.startswith(_PARSED):
+        if not data.startswith(PARSE_COMPLETE):
             return -1
         if not self.asked:
-            return len(_PARSED)
+            return len(PARSE_COMPLETE)
         found = given.latest
-        if found is None or not data.startswith(found.answer, len(_PARSED)):
-            found = _described(data, len(_PARSED), hiding)
+        if found is None or not data.startswith(found.answer, len(PARSE_COMPLETE)):
+            found = _described(data, len(PARSE_COMPLETE), hiding)
             if found is None:
                 return -1
             given.latest = found if len(found.answer) <= _LONGEST_KEPT else None
         prepared.types = found.types
         prepared.columns, prepared.rowless = found.columns, found.columns is None
-        return len(_PARSED) + len(found.answer)
+        return len(PARSE_COMPLETE) + len(found.answer)
 
     def gives(self, names: Names) -> None:
         """The target has parsed it."""
@@ -124,12 +129,12 @@ class Naming:
 
 def _described(data: bytes, at: int, hiding: Hiding) -> Described | None:
     """The description of a statement at `at`; None where it is none, not all of it has come, or the client may not see it as it is."""
-    types = _end(data, at)
-    end = _end(data, types)
+    types = end_of(data, at)
+    end = end_of(data, types)
     if not types < end <= len(data) or data[at : at + 1] != b"t":
         return None
     body = data[types + _HEADER : end]
-    rowless = data[types:end] == _NO_DATA
+    rowless = data[types:end] == NO_DATA
     if not rowless and data[types : types + 1] != b"T":
         return None
     try:
@@ -139,12 +144,6 @@ def _described(data: bytes, at: int, hiding: Hiding) -> Described | None:
         return Described(data[at:end], parameter_description(data[at + _HEADER : types]), columns)
     except GatewayError:
         return None
-
-
-def _end(data: bytes, at: int) -> int:
-    """Where the message at `at` ends; beyond the data where it says something impossible."""
-    length = int.from_bytes(data[at + 1 : at + _HEADER], "big")
-    return at + 1 + length if length >= 4 else len(data) + 1
 
 
 def name_of(raw: bytes) -> str | None:
@@ -188,7 +187,7 @@ def closes(data: bytes) -> tuple[Change, ...] | None:
 def _closes(data: bytes) -> tuple[Change, ...] | None:
     found, at = list[Change](), 0
     while data[at:] != SYNC:
-        end = _end(data, at)
+        end = end_of(data, at)
         if data[at : at + 1] != b"C" or end > len(data):
             return None
         try:

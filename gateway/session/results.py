@@ -13,7 +13,7 @@ from gateway.session.rowguard import RowGuard
 from gateway.session.state import Conversation
 from gateway.session.telling import Teller, told
 from gateway.session.trial import ANY_TIME
-from gateway.wire.backend import Column, format_of
+from gateway.wire.backend import Column, cut, format_of
 
 #: Types of the messages that hold rows.
 DATA_ROW, COPY_DATA = ord("D"), ord("d")
@@ -82,11 +82,7 @@ class Results:
         """Take whole DataRow messages, behind each other."""
         head = due(self._talk, "DataRow")
         if head.mode is Mode.COLLECT:
-            at = 0
-            while at < len(raw):
-                end = at + 1 + int.from_bytes(raw[at + 1 : at + 5], "big")
-                head.collected.append((DATA_ROW, raw[at + 5 : end]))
-                at = end
+            head.collected += [(DATA_ROW, each[5:]) for each in cut(raw)]
         elif head.mode is Mode.EXPECT:
             if not head.planned:
                 self.plan(head, _described(head) or _unknown(raw))

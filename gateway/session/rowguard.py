@@ -26,7 +26,7 @@ from gateway.session.names import Change, Space, kept
 from gateway.session.replies import Batch, Execution, Part, Reply
 from gateway.session.state import Conversation
 from gateway.sql.statement import Statement, StatementClass
-from gateway.wire.backend import command_tag, error_response, tag_rows
+from gateway.wire.backend import command_tag, cut, error_response, tag_rows
 from gateway.wire.frontend import FLUSH, execute, message, query, read_execute
 
 #: As any refusal by policy (interface.md): a code of class 40 would make frameworks send it again by themselves.
@@ -130,7 +130,7 @@ class RowGuard:
     def told(self, body: bytes) -> bytes | None:
         """The statement stays: give the client its rows, and what ends them."""
         talk = self._talk
-        rows = _cut(b"".join(self._rows))
+        rows = cut(b"".join(self._rows))
         limited = bool(self._limit) and len(rows) >= self._limit
         shown = b"".join(rows[: self._limit] if limited else rows)
         if shown:
@@ -240,13 +240,3 @@ def _too_much(execution: Execution, most: int) -> tuple[str, str, bytes]:
 
 def _rows(count: int) -> str:
     return f"{count} row" if count == 1 else f"{count} rows"
-
-
-def _cut(data: bytes) -> list[bytes]:
-    """Whole messages, one by one."""
-    at, found = 0, []
-    while at < len(data):
-        end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-        found.append(data[at:end])
-        at = end
-    return found

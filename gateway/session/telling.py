@@ -7,14 +7,14 @@ What must not live here: what the wish is (gate.py), which columns ask for a set
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.masking.fields import Counts
 from gateway.session.gate import OF_NOW, SETTING, word
 from gateway.session.replies import Masker
 from gateway.sql.statement import ALL, Statement, StatementClass
-from gateway.wire.backend import data_row
+from gateway.wire.backend import cut, data_row
 from gateway.wire.frontend import message
 
 
@@ -45,7 +45,7 @@ class Teller:
 
     def rows(self, run: bytes) -> bytes:
         """Answer whole DataRow messages back to back with as many."""
-        shown = b"".join(_packed(self._told.row(data_row(body))) for body in _bodies(run))
+        shown = b"".join(_packed(self._told.row(data_row(each[5:]))) for each in cut(run))
         return self._behind.rows(shown) if self._behind else shown
 
 
@@ -73,14 +73,6 @@ def _asked(statement: Statement, values: Sequence[bytes | None]) -> list[tuple[i
         elif asked <= len(values):
             found.append((at, (values[asked - 1] or b"").decode("utf-8", "replace")))
     return found
-
-
-def _bodies(run: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(run):
-        end = at + 1 + int.from_bytes(run[at + 1 : at + 5], "big")
-        yield run[at + 5 : end]
-        at = end
 
 
 def _packed(values: Sequence[bytes | None]) -> bytes:

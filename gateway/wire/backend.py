@@ -9,6 +9,10 @@ from gateway.wire.frontend import message
 
 _COLUMN = struct.Struct("!IhIhih")
 
+PARSE_COMPLETE = b"1\0\0\0\x04"
+BIND_COMPLETE = b"2\0\0\0\x04"
+CLOSE_COMPLETE = b"3\0\0\0\x04"
+NO_DATA = b"n\0\0\0\x04"
 AUTHENTICATION_OK = b"R\0\0\0\x08\0\0\0\0"
 AUTHENTICATION_CLEARTEXT_PASSWORD = b"R\0\0\0\x08\0\0\0\x03"
 
@@ -24,6 +28,22 @@ class Column:
     type_size: int
     type_modifier: int
     format: int
+
+
+def end_of(data: bytes, at: int) -> int:
+    """Where the message at `at` ends; beyond the data where it says an impossible length."""
+    length = int.from_bytes(data[at + 1 : at + 5], "big")
+    return at + 1 + length if length >= 4 else len(data) + 1
+
+
+def cut(data: bytes) -> list[bytes]:
+    """Whole messages that stand back to back, one by one."""
+    at, found = 0, list[bytes]()
+    while at < len(data):
+        end = end_of(data, at)
+        found.append(data[at:end])
+        at = end
+    return found
 
 
 def row_description(body: bytes) -> tuple[Column, ...]:

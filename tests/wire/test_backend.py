@@ -57,3 +57,16 @@ def test_negotiate_protocol_version_names_what_is_unknown() -> None:
 
 def test_parameter_status_round_trip() -> None:
     assert backend.read_parameter_status(backend.parameter_status("a", "b")[5:]) == ("a", "b")
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"D", b"C", b"Z"]), st.binary(max_size=9))))
+def test_messages_are_cut_where_they_end(messages: list[tuple[bytes, bytes]]) -> None:
+    whole = [message(kind, body) for kind, body in messages]
+    assert backend.cut(b"".join(whole)) == whole
+
+
+@pytest.mark.parametrize("length", [0, 3, 2**31])
+def test_an_impossible_length_ends_beyond_the_data(length: int) -> None:
+    data = b"D" + length.to_bytes(4, "big") + b"abc"
+    assert backend.end_of(data, 0) > len(data)
+    assert backend.cut(data) == [data]
