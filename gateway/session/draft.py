@@ -22,6 +22,7 @@ from gateway.session.traits import (
     needs_path,
     opaque,
     redefines,
+    resets_all,
     uncertain,
     unsettles,
 )
@@ -253,7 +254,7 @@ class Draft:
             return statement
         now, body = self._talk.names.readings, statement.names.body if statement.names else None
         bound = portal is not None and (
-            portal.read_as < now or (portal.prepared.read_as < now and _has_texts(statement))
+            portal.read_as != now or (portal.prepared.read_as != now and _has_texts(statement))
         )
         named = body is not None and self._named_before(statement) and _has_texts(body)
         return opaque(statement, _READ_OTHERWISE) if self.batch.rereads or bound or named else statement
@@ -262,7 +263,7 @@ class Draft:
         """Is it EXECUTE of a name that was given under other settings?"""
         use = statement.names
         found = self.statement(use.name) if use is not None and use.verb == "EXECUTE" and use.name is not None else None
-        return found is not None and found.read_as < self._talk.names.readings
+        return found is not None and found.read_as != self._talk.names.readings
 
     def _rereads(self, statement: Statement, *, late: bool) -> None:
         """Note where constants behind it, or behind the end of its transaction, may be read otherwise."""
@@ -270,8 +271,9 @@ class Draft:
         sets = talk.rereads(statement) or late
         falls_back = talk.reread_inside and statement.control in UNDOING
         if sets or falls_back:
+            first = talk.drained and not self.batch.parts
             self.batch.rereads = True
-            talk.names.readings += 1
+            talk.names.reread(goes_back=first and resets_all(statement))
         talk.reread_inside = talk.reread_inside or sets
 
     def _is_fetched(self, statement: Statement, portal: Portal | None) -> bool:

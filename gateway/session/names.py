@@ -116,9 +116,12 @@ class Names:
     #: How often code was on its way to the target that may change names; what was given before it is doubtful.
     doubts: int = 0
     asked_at: int = 0  # doubts when the target was last asked
-    #: How often settings may have changed by which constants and values are read. The target reads a constant at its Parse
-    #: or PREPARE, a bound value at its Bind: what was read before is not what the same text would be now.
+    #: The settings by which constants and values are read: 0 as RESET ALL leaves them, another number whenever they may be others.
+    #: The target reads a constant at its Parse or PREPARE, a bound value at its Bind: under other settings the same text would be
+    #: something else now.
     readings: int = 0
+    _rereadings: int = 1  # the last number
+    _goes_back: bool = False  # with what is on its way, and nothing else, it is 0 again
     _on_the_way: Counter[tuple[Space, str | None]] = field(default_factory=Counter)
 
     def sent(self, change: Change) -> None:
@@ -153,6 +156,17 @@ class Names:
         """A simple Query drops the unnamed statement and portal (exec_simple_query)."""
         self.statements.pop("", None)
         self.portals.pop("", None)
+
+    def reread(self, *, goes_back: bool) -> None:
+        """Constants may be read otherwise from now on. `goes_back`: once it has run, as RESET ALL leaves it."""
+        self._rereadings += 1
+        self.readings, self._goes_back = self._rereadings, goes_back
+
+    def answered(self, *, done: bool) -> None:
+        """ReadyForQuery: all of what was sent is `done`, and lasts, or not."""
+        if self._goes_back and done:
+            self.readings = 0
+        self._goes_back = False
 
     def uncertain(self, space: Space, name: str) -> bool:
         """True while a change of this name (or of all) is on its way."""

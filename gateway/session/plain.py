@@ -331,11 +331,11 @@ class PlainReads:
             and found[0] is prepared
             and found[1] is prepared.types
             and ("parameters" in found[2].plain.begun.holes) is values
-            and not (found[2].plain.writes and prepared.read_as < talk.names.readings)
+            and not (found[2].plain.writes and prepared.read_as != talk.names.readings)
         ):
             return prepared, found[2], b""
         known = self.bindable(prepared, values=values)
-        if known is None or (known.plain.writes and prepared.read_as < talk.names.readings):
+        if known is None or (known.plain.writes and prepared.read_as != talk.names.readings):
             return None  # the target may have read its constants under other settings than those of now (draft.py)
         _keep(self._prepared, name, (prepared, prepared.types, known))
         return prepared, known, b""

@@ -7,7 +7,7 @@ from gateway.session.traits import sets_reading
 from gateway.sql.parse import read
 from gateway.sql.statement import StatementClass
 from gateway.wire.frontend import SYNC, bind, execute, parse, query
-from tests.playbook import BOUND, PARSED, Playbook, complete, ready
+from tests.playbook import BOUND, PARSED, Playbook, complete, error, ready
 
 DATED = "UPDATE customers SET name = 'x' WHERE name = '01/02/2024'"
 PLAIN = "UPDATE customers SET name = $1 WHERE id = 5"
@@ -41,15 +41,84 @@ def test_a_constant_that_was_read_before_a_setting(setting: str) -> None:
     assert is_doubted(play, bind("", "s"), execute(""), SYNC)
 
 
-@pytest.mark.parametrize("doubted", [True, False], ids=["set before", "nothing set"])
-def test_everything_that_is_taken_back(doubted: bool) -> None:
-    """A pool does it each time that a connection is given back."""
+ALL = ("RESET ALL", "RESET")
+
+
+@pytest.mark.parametrize(
+    "before", [[], [(SET, "SET")], [(SET, "SET"), ALL]], ids=["nothing", "a setting", "another reset"]
+)
+def test_what_began_with_the_session_holds_behind_reset_all(before: list[tuple[str, str]]) -> None:
+    """A pool sends it each time that a connection is given back, and what it prepared is used for hours."""
     play = Playbook()
-    if doubted:
-        said(play, SET, "SET")
     prepared(play, DATED)
-    said(play, "RESET ALL", "RESET")
-    assert is_doubted(play, bind("", "s"), execute(""), SYNC) is doubted
+    for text, tag in (*before, ALL):
+        said(play, text, tag)
+    assert not is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_what_was_prepared_behind_a_setting_is_doubted_behind_reset_all() -> None:
+    play = Playbook()
+    said(play, SET, "SET")
+    prepared(play, DATED)
+    said(play, *ALL)
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_a_reset_that_fails_takes_nothing_back() -> None:
+    play = Playbook()
+    prepared(play, DATED)
+    said(play, SET, "SET")
+    play.client(query("RESET ALL"))
+    play.target(error("57014") + ready())
+    said(play, "SELECT 1", "SELECT 1")
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_a_reset_in_a_block_may_be_rolled_back() -> None:
+    play = Playbook()
+    prepared(play, DATED)
+    said(play, SET, "SET")
+    said(play, "BEGIN", "BEGIN", "T")
+    said(play, "RESET ALL", "RESET", "T")
+    said(play, "ROLLBACK", "ROLLBACK")
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+@pytest.mark.parametrize("behind", [f"RESET ALL; {SET}", f"{SET}; RESET ALL; {SET}"])
+def test_a_setting_behind_it_in_one_string(behind: str) -> None:
+    play = Playbook()
+    prepared(play, DATED)
+    said(play, SET, "SET")
+    play.client(query(behind))
+    play.target(*[complete("SET")] * len(behind.split(";")), ready())
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_a_setting_that_is_on_its_way_behind_it() -> None:
+    play = Playbook()
+    prepared(play, DATED)
+    said(play, SET, "SET")
+    play.client(query("RESET ALL"), query(SET), query("RESET ALL"))
+    play.target(complete("RESET") + ready(), complete("SET") + ready())
+    assert is_doubted(play, query("EXECUTE s"))
+
+
+def test_a_reset_behind_what_is_on_its_way() -> None:
+    """The first answer is not its own."""
+    play = Playbook()
+    prepared(play, DATED)
+    said(play, SET, "SET")
+    play.client(query("SELECT 1"), query("RESET ALL"))
+    play.target(complete("SELECT 1") + ready())
+    play.target(error("57014") + ready())
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_everything_that_is_discarded() -> None:
+    play = Playbook()
+    said(play, SET, "SET")
+    said(play, "DISCARD ALL", "DISCARD ALL")
+    assert play.session.talk.names.readings == 0
 
 
 def test_what_was_prepared_behind_the_setting_is_known() -> None:
