@@ -163,7 +163,7 @@ class Names:
         self.readings, self._goes_back = self._rereadings, goes_back
 
     def answered(self, *, done: bool) -> None:
-        """ReadyForQuery: all of what was sent is `done`, and lasts, or not."""
+        """ReadyForQuery: all of what was sent is `done`, or not."""
         if self._goes_back and done:
             self.readings = 0
         self._goes_back = False

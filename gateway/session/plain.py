@@ -307,8 +307,6 @@ class PlainReads:
         first = found[0].plain.execution.verdict
         if any(each.plain.execution.verdict != first for each in found):
             return None
-        if any(each.plain.writes for each in found) and any(each.plain.resets for each in found):
-            return None
         if shape(text) == text:
             _keep(self._several, message, found)
         return found

@@ -226,11 +226,14 @@ def test_each_of_it_by_itself(text: str, tag: str) -> None:
 
 
 def test_cursors_that_last_are_closed() -> None:
-    twins = Twins(POLICY)
+    twins = Twins()
+    twins.known(RESET, TAKEN_BACK)
     twins.client(query("DECLARE c CURSOR WITH HOLD FOR SELECT name FROM customers"))
     twins.target(complete("DECLARE CURSOR") + ready())
     assert "c" in twins.one.session.talk.names.portals
-    twins.known(RESET, TAKEN_BACK)
+    twins.client(RESET)
+    assert twins.flying
+    twins.target(TAKEN_BACK)
     assert not twins.one.session.talk.names.portals
     alike(twins)
 
