@@ -17,7 +17,7 @@ from gateway.session.names import Names
 from gateway.session.replies import Execution, Mode, Reply
 from gateway.session.results import COPY_DATA, DATA_ROW, Results, approved, due
 from gateway.session.state import Conversation, Phase
-from gateway.session.traits import fires_deferred
+from gateway.session.traits import fires_deferred, is_read_by
 from gateway.session.trial import ANY_TIME, READ_ONLY
 from gateway.sql.statement import Control
 from gateway.wire.backend import (
@@ -416,6 +416,8 @@ class Answers:
             self._talk.path_stale = self._talk.path_moved = True
         if name in REPORTED:
             self._talk.reported[name] = value
+        if is_read_by(name):
+            self._talk.names.told()
         if name == SETTING:
             if not self._talk.replies or self._talk.replies[0].mode is not Mode.COLLECT:
                 self._talk.gate.reported(value)

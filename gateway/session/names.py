@@ -116,12 +116,12 @@ class Names:
     #: How often code was on its way to the target that may change names; what was given before it is doubtful.
     doubts: int = 0
     asked_at: int = 0  # doubts when the target was last asked
-    #: The settings by which constants and values are read: 0 as RESET ALL leaves them, another number whenever they may be others.
-    #: The target reads a constant at its Parse or PREPARE, a bound value at its Bind: under other settings the same text would be
-    #: something else now.
+    #: The settings by which constants and values are read: another number whenever they may be others. The target reads a constant
+    #: at its Parse or PREPARE, a bound value at its Bind: under other settings the same text would be something else now.
     readings: int = 0
-    _rereadings: int = 1  # the last number
-    _goes_back: bool = False  # with what is on its way, and nothing else, it is 0 again
+    at_reset: int = 0  # the number that RESET ALL goes back to
+    _last: int = 0
+    _goes_back: bool = False  # with what is on its way, and nothing else
     _on_the_way: Counter[tuple[Space, str | None]] = field(default_factory=Counter)
 
     def sent(self, change: Change) -> None:
@@ -159,14 +159,26 @@ class Names:
 
     def reread(self, *, goes_back: bool) -> None:
         """Constants may be read otherwise from now on. `goes_back`: once it has run, as RESET ALL leaves it."""
-        self._rereadings += 1
-        self.readings, self._goes_back = self._rereadings, goes_back
+        self._last += 1
+        self.readings, self._goes_back = self._last, goes_back
 
     def answered(self, *, done: bool) -> None:
         """ReadyForQuery: all of what was sent is `done`, or not."""
         if self._goes_back and done:
-            self.readings = 0
+            self.readings = self.at_reset
         self._goes_back = False
+
+    def greeted(self) -> None:
+        """Code may have run at the login: what RESET ALL goes back to is not what was found, and it may have been sent already."""
+        self.reread(goes_back=False)
+        self._last += 1
+        self.at_reset = self._last
+
+    def told(self) -> None:
+        """The target says that such a setting is another. Where nobody has set one, code did that ran at the login, or an administrator."""
+        if self.readings == self.at_reset and not self._goes_back:
+            self.reread(goes_back=False)
+            self.at_reset = self.readings
 
     def uncertain(self, space: Space, name: str) -> bool:
         """True while a change of this name (or of all) is on its way."""

@@ -40,6 +40,8 @@ from gateway.wire.frontend import parse as write_parse
 
 #: Texts, shapes, names and results that are remembered, each; with one more the older half is forgotten.
 KEPT = 256
+#: Query strings of so many bytes and statements are remembered as a whole: others are put together from their statements.
+_SHORT, _FEW = 512, 16
 #: Columns of all their results, some 200 bytes each; with one more everything is forgotten.
 COLUMNS_KEPT = 1 << 15
 _HOUSE: Final = frozenset({StatementClass.HOUSEKEEPING})
@@ -307,8 +309,9 @@ class PlainReads:
         first = found[0].plain.execution.verdict
         if any(each.plain.execution.verdict != first for each in found):
             return None
-        if shape(text) == text:
+        if len(text) <= _SHORT and len(found) <= _FEW and shape(text) == text:
             _keep(self._several, message, found)
+            self._grew(cost(text))
         return found
 
     # --- prepared statements ------------------------------------------------------------------------------------------

@@ -59,9 +59,10 @@ class Session:
     ) -> None:
         path = ("public",) if search_path is None else search_path
         judge = Judge(Grounds(login, policy, catalog, path, commons))
-        greeted = catalog is None or catalog.greets  # code ran at the login, or may have: RESET ALL goes back behind it
-        self.talk = Conversation(login, judge, Names(readings=int(greeted)), gate, status)
-        self.talk.path_stale, self.talk.path_moved = search_path is None, greeted
+        self.talk = Conversation(login, judge, Names(), gate, status)
+        self.talk.path_stale = search_path is None
+        if catalog is None or catalog.greets:
+            self.talk.greeted()
         self.paused = False
         self.going_on = False  # GoOn is on its way
         self.draft = Draft(self.talk)
@@ -154,7 +155,7 @@ class Session:
                     self.draft.judge_again()
                     self.holding.policy_changed()
                 case ev.CatalogChanged(catalog):
-                    talk.grounds.refresh(catalog)
+                    talk.refreshed(catalog)
                 case ev.CatalogReloaded(catalog):
                     talk.reloaded(catalog)
                 case ev.GoOn():

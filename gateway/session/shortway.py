@@ -188,7 +188,8 @@ class ShortWay:
     def _may_reset(self) -> bool:
         """Is it all as it was when the session began, so that what takes that back changes nothing but names of cursors?"""
         talk = self._talk
-        return talk.status == "I" and talk.gate.as_at_login and not (talk.path_moved or talk.names.readings)
+        moved = talk.path_moved or talk.names.readings != talk.names.at_reset
+        return talk.status == "I" and talk.gate.as_at_login and not moved
 
     def _may_turn(self, edge: Edge, status: str) -> bool:
         """Is it the edge that is due in this status, and does nothing fall back or become known by it?"""

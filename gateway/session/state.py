@@ -168,8 +168,14 @@ class Conversation:
             or self.mixed
             or self._gate_unsure
             or (self.trial is not None and self.trial.blocks)
-            or (self.path_stale and not self.open_batch and (self.status != "E" or bool(self.replies)))
+            or self._path_unsure
         )
+
+    @property
+    def _path_unsure(self) -> bool:
+        """It has to be asked for first. Nothing is judged up to a Sync, nor where the transaction has failed."""
+        judges = self.phase is not Phase.SKIPPING and (self.status != "E" or bool(self.replies))
+        return self.path_stale and not self.open_batch and judges
 
     @property
     def _gate_unsure(self) -> bool:
@@ -359,7 +365,7 @@ class Conversation:
     def rereads(self, statement: Statement) -> bool:
         """May it change a setting by which constants are read? RESET ALL where one may have been changed before: pools send it each time
         that a connection is given back, and what was prepared before goes on meaning what it did."""
-        moved = self.names.readings > 0
+        moved = self.names.readings != self.names.at_reset
         return sets_reading(statement) or unsettles(statement) or (moved and resets_all(statement))
 
     def doubted(self, statement: Statement) -> Statement:
@@ -461,8 +467,20 @@ class Conversation:
 
     def reloaded(self, catalog: Catalog | None) -> None:
         """The catalog has been read since what changed it was over."""
-        self.grounds.refresh(catalog)
+        self.refreshed(catalog)
         self.renewal.answered(settled=not self.changed)
+
+    def refreshed(self, catalog: Catalog | None) -> None:
+        """The catalog was read anew. It may be the first to say that code runs at each login."""
+        before = self.grounds.catalog
+        self.grounds.refresh(catalog)
+        if catalog is not None and catalog.greets and not (before is not None and before.greets):
+            self.greeted()
+
+    def greeted(self) -> None:
+        """Code may have run at the login: RESET ALL takes back more than what was found."""
+        self.path_moved = True
+        self.names.greeted()
 
     def transaction_over(self, fate: str) -> None:
         """A transaction has ended, be it in the middle of a query string: what ran in it is "committed" or "rolled back"."""

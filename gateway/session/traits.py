@@ -153,9 +153,14 @@ def resets_all(statement: Statement) -> bool:
     return statement.tag == "DISCARD ALL" or any(name.lower() == ALL for name, _ in statement.settings)
 
 
+def is_read_by(setting: str) -> bool:
+    """Are constants and bound values read by it?"""
+    return setting.lower() in _READ_BY
+
+
 def sets_reading(statement: Statement) -> bool:
     """Does it change a setting by which constants are read, by its name? With all of them: `resets_all`."""
-    return any(name.lower() in _READ_BY for name, _ in statement.settings)
+    return any(is_read_by(name) for name, _ in statement.settings)
 
 
 def sets_nothing_of_account(statement: Statement) -> bool:

@@ -70,7 +70,7 @@ def stands(session: Session) -> dict[str, object]:
         "replies": [(each.kind, each.mode, each.at, len(each.executions), each.planned) for each in talk.replies],
         "gate": repr(talk.gate),
         "busy with": (talk.errand is None, talk.trial is None or talk.trial.stage, talk.rowguard is None),
-        "names": (names.doubts, names.asked_at, names.readings, names._rereadings, names._goes_back),
+        "names": (names.doubts, names.asked_at, names.readings, names.at_reset, names._goes_back),
         "on the way": {k: v for k, v in names._on_the_way.items() if v},
         "inbox": (list(session.intake.inbox), session.intake.waiting, session.intake.frames.partial),
         "reading": (

@@ -188,3 +188,22 @@ def test_a_statement_that_is_not_utf8_makes_the_target_skip_its_batch() -> None:
     assert sent.startswith(message(b"P", b"\xff'\0\0\0\0"))
     assert sent.endswith(SYNC)
     assert play.target(error("22021"), ready()) == ["client E22021 ZI"]
+
+
+def test_a_sync_is_read_behind_a_refused_text_while_search_path_is_not_known() -> None:
+    """A Query behind a Flush runs in its transaction, and what was set there falls back with the next error: nobody asks for the
+    path before the Sync that ends it."""
+    play = Playbook()
+    play.client(parse("", "SELECT 1"), bind("", ""), execute(""), FLUSH)
+    play.target(PARSED + BOUND + row(b"1") + complete("SELECT 1"))
+    play.client(query("SET search_path = other"))
+    play.target(complete("SET") + ready("T"))
+    play.target(columns("search_path") + row(b"other") + complete("SHOW") + ready("T"))
+    play.client(parse("", "SELEC 1"), SYNC)
+    refused = error("42601", 'syntax error at or near "SELEC"')
+    play.target(error("25P01") + message(b"S", b"search_path\0public\0") + ready())
+    for answer in (refused, error("25P01"), refused):
+        play.target(answer + ready())
+    assert play.to_target().endswith(SYNC), "the client's own"
+    play.target(ready())
+    assert play.to_client().endswith(ready())

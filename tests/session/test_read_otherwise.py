@@ -1,13 +1,16 @@
 """A write whose constants or values the target has read under other settings: people are told that nobody knows what it changes."""
 
+from dataclasses import replace
+
 import pytest
 
+from gateway.session import events as ev
 from gateway.session.draft import _READ_OTHERWISE
 from gateway.session.traits import sets_reading
 from gateway.sql.parse import read
 from gateway.sql.statement import StatementClass
-from gateway.wire.frontend import SYNC, bind, execute, parse, query
-from tests.playbook import BOUND, PARSED, Playbook, complete, error, ready
+from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
+from tests.playbook import BOUND, PARSED, Playbook, catalog, columns, complete, error, ready, row
 
 DATED = "UPDATE customers SET name = 'x' WHERE name = '01/02/2024'"
 PLAIN = "UPDATE customers SET name = $1 WHERE id = 5"
@@ -121,7 +124,53 @@ def test_everything_that_is_discarded() -> None:
     play = Playbook()
     said(play, SET, "SET")
     said(play, "DISCARD ALL", "DISCARD ALL")
-    assert play.session.talk.names.readings == 0
+    names = play.session.talk.names
+    assert names.readings == names.at_reset
+
+
+ZONE = message(b"S", b"TimeZone\0Asia/Tokyo\0")
+
+
+def test_a_reset_that_changes_what_nobody_has_set() -> None:
+    """Code has set it at the login, of which the catalog said nothing."""
+    play = Playbook()
+    prepared(play, DATED)
+    play.client(query("RESET ALL"))
+    play.target(complete("RESET") + ZONE + ready())
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_what_was_prepared_behind_it_is_known() -> None:
+    play = Playbook()
+    play.client(query("RESET ALL"))
+    play.target(complete("RESET") + ZONE + ready())
+    prepared(play, DATED)
+    said(play, *ALL)
+    assert not is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_what_a_setting_is_told_to_be_is_no_surprise() -> None:
+    play = Playbook()
+    prepared(play, DATED)
+    play.client(query("SET TimeZone = 'Asia/Tokyo'"))
+    play.target(complete("SET") + ZONE + ready())
+    play.client(query("RESET ALL"))
+    play.target(complete("RESET") + message(b"S", b"TimeZone\0UTC\0") + ready())
+    assert not is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before RESET ALL", "behind it"])
+def test_a_catalog_that_tells_later_of_code_at_the_login(*, sent: bool) -> None:
+    play = Playbook()
+    prepared(play, DATED)
+    if sent:
+        said(play, *ALL)
+    play.send(ev.CatalogChanged(replace(catalog(), greets=True)))
+    if not sent:
+        said(play, *ALL)
+        assert play.session.talk.path_stale
+        play.target(columns("search_path") + row(b"public") + complete("SHOW") + ready())
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
 
 
 def test_what_was_prepared_behind_the_setting_is_known() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.policy.model import load
 from gateway.session import events as ev
 from gateway.session.gate import Gate
 from gateway.session.session import Session
@@ -100,6 +101,31 @@ def test_writes_go_through_the_gate_together() -> None:
     assert not twins.flying
 
 
+def test_a_write_behind_a_read_goes_through_the_gate_too() -> None:
+    twins = Twins(WRITES)
+    for _ in range(3):
+        twins.client(query(f"{ONE}; UPDATE customers SET name = 'x' WHERE id = 1"))
+        assert twins.flying
+        for chunk in (OPENED, ROWS + complete("UPDATE 1") + ready(), CLOSED):
+            twins.target(chunk)
+        alike(twins)
+
+
+def test_what_the_second_leaves_counts() -> None:
+    """The connection is not given on: spare.py."""
+    data = query("SHOW timezone; SET statement_timeout = '7s'")
+    shown = columns("TimeZone", table=0) + row(b"UTC") + complete("SHOW")
+    twins = Twins()
+    twins.known(data, shown + complete("SET") + ready())
+    for play in (twins.one, twins.two):
+        play.session.talk.as_new = True
+    twins.client(data)
+    assert twins.flying
+    twins.target(shown + complete("SET") + ready())
+    assert not twins.one.session.talk.as_new
+    alike(twins)
+
+
 def test_settings_of_no_account() -> None:
     data = query("SET statement_timeout = '7s'; SET LOCAL work_mem = '64MB'")
     answer = complete("SET") * 2 + ready()
@@ -124,6 +150,12 @@ NOT = {
     "a setting of account": f"SET search_path = other; {ONE}",
     "code": f"{ONE}; SELECT reader(1)",
     "one that can't be read": f"{ONE}; SELECT FROM WHERE",
+    "a name of housekeeping alone": "UNLISTEN *; DEALLOCATE s1",
+    "all names of housekeeping alone": "DEALLOCATE ALL; UNLISTEN *",
+    "a savepoint of housekeeping alone": "UNLISTEN *; SAVEPOINT s1",
+    "its end": "RELEASE s1; UNLISTEN *",
+    "a block of housekeeping alone": "UNLISTEN *; BEGIN",
+    "a block's end of housekeeping alone": "COMMIT; UNLISTEN *",
     "a comment": f"{ONE}; SELECT 1 -- ;",
     "a quoted name": f'{ONE}; SELECT name FROM "customers"',
     "a function's body": "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END",
@@ -138,6 +170,39 @@ def test_what_does_not_take_it(what: str) -> None:
         twins.client(query(NOT[what]))
         assert not twins.flying
         twins.target(error("42601") + ready())
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["as others know it", "as the session itself knows it"])
+def test_a_new_policy_refuses_a_string_that_was_known(*, own: bool) -> None:
+    twins = Twins()
+    for play in (twins.one, twins.two):
+        play.session.talk.role_moved = own
+    twins.give(ev.Tick())
+    data = query("SELECT name FROM customers; SELECT name FROM customers")
+    twins.known(data, ROWS * 2 + ready())
+    short = twins.one.session.short
+    assert (short._texts is short._reads) is own
+    twins.give(
+        ev.PolicyChanged(load(POLICY.replace("effect: allow, statements: [read]", "effect: deny, statements: [read]")))
+    )
+    twins.client(data)
+    assert not twins.flying
+
+
+def test_a_prepared_reset_does_not() -> None:
+    twins = Twins()
+    for _ in range(3):
+        twins.client(parse("", "RESET ALL") + bind("", "") + execute("") + SYNC)
+        assert not twins.flying
+        twins.target(PARSED + BOUND + complete("RESET") + ready())
+
+
+def test_a_long_string_is_not_kept_whole() -> None:
+    twins = Twins()
+    twins.known(query(f"{ONE};" * 20), ROWS * 20 + ready())
+    twins.client(query("SELECT name FROM customers;" * 20))
+    assert twins.flying
+    assert not twins.one.session.short._texts._several
 
 
 def test_a_write_and_what_takes_back_the_gate_s_setting_do_not() -> None:
@@ -238,9 +303,30 @@ def test_cursors_that_last_are_closed() -> None:
     alike(twins)
 
 
+def test_a_cursor_outlives_unlisten() -> None:
+    twins = Twins()
+    twins.known(query("UNLISTEN *"), complete("UNLISTEN") + ready())
+    twins.client(query("DECLARE c CURSOR WITH HOLD FOR SELECT name FROM customers"))
+    twins.target(complete("DECLARE CURSOR") + ready())
+    twins.client(query("UNLISTEN *"))
+    assert twins.flying
+    twins.target(complete("UNLISTEN") + ready())
+    assert "c" in twins.one.session.talk.names.portals
+    alike(twins)
+
+
+def test_behind_a_path_that_was_moved_it_is_asked_for() -> None:
+    twins = Twins()
+    for play in (twins.one, twins.two):
+        play.session.talk.path_moved = True
+    twins.client(query("RESET ALL"))
+    assert twins.one.session.talk.path_stale
+    assert twins.two.session.talk.path_stale
+
+
 CHANGED: dict[str, Callable[[Conversation], None]] = {
     "the path": lambda talk: setattr(talk, "path_moved", True),
-    "how constants are read": lambda talk: setattr(talk.names, "readings", 1),
+    "how constants are read": lambda talk: talk.names.reread(goes_back=False),
     "the wish to read only": lambda talk: setattr(talk.gate, "_initial", True),
 }
 
@@ -261,11 +347,11 @@ def test_where_the_login_may_have_changed_something_too(found: object) -> None:
     play = Playbook()
     talk = play.session.talk
     assert not talk.path_moved
-    assert talk.names.readings == 0
+    assert talk.names.readings == talk.names.at_reset
     login, policy = talk.login, play.policy
     greeted = Session(login, policy, found, iter(()), Gate(), "I", ("public",)).talk  # type: ignore[arg-type]
     assert greeted.path_moved
-    assert greeted.names.readings == 1
+    assert greeted.names.readings != greeted.names.at_reset
 
 
 def test_in_a_block_it_takes_the_ordinary_way() -> None:
