@@ -35,6 +35,15 @@ def entries(twins: Twins, data: bytes) -> list[tuple[str, object]]:
     return [(each.kind, each.fields["sql"]) for each in effects if isinstance(each, ev.Record)]
 
 
+def takes(twins: Twins, data: bytes, answer: bytes) -> None:
+    """It takes the short way to its end, and nobody can tell."""
+    twins.client(data)
+    assert twins.flying
+    twins.target(answer)
+    assert not twins.flying
+    alike(twins)
+
+
 # --- what takes it ----------------------------------------------------------------------------------------------------
 
 
@@ -67,11 +76,7 @@ def test_a_semicolon_in_a_string_parts_nothing() -> None:
 def test_in_a_block(policy: str) -> None:
     twins = with_block(policy)
     twins.known(TWO, ROWS * 2 + ready("T"))
-    twins.client(TWO)
-    assert twins.flying
-    twins.target(ROWS * 2 + ready("T"))
-    assert not twins.flying
-    alike(twins)
+    takes(twins, TWO, ROWS * 2 + ready("T"))
 
 
 def test_a_card_is_masked_in_the_rows_of_the_second() -> None:
@@ -131,11 +136,7 @@ def test_settings_of_no_account() -> None:
     answer = complete("SET") * 2 + ready()
     twins = Twins()
     twins.known(data, answer)
-    twins.client(data)
-    assert twins.flying
-    twins.target(answer)
-    assert not twins.flying
-    alike(twins)
+    takes(twins, data, answer)
 
 
 # --- what does not ----------------------------------------------------------------------------------------------------
@@ -270,11 +271,7 @@ def test_any_other_event_is_met_on_the_ordinary_way(event: ev.Event) -> None:
 def test_what_asyncpg_s_pool_sends_takes_it() -> None:
     twins = Twins(MASKED)
     twins.known(RESET, TAKEN_BACK)
-    twins.client(RESET)
-    assert twins.flying
-    twins.target(TAKEN_BACK)
-    assert not twins.flying
-    alike(twins)
+    takes(twins, RESET, TAKEN_BACK)
 
 
 @pytest.mark.parametrize(
@@ -283,11 +280,7 @@ def test_what_asyncpg_s_pool_sends_takes_it() -> None:
 def test_each_of_it_by_itself(text: str, tag: str) -> None:
     twins = Twins()
     twins.known(query(text), complete(tag) + ready())
-    twins.client(query(text))
-    assert twins.flying
-    twins.target(complete(tag) + ready())
-    assert not twins.flying
-    alike(twins)
+    takes(twins, query(text), complete(tag) + ready())
 
 
 def test_cursors_that_last_are_closed() -> None:
@@ -408,11 +401,7 @@ def test_what_a_setting_is(policy: str) -> None:
     answer = columns("transaction_isolation", table=0) + row(b"read committed") + complete("SHOW") + ready()
     twins = Twins(policy)
     twins.known(data, answer)
-    twins.client(data)
-    assert twins.flying
-    twins.target(answer)
-    assert not twins.flying
-    alike(twins)
+    takes(twins, data, answer)
 
 
 def test_what_a_setting_is_asked_as_jdbc_asks() -> None:
