@@ -163,7 +163,7 @@ class Names:
         self.readings, self._goes_back = self._last, goes_back
 
     def answered(self, *, done: bool) -> None:
-        """ReadyForQuery: all of what was sent is `done`, or not."""
+        """ReadyForQuery: all of what was sent is `done` and outlasts any transaction, or not."""
         if self._goes_back and done:
             self.readings = self.at_reset
         self._goes_back = False

@@ -429,7 +429,7 @@ class Conversation:
         self.status = status
         self.quiet()
         ended = status == "I"
-        self.names.answered(done=not self.broke)
+        self.names.answered(done=ended and not self.broke)
         if ended and not self.replies:
             self.lurking = False
         if ended:

@@ -9,7 +9,7 @@ from gateway.session.draft import _READ_OTHERWISE
 from gateway.session.traits import sets_reading
 from gateway.sql.parse import read
 from gateway.sql.statement import StatementClass
-from gateway.wire.frontend import SYNC, bind, execute, message, parse, query
+from gateway.wire.frontend import FLUSH, SYNC, bind, execute, message, parse, query
 from tests.playbook import BOUND, PARSED, Playbook, catalog, columns, complete, error, ready, row
 
 DATED = "UPDATE customers SET name = 'x' WHERE name = '01/02/2024'"
@@ -87,7 +87,22 @@ def test_a_reset_in_a_block_may_be_rolled_back(end: str) -> None:
     said(play, "RESET ALL", "RESET", "T")
     if end:
         said(play, end, end)
-    assert bool(end) is is_doubted(play, bind("", "s"), execute(""), SYNC)
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
+
+
+def test_a_reset_in_a_transaction_without_begin_falls_back_with_an_error() -> None:
+    """A Query behind a Flush runs in one, which the next error ends without any ROLLBACK."""
+    play = Playbook()
+    prepared(play, DATED)
+    said(play, SET, "SET")
+    play.client(parse("", "SELECT 1"), bind("", ""), execute(""), FLUSH)
+    play.target(PARSED + BOUND + row(b"1") + complete("SELECT 1"))
+    said(play, "SELECT 1", "SELECT 1", "T")
+    assert play.session.talk.drained
+    said(play, "RESET ALL", "RESET", "T")
+    play.client(query("SELECT 1 / 0"))
+    play.target(error("22012") + ready())
+    assert is_doubted(play, bind("", "s"), execute(""), SYNC)
 
 
 @pytest.mark.parametrize("behind", [f"RESET ALL; {SET}", f"{SET}; RESET ALL; {SET}"])
